@@ -1,0 +1,58 @@
+"""The audit log: every operation writes its line in its own transaction. The table only grows: a trigger sees to it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database import Base
+from models.permissions import Actor
+
+
+class Event(StrEnum):
+    IMPORT_CREATED = "import created"
+    IMPORT_COMMITTED = "import committed"
+    IMPORT_FAILED = "import failed"
+    IMPORT_UNDONE = "import undone"
+    EXPORT_MADE = "export made"
+    EXPORT_FAILED = "export failed"
+    EXPORT_DOWNLOADED = "export downloaded"
+    USER_ADDED = "user added"
+    USER_CHANGED = "user changed"
+    USER_DEACTIVATED = "user deactivated"
+    SIGNED_IN = "signed in"
+    SIGN_IN_FAILED = "sign-in failed"
+    SIGNED_OUT = "signed out"
+    CHECKS_RAN = "checks ran"
+
+
+class AuditLine(Base):
+    __tablename__ = "audit_log"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
+    actor_id: Mapped[int | None]
+    actor_name: Mapped[str] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(Text)
+    event: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)  # "import 17", "user ann@example.com"
+    details: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+
+    __table_args__ = (Index("audit_log_at", "at"), Index("audit_log_subject", "subject"))
+
+
+def write(session: Session, event: Event, subject: str, *, by: Actor, **details: Any) -> None:
+    """Add the line to the caller's transaction: it stands exactly when the operation does."""
+    session.add(
+        AuditLine(
+            actor_id=by.id,
+            actor_name=by.name,
+            address=by.address,
+            event=event,
+            subject=subject,
+            details=details or None,
+        )
+    )

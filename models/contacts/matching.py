@@ -1,0 +1,147 @@
+"""Which contact does a staged row belong to, and what would change: the plan of an import, computed set-wise.
+
+The rules of AUTO, the first that finds a contact decides:
+  1  the same external id
+  2  the same e-mail and the same name
+  3  neither has a name: the same e-mail, company and website
+  4  only one has a name: the same e-mail and no contradicting company
+  5  the same LinkedIn address
+  6  a row without any of these keys belongs to the contact that it would not change at all
+E-mail alone is not identity: a hundred contacts may share an address. Where a rule finds several contacts the row is
+ambiguous: under rule 4 it becomes a contact of its own, under the others it is rejected with the contacts named.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.contacts import staging
+from models.contacts.table import FIELDS
+from models.fields import Kind
+from models.imports import Keep, MatchRule
+
+NAME = "nullif(lower(concat_ws(' ', {0}.first_name, {0}.last_name)), '')"
+SHARED_MAILBOX = 4  # the rule under which several candidates mean: a mailbox that people share
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the values of staged rows `s` meet those of contacts `c` (with industry `i` and owner `u` joined)."""
+
+    mapped: tuple[str, ...]
+    keep: Keep
+
+    def changed(self) -> str:
+        """SQL for the text[] of fields that the row would change; empty when none."""
+        cases = [f"CASE WHEN {self._differs(name)} THEN '{name}' END" for name in self.mapped]
+        cases.append(f"CASE WHEN {self._extra_differs()} THEN 'extra' END")
+        return f"array_remove(ARRAY[{', '.join(cases)}]::text[], NULL)"
+
+    def _differs(self, name: str) -> str:
+        ours = {Kind.INDUSTRY: "i.name", Kind.OWNER: "u.email"}.get(FIELDS[name].kind, f"c.{name}")
+        if self.keep is Keep.OURS:
+            return f"s.{name} IS NOT NULL AND {ours} IS NULL"
+        if FIELDS[name].kind is Kind.INDUSTRY:
+            return f"s.{name} IS NOT NULL AND lower(s.{name}) IS DISTINCT FROM lower({ours})"
+        return f"s.{name} IS NOT NULL AND s.{name} IS DISTINCT FROM {ours}"
+
+    def _extra_differs(self) -> str:
+        if self.keep is Keep.OURS:
+            return "s.extra IS NOT NULL AND NOT coalesce(c.extra, '{}') @> (s.extra::jsonb || coalesce(c.extra, '{}'))"
+        return "s.extra IS NOT NULL AND NOT coalesce(c.extra, '{}') @> s.extra::jsonb"
+
+
+def plan(
+    session: Session, import_id: int, *, mapped: tuple[str, ...], match: MatchRule, keep: Keep, into: str | None = None
+) -> None:
+    """Fill the plan table (`into`, or the import's own): one line for each staged row.
+
+    Actions: create, update, unchanged, duplicate (another row of the file means the same contact), ambiguous.
+    """
+    rows = f"{staging.SCHEMA}.{staging.rows_table(import_id)}"
+    target = into or f"{staging.SCHEMA}.{staging.plan_table(import_id)}"
+    if match is MatchRule.NONE or not session.scalar(text("SELECT EXISTS (SELECT FROM contacts)")):
+        session.execute(text(f"INSERT INTO {target} (line, action) SELECT line, 'create' FROM {rows}"))
+        return
+    comparison = Comparison(mapped, keep)
+    session.execute(text(f"ANALYZE {rows}"))
+    session.execute(text(_plan_statement(rows, target, comparison, _candidates(rows, match, comparison))))
+
+
+def _candidates(rows: str, match: MatchRule, comparison: Comparison) -> list[str]:
+    """SELECTs of (line, id, rule): every contact that a rule finds for a row."""
+    staged_name, contact_name = NAME.format("s"), NAME.format("c")
+    external = f"""
+        SELECT s.line, c.id, 1 AS rule FROM {rows} s JOIN contacts c ON c.contact_id = s.contact_id"""
+    linkedin = f"""
+        SELECT s.line, c.id, 5 FROM {rows} s JOIN contacts c ON c.person_linkedin_url = s.person_linkedin_url"""
+    same_name = f"""
+        SELECT s.line, c.id, 2 FROM {rows} s
+        JOIN contacts c ON c.email = s.email AND {contact_name} = {staged_name}"""
+    nameless = f"""
+        SELECT s.line, c.id, 3 FROM {rows} s
+        JOIN contacts c ON c.email = s.email AND coalesce(lower(c.company), '') = coalesce(lower(s.company), '')
+                       AND coalesce(c.website, '') = coalesce(s.website, '')
+        WHERE {staged_name} IS NULL AND {contact_name} IS NULL"""
+    half_named = f"""
+        SELECT s.line, c.id, 4 FROM {rows} s JOIN contacts c ON c.email = s.email
+        WHERE ({staged_name} IS NULL) <> ({contact_name} IS NULL)
+          AND coalesce(lower(c.company) = lower(s.company), true)"""
+    any_email = f"SELECT s.line, c.id, 2 FROM {rows} s JOIN contacts c ON c.email = s.email"
+    keyless = f"""
+        SELECT s.line, min(c.id), 6 FROM {rows} s
+        JOIN contacts c ON coalesce({contact_name}, '') = coalesce({staged_name}, '')
+                       AND coalesce(lower(c.company), '') = coalesce(lower(s.company), '')
+        LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
+        WHERE s.contact_id IS NULL AND s.email IS NULL AND s.person_linkedin_url IS NULL
+          AND c.contact_id IS NULL AND c.email IS NULL AND c.person_linkedin_url IS NULL
+          AND cardinality({Comparison(comparison.mapped, Keep.THEIRS).changed()}) = 0
+        GROUP BY s.line"""
+    return {
+        MatchRule.AUTO: [external, same_name, nameless, half_named, linkedin, keyless],
+        MatchRule.EMAIL: [any_email],
+        MatchRule.EXTERNAL: [external],
+        MatchRule.LINKEDIN: [linkedin],
+    }[match]
+
+
+def _plan_statement(rows: str, target: str, comparison: Comparison, candidates: list[str]) -> str:
+    """One statement from candidates to plan: best rule per row, one row per contact, changed fields."""
+    found = " UNION ALL ".join(candidates)
+    return f"""
+    INSERT INTO {target} (line, action, target, rule, changed)
+    WITH candidate AS MATERIALIZED ({found}),
+    best AS (
+        SELECT DISTINCT ON (line) line, rule, min(id) AS id, count(DISTINCT id) AS contacts
+        FROM candidate GROUP BY line, rule ORDER BY line, rule
+    ),
+    -- Several rows may mean one contact: the one that the stronger rule found keeps it, then the earlier line.
+    claim AS (
+        SELECT line, rule, id, contacts, row_number() OVER (PARTITION BY id ORDER BY rule, line) AS place
+        FROM best
+    ),
+    verdict AS (
+        SELECT line, rule, id,
+               CASE WHEN contacts > 1 AND rule <> {SHARED_MAILBOX} THEN 'ambiguous'
+                    WHEN contacts > 1 OR place > 1 AND rule = {SHARED_MAILBOX} THEN 'create'
+                    WHEN place > 1 THEN 'duplicate'
+                    ELSE 'match' END AS action
+        FROM claim
+    ),
+    compared AS (
+        SELECT s.line, v.action, v.id, v.rule,
+               CASE WHEN v.action = 'match' THEN {comparison.changed()} END AS changed
+        FROM {rows} s
+        LEFT JOIN verdict v ON v.line = s.line
+        LEFT JOIN contacts c ON c.id = v.id AND v.action = 'match'
+        LEFT JOIN industries i ON i.id = c.industry_id
+        LEFT JOIN users u ON u.id = c.owner_id
+    )
+    SELECT line,
+           CASE WHEN action = 'match' THEN CASE WHEN cardinality(changed) > 0 THEN 'update' ELSE 'unchanged' END
+                ELSE coalesce(action, 'create') END,
+           CASE WHEN action <> 'create' THEN id END,
+           rule,
+           nullif(changed, '{{}}')
+    FROM compared"""

@@ -1,0 +1,78 @@
+"""The staging tables of an import: the rows as they would be stored, and the plan for each of them.
+
+Both are unlogged: a crash of the server empties them, and the import then stages again from its stored file.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Dialect, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session
+
+from models.contacts.table import FIELDS, Contact
+from models.fields import Kind
+
+SCHEMA = "staging"
+DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+# Always there, mapped or not: matching reads them.
+KEYS = ("first_name", "last_name", "email", "company", "website", "contact_id", "person_linkedin_url")
+
+
+def rows_table(import_id: int) -> str:
+    return f"import_{import_id}"
+
+
+def plan_table(import_id: int) -> str:
+    return f"plan_{import_id}"
+
+
+def columns(mapped: Sequence[str]) -> dict[str, str]:
+    """Column -> SQL type. Industry and owner are text; `extra` is JSON as text; `warned` lists headers."""
+    names = [name for name in FIELDS if name in mapped or name in KEYS]
+    return {"line": "bigint", **{name: _sql_type(name) for name in names}, "extra": "text", "warned": "text[]"}
+
+
+def _sql_type(name: str) -> str:
+    if FIELDS[name].kind in (Kind.INDUSTRY, Kind.OWNER):
+        return "text"
+    return str(Contact.__table__.c[name].type.compile(dialect=DIALECT))
+
+
+def create(session: Session, import_id: int, mapped: Sequence[str]) -> None:
+    """Make both tables empty, whatever was there."""
+    drop(session, import_id)
+    listed = ", ".join(f"{name} {sql_type}" for name, sql_type in columns(mapped).items())
+    session.execute(text(f"CREATE UNLOGGED TABLE {SCHEMA}.{rows_table(import_id)} ({listed})"))
+    create_plan(session, import_id)
+
+
+def create_plan(session: Session, import_id: int, *, temporary: bool = False) -> str:
+    """An empty plan; a temporary one serves to see whether the stored one still holds. Returns its full name."""
+    name = plan_table(import_id) if temporary else f"{SCHEMA}.{plan_table(import_id)}"
+    session.execute(text(f"DROP TABLE IF EXISTS {'pg_temp.' if temporary else ''}{name}"))
+    session.execute(
+        text(
+            f"""CREATE {"TEMPORARY" if temporary else "UNLOGGED"} TABLE {name} (
+                line bigint NOT NULL, action text NOT NULL, target bigint, rule smallint, changed text[])"""
+        )
+    )
+    return f"pg_temp.{name}" if temporary else name
+
+
+def drop(session: Session, import_id: int) -> None:
+    session.execute(text(f"DROP TABLE IF EXISTS {SCHEMA}.{rows_table(import_id)}, {SCHEMA}.{plan_table(import_id)}"))
+
+
+def row_count(session: Session, import_id: int) -> int | None:
+    """Rows in the rows table; None where there is no such table."""
+    return _count(session, f"{SCHEMA}.{rows_table(import_id)}")
+
+
+def plan_count(session: Session, import_id: int) -> int | None:
+    return _count(session, f"{SCHEMA}.{plan_table(import_id)}")
+
+
+def _count(session: Session, name: str) -> int | None:
+    if session.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is None:
+        return None
+    return int(session.scalar(text(f"SELECT count(*) FROM {name}")) or 0)

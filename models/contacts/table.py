@@ -1,0 +1,252 @@
+"""The contacts table: every field, declared once, and the columns that the system keeps beside them."""
+
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.database import Base
+from models.fields import Derived, Field, Group, Kind, beside, field
+
+EMAIL_STATUSES = ("Verified", "Unverified", "Invalid", "Unavailable", "Extrapolated", "Guessed", "Likely to engage")
+SENIORITIES = (
+    "Owner", "Founder", "C suite", "Partner", "VP", "Head", "Director", "Manager", "Senior", "Entry", "Intern",
+)  # fmt: skip
+STATUSES = ("active", "do not contact", "archived")
+
+
+class Contact(Base):
+    """One business contact. Empty is always NULL: no empty strings, no empty lists."""
+
+    __tablename__ = "contacts"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+
+    first_name: Mapped[str | None] = field(
+        "First Name", Group.PERSON, Kind.TEXT,
+        "Given Name", "Forename", "FName", "Vorname", "Prénom", "Nombre", "Nome", "Voornaam",
+    )  # fmt: skip
+    last_name: Mapped[str | None] = field(
+        "Last Name", Group.PERSON, Kind.TEXT,
+        "Family Name", "Surname", "LName", "Nachname", "Familienname", "Nom", "Nom de famille", "Apellidos", "Apellido",
+        "Cognome", "Achternaam",
+    )  # fmt: skip
+    title: Mapped[str | None] = field(
+        "Title", Group.PERSON, Kind.TEXT,
+        "Job Title", "Position", "Organization Title", "Organization 1 - Title", "Title", "Occupation", "Job Role",
+        "Berufsbezeichnung", "Poste", "Fonction", "Cargo", "Role",
+    )  # fmt: skip
+    seniority: Mapped[str | None] = field(
+        "Seniority", Group.PERSON, Kind.CHOICE, "Seniority Level", choices=SENIORITIES
+    )
+    departments: Mapped[list[str] | None] = field(
+        "Departments", Group.PERSON, Kind.LIST,
+        "Department", "Organization Department", "Organization 1 - Department", "Abteilung",
+    )  # fmt: skip
+
+    email: Mapped[str | None] = field(
+        "Email", Group.REACH, Kind.EMAIL,
+        "Email Address", "E-mail 1 - Value", "Email 1", "Work Email", "Business Email", "Primary Email",
+        "Mail", "E-Mail-Adresse", "Adresse e-mail", "Correo electrónico", "Security contact email",
+    )  # fmt: skip
+    email_status: Mapped[str | None] = field("Email Status", Group.REACH, Kind.CHOICE, choices=EMAIL_STATUSES)
+    primary_email_catch_all_status: Mapped[str | None] = field(
+        "Primary Email Catch-all Status", Group.REACH, Kind.CHOICE, choices=("Catch-all", "Not Catch-all")
+    )
+    work_direct_phone: Mapped[str | None] = field(
+        "Work Direct Phone", Group.REACH, Kind.PHONE,
+        "Business Phone", "Work Phone", "Direct Phone", "Phone 1 - Value", "Phone 1", "Phone Number", "Phone",
+        "Telephone", "Tel", "Telefon geschäftlich", "Telefon", "Téléphone", "Teléfono", "capitol_voice",
+        "Primary Phone", "Haupttelefon",
+    )  # fmt: skip
+    home_phone: Mapped[str | None] = field("Home Phone", Group.REACH, Kind.PHONE, "Telefon privat", "Private Phone")
+    mobile_phone: Mapped[str | None] = field(
+        "Mobile Phone", Group.REACH, Kind.PHONE,
+        "Mobile", "Mobile Number", "Mobile Phone Number", "Cell", "Cell Phone", "Mobiltelefon", "Mobil", "Handy",
+    )  # fmt: skip
+    corporate_phone: Mapped[str | None] = field(
+        "Corporate Phone", Group.REACH, Kind.PHONE, "Company Main Phone", "Main Phone", "Telefon Firma"
+    )
+    other_phone: Mapped[str | None] = field(
+        "Other Phone", Group.REACH, Kind.PHONE,
+        "Weiteres Telefon", "Phone 2 - Value", "Phone 2", "Business Phone 2", "Telefon geschäftlich 2",
+        "district_voice",
+    )  # fmt: skip
+
+    company: Mapped[str | None] = field(
+        "Company", Group.COMPANY, Kind.TEXT,
+        "Company Name", "Organization Name", "Organization 1 - Name", "Organization", "Organisation", "Account Name",
+        "Associated Company", "Primary Associated Company", "Current Company", "Employer", "Firma", "Unternehmen",
+        "Firmenname", "Entreprise", "Société", "Empresa", "Azienda",
+    )  # fmt: skip
+    company_name_for_emails: Mapped[str | None] = field("Company Name for Emails", Group.COMPANY)
+    industry_id: Mapped[int | None] = field("Industry", Group.COMPANY, Kind.INDUSTRY, "Company Industry", "Branche")
+    employees: Mapped[int | None] = field(
+        "# Employees", Group.COMPANY, Kind.WHOLE,
+        "Number of Employees", "No. of Employees", "Employee Count", "Company Size", "Headcount", "Mitarbeiter",
+    )  # fmt: skip
+    stage: Mapped[str | None] = field(
+        "Stage", Group.COMPANY, Kind.TEXT,
+        "Lifecycle Stage", "Deal Stage", "Lead Status", beside("Status", "IsConverted"),
+    )  # fmt: skip
+    website: Mapped[str | None] = field(
+        "Website", Group.COMPANY, Kind.URL,
+        "Web Page", "Website 1 - Value", "Company Website", "Website URL", "Company URL", "Homepage", "Webseite",
+        "Site web", "Company Domain Name", "Company Domain", "Domain Name", "Domain", "URL",
+    )  # fmt: skip
+
+    annual_revenue: Mapped[Decimal | None] = field(
+        "Annual Revenue", Group.FINANCE, Kind.MONEY, "Company Revenue", "Revenue", "Jahresumsatz"
+    )
+    total_funding: Mapped[Decimal | None] = field("Total Funding", Group.FINANCE, Kind.MONEY, "Total Money Raised")
+    latest_funding: Mapped[str | None] = field("Latest Funding", Group.FINANCE, Kind.TEXT)
+    latest_funding_amount: Mapped[Decimal | None] = field("Latest Funding Amount", Group.FINANCE, Kind.MONEY)
+    last_raised_at: Mapped[date | None] = field("Last Raised At", Group.FINANCE, Kind.DATE)
+
+    city: Mapped[str | None] = field(
+        "City", Group.LOCATION, Kind.TEXT,
+        "Contact City", "Mailing City", "Home City", "Address 1 - City", "Ort privat", "Stadt", "Ort", "Town", "Ville",
+        "Ciudad",
+    )  # fmt: skip
+    state: Mapped[str | None] = field(
+        "State", Group.LOCATION, Kind.TEXT,
+        "State/Province", "State/Region", "Contact State", "Mailing State/Province", "Mailing State", "Home State",
+        "Address 1 - Region", "Bundesland/Kanton privat", "Region privat", "Bundesland", "Province", "Region",
+        beside("REGION", "LEID"),
+    )  # fmt: skip
+    country: Mapped[str | None] = field(
+        "Country", Group.LOCATION, Kind.TEXT,
+        "Country/Region", "Contact Country", "Mailing Country", "Home Country", "Home Country/Region",
+        "Address 1 - Country", "Land/Region privat", "Land privat", "Land/Region", "Land", "Pays", "País",
+        beside("CC", "LEID"),
+    )  # fmt: skip
+    postal_code: Mapped[str | None] = field(
+        "Postal Code", Group.LOCATION, Kind.TEXT,
+        "Zip", "Zip Code", "Zip/Postal Code", "Mailing Zip/Postal Code", "Mailing Postal Code", "Home Postal Code",
+        "Address 1 - Postal Code", "Postcode", "Postleitzahl privat", "Postleitzahl", "PLZ", "Code postal",
+        "Código postal",
+    )  # fmt: skip
+
+    company_address: Mapped[str | None] = field(
+        "Company Address", Group.COMPANY_LOCATION, Kind.TEXT,
+        "Company Street", "Business Street", "Street", "Street Address", "Mailing Street", "capitol_address",
+        "Business Address", "Straße geschäftlich", "Address",
+    )  # fmt: skip
+    company_city: Mapped[str | None] = field(
+        "Company City", Group.COMPANY_LOCATION, Kind.TEXT, "Business City", "Billing City", "Ort geschäftlich"
+    )
+    company_state: Mapped[str | None] = field(
+        "Company State", Group.COMPANY_LOCATION, Kind.TEXT,
+        "Business State", "Billing State", "Billing State/Province", "Bundesland/Kanton geschäftlich",
+        "Region geschäftlich",
+    )  # fmt: skip
+    company_country: Mapped[str | None] = field(
+        "Company Country", Group.COMPANY_LOCATION, Kind.TEXT,
+        "Business Country", "Business Country/Region", "Billing Country", "Land/Region geschäftlich",
+        "Land geschäftlich",
+    )  # fmt: skip
+    company_phone: Mapped[str | None] = field(
+        "Company Phone", Group.COMPANY_LOCATION, Kind.PHONE, "Company Phone Number"
+    )
+
+    technologies: Mapped[list[str] | None] = field("Technologies", Group.SIGNALS, Kind.LIST)
+    keywords: Mapped[list[str] | None] = field("Keywords", Group.SIGNALS, Kind.LIST, "Stichwörter")
+
+    person_linkedin_url: Mapped[str | None] = field(
+        "Person Linkedin Url", Group.LINKS, Kind.URL,
+        "LinkedIn Url", "LinkedIn", "LinkedIn Profile", "LinkedIn Profile URL", "LinkedIn Link", "Contact LinkedIn URL",
+        beside("URL", "Connected On"), beside("URL", "Verbunden am"), beside("URL", "Vernetzt am"),
+        profile="https://www.linkedin.com/in/",
+    )  # fmt: skip
+    company_linkedin_url: Mapped[str | None] = field(
+        "Company Linkedin Url", Group.LINKS, Kind.URL,
+        "Company LinkedIn", "LinkedIn Company Page", "LinkedIn Company URL",
+        profile="https://www.linkedin.com/company/",
+    )  # fmt: skip
+    facebook_url: Mapped[str | None] = field(
+        "Facebook Url", Group.LINKS, Kind.URL, "Facebook", "Facebook Page", profile="https://www.facebook.com/"
+    )
+    twitter_url: Mapped[str | None] = field(
+        "Twitter Url",
+        Group.LINKS,
+        Kind.URL,
+        "Twitter",
+        "Twitter Handle",
+        "Twitter Username",
+        "X (Twitter)",
+        "X URL",
+        profile="https://twitter.com/",
+    )
+
+    contact_id: Mapped[str | None] = field(
+        "Apollo Contact Id", Group.EXTERNAL, Kind.TEXT,
+        "Contact Id", "Lead Id", "Record ID", "External Id", "bioguide_id", "bioguide", beside("Id", "IsDeleted"),
+        beside("id", "current_chamber"),
+    )  # fmt: skip
+    account_id: Mapped[str | None] = field(
+        "Apollo Account Id", Group.EXTERNAL, Kind.TEXT,
+        "Account Id", "Account Name.id", "Company Id", "Primary Associated Company ID", "Associated Company IDs",
+        "Apollo Record Id",
+    )  # fmt: skip
+
+    notes: Mapped[str | None] = field(
+        "Notes", Group.OURS, Kind.TEXT,
+        "Note", "Comments", "Comment", "Description", "Biography", "Bio", "Notizen", "Bemerkungen",
+    )  # fmt: skip
+    tags: Mapped[list[str] | None] = field(
+        "Lists", Group.OURS, Kind.LIST,
+        "List", "Tags", "Tag", "Labels", "Label", "Categories", "Group Membership", "Kategorien",
+    )  # fmt: skip
+    status: Mapped[str | None] = field("Status", Group.OURS, Kind.CHOICE, choices=STATUSES)
+    is_active: Mapped[bool | None] = field("Is Active", Group.OURS, Kind.FLAG, "Active", "Aktiv")
+    owner_id: Mapped[int | None] = field("Contact Owner", Group.OURS, Kind.OWNER, "Owner", "Lead Owner", "Record Owner")
+
+    extra: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    created_by: Mapped[int | None] = mapped_column(Integer)
+    import_id: Mapped[int | None] = mapped_column(Integer)
+    import_line: Mapped[int | None] = mapped_column(BigInteger)
+
+    __table_args__ = (
+        # The three keys that matching looks contacts up by; partial, since most rows have only one or two of them.
+        Index("contacts_email", "email", postgresql_where=text("email IS NOT NULL")),
+        Index("contacts_contact_id", "contact_id", postgresql_where=text("contact_id IS NOT NULL")),
+        Index("contacts_linkedin", "person_linkedin_url", postgresql_where=text("person_linkedin_url IS NOT NULL")),
+        # Browsing: the two orders people page through most, and the facets they filter by first.
+        Index("contacts_last_name", "last_name", "id"),
+        Index("contacts_company", "company", "id"),
+        Index("contacts_country_seniority", "country", "seniority"),
+        Index("contacts_industry", "industry_id"),
+        Index(
+            "contacts_search",
+            text("contact_search_text(first_name, last_name, title, company, email) gin_trgm_ops"),
+            postgresql_using="gin",
+        ),
+    )
+
+
+def _declared() -> dict[str, Field]:
+    found = {}
+    for column in Contact.__table__.columns:
+        if declared := column.info.get("field"):
+            name = column.name.removesuffix("_id") if declared.kind in (Kind.INDUSTRY, Kind.OWNER) else column.name
+            found[name] = replace(declared, name=name, column=column.name)
+    return found
+
+
+FIELDS: dict[str, Field] = _declared()
+FULL_NAME = "full_name"  # may be mapped in an import: it is split where the file has no first and last name
+FULL_NAME_HEADERS = (
+    "Name", "Contact Name", "Lead Name", "Person Name", "Display Name", "Contact", "Vollständiger Name", "Nom complet",
+    "Nombre completo",
+)  # fmt: skip
+SYSTEM_COLUMNS = ("id", "extra", "created_at", "updated_at", "created_by", "import_id", "import_line")
+DERIVED = {
+    FULL_NAME: Derived("Name", ("first_name", "last_name")),
+    "location": Derived("Location", ("city", "state", "country")),
+}

@@ -1,0 +1,82 @@
+"""The database: one engine per process, and the two doors to it, `reading()` and `writing()`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from models.errors import Unavailable
+from models.permissions import Actor
+
+EXTENSIONS = ("pg_trgm",)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Database:
+    """The bound engine. The process that starts the program binds it once; tests bind their own."""
+
+    url: str | None = None
+    engine: Engine | None = None
+
+
+def sqlalchemy_url(url: str) -> str:
+    """`url` with psycopg 3 as its driver, whichever of the usual spellings it came in."""
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def libpq_url(url: str) -> str:
+    """`url` as libpq's tools and ADBC read it."""
+    return sqlalchemy_url(url).replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+def bind(url: str) -> Engine:
+    """Make `url` this process's database; closes what was bound before."""
+    if Database.engine is not None:
+        Database.engine.dispose()
+    Database.url = sqlalchemy_url(url)
+    Database.engine = create_engine(Database.url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_recycle=1800)
+    return Database.engine
+
+
+def engine() -> Engine:
+    """Raises Unavailable where no database was bound: the caller forgot `bind`."""
+    if Database.engine is None:
+        raise Unavailable("No database is connected. Set DATABASE_URL, or start one with `appointment360 up`.")
+    return Database.engine
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A read-only session on one snapshot: the numbers in one answer agree with each other."""
+    with Session(engine().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)) as session:
+        yield session
+
+
+@contextmanager
+def writing(by: Actor, *, import_id: int | None = None) -> Iterator[Session]:
+    """A session that commits at the end or rolls back; the history trigger reads who writes from it."""
+    with Session(engine()) as session, session.begin():
+        session.execute(
+            text(
+                "SELECT set_config('appointment360.by', :by, true),set_config('appointment360.import', :import, true)"
+            ),
+            {"by": str(by.id or ""), "import": str(import_id or "")},
+        )
+        yield session
+
+
+def ping() -> None:
+    """Raises Unavailable, with the server's own words, when the database does not answer."""
+    try:
+        with engine().connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except OperationalError as error:
+        raise Unavailable(f"The database does not answer: {error.orig}") from error

@@ -1,0 +1,225 @@
+"""Exports: one file on its way out, and its receipt (filter, columns, rows, bytes, SHA-256, credits)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Float, Identity, Integer, Text, func, select, text, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models import audit, filters as filter_syntax
+from models.audit import Event
+from models.contacts.search import chosen_columns
+from models.database import Base, reading, writing
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models.filters import Filters
+from models.permissions import OPERATOR, Actor, Permission, Role, require
+from models.users import User
+
+FORMATS = ("csv", "xlsx", "parquet", "jsonl")
+EXTRA = "extra"  # a column of exports beside the fields: what no field took, as JSON
+LOCKS = 360_361  # the class of the advisory locks that tell a running export from one whose process died
+
+
+class State(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Export(Base):
+    __tablename__ = "exports"
+
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    path: Mapped[str] = mapped_column(Text)
+    file_name: Mapped[str] = mapped_column(Text)
+    format: Mapped[str] = mapped_column(Text)
+    filter_query: Mapped[str] = mapped_column(Text)
+    filter_sentence: Mapped[str] = mapped_column(Text)
+    ids: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))  # a selection within the filter; NULL is all of it
+    columns: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    raw_formulas: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    total: Mapped[int | None] = mapped_column(BigInteger)  # the rows to be written, known once it runs
+    rows: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    sha256: Mapped[str | None] = mapped_column(Text)
+    credits: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    notes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # what the format could not hold whole
+    error: Mapped[str | None] = mapped_column(Text)
+    created_by: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    seconds: Mapped[float] = mapped_column(Float, server_default="0")
+
+
+def request(
+    *,
+    filters: Filters,
+    columns: list[str] | None,
+    format: str,  # noqa: A002  # the word of the interface
+    ids: Sequence[int] | None = None,
+    raw_formulas: bool = False,
+    by: Actor,
+) -> int:
+    """Note that `by` wants this file; returns the export's id, for `run`.
+
+    `ids` narrows the filter to a selection. Without `columns` it is every field that `by` may see, and `extra` for who
+    may see all of them: values without a field have no permission of their own.
+    Raises NotAllowed, InvalidInput.
+    """
+    require(by, Permission.CONTACTS_EXPORT)
+    if format not in FORMATS:
+        raise InvalidInput(f"“{format}” is no format of exports. Formats are: {', '.join(FORMATS)}.")
+    filter_syntax.parse_query(filters.query(), by=by)  # the filter may have been made by somebody who sees more
+    with writing(by) as session:
+        export = Export(
+            state=State.WAITING,
+            path="",
+            file_name=f"contacts.{format}",
+            format=format,
+            filter_query=filters.query(),
+            filter_sentence=_sentence(filters, ids),
+            ids=None if ids is None else sorted(set(ids)),
+            columns=_columns(columns, by=by),
+            raw_formulas=raw_formulas,
+            created_by=by.id,
+        )
+        session.add(export)
+        session.flush()
+        return export.id
+
+
+def get(export_id: int, *, by: Actor) -> Export:
+    """One's own export; an administrator's may be anybody's. Raises NotFound."""
+    with reading() as session:
+        export = session.get(Export, export_id)
+        if export is None or not (by.role is Role.ADMIN or (by.id is not None and export.created_by == by.id)):
+            raise NotFound(f"There is no export {export_id}, or it is not yours.")
+        session.expunge(export)
+        return export
+
+
+def mine(*, by: Actor, limit: int = 50) -> list[Export]:
+    """The newest first; an administrator sees everybody's."""
+    wanted = select(Export).order_by(Export.id.desc()).limit(limit)
+    if by.role is not Role.ADMIN:
+        wanted = wanted.where(Export.created_by == by.id)
+    with reading() as session:
+        found = list(session.scalars(wanted))
+        session.expunge_all()
+    return found
+
+
+def receipt(export: Export) -> dict[str, Any]:
+    """What the command line prints as JSON; `seconds` is the time of writing the file."""
+    return {
+        "export_id": export.id,
+        "path": export.path,
+        "rows": export.rows,
+        "bytes": export.bytes,
+        "sha256": export.sha256,
+        "credits": export.credits,
+        "seconds": export.seconds,
+    }
+
+
+def requester(export: Export) -> Actor:
+    """Who asked for it, with what the person may do now. Raises NotAllowed when the account was closed since."""
+    if export.created_by is None:
+        return OPERATOR
+    with reading() as session:
+        user = session.get(User, export.created_by)
+        if user is None or not user.is_active:
+            raise NotAllowed(f"Export {export.id} was asked for by an account that is closed.")
+        return user.actor()
+
+
+def begin(export_id: int, *, total: int, path: str, by: Actor) -> None:
+    """Mark it as running. The caller holds `lock`, so one found running was left by a process that died."""
+    with writing(by) as session:
+        export = _locked_row(session, export_id)
+        if export.state == State.DONE:
+            raise Conflict(f"Export {export_id} is finished already.")
+        export.state, export.error, export.finished_at = State.RUNNING, None, None
+        export.total, export.rows, export.path = total, 0, path
+
+
+def progressed(export_id: int, rows: int) -> None:
+    """Show how far it is."""
+    with writing(OPERATOR) as session:
+        session.execute(update(Export).where(Export.id == export_id, Export.state == State.RUNNING).values(rows=rows))
+
+
+def finish(session: Session, export_id: int, *, written: dict[str, Any], by: Actor) -> None:
+    """In the caller's transaction: `written` holds rows, bytes, sha256, notes and seconds. One row costs one credit."""
+    export = _locked_row(session, export_id)
+    for name in ("rows", "bytes", "sha256", "notes", "seconds"):
+        setattr(export, name, written[name])
+    export.state, export.credits, export.error, export.finished_at = State.DONE, export.rows, None, func.clock_timestamp()
+    audit.write(
+        session,
+        Event.EXPORT_MADE,
+        f"export {export_id}",
+        by=by,
+        filter=export.filter_sentence,
+        query=export.filter_query,
+        selected=None if export.ids is None else len(export.ids),
+        columns=export.columns,
+        raw_formulas=export.raw_formulas,
+        rows=export.rows,
+        bytes=export.bytes,
+        sha256=export.sha256,
+        credits=export.credits,
+    )
+
+
+def fail(export_id: int, sentence: str, *, by: Actor) -> None:
+    with writing(by) as session:
+        export = _locked_row(session, export_id)
+        export.state, export.error, export.finished_at = State.FAILED, sentence, func.clock_timestamp()
+        export.rows, export.bytes, export.path = 0, 0, ""
+        audit.write(session, Event.EXPORT_FAILED, f"export {export_id}", by=by, error=sentence)
+
+
+def lock(session: Session, export_id: int) -> bool:
+    """Take the export for the session's transaction; False while another process writes it."""
+    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(LOCKS, export_id))))
+
+
+def fail_interrupted() -> list[int]:
+    """Fail the exports whose process died in the middle: none shows "running" for ever. Returns their ids."""
+    with reading() as session:
+        running = list(session.scalars(select(Export.id).where(Export.state == State.RUNNING)))
+        dead = [export_id for export_id in running if lock(session, export_id)]
+        for export_id in dead:
+            fail(export_id, "The export was interrupted in the middle and left no file: start it again.", by=OPERATOR)
+    return dead
+
+
+def _locked_row(session: Session, export_id: int) -> Export:
+    export = session.get(Export, export_id, with_for_update=True)
+    if export is None:
+        raise NotFound(f"There is no export {export_id}.")
+    return export
+
+
+def _columns(columns: list[str] | None, *, by: Actor) -> list[str]:
+    """As asked for, in that order, each once; `extra` needs sight of every field."""
+    if columns is None:
+        return chosen_columns(None, by=by) + ([EXTRA] if by.columns is None else [])
+    if not columns:
+        raise InvalidInput("Choose at least one column to export.")
+    if EXTRA in columns and by.columns is not None:
+        raise NotAllowed("You may not see the column “extra”: it holds values of every kind.")
+    chosen_columns([name for name in columns if name != EXTRA], by=by)
+    return list(dict.fromkeys(columns))
+
+
+def _sentence(filters: Filters, ids: Sequence[int] | None) -> str:
+    if ids is None:
+        return filters.sentence()
+    number = len(set(ids))
+    return f"{number:,} selected of: {filters.sentence()}"

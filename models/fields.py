@@ -1,0 +1,112 @@
+"""How a contact field is declared: once, beside its column, as `field("Email", ...)`.
+
+From the declaration follow the table, the header aliases of imports, normalisation and row rules, the quality
+suite, the filters, the forms, the export columns and the permission group.
+"""
+
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Date, ForeignKey, Integer, Numeric, Text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import MappedColumn, mapped_column
+from sqlalchemy.types import TypeEngine
+
+
+class Kind(StrEnum):
+    """What a field's values are; decides parsing, rules, filters and the control in a form."""
+
+    TEXT = "text"
+    CHOICE = "choice"  # text with few values; the known ones are spelled as declared
+    LIST = "list"
+    EMAIL = "email"
+    PHONE = "phone"
+    WHOLE = "whole number"
+    MONEY = "money"
+    DATE = "date"
+    URL = "url"
+    FLAG = "yes/no"
+    INDUSTRY = "industry"  # reference to industries, read and written by name
+    OWNER = "owner"  # reference to users, read by name or e-mail
+
+
+class Group(StrEnum):
+    """The unit of column permission, and the heading in forms."""
+
+    PERSON = "person"
+    REACH = "reach"
+    COMPANY = "company"
+    FINANCE = "finance"
+    LOCATION = "location"
+    COMPANY_LOCATION = "company location"
+    SIGNALS = "signals"
+    LINKS = "links"
+    EXTERNAL = "external"
+    OURS = "ours"
+
+
+COLUMN_TYPES: dict[Kind, TypeEngine[Any]] = {
+    Kind.LIST: ARRAY(Text),
+    Kind.WHOLE: BigInteger(),
+    Kind.MONEY: Numeric(15, 2),
+    Kind.DATE: Date(),
+    Kind.FLAG: Boolean(),
+    Kind.INDUSTRY: Integer(),
+    Kind.OWNER: Integer(),
+}
+REFERENCES = {Kind.INDUSTRY: "industries.id", Kind.OWNER: "users.id"}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A header that means the field only in a file that also has the header `other` (LinkedIn's "URL")."""
+
+    header: str
+    other: str
+
+
+def beside(header: str, other: str) -> Beside:
+    return Beside(header, other)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One contact field. `name` is its word in filters, mappings and files; `column` the table's column."""
+
+    label: str
+    group: Group
+    kind: Kind = Kind.TEXT
+    headers: tuple[str | Beside, ...] = ()
+    choices: tuple[str, ...] = ()
+    profile: str | None = None  # URL fields: the address before a bare handle ("@acme" -> "https://x.com/acme")
+    name: str = ""
+    column: str = ""
+
+    @property
+    def is_text(self) -> bool:
+        return self.kind in (Kind.TEXT, Kind.CHOICE, Kind.EMAIL, Kind.PHONE, Kind.URL)
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A value shown to people and computed from fields."""
+
+    label: str
+    parts: tuple[str, ...] = attribute(default=())
+
+
+def field(
+    label: str,
+    group: Group,
+    kind: Kind = Kind.TEXT,
+    *headers: str | Beside,
+    choices: tuple[str, ...] = (),
+    profile: str | None = None,
+    **column: Any,
+) -> MappedColumn[Any]:
+    """A nullable column of the kind's type that carries its Field; `headers` are the labels other systems give it."""
+    declared = Field(label, group, kind, headers, choices, profile)
+    reference = [ForeignKey(REFERENCES[kind])] if kind in REFERENCES else []
+    return mapped_column(COLUMN_TYPES.get(kind, Text()), *reference, nullable=True, info={"field": declared}, **column)

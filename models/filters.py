@@ -1,0 +1,254 @@
+"""The one filter syntax: `FIELD=VALUE` (repeated: any of), `FIELD.OP=VALUE`, and `q=` for free text.
+
+The same string is a screen's address, an API query, the CLI's `--where`, a saved view and an export's receipt.
+Each operator is a line of OPERATORS: the kinds it fits, its SQL condition and its sentence.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from sqlalchemy import ColumnElement, Select, and_, func, not_, null, or_, select, true
+
+from models.contacts.table import FIELDS, Contact
+from models.errors import InvalidInput
+from models.fields import REFERENCES, Field, Kind
+from models.industries import Industry
+from models.permissions import Actor, visible
+from models.users import User
+
+MAX_TEXT = 1000  # characters of one value
+TEXTS = frozenset({Kind.TEXT, Kind.CHOICE, Kind.EMAIL, Kind.PHONE, Kind.URL, Kind.INDUSTRY, Kind.OWNER})
+ORDERED = frozenset({Kind.WHOLE, Kind.MONEY, Kind.DATE})
+EVERY = frozenset(Kind)
+
+Values = tuple[Any, ...]
+Condition = Callable[[ColumnElement[Any], Values], ColumnElement[bool]]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """`sentence` gets {label} and {value}; `arity` is how many values make one use (0: any number)."""
+
+    kinds: frozenset[Kind]
+    condition: Condition
+    sentence: str
+    arity: int = 1
+
+
+def _like(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _any_of(column: ColumnElement[Any], values: Values) -> ColumnElement[bool]:
+    return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+OPERATORS: dict[str, Operator] = {
+    "is": Operator(EVERY - {Kind.LIST}, _any_of, "{label} is {value}", arity=0),
+    "not": Operator(
+        EVERY - {Kind.LIST}, lambda c, v: or_(c.is_(None), not_(_any_of(c, v))), "{label} is not {value}", arity=0
+    ),
+    "gte": Operator(ORDERED, lambda c, v: c >= v[0], "{label} at least {value}"),
+    "lte": Operator(ORDERED, lambda c, v: c <= v[0], "{label} at most {value}"),
+    "between": Operator(ORDERED, lambda c, v: c.between(v[0], v[1]), "{label} between {value}", arity=2),
+    "has": Operator(
+        frozenset({Kind.LIST}), lambda c, v: or_(*(c.contains([one]) for one in v)), "{label} has {value}", arity=0
+    ),
+    "starts": Operator(
+        TEXTS, lambda c, v: or_(*(c.ilike(_like(one) + "%") for one in v)), "{label} starts with {value}", arity=0
+    ),
+    "contains": Operator(
+        TEXTS, lambda c, v: or_(*(c.ilike(f"%{_like(one)}%") for one in v)), "{label} contains {value}", arity=0
+    ),
+    "empty": Operator(EVERY, lambda c, v: c.is_(None) if v[0] else c.is_not(None), "{label} is {value}"),
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One condition on one field; values are parsed to the field's type."""
+
+    field: Field
+    operator: str
+    values: Values
+
+    @property
+    def key(self) -> str:
+        return self.field.name if self.operator == "is" else f"{self.field.name}.{self.operator}"
+
+    def sentence(self) -> str:
+        if self.operator == "empty":
+            value = "empty" if self.values[0] else "filled"
+        else:
+            value = (" and " if self.operator == "between" else " or ").join(map(_shown, self.values))
+        return OPERATORS[self.operator].sentence.format(label=self.field.label.removeprefix("# "), value=value)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        if self.operator == "between":
+            return [(self.key, ",".join(map(_written, self.values)))]
+        return [(self.key, _written(value)) for value in self.values]
+
+    def condition(self) -> ColumnElement[bool]:
+        column = Contact.__table__.c[self.field.column]
+        if self.field.kind not in REFERENCES or self.operator == "empty":
+            return OPERATORS[self.operator].condition(column, self.values)
+        if self.operator == "not":
+            return or_(column.is_(None), column.not_in(_referred(self.field, "is", self.values)))
+        return column.in_(_referred(self.field, self.operator, self.values))
+
+
+def _referred(field: Field, operator: str, values: Values) -> Select[Any]:
+    """The ids of the industries or users that the condition is true of: people filter by names, not by ids."""
+    if field.kind is Kind.INDUSTRY:
+        return select(Industry.id).where(OPERATORS[operator].condition(Industry.__table__.c.name, values))
+    return select(User.id).where(OPERATORS[operator].condition(User.__table__.c.email, values))
+
+
+@dataclass(frozen=True)
+class Filters:
+    """All conditions of a search, joined by "and"; `q` is the free text."""
+
+    filters: tuple[Filter, ...] = ()
+    q: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.filters or self.q)
+
+    def condition(self, *, by: Actor) -> ColumnElement[bool]:
+        """The WHERE clause; free text looks only into what `by` may see."""
+        words = [search_text(by).ilike(f"%{_like(word)}%") for word in self.q.split()]
+        return and_(true(), *(one.condition() for one in self.filters), *words)
+
+    def sentence(self) -> str:
+        """ "All contacts", or the conditions in words: “Country is Germany and Employees at least 50”."""
+        parts = [one.sentence() for one in self.filters]
+        if self.q:
+            parts.append(f"name, title, company or e-mail contains “{self.q}”")
+        return " and ".join(parts) or "All contacts"
+
+    def query(self) -> str:
+        """The canonical query string; `parse_query` reads it back to an equal Filters."""
+        pairs = [pair for one in self.filters for pair in one.pairs()]
+        return urlencode(pairs + ([("q", self.q)] if self.q else []))
+
+    def without(self, key: str) -> "Filters":
+        return Filters(tuple(one for one in self.filters if one.key != key), "" if key == "q" else self.q)
+
+
+SEARCHED = ("first_name", "last_name", "title", "company", "email")
+
+
+def search_text(by: Actor) -> ColumnElement[str]:
+    """What free text looks into; `contact_search_text` is made, and indexed, by the first migration."""
+    seen = visible_fields(by)
+    return func.contact_search_text(*(Contact.__table__.c[name] if name in seen else null() for name in SEARCHED))
+
+
+def parse(conditions: Iterable[str], *, by: Actor) -> Filters:
+    """Filters from `FIELD.OP=VALUE` strings, as the CLI takes them. Raises InvalidInput."""
+    pairs = []
+    for condition in conditions:
+        key, equals, value = condition.partition("=")
+        if not equals:
+            raise InvalidInput(
+                f"“{condition}” is no filter: write FIELD=VALUE or FIELD.OP=VALUE, as in employees.gte=50."
+            )
+        pairs.append((key.strip(), value))
+    return parse_pairs(pairs, by=by)
+
+
+def parse_query(query: str, *, by: Actor) -> Filters:
+    """Filters from a query string, as addresses and receipts hold it. Raises InvalidInput."""
+    return parse_pairs(parse_qsl(query, keep_blank_values=True), by=by)
+
+
+def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
+    """Raises InvalidInput that names the unknown field, operator or value; a hidden field is as unknown as none."""
+    grouped: dict[str, list[str]] = {}
+    for key, value in pairs:
+        if len(value) > MAX_TEXT:
+            raise InvalidInput(f"The value of {key} has {len(value):,} characters; {MAX_TEXT:,} are the most.")
+        grouped.setdefault(key, []).append(value.replace("\x00", ""))
+    q = " ".join(" ".join(grouped.pop("q", [])).split())
+    return Filters(tuple(_filter(key, values, by) for key, values in grouped.items()), q)
+
+
+def _filter(key: str, values: list[str], by: Actor) -> Filter:
+    name, _, operator = key.partition(".")
+    operator = operator or "is"
+    known = visible_fields(by)
+    if name not in known:
+        raise InvalidInput(f"There is no field “{name}” to filter by. Fields are: {', '.join(known)}.")
+    field = FIELDS[name]
+    if operator == "is" and field.kind is Kind.LIST:
+        operator = "has"
+    fitting = [word for word, one in OPERATORS.items() if field.kind in one.kinds]
+    if operator not in fitting:
+        raise InvalidInput(f"“{key}” does not fit: {name} takes {', '.join(f'{name}.{word}' for word in fitting)}.")
+    return Filter(field, operator, _values(field, operator, key, values))
+
+
+def _values(field: Field, operator: str, key: str, values: list[str]) -> Values:
+    if operator == "empty":
+        return (_flag(key, values[-1]),)
+    if operator == "between":
+        low, comma, high = values[-1].partition(",")
+        if not comma:
+            raise InvalidInput(f"{key} takes two values with a comma between, for example {key}=10,50.")
+        return (_parsed(field, key, low), _parsed(field, key, high))
+    if OPERATORS[operator].arity == 1:
+        return (_parsed(field, key, values[-1]),)
+    return tuple(dict.fromkeys(_parsed(field, key, value) for value in values))
+
+
+def _parsed(field: Field, key: str, value: str) -> Any:
+    value = value.strip()
+    if not value:
+        raise InvalidInput(f"{key} has no value. For contacts without one, write {field.name}.empty=yes.")
+    try:
+        match field.kind:
+            case Kind.WHOLE:
+                return int(value.replace(",", ""))
+            case Kind.MONEY:
+                return Decimal(value.replace(",", ""))
+            case Kind.DATE:
+                return date.fromisoformat(value)
+            case Kind.FLAG:
+                return _flag(key, value)
+            case Kind.EMAIL:
+                return value.lower()
+    except (ValueError, InvalidOperation) as error:
+        raise InvalidInput(f"{key}={value}: “{value}” is no {field.kind.value}{_example(field.kind)}.") from error
+    return value
+
+
+def _example(kind: Kind) -> str:
+    return {Kind.DATE: " (write 2026-03-31)", Kind.WHOLE: " (write 250)", Kind.MONEY: " (write 1500000)"}.get(kind, "")
+
+
+def _flag(key: str, value: str) -> bool:
+    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if value.strip().lower() not in words:
+        raise InvalidInput(f"{key}={value}: write yes or no.")
+    return words[value.strip().lower()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int | Decimal) else str(value)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def visible_fields(by: Actor) -> list[str]:
+    """The names of the fields `by` may see, in the declared order."""
+    return visible(FIELDS, {name: field.group.value for name, field in FIELDS.items()}, by)

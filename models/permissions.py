@@ -1,0 +1,88 @@
+"""Who may do what. Operations require the permission themselves; screens only ask in order to hide what is refused."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models.errors import NotAllowed
+
+
+class Permission(StrEnum):
+    """The value is the words of "You may not ..."."""
+
+    CONTACTS_READ = "see contacts"
+    CONTACTS_EDIT = "edit contacts"
+    CONTACTS_EXPORT = "export contacts"
+    IMPORTS_RUN = "import files"
+    IMPORTS_UNDO = "undo imports"
+    CHECKS_RUN = "run data checks"
+    USERS_MANAGE = "manage users"
+    AUDIT_READ = "read the audit log"
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    MANAGER = "manager"
+    ANALYST = "analyst"
+
+    @property
+    def label(self) -> str:
+        return self.value.capitalize()
+
+    @property
+    def description(self) -> str:
+        return DESCRIPTIONS[self]
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        return PERMISSIONS[self]
+
+
+DESCRIPTIONS = {
+    Role.ADMIN: "Manages people, limits and settings, and may do everything that a manager may.",
+    Role.MANAGER: "Imports files, edits contacts, undoes imports, and may do everything that an analyst may.",
+    Role.ANALYST: "Browses, filters and exports contacts within a download limit.",
+}
+_ANALYST = frozenset({Permission.CONTACTS_READ, Permission.CONTACTS_EXPORT})
+_MANAGER = _ANALYST | {
+    Permission.CONTACTS_EDIT,
+    Permission.IMPORTS_RUN,
+    Permission.IMPORTS_UNDO,
+    Permission.CHECKS_RUN,
+}
+PERMISSIONS = {Role.ANALYST: _ANALYST, Role.MANAGER: _MANAGER, Role.ADMIN: frozenset(Permission)}
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: a signed-in person, or the operator at the machine's command line.
+
+    `columns` holds the names of the fields and groups the person may see; None means all of them.
+    """
+
+    id: int | None
+    name: str
+    role: Role
+    columns: frozenset[str] | None = None
+    address: str | None = None
+
+    def may(self, permission: Permission) -> bool:
+        return permission in self.role.permissions
+
+
+OPERATOR = Actor(None, "operator", Role.ADMIN)
+
+
+def require(by: Actor, permission: Permission) -> None:
+    """Raises NotAllowed with the permission in words and who has it."""
+    if by.may(permission):
+        return
+    holders = [role.label.lower() for role in Role if permission in role.permissions]
+    raise NotAllowed(f"You may not {permission.value}: that needs the role {' or '.join(holders)}.")
+
+
+def visible(names: Iterable[str], groups: dict[str, str], by: Actor) -> list[str]:
+    """Those of `names` the person may see; `groups` gives each name's group."""
+    if by.columns is None:
+        return list(names)
+    return [name for name in names if name in by.columns or groups[name] in by.columns]

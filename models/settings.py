@@ -1,0 +1,38 @@
+"""Every setting, typed, from the environment (`APPOINTMENT360_*`, plus `DATABASE_URL`)."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read once per process; `settings()` is the door."""
+
+    model_config = SettingsConfigDict(env_prefix="APPOINTMENT360_", extra="ignore")
+
+    database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
+    home: Path | None = None
+    admin_email: str = "admin@example.com"
+    admin_password: SecretStr | None = None
+    port: int = 8360
+    duckdb_memory: str = "400MB"
+    duckdb_threads: int = 2
+    session_hours: int = 12
+    days_kept_exports: int = 7
+
+
+def home() -> Path:
+    """Where everything is kept that is no setting: the database, stored files, logs."""
+    if chosen := settings().home:
+        return chosen.expanduser().absolute()
+    # Postgres refuses to run as root, and its own user must reach its data: not under /root.
+    return Path("/var/lib/appointment360") if os.geteuid() == 0 else user_data_path("appointment360")
+
+
+@cache
+def settings() -> Settings:
+    return Settings()

@@ -1,0 +1,86 @@
+"""Real parts for tests: a throwaway Postgres from the wheel, and a fresh migrated database for each test."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deploy.embedded_postgres import Server, start_or_join
+from models import database, migrations
+from models.permissions import OPERATOR, Actor
+
+SHARED_DATA = Path(os.environ.get("APPOINTMENT360_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+_numbers = count(1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if SHARED_DATA.is_dir():
+        return
+    needing = [item for item in items if item.get_closest_marker("shared_data")]
+    if needing:
+        items[:] = [item for item in items if item not in set(needing)]
+        config.hook.pytest_deselected(items=needing)
+        config.stash[_DESELECTED] = len(needing)
+
+
+_DESELECTED = pytest.StashKey[int]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if number := config.stash.get(_DESELECTED, 0):
+        terminalreporter.write_line(f"{number} tests were deselected: they read corpora that are not on this machine.")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    return SHARED_DATA
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the database's system user can reach; pytest's own are closed to it."""
+    folder = Path(tempfile.mkdtemp(prefix="appointment360-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    folder = Path(tempfile.mkdtemp(prefix="appointment360-"))
+    folder.chmod(0o755)
+    server = start_or_join(folder, tuning={"fsync": "off", "shared_buffers": "256MB"})
+    yield server
+    server.release()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Server) -> str:
+    """The name of a migrated database that tests copy."""
+    postgres.ensure_database("migrated")
+    migrations.upgrade(postgres.url("migrated"))
+    return "migrated"
+
+
+@pytest.fixture
+def db(postgres: Server, migrated: str) -> Iterator[str]:
+    """The URL of a fresh, empty, migrated database, bound as this process's own."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}"')
+    database.bind(postgres.url(name))
+    yield postgres.url(name)
+    database.engine().dispose()
+    with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def operator() -> Actor:
+    return OPERATOR

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Float, Identity, Integer, Text, func, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit, filters as filter_syntax
+from models import audit
+from models import filters as filter_syntax
 from models.audit import Event
 from models.contacts.search import chosen_columns
 from models.database import Base, reading, writing
@@ -83,7 +84,7 @@ def request(
             filter_query=filters.query(),
             filter_sentence=_sentence(filters, ids),
             ids=None if ids is None else sorted(set(ids)),
-            columns=_columns(columns, by=by),
+            columns=checked_columns(columns, by=by),
             raw_formulas=raw_formulas,
             created_by=by.id,
         )
@@ -126,6 +127,18 @@ def receipt(export: Export) -> dict[str, Any]:
     }
 
 
+def checked_columns(columns: list[str] | None, *, by: Actor) -> list[str]:
+    """As asked for, in that order, each once; None is all that `by` may see. Raises InvalidInput, NotAllowed."""
+    if columns is None:
+        return chosen_columns(None, by=by) + ([EXTRA] if by.columns is None else [])
+    if not columns:
+        raise InvalidInput("Choose at least one column to export.")
+    if EXTRA in columns and by.columns is not None:
+        raise NotAllowed("You may not see the column “extra”: it holds values of every kind.")
+    chosen_columns([name for name in columns if name != EXTRA], by=by)
+    return list(dict.fromkeys(columns))
+
+
 def requester(export: Export) -> Actor:
     """Who asked for it, with what the person may do now. Raises NotAllowed when the account was closed since."""
     if export.created_by is None:
@@ -158,7 +171,8 @@ def finish(session: Session, export_id: int, *, written: dict[str, Any], by: Act
     export = _locked_row(session, export_id)
     for name in ("rows", "bytes", "sha256", "notes", "seconds"):
         setattr(export, name, written[name])
-    export.state, export.credits, export.error, export.finished_at = State.DONE, export.rows, None, func.clock_timestamp()
+    export.state, export.error, export.finished_at = State.DONE, None, func.clock_timestamp()
+    export.credits = export.rows
     audit.write(
         session,
         Event.EXPORT_MADE,
@@ -204,18 +218,6 @@ def _locked_row(session: Session, export_id: int) -> Export:
     if export is None:
         raise NotFound(f"There is no export {export_id}.")
     return export
-
-
-def _columns(columns: list[str] | None, *, by: Actor) -> list[str]:
-    """As asked for, in that order, each once; `extra` needs sight of every field."""
-    if columns is None:
-        return chosen_columns(None, by=by) + ([EXTRA] if by.columns is None else [])
-    if not columns:
-        raise InvalidInput("Choose at least one column to export.")
-    if EXTRA in columns and by.columns is not None:
-        raise NotAllowed("You may not see the column “extra”: it holds values of every kind.")
-    chosen_columns([name for name in columns if name != EXTRA], by=by)
-    return list(dict.fromkeys(columns))
 
 
 def _sentence(filters: Filters, ids: Sequence[int] | None) -> str:

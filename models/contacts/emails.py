@@ -131,6 +131,8 @@ def _plain_problem(address: str) -> str | None:
 
 def _quoted_problem(address: str) -> str | None:
     local = address.rpartition("@")[0]
+    if len(local) > SIMPLE_LOCAL_MAX:  # the library counts without the quotes
+        return f"it has more than {SIMPLE_LOCAL_MAX} characters before the @"
     if local.startswith('"') and not local.isascii():
         return "the quoted part holds other than plain letters, digits and signs"
     return None

@@ -6,9 +6,12 @@ The rules of AUTO, the first that finds a contact decides:
   3  neither has a name: the same e-mail, company and website
   4  only one has a name: the same e-mail and no contradicting company
   5  the same LinkedIn address
-  6  a row without any of these keys belongs to the contact that it would not change at all
-E-mail alone is not identity: a hundred contacts may share an address. Where a rule finds several contacts the row is
-ambiguous: under rule 4 it becomes a contact of its own, under the others it is rejected with the contacts named.
+  6  a row without any of these keys belongs to the contact that it would not change at all; of several, to the one that
+     holds least besides
+Capitals count in external ids alone. E-mail alone is not identity: a hundred contacts may share an address. Where a rule
+finds several contacts the row is ambiguous: under rule 4 it becomes a contact of its own, under the others it is
+rejected with the contacts named. An address is shared under rule 4 also by the rows of the file: several that could be
+one contact become contacts of their own.
 """
 
 from dataclasses import dataclass
@@ -31,6 +34,7 @@ class Comparison:
 
     mapped: tuple[str, ...]
     keep: Keep
+    folded: bool = False  # without regard to capitals
 
     def changed(self) -> str:
         """SQL for the text[] of fields that the row would change; empty when none."""
@@ -44,11 +48,16 @@ class Comparison:
             return f"s.{name} IS NOT NULL AND {ours} IS NULL"
         if FIELDS[name].kind is Kind.INDUSTRY:
             return f"s.{name} IS NOT NULL AND lower(s.{name}) IS DISTINCT FROM lower({ours})"
+        if self.folded:
+            return f"s.{name} IS NOT NULL AND lower(s.{name}::text) IS DISTINCT FROM lower({ours}::text)"
         return f"s.{name} IS NOT NULL AND s.{name} IS DISTINCT FROM {ours}"
 
     def _extra_differs(self) -> str:
         if self.keep is Keep.OURS:
             return "s.extra IS NOT NULL AND NOT coalesce(c.extra, '{}') @> (s.extra::jsonb || coalesce(c.extra, '{}'))"
+        if self.folded:
+            ours, theirs = (f"lower({one}::text)::jsonb" for one in ("coalesce(c.extra, '{}')", "s.extra::jsonb"))
+            return f"s.extra IS NOT NULL AND NOT {ours} @> {theirs}"
         return "s.extra IS NOT NULL AND NOT coalesce(c.extra, '{}') @> s.extra::jsonb"
 
 
@@ -75,31 +84,40 @@ def _candidates(rows: str, match: MatchRule, comparison: Comparison) -> list[str
     external = f"""
         SELECT s.line, c.id, 1 AS rule FROM {rows} s JOIN contacts c ON c.contact_id = s.contact_id"""
     linkedin = f"""
-        SELECT s.line, c.id, 5 FROM {rows} s JOIN contacts c ON c.person_linkedin_url = s.person_linkedin_url"""
+        SELECT s.line, c.id, 5 FROM {rows} s
+        JOIN contacts c ON lower(c.person_linkedin_url) = lower(s.person_linkedin_url)"""
     same_name = f"""
         SELECT s.line, c.id, 2 FROM {rows} s
         JOIN contacts c ON c.email = s.email AND {contact_name} = {staged_name}"""
     nameless = f"""
         SELECT s.line, c.id, 3 FROM {rows} s
         JOIN contacts c ON c.email = s.email AND coalesce(lower(c.company), '') = coalesce(lower(s.company), '')
-                       AND coalesce(c.website, '') = coalesce(s.website, '')
+                       AND coalesce(lower(c.website), '') = coalesce(lower(s.website), '')
         WHERE {staged_name} IS NULL AND {contact_name} IS NULL"""
-    half_named = f"""
+    any_company = "coalesce(lower({0}.company) = lower({1}.company), true)"
+    into_nameless = f"""
         SELECT s.line, c.id, 4 FROM {rows} s JOIN contacts c ON c.email = s.email
-        WHERE ({staged_name} IS NULL) <> ({contact_name} IS NULL)
-          AND coalesce(lower(c.company) = lower(s.company), true)"""
+        WHERE {staged_name} IS NOT NULL AND {contact_name} IS NULL AND {any_company.format("c", "s")}"""
+    # Where one named row of the file has the address, the nameless one was its duplicate; here there are several.
+    into_named = f"""
+        SELECT s.line, c.id, 4 FROM {rows} s JOIN contacts c ON c.email = s.email
+        WHERE {staged_name} IS NULL AND {contact_name} IS NOT NULL AND {any_company.format("c", "s")}
+          AND NOT EXISTS (SELECT FROM {rows} o WHERE o.email = s.email AND {NAME.format("o")} IS NOT NULL
+                                                 AND {any_company.format("o", "s")})"""
     any_email = f"SELECT s.line, c.id, 2 FROM {rows} s JOIN contacts c ON c.email = s.email"
+    same = Comparison(comparison.mapped, Keep.THEIRS, folded=True)
+    held = ", ".join(f"c.{FIELDS[name].column}" for name in FIELDS)
     keyless = f"""
-        SELECT s.line, min(c.id), 6 FROM {rows} s
+        (SELECT DISTINCT ON (s.line) s.line, c.id, 6 FROM {rows} s
         JOIN contacts c ON coalesce({contact_name}, '') = coalesce({staged_name}, '')
                        AND coalesce(lower(c.company), '') = coalesce(lower(s.company), '')
         LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
         WHERE s.contact_id IS NULL AND s.email IS NULL AND s.person_linkedin_url IS NULL
           AND c.contact_id IS NULL AND c.email IS NULL AND c.person_linkedin_url IS NULL
-          AND cardinality({Comparison(comparison.mapped, Keep.THEIRS).changed()}) = 0
-        GROUP BY s.line"""
+          AND cardinality({same.changed()}) = 0
+        ORDER BY s.line, num_nonnulls({held}), length(coalesce(c.extra, '{{}}')::text), c.id)"""
     return {
-        MatchRule.AUTO: [external, same_name, nameless, half_named, linkedin, keyless],
+        MatchRule.AUTO: [external, same_name, nameless, into_nameless, into_named, linkedin, keyless],
         MatchRule.EMAIL: [any_email],
         MatchRule.EXTERNAL: [external],
         MatchRule.LINKEDIN: [linkedin],
@@ -118,13 +136,15 @@ def _plan_statement(rows: str, target: str, comparison: Comparison, candidates: 
     ),
     -- Several rows may mean one contact: the one that the stronger rule found keeps it, then the earlier line.
     claim AS (
-        SELECT line, rule, id, contacts, row_number() OVER (PARTITION BY id ORDER BY rule, line) AS place
+        SELECT line, rule, id, contacts,
+               row_number() OVER (PARTITION BY id, contacts > 1 ORDER BY rule, line) AS place,
+               count(*) OVER (PARTITION BY id, contacts > 1, rule) AS rivals
         FROM best
     ),
     verdict AS (
         SELECT line, rule, id,
                CASE WHEN contacts > 1 AND rule <> {SHARED_MAILBOX} THEN 'ambiguous'
-                    WHEN contacts > 1 OR place > 1 AND rule = {SHARED_MAILBOX} THEN 'create'
+                    WHEN rule = {SHARED_MAILBOX} AND (contacts > 1 OR place > 1 OR rivals > 1) THEN 'create'
                     WHEN place > 1 THEN 'duplicate'
                     ELSE 'match' END AS action
         FROM claim

@@ -216,7 +216,11 @@ class Contact(Base):
         # The three keys that matching looks contacts up by; partial, since most rows have only one or two of them.
         Index("contacts_email", "email", postgresql_where=text("email IS NOT NULL")),
         Index("contacts_contact_id", "contact_id", postgresql_where=text("contact_id IS NOT NULL")),
-        Index("contacts_linkedin", "person_linkedin_url", postgresql_where=text("person_linkedin_url IS NOT NULL")),
+        Index(
+            "contacts_linkedin",
+            text("lower(person_linkedin_url)"),
+            postgresql_where=text("person_linkedin_url IS NOT NULL"),
+        ),
         # Browsing: the two orders people page through most, and the facets they filter by first.
         Index("contacts_last_name", "last_name", "id"),
         Index("contacts_company", "company", "id"),

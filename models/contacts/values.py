@@ -90,9 +90,10 @@ def split(text: str) -> list[str]:
 
 
 def joined(values: Sequence[str]) -> str:
-    """The cell from which `split` makes the same values: `a, b`, or a JSON array where a value holds a separator."""
+    """The cell from which `split` makes the same values: `a, b`, or a JSON array where that would be read otherwise."""
     plain = ", ".join(values)
-    return plain if split(plain) == list(values) else json.dumps(list(values), ensure_ascii=False)
+    unchanged = split(plain) == list(values) and not is_empty(Kind.LIST, plain)
+    return plain if unchanged else json.dumps(list(values), ensure_ascii=False)
 
 
 def choice(choices: Sequence[str], text: str) -> str:

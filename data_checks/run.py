@@ -1,0 +1,162 @@
+"""Checks a table against rules with Great Expectations: the only module that knows a context of it.
+
+Importing this module takes seconds and 200 MB. Only the checker's process does so (data_checks/gate.py).
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read once, by the import below
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.datasource.fluent.interfaces import Batch, TestConnectionError
+from great_expectations.exceptions.exceptions import GreatExpectationsError
+from great_expectations.expectations.expectation import ColumnMapExpectation
+from sqlalchemy import NullPool, create_engine, inspect
+from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
+
+from data_checks import contact_suite, expectations
+from data_checks.contact_suite import Rule
+from models.check_results import Verdict
+from models.database import sqlalchemy_url
+from models.errors import AppError, NotFound, Unavailable
+
+EXAMPLES = 5
+LONGEST_EXAMPLE = 200  # characters
+
+# It warns of every class that is derived from one of its own.
+logging.getLogger("great_expectations").setLevel(logging.ERROR)
+
+
+class CheckFailed(AppError):
+    """A rule could not be evaluated at all; the sentence names the rule and the cause."""
+
+
+def check_table(url: str, table: str, schema: str | None = None, rules: Sequence[Rule] | None = None) -> list[Verdict]:
+    """What each rule says of the table, in the rules' order; rules for columns the table lacks say nothing.
+
+    A Verdict's `checked` counts the filled values, or all rows for a rule about rows. Its details hold: sentence,
+    tolerance, rows (of the table), empty (values that are null; 0 for a rule about rows), and examples (up to EXAMPLES
+    failing values, as text; none for a rule about rows). Without `rules` those for contacts are taken.
+    Raises NotFound (no such table), Unavailable (the database does not answer), CheckFailed.
+    """
+    url, place = sqlalchemy_url(url), f"{schema}.{table}" if schema else table
+    with _sentences(place):
+        present = _columns(url, table, schema)
+        fitting = [kept for rule in rules or contact_suite.rules() if (kept := rule.on(present))]
+        with _batch(url, table, schema) as batch:
+            counted = _counted(batch, fitting)
+            # A rule about rows fails where there is no value, so it has none to show.
+            examples = _examples(batch, [rule for rule in fitting if rule.field and counted[rule.name].failing])
+    return [_with_examples(counted[rule.name], examples.get(rule.name, [])) for rule in fitting]
+
+
+def get_ready() -> None:
+    """Do once what every check needs, so that processes forked from here need not: derive the expectations' classes."""
+    for rule in contact_suite.rules():
+        _expectation(rule, expectations.COUNTS)
+        _expectation(rule, expectations.VALUES)
+    gx.get_context(mode="ephemeral")
+
+
+@contextmanager
+def _sentences(place: str) -> Iterator[None]:
+    try:
+        yield
+    except NoSuchTableError as error:
+        raise NotFound(f"There is no table {place} to check.") from error
+    except (SQLAlchemyError, GreatExpectationsError, TestConnectionError) as error:
+        cause = str(getattr(error, "orig", None) or error).strip()
+        raise Unavailable(f"The data checks could not read the table {place}: {cause}") from error
+
+
+def _columns(url: str, table: str, schema: str | None) -> set[str]:
+    engine = create_engine(url, poolclass=NullPool)
+    return {column["name"] for column in inspect(engine).get_columns(table, schema=schema)}
+
+
+@contextmanager
+def _batch(url: str, table: str, schema: str | None) -> Iterator[Batch]:
+    """The table as the library sees it, in a context of its own that leaves nothing behind."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    # The library puts environment variables into addresses, wherever it sees a dollar sign.
+    source = context.data_sources.add_sql("database", connection_string=url.replace("$", "%24"))
+    # A table, not a query: for a query's columns the library fetches all of its rows.
+    asset = source.add_table_asset("table", table_name=table, schema_name=schema)
+    batch = asset.add_batch_definition_whole_table("whole").get_batch()
+    try:
+        yield batch
+    finally:
+        batch.data.execution_engine.close()
+        source.get_engine().dispose()
+
+
+def _counted(batch: Batch, rules: Sequence[Rule]) -> dict[str, Verdict]:
+    found = _validated(batch, rules, expectations.COUNTS)
+    return {rule.name: _verdict(rule, found[rule.name]) for rule in rules}
+
+
+def _examples(batch: Batch, rules: Sequence[Rule]) -> dict[str, list[str]]:
+    found = _validated(batch, rules, expectations.VALUES)
+    return {name: [_shown(value) for value in result["partial_unexpected_list"]] for name, result in found.items()}
+
+
+def _validated(batch: Batch, rules: Sequence[Rule], wanted: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
+    """Per rule the library's result, with the metrics `wanted` only; all rules in one validation."""
+    if not rules:
+        return {}
+    suite = gx.ExpectationSuite("contacts", expectations=[_expectation(rule, wanted) for rule in rules])
+    form = {"result_format": "BASIC", "partial_unexpected_count": EXAMPLES}
+    results = {_rule_of(one): one for one in batch.validate(suite, result_format=form).results}
+    return {rule.name: _result_of(results[rule.name], rule) for rule in rules}
+
+
+def _expectation(rule: Rule, wanted: tuple[str, ...]) -> ColumnMapExpectation:
+    kind = getattr(expectations, rule.expectation, None) or getattr(gxe, rule.expectation)
+    column, *others = rule.columns
+    also = {"others": others} if kind is expectations.ExpectAnyColumnToBeFilled else {}
+    arguments: dict[str, Any] = {"column": column, "mostly": rule.tolerance, **rule.kwargs, **also}
+    return expectations.asking_only_for(kind, wanted)(meta={"rule": rule.name}, **arguments)
+
+
+def _rule_of(result: ExpectationValidationResult) -> str:
+    asked = result.expectation_config
+    if asked is None or not asked.meta:
+        raise CheckFailed(
+            "A result of the data checks names no rule: the library and this program do not fit together."
+        )
+    return str(asked.meta["rule"])
+
+
+def _result_of(result: ExpectationValidationResult, rule: Rule) -> Mapping[str, Any]:
+    info = result.exception_info or {}
+    # One entry for the expectation itself, or one per metric that it needed.
+    for one in [info, *(each for each in info.values() if isinstance(each, dict))]:
+        if one.get("raised_exception"):
+            cause = str(one.get("exception_message")).strip().splitlines()[0]
+            raise CheckFailed(f"The check “{rule.sentence}” ({rule.name}) could not run: {cause}")
+    return {**result.result, "success": result.success}
+
+
+def _verdict(rule: Rule, result: Mapping[str, Any]) -> Verdict:
+    rows, empty = result["element_count"], result.get("missing_count") or 0
+    details = {"sentence": rule.sentence, "tolerance": rule.tolerance, "rows": rows, "empty": empty, "examples": []}
+    failing = result["unexpected_count"] or 0  # the sum over an empty table is null
+    return Verdict(rule.name, rule.field, bool(result["success"]), rows - empty, failing, details)
+
+
+def _with_examples(verdict: Verdict, examples: list[str]) -> Verdict:
+    return replace(verdict, details={**(verdict.details or {}), "examples": examples})
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST_EXAMPLE else text[:LONGEST_EXAMPLE] + "…"

@@ -1,0 +1,105 @@
+"""Rows of one file that mean the same contact: matched with each other by the rule that matches them with contacts.
+
+Of a group the first row is imported and the others are its duplicates; a row with a name stands before one without.
+"""
+
+from collections.abc import Callable
+
+import duckdb
+
+from models.imports import MatchRule
+
+NAME = "nullif(lower(concat_ws(' ', first_name, last_name)), '')"
+# Rule -> what rows must share; NULL in the first of them takes a row out. In the order of models.contacts.matching.
+EXTERNAL = ("contact_id",)
+SAME_NAME = ("CASE WHEN name IS NOT NULL THEN email END", "name")
+NAMELESS = ("CASE WHEN name IS NULL THEN email END", "company", "website")
+LINKEDIN = ("person_linkedin_url",)
+SHARED_KEYS = {
+    MatchRule.AUTO: (EXTERNAL, SAME_NAME, NAMELESS, LINKEDIN),
+    MatchRule.EMAIL: (("email",),),
+    MatchRule.EXTERNAL: (EXTERNAL,),
+    MatchRule.LINKEDIN: (LINKEDIN,),
+    MatchRule.NONE: (),
+}
+
+
+def mark_repeated(connection: duckdb.DuckDBPyConnection, match: MatchRule, *, typed: Callable[[str], str]) -> None:
+    """Make `repeated(line, of)` from `keys` and `rejected`, and `left_out(line)`: the lines that are not staged.
+
+    `typed` gives the SELECT of the staged form of a table's rows: without any key, rows are the same where it is.
+    """
+    connection.execute(
+        f"""CREATE OR REPLACE TABLE judged AS
+        SELECT line, contact_id, email, {NAME} AS name, coalesce(lower(company), '') AS company,
+               coalesce(lower(website), '') AS website, lower(person_linkedin_url) AS person_linkedin_url
+        FROM keys WHERE line NOT IN (SELECT line FROM rejected)"""
+    )
+    connection.execute("CREATE OR REPLACE TABLE repeated (line BIGINT, of BIGINT)")
+    _link_by_keys(connection, match)
+    if match is MatchRule.AUTO:
+        _link_half_named(connection)
+        _link_identical(connection, typed)
+    connection.execute(
+        """CREATE OR REPLACE TABLE left_out AS
+        SELECT line FROM rejected UNION ALL SELECT line FROM repeated"""
+    )
+
+
+def _link_by_keys(connection: duckdb.DuckDBPyConnection, match: MatchRule) -> None:
+    """Each row to the first one that shares a key with it; the stronger rule decides."""
+    links = []
+    for strength, keys in enumerate(SHARED_KEYS[match]):
+        named = ", ".join(f"{key} AS k{place}" for place, key in enumerate(keys))
+        shared = ", ".join(f"k{place}" for place in range(len(keys)))
+        links.append(
+            f"""SELECT line, first, {strength} AS strength
+            FROM (SELECT line, {named} FROM judged)
+            JOIN (SELECT {shared}, min(line) AS first FROM (SELECT line, {named} FROM judged)
+                  WHERE k0 IS NOT NULL GROUP BY {shared} HAVING count(*) > 1) USING ({shared})
+            WHERE first < line"""
+        )
+    if links:
+        connection.execute(
+            f"""INSERT INTO repeated
+            SELECT line, arg_min(first, strength) FROM ({" UNION ALL ".join(links)}) GROUP BY line"""
+        )
+        _follow_chains(connection)
+
+
+def _follow_chains(connection: duckdb.DuckDBPyConnection) -> None:
+    """Point every duplicate at a row that is none itself. Ends: a link always leads to an earlier row, or by name."""
+    while connection.execute("SELECT 1 FROM repeated a JOIN repeated b ON a.of = b.line LIMIT 1").fetchall():
+        connection.execute("UPDATE repeated SET of = b.of FROM repeated b WHERE repeated.of = b.line")
+
+
+def _link_half_named(connection: duckdb.DuckDBPyConnection) -> None:
+    """A row without a name belongs to the named row with its e-mail and no contradicting company, where it is one."""
+    connection.execute(
+        """INSERT INTO repeated
+        WITH heads AS (SELECT * FROM judged WHERE email IS NOT NULL AND line NOT IN (SELECT line FROM repeated))
+        SELECT bare.line, min(named.line)
+        FROM heads bare JOIN heads named ON named.email = bare.email
+        WHERE bare.name IS NULL AND named.name IS NOT NULL
+          AND (bare.company = '' OR named.company = '' OR bare.company = named.company)
+        GROUP BY bare.line HAVING count(*) = 1"""
+    )
+    _follow_chains(connection)
+
+
+def _link_identical(connection: duckdb.DuckDBPyConnection, typed: Callable[[str], str]) -> None:
+    """Rows that nothing identifies are the same when every value is, capitals aside."""
+    connection.execute(
+        """CREATE OR REPLACE TEMPORARY TABLE keyless AS
+        SELECT * FROM raw WHERE line IN (
+            SELECT line FROM judged WHERE contact_id IS NULL AND email IS NULL AND person_linkedin_url IS NULL)"""
+    )
+    connection.execute(
+        f"""INSERT INTO repeated
+        WITH numbered AS (
+            SELECT line, min(line) OVER (PARTITION BY md5(lower(row(*COLUMNS(* EXCLUDE line))::VARCHAR))) AS first
+            FROM ({typed("keyless")})
+        )
+        SELECT line, first FROM numbered WHERE first < line"""
+    )
+    connection.execute("DROP TABLE keyless")

@@ -1,0 +1,166 @@
+"""From text cells to typed values, in DuckDB: one SQL expression per field.
+
+Each kind has a quick form in SQL for the values nearly all files hold, and calls `values.parse`, the one
+specification, for the others. Both give the same value: a test holds them together.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+
+import duckdb
+
+from models.contacts import dates, values
+from models.contacts.blanks import BLANKS, empty_words
+from models.contacts.emails import SIMPLE, SIMPLE_LOCAL_MAX, SIMPLE_MAX
+from models.contacts.table import FIELDS
+from models.errors import InvalidInput
+from models.fields import Field, Kind
+
+DUCKDB_TYPES = {
+    Kind.LIST: "VARCHAR[]",
+    Kind.WHOLE: "BIGINT",
+    Kind.MONEY: "DECIMAL(15,2)",
+    Kind.DATE: "DATE",
+    Kind.FLAG: "BOOLEAN",
+}
+# Printable ASCII at both ends: nothing to trim. Trimming the rest costs twenty times as much.
+NOTHING_TO_TRIM = r"[!-~](?:[^\x00]*[!-~])?"
+# Exports of ours, of Apollo and of spreadsheets put an apostrophe before what could run as a formula.
+NEUTRALISED = r"(?s)'[=+@\t\r'\-].*"
+SEVERAL = " ::: "  # Google's separator of several values in one cell
+PLAIN_PHONE = r"\+?\(?[0-9]{1,4}\)?(?:[ -][0-9]{2,6}){1,4}|\+?[0-9]{7,15}"
+PLAIN_WEBSITE = r"https?://[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.[a-z]{2,20}"
+PLAIN_LINKEDIN = r"https?://(?:www\.)?linkedin\.com/(in|company)/([A-Za-z0-9_-]+)/?"
+_PLAIN_WORDS = "[A-Za-z0-9&/+_()-]+(?: [A-Za-z0-9&/+_()-]+)*"
+PLAIN_LIST = f"{_PLAIN_WORDS}(?:, {_PLAIN_WORDS})*"
+SOCIAL_HOSTS = r"linkedin\.com|facebook\.com|fb\.com|twitter\.com|//x\.com|\.x\.com"
+MOST_ODD_KEPT = 100_000  # parsed odd values remembered per field
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def trimmed(column: str) -> str:
+    """SQL for the text of a raw column without blanks around it."""
+    blanks = quoted(BLANKS.replace("\x00", ""))
+    plain = f"regexp_full_match({column}, {quoted(NOTHING_TO_TRIM)})"
+    return f"CASE WHEN {plain} THEN {column} ELSE trim({column}, {blanks}) END"
+
+
+def meaning(text: str, kind: Kind) -> str:
+    """SQL for the trimmed `text`: NULL for a word that means nothing; the apostrophe before a formula goes."""
+    words = [word for word in empty_words(kind) if word]
+    longest = max(len(word.encode()) for word in words)
+    return f"""CASE WHEN {text} IS NULL OR {text} = '' THEN NULL
+        WHEN strlen({text}) <= {longest} AND lower({text}) IN ({", ".join(map(quoted, words))}) THEN NULL
+        WHEN starts_with({text}, '''') AND regexp_full_match({text}, {quoted(NEUTRALISED)}) THEN substr({text}, 2)
+        ELSE {text} END"""
+
+
+def register(connection: duckdb.DuckDBPyConnection, names: Sequence[str], *, day_first: bool | None) -> None:
+    """Make the slow form of each field callable as `odd_<field>` in this connection."""
+    for name in names:
+        field = FIELDS[name]
+        if field.kind in DUCKDB_TYPES or field.kind in (Kind.EMAIL, Kind.PHONE, Kind.URL):
+            connection.create_function(
+                f"odd_{name}",
+                _odd(field, day_first),
+                ["VARCHAR"],
+                DUCKDB_TYPES.get(field.kind, "VARCHAR"),
+                null_handling="special",
+            )
+
+
+Value = date | Decimal | int | bool | str | list[str] | None
+
+
+def _odd(field: Field, day_first: bool | None) -> Callable[[str | None], Value]:
+    @lru_cache(maxsize=MOST_ODD_KEPT)
+    def parsed(text: str | None) -> Value:
+        if text is None:
+            return None
+        try:
+            return values.parse(field, text, day_first=day_first)  # type: ignore[no-any-return]  # typed by field kind
+        except InvalidInput:
+            return None
+
+    return parsed
+
+
+def value(name: str, text: str) -> str:
+    """SQL for the typed value of the trimmed text `text` (an SQL expression); NULL where it does not parse."""
+    field = FIELDS[name]
+    odd = f"odd_{name}({text})"
+    match field.kind:
+        case Kind.EMAIL:
+            return f"CASE WHEN {simple_email(f'lower({text})')} THEN lower({text}) ELSE {odd} END"
+        case Kind.PHONE:
+            return _quick(text, PLAIN_PHONE, text, odd, extra=f"strlen(regexp_replace({text}, '[^0-9]', '', 'g')) >= 5")
+        case Kind.WHOLE:
+            return _quick(text, "[0-9]{1,14}", f"{text}::BIGINT", odd)
+        case Kind.MONEY:
+            return _quick(text, r"[0-9]{4,12}|[0-9]{1,12}\.[0-9]{1,2}", f"{text}::DECIMAL(15,2)", odd)
+        case Kind.DATE:
+            plain = _full(text, "[12][0-9]{3}-[0-9]{2}-[0-9]{2}")
+            return f"coalesce(CASE WHEN {plain} THEN try_cast({text} AS DATE) END, {odd})"
+        case Kind.FLAG:
+            return f"CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false ELSE {odd} END"
+        case Kind.URL:
+            return _url(text, odd)
+        case Kind.LIST:
+            return _list(text, odd)
+        case Kind.CHOICE:
+            spelled = " ".join(f"WHEN {quoted(known.lower())} THEN {quoted(known)}" for known in field.choices)
+            return f"CASE lower({text}) {spelled} ELSE {text} END"
+        case _:
+            return text
+
+
+def simple_email(lowered: str) -> str:
+    return (
+        f"({_full(lowered, SIMPLE)} AND strlen({lowered}) <= {SIMPLE_MAX}"
+        f" AND strpos({lowered}, '@') <= {SIMPLE_LOCAL_MAX + 1})"
+    )
+
+
+def _full(text: str, pattern: str) -> str:
+    return f"regexp_full_match({text}, {quoted(pattern)})"
+
+
+def _quick(text: str, pattern: str, quick: str, odd: str, extra: str = "true") -> str:
+    return f"CASE WHEN {text} IS NULL THEN NULL WHEN {_full(text, pattern)} AND {extra} THEN {quick} ELSE {odd} END"
+
+
+def _url(text: str, odd: str) -> str:
+    return f"""CASE WHEN {text} IS NULL THEN NULL
+        WHEN {_full(text, PLAIN_LINKEDIN)}
+        THEN regexp_replace({text}, {quoted("^" + PLAIN_LINKEDIN + "$")}, 'https://www.linkedin.com/\\1/\\2')
+        WHEN {_full(text, PLAIN_WEBSITE)} AND NOT regexp_matches({text}, {quoted(SOCIAL_HOSTS)}) THEN {text}
+        ELSE {odd} END"""
+
+
+def _list(text: str, odd: str) -> str:
+    split = f"string_split({text}, ', ')"
+    once = f"list_filter({split}, lambda one, place: list_position({split}, one) = place)"
+    return f"""CASE WHEN {text} IS NULL THEN NULL
+        WHEN NOT {_full(text, PLAIN_LIST)} THEN {odd}
+        WHEN len(list_distinct({split})) = len({split}) THEN {split}
+        ELSE {once} END"""
+
+
+def day_first(connection: duckdb.DuckDBPyConnection, column: str) -> bool | None:
+    """What the whole column says of dates like 03/04/2020: True day first, False month first, None when nothing does.
+
+    A column that says both says nothing: its undecided dates stay as text.
+    """
+    said = {
+        dates.says_day_first(text)
+        for (text,) in connection.execute(
+            f"""SELECT DISTINCT regexp_extract(trim({column}), '^[0-9]{{1,2}}[/-][0-9]{{1,2}}[/-][0-9]{{4}}')
+                FROM raw WHERE regexp_matches({column}, '^ *[0-9]{{1,2}}[/-][0-9]{{1,2}}[/-][0-9]{{4}}')"""
+        ).fetchall()
+    } - {None}
+    return said.pop() if len(said) == 1 else None

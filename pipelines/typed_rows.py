@@ -1,0 +1,151 @@
+"""The SELECTs over the table raw of an opened file: trimmed texts, typed values, and what goes to extra."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from models.contacts.table import FIELDS, FULL_NAME
+from models.fields import Kind
+from pipelines import row_rules
+from pipelines.row_rules import SEVERAL, quoted
+
+# The columns that a file of rejects has before its own: a mended one comes in without them.
+REJECT_HEADERS = ("Rejected line", "Rejected column", "Rejected value", "Rejected reason")
+EXTRA_HEADER = "Extra"  # our own exports carry what no field takes in it, as one JSON object
+SEVERAL_EMAILS = "[,;]| ::: "
+ANGLED_EMAIL = "[^<>@]*<[^<>]*>"  # Smith, Ann <ann@example.com>: one address
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where each value comes from: field -> header, and header -> column of the table raw."""
+
+    headers: tuple[str, ...]
+    fields: Mapping[str, str]
+
+    def column(self, header: str) -> str:
+        return f"c{self.headers.index(header)}"
+
+    @property
+    def direct(self) -> tuple[str, ...]:
+        """The fields that have a header of their own, in declared order."""
+        return tuple(name for name in FIELDS if name in self.fields)
+
+    @property
+    def mapped(self) -> tuple[str, ...]:
+        """The fields that get values: the direct ones, and both names where the file has one for both."""
+        split = ("first_name", "last_name") if FULL_NAME in self.fields else ()
+        return tuple(name for name in FIELDS if name in self.fields or name in split)
+
+    @property
+    def leftover(self) -> tuple[str, ...]:
+        used = {*self.fields.values(), *REJECT_HEADERS, EXTRA_HEADER}
+        return tuple(header for header in self.headers if header not in used)
+
+    def header(self, name: str) -> str:
+        return self.fields.get(name) or self.fields[FULL_NAME]
+
+
+def texts(source: Source, names: Sequence[str], *, whole: bool = False, table: str = "raw") -> str:
+    """SELECT of line and the trimmed text `t_<field>` of each of `names`, NULL where it means nothing.
+
+    `whole` adds `x<number>` for each leftover header, and `extra_text`.
+    """
+    inner, outer = ["line"], ["line"]
+
+    def add(alias: str, header: str, kind: Kind) -> None:
+        inner.append(f"{row_rules.trimmed(source.column(header))} AS {alias}")
+        outer.append(f"{row_rules.meaning(alias, kind)} AS {alias}")
+
+    for name in names:
+        if name in source.fields:
+            add(f"t_{name}", source.fields[name], FIELDS[name].kind)
+    if FULL_NAME in source.fields:
+        add("full_name", source.fields[FULL_NAME], Kind.TEXT)
+    if whole:
+        for place, header in enumerate(source.leftover):
+            add(f"x{place}", header, Kind.TEXT)
+        if EXTRA_HEADER in source.headers:
+            add("extra_text", EXTRA_HEADER, Kind.TEXT)
+    named = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {table})"
+    if FULL_NAME not in source.fields:
+        return named
+    return f"SELECT *, {_FIRST_NAME} AS t_first_name, {_LAST_NAME} AS t_last_name FROM ({named})"
+
+
+# "Ann Lee Brown" and "Brown, Ann Lee": the last word is the last name, unless a comma says otherwise.
+_FIRST_NAME = r"""CASE WHEN contains(full_name, ',') THEN nullif(trim(substr(full_name, strpos(full_name, ',') + 1)), '')
+    ELSE coalesce(nullif(regexp_extract(full_name, '^(.*\S)\s+\S+$', 1), ''), full_name) END"""
+_LAST_NAME = r"""CASE WHEN contains(full_name, ',') THEN nullif(trim(split_part(full_name, ',', 1)), '')
+    ELSE nullif(regexp_extract(full_name, '^.*\S\s+(\S+)$', 1), '') END"""
+
+
+def values(source: Source, names: Sequence[str], *, whole: bool = False, table: str = "raw") -> str:
+    """SELECT of `texts` with the typed value `v_<field>` beside each of `names`; owners come from the table owners."""
+    firsts = [f"{_first_of_several(name)} AS f_{name}" for name in names]
+    typed = [f"{row_rules.value(name, f'f_{name}')} AS v_{name}" for name in names if name != "owner"]
+    owner = "LEFT JOIN owners o ON o.key = lower(t_owner)" if "owner" in names else ""
+    if owner:
+        typed.append("o.email AS v_owner")
+    return f"""SELECT s.*, {", ".join(typed)}
+        FROM (SELECT *, {", ".join(firsts)} FROM ({texts(source, names, whole=whole, table=table)})) s {owner}"""
+
+
+def _first_of_several(name: str) -> str:
+    """Of a cell with several e-mails or phones, the first; the whole cell then also goes to extra."""
+    text = f"t_{name}"
+    if FIELDS[name].kind is Kind.EMAIL:
+        return f"""CASE WHEN regexp_matches({text}, '{SEVERAL_EMAILS}')
+            AND NOT starts_with({text}, '"') AND NOT regexp_full_match({text}, '{ANGLED_EMAIL}')
+            THEN trim(regexp_extract({text}, '^(.*?)(?:{SEVERAL_EMAILS})', 1)) ELSE {text} END"""
+    if FIELDS[name].kind is Kind.PHONE:
+        return f"CASE WHEN contains({text}, '{SEVERAL}') THEN split_part({text}, '{SEVERAL}', 1) ELSE {text} END"
+    return text
+
+
+def rows(source: Source, table: str = "raw") -> str:
+    """SELECT of the staging table's columns: line, every mapped field, `extra` as JSON text, and `warned`, the headers
+    whose value went to extra since their field could not take it (NULL for none)."""
+    fields = ", ".join(f"v_{name} AS {name}" for name in source.mapped)
+    lost = {source.header(name): (f"t_{name}", _not_taken(name)) for name in source.direct if _may_fail(name)}
+    entries = [(header, f"x{place}") for place, header in enumerate(source.leftover)]
+    entries += [(header, f"CASE WHEN {condition} THEN {text} END") for header, (text, condition) in lost.items()]
+    return f"""SELECT line, {fields}, {_json(entries, EXTRA_HEADER in source.headers)} AS extra,
+        {_warned({header: condition for header, (_, condition) in lost.items()})} AS warned
+        FROM ({values(source, source.mapped, whole=True, table=table)})"""
+
+
+def _may_fail(name: str) -> bool:
+    return FIELDS[name].kind not in (Kind.TEXT, Kind.CHOICE, Kind.INDUSTRY)
+
+
+def _not_taken(name: str) -> str:
+    several = f" OR f_{name} <> t_{name}" if FIELDS[name].kind in (Kind.EMAIL, Kind.PHONE) else ""
+    return f"(t_{name} IS NOT NULL AND (v_{name} IS NULL{several}))"
+
+
+def _json(entries: Sequence[tuple[str, str]], has_extra: bool) -> str:
+    """SQL for the JSON object of the entries that are not NULL, as text; NULL for none."""
+    if not entries and not has_extra:
+        return "NULL::VARCHAR"
+    members = [f"""{quoted(_json_key(header))} || to_json({text}) || ','""" for header, text in entries]
+    joined = f"nullif(rtrim(concat('', {', '.join(members)}), ','), '')" if members else "NULL"
+    built = f"'{{' || {joined} || '}}'"
+    if not has_extra:
+        return built
+    brought = "CASE WHEN json_valid(extra_text) AND json_type(extra_text) = 'OBJECT' THEN extra_text END"
+    kept = f"CASE WHEN {brought} IS NULL AND extra_text IS NOT NULL THEN json_object('Extra', extra_text) END"
+    return f"""CASE WHEN extra_text IS NULL THEN {built}
+        ELSE json_merge_patch(coalesce({brought}, {kept}), coalesce({built}, '{{}}'))::VARCHAR END"""
+
+
+def _json_key(header: str) -> str:
+    return json.dumps(header, ensure_ascii=False) + ":"
+
+
+def _warned(conditions: Mapping[str, str]) -> str:
+    if not conditions:
+        return "NULL::VARCHAR[]"
+    cases = ", ".join(f"CASE WHEN {condition} THEN {quoted(header)} END" for header, condition in conditions.items())
+    return f"""CASE WHEN {" OR ".join(conditions.values())}
+        THEN list_filter([{cases}], lambda one: one IS NOT NULL) END"""

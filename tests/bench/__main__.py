@@ -1,0 +1,216 @@
+"""`uv run python -m tests.bench [--rows N]`: imports and exports against what Postgres and openpyxl do with the same
+rows, on the same server, in the same run. Makes its own data; prints a table."""
+
+import argparse
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import openpyxl
+import psutil
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from deploy.embedded_postgres import Server, start_or_join
+from tests.bench import data
+from tests.bench.processes import command
+from tests.bench.warm_checker import warm_checker
+
+OPENPYXL_ROWS = 20_000  # its time grows with the rows; a million would take a quarter of an hour
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: `ours` and `baseline` in seconds, `limit` in words with whether it is kept."""
+
+    what: str
+    ours: float
+    baseline: float | None
+    peak: int | None
+    limit: str
+    kept: bool
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room for it")
+    options = parser.parse_args()
+    with _home(options.folder) as home, _server(home) as server:
+        rows = measure(home, server, options.rows)
+    show(rows, options.rows)
+
+
+def measure(home: Path, server: Server, rows: int) -> list[Row]:
+    files = home / "bench"
+    files.mkdir()
+    first, changed, small = files / "first.csv", files / "changed.csv", files / "small.csv"
+    data.write(first, rows)
+    data.write(small, 500, seed=2)
+    found = [*_imports(home, server, first, rows)]
+    _write_changed(first, changed, rows)
+    found.append(_changed_import(home, changed, rows))
+    found.append(_small_import(home, small))
+    return [*found, *_exports(home, server, files)]
+
+
+def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row]:
+    ours = command(home, "import", str(first), "--yes")
+    plain = _plain_copy(server, first.with_name("plain.copy"))
+    speed = rows / ours.seconds
+    yield Row(
+        f"import {rows:,} rows, empty base",
+        ours.seconds,
+        plain,
+        ours.peak,
+        f"{speed:,.0f} rows/s (20,000), ratio 1.5, 1 GB",
+        speed >= 20_000 and ours.seconds <= 1.5 * plain and ours.peak < 1024 * MB,
+    )
+    again = command(home, "import", str(first), "--yes")
+    if again.answer["created"] or again.answer["updated"]:
+        raise RuntimeError(f"The second import of the same file changed something: {again.answer}")
+    yield Row(
+        "the same file again",
+        again.seconds,
+        ours.seconds,
+        again.peak,
+        "faster than first",
+        again.seconds < ours.seconds,
+    )
+
+
+def _plain_copy(server: Server, dump: Path) -> float:
+    """Seconds of a plain COPY of the rows just imported into a table with the same columns and indexes."""
+    with psycopg.connect(server.url(driver=""), autocommit=True) as connection:
+        with connection.cursor().copy("COPY contacts TO STDOUT") as source, dump.open("wb") as target:
+            for block in source:
+                target.write(block)
+        connection.execute("CREATE TABLE plain (LIKE contacts INCLUDING ALL)")
+        started = time.perf_counter()
+        with dump.open("rb") as source_file, connection.cursor().copy("COPY plain FROM STDIN") as target_copy:
+            while block := source_file.read(MB):
+                target_copy.write(block)
+        seconds = time.perf_counter() - started
+        connection.execute("DROP TABLE plain")
+    dump.unlink()
+    return seconds
+
+
+def _write_changed(first: Path, changed: Path, rows: int) -> None:
+    """A tenth of the rows: half are in the base with a new title, half are new."""
+    half = rows // 20
+    fresh = changed.with_name("fresh.csv")
+    data.write(fresh, half, seed=3)
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
+        read = "read_csv('{}', all_varchar = true, header = true)"
+        connection.execute(
+            f"""COPY (
+                SELECT * REPLACE ('Moved to ' || "Title" AS "Title")
+                FROM (FROM {read.format(first)} LIMIT {half})
+                UNION ALL FROM {read.format(fresh)}
+            ) TO '{changed}' (HEADER)"""
+        )
+
+
+def _changed_import(home: Path, changed: Path, rows: int) -> Row:
+    ours = command(home, "import", str(changed), "--yes")
+    what = f"{rows // 10:,} rows into it, half updates"
+    return Row(what, ours.seconds, None, ours.peak, "15 s at a million", ours.seconds <= 15)
+
+
+def _small_import(home: Path, small: Path) -> Row:
+    with warm_checker(home):
+        ours = command(home, "import", str(small), "--yes")
+    return Row("import 500 rows, `up` running", ours.seconds, None, ours.peak, "4 s", ours.seconds <= 4)
+
+
+def _exports(home: Path, server: Server, files: Path) -> Iterator[Row]:
+    csv = command(home, "export", str(files / "all.csv"))
+    plain = _copy_to(server, files / "plain.csv")
+    yield Row(
+        f"export {csv.answer['rows']:,} contacts, CSV", csv.seconds, plain, csv.peak, "ratio 1.5, 400 MB",
+        csv.seconds <= 1.5 * plain and csv.peak < 400 * MB,
+    )  # fmt: skip
+    xlsx = command(home, "export", str(files / "all.xlsx"))
+    baseline = _openpyxl(server, files / "plain.xlsx") * xlsx.answer["rows"] / OPENPYXL_ROWS
+    yield Row(
+        "the same, XLSX (openpyxl: from 20,000)", xlsx.seconds, baseline, xlsx.peak, "5 times faster, 400 MB",
+        xlsx.seconds * 5 <= baseline and xlsx.peak < 400 * MB,
+    )  # fmt: skip
+
+
+def _copy_to(server: Server, target: Path) -> float:
+    started = time.perf_counter()
+    with (
+        psycopg.connect(server.url(driver="")) as connection,
+        connection.cursor().copy("COPY contacts TO STDOUT (FORMAT csv, HEADER)") as source,
+        target.open("wb") as file,
+    ):
+        for block in source:
+            file.write(block)
+    return time.perf_counter() - started
+
+
+def _openpyxl(server: Server, target: Path) -> float:
+    """Seconds that openpyxl's write-only mode takes for OPENPYXL_ROWS contacts, reading them included."""
+    started = time.perf_counter()
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet()
+    with psycopg.connect(server.url(driver="")) as connection:
+        rows = connection.execute(f"SELECT * FROM contacts ORDER BY id LIMIT {OPENPYXL_ROWS}")
+        for row in rows:
+            sheet.append([_plain(value) for value in row])
+    book.save(target)
+    return time.perf_counter() - started
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list | dict):
+        return str(value)
+    return value.replace(tzinfo=None) if hasattr(value, "tzinfo") else value
+
+
+def show(rows: list[Row], size: int) -> None:
+    console = Console(width=110)
+    memory = psutil.virtual_memory().total / 1024**3
+    console.print(f"{size:,} rows; {os.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}")
+    table = Table("work", "ours s", "baseline s", "ratio", "peak MB", "limit", "")
+    for row in rows:
+        ratio = f"{row.ours / row.baseline:.2f}" if row.baseline else ""
+        base = f"{row.baseline:.1f}" if row.baseline else ""
+        peak = f"{row.peak // MB}" if row.peak else ""
+        table.add_row(row.what, f"{row.ours:.1f}", base, ratio, peak, row.limit, "kept" if row.kept else "MISSED")
+    console.print(table)
+
+
+@contextmanager
+def _home(folder: Path) -> Iterator[Path]:
+    home = Path(tempfile.mkdtemp(prefix="appointment360-bench-", dir=folder))
+    home.chmod(0o755)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _server(home: Path) -> Iterator[Server]:
+    server = start_or_join(home)
+    try:
+        yield server
+    finally:
+        server.release()
+
+
+if __name__ == "__main__":
+    main()

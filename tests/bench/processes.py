@@ -1,0 +1,62 @@
+"""Running the command line as a user does, with its time, its JSON answer and the peak memory of its processes."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+INTERVAL = 0.05  # seconds between two looks at the memory
+
+
+@dataclass(frozen=True)
+class Run:
+    """`peak` is in bytes: the most that the command and its children held together, shared pages counted once each."""
+
+    answer: dict[str, Any]
+    seconds: float
+    peak: int
+
+
+def command(home: Path, *arguments: str) -> Run:
+    """`appointment360 ARGUMENTS --json`; raises RuntimeError with its words when it fails."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy.cli", *arguments, "--home", str(home), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    peak = _watch(process)
+    out, err = process.communicate()
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {out.decode()} {err.decode()[-2000:]}")
+    return Run(json.loads(out), seconds, peak)
+
+
+def _watch(process: subprocess.Popen[bytes]) -> int:
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, _memory(process.pid))
+        time.sleep(INTERVAL)
+    return peak
+
+
+def _memory(pid: int) -> int:
+    """Of the process and its children, but not of a Postgres server that it may have started."""
+    total = 0
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for member in family:
+        try:
+            if not member.name().startswith("postgres"):
+                total += member.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total

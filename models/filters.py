@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import ColumnElement, Select, and_, func, not_, null, or_, select, true
 
-from models.contacts.table import FIELDS, Contact
+from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.errors import InvalidInput
 from models.fields import REFERENCES, Field, Kind
 from models.industries import Industry
@@ -137,9 +137,6 @@ class Filters:
 
     def without(self, key: str) -> "Filters":
         return Filters(tuple(one for one in self.filters if one.key != key), "" if key == "q" else self.q)
-
-
-SEARCHED = ("first_name", "last_name", "title", "company", "email")
 
 
 def search_text(by: Actor) -> ColumnElement[str]:

@@ -5,13 +5,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, func, text
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, func, literal_column, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.database import Base
 from models.fields import Derived, Field, Group, Kind, beside, field
 
+SEARCHED = ("first_name", "last_name", "title", "company", "email")  # what free text looks into
 EMAIL_STATUSES = ("Verified", "Unverified", "Invalid", "Unavailable", "Extrapolated", "Guessed", "Likely to engage")
 SENIORITIES = (
     "Owner", "Founder", "C suite", "Partner", "VP", "Head", "Director", "Manager", "Senior", "Entry", "Intern",
@@ -228,8 +229,9 @@ class Contact(Base):
         Index("contacts_industry", "industry_id"),
         Index(
             "contacts_search",
-            text("contact_search_text(first_name, last_name, title, company, email) gin_trgm_ops"),
+            func.contact_search_text(*map(literal_column, SEARCHED)).label("searched"),
             postgresql_using="gin",
+            postgresql_ops={"searched": "gin_trgm_ops"},
         ),
     )
 

@@ -1,0 +1,189 @@
+"""The command line: `appointment360 COMMAND`. Each command is one operation of the layers below, and its picture.
+
+The commands import what they need when they run: Prefect, Great Expectations and DuckDB take seconds to import, and
+`count` needs none of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy import cli_imports, cli_users, failures, local, output
+from deploy.cli_options import Home, Json, Where, names
+
+if TYPE_CHECKING:
+    from models.check_results import Verdict
+    from models.permissions import Actor
+
+app = typer.Typer(
+    name="appointment360",
+    help="Your contacts: import big messy files, browse, check and export them.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(cli_imports.group, name="imports")
+app.add_typer(cli_users.group, name="users")
+app.command("import")(cli_imports.import_file)
+
+
+def main() -> None:
+    """The entry point `appointment360`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    if "--json" in arguments:
+        output.use_json()
+    return failures.exit_code(lambda: app(args=arguments, prog_name="appointment360", standalone_mode=False) or 0)
+
+
+@app.callback()
+def everywhere(home: Home = None) -> None:
+    """Your contacts: import big messy files, browse, check and export them."""
+
+
+@app.command()
+def up(
+    port: Annotated[int | None, typer.Option(help="The web's port.", min=1, max=65535, show_default="8360")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Import the sample into an empty database.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
+    home: Home = None,
+) -> None:
+    """Run all of it on this machine; Ctrl-C stops it.
+
+    PostgreSQL, the web, Prefect's server and its runner. A second `up`
+    on the same home says where the first one runs, and exits with 0.
+    """
+    from deploy import up as machine
+
+    machine.run(port=port, sample=sample, browser=not no_browser)
+
+
+@app.command()
+def count(
+    where: Where = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="FIELD", help="Count each value of this field.")] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Count the contacts that match."""
+    with local.connected():
+        from models import filters
+        from models.contacts import search
+        from models.permissions import OPERATOR
+
+        chosen = filters.parse(where or [], by=OPERATOR)
+        total = search.count(chosen, by=OPERATOR)
+        groups = search.count_by(chosen, by, by=OPERATOR) if by else []
+    if output.is_json():
+        listed = [{"value": _plain(value), "count": number} for value, number in groups]
+        output.answer({"count": total} | ({"by": listed} if by else {}))
+    elif by:
+        output.table([by, "contacts"], groups, numbers=["contacts"])
+        output.say(f"{total:,} contacts" + (f": {chosen.sentence()}" if chosen else ""))
+    elif sys.stdout.isatty():
+        output.say(f"{total:,} contacts" + (f": {chosen.sentence()}" if chosen else ""))
+    else:
+        output.say(str(total))
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE.{csv,xlsx,parquet,jsonl}", help="The file to write.")],
+    where: Where = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="These fields only, in this order.")] = None,
+    as_user: Annotated[str | None, typer.Option("--as", metavar="USER", help="With this person's rights.")] = None,
+    raw_formulas: Annotated[
+        bool,
+        typer.Option(
+            "--raw-formulas",
+            help="Leave cells that look like formulas as they are: a spreadsheet may execute them.",
+        ),
+    ] = False,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Write the matching contacts to a file."""
+    with local.connected():
+        from models import filters
+        from pipelines import export_contacts
+
+        actor = _actor(as_user)
+        chosen = filters.parse(where or [], by=actor)
+        with output.progress() as progress:
+            made = export_contacts.export(
+                file.expanduser().absolute(),
+                filters=chosen,
+                columns=names(columns),
+                by=actor,
+                raw_formulas=raw_formulas,
+                progress=lambda done, total: progress("export", done, total),
+            )
+    output.answer_or_say(
+        {
+            "export_id": made.id,
+            "path": made.path,
+            "rows": made.rows,
+            "bytes": made.bytes,
+            "sha256": made.sha256,
+            "credits": made.credits,
+            "seconds": round(made.seconds, 3),
+        },
+        f"{made.rows:,} contacts in {made.path} ({output.bytes_shown(made.bytes)}, {made.seconds:.1f} s)",
+    )
+
+
+@app.command()
+def check(as_json: Json = False, home: Home = None) -> None:
+    """Check the quality of all contacts.
+
+    Broken rules are a result, not an error: the exit code is 0."""
+    with local.connected():
+        from data_checks import contacts
+        from models.permissions import OPERATOR
+
+        verdicts = contacts.check_contacts(home=local.home(), by=OPERATOR)
+    success = all(verdict.success for verdict in verdicts)
+    if output.is_json():
+        output.answer({"success": success, "rules": [_rule(verdict) for verdict in verdicts]})
+        return
+    rows = [("passed" if one.success else "FAILED", one.name, one.field, one.failing) for one in verdicts]
+    output.table(["result", "rule", "field", "failing"], sorted(rows), numbers=["failing"])
+    broken = sum(not verdict.success for verdict in verdicts)
+    output.say(f"{broken:,} of {len(verdicts):,} rules are broken." if broken else f"All {len(verdicts):,} rules hold.")
+
+
+def _rule(verdict: Verdict) -> dict[str, object]:
+    return {"name": verdict.name, "field": verdict.field, "success": verdict.success, "failing": verdict.failing}
+
+
+def _plain(value: Any) -> Any:
+    """Money as a JSON number, whole where it is whole."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def _actor(email: str | None) -> Actor:
+    from models import users
+    from models.errors import NotAllowed
+    from models.permissions import OPERATOR
+
+    if email is None:
+        return OPERATOR
+    user = users.find(email, by=OPERATOR)
+    if not user.is_active:
+        raise NotAllowed(f"{user.email} is deactivated, so nothing can be done in that name.")
+    return user.actor()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""`appointment360 import` and `imports`: a file on its way in, read as a plan before anything is written."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from deploy import import_report, local, output
+from deploy.cli_options import Home, Json, Yes
+from models.errors import Conflict
+from models.permissions import OPERATOR
+
+if TYPE_CHECKING:
+    from models.imports import Import
+
+group = typer.Typer(help="Look at imports, undo them, go on with them.", no_args_is_help=True)
+
+ImportId = Annotated[int, typer.Argument(metavar="ID", min=1)]
+# models.imports has these as enums; they stand here as well, because reading them there costs the --help half a second.
+Match = Literal["auto", "email", "external", "linkedin", "none"]
+Keeping = Literal["theirs", "ours"]
+
+
+def import_file(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV, TSV, XLSX, XLS, ODS, Parquet, JSON lines; .gz .zst .zip.")
+    ],
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FIELD=HEADER", help="Read FIELD from this header; FIELD= from none."),
+    ] = None,
+    match: Annotated[Match, typer.Option(help="What makes a row an existing contact.")] = "auto",
+    keep: Annotated[Keeping, typer.Option(help="Whose value stays where file and contact differ.")] = "theirs",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, show the plan, and write nothing.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Import a file, after showing you what that would do."""
+    mapping = _mapping(mapped or [])
+    with local.connected():
+        from models.imports import Keep, MatchRule, State
+        from pipelines import import_contacts
+
+        with output.progress() as progress:
+            import_id = import_contacts.create(
+                file.expanduser().absolute(), mapping=mapping, match=MatchRule(match), keep=Keep(keep), by=OPERATOR
+            )
+            with _resumable(import_id):
+                found = import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR, progress=progress)
+        if found.state == State.PLANNED:
+            import_report.show_plan(found)
+            if not dry_run and (yes or (output.asks() and output.confirmed("Write this to the contacts?"))):
+                found = _committed(import_id)
+        _show_outcome(found)
+
+
+@group.command("list")
+def latest(as_json: Json = False, home: Home = None) -> None:
+    """The latest imports, newest first."""
+    with local.connected():
+        from models import imports
+
+        found = imports.latest(by=OPERATOR)
+    if output.is_json():
+        output.answer({"imports": [imports.numbers(one) | {"file_name": one.file_name} for one in found]})
+        return
+    headers = ["id", "when", "file", "state", "rows", "created", "rejected"]  # what 80 columns hold unwrapped
+    rows = [
+        (str(one.id), one.created_at, one.file_name, one.state, one.rows, one.created, one.rejected)
+        for one in found
+    ]
+    output.table(headers, rows, numbers={*headers} - {"file"})
+
+
+@group.command()
+def show(import_id: ImportId, as_json: Json = False, home: Home = None) -> None:
+    """One import: its numbers, changes, warnings and checks."""
+    with local.connected():
+        from models import imports
+
+        found = imports.get(import_id, by=OPERATOR)
+        if output.is_json():
+            output.answer(imports.numbers(found))
+        else:
+            import_report.show_plan(found)
+            import_report.show_outcome(found)
+
+
+@group.command()
+def rejects(
+    import_id: ImportId,
+    target: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write a CSV file to mend and import again.")
+    ] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """The refused rows, each with its reason.
+
+    With line, column, value, and the cells as they came. Without -o: a table on a terminal, the CSV itself in a pipe.
+    """
+    with local.connected():
+        from models import imports
+        from pipelines import import_contacts
+
+        imports.get(import_id, by=OPERATOR)
+        if target is not None:
+            path = target.expanduser().absolute()
+            number = import_contacts.write_rejects(import_id, path, by=OPERATOR)
+            found = {"import_id": import_id, "rejected": number, "path": str(path)}
+            output.answer_or_say(found, f"{number:,} rejected rows in {path}")
+        elif output.is_json():
+            listed = [_reject(one) for one in imports.rejects(import_id, by=OPERATOR)]
+            output.answer({"import_id": import_id, "rejects": listed})
+        elif sys.stdout.isatty():
+            import_report.show_rejects(imports.rejects(import_id, by=OPERATOR))
+        else:
+            import_contacts.write_rejects(import_id, sys.stdout, by=OPERATOR)
+
+
+@group.command()
+def undo(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Home = None) -> None:
+    """Take an import back.
+
+    What it created is removed, what it updated is restored; what somebody changed since is kept.
+    """
+    with local.connected():
+        from models import imports
+        from pipelines import import_contacts
+
+        found = imports.get(import_id, by=OPERATOR)
+        if output.asks() and not yes:
+            what = f"{found.file_name}, {found.created:,} created, {found.updated:,} updated"
+            if not output.confirmed(f"Take import {import_id} back ({what})?"):
+                output.say("Nothing was changed.")
+                return
+        done = import_contacts.undo(import_id, by=OPERATOR)
+    output.answer_or_say(
+        {"import_id": import_id, **done},
+        f"Import {import_id} is taken back: {done['removed']:,} contacts removed, {done['restored']:,} restored, "
+        f"{done['kept']:,} kept because they were changed since.",
+    )
+
+
+@group.command()
+def resume(import_id: ImportId, as_json: Json = False, home: Home = None) -> None:
+    """Go on with an import where it stopped, and commit it."""
+    with local.connected():
+        from models import imports
+        from models.imports import State
+
+        state = imports.get(import_id, by=OPERATOR).state
+        if state in (State.COMMITTED, State.UNDONE):
+            raise Conflict(f"Import {import_id} is {state} already: there is nothing to go on with.")
+        _show_outcome(_committed(import_id))
+
+
+def _committed(import_id: int) -> Import:
+    from pipelines import import_contacts
+
+    with output.progress() as progress, _resumable(import_id):
+        return import_contacts.run(import_id, by=OPERATOR, progress=progress)
+
+
+def _show_outcome(found: Import) -> None:
+    from models import imports
+
+    if output.is_json():
+        output.answer(imports.numbers(found))
+    else:
+        import_report.show_outcome(found)
+
+
+@contextmanager
+def _resumable(import_id: int) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        output.note(f"Import {import_id} goes on where it stopped with: appointment360 imports resume {import_id}")
+        raise
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    """{field: header}; an empty header leaves the field unmapped."""
+    mapping = {}
+    for pair in pairs:
+        field, equals, header = pair.partition("=")
+        if not equals or not field.strip():
+            raise typer.BadParameter(f"“{pair}” is no mapping: write FIELD=HEADER, for example email=Mail.")
+        if field.strip() in mapping:
+            raise typer.BadParameter(f"{field.strip()} is mapped twice.")
+        mapping[field.strip()] = header
+    return mapping
+
+
+def _reject(one: Any) -> dict[str, Any]:
+    return {"line": one.line, "column": one.header, "value": one.value, "reason": one.reason, "cells": one.cells}

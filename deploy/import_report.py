@@ -1,0 +1,94 @@
+"""How an import looks on a terminal: its plan before, its numbers after, its refused rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from deploy import output
+from models.permissions import OPERATOR
+
+if TYPE_CHECKING:
+    from models.imports import Import
+
+MOST_LINES = 20
+WORTH_A_SPEED = 1000  # rows: with fewer it is the start that takes the time
+
+
+def show_plan(found: Import) -> None:
+    """The numbers, the changes per field, the warnings, and the checks that failed; nothing with --json."""
+    if output.is_json():
+        return
+    output.say(f"Import {found.id}: {found.file_name}", style="bold")
+    names = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
+    output.table(names, [[getattr(found, name) for name in names]], numbers=names)
+    if found.changed_fields:
+        changes = sorted(found.changed_fields.items(), key=lambda item: -item[1])
+        _show_list("Values that change", ["field", "values"], changes, numbers=["values"])
+    _show_warnings(found)
+    _show_failed_checks(found)
+
+
+def show_outcome(found: Import) -> None:
+    """One sentence on how the import stands, and what can be done with it."""
+    from models.imports import State
+
+    after = f"To take it back: appointment360 imports undo {found.id}"
+    match found.state:
+        case State.COMMITTED:
+            speed = f", {found.rows / found.seconds:,.0f} rows/s" if found.rows >= WORTH_A_SPEED else ""
+            output.say(
+                f"Done in {found.seconds:.1f} s{speed}: {found.created:,} created, {found.updated:,} updated, "
+                f"{found.unchanged:,} unchanged, {found.duplicates:,} duplicates, {found.rejected:,} rejected.",
+                style="green",
+            )
+        case State.UNDONE:
+            output.say("It was taken back.")
+            after = ""
+        case State.FAILED:
+            output.say(f"It failed: {found.error}", style="red")
+            after = ""
+        case State.PLANNED:
+            output.say("Nothing is written yet.")
+            after = f"To commit it: appointment360 imports resume {found.id}"
+        case _:
+            output.say(f"It stopped after the step “{found.state}”.")
+            after = f"To go on: appointment360 imports resume {found.id}"
+    if after:
+        output.note(after)
+    if found.rejected:
+        output.note(f"The rejected rows: appointment360 imports rejects {found.id} -o rejects.csv")
+
+
+def show_rejects(rows: Iterable[Any]) -> None:
+    listed = [(str(one.line), one.header, one.value, one.reason) for one in rows]
+    output.table(["line", "column", "value", "reason"], listed, numbers=["line"])
+
+
+def _show_warnings(found: Import) -> None:
+    from models import imports
+
+    rows = [(one.header, one.reason, one.count, one.example) for one in imports.notes(found.id, by=OPERATOR)]
+    headers = ["header", "what", "values", "example"]
+    _show_list("Warnings (these rows come in, the values as said)", headers, rows, ["values"])
+
+
+def _show_failed_checks(found: Import) -> None:
+    from models import check_results
+    from models.database import reading
+
+    with reading() as session:
+        verdicts = check_results.of_import(session, found.id)
+    rows = [(one.name, one.field, one.failing) for one in verdicts if not one.success]
+    _show_list("Checks that failed", ["rule", "field", "rows"], rows, ["rows"])
+    if verdicts and not rows:
+        output.say(f"All {len(verdicts)} checks passed.")
+
+
+def _show_list(title: str, headers: list[str], rows: list[Any], numbers: Iterable[str]) -> None:
+    if not rows:
+        return
+    output.say(f"{title}:", style="bold")
+    output.table(headers, rows[:MOST_LINES], numbers=numbers)
+    if len(rows) > MOST_LINES:
+        output.say(f"… and {len(rows) - MOST_LINES:,} more")

@@ -1,0 +1,178 @@
+"""This machine's Appointment360: its home directory, and a connection to its database for as long as a command runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from deploy import embedded_postgres, postgres_programs
+from deploy.embedded_postgres import Server
+from models.errors import Unavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+DATABASE = "appointment360"
+TERMINATED = 128 + signal.SIGTERM
+
+
+@dataclass
+class Connection:
+    """The bound database; `server` is None where DATABASE_URL names a server that is not ours."""
+
+    url: str = field(repr=False)  # it holds the password
+    home: Path
+    server: Server | None
+
+
+def use_home(directory: Path) -> None:
+    """Make `directory` the home of this process and of those it starts."""
+    from models.settings import settings
+
+    os.environ["APPOINTMENT360_HOME"] = str(directory.expanduser().resolve())
+    settings.cache_clear()
+
+
+def home() -> Path:
+    """The directory of all data on this machine, absolute; it need not exist yet."""
+    from models import settings
+
+    return settings.home().resolve()
+
+
+def prepared_home() -> Path:
+    """The home, created so that the database's system user can reach its part. Raises AppError."""
+    directory = home()
+    try:
+        postgres_programs.make_directory(directory, postgres_programs.server_user(directory / "postgres" / "pgdata"))
+        (directory / "logs").mkdir(exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"The home directory {directory} cannot be used: {error.strerror}. "
+            f"Choose another one with --home or APPOINTMENT360_HOME."
+        ) from error
+    return directory
+
+
+@contextmanager
+def connected() -> Iterator[Connection]:
+    """Start or join the embedded Postgres, or use DATABASE_URL; migrate; bind `models.database`.
+
+    At the end, SIGTERM included, the server is released, and stopped by its last user. Raises AppError.
+    """
+    with _sigterm_as_exit():
+        url = database_url()
+        server = None if url else embedded_postgres.start_or_join(home())
+        connection = Connection(server.url(DATABASE) if server else url, home(), server)
+        try:
+            if server:
+                _prepare_own(server)
+            else:
+                _prepare_foreign(url)
+            yield connection
+        finally:
+            _release(connection)
+
+
+def revive(connection: Connection) -> None:
+    """Start the embedded Postgres again after it died, on its old port where that is free. Raises AppError."""
+    died = connection.server
+    assert died is not None
+    connection.server = embedded_postgres.start_or_join(connection.home, preferred_port=died.port)
+    died.release()  # only after the new use began: the last user would stop the server
+    if connection.server.port != died.port:
+        from models import database
+
+        connection.url = connection.server.url(DATABASE)
+        database.bind(connection.url)
+
+
+def database_url() -> str:
+    """DATABASE_URL, or "" where the embedded Postgres is to be used."""
+    from models.settings import settings
+
+    secret = settings().database_url
+    return secret.get_secret_value() if secret else ""
+
+
+def _prepare_own(server: Server) -> None:
+    from models import database, migrations
+
+    url = server.url(DATABASE)
+    if _is_current(database.bind(url)):
+        return
+    server.ensure_database(DATABASE, database.EXTENSIONS)
+    migrations.upgrade(url)
+    database.bind(url)
+
+
+def _prepare_foreign(url: str) -> None:
+    from sqlalchemy.exc import ArgumentError, DBAPIError
+
+    from models import database, migrations
+
+    try:
+        if not _is_current(database.bind(url)):
+            migrations.upgrade(url)
+    except ArgumentError as error:
+        raise Unavailable(
+            "DATABASE_URL is no database address. Write it as postgresql://user:password@host/database."
+        ) from error
+    except DBAPIError as error:
+        raise Unavailable(f"The database of DATABASE_URL cannot be used: {str(error.orig).strip()}") from error
+
+
+def _is_current(engine: Engine) -> bool:
+    from models import migrations
+
+    return migrations.is_current(engine)
+
+
+def _release(connection: Connection) -> None:
+    from models.database import Database
+
+    if Database.engine is not None:
+        Database.engine.dispose()
+    if connection.server is not None:
+        with _undisturbed():
+            connection.server.release()
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()  # only there may signal handlers be set
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """SIGTERM would end Python without any `finally`, and leave the server running."""
+    if not _in_main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C while the server stops would leave it half stopped."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if _in_main_thread() else ()
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,230 @@
+"""What the command line prints: one JSON object for programs; tables, sentences and progress for people.
+
+Results go to stdout, progress and errors to stderr. With `--json` everything else that writes to stdout, a library's
+banner included, is turned to stderr, so that a program reads exactly one object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+Progress = Callable[[str, int, "int | None"], None]
+PIPED_WIDTH = 400  # columns: a program or a file gets each row on one line
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Mode:
+    """How this run prints: `json_to` is the real stdout while `--json` holds it back."""
+
+    json_to: int | None = None
+
+
+def use_json() -> None:
+    """Keep stdout for the one object; whatever else is printed goes to stderr."""
+    sys.stdout.flush()
+    Mode.json_to = os.dup(1)
+    os.dup2(2, 1)
+
+
+def is_json() -> bool:
+    return Mode.json_to is not None
+
+
+def answer(found: Mapping[str, Any]) -> None:
+    """Print the one JSON object of this run."""
+    text = json.dumps(found, ensure_ascii=False, default=str) + "\n"
+    sys.stdout.flush()
+    with open(1 if Mode.json_to is None else Mode.json_to, "w", encoding="utf-8", closefd=False) as stdout:
+        stdout.write(text)
+
+
+def answer_or_say(found: Mapping[str, Any], sentence: str) -> None:
+    """The object for programs, the sentence for people."""
+    if is_json():
+        answer(found)
+    else:
+        say(sentence)
+
+
+def error(sentence: str) -> None:
+    """The sentence a person reads; with --json also as the object."""
+    if is_json():
+        answer({"error": sentence})
+    _line(sys.stderr, sentence, prefix=("Error: ", "bold red"))
+
+
+def say(sentence: str, *, style: str = "") -> None:
+    """A line of the result for people; nothing with --json."""
+    if not is_json():
+        _line(sys.stdout, sentence, style=style)
+
+
+def note(sentence: str) -> None:
+    """A line beside the result, on stderr."""
+    _line(sys.stderr, sentence, style="dim")
+
+
+def _line(stream: TextIO, sentence: str, *, style: str = "", prefix: tuple[str, str] = ("", "")) -> None:
+    if not stream.isatty():  # without rich, whose import takes as long as a short command
+        print(prefix[0] + sentence, file=stream, flush=True)
+        return
+    from rich.text import Text
+
+    _console(stderr=stream is sys.stderr).print(Text.assemble(prefix, (sentence, style)))
+
+
+def show(renderable: RenderableType) -> None:
+    """Something of rich's, for people."""
+    if is_json():
+        return
+    if sys.stdout.isatty():
+        _console().print(renderable)
+        return
+    console = _console()
+    with console.capture() as captured:
+        console.print(renderable)
+    for line in captured.get().splitlines():
+        print(line.rstrip(), flush=True)
+
+
+def boxed(title: str, lines: Sequence[str]) -> None:
+    """Lines that must not be overlooked."""
+    if not sys.stdout.isatty():
+        for line in (title, *lines):
+            say(line)
+        return
+    from rich.panel import Panel
+    from rich.text import Text
+
+    show(Panel(Text("\n".join(lines)), title=title, expand=False, padding=(1, 3)))
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Iterable[str] = ()) -> None:
+    """Rows under headers; the columns in `numbers` are aligned right, and none is ever cut or wrapped by them."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    rendered = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold")
+    right = set(numbers)
+    for header in headers:
+        if header in right:
+            rendered.add_column(header, justify="right", no_wrap=True)
+        else:
+            rendered.add_column(header, overflow="fold")
+    for row in rows:
+        rendered.add_row(*(Text(shown(cell)) for cell in row))
+    show(rendered)
+
+
+def shown(value: object) -> str:
+    """A value as people read it: `20,000`, `22 Nov 2026, 15:40`; missing is `–`."""
+    from datetime import datetime
+
+    match value:
+        case None | "":
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case datetime():
+            return value.astimezone().strftime("%-d %b %Y, %H:%M")
+        case list() | tuple():
+            return ", ".join(map(str, value))
+    return str(value)
+
+
+def bytes_shown(number: int) -> str:
+    size = float(number)
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"
+
+
+def confirmed(question: str) -> bool:
+    """Ask on the terminal. Raises typer.Abort at Ctrl-C or the end of input."""
+    import typer
+
+    return typer.confirm(question, err=True)
+
+
+def asks() -> bool:
+    """Whether somebody is there to answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty() and not is_json()
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A function that the long operations call; it draws a bar on a terminal, else writes a line now and then."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<8}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[numbers]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=_console(stderr=True)) as bars:
+        yield _bars(bars)
+
+
+def _bars(bars: Any) -> Progress:
+    tasks: dict[str, Any] = {}
+    begun: dict[str, float] = {}
+
+    def report(step: str, done: int, total: int | None) -> None:
+        if step not in tasks:
+            for earlier in tasks.values():
+                bars.update(earlier, total=1, completed=1)
+            tasks[step] = bars.add_task(step, total=None, numbers="")
+            begun[step] = time.monotonic()
+        numbers = _numbers(done, total, time.monotonic() - begun[step])
+        bars.update(tasks[step], completed=done, total=total or None, numbers=numbers)
+
+    return report
+
+
+def _lines() -> Progress:
+    written: dict[str, float] = {}
+    begun: dict[str, float] = {}
+
+    def report(step: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        begun.setdefault(step, now)
+        if step in written and now - written[step] < SECONDS_BETWEEN_LINES:
+            return
+        written[step] = now
+        note(f"{step} {_numbers(done, total, now - begun[step])}".strip())
+
+    return report
+
+
+def _numbers(done: int, total: int | None, seconds: float) -> str:
+    if not done:
+        return ""
+    rows = f"{done:,} of {total:,} rows" if total else f"{done:,} rows"
+    return f"{rows}, {done / seconds:,.0f}/s" if seconds > 0.5 else rows
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)

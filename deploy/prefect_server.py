@@ -1,0 +1,91 @@
+"""Prefect on this machine: its database beside ours, its address, its sign-in, and the environment that joins them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from deploy.local import Connection
+from models.errors import Unavailable
+
+DATABASE = "prefect"
+EXTENSIONS = ("pg_trgm",)  # Prefect's own migrations need it
+HOST = "127.0.0.1"
+PORT = 4200
+USER = "appointment360"
+
+
+def environment(connection: Connection, port: int) -> dict[str, str]:
+    """What the server, the runner and whoever starts flows must know. It holds secrets."""
+    sign_in = auth_file(connection.home).read_text()
+    return {
+        "PREFECT_HOME": str(connection.home / "prefect"),
+        "PREFECT_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_UI_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_SERVER_API_AUTH_STRING": sign_in,
+        "PREFECT_API_AUTH_STRING": sign_in,
+        "PREFECT_API_DATABASE_CONNECTION_URL": _database_url(connection),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+
+
+def foreign_to_it(name: str) -> bool:
+    """Whether an environment variable is the person's own Prefect setting, a profile or a cloud address."""
+    return name.startswith("PREFECT_")
+
+
+def command(port: int) -> list[str]:
+    return [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+
+
+def auth_file(home: Path) -> Path:
+    """The file with USER:PASSWORD for Prefect's API and screens, made on first use, readable by its owner only."""
+    path = home / "prefect-auth"
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{USER}:{secrets.token_urlsafe(24)}")
+        fresh.replace(path)
+    return path
+
+
+def ensure_database(connection: Connection) -> None:
+    """Create Prefect's database on the server of ours. Raises Unavailable."""
+    if connection.server is not None:
+        connection.server.ensure_database(DATABASE, EXTENSIONS)
+        return
+    import psycopg
+
+    from models.database import libpq_url
+
+    try:
+        with psycopg.connect(libpq_url(connection.url), autocommit=True) as ours:
+            if ours.execute("select from pg_database where datname = %s", [DATABASE]).fetchone() is None:
+                ours.execute(f"create database {DATABASE}")
+        with psycopg.connect(libpq_url(connection.url), dbname=DATABASE, autocommit=True) as its:
+            for extension in EXTENSIONS:
+                its.execute(f"create extension if not exists {extension}".encode())
+    except psycopg.Error as error:
+        raise Unavailable(
+            f"Prefect needs a database “{DATABASE}” on the server of DATABASE_URL, and it could not be prepared: "
+            f"{str(error).strip()} Let the server's administrator create it, with the extension pg_trgm."
+        ) from error
+
+
+def _database_url(connection: Connection) -> str:
+    from sqlalchemy import make_url
+
+    if connection.server is not None:
+        return connection.server.url(DATABASE, driver="asyncpg")
+    url = make_url(connection.url).set(drivername="postgresql+asyncpg", database=DATABASE)
+    query = dict(url.query)
+    if mode := query.pop("sslmode", None):
+        query["ssl"] = mode  # the same thing in asyncpg's words
+    return url.set(query=query).render_as_string(hide_password=False)

@@ -1,0 +1,291 @@
+"""`appointment360 up`: all of it on one machine, started in order, watched, and stopped in order.
+
+One supervisor per home: up.lock is held by it, and inherited by its warden, so that after a kill -9 the next `up`
+waits until the old parts are gone. The web starts first and never waits for Prefect, which needs some 15 seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy import kernel_locks, local, output, prefect_server, running
+from deploy.local import Connection
+from deploy.supervisor import PROJECT, Part, Supervisor
+from models.errors import AppError, Conflict, Unavailable
+
+HOST = "127.0.0.1"
+SAMPLE = PROJECT / "tests" / "samples" / "legislators.csv"
+WEB_LIMIT = 90.0
+TAKE_OVER_LIMIT = 30.0
+LOOK_EVERY = 0.2
+POSTGRES_EVERY = 2.0
+SUPERVISOR = "supervisor"
+
+
+@dataclass
+class Machine:
+    """One run of `up`: where everything is."""
+
+    home: Path
+    port: int
+    prefect_port: int
+    connection: Connection
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    def parts(self) -> list[Part]:
+        """Web first; they are stopped in this order, too."""
+        environment = {name: value for name, value in os.environ.items() if not prefect_server.foreign_to_it(name)}
+        environment.pop("APPOINTMENT360_ADMIN_PASSWORD", None)  # used by now, and no business of the parts
+        environment |= prefect_server.environment(self.connection, self.prefect_port)
+        environment |= {
+            "DATABASE_URL": self.connection.url,
+            "APPOINTMENT360_HOME": str(self.home),
+            "APPOINTMENT360_PORT": str(self.port),
+            "PYTHONUNBUFFERED": "1",
+        }
+        python = sys.executable
+        web = [python, "-m", "uvicorn", "dashboard.server:app", "--host", HOST, "--port", str(self.port)]
+        commands = {
+            "web": [*web, "--timeout-graceful-shutdown", "5"],
+            "runner": [python, "-m", "pipelines.serve"],
+            "prefect": prefect_server.command(self.prefect_port),
+            "checker": [python, "-m", "data_checks.gate"],
+        }
+        return [Part(name, command, environment) for name, command in commands.items()]
+
+
+def run(*, port: int | None, sample: bool, browser: bool) -> None:
+    """Run until Ctrl-C or SIGTERM; returns at once where it runs already. Raises AppError."""
+    from models import exports
+    from models.settings import settings
+
+    home = local.prepared_home()
+    port = port or settings().port
+    lock = _sole(home, f"http://{HOST}:{port}")
+    if lock is None:
+        return
+    try:
+        _require_free(port)
+        output.say(f"Starting Appointment360 in {home}")
+        with local.connected() as connection:
+            prefect_server.ensure_database(connection)
+            _first_administrator()
+            exports.fail_interrupted()
+            machine = Machine(home, port, _free_port(prefect_server.PORT), connection)
+            _supervise(machine, lock, sample=sample, browser=browser)
+        output.say("Stopped.")
+    finally:
+        os.close(lock)
+
+
+def record_file(home: Path) -> Path:
+    return home / "running.json"
+
+
+def _sole(home: Path, address: str) -> int | None:
+    """The lock of the only `up` of this home, after what a killed one left is gone; None where another one runs."""
+    record = record_file(home)
+    deadline = time.monotonic() + TAKE_OVER_LIMIT
+    while (lock := kernel_locks.taken_if_free(home / "up.lock")) is None:
+        recorded, facts = running.read(record)
+        if any(one.name == SUPERVISOR and running.is_alive(one) for one in recorded):
+            output.say(f"Appointment360 runs already: {facts.get('address')} (home {home})")
+            return None
+        if time.monotonic() > deadline:
+            raise Conflict(f"Another `up` of {home} is starting or stopping, for {TAKE_OVER_LIMIT:.0f} seconds now.")
+        time.sleep(LOOK_EVERY)
+    leftovers, _ = running.read(record)
+    running.end_all([one for one in leftovers if one.name != SUPERVISOR])
+    own = running.identified(SUPERVISOR, os.getpid())
+    running.record(record, [own] if own else [], {"address": address})
+    return lock
+
+
+def _first_administrator() -> None:
+    from models import users
+    from models.settings import settings
+
+    given = settings().admin_password
+    created = users.first_administrator(
+        email=settings().admin_email, password=given.get_secret_value() if given else None
+    )
+    if created is None:
+        return
+    user, password = created
+    lines = [f"E-mail:   {user.email}", f"Password: {'(from APPOINTMENT360_ADMIN_PASSWORD)' if given else password}"]
+    output.boxed("Sign in with" + ("" if given else " (shown only this once)"), lines)
+
+
+def _supervise(machine: Machine, lock: int, *, sample: bool, browser: bool) -> None:
+    web, *others = machine.parts()
+    facts = {"address": machine.address, "prefect": f"http://{HOST}:{machine.prefect_port}"}
+    record = record_file(machine.home)
+    with Supervisor(record=record, logs=machine.logs, say=_event, facts=facts, hold=[lock]) as supervisor:
+        supervisor.start(web)
+        if sample and not supervisor.stopping:
+            _import_sample(web)
+        for part in others:
+            supervisor.start(part)
+        if _web_answers(machine, supervisor):
+            _show_map(machine)
+            if browser:
+                _open_browser(machine.address)
+        _watch(machine, supervisor)
+        output.say("Stopping …")
+
+
+def _watch(machine: Machine, supervisor: Supervisor) -> None:
+    """Until somebody stops it: keep the parts and Postgres running, and say when Prefect is there."""
+    prefect = _once_answered(f"http://{HOST}:{machine.prefect_port}/api/health")
+    next_look = time.monotonic()
+    while not supervisor.stopping:
+        supervisor.look()
+        if time.monotonic() >= next_look:
+            _keep_postgres(machine, supervisor)
+            if prefect():
+                _event(f"Prefect is ready: http://{HOST}:{machine.prefect_port}")
+            next_look = time.monotonic() + POSTGRES_EVERY
+        time.sleep(LOOK_EVERY)
+
+
+def _keep_postgres(machine: Machine, supervisor: Supervisor) -> None:
+    server = machine.connection.server
+    if server is None or server.alive() or server.alive():  # a busy machine may answer too late once
+        return
+    _event("PostgreSQL does not answer; starting it again.")
+    try:
+        local.revive(machine.connection)
+    except AppError as error:
+        _event(f"{error.sentence} Next try in {POSTGRES_EVERY:.0f} s.")
+        return
+    revived = machine.connection.server
+    assert revived is not None
+    _event(f"PostgreSQL runs again on port {revived.port}; what was committed is there.")
+    if revived.port != server.port:
+        supervisor.replace(machine.parts())
+
+
+def _web_answers(machine: Machine, supervisor: Supervisor) -> bool:
+    """Wait for the web's first answer, at most WEB_LIMIT seconds; says so when there is none."""
+    deadline = time.monotonic() + WEB_LIMIT
+    while time.monotonic() < deadline and not supervisor.stopping:
+        if _answers(f"{machine.address}/healthz"):
+            return True
+        supervisor.look()
+        time.sleep(LOOK_EVERY)
+    if not supervisor.stopping:
+        _event(f"The web has not answered for {WEB_LIMIT:.0f} s. Its log: {machine.logs / 'web.log'}")
+    return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  our own http address
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _once_answered(url: str) -> Callable[[], bool]:
+    """A function that is true once: the first time that `url` answers."""
+    waiting = [True]
+
+    def check() -> bool:
+        if waiting[0] and _answers(url):
+            waiting[0] = False
+            return True
+        return False
+
+    return check
+
+
+def _show_map(machine: Machine) -> None:
+    server = machine.connection.server
+    auth = prefect_server.auth_file(machine.home)
+    rows = [
+        ("web", machine.address),
+        ("Prefect", f"http://{HOST}:{machine.prefect_port} (ready in about 15 s; sign-in in {auth})"),
+        ("PostgreSQL", f"{HOST}:{server.port}" if server else "the server of DATABASE_URL"),
+        ("home", str(machine.home)),
+        ("logs", str(machine.logs)),
+    ]
+    output.table(["what", "where"], rows)
+    output.say("Ctrl-C stops all of it.")
+
+
+def _import_sample(web: Part) -> None:
+    """In a process of its own: what an import loads need not stay in the supervisor's memory."""
+    from models.contacts import search
+    from models.filters import Filters
+    from models.permissions import OPERATOR
+
+    if search.count(Filters(), by=OPERATOR):
+        output.say("There are contacts already, so the sample is not imported.")
+        return
+    if not SAMPLE.is_file():
+        output.say(f"The sample is not there: {SAMPLE} is missing from this installation.")
+        return
+    command = [sys.executable, "-m", "deploy.cli", "import", str(SAMPLE), "--yes", "--json"]
+    done = subprocess.run(command, env=dict(web.environment), cwd=PROJECT, capture_output=True, text=True, check=False)
+    try:
+        found = json.loads(done.stdout)
+    except ValueError:
+        found = {"error": done.stderr.strip() or f"exit code {done.returncode}"}
+    if "error" in found:
+        output.say(f"The sample could not be imported: {found['error']}")
+    else:
+        output.say(f"{found['created']:,} sample contacts are in.")
+
+
+def _open_browser(address: str) -> None:
+    """Where there is a screen to see it on; a machine without one is fine, too."""
+    screen = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if screen and not os.environ.get("SSH_CONNECTION"):
+        with suppress(webbrowser.Error, OSError):
+            webbrowser.open(address)
+
+
+def _require_free(port: int) -> None:
+    try:
+        _bind(port)
+    except OSError as error:
+        raise Unavailable(
+            f"Port {port} on {HOST} is not free ({error.strerror}). Choose another one, for example: "
+            f"appointment360 up --port {port + 1}"
+        ) from error
+
+
+def _free_port(preferred: int) -> int:
+    with suppress(OSError):
+        return _bind(preferred)
+    return _bind(0)
+
+
+def _bind(port: int) -> int:
+    with socket.socket() as candidate:
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        candidate.bind((HOST, port))
+        return int(candidate.getsockname()[1])
+
+
+def _event(sentence: str) -> None:
+    output.say(f"{time.strftime('%H:%M:%S')} {sentence}")

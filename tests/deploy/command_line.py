@@ -1,0 +1,58 @@
+"""Commands as processes of their own, on a test's database."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from models.database import libpq_url
+
+PROJECT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "deploy.cli"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """The one JSON object on stdout; an error here means that there was more, or less."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Cli:
+    """Runs commands on the test's database."""
+
+    url: str
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "DATABASE_URL": self.url, "APPOINTMENT360_HOME": str(self.home)}
+
+    def __call__(self, *arguments: str | Path) -> Ended:
+        done = subprocess.run(
+            [*COMMAND, *map(str, arguments)],
+            cwd=PROJECT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        )  # fmt: skip
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [*COMMAND, *arguments], cwd=PROJECT, env=self.environment, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(libpq_url(self.url), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,219 @@
+"""Files in and out through the command line: plan, commit, undo, rejects, export, check."""
+
+import csv
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from data_checks import messages
+from tests.deploy.command_line import COMMAND, PROJECT, Cli
+
+NUMBERS = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
+PEOPLE = """First Name,Last Name,Email,Company,# Employees
+Ann,Archer,ann@example.com,Acme,10
+Bob,Baker,bob@example.com,Acme,20
+Bob,Baker,bob@example.com,Acme,20
+Cid,Carter,not-an-address,Acme,30
+Dee,Dunn,dee@example.com,Dunn Ltd,about forty
+"""
+
+
+@pytest.fixture(scope="module")
+def checker() -> Iterator[Path]:
+    """A home in which the warm checker answers, as beside `up`: without it each import loads the checks anew."""
+    home = Path(tempfile.mkdtemp(prefix="appointment360-"))
+    process = subprocess.Popen([sys.executable, "-m", "data_checks.gate", "--home", str(home)], cwd=PROJECT)
+    while not messages.address(home).exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    yield home
+    process.terminate()
+    process.wait()
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+def cli(cli: Cli, checker: Path) -> Cli:
+    cli.home.mkdir()
+    for path in (messages.address(checker), checker / "checks.key"):
+        (cli.home / path.name).symlink_to(path)
+    return cli
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE)
+    return file
+
+
+def numbers(found: dict[str, int]) -> tuple[int, ...]:
+    return tuple(found[name] for name in NUMBERS)
+
+
+def test_import_undo_and_import_again(cli: Cli, people: Path) -> None:
+    made = cli("import", people, "--yes", "--json").object
+    assert list(made) == ["import_id", "state", *NUMBERS, "seconds"]
+    assert (made["state"], numbers(made)) == ("committed", (5, 3, 0, 0, 1, 1))
+    again = cli("import", people, "--yes", "--json").object
+    assert (again["state"], numbers(again)) == ("committed", (5, 0, 0, 3, 1, 1))
+    identity = str(made["import_id"])
+    assert cli("imports", "show", identity, "--json").object == made
+    undone = cli("imports", "undo", identity, "--json").object
+    assert undone == {"import_id": made["import_id"], "removed": 3, "restored": 0, "kept": 0}
+    assert cli("count", "--json").object == {"count": 0}
+    assert cli("imports", "undo", identity, "--json").code == 1
+    listed = cli("imports", "list", "--json").object["imports"]
+    assert [one["state"] for one in listed] == ["committed", "undone"]
+    assert {one["file_name"] for one in listed} == {"people.csv"}
+
+
+def test_without_a_terminal_and_yes_it_stops_at_the_plan(cli: Cli, people: Path) -> None:
+    planned = cli("import", people)
+    assert planned.code == 0
+    assert "appointment360 imports resume 1" in planned.err
+    assert cli("count").out == "0\n"
+    resumed = cli("imports", "resume", "1", "--json").object
+    assert (resumed["state"], resumed["created"]) == ("committed", 3)
+    twice = cli("imports", "resume", "1", "--json")
+    assert (twice.code, twice.object["error"][:28]) == (1, "Import 1 is committed alread")
+
+
+def test_dry_run_writes_nothing_even_with_yes(cli: Cli, people: Path) -> None:
+    planned = cli("import", people, "--dry-run", "--yes", "--json").object
+    assert (planned["state"], planned["created"]) == ("planned", 3)
+    assert cli("count", "--json").object == {"count": 0}
+
+
+def test_a_header_is_mapped_and_another_one_is_not(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "odd.csv"
+    file.write_text("First Name,Email,Zzz\nAnn,ann@example.com,Director\n")
+    cli("import", file, "--map", "title=Zzz", "--map", "first_name=", "--yes", "--json")
+    assert cli.sql("SELECT title, first_name, email FROM contacts") == [("Director", None, "ann@example.com")]
+
+
+def test_the_plan_for_people(cli: Cli, people: Path) -> None:
+    planned = cli("import", people, "--dry-run")
+    assert planned.out.startswith("Import 1: people.csv\n")
+    assert "rows  created  updated  unchanged  duplicates  rejected" in planned.out
+    assert "about forty" in planned.out, "the warning gives its example"
+    assert "Nothing is written yet." in planned.out
+
+
+@pytest.mark.parametrize(("answer", "count"), [("y\n", 3), ("n\n", 0)])
+def test_on_a_terminal_it_asks(cli: Cli, people: Path, answer: str, count: int) -> None:
+    printed = on_a_terminal(cli, ["import", str(people)], answer)
+    assert "Write this to the contacts? [y/N]" in printed
+    assert cli("count", "--json").object == {"count": count}
+
+
+def test_on_a_terminal_nothing_is_wider_than_it(cli: Cli, people: Path) -> None:
+    printed = on_a_terminal(cli, ["import", str(people), "--yes"], "", columns=80)
+    printed += on_a_terminal(cli, ["imports", "list"], "", columns=80)
+    plain = [line.split("\r")[-1] for line in without_colours(printed).splitlines()]
+    assert [line for line in plain if len(line) > 80] == []
+    assert any("people.csv" in line and "committed" in line for line in plain), "a row of the list stays on one line"
+
+
+def on_a_terminal(cli: Cli, arguments: list[str], answer: str, columns: int = 100) -> str:
+    """What the command prints when a person sits there and types `answer`."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=PROJECT, env={**cli.environment, "COLUMNS": str(columns), "TERM": "xterm"},
+        stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    printed = b""
+    try:
+        while piece := os.read(ours, 65536):
+            printed += piece
+    except OSError:  # Linux's word for the end of a terminal
+        pass
+    process.wait()
+    os.close(ours)
+    return printed.decode()
+
+
+def without_colours(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_rejects_as_a_file_that_can_be_mended(cli: Cli, people: Path, tmp_path: Path) -> None:
+    cli("import", people, "--yes")
+    target = tmp_path / "rejects.csv"
+    assert cli("imports", "rejects", "1", "-o", target, "--json").object == {
+        "import_id": 1, "rejected": 1, "path": str(target),
+    }  # fmt: skip
+    assert cli("imports", "rejects", "1").out == target.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+    [listed] = cli("imports", "rejects", "1", "--json").object["rejects"]
+    assert (listed["line"], listed["column"], listed["value"]) == (5, "Email", "not-an-address")
+    target.write_text(target.read_text().replace("not-an-address", "cid@example.com"))
+    mended = cli("import", target, "--yes", "--json").object
+    assert numbers(mended) == (1, 1, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("arguments", [["imports", "show", "7"], ["imports", "undo", "7"], ["import", "nowhere.csv"]])
+def test_what_does_not_exist(cli: Cli, arguments: list[str]) -> None:
+    ended = cli(*arguments, "--json")
+    assert ended.code == 1
+    assert ended.object["error"].startswith("There is no ")
+
+
+def test_export_and_its_receipt(cli: Cli, people: Path, tmp_path: Path) -> None:
+    cli("import", people, "--yes")
+    target = tmp_path / "out.csv"
+    made = cli("export", target, "--where", "company=Acme", "--columns", "email,first_name", "--json").object
+    assert list(made) == ["export_id", "path", "rows", "bytes", "sha256", "credits", "seconds"]
+    assert (made["path"], made["rows"], made["bytes"]) == (str(target), 2, target.stat().st_size)
+    with target.open(encoding="utf-8-sig", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["Email", "First Name"], ["ann@example.com", "Ann"], ["bob@example.com", "Bob"],
+        ]  # fmt: skip
+
+
+def test_export_with_somebodys_rights(cli: Cli, people: Path, tmp_path: Path) -> None:
+    cli("import", people, "--yes")
+    cli("users", "add", "ann@example.com", "--columns", "first_name")
+    target = tmp_path / "out.jsonl"
+    assert cli("export", target, "--as", "ann@example.com", "--json").object["rows"] == 3
+    assert all(set(json.loads(line)) == {"First Name"} for line in target.read_text().splitlines())
+    hidden = cli("export", tmp_path / "no.csv", "--as", "ann@example.com", "--columns", "email", "--json")
+    assert (hidden.code, hidden.object["error"][:26]) == (1, "You may not see the field ")
+    assert not (tmp_path / "no.csv").exists()
+    cli("users", "deactivate", "ann@example.com")
+    assert cli("export", tmp_path / "no.csv", "--as", "ann@example.com").code == 1
+
+
+def test_check(cli: Cli, people: Path) -> None:
+    cli("import", people, "--yes")
+    checked = cli("check", "--json")
+    assert checked.code == 0
+    assert set(checked.object) == {"success", "rules"}
+    assert {frozenset(rule) for rule in checked.object["rules"]} == {frozenset({"name", "field", "success", "failing"})}
+    assert checked.object["success"] is all(rule["success"] for rule in checked.object["rules"])
+
+
+def test_a_killed_import_goes_on(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "many.csv"
+    rows = (f"First{number},Last{number},p{number}@example.com\n" for number in range(20_000))
+    file.write_text("First Name,Last Name,Email\n" + "".join(rows))
+    process = cli.start("import", str(file), "--yes")
+    while not cli.sql("SELECT 1 FROM imports WHERE file_path <> ''"):
+        assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    resumed = cli("imports", "resume", "1", "--json").object
+    assert (resumed["state"], resumed["rows"], resumed["created"]) == ("committed", 20_000, 20_000)
+    assert cli("count", "--json").object == {"count": 20_000}

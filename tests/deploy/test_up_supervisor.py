@@ -1,0 +1,182 @@
+"""The supervisor with small real programs as its parts: restarts, stops, and nothing left after a kill -9."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy import running
+from deploy.supervisor import Part, Supervisor
+
+PROJECT = Path(__file__).parents[2]
+SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+TREE = ["bash", "-c", f"{sys.executable} -S -c 'import time; time.sleep(600)' & wait"]
+STUBBORN = [
+    sys.executable, "-S", "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)",
+]  # fmt: skip
+SUPERVISING = """
+import sys, time
+from pathlib import Path
+from deploy.supervisor import Part, Supervisor
+folder, *command = sys.argv[1:]
+with Supervisor(record=Path(folder) / "running.json", logs=Path(folder), say=print) as supervisor:
+    supervisor.start(Part("first", command))
+    supervisor.start(Part("second", command))
+    print("up", flush=True)
+    while not supervisor.stopping:
+        supervisor.look()
+        time.sleep(0.02)
+print("stopped", flush=True)
+"""
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    for _ in range(1500):
+        if condition():
+            return
+        time.sleep(0.02)
+    pytest.fail(f"never happened: {what}")
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, said: list[str]) -> Iterator[Supervisor]:
+    with Supervisor(record=tmp_path / "running.json", logs=tmp_path, say=said.append) as made:
+        yield made
+
+
+def recorded(folder: Path) -> dict[str, int]:
+    return {one.name: one.pid for one in running.read(folder / "running.json")[0] if running.is_alive(one)}
+
+
+def test_a_part_that_is_killed_is_started_again(supervisor: Supervisor, said: list[str], tmp_path: Path) -> None:
+    supervisor.start(Part("sleeper", SLEEP))
+    before = recorded(tmp_path)["sleeper"]
+    os.kill(before, signal.SIGKILL)
+    until(lambda: supervisor.look() or len(said) >= 2, "the part runs again")
+    log = tmp_path / "sleeper.log"
+    assert said == [
+        f"sleeper was ended by SIGKILL; started again in 1 s. Its log: {log}",
+        f"sleeper runs again (its log: {log}).",
+    ]
+    assert recorded(tmp_path)["sleeper"] != before
+
+
+def test_pauses_grow_while_a_part_keeps_dying(supervisor: Supervisor, said: list[str], tmp_path: Path) -> None:
+    supervisor.start(Part("broken", ["bash", "-c", "echo why; exit 3"]))
+    until(lambda: supervisor.look() or len(said) >= 5, "three deaths")
+    deaths = [sentence.split(". Its log")[0] for sentence in said[::2]]
+    assert deaths == [f"broken ended with code 3; started again in {pause} s" for pause in (1, 2, 4)]
+    assert (tmp_path / "broken.log").read_text() == "why\n" * 3
+
+
+def test_a_program_that_does_not_exist(supervisor: Supervisor, said: list[str]) -> None:
+    supervisor.start(Part("ghost", ["/nowhere/ghost"]))
+    assert said[0].startswith("ghost could not be started: ")
+    assert not supervisor.alive("ghost")
+
+
+def test_what_a_dead_part_started_ends_with_it(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.start(Part("tree", TREE))
+    parent = psutil.Process(recorded(tmp_path)["tree"])
+    until(parent.children, "the part has a child")
+    [child] = parent.children()
+    parent.kill()
+    until(lambda: supervisor.look() or not child.is_running() or child.status() == "zombie", "the child is gone")
+
+
+def test_stopping_ends_even_those_that_ignore_it(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.supervisor.PATIENCE", 0.5)
+    supervisor.start(Part("stubborn", STUBBORN))
+    supervisor.start(Part("sleeper", SLEEP))
+    until(lambda: "deaf" in (tmp_path / "stubborn.log").read_text(), "it ignores SIGTERM")
+    pids = recorded(tmp_path)
+    supervisor.stop()
+    assert not [name for name, pid in pids.items() if name != "supervisor" and psutil.pid_exists(pid)]
+    assert not (tmp_path / "running.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything(tmp_path: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SUPERVISING, str(tmp_path), *SLEEP], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) == 3, "two parts and the warden"
+    process.send_signal(number)
+    assert process.communicate()[0] == "stopped\n"
+    assert (process.returncode, psutil.wait_procs(family, timeout=0)[1]) == (0, [])
+
+
+@pytest.mark.parametrize("also_the_warden", [False, True])
+def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, also_the_warden: bool) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SUPERVISING, str(tmp_path), *TREE], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    own = psutil.Process(process.pid)
+    until(lambda: len(own.children(recursive=True)) == 5, "two parts with a child each, and the warden")
+    family = own.children(recursive=True)
+    [warden] = [one for one in family if "deploy.warden" in one.cmdline()]
+    if also_the_warden:
+        process.send_signal(signal.SIGSTOP)  # it would start another one
+        warden.kill()
+    process.kill()
+    process.communicate()
+    try:
+        if also_the_warden:
+            assert len([one for one in family if alive(one)]) == 4, "nobody is there to end them"
+            with Supervisor(record=tmp_path / "running.json", logs=tmp_path, say=print):
+                pass
+        until(lambda: not [one for one in family if alive(one)], "all of the family is gone")
+    finally:
+        for one in family:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+def alive(process: psutil.Process) -> bool:
+    """A zombie that its new parent does not collect is as good as gone."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_number_that_belongs_to_another_process_by_now_is_left_alone(tmp_path: Path) -> None:
+    other = subprocess.Popen(SLEEP, start_new_session=True)
+    try:
+        identity = running.identified("other", other.pid)
+        assert identity is not None
+        earlier = running.Running("web", other.pid, identity.began - 3600)
+        assert not running.is_alive(earlier)
+        running.end_all([earlier])
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_record_cut_off_by_a_crash_is_no_record(tmp_path: Path) -> None:
+    path = tmp_path / "running.json"
+    running.record(path, [running.Running("web", 1, 2.0)], {"address": "x"})
+    assert running.read(path) == ([running.Running("web", 1, 2.0)], {"address": "x"})
+    path.write_text(path.read_text()[:20])
+    assert running.read(path) == ([], {})

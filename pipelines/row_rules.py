@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 import duckdb
+from duckdb.func import FunctionNullHandling
 
 from models.contacts import dates, values
 from models.contacts.blanks import BLANKS, empty_words
@@ -70,7 +71,7 @@ def register(connection: duckdb.DuckDBPyConnection, names: Sequence[str], *, day
                 _odd(field, day_first),
                 ["VARCHAR"],
                 DUCKDB_TYPES.get(field.kind, "VARCHAR"),
-                null_handling="special",
+                null_handling=FunctionNullHandling.SPECIAL,
             )
 
 

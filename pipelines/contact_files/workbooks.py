@@ -1,0 +1,101 @@
+"""XLSX, XLSB, XLS and ODS: one sheet, read by a child process that may fail without taking us along."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+from pipelines.contact_files.headers import LOOK_AHEAD, Header, Record, find_header, unique_names
+from pipelines.contact_files.opened_file import UnreadableFile
+from pipelines.contact_files.store import Store
+
+CHILD = Path(__file__).with_name("workbook_child.py")
+# A sheet of a million rows by forty columns takes about 3 GB in the reader.
+MEMORY = 4 * 1024**3
+SECONDS = 600
+REASON_CUT = 300
+Row = tuple[int, list[str]]
+
+
+@dataclass(frozen=True)
+class SheetRead:
+    """The header of the sheet that was read, and notes on it and on sheets that were not."""
+
+    header: Header
+    notes: tuple[str, ...]
+
+
+def read_workbook(store: Store, path: Path, name: str, folder: Path, sheet: str | None) -> SheetRead:
+    """Read one sheet of the workbook into the store: `sheet`, or the first with data.
+
+    Raises UnreadableFile when the workbook is damaged, protected, too large, or has no such sheet.
+    """
+    rows_file = folder / "rows.jsonl"
+    _run_child(path, name, rows_file, sheet)
+    with rows_file.open(encoding="utf-8") as lines:
+        head = json.loads(lines.readline())
+        rows: Iterator[Row] = (json.loads(line) for line in lines)
+        header = _write_rows(store, name, rows)
+    return SheetRead(header, (*_sheet_notes(head["sheets"], head["read"]), *header.notes))
+
+
+def _run_child(path: Path, name: str, rows_file: Path, sheet: str | None) -> None:
+    command = [sys.executable, str(CHILD), str(path), sheet or "", str(MEMORY)]
+    with rows_file.open("wb") as out:
+        try:
+            done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, timeout=SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            sentence = (
+                f"{name} took longer than {SECONDS // 60} minutes to read: save the sheet as CSV and upload that."
+            )
+            raise UnreadableFile(sentence) from error
+    if done.returncode:
+        raise UnreadableFile(_why(name, done.returncode, done.stderr.decode("utf-8", "replace").strip()))
+
+
+def _why(name: str, code: int, said: str) -> str:
+    """The sentence for a child that failed; one that died by a signal or a panic leaves no reason worth showing."""
+    if "no space left" in said.lower() or "file too large" in said.lower():
+        return f"The disk is full: there was no room to open {name}. Free some space and try again."
+    if "no sheet called" in said:
+        return f"{name} cannot be read: {said}."
+    if "password" in said.lower():
+        return f"{name} is protected by a password: open it in Excel and save it without one."
+    if code == 2:
+        reason = said.splitlines()[-1][:REASON_CUT] if said else "no reason given"
+        return (
+            f"{name} is damaged or no workbook ({reason}): open it in Excel, save it again, or save the sheet as CSV."
+        )
+    if "memory" in said.lower() or code < 0:
+        return f"{name} asks for more memory than is allowed: save the sheet as CSV and upload that."
+    return f"{name} is damaged: the reader gave up on it. Open it in Excel, save it again, or save the sheet as CSV."
+
+
+def _write_rows(store: Store, name: str, rows: Iterator[Row]) -> Header:
+    first = list(islice(rows, LOOK_AHEAD))
+    if not first:
+        raise UnreadableFile(f"{name} has no sheet with data in it: export the contacts again.")
+    usual = max(sum(1 for cell in cells if cell) for _, cells in first)
+    header = find_header([Record(line, line, cells) for line, cells in first], usual=usual, what="row")
+    width = max(len(first[0][1]), len(header.names))
+    store.create_raw(width)
+    for line, cells in chain(first, rows):
+        if line >= header.data_line:
+            store.add(line, cells + [""] * (width - len(cells)), sum(map(len, cells)))
+    store.finish_raw()
+    # A sheet is as wide as its widest cell ever was: columns without label and content are no columns.
+    width = store.drop_empty_columns(after=len(header.names))
+    names = unique_names([*header.names, *[""] * (width - len(header.names))])
+    return Header(names, header.line, header.data_line, header.notes)
+
+
+def _sheet_notes(sheets: list[str], read: str) -> tuple[str, ...]:
+    others = [sheet for sheet in sheets if sheet != read]
+    if not others:
+        return ()
+    named = ", ".join(f"'{sheet}'" for sheet in others[:10]) + (", ..." if len(others) > 10 else "")
+    verb = "other sheet was" if len(others) == 1 else "other sheets were"
+    return (f"Sheet '{read}' was read; {len(others)} {verb} not: {named}.",)

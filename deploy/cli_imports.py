@@ -72,8 +72,7 @@ def latest(as_json: Json = False, home: Home = None) -> None:
         return
     headers = ["id", "when", "file", "state", "rows", "created", "rejected"]  # what 80 columns hold unwrapped
     rows = [
-        (str(one.id), one.created_at, one.file_name, one.state, one.rows, one.created, one.rejected)
-        for one in found
+        (str(one.id), one.created_at, one.file_name, one.state, one.rows, one.created, one.rejected) for one in found
     ]
     output.table(headers, rows, numbers={*headers} - {"file"})
 

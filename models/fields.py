@@ -37,7 +37,7 @@ class Group(StrEnum):
 
     PERSON = "person"
     REACH = "reach"
-    COMPANY = "company"
+    COMPANY = "company details"  # not "company": that is a field, and permissions name both
     FINANCE = "finance"
     LOCATION = "location"
     COMPANY_LOCATION = "company location"
@@ -81,6 +81,7 @@ class Field:
     headers: tuple[str | Beside, ...] = ()
     choices: tuple[str, ...] = ()
     profile: str | None = None  # URL fields: the address before a bare handle ("@acme" -> "https://x.com/acme")
+    longest: int | None = None  # characters that are stored at most; longer values do not fit
     name: str = ""
     column: str = ""
 
@@ -104,9 +105,10 @@ def field(
     *headers: str | Beside,
     choices: tuple[str, ...] = (),
     profile: str | None = None,
+    longest: int | None = None,
     **column: Any,
 ) -> MappedColumn[Any]:
     """A nullable column of the kind's type that carries its Field; `headers` are the labels other systems give it."""
-    declared = Field(label, group, kind, headers, choices, profile)
+    declared = Field(label, group, kind, headers, choices, profile, longest)
     reference = [ForeignKey(REFERENCES[kind])] if kind in REFERENCES else []
     return mapped_column(COLUMN_TYPES.get(kind, Text()), *reference, nullable=True, info={"field": declared}, **column)

@@ -140,7 +140,7 @@ class Filters:
 
 
 def search_text(by: Actor) -> ColumnElement[str]:
-    """What free text looks into; `contact_search_text` is made, and indexed, by the first migration."""
+    """What free text looks into; `contact_search_text` is made by the first migration."""
     seen = visible_fields(by)
     return func.contact_search_text(*(Contact.__table__.c[name] if name in seen else null() for name in SEARCHED))
 

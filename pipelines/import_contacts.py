@@ -13,12 +13,11 @@ from typing import Any
 
 import duckdb
 from adbc_driver_manager import Error as AdbcError
-from adbc_driver_postgresql import dbapi
-from data_checks.gate import Gate
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from data_checks.gate import Gate
 from models import audit, check_results, database, imports, settings, users
 from models.audit import Event
 from models.contacts import changes, mapping, matching, staging
@@ -27,8 +26,12 @@ from models.errors import Conflict, InvalidInput, Unavailable
 from models.imports import Import, ImportReject, Keep, MatchRule, State
 from models.permissions import Actor, Permission, require
 from pipelines import stage_contacts
+from pipelines.arrow_copy import copy_in
 from pipelines.contact_files import UnreadableFile, open_contact_file, read_opened
+from pipelines.import_rejects import write_rejects
 from pipelines.typed_rows import Source
+
+__all__ = ["create", "run", "undo", "write_rejects"]
 
 Progress = Callable[[str, int, int | None], None]
 LOCK = 360_361  # advisory lock class: one process at a time works on an import
@@ -41,8 +44,8 @@ def create(path: Path, *, mapping: dict[str, str] | None = None, match: MatchRul
         raise InvalidInput(f"There is no file {path}.")
     import_id = imports.create(file_name=path.name, overrides=mapping or {}, match=match, keep=keep, by=by)
     stored = _folder(import_id) / path.name
-    stored.parent.mkdir(parents=True, exist_ok=True)
     try:
+        stored.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, stored)
     except OSError as error:
         raise Unavailable(f"{path.name} could not be stored in {stored.parent}: {error.strerror}.") from error
@@ -59,15 +62,14 @@ def run(import_id: int, *, until: State = State.COMMITTED, by: Actor, progress: 
     """
     require(by, Permission.IMPORTS_RUN)
     say = progress or (lambda step, done, total: None)
-    with _claimed(import_id), Gate(settings.home()) as gate:
+    with _sentences(import_id, by), _claimed(import_id), Gate(settings.home()) as gate:
         _notice_lost_rows(import_id, by)
         while (step := _next_step(imports.get(import_id, by=by), until)) is not None:
             say(step.__name__, 0, None)
             started = time.monotonic()
-            with _sentences(import_id, by):
-                step(import_id, gate, by)
+            step(import_id, gate, by)
             _add_seconds(import_id, time.monotonic() - started, by)
-    return imports.get(import_id, by=by)
+        return imports.get(import_id, by=by)
 
 
 def open_file(import_id: int, _: Gate, by: Actor) -> None:
@@ -143,7 +145,7 @@ def plan(import_id: int, _: Gate, by: Actor) -> None:
         _match(session, found)
         counts = _counts(session, import_id)
         changed = _changed_fields(session, import_id)
-        left_out = _left_out(session, import_id)
+        left_out = _left_out(session, import_id, MatchRule(found.match))
     with closing(_connect(import_id)) as store:
         inside = stage_contacts.counts(store)
         _store_rejects(store, found, left_out, by)
@@ -169,14 +171,28 @@ def commit(import_id: int, _: Gate, by: Actor) -> None:
     mapped = _source(found).mapped
     with writing(by, import_id=import_id) as session:
         session.execute(text("LOCK TABLE contacts IN SHARE ROW EXCLUSIVE MODE"))
+        if session.scalar(select(Import.state).where(Import.id == import_id)) != State.PLANNED:
+            return  # a process that was killed had sent its COMMIT already: its server finished while this one waited
         if moved := _moved(session, found):
             session.rollback()
             _plan_again(import_id, by, moved)
         changes.commit_plan(
-            session, import_id, mapped=mapped, keep=Keep(found.keep), creating=found.created, by_id=by.id
+            session,
+            import_id,
+            mapped=mapped,
+            keep=Keep(found.keep),
+            staged=found.staged,
+            creating=found.created,
+            by_id=by.id,
         )
         imports.record(session, import_id, state=State.COMMITTED, finished_at=text("now()"))
-        audit.write(session, Event.IMPORT_COMMITTED, f"import {import_id}", by=by, **imports.numbers(found))
+        audit.write(
+            session,
+            Event.IMPORT_COMMITTED,
+            f"import {import_id}",
+            by=by,
+            **imports.numbers(found) | {"state": State.COMMITTED},
+        )
         staging.drop(session, import_id)
     with database.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE contacts"))
@@ -195,7 +211,7 @@ ORDER = [State.NEW, State.OPENED, State.STAGED, State.CHECKED, State.PLANNED, St
 def undo(import_id: int, *, by: Actor) -> dict[str, int]:
     """Take a committed import back: {"removed", "restored", "kept"}. Raises NotAllowed, NotFound, Conflict."""
     require(by, Permission.IMPORTS_UNDO)
-    with _claimed(import_id):
+    with _sentences(import_id, by, command="undo"), _claimed(import_id):
         found = imports.get(import_id, by=by)
         if found.state != State.COMMITTED:
             raise Conflict(f"Import {import_id} is {found.state}: only a committed import can be undone.")
@@ -230,14 +246,20 @@ def _claimed(import_id: int) -> Iterator[None]:
         try:
             yield
         finally:
-            if not connection.invalidated and not connection.closed:
-                connection.execute(text("SELECT pg_advisory_unlock(:lock, :id)"), {"lock": LOCK, "id": import_id})
+            _let_go(connection, import_id)
+
+
+def _let_go(connection: Connection, import_id: int) -> None:
+    try:
+        connection.execute(text("SELECT pg_advisory_unlock(:lock, :id)"), {"lock": LOCK, "id": import_id})
+    except DBAPIError:
+        connection.invalidate()  # the connection is gone, and its lock with it; what ended it is on its way up
 
 
 @contextmanager
-def _sentences(import_id: int, by: Actor) -> Iterator[None]:
+def _sentences(import_id: int, by: Actor, *, command: str = "resume") -> Iterator[None]:
     """Errors of the parts as sentences; a file that cannot be read ends the import, anything else can be resumed."""
-    again = f"Nothing was lost: `appointment360 imports resume {import_id}` goes on from here."
+    again = f"Nothing was lost: `appointment360 imports {command} {import_id}` goes on from here."
     try:
         yield
     except UnreadableFile as error:
@@ -245,7 +267,7 @@ def _sentences(import_id: int, by: Actor) -> Iterator[None]:
             imports.record(session, import_id, state=State.FAILED, error=error.sentence)
             audit.write(session, Event.IMPORT_FAILED, f"import {import_id}", by=by, error=error.sentence)
         raise
-    except (OperationalError, AdbcError) as error:
+    except (OperationalError, InterfaceError, AdbcError) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise Unavailable(f"The database failed during import {import_id}: {reason}. {again}") from error
     except duckdb.Error as error:
@@ -357,7 +379,7 @@ def _changed_fields(session: Session, import_id: int) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def _left_out(session: Session, import_id: int) -> list[tuple[int, str, str]]:
+def _left_out(session: Session, import_id: int, match: MatchRule) -> list[tuple[int, str, str]]:
     """(line, kind, reason) of staged rows that are not imported after all."""
     rows = session.execute(
         text(
@@ -368,13 +390,14 @@ def _left_out(session: Session, import_id: int) -> list[tuple[int, str, str]]:
     return [
         (row.line, "duplicate", f"Another row of the file means the same contact, number {row.target}.")
         if row.action == "duplicate"
-        else (row.line, "rejected", _ambiguous(row.target, row.rule))
+        else (row.line, "rejected", _ambiguous(row.target, row.rule, match))
         for row in rows
     ]
 
 
-def _ambiguous(contact: int, rule: int) -> str:
+def _ambiguous(contact: int, rule: int, match: MatchRule) -> str:
     shared = {1: "external id", 2: "e-mail and name", 3: "e-mail, company and website", 5: "LinkedIn address"}[rule]
+    shared = "e-mail" if match is MatchRule.EMAIL else shared
     return f"Several contacts, number {contact} the first, have the row's {shared}: merge them, or change the row."
 
 
@@ -400,7 +423,4 @@ def _store_rejects(
     with writing(by) as session:
         session.query(ImportReject).where(ImportReject.import_id == found.id).delete()
     reader = stage_contacts.rejects(store, found.id, _source(found), left_out)
-    with closing(dbapi.connect(database.libpq_url(database.Database.url or ""))) as postgres:
-        with postgres.cursor() as cursor:
-            cursor.adbc_ingest(ImportReject.__tablename__, reader, mode="append")
-        postgres.commit()
+    copy_in(database.libpq_url(database.Database.url or ""), ImportReject.__tablename__, reader)

@@ -89,11 +89,10 @@ def _link_half_named(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _link_identical(connection: duckdb.DuckDBPyConnection, typed: Callable[[str], str]) -> None:
     """Rows that nothing identifies are the same when every value is, capitals aside."""
-    connection.execute(
-        """CREATE OR REPLACE TEMPORARY TABLE keyless AS
-        SELECT * FROM raw WHERE line IN (
-            SELECT line FROM judged WHERE contact_id IS NULL AND email IS NULL AND person_linkedin_url IS NULL)"""
-    )
+    keyless = "SELECT line FROM judged WHERE contact_id IS NULL AND email IS NULL AND person_linkedin_url IS NULL"
+    if not connection.execute(f"{keyless} LIMIT 1").fetchall():
+        return
+    connection.execute(f"CREATE OR REPLACE TEMPORARY TABLE keyless AS SELECT * FROM raw WHERE line IN ({keyless})")
     connection.execute(
         f"""INSERT INTO repeated
         WITH numbered AS (

@@ -18,6 +18,7 @@ from models.contacts.emails import SIMPLE, SIMPLE_LOCAL_MAX, SIMPLE_MAX
 from models.contacts.table import FIELDS
 from models.errors import InvalidInput
 from models.fields import Field, Kind
+from pipelines.spreadsheet_formulas import MARKED
 
 DUCKDB_TYPES = {
     Kind.LIST: "VARCHAR[]",
@@ -28,8 +29,6 @@ DUCKDB_TYPES = {
 }
 # Printable ASCII at both ends: nothing to trim. Trimming the rest costs twenty times as much.
 NOTHING_TO_TRIM = r"[!-~](?:[^\x00]*[!-~])?"
-# Exports of ours, of Apollo and of spreadsheets put an apostrophe before what could run as a formula.
-NEUTRALISED = r"(?s)'[=+@\t\r'\-].*"
 SEVERAL = " ::: "  # Google's separator of several values in one cell
 PLAIN_PHONE = r"\+?\(?[0-9]{1,4}\)?(?:[ -][0-9]{2,6}){1,4}|\+?[0-9]{7,15}"
 PLAIN_WEBSITE = r"https?://[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.[a-z]{2,20}"
@@ -57,7 +56,8 @@ def meaning(text: str, kind: Kind) -> str:
     longest = max(len(word.encode()) for word in words)
     return f"""CASE WHEN {text} IS NULL OR {text} = '' THEN NULL
         WHEN strlen({text}) <= {longest} AND lower({text}) IN ({", ".join(map(quoted, words))}) THEN NULL
-        WHEN starts_with({text}, '''') AND regexp_full_match({text}, {quoted(NEUTRALISED)}) THEN substr({text}, 2)
+        WHEN starts_with({text}, '''') AND regexp_matches({text}, {quoted(MARKED)})
+        THEN trim(substr({text}, 2), {quoted(BLANKS.replace(chr(0), ""))})
         ELSE {text} END"""
 
 
@@ -110,14 +110,21 @@ def value(name: str, text: str) -> str:
         case Kind.FLAG:
             return f"CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false ELSE {odd} END"
         case Kind.URL:
-            return _url(text, odd)
+            quick = _url(text, odd)
+            return f"CASE WHEN strlen({text}) > {field.longest} THEN {odd} ELSE {quick} END" if field.longest else quick
         case Kind.LIST:
             return _list(text, odd)
         case Kind.CHOICE:
             spelled = " ".join(f"WHEN {quoted(known.lower())} THEN {quoted(known)}" for known in field.choices)
-            return f"CASE lower({text}) {spelled} ELSE {text} END"
+            return f"CASE lower({text}) {spelled} ELSE {_short(field, text)} END"
         case _:
-            return text
+            return _short(field, text)
+
+
+def _short(field: Field, text: str) -> str:
+    if not field.longest:
+        return text
+    return f"CASE WHEN strlen({text}) <= {field.longest} OR length({text}) <= {field.longest} THEN {text} END"
 
 
 def simple_email(lowered: str) -> str:

@@ -11,7 +11,7 @@ from pipelines.row_rules import SEVERAL, quoted
 
 # The columns that a file of rejects has before its own: a mended one comes in without them.
 REJECT_HEADERS = ("Rejected line", "Rejected column", "Rejected value", "Rejected reason")
-EXTRA_HEADER = "Extra"  # our own exports carry what no field takes in it, as one JSON object
+EXTRA_HEADERS = ("Extra", "extra")  # our own exports carry what no field takes in it, as one JSON object
 SEVERAL_EMAILS = "[,;]| ::: "
 ANGLED_EMAIL = "[^<>@]*<[^<>]*>"  # Smith, Ann <ann@example.com>: one address
 
@@ -39,8 +39,13 @@ class Source:
 
     @property
     def leftover(self) -> tuple[str, ...]:
-        used = {*self.fields.values(), *REJECT_HEADERS, EXTRA_HEADER}
+        used = {*self.fields.values(), *REJECT_HEADERS, *EXTRA_HEADERS}
         return tuple(header for header in self.headers if header not in used)
+
+    @property
+    def extra(self) -> str | None:
+        """The header of the column that an export of ours wrote `extra` into."""
+        return next((header for header in EXTRA_HEADERS if header in self.headers), None)
 
     def header(self, name: str) -> str:
         return self.fields.get(name) or self.fields[FULL_NAME]
@@ -65,8 +70,8 @@ def texts(source: Source, names: Sequence[str], *, whole: bool = False, table: s
     if whole:
         for place, header in enumerate(source.leftover):
             add(f"x{place}", header, Kind.TEXT)
-        if EXTRA_HEADER in source.headers:
-            add("extra_text", EXTRA_HEADER, Kind.TEXT)
+        if source.extra:
+            add("extra_text", source.extra, Kind.TEXT)
     named = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {table})"
     if FULL_NAME not in source.fields:
         return named
@@ -87,8 +92,8 @@ def values(source: Source, names: Sequence[str], *, whole: bool = False, table: 
     owner = "LEFT JOIN owners o ON o.key = lower(t_owner)" if "owner" in names else ""
     if owner:
         typed.append("o.email AS v_owner")
-    return f"""SELECT s.*, {", ".join(typed)}
-        FROM (SELECT *, {", ".join(firsts)} FROM ({texts(source, names, whole=whole, table=table)})) s {owner}"""
+    return f"""SELECT {", ".join(["s.*", *typed])}
+        FROM (SELECT {", ".join(["*", *firsts])} FROM ({texts(source, names, whole=whole, table=table)})) s {owner}"""
 
 
 def _first_of_several(name: str) -> str:
@@ -106,17 +111,19 @@ def _first_of_several(name: str) -> str:
 def rows(source: Source, table: str = "raw") -> str:
     """SELECT of the staging table's columns: line, every mapped field, `extra` as JSON text, and `warned`, the headers
     whose value went to extra since their field could not take it (NULL for none)."""
-    fields = ", ".join(f"v_{name} AS {name}" for name in source.mapped)
+    fields = ", ".join(["line", *(f"v_{name} AS {name}" for name in source.mapped)])
     lost = {source.header(name): (f"t_{name}", _not_taken(name)) for name in source.direct if _may_fail(name)}
+    if FULL_NAME in source.fields:
+        lost[source.fields[FULL_NAME]] = ("full_name", _not_taken("last_name"))
     entries = [(header, f"x{place}") for place, header in enumerate(source.leftover)]
     entries += [(header, f"CASE WHEN {condition} THEN {text} END") for header, (text, condition) in lost.items()]
-    return f"""SELECT line, {fields}, {_json(entries, EXTRA_HEADER in source.headers)} AS extra,
+    return f"""SELECT {fields}, {_json(entries, source.extra is not None)} AS extra,
         {_warned({header: condition for header, (_, condition) in lost.items()})} AS warned
         FROM ({values(source, source.mapped, whole=True, table=table)})"""
 
 
 def _may_fail(name: str) -> bool:
-    return FIELDS[name].kind not in (Kind.TEXT, Kind.CHOICE, Kind.INDUSTRY)
+    return FIELDS[name].kind not in (Kind.TEXT, Kind.CHOICE, Kind.INDUSTRY) or FIELDS[name].longest is not None
 
 
 def _not_taken(name: str) -> str:

@@ -45,7 +45,7 @@ def test_the_top_level_is_the_house() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("word", ["uti" "ls", "help" "ers", "comm" "on", "mana" "ger", "serv" "ices"])
+@pytest.mark.parametrize("word", ["utils", "helpers", "common", "manager", "services"])
 def test_no_module_has_a_name_without_a_subject(word: str) -> None:
     assert not [path for path in tracked("*.py") if path.stem == word or word in path.parts]
 

@@ -82,7 +82,7 @@ def _candidates(rows: str, match: MatchRule, comparison: Comparison) -> list[str
     """SELECTs of (line, id, rule): every contact that a rule finds for a row."""
     staged_name, contact_name = NAME.format("s"), NAME.format("c")
     external = f"""
-        SELECT s.line, c.id, 1 AS rule FROM {rows} s JOIN contacts c ON c.contact_id = s.contact_id"""
+        SELECT s.line, c.id, 1 FROM {rows} s JOIN contacts c ON c.contact_id = s.contact_id"""
     linkedin = f"""
         SELECT s.line, c.id, 5 FROM {rows} s
         JOIN contacts c ON lower(c.person_linkedin_url) = lower(s.person_linkedin_url)"""
@@ -129,7 +129,7 @@ def _plan_statement(rows: str, target: str, comparison: Comparison, candidates: 
     found = " UNION ALL ".join(candidates)
     return f"""
     INSERT INTO {target} (line, action, target, rule, changed)
-    WITH candidate AS MATERIALIZED ({found}),
+    WITH candidate (line, id, rule) AS MATERIALIZED ({found}),
     best AS (
         SELECT DISTINCT ON (line) line, rule, min(id) AS id, count(DISTINCT id) AS contacts
         FROM candidate GROUP BY line, rule ORDER BY line, rule

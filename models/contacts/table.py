@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, func, literal_column, text
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,6 +17,8 @@ EMAIL_STATUSES = ("Verified", "Unverified", "Invalid", "Unavailable", "Extrapola
 SENIORITIES = (
     "Owner", "Founder", "C suite", "Partner", "VP", "Head", "Director", "Manager", "Senior", "Entry", "Intern",
 )  # fmt: skip
+# An index holds 2,704 bytes of a row: two columns of so many characters of four bytes each.
+LONGEST = 300
 STATUSES = ("active", "do not contact", "archived")
 
 
@@ -35,6 +37,7 @@ class Contact(Base):
         "Last Name", Group.PERSON, Kind.TEXT,
         "Family Name", "Surname", "LName", "Nachname", "Familienname", "Nom", "Nom de famille", "Apellidos", "Apellido",
         "Cognome", "Achternaam",
+        longest=LONGEST,
     )  # fmt: skip
     title: Mapped[str | None] = field(
         "Title", Group.PERSON, Kind.TEXT,
@@ -42,7 +45,7 @@ class Contact(Base):
         "Berufsbezeichnung", "Poste", "Fonction", "Cargo", "Role",
     )  # fmt: skip
     seniority: Mapped[str | None] = field(
-        "Seniority", Group.PERSON, Kind.CHOICE, "Seniority Level", choices=SENIORITIES
+        "Seniority", Group.PERSON, Kind.CHOICE, "Seniority Level", choices=SENIORITIES, longest=LONGEST
     )
     departments: Mapped[list[str] | None] = field(
         "Departments", Group.PERSON, Kind.LIST,
@@ -83,9 +86,12 @@ class Contact(Base):
         "Company Name", "Organization Name", "Organization 1 - Name", "Organization", "Organisation", "Account Name",
         "Associated Company", "Primary Associated Company", "Current Company", "Employer", "Firma", "Unternehmen",
         "Firmenname", "Entreprise", "Société", "Empresa", "Azienda",
+        longest=LONGEST,
     )  # fmt: skip
     company_name_for_emails: Mapped[str | None] = field("Company Name for Emails", Group.COMPANY)
-    industry_id: Mapped[int | None] = field("Industry", Group.COMPANY, Kind.INDUSTRY, "Company Industry", "Branche")
+    industry_id: Mapped[int | None] = field(
+        "Industry", Group.COMPANY, Kind.INDUSTRY, "Company Industry", "Branche", longest=LONGEST
+    )
     employees: Mapped[int | None] = field(
         "# Employees", Group.COMPANY, Kind.WHOLE,
         "Number of Employees", "No. of Employees", "Employee Count", "Company Size", "Headcount", "Mitarbeiter",
@@ -124,6 +130,7 @@ class Contact(Base):
         "Country/Region", "Contact Country", "Mailing Country", "Home Country", "Home Country/Region",
         "Address 1 - Country", "Land/Region privat", "Land privat", "Land/Region", "Land", "Pays", "País",
         beside("CC", "LEID"),
+        longest=LONGEST,
     )  # fmt: skip
     postal_code: Mapped[str | None] = field(
         "Postal Code", Group.LOCATION, Kind.TEXT,
@@ -162,6 +169,7 @@ class Contact(Base):
         "LinkedIn Url", "LinkedIn", "LinkedIn Profile", "LinkedIn Profile URL", "LinkedIn Link", "Contact LinkedIn URL",
         beside("URL", "Connected On"), beside("URL", "Verbunden am"), beside("URL", "Vernetzt am"),
         profile="https://www.linkedin.com/in/",
+        longest=LONGEST,
     )  # fmt: skip
     company_linkedin_url: Mapped[str | None] = field(
         "Company Linkedin Url", Group.LINKS, Kind.URL,
@@ -187,6 +195,7 @@ class Contact(Base):
         "Apollo Contact Id", Group.EXTERNAL, Kind.TEXT,
         "Contact Id", "Lead Id", "Record ID", "External Id", "bioguide_id", "bioguide", beside("Id", "IsDeleted"),
         beside("id", "current_chamber"),
+        longest=LONGEST,
     )  # fmt: skip
     account_id: Mapped[str | None] = field(
         "Apollo Account Id", Group.EXTERNAL, Kind.TEXT,
@@ -227,12 +236,6 @@ class Contact(Base):
         Index("contacts_company", "company", "id"),
         Index("contacts_country_seniority", "country", "seniority"),
         Index("contacts_industry", "industry_id"),
-        Index(
-            "contacts_search",
-            func.contact_search_text(*map(literal_column, SEARCHED)).label("searched"),
-            postgresql_using="gin",
-            postgresql_ops={"searched": "gin_trgm_ops"},
-        ),
     )
 
 

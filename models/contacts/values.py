@@ -54,15 +54,15 @@ def parse(field: Field, text: str, *, day_first: bool | None = None) -> Any:
         case Kind.DATE:
             return _date(field, text, day_first)
         case Kind.URL:
-            return _fitting(field, text, links.url(text, profile=field.profile))
+            return _short(field, _fitting(field, text, links.url(text, profile=field.profile)))
         case Kind.FLAG:
             return _fitting(field, text, FLAG_WORDS.get(text.lower()))
         case Kind.LIST:
             return split(text) or None
         case Kind.CHOICE:
-            return choice(field.choices, text)
+            return _short(field, choice(field.choices, text))
         case Kind.TEXT | Kind.INDUSTRY | Kind.OWNER:
-            return text
+            return _short(field, text)
 
 
 def phone(text: str) -> str | None:
@@ -118,6 +118,12 @@ def _quoted_list(text: str) -> list[str] | None:
         return next(csv.reader([text], skipinitialspace=True, strict=True), None)
     except csv.Error:
         return None
+
+
+def _short(field: Field, text: str) -> str:
+    if field.longest and len(text) > field.longest:
+        raise InvalidInput(f"{field.label}: “{text[:40]}…” has {len(text):,} characters, more than {field.longest}.")
+    return text
 
 
 def _email(field: Field, text: str) -> str:

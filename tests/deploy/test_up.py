@@ -79,9 +79,7 @@ class Machine:
         assert sentence in self.said, self.said
 
     def cli(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*COMMAND, *arguments], cwd=PROJECT, env=self.environment, capture_output=True, text=True
-        )
+        return subprocess.run([*COMMAND, *arguments], cwd=PROJECT, env=self.environment, capture_output=True, text=True)
 
     def json(self, *arguments: str) -> dict[str, Any]:
         done = self.cli(*arguments, "--json")

@@ -13,7 +13,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     op.execute("CREATE SCHEMA IF NOT EXISTS staging")
     op.execute(
         """

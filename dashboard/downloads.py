@@ -1,0 +1,52 @@
+"""Downloads: files streamed from disk by a route, never through Streamlit, which would hold them in memory."""
+
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+
+from dashboard import edge
+from models import audit, exports
+from models.audit import Event
+from models.database import writing
+from models.errors import NotAllowed, NotFound
+from models.exports import Export, State
+from models.permissions import Actor, Permission, require
+
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "parquet": "application/vnd.apache.parquet",
+    "jsonl": "application/x-ndjson",
+}
+
+
+async def export_file(request: Request) -> Response:
+    """The file of a finished export, for whoever made it and for administrators; 401, 403 or 404 else."""
+    actor = await edge.signed_in(request.scope)
+    if actor is None:
+        return PlainTextResponse("Sign in first, then open this link again.", 401)
+    try:
+        export = await run_in_threadpool(_taken, request.path_params["export_id"], actor)
+    except NotAllowed as error:
+        return PlainTextResponse(error.sentence, 403)
+    except NotFound as error:
+        return PlainTextResponse(error.sentence, 404)
+    return FileResponse(
+        export.path,
+        filename=export.file_name,
+        media_type=MEDIA_TYPES.get(export.format, "application/octet-stream"),
+        headers={"content-encoding": "identity"},  # so that nothing compresses it on its way
+    )
+
+
+def _taken(export_id: int, by: Actor) -> Export:
+    """The export whose file `by` takes, with its audit line. Raises NotFound, NotAllowed."""
+    require(by, Permission.CONTACTS_EXPORT)
+    export = exports.get(export_id, by=by)
+    if export.state != State.DONE or not Path(export.path).is_file():
+        raise NotFound(f"Export {export_id} has no file: it is not finished, failed, or its file's time is over.")
+    with writing(by) as session:
+        audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
+    return export

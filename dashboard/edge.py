@@ -1,0 +1,161 @@
+"""The outermost layer of every request: what may come in, and which headers go out.
+
+Pure ASGI: Starlette's BaseHTTPMiddleware would collect streamed answers before sending them.
+"""
+
+import base64
+import hashlib
+import logging
+import re
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import streamlit
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard.session import ADDRESS_HEADER, SCHEME_HEADER, cookie_name
+from models import sign_ins
+from models.permissions import Actor
+
+log = logging.getLogger(__name__)
+
+# Of Streamlit's own routes only what its pages need; the rest (metrics, an interface for agents) stays closed.
+STREAMLIT_ROUTES = re.compile(r"/_stcore/(health|host-config|stream|upload_file/.+|bidi-components/.+)")
+BEHIND_SIGN_IN = ("/_stcore/upload_file", "/media")  # Streamlit asks nobody who they are there
+NEVER_STORED = ("/auth/", "/exports/", "/media/")
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def content_security_policy() -> str:
+    """Scripts only from this host; the one inline script of Streamlit's page by its hash.
+
+    `blob:` is how Streamlit loads components; its styles are inline throughout.
+    """
+    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text()
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    return "; ".join(
+        [
+            "default-src 'self'",
+            " ".join(["script-src 'self' blob:", *(f"'sha256-{one}'" for one in hashes)]),
+            "worker-src 'self' blob:",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "connect-src 'self'",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        ]
+    )
+
+
+class Edge:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.headers = {
+            "content-security-policy": content_security_policy(),
+            "x-content-type-options": "nosniff",
+            "x-frame-options": "DENY",
+            "referrer-policy": "same-origin",
+            "cross-origin-opener-policy": "same-origin",
+            "cross-origin-resource-policy": "same-origin",
+            "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._request(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self.app(scope, receive, _with_short_failure(send))
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = secrets.token_hex(8)
+        answer = self._answering(scope, send, request_id)
+        if refusal := await _refusal(scope):
+            await refusal(scope, receive, answer)
+            return
+        try:
+            await self.app(scope, receive, answer)
+        except Exception:  # logged with the id that the answer's header shows, and raised on
+            log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
+            raise
+
+    def _answering(self, scope: Scope, send: Send, request_id: str) -> Send:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(self.headers)
+                headers["x-request-id"] = request_id
+                if scope["scheme"] == "https":
+                    headers["strict-transport-security"] = "max-age=31536000"
+                if scope["path"].startswith(NEVER_STORED):
+                    headers["cache-control"] = "no-store"
+            await send(message)
+
+        return answer
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Streamlit's socket is open before sign-in, since the form needs it; to other sites' pages it is not."""
+        if scope["path"] != "/_stcore/stream" or not same_origin(Headers(scope=scope)):
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await self.app({**scope, "headers": _told(scope)}, receive, send)
+
+
+async def _refusal(scope: Scope) -> Response | None:
+    """The answer to a request that goes no further; None lets it in."""
+    path = scope["path"]
+    if path.startswith("/_stcore") and not STREAMLIT_ROUTES.fullmatch(path):
+        return PlainTextResponse("Not found.", 404)
+    # Programs call /api with a token that no browser sends by itself, so no other site can make one call it.
+    if scope["method"] not in SAFE_METHODS and not path.startswith("/api/") and not same_origin(Headers(scope=scope)):
+        return PlainTextResponse("This request came from another site.", 403)
+    if path.startswith(BEHIND_SIGN_IN) and await signed_in(scope) is None:
+        return PlainTextResponse("Sign in first.", 401)
+    return None
+
+
+def same_origin(headers: Headers) -> bool:
+    """Whether a page of this very host asks. Browsers send Origin with every such request, so none is no."""
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc == headers.get("host")
+
+
+def is_secure(scope: Scope) -> bool:
+    return scope["scheme"] in ("https", "wss")
+
+
+def token(scope: Scope) -> str | None:
+    """The session's token, only from the cookie whose name fits the request's scheme."""
+    return HTTPConnection(scope).cookies.get(cookie_name(secure=is_secure(scope)))
+
+
+async def signed_in(scope: Scope) -> Actor | None:
+    return await run_in_threadpool(sign_ins.actor_of, token(scope))
+
+
+def _told(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The handshake's headers with scheme and address as this server sees them, whatever the browser claimed."""
+    ours = {SCHEME_HEADER: "https" if is_secure(scope) else "http", ADDRESS_HEADER: (scope.get("client") or [""])[0]}
+    kept = [(name, value) for name, value in scope["headers"] if name.decode("latin-1") not in ours]
+    return kept + [(name.encode(), value.encode()) for name, value in ours.items() if value]
+
+
+def _with_short_failure(send: Send) -> Send:
+    """A server that cannot start says why in a sentence, not in a page of traceback."""
+
+    async def shortened(message: Message) -> None:
+        if message["type"] == "lifespan.startup.failed" and (text := message.get("message")):
+            message = {**message, "message": text.strip().splitlines()[-1].partition(": ")[2] or text}
+        await send(message)
+
+    return shortened

@@ -1,0 +1,128 @@
+"""The web as one ASGI application: `uvicorn dashboard.server:app`, with DATABASE_URL set.
+
+One worker per process: Streamlit keeps its sessions in memory. More traffic takes more instances with sticky sessions.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from dashboard import downloads, edge, failures
+from dashboard.api import api
+from dashboard.session import cookie_name
+from models import database, migrations, sign_ins
+from models.errors import InvalidInput, Unavailable
+from models.settings import settings
+from models.sign_ins import SignInRefused
+
+SCRIPT = Path(__file__).parent / "app.py"  # .streamlit/ and static/ are found beside it
+MAX_BODY = 4096  # bytes of a sign-in request
+READY_WITHIN = 3  # seconds
+
+
+@asynccontextmanager
+async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
+    url = settings().database_url
+    if url is None:
+        raise Unavailable("The web needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
+    database.bind(url.get_secret_value())
+    yield {}
+    database.engine().dispose()
+
+
+async def open_session(request: Request) -> Response:
+    """Trade a ticket for the session cookie: 204, or 400, 401, 415."""
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        return JSONResponse({"error": "Send JSON."}, 415)
+    try:
+        ticket = await _ticket(request)
+        address = request.client.host if request.client else None
+        device = request.headers.get("user-agent")
+        token = await run_in_threadpool(sign_ins.redeem_ticket, ticket, address=address, device=device)
+    except InvalidInput as error:
+        return JSONResponse({"error": error.sentence}, 400)
+    except SignInRefused as error:
+        return JSONResponse({"error": error.sentence}, 401)
+    answer = Response(status_code=204)
+    secure = edge.is_secure(request.scope)
+    answer.set_cookie(
+        cookie_name(secure=secure),
+        token,
+        max_age=settings().session_hours * 3600,
+        path="/",
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+async def _ticket(request: Request) -> str:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise InvalidInput(f"A sign-in request has at most {MAX_BODY:,} bytes.")
+    try:
+        ticket = json.loads(body)["ticket"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput('Send {"ticket": "..."}.') from error
+    if not isinstance(ticket, str):
+        raise InvalidInput("The ticket is a text.")
+    return ticket
+
+
+async def close_session(request: Request) -> Response:
+    await run_in_threadpool(sign_ins.sign_out, edge.token(request.scope))
+    answer = Response(status_code=204)
+    secure = edge.is_secure(request.scope)
+    answer.delete_cookie(cookie_name(secure=secure), path="/", secure=secure, httponly=True, samesite="lax")
+    return answer
+
+
+async def healthz(_: Request) -> Response:
+    """Whether the process is up, whatever it depends on."""
+    return JSONResponse({"status": "ok"})
+
+
+async def readyz(_: Request) -> Response:
+    """Whether requests can be served: the database answers and its schema is the one this code knows."""
+    try:
+        await asyncio.wait_for(run_in_threadpool(_require_ready), READY_WITHIN)
+    except TimeoutError:
+        return JSONResponse({"status": f"The database did not answer within {READY_WITHIN} s."}, 503)
+    except Unavailable as error:
+        return JSONResponse({"status": error.sentence}, 503)
+    return JSONResponse({"status": "ok"})
+
+
+def _require_ready() -> None:
+    database.ping()
+    if not migrations.is_current(database.engine()):
+        raise Unavailable("The database's schema is not the one this program needs: run `appointment360 up`.")
+
+
+app = st.App(
+    SCRIPT,
+    lifespan=lifespan,
+    middleware=[Middleware(edge.Edge)],
+    on_script_error=failures.show,
+    routes=[
+        Mount("/api/v1", api),
+        Route("/auth/session", open_session, methods=["POST"]),
+        Route("/auth/sign-out", close_session, methods=["POST"]),
+        Route("/exports/{export_id:int}/file", downloads.export_file),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+    ],
+)

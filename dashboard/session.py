@@ -1,0 +1,61 @@
+"""One browser's session: its cookie, where it comes from, who it is, and what its screens remember between reruns."""
+
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from models import sign_ins
+from models.permissions import Actor
+
+SCHEME_HEADER = "x-edge-scheme"  # both are set by edge.py on the websocket, whatever the browser sent
+ADDRESS_HEADER = "x-edge-address"
+
+
+@dataclass
+class Remembered:
+    """What outlives a rerun and does not belong in the address."""
+
+    facets_open: bool = True
+    pagers: int = 0
+    export_id: int | None = None  # the export whose progress the contacts screen shows
+    started: set[int] = field(default_factory=set)  # exports whose flow this browser has started
+
+
+def cookie_name(*, secure: bool) -> str:
+    """Under https a name that browsers take only with Secure, from this very host and for every path."""
+    return "__Host-session" if secure else "session"
+
+
+def cookie_token() -> str | None:
+    """The token as it was when the websocket opened; a new cookie counts from the next page load."""
+    value = st.context.cookies.get(cookie_name(secure=_header(SCHEME_HEADER) == "https"))
+    return value if isinstance(value, str) else None
+
+
+def address() -> str | None:
+    return _header(ADDRESS_HEADER)
+
+
+def someone() -> Actor | None:
+    """Who is signed in, asked of the database every time: a session that was ended stops at once."""
+    return sign_ins.actor_of(cookie_token())
+
+
+def actor() -> Actor:
+    """Who is signed in; without one the whole page reruns and shows the sign-in form.
+
+    Fragments call this too: they rerun without the entry script.
+    """
+    found = someone()
+    if found is None:
+        st.rerun()
+    return found
+
+
+def remembered() -> Remembered:
+    return st.session_state.setdefault("remembered", Remembered())
+
+
+def _header(name: str) -> str | None:
+    value = st.context.headers.get(name)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,37 @@
+"""The frame of every screen: its header, and what stands there when there is nothing to show."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+
+@contextmanager
+def header(title: str, note: str = "") -> Iterator[None]:
+    """The title and its note on the left; the block's widgets, the screen's actions, on the right."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
+        with st.container(width="content", gap="xxsmall"):
+            st.title(title, anchor=False)
+            if note:
+                st.caption(note)
+        with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall"):
+            yield
+
+
+@contextmanager
+def empty(icon: str, title: str, body: str, *, colour: str = "gray", height: int | None = None) -> Iterator[None]:
+    """Says what is missing, why, and what to do; the block's widgets, the way out, stand below it."""
+    with st.container(border=True, height=height or "content"):
+        st.space("medium")
+        st.markdown(f"## :{colour}[:material/{icon}:]", text_alignment="center", anchors=False)
+        st.markdown(f"**{title}**", text_alignment="center")
+        st.caption(body, text_alignment="center")
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            yield
+        st.space("medium")
+
+
+def token(name: str) -> str:
+    """A theme colour by its config name, for the theme the reader is looking at."""
+    mode = "dark" if st.context.theme.type == "dark" else "light"
+    return st.get_option(f"theme.{mode}.{name}")

@@ -1,0 +1,53 @@
+"""Finds a Chromium, or installs one: without it the browser tests fail, they are never skipped."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DEBIAN = Path("/usr/bin/chromium")
+
+
+def executable(playwrights_own: str) -> str:
+    """The path of a Chromium; `playwrights_own` is where Playwright keeps the one it installed, if it did."""
+    if found := _found(playwrights_own):
+        return found
+    tried = _install()
+    if found := _found(playwrights_own):
+        return found
+    raise AssertionError(f"The browser tests need Chromium, and none could be installed. Set CHROMIUM.\n{tried}")
+
+
+def _found(playwrights_own: str) -> str | None:
+    named = os.environ.get("CHROMIUM")
+    if named:
+        assert Path(named).is_file(), f"CHROMIUM={named}: there is no such file."
+        return named
+    return next((str(path) for path in (Path(playwrights_own), DEBIAN) if path.is_file()), None)
+
+
+def _install() -> str:
+    """Debian's package for root, else or if that fails Playwright's own; returns what the commands said."""
+    said = ""
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]):
+            said += _run(command, quiet)
+    if not DEBIAN.is_file():
+        said += _run([sys.executable, "-m", "playwright", "install", "chromium"], dict(os.environ))
+    return said
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    return f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-500:]}{done.stderr[-1000:]}\n"

@@ -1,0 +1,143 @@
+"""A site to look at: contacts, three people, and the web as its own process on a free port."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from dashboard import session
+from deploy.embedded_postgres import Server
+from models import database, passwords, sign_ins, users
+from models.database import writing
+from models.permissions import OPERATOR, Role
+from tests.dashboard import contacts_data
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "correct horse battery"
+NARROW = ("first_name", "last_name", "title", "country")  # what the analyst may see
+
+
+@dataclass(frozen=True)
+class Site:
+    """The data behind the screens. `in_germany` of the `contacts_data.ROWS` contacts are in Germany."""
+
+    url: str
+    in_germany: int
+    people: dict[Role, users.User]
+
+    def token(self, role: Role) -> str:
+        """A new session of the person with that role, as after signing in."""
+        ticket = sign_ins.issue_ticket(self.people[role].actor())
+        return sign_ins.redeem_ticket(ticket, address="127.0.0.1", device="a test")
+
+
+def _filled(url: str) -> Site:
+    stored = passwords.digest(PASSWORD)  # once: a hash takes its time on purpose
+    people = {
+        role: users.User(
+            email=f"{role}@example.com",
+            name=f"An {role}",
+            role=role,
+            password_hash=stored,
+            column_allowed=list(NARROW) if role is Role.ANALYST else None,
+        )
+        for role in Role
+    }
+    with writing(OPERATOR) as transaction:
+        transaction.add_all(people.values())
+        transaction.flush()
+        for user in people.values():
+            transaction.refresh(user)
+            transaction.expunge(user)
+    return Site(url, contacts_data.fill(), people)
+
+
+@pytest.fixture(scope="module")
+def site(postgres: Server, migrated: str) -> Iterator[Site]:
+    """Once for a module: its tests leave the contacts as they are."""
+    st.cache_data.clear()
+    name = f"site_{os.getpid()}_{time.monotonic_ns()}"
+    with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}"')
+        database.bind(postgres.url(name))
+        yield _filled(postgres.url(name))
+        database.engine().dispose()
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def screen(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """`screen(Role.ADMIN, country="Germany")`: the entry script as that person's browser runs it."""
+
+    def run(role: Role | None, **params: str | list[str]) -> AppTest:
+        token = site.token(role) if role else None
+        run.token = token  # type: ignore[attr-defined]  # for the test that ends the session
+        # AppTest has no browser: st.context.cookies is empty there.
+        monkeypatch.setattr(session, "cookie_token", lambda: token)
+        test = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
+        for key, value in params.items():
+            test.query_params[key] = value
+        return test.run()
+
+    return run
+
+
+@contextmanager
+def served(url: str | None, folder: Path, **environment: str) -> Iterator[str]:
+    """The web's address while it runs, started from a folder that is not the project's."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (folder / "web.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*server_command(), "--port", str(port)], env=server_environment(url, **environment), cwd=folder, stderr=log
+        )
+        try:
+            address = f"http://localhost:{port}"
+            _wait_for(address, process, folder / "web.log")
+            yield address
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def server_command() -> list[str]:
+    return [sys.executable, "-m", "uvicorn", "dashboard.server:app", "--timeout-graceful-shutdown", "1"]
+
+
+def server_environment(url: str | None, **more: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "PREFECT_API_URL")}
+    return {**kept, "PYTHONPATH": str(ROOT), **({"DATABASE_URL": url} if url else {}), **more}
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{address}/healthz").status_code == 200:
+                return
+        except httpx.TransportError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="module")
+def web(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(site.url, tmp_path_factory.mktemp("elsewhere")) as address:
+        yield address

@@ -1,0 +1,154 @@
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
+
+from models import sign_ins
+from models.contacts.table import FIELDS
+from models.permissions import Role
+from tests.dashboard.conftest import NARROW, Site
+from tests.dashboard.contacts_data import ROWS
+
+Screen = Callable[..., AppTest]
+
+
+def notes(test: AppTest) -> list[str]:
+    assert not test.exception, test.exception
+    return [caption.value for caption in test.caption]
+
+
+def button(test: AppTest, label: str) -> Button:
+    return next(one for one in test.button if one.label == label)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_every_role_sees_the_contacts_and_their_exact_number(screen: Screen, role: Role) -> None:
+    test = screen(role)
+    assert f"**{ROWS}** contacts" in notes(test)
+    assert f"1–50 of {ROWS}" in notes(test)
+    assert len(test.dataframe[0].value) == 50
+
+
+def test_without_a_session_there_is_only_the_form(screen: Screen) -> None:
+    test = screen(None, country="Germany")
+    assert [field.label for field in test.text_input] == ["Work e-mail", "Password"]
+    assert not test.dataframe
+    assert not test.pagination
+
+
+def test_a_session_that_ends_shows_the_form_at_the_next_click(screen: Screen) -> None:
+    test = screen(Role.MANAGER)
+    sign_ins.sign_out(screen.token)  # type: ignore[attr-defined]
+    test.pagination[0].set_value(2).run()
+    assert not test.dataframe
+    assert [field.label for field in test.text_input] == ["Work e-mail", "Password"]
+
+
+def test_the_analyst_sees_the_allowed_columns_only(screen: Screen) -> None:
+    test = screen(Role.ANALYST)
+    assert list(test.dataframe[0].value.columns) == ["full_name", "title", "country", "created_at"]
+    assert not any("E-mail" in one.label for one in test.button_group)
+    offered = next(one for one in test.multiselect if one.label == "Shown, in this order").options
+    assert offered == ["Name", *(FIELDS[name].label for name in NARROW), "Added"]
+    assert any("fields are hidden for you" in note for note in notes(test))
+
+
+def test_a_hidden_field_in_the_address_is_as_unknown_as_none(screen: Screen) -> None:
+    for params in ({"email": "person1@brightstone.example"}, {"sort": "email"}, {"columns": "email"}):
+        test = screen(Role.ANALYST, **params)
+        assert not test.dataframe
+        assert any("“email”" in note for note in notes(test))
+
+
+def test_the_address_filters_and_shows_its_sentence(screen: Screen, site: Site) -> None:
+    test = screen(Role.ADMIN, country="Germany")
+    assert f"**{site.in_germany}** of {ROWS} contacts" in notes(test)
+    assert set(test.dataframe[0].value["country"]) == {"Germany"}
+    assert button(test, "Country is **Germany**")
+
+
+def test_a_chip_removes_its_filter_and_clear_all_every_one(screen: Screen) -> None:
+    test = screen(Role.ADMIN, country=["Germany", "France"], seniority="VP")
+    button(test, "Country is **Germany or France**").click().run()
+    assert test.query_params == {"seniority": "VP"}
+    button(test, "Clear all").click().run()
+    assert test.query_params == {}
+    assert f"**{ROWS}** contacts" in notes(test)
+
+
+def test_facets_filter_and_write_the_address(screen: Screen, site: Site) -> None:
+    test = screen(Role.ADMIN, page="3")
+    country = next(one for one in test.multiselect if one.label == "Country")
+    assert f"Germany · {site.in_germany}" in country.options
+    country.set_value(["Germany"]).run()
+    assert test.query_params == {"country": "Germany"}
+    test.number_input[0].set_value(100).run()
+    assert test.query_params == {"country": "Germany", "employees.gte": "100"}
+    assert test.dataframe[0].value["employees"].min() >= 100
+
+
+def test_a_facet_counts_without_its_own_choice(screen: Screen, site: Site) -> None:
+    test = screen(Role.ADMIN, country="France")
+    country = next(one for one in test.multiselect if one.label == "Country")
+    assert f"Germany · {site.in_germany}" in country.options
+
+
+def test_search_finds_parts_of_names(screen: Screen) -> None:
+    test = screen(Role.ADMIN)
+    next(one for one in test.text_input if one.label == "Search").set_value("zoë mül").run()
+    assert test.query_params == {"q": "zoë mül"}
+    assert set(test.dataframe[0].value["full_name"]) == {"Zoë Müller"}
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(screen: Screen) -> None:
+    seen: list[str] = []
+    test = screen(Role.ADMIN)
+    for page in range(1, -(-ROWS // 50) + 1):
+        test.pagination[0].set_value(page).run()
+        seen += list(test.dataframe[0].value["email"])
+    assert len(seen) == len(set(seen)) == ROWS
+    assert test.query_params == {"page": "7"}
+
+
+def test_a_page_behind_the_last_is_the_last(screen: Screen) -> None:
+    test = screen(Role.ADMIN, page="99")
+    assert f"301–{ROWS} of {ROWS}" in notes(test)
+
+
+def test_order_and_columns_come_from_the_address(screen: Screen) -> None:
+    test = screen(Role.ADMIN, sort="-employees", columns="company,employees")
+    table = test.dataframe[0].value
+    assert list(table.columns) == ["company", "employees"]
+    assert table["employees"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({"countri": "Germany"}, "There is no field “countri” to filter by"),
+        ({"employees.gte": "many"}, "“many” is no whole number"),
+        ({"page": "-1"}, "page=-1: pages are numbers from 1"),
+        ({"sort": "nothing"}, "There is no field “nothing”"),
+        ({"columns": "company,nothing"}, "There is no column “nothing”"),
+    ],
+)
+def test_a_bad_address_gets_its_sentence_and_a_way_out(screen: Screen, params: dict[str, str], sentence: str) -> None:
+    test = screen(Role.ADMIN, **params)
+    assert any(sentence in note for note in notes(test))
+    button(test, "Show all contacts").click().run()
+    assert f"**{ROWS}** contacts" in notes(test)
+    assert test.query_params == {}
+
+
+def test_nothing_found_says_so_and_offers_to_start_again(screen: Screen) -> None:
+    test = screen(Role.ADMIN, title="Nobody has this")
+    assert any("No contact matches" in one.value for one in test.markdown)
+    button(test, "Clear all filters").click().run()
+    assert f"**{ROWS}** contacts" in notes(test)
+
+
+def test_values_from_files_are_not_read_as_markdown(screen: Screen) -> None:
+    test = screen(Role.ADMIN, company="**bold** [a](http://x.example) $x$ :red[y]")
+    chip = next(one.label for one in test.button if one.label.startswith("Company is"))
+    assert chip == r"Company is **\*\*bold\*\* \[a\]\(http\:\/\/x.example\) \$x\$ \:red\[y\]**".replace(r"\/", "/")

@@ -1,0 +1,70 @@
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+
+from dashboard import flow_runs
+
+SIGN = "Basic " + base64.b64encode(b"admin:secret").decode()
+
+
+class Prefect(BaseHTTPRequestHandler):
+    """Stands in for the two routes of Prefect 3.8's server that are used, with its answers' shape."""
+
+    runs: ClassVar[dict[str, dict[str, Any]]] = {}
+    known: ClassVar[bool] = True
+
+    def do_GET(self) -> None:
+        here = self.path == "/api/deployments/name/export-contacts/default" and self.known
+        self._answer(200 if here else 404, {"id": "d1", "name": "default"})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        made = self.path == "/api/deployments/d1/create_flow_run"
+        self.runs.setdefault(body["idempotency_key"], body)
+        self._answer(201 if made else 404, {"id": "r1"})
+
+    def _answer(self, status: int, body: dict[str, Any]) -> None:
+        self.send_response(status if self.headers["authorization"] == SIGN else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Prefect]]:
+    Prefect.runs.clear()
+    Prefect.known = True
+    with ThreadingHTTPServer(("127.0.0.1", 0), Prefect) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{server.server_port}/api")
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:secret")
+        yield Prefect
+        server.shutdown()
+        thread.join()
+
+
+def test_an_export_is_started_once_however_often_it_is_asked_for(prefect: type[Prefect]) -> None:
+    assert flow_runs.start_export(7)
+    assert flow_runs.start_export(7)
+    assert prefect.runs == {"export-7": {"parameters": {"export_id": 7}, "idempotency_key": "export-7"}}
+
+
+def test_an_export_is_not_started_while_its_flow_is_unknown(prefect: type[Prefect]) -> None:
+    prefect.known = False
+    assert not flow_runs.start_export(7)
+    assert prefect.runs == {}
+
+
+def test_an_export_is_not_started_without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    assert not flow_runs.start_export(7)
+    monkeypatch.delenv("PREFECT_API_URL")
+    assert not flow_runs.start_export(7)

@@ -1,0 +1,162 @@
+"""What a person does, in a real Chromium. Every request of every page is recorded: none may leave this host."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from models import exports
+from models.database import writing
+from models.permissions import OPERATOR, Role
+from tests.dashboard import chromium
+from tests.dashboard.conftest import PASSWORD, Site
+from tests.dashboard.contacts_data import ROWS
+
+pytestmark = pytest.mark.browser
+PATIENCE = 60_000  # ms: the machine may be busy
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        path = chromium.executable(playwright.chromium.executable_path)
+        browser = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(browser: Browser, web: str) -> Iterator[Callable[[], Page]]:
+    """A page of a visitor who was never here; afterwards it has asked this host only, and its scripts ran."""
+    hosts: set[str] = set()
+    blocked: list[str] = []
+    contexts = []
+
+    def make() -> Page:
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+        page.on("websocket", lambda socket: hosts.add(urlsplit(socket.url).netloc))
+        page.on("console", lambda line: blocked.append(line.text) if "Content Security Policy" in line.text else None)
+        page.on("pageerror", lambda error: blocked.append(str(error)))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert hosts - {""} == {urlsplit(web).netloc}  # "" is a blob: or data: address
+    assert blocked == []
+
+
+def sign_in(page: Page, role: Role = Role.ADMIN, password: str = PASSWORD) -> None:
+    page.get_by_label("Work e-mail").fill(f"{role}@Example.com")
+    page.get_by_role("textbox", name="Password").fill(password)
+    page.keyboard.press("Enter")
+
+
+def note(page: Page, text: str) -> None:
+    """Waits for a caption with exactly this text."""
+    expect(
+        page.get_by_test_id("stCaptionContainer").filter(has_text=re.compile(f"^{re.escape(text)}$"))
+    ).to_be_visible()
+
+
+def test_a_visit(new_page: Callable[[], Page], web: str, site: Site) -> None:
+    page = new_page()
+    page.goto(web)
+    sign_in(page, password="wrong")
+    expect(page.get_by_role("alert")).to_contain_text("That e-mail and password do not match. 4 tries left")
+    sign_in(page)
+    note(page, f"{ROWS} contacts")
+
+    page.get_by_placeholder("Search name, title, company or e-mail").fill("oscar")
+    expect(page).to_have_url(f"{web}/?q=oscar")
+    page.get_by_role("button", name="Clear all").click()
+    note(page, f"{ROWS} contacts")
+
+    page.get_by_test_id("stMultiSelect").filter(has_text="Country").get_by_role("combobox").click()
+    page.get_by_role("option", name=f"Germany · {site.in_germany}").click()
+    page.keyboard.press("Escape")
+    note(page, f"{site.in_germany} of {ROWS} contacts")
+    expect(page.get_by_role("button", name="Country is Germany")).to_be_visible()
+
+    page.get_by_test_id("stPaginationPage").get_by_text("2", exact=True).click()
+    note(page, f"51–{site.in_germany} of {site.in_germany}")
+    expect(page).to_have_url(f"{web}/?country=Germany&page=2")
+
+    page.reload()
+    note(page, f"51–{site.in_germany} of {site.in_germany}")
+    page.go_back()
+    note(page, f"1–50 of {site.in_germany}")
+
+    other = new_page()
+    other.goto(f"{web}/?country=Germany&page=2")
+    expect(other.get_by_label("Work e-mail")).to_be_visible()
+    expect(other.get_by_test_id("stDataFrame")).to_have_count(0)
+    sign_in(other, Role.MANAGER)
+    note(other, f"51–{site.in_germany} of {site.in_germany}")
+    expect(other.get_by_role("button", name="Country is Germany")).to_be_visible()
+
+    page.get_by_text("An admin", exact=True).click()
+    page.get_by_text("Sign out").click()
+    expect(page.get_by_label("Work e-mail")).to_be_visible()
+    assert "session" not in {cookie["name"] for cookie in page.context.cookies()}
+    page.reload()
+    expect(page.get_by_label("Work e-mail")).to_be_visible()
+
+
+def test_the_session_cookie_is_out_of_reach_for_scripts(new_page: Callable[[], Page], web: str, site: Site) -> None:
+    page = new_page()
+    page.goto(web)
+    sign_in(page, Role.ANALYST)
+    note(page, f"{ROWS} contacts")
+    [cookie] = [one for one in page.context.cookies() if one["name"] == "session"]
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
+    assert cookie["value"] not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
+
+
+def test_the_look_does_not_depend_on_where_the_server_was_started(new_page: Callable[[], Page], web: str) -> None:
+    page = new_page()
+    page.goto(web)
+    button = page.get_by_role("button", name="Sign in")
+    expect(button).to_have_css("background-color", "rgb(59, 85, 217)")
+    expect(button).to_have_css("font-family", re.compile("^Inter"))
+    assert page.evaluate("document.fonts.ready.then(() => document.fonts.check('14px Inter'))")
+
+
+def test_an_export_from_the_screen(new_page: Callable[[], Page], web: str, site: Site, tmp_path: Path) -> None:
+    page = new_page()
+    page.goto(f"{web}/?country=Germany")
+    sign_in(page, Role.ANALYST)
+    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name=f"Export {site.in_germany} contacts").click()
+    expect(page.get_by_text("waits for the scheduler")).to_be_visible()
+
+    [export] = exports.mine(by=site.people[Role.ANALYST].actor())
+    assert export.filter_query == "country=Germany"
+    assert export.columns == ["first_name", "last_name", "title", "country"]
+    finish(export.id, tmp_path)
+    expect(page.get_by_text("is ready")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "contacts.csv"
+    assert Path(download.value.path()).read_text() == "First Name\nZoë\n"
+
+    page.get_by_role("link", name="Exports").click()
+    expect(page.get_by_text("Country is Germany")).to_be_visible()
+    expect(page.get_by_role("link", name="Download")).to_be_visible()
+
+
+def finish(export_id: int, folder: Path) -> None:
+    """What the flow does in the end."""
+    file = folder / "made.csv"
+    file.write_text("First Name\nZoë\n")
+    with writing(OPERATOR) as session:
+        stored = session.get_one(exports.Export, export_id)
+        stored.state, stored.path, stored.rows, stored.bytes = exports.State.DONE, str(file), 1, 16

@@ -1,0 +1,209 @@
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from deploy.embedded_postgres import Server
+from models import exports, sign_ins
+from models.audit import AuditLine, Event
+from models.database import reading, writing
+from models.filters import Filters
+from models.permissions import OPERATOR, Role
+from tests.dashboard.conftest import Site, served, server_command, server_environment
+
+
+@pytest.fixture
+def client(web: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=web) as client:
+        yield client
+
+
+def ticket(site: Site, role: Role = Role.ADMIN) -> dict[str, str]:
+    return {"ticket": sign_ins.issue_ticket(site.people[role].actor())}
+
+
+def from_here(client: httpx.Client) -> dict[str, str]:
+    return {"origin": str(client.base_url).rstrip("/")}
+
+
+def sign_in(client: httpx.Client, site: Site, role: Role = Role.ADMIN) -> str:
+    """Signs the client in; returns the cookie's value."""
+    client.post("/auth/session", json=ticket(site, role), headers=from_here(client)).raise_for_status()
+    return client.cookies["session"]
+
+
+def flags(answer: httpx.Response) -> tuple[str, set[str]]:
+    """The cookie's name, and its attributes without expiry times."""
+    pair, *attributes = answer.headers["set-cookie"].split("; ")
+    return pair.partition("=")[0], {one.lower() for one in attributes if not one.lower().startswith("expires")}
+
+
+def test_the_cookie_over_http_and_over_https(client: httpx.Client, site: Site) -> None:
+    plain = client.post("/auth/session", json=ticket(site), headers=from_here(client))
+    assert plain.status_code == 204
+    assert flags(plain) == ("session", {"httponly", "path=/", "samesite=lax", "max-age=43200"})
+    behind_tls = {**from_here(client), "x-forwarded-proto": "https"}
+    secure = client.post("/auth/session", json=ticket(site), headers=behind_tls)
+    assert flags(secure) == ("__Host-session", {"httponly", "path=/", "samesite=lax", "max-age=43200", "secure"})
+    assert secure.headers["strict-transport-security"]
+
+
+def test_a_ticket_works_once(client: httpx.Client, site: Site) -> None:
+    once = ticket(site)
+    assert client.post("/auth/session", json=once, headers=from_here(client)).status_code == 204
+    again = client.post("/auth/session", json=once, headers=from_here(client))
+    assert (again.status_code, "set-cookie" in again.headers) == (401, False)
+
+
+@pytest.mark.parametrize("origin", [{}, {"origin": "https://elsewhere.example"}, {"origin": "null"}])
+@pytest.mark.parametrize("path", ["/auth/session", "/auth/sign-out"])
+def test_other_sites_can_neither_sign_in_nor_out(
+    client: httpx.Client, site: Site, path: str, origin: dict[str, str]
+) -> None:
+    assert client.post(path, json=ticket(site), headers=origin).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        ("ticket=x", "application/x-www-form-urlencoded", 415),
+        ("{", "application/json", 400),
+        ("[]", "application/json", 400),
+        ('{"ticket": 5}', "application/json", 400),
+        ('{"ticket": "never issued"}', "application/json", 401),
+        ('{"ticket": "' + "x" * 5000 + '"}', "application/json", 400),
+    ],
+)
+def test_what_is_no_ticket_gets_no_session(client: httpx.Client, body: str, kind: str, status: int) -> None:
+    answer = client.post("/auth/session", content=body, headers={**from_here(client), "content-type": kind})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (status, False)
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_an_old_cookie_is_worth_nothing_after_signing_out(client: httpx.Client, site: Site) -> None:
+    old = sign_in(client, site)
+    upload = "/_stcore/upload_file/any/file"
+    assert client.put(upload, headers=from_here(client)).status_code != 401
+    out = client.post("/auth/sign-out", headers=from_here(client))
+    assert out.status_code == 204
+    assert "Max-Age=0" in out.headers["set-cookie"]
+    client.cookies.clear()
+    assert client.put(upload, headers={**from_here(client), "cookie": f"session={old}"}).status_code == 401
+    assert sign_ins.actor_of(old) is None
+
+
+def test_uploads_and_media_ask_who_is_there(client: httpx.Client) -> None:
+    upload = "/_stcore/upload_file/any/file"
+    assert client.put(upload, content=b"x" * 1000, headers=from_here(client)).status_code == 401
+    assert client.put(upload, content=b"x").status_code == 403
+    assert client.get("/media/anything.png").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["metrics", "agent/mcp", "agent/openapi.json", "script-health-check", "metrics/"])
+def test_streamlits_other_routes_are_closed(client: httpx.Client, path: str) -> None:
+    assert client.get(f"/_stcore/{path}").status_code == 404
+
+
+def test_a_page_of_another_site_cannot_open_the_socket(client: httpx.Client) -> None:
+    handshake = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    foreign = client.get("/_stcore/stream", headers={**handshake, "origin": "https://elsewhere.example"})
+    assert foreign.status_code == 403
+    assert client.get("/_stcore/stream", headers=handshake).status_code == 403
+
+
+def test_security_headers_are_on_every_answer(client: httpx.Client) -> None:
+    for path in ("/", "/_stcore/metrics", "/api/v1/health", "/nothing/here", "/healthz"):
+        headers = client.get(path).headers
+        policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+        assert "unsafe" not in policy["script-src"]
+        assert policy["frame-ancestors"] == "'none'"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert len(headers["x-request-id"]) == 16
+
+
+def test_health_and_readiness(client: httpx.Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ok"}
+    assert client.get("/api/v1/health").json() == {"status": "ok"}
+
+
+def test_without_its_database_the_web_is_up_but_not_ready(tmp_path: Path) -> None:
+    with served("postgresql://nobody@127.0.0.1:1/nothing", tmp_path) as address:
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        answer = httpx.get(f"{address}/readyz", timeout=10)
+    assert answer.status_code == 503
+    assert "The database does not answer" in answer.json()["status"]
+
+
+def test_on_an_empty_database_the_web_is_not_ready(postgres: Server, tmp_path: Path) -> None:
+    postgres.ensure_database("without_schema")
+    with served(postgres.url("without_schema"), tmp_path) as address:
+        answer = httpx.get(f"{address}/readyz", timeout=10)
+    assert answer.status_code == 503
+    assert "run `appointment360 up`" in answer.json()["status"]
+
+
+def test_without_a_database_url_it_says_what_to_do(tmp_path: Path) -> None:
+    command = [*server_command(), "--port", "0"]
+    ended = subprocess.run(
+        command, env=server_environment(None), cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode != 0
+    assert "set DATABASE_URL, or start everything with `appointment360 up`" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def export(site: Site, tmp_path: Path) -> exports.Export:
+    """A finished export of the analyst's."""
+    by = site.people[Role.ANALYST].actor()
+    export_id = exports.request(filters=Filters(), columns=["first_name"], format="csv", by=by)
+    file = tmp_path / "made.csv"
+    file.write_text("First Name\nZoë\n" * 1000)
+    with writing(OPERATOR) as session:
+        stored = session.get_one(exports.Export, export_id)
+        stored.state, stored.path, stored.rows, stored.file_name = exports.State.DONE, str(file), 1000, "kontakte-ü.csv"
+    return exports.get(export_id, by=by)
+
+
+def test_an_export_is_downloaded_by_its_owner_and_by_administrators(
+    client: httpx.Client, site: Site, export: exports.Export
+) -> None:
+    for role in (Role.ANALYST, Role.ADMIN):
+        sign_in(client, site, role)
+        answer = client.get(f"/exports/{export.id}/file")
+        assert answer.content == Path(export.path).read_bytes()
+        assert answer.headers["content-length"] == str(Path(export.path).stat().st_size)
+        assert answer.headers["content-encoding"] == "identity"
+        assert answer.headers["content-disposition"] == "attachment; filename*=utf-8''kontakte-%C3%BC.csv"
+        assert answer.headers["cache-control"] == "no-store"
+    with reading() as session:
+        lines = select(AuditLine.actor_name).where(AuditLine.event == Event.EXPORT_DOWNLOADED).order_by(AuditLine.id)
+        assert session.scalars(lines.where(AuditLine.subject == f"export {export.id}")).all() == [
+            "An analyst",
+            "An admin",
+        ]
+
+
+def test_an_export_is_refused_to_others(client: httpx.Client, site: Site, export: exports.Export) -> None:
+    assert client.get(f"/exports/{export.id}/file").status_code == 401
+    sign_in(client, site, Role.MANAGER)
+    assert client.get(f"/exports/{export.id}/file").status_code == 404
+    assert client.get("/exports/999999/file").status_code == 404
+
+
+def test_an_export_without_its_file_says_so(client: httpx.Client, site: Site, export: exports.Export) -> None:
+    Path(export.path).unlink()
+    sign_in(client, site, Role.ANALYST)
+    answer = client.get(f"/exports/{export.id}/file")
+    assert answer.status_code == 404
+    assert "has no file" in answer.text

@@ -32,5 +32,5 @@ def copy_in(url: str, table: str, rows: pa.RecordBatchReader, *, schema: str = "
             StatementOptions.INGEST_TARGET_DB_SCHEMA.value: schema,
         }
         statement.set_options(**options)
-        statement.bind_stream(rows.__arrow_c_stream__())
+        statement.bind_stream(rows.__arrow_c_stream__())  # type: ignore[no-untyped-call]  # pyarrow leaves it untyped
         statement.execute_update()

@@ -40,7 +40,7 @@ from pipelines.spreadsheet_formulas import neutralised
 SYSTEM_LABELS = {"id": "Record ID", "created_at": "Created At", "updated_at": "Updated At", EXTRA: "Extra"}
 # A list is joined by ", " unless an element holds one of these, or the text would look like a JSON array.
 BETWEEN = "\x1f"  # joined by it first: no element should hold it, so that what is found is the elements' own
-NOT_JOINABLE = (",", ";", " ::: ")
+NOT_JOINABLE = (",", ";", " ::: ", "\n")
 REFERRED = {
     "industry": (Industry.__table__.c.id, Industry.__table__.c.name),
     "owner": (User.__table__.c.id, User.__table__.c.email),
@@ -149,5 +149,6 @@ def _list_cell(column: ColumnElement[Any], inside: ColumnElement[str], raw_formu
     joined = func.replace(inside, BETWEEN, ", ")
     text = joined if raw_formulas else neutralised(joined)
     # strpos, for one regular expression takes ten times as long as all of these.
-    doubtful = or_(inside == "", inside.like("[%"), *(func.strpos(inside, sign) > 0 for sign in NOT_JOINABLE))
+    quoted = or_(inside.like("[%"), inside.like('"%'))
+    doubtful = or_(inside == "", quoted, *(func.strpos(inside, sign) > 0 for sign in NOT_JOINABLE))
     return case((column.is_(None), null()), (doubtful, cast(func.array_to_json(column), Text)), else_=text)

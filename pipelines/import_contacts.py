@@ -28,6 +28,7 @@ from models.permissions import Actor, Permission, require
 from pipelines import stage_contacts
 from pipelines.arrow_copy import copy_in
 from pipelines.contact_files import UnreadableFile, open_contact_file, read_opened
+from pipelines.contact_files.opened_file import NoRoom
 from pipelines.import_rejects import write_rejects
 from pipelines.typed_rows import Source
 
@@ -262,6 +263,8 @@ def _sentences(import_id: int, by: Actor, *, command: str = "resume") -> Iterato
     again = f"Nothing was lost: `appointment360 imports {command} {import_id}` goes on from here."
     try:
         yield
+    except NoRoom as error:
+        raise Unavailable(f"{error.sentence} {again}") from error
     except UnreadableFile as error:
         with writing(by) as session:
             imports.record(session, import_id, state=State.FAILED, error=error.sentence)
@@ -270,6 +273,12 @@ def _sentences(import_id: int, by: Actor, *, command: str = "resume") -> Iterato
     except (OperationalError, InterfaceError, AdbcError) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise Unavailable(f"The database failed during import {import_id}: {reason}. {again}") from error
+    except duckdb.OutOfMemoryException as error:
+        limit = settings.settings().duckdb_memory
+        raise Unavailable(
+            f"Import {import_id} needs more than the {limit} of memory that it may use: set"
+            f" APPOINTMENT360_DUCKDB_MEMORY higher, or leave out columns. {again}"
+        ) from error
     except duckdb.Error as error:
         raise Unavailable(f"Import {import_id} stopped: {str(error).splitlines()[0]} {again}") from error
     except OSError as error:

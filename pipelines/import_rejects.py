@@ -34,9 +34,10 @@ def write_rejects(import_id: int, target: Path | TextIO, *, by: Actor, kind: str
 def _write(file: TextIO, headers: list[str], rows: Iterator[ImportReject]) -> int:
     writer = csv.writer(file)
     writer.writerow([*REJECT_HEADERS, *map(marked, headers)])
-    number = 0
-    for number, row in enumerate(rows, start=1):
+    written = 0
+    for row in rows:
         account = (str(row.line), row.header or "", row.value or "", row.reason)
         cells = [cell or "" for cell in row.cells]
         writer.writerow([marked(cell) for cell in (*account, *cells, *[""] * (len(headers) - len(cells)))])
-    return number
+        written += 1
+    return written

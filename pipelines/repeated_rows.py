@@ -44,6 +44,8 @@ def mark_repeated(connection: duckdb.DuckDBPyConnection, match: MatchRule, *, ty
         """CREATE OR REPLACE TABLE left_out AS
         SELECT line FROM rejected UNION ALL SELECT line FROM repeated"""
     )
+    connection.execute("DROP TABLE judged")
+    connection.execute("DROP TABLE keys")  # as large as all the names and addresses: the memory is needed next
 
 
 def _link_by_keys(connection: duckdb.DuckDBPyConnection, match: MatchRule) -> None:

@@ -30,7 +30,7 @@ DUCKDB_TYPES = {
 # Printable ASCII at both ends: nothing to trim. Trimming the rest costs twenty times as much.
 NOTHING_TO_TRIM = r"[!-~](?:[^\x00]*[!-~])?"
 SEVERAL = " ::: "  # Google's separator of several values in one cell
-PLAIN_PHONE = r"\+?\(?[0-9]{1,4}\)?(?:[ -][0-9]{2,6}){1,4}|\+?[0-9]{7,15}"
+PLAIN_PHONE = r"\+?\(?[0-9]{1,4}\)?(?:[ -][0-9]{2,5}){2,3}|\+?[0-9]{7,15}"  # 5 to 19 digits
 PLAIN_WEBSITE = r"https?://[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.[a-z]{2,20}"
 PLAIN_LINKEDIN = r"https?://(?:www\.)?linkedin\.com/(in|company)/([A-Za-z0-9_-]+)/?"
 _PLAIN_WORDS = "[A-Za-z0-9&/+_()-]+(?: [A-Za-z0-9&/+_()-]+)*"
@@ -99,7 +99,7 @@ def value(name: str, text: str) -> str:
         case Kind.EMAIL:
             return f"CASE WHEN {simple_email(f'lower({text})')} THEN lower({text}) ELSE {odd} END"
         case Kind.PHONE:
-            return _quick(text, PLAIN_PHONE, text, odd, extra=f"strlen(regexp_replace({text}, '[^0-9]', '', 'g')) >= 5")
+            return _quick(text, PLAIN_PHONE, text, odd)
         case Kind.WHOLE:
             return _quick(text, "[0-9]{1,14}", f"{text}::BIGINT", odd)
         case Kind.MONEY:
@@ -138,14 +138,15 @@ def _full(text: str, pattern: str) -> str:
     return f"regexp_full_match({text}, {quoted(pattern)})"
 
 
-def _quick(text: str, pattern: str, quick: str, odd: str, extra: str = "true") -> str:
-    return f"CASE WHEN {text} IS NULL THEN NULL WHEN {_full(text, pattern)} AND {extra} THEN {quick} ELSE {odd} END"
+def _quick(text: str, pattern: str, quick: str, odd: str) -> str:
+    return f"CASE WHEN {text} IS NULL THEN NULL WHEN {_full(text, pattern)} THEN {quick} ELSE {odd} END"
 
 
 def _url(text: str, odd: str) -> str:
     return f"""CASE WHEN {text} IS NULL THEN NULL
-        WHEN {_full(text, PLAIN_LINKEDIN)}
-        THEN regexp_replace({text}, {quoted("^" + PLAIN_LINKEDIN + "$")}, 'https://www.linkedin.com/\\1/\\2')
+        WHEN contains({text}, 'linkedin.com/')
+        THEN CASE WHEN {_full(text, PLAIN_LINKEDIN)}
+             THEN 'https://www.' || rtrim(substr({text}, strpos({text}, 'linkedin.com/')), '/') ELSE {odd} END
         WHEN {_full(text, PLAIN_WEBSITE)} AND NOT regexp_matches({text}, {quoted(SOCIAL_HOSTS)}) THEN {text}
         ELSE {odd} END"""
 

@@ -79,7 +79,8 @@ def texts(source: Source, names: Sequence[str], *, whole: bool = False, table: s
 
 
 # "Ann Lee Brown" and "Brown, Ann Lee": the last word is the last name, unless a comma says otherwise.
-_FIRST_NAME = r"""CASE WHEN contains(full_name, ',') THEN nullif(trim(substr(full_name, strpos(full_name, ',') + 1)), '')
+_FIRST_NAME = r"""CASE WHEN contains(full_name, ',')
+    THEN nullif(trim(substr(full_name, strpos(full_name, ',') + 1)), '')
     ELSE coalesce(nullif(regexp_extract(full_name, '^(.*\S)\s+\S+$', 1), ''), full_name) END"""
 _LAST_NAME = r"""CASE WHEN contains(full_name, ',') THEN nullif(trim(split_part(full_name, ',', 1)), '')
     ELSE nullif(regexp_extract(full_name, '^.*\S\s+(\S+)$', 1), '') END"""

@@ -14,7 +14,8 @@ from models.permissions import Actor
 
 ADDED = "created_at"
 DEFAULT = (
-    FULL_NAME, "title", "company", "email_status", "country", "employees", "annual_revenue", "email", ADDED,
+    FULL_NAME, "title", "company", "city", "state", "country", "email", "email_status", "work_direct_phone", "employees",
+    "annual_revenue", "tags", ADDED,
 )  # fmt: skip
 LABELS = {
     FULL_NAME: "Name",
@@ -24,7 +25,7 @@ LABELS = {
     "annual_revenue": "Revenue",
 }
 WIDTHS = {
-    FULL_NAME: 140, "title": 170, "company": 140, "email": 215, "email_status": 125, "country": 110,
+    FULL_NAME: 140, "title": 170, "company": 200, "city": 110, "state": 110, "email": 215, "email_status": 125, "country": 110,
     "employees": 85, "annual_revenue": 85, ADDED: 95, "industry": 150,
 }  # fmt: skip
 STATUS_COLOURS = {

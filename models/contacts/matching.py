@@ -8,8 +8,8 @@ The rules of AUTO, the first that finds a contact decides:
   5  the same LinkedIn address
   6  a row without any of these keys belongs to the contact that it would not change at all; of several, to the one that
      holds least besides
-Capitals count in external ids alone. E-mail alone is not identity: a hundred contacts may share an address. Where a rule
-finds several contacts the row is ambiguous: under rule 4 it becomes a contact of its own, under the others it is
+Capitals count in external ids alone. E-mail alone is not identity: a hundred contacts may share an address. Where a
+rule finds several contacts the row is ambiguous: under rule 4 it becomes a contact of its own, under the others it is
 rejected with the contacts named. An address is shared under rule 4 also by the rows of the file: several that could be
 one contact become contacts of their own.
 """

@@ -16,6 +16,10 @@ class UnreadableFile(AppError):
     """The file cannot become a table; the sentence names the cause and the way out."""
 
 
+class NoRoom(UnreadableFile):
+    """The disk is full: nothing is wrong with the file, and it can be opened once there is room."""
+
+
 @dataclass(frozen=True)
 class OpenedFile:
     """The account of one opened file; its cells are in the store's tables `raw` and `unreadable`."""
@@ -81,9 +85,9 @@ def plain_sentences(name: str) -> Iterator[None]:
         raise UnreadableFile(f"{name} could not be stored: {first_line(error)}") from error
 
 
-def disk_is_full(name: str) -> UnreadableFile:
+def disk_is_full(name: str) -> NoRoom:
     """The error for a disk without room for what `name` becomes."""
-    return UnreadableFile(f"The disk is full: there was no room to open {name}. Free some space and try again.")
+    return NoRoom(f"The disk is full: there was no room to open {name}. Free some space and try again.")
 
 
 def is_disk_full(error: duckdb.Error) -> bool:

@@ -1,0 +1,353 @@
+"""What an import makes of rows, and what is left of it when something stops it."""
+
+import csv
+import io
+import random
+from pathlib import Path
+
+import pytest
+
+from models import imports, users
+from models.errors import Conflict, InvalidInput, NotAllowed, Unavailable
+from models.imports import Keep, MatchRule
+from models.permissions import OPERATOR, Actor, Role
+from pipelines import import_contacts
+from pipelines.contact_files import UnreadableFile
+from tests.pipelines import importing
+from tests.pipelines.importing import Row, contact, contacts, imported, noted, numbers, rejected, sql, written
+
+ANN: Row = {"First Name": "Ann", "Last Name": "Archer", "Email": "ann@example.com", "Company": "Acme", "Title": "VP"}
+BOB: Row = {"First Name": "Bob", "Last Name": "Baker", "Email": "bob@example.com", "Company": "Acme", "Title": "CEO"}
+
+
+def committed(import_id: int) -> imports.Import:
+    return import_contacts.run(import_id, by=OPERATOR)
+
+
+def test_values_come_in_typed_and_everything_else_to_extra(base: str, tmp_path: Path) -> None:
+    row = ANN | {
+        "Email": " Ann@Example.COM ", "Seniority": "c SUITE", "Departments": "C-Suite, Sales", "# Employees": "1,234",
+        "Annual Revenue": "$5.2M", "Last Raised At": "25/04/2020", "Mobile Phone": "'+44 20 7946 0958",
+        "Website": "HTTP://Acme.com/", "Person Linkedin Url": "linkedin.com/in/ann?x=1", "Is Active": "no",
+        "Shoe Size": "39", "Nothing": "N/A", "Star sign": "=lion", "Lists": '["a, b", "c"]',
+    }  # fmt: skip
+    found = imported(written(tmp_path, [row]))
+    assert contact() == {
+        "first_name": "Ann", "last_name": "Archer", "email": "ann@example.com", "company": "Acme", "title": "VP",
+        "seniority": "C suite", "departments": ["C-Suite", "Sales"], "employees": 1234, "annual_revenue": 5200000,
+        "last_raised_at": "2020-04-25", "mobile_phone": "+44 20 7946 0958", "website": "http://acme.com",
+        "person_linkedin_url": "https://www.linkedin.com/in/ann", "is_active": False, "status": "active",
+        "tags": ["a, b", "c"], "extra": {"Shoe Size": "39", "Star sign": "=lion"},
+    }  # fmt: skip
+    assert noted(found.id) == {}
+    assert numbers(imported(tmp_path / "people.csv")) == (1, 0, 0, 1, 0, 0)
+
+
+def test_a_value_that_does_not_fit_goes_to_extra_with_a_note(base: str, tmp_path: Path) -> None:
+    odd = {
+        "# Employees": "51-200", "Annual Revenue": "a lot", "Last Raised At": "03/04/2020", "Mobile Phone": "call me",
+        "Website": "acme", "Is Active": "perhaps", "Contact Owner": "Nobody Known",
+    }  # fmt: skip
+    found = imported(written(tmp_path, [BOB, ANN | odd]))
+    assert contacts()[1]["extra"] == odd
+    assert {"employees", "annual_revenue", "mobile_phone", "website", "owner"} & set(contacts()[1]) == set()
+    assert noted(found.id) == {header: (1, 3, value) for header, value in odd.items()}
+    assert numbers(imported(tmp_path / "people.csv")) == (2, 0, 0, 2, 0, 0)
+
+
+def test_dates_are_read_as_the_column_says(base: str, tmp_path: Path) -> None:
+    imported(written(tmp_path, [ANN | {"Last Raised At": "03/04/2020"}, BOB | {"Last Raised At": "25/04/2020"}]))
+    assert [one["last_raised_at"] for one in contacts()] == ["2020-04-03", "2020-04-25"]
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "field", "value"),
+    [
+        ("Email", "Ann@x.com, b@x.com", "email", "ann@x.com"),
+        ("Email", "ann@x.com; b@x.com", "email", "ann@x.com"),
+        ("Email", "ann@x.com ::: b@x.com", "email", "ann@x.com"),
+        ("Email", "Ann <ann@x.com>, Bob <b@x.com>", "email", "ann@x.com"),
+        ("Mobile Phone", "+44 20 7946 0958 ::: 5577357804", "mobile_phone", "+44 20 7946 0958"),
+    ],
+)
+def test_of_several_the_first_is_taken_and_all_are_kept(
+    base: str, tmp_path: Path, header: str, cell: str, field: str, value: str
+) -> None:
+    found = imported(written(tmp_path, [ANN | {header: cell}]))
+    assert (contact()[field], contact()["extra"]) == (value, {header: cell})
+    assert noted(found.id) == {header: (1, 2, cell)}
+
+
+def test_one_address_with_a_comma_in_its_name_is_one(base: str, tmp_path: Path) -> None:
+    imported(written(tmp_path, [ANN | {"Email": "Archer, Ann <ann@x.com>"}]))
+    assert contact()["email"] == "ann@x.com"
+    assert "extra" not in contact()
+
+
+@pytest.mark.parametrize(
+    ("full", "first", "last"),
+    [
+        ("Ann Archer", "Ann", "Archer"),
+        ("Ann Lee Archer", "Ann Lee", "Archer"),
+        ("Archer, Ann Lee", "Ann Lee", "Archer"),
+        ("Archer, Ann, PhD", "Ann, PhD", "Archer"),
+        ("Ann", "Ann", None),
+        ("Archer,", None, "Archer"),
+    ],
+)
+def test_a_full_name_is_split(base: str, tmp_path: Path, full: str, first: str | None, last: str | None) -> None:
+    imported(written(tmp_path, [{"Name": full, "Email": "ann@example.com"}]))
+    assert (contact().get("first_name"), contact().get("last_name")) == (first, last)
+
+
+def test_owners_are_found_by_name_and_by_email(base: str, tmp_path: Path) -> None:
+    for name in ("Olga Owner", "Twin", "Twin"):
+        number = sql("SELECT count(*) FROM users")[0][0]
+        email = f"owner{number}@example.com"
+        users.add(email=email, name=name, role=Role.ANALYST, password="long enough", by=OPERATOR)
+    cells = ["olga OWNER", " Owner0@Example.com ", "Twin", "Stranger"]
+    rows = [{"First Name": f"P{n}", "Contact Owner": cell} for n, cell in enumerate(cells)]
+    found = imported(written(tmp_path, rows))
+    assert [one.get("owner") for one in contacts()] == ["owner0@example.com"] * 2 + [None, None]
+    assert [one.get("extra") for one in contacts()][2:] == [{"Contact Owner": "Twin"}, {"Contact Owner": "Stranger"}]
+    assert noted(found.id) == {"Contact Owner": (2, 4, "Twin")}
+
+
+def test_industries_are_created_once_whatever_the_capitals(base: str, tmp_path: Path) -> None:
+    names = ["Banking", "BANKING", "banking", "Oil", "Ölindustrie", "ÖLINDUSTRIE"]
+    imported(written(tmp_path, [{"First Name": f"P{n}", "Industry": one} for n, one in enumerate(names)]))
+    found_names = [one["industry"] for one in contacts()]
+    assert [one.lower() for one in found_names] == [one.lower() for one in names]
+    assert len(set(found_names)) == 3
+    assert numbers(imported(tmp_path / "people.csv")) == (6, 0, 0, 6, 0, 0)
+    assert sql("SELECT count(*) FROM industries") == [(3,)]
+
+
+def test_a_very_long_value_does_not_stop_the_import(base: str, tmp_path: Path) -> None:
+    noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789äöü", k=20_000))
+    odd = [{"Company": noise}, {"Last Name": noise}, {"Country": noise}, {"Industry": noise}, {"Seniority": noise}]
+    odd += [{"Apollo Contact Id": noise}, {"Person Linkedin Url": f"https://linkedin.com/in/{noise}"}]
+    kept = [{"Title": noise, "Notes": noise}, {"Company": "ü" * 300}, {"Country": "🙂" * 300, "Seniority": "🙃" * 300}]
+    rows = [{"First Name": f"P{number}"} | one for number, one in enumerate(odd + kept)]
+    found = imported(written(tmp_path, rows))
+    assert [one.get("extra") for one in contacts()] == [*odd, None, None, None]
+    assert len(noted(found.id)) == len(odd)
+    assert (contacts()[7]["notes"], contacts()[8]["company"]) == (noise, "ü" * 300)
+    assert imported(tmp_path / "people.csv").unchanged == len(rows)
+    imported(written(tmp_path, [{"Name": f"Ann {noise}", "Email": "ann@x.com"}]))
+    assert contacts()[-1]["extra"] == {"Name": f"Ann {noise}"}
+
+
+REFUSED = """First Name,Last Name,Email,Company,Title
+Ann,Archer,ann@example.com,Acme,VP
+,,,,=1+1
+Cid,Carter,not-an-address,Acme,"two
+lines"
+Ann,ARCHER,Ann@Example.com,Other,CEO
+Dee,Dunn,dee@example.com,Acme,
+one,two,three@example.com,four,five,six
+"""
+
+
+def test_refused_rows_are_told_with_their_line_and_reason(base: str, tmp_path: Path) -> None:
+    found = imported(written(tmp_path, REFUSED))
+    assert numbers(found) == (6, 2, 0, 0, 1, 3)
+    nameless, broken, wide = rejected(found.id)
+    reason = "The row has neither a name nor an e-mail nor a company."
+    assert nameless == (3, None, None, reason, ["", "", "", "", "=1+1"]) or nameless[4][:4] == [None] * 4
+    assert nameless[:4] == (3, None, None, reason)
+    assert broken[:3] == (4, "Email", "not-an-address")
+    assert broken[3] == "“not-an-address” is no e-mail address: it has no @."
+    assert broken[4] == ["Cid", "Carter", "not-an-address", "Acme", "two\nlines"]
+    assert wide[0] == 8
+    assert wide[3].startswith("Line 8 has 6 values, the header has 5")
+    assert wide[4] == ["one,two,three@example.com,four,five,six"]
+    [(line, _, _, reason, cells)] = rejected(found.id, "duplicate")
+    assert (line, reason) == (6, "Line 2 of the file means the same contact.")
+    assert cells == ["Ann", "ARCHER", "Ann@Example.com", "Other", "CEO"]
+
+
+def test_mended_rejects_come_in_and_nothing_else_does(base: str, tmp_path: Path) -> None:
+    found = imported(written(tmp_path, REFUSED))
+    target = tmp_path / "rejects.csv"
+    assert import_contacts.write_rejects(found.id, target, by=OPERATOR) == 3
+    with target.open(newline="", encoding="utf-8") as file:
+        header, nameless, broken, wide = list(csv.reader(file))
+    assert header[:4] == ["Rejected line", "Rejected column", "Rejected value", "Rejected reason"]
+    assert header[4:] == ["First Name", "Last Name", "Email", "Company", "Title"]
+    assert (nameless[0], nameless[4:]) == ("3", ["", "", "", "", "'=1+1"]), "a spreadsheet must not run it"
+    broken[6] = "cid@example.com"
+    nameless[4] = "Eve"
+    wide[4:] = wide[4].split(",")[:5]
+    with target.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, nameless, broken, wide])
+    before = contacts()
+    again = imported(target)
+    assert numbers(again) == (3, 3, 0, 0, 0, 0)
+    assert contacts()[:2] == before
+    eve, cid, one = contacts()[2:]
+    assert (eve["first_name"], eve["title"], "extra" in eve) == ("Eve", "=1+1", False)
+    assert (cid["email"], cid["title"], "extra" in cid) == ("cid@example.com", "two\nlines", False)
+    assert (one["first_name"], one["title"]) == ("one", "five")
+
+
+def test_rejects_go_to_a_stream_and_duplicates_have_their_own(base: str, tmp_path: Path) -> None:
+    found = imported(written(tmp_path, REFUSED))
+    stream = io.StringIO()
+    assert import_contacts.write_rejects(found.id, stream, by=OPERATOR, kind="duplicate") == 1
+    assert "Line 2 of the file means the same contact.,Ann,ARCHER" in stream.getvalue()
+    with pytest.raises(Unavailable, match="could not be written: No such file or directory"):
+        import_contacts.write_rejects(found.id, tmp_path / "missing" / "rejects.csv", by=OPERATOR)
+
+
+def test_only_who_may_import_imports(base: str, tmp_path: Path) -> None:
+    analyst = Actor(id=7, name="Ana", role=Role.ANALYST)
+    found = imported(written(tmp_path, [ANN]))
+    for forbidden in (
+        lambda: import_contacts.create(tmp_path / "people.csv", match=MatchRule.AUTO, keep=Keep.THEIRS, by=analyst),
+        lambda: import_contacts.run(found.id, by=analyst),
+        lambda: import_contacts.undo(found.id, by=analyst),
+        lambda: import_contacts.write_rejects(found.id, io.StringIO(), by=analyst),
+    ):
+        with pytest.raises(NotAllowed):
+            forbidden()
+
+
+def test_a_file_that_cannot_be_read_ends_the_import(base: str, tmp_path: Path) -> None:
+    import_id = importing.created(written(tmp_path, ""))
+    with pytest.raises(UnreadableFile, match=r"^people.csv is empty"):
+        committed(import_id)
+    with pytest.raises(Conflict, match=f"Import {import_id} failed: people.csv is empty"):
+        committed(import_id)
+    with pytest.raises(InvalidInput, match="There is no file"):
+        importing.created(tmp_path / "missing.csv")
+
+
+def test_a_header_without_rows_is_an_import_of_nothing(base: str, tmp_path: Path) -> None:
+    assert numbers(imported(written(tmp_path, "First Name,Email\n"))) == (0, 0, 0, 0, 0, 0)
+
+
+def test_their_value_replaces_ours_and_blanks_never_do(base: str, tmp_path: Path) -> None:
+    imported(written(tmp_path, [ANN | {"Fax": "1", "City": "Bonn"}, BOB]))
+    found = imported(written(tmp_path, [ANN | {"Title": "CTO", "Company": "", "Fax": "2", "Tel. 2": "3"}]))
+    assert (numbers(found), found.changed_fields) == ((1, 0, 1, 0, 0, 0), {"extra": 1, "title": 1})
+    ann = contacts("first_name")[0]
+    assert (ann["title"], ann["company"], ann["city"]) == ("CTO", "Acme", "Bonn")
+    assert ann["extra"] == {"Fax": "2", "Tel. 2": "3"}
+
+
+def test_ours_stays_and_only_blanks_are_filled(base: str, tmp_path: Path) -> None:
+    imported(written(tmp_path, [ANN | {"Title": "", "Fax": "1"}]))
+    file = written(tmp_path, [ANN | {"Title": "CTO", "Company": "Other", "Fax": "2", "Tel. 2": "3"}])
+    found = imported(file, keep=Keep.OURS)
+    assert (numbers(found), found.changed_fields) == ((1, 0, 1, 0, 0, 0), {"extra": 1, "title": 1})
+    assert (contact()["title"], contact()["company"], contact()["extra"]) == (
+        "CTO",
+        "Acme",
+        {"Fax": "1", "Tel. 2": "3"},
+    )
+    assert numbers(imported(file, keep=Keep.OURS)) == (1, 0, 0, 1, 0, 0)
+
+
+def test_a_person_decides_the_mapping(base: str, tmp_path: Path) -> None:
+    file = written(tmp_path, [{"First Name": "Ann", "Zzz": "Director", "Title": "T"}])
+    imported(file, title="zzz", first_name="", last_name="First Name")
+    assert contact() == {
+        "last_name": "Ann",
+        "title": "Director",
+        "extra": {"Title": "T"},
+        "status": "active",
+        "is_active": True,
+    }
+    with pytest.raises(InvalidInput, match="no column “Yyy”"):
+        imported(file, title="Yyy")
+
+
+RULES = {
+    MatchRule.AUTO: ["update", "create", "create", "update"],
+    MatchRule.EMAIL: ["update", "duplicate", "create", "create"],
+    MatchRule.EXTERNAL: ["create", "create", "update", "create"],
+    MatchRule.LINKEDIN: ["create", "create", "create", "update"],
+    MatchRule.NONE: ["create", "create", "create", "create"],
+}
+
+
+@pytest.mark.parametrize("match", RULES)
+def test_every_rule_finds_contacts_by_its_own_key(base: str, tmp_path: Path, match: MatchRule) -> None:
+    linked = ANN | {"Email": "", "First Name": "A.", "Person Linkedin Url": "linkedin.com/in/ANN"}
+    imported(written(tmp_path, [ANN | {"Apollo Contact Id": "1", "Person Linkedin Url": "linkedin.com/in/ann"}]))
+    rows = [
+        ANN | {"Title": "a"}, ANN | {"First Name": "Anna", "Title": "b"},
+        BOB | {"Email": "", "Apollo Contact Id": "1" if match is MatchRule.EXTERNAL else "2", "Title": "c"},
+    ]  # fmt: skip
+    found = imported(written(tmp_path, [*rows, linked | {"Title": "d"}]), match=match)
+    wanted = RULES[match] if match is not MatchRule.AUTO else ["update", "create", "create", "duplicate"]
+    assert numbers(found) == (4, *(wanted.count(one) for one in ("create", "update", "unchanged", "duplicate")), 0)
+
+
+def test_a_row_that_several_contacts_could_be_is_refused(base: str, tmp_path: Path) -> None:
+    file = written(tmp_path, [ANN])
+    imported(file)
+    imported(file, match=MatchRule.NONE)
+    found = imported(written(tmp_path, [ANN | {"Title": "CTO"}]))
+    assert numbers(found) == (1, 0, 0, 0, 0, 1)
+    [(line, _, _, reason, cells)] = rejected(found.id)
+    assert line == 2
+    assert reason.startswith("Several contacts, number ")
+    assert "have the row's e-mail and name: merge them" in reason
+    by_email = imported(written(tmp_path, [ANN | {"Title": "CTO"}]), match=MatchRule.EMAIL)
+    assert "have the row's e-mail: merge them" in rejected(by_email.id)[0][3]
+    assert cells == list((ANN | {"Title": "CTO"}).values())
+
+
+def test_capitals_never_make_a_duplicate(base: str, tmp_path: Path) -> None:
+    rows = [
+        {"First Name": "Änn", "Email": "ann@example.com"},
+        {"First Name": "Bob", "Person Linkedin Url": "https://www.linkedin.com/in/bob"},
+        {"First Name": "Zoë", "Company": "Acme", "Lists": "a, b", "Fax": "none of ours"},
+        {"Email": "info@example.com", "Company": "Éclair", "Website": "https://eclair.example/A"},
+    ]
+    imported(written(tmp_path, rows))
+    for capital in (str.upper, str.lower, str.title):
+        shouted = [{name: capital(value) for name, value in row.items()} for row in rows]
+        found = imported(written(tmp_path, rows + shouted))
+        assert (found.created, found.duplicates) == (0, 4), shouted
+        assert imported(written(tmp_path, shouted)).created == 0
+    assert len(contacts()) == 4
+
+
+def test_undo_removes_and_restores_and_keeps_what_was_changed_since(base: str, tmp_path: Path) -> None:
+    imported(written(tmp_path, [ANN, BOB]))
+    before = contacts()
+    rows = [ANN | {"Title": "a", "Fax": "1"}, BOB | {"Title": "b"}] + [
+        {"First Name": name, "Email": f"{name.lower()}@example.com"} for name in ("Cid", "Dee")
+    ]
+    second = imported(written(tmp_path, rows))
+    sql("UPDATE contacts SET title = 'by hand' WHERE first_name IN ('Bob', 'Dee')")
+    assert import_contacts.undo(second.id, by=OPERATOR) == {"removed": 1, "restored": 1, "kept": 2}
+    assert contacts("c.first_name")[0] == before[0]
+    assert [(one["first_name"], one["title"]) for one in contacts("c.first_name")] == [
+        ("Ann", "VP"), ("Bob", "by hand"), ("Dee", "by hand"),
+    ]  # fmt: skip
+    with pytest.raises(Conflict, match=f"Import {second.id} is undone: only a committed import can be undone"):
+        import_contacts.undo(second.id, by=OPERATOR)
+    with pytest.raises(Conflict, match="was undone: import the file again"):
+        committed(second.id)
+
+
+def test_imports_are_taken_back_one_after_the_other(base: str, tmp_path: Path) -> None:
+    first = imported(written(tmp_path, [ANN, BOB]))
+    start = contacts()
+    second = imported(written(tmp_path, [ANN | {"Title": "a"}]))
+    third = imported(written(tmp_path, [ANN | {"Title": "b"}, BOB | {"Title": "c"}]))
+    assert import_contacts.undo(third.id, by=OPERATOR) == {"removed": 0, "restored": 2, "kept": 0}
+    assert import_contacts.undo(second.id, by=OPERATOR) == {"removed": 0, "restored": 1, "kept": 0}
+    assert contacts() == start
+    assert import_contacts.undo(first.id, by=OPERATOR) == {"removed": 2, "restored": 0, "kept": 0}
+    assert contacts() == []
+
+
+def test_numbers_are_also_in_the_audit_log(base: str, tmp_path: Path) -> None:
+    found = imported(written(tmp_path, [ANN]))
+    [(details,)] = sql("SELECT details FROM audit_log WHERE event = 'import committed'")
+    assert (details["state"], details["created"], details["import_id"]) == ("committed", 1, found.id)

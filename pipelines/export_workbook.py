@@ -44,9 +44,11 @@ STYLES = (
         b'<styleSheet xmlns="%s"><numFmts count="2"><numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd"/>'
         b'<numFmt numFmtId="165" formatCode="yyyy\\-mm\\-dd\\ hh:mm:ss"/></numFmts><fonts count="2">'
         b'<font><sz val="11"/><name val="Calibri"/></font><font><b/><sz val="11"/><name val="Calibri"/></font></fonts>'
-        b'<fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill>'
+        b'<fills count="2"><fill><patternFill patternType="none"/></fill>'
+        b'<fill><patternFill patternType="gray125"/></fill>'
         b'</fills><borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
-        b'<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs><cellXfs count="4">'
+        b'<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
+        b'<cellXfs count="4">'
         b'<xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/>'
         b'<xf numFmtId="0" fontId="1" fillId="0" borderId="0" xfId="0" applyFont="1"/>'
         b'<xf numFmtId="164" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
@@ -272,5 +274,7 @@ def _plain(cell: bytes) -> str:
 
 def _copied(value: str) -> bytes:
     """The reverse of `_plain`."""
-    controls = {"\\": r"\\", "\n": r"\n", "\t": r"\t", "\r": r"\r", "\b": r"\b", "\v": r"\v", "\f": r"\f"}
-    return escape(value).translate(str.maketrans(controls)).encode()
+    controls = str.maketrans(
+        {"\\": r"\\", "\n": r"\n", "\t": r"\t", "\r": r"\r", "\b": r"\b", "\v": r"\v", "\f": r"\f"}
+    )
+    return escape(value).translate(controls).encode()

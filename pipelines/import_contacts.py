@@ -323,7 +323,7 @@ def _connect(import_id: int) -> duckdb.DuckDBPyConnection:
 def _samples(import_id: int, width: int) -> list[tuple[str | None, ...]]:
     cells = ", ".join(f"c{place}" for place in range(width))
     with closing(_connect(import_id)) as store:
-        return store.execute(f"SELECT {cells} FROM raw ORDER BY line LIMIT {SAMPLES}").fetchall() if width else []
+        return store.execute(f"SELECT {cells} FROM raw LIMIT {SAMPLES}").fetchall() if width else []
 
 
 def _match(session: Session, found: Import, *, into: str | None = None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+from duckdb.func import FunctionNullHandling
 
 from models.contacts import emails, staging
 from models.imports import MatchRule
@@ -55,6 +56,14 @@ def stage(
     dates = source.fields.get("last_raised_at")
     order = row_rules.day_first(connection, source.column(dates)) if dates else None
     row_rules.register(connection, source.mapped, day_first=order)
+    if source.is_wide:
+        connection.create_function(
+            "leftover_members",
+            typed_rows.leftover_members(source),
+            ["VARCHAR[]"],
+            "VARCHAR",
+            null_handling=FunctionNullHandling.SPECIAL,
+        )
     _judge(connection, source)
     mark_repeated(connection, match, typed=partial(typed_rows.rows, source))
     _copy(connection, source, import_id, database_url)

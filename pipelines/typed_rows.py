@@ -1,17 +1,20 @@
 """The SELECTs over the table raw of an opened file: trimmed texts, typed values, and what goes to extra."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from models.contacts.blanks import is_empty, trimmed
 from models.contacts.table import FIELDS, FULL_NAME
 from models.fields import Kind
 from pipelines import row_rules
 from pipelines.row_rules import SEVERAL, quoted
+from pipelines.spreadsheet_formulas import unmarked
 
 # The columns that a file of rejects has before its own: a mended one comes in without them.
 REJECT_HEADERS = ("Rejected line", "Rejected column", "Rejected value", "Rejected reason")
 EXTRA_HEADERS = ("Extra", "extra")  # our own exports carry what no field takes in it, as one JSON object
+MOST_SEPARATE = 60  # leftover columns that get an expression each
 SEVERAL_EMAILS = "[,;]| ::: "
 ANGLED_EMAIL = "[^<>@]*<[^<>]*>"  # Smith, Ann <ann@example.com>: one address
 
@@ -47,6 +50,10 @@ class Source:
         """The header of the column that an export of ours wrote `extra` into."""
         return next((header for header in EXTRA_HEADERS if header in self.headers), None)
 
+    @property
+    def is_wide(self) -> bool:
+        return len(self.leftover) > MOST_SEPARATE
+
     def header(self, name: str) -> str:
         return self.fields.get(name) or self.fields[FULL_NAME]
 
@@ -54,7 +61,7 @@ class Source:
 def texts(source: Source, names: Sequence[str], *, whole: bool = False, table: str = "raw") -> str:
     """SELECT of line and the trimmed text `t_<field>` of each of `names`, NULL where it means nothing.
 
-    `whole` adds `x<number>` for each leftover header, and `extra_text`.
+    `whole` adds `x<number>` for each leftover header (in a wide file the list `x` of all of them), and `extra_text`.
     """
     inner, outer = ["line"], ["line"]
 
@@ -67,7 +74,11 @@ def texts(source: Source, names: Sequence[str], *, whole: bool = False, table: s
             add(f"t_{name}", source.fields[name], FIELDS[name].kind)
     if FULL_NAME in source.fields:
         add("full_name", source.fields[FULL_NAME], Kind.TEXT)
-    if whole:
+    if whole and source.is_wide:
+        cells = ", ".join(source.column(header) for header in source.leftover)
+        inner.append(f"[{cells}] AS x")
+        outer.append("x")
+    elif whole:
         for place, header in enumerate(source.leftover):
             add(f"x{place}", header, Kind.TEXT)
         if source.extra:
@@ -116,9 +127,10 @@ def rows(source: Source, table: str = "raw") -> str:
     lost = {source.header(name): (f"t_{name}", _not_taken(name)) for name in source.direct if _may_fail(name)}
     if FULL_NAME in source.fields:
         lost[source.fields[FULL_NAME]] = ("full_name", _not_taken("last_name"))
-    entries = [(header, f"x{place}") for place, header in enumerate(source.leftover)]
+    narrow = () if source.is_wide else source.leftover
+    entries = [(header, f"x{place}") for place, header in enumerate(narrow)]
     entries += [(header, f"CASE WHEN {condition} THEN {text} END") for header, (text, condition) in lost.items()]
-    return f"""SELECT {fields}, {_json(entries, source.extra is not None)} AS extra,
+    return f"""SELECT {fields}, {_json(entries, source.is_wide, source.extra is not None)} AS extra,
         {_warned({header: condition for header, (_, condition) in lost.items()})} AS warned
         FROM ({values(source, source.mapped, whole=True, table=table)})"""
 
@@ -132,11 +144,13 @@ def _not_taken(name: str) -> str:
     return f"(t_{name} IS NOT NULL AND (v_{name} IS NULL{several}))"
 
 
-def _json(entries: Sequence[tuple[str, str]], has_extra: bool) -> str:
+def _json(entries: Sequence[tuple[str, str]], is_wide: bool, has_extra: bool) -> str:
     """SQL for the JSON object of the entries that are not NULL, as text; NULL for none."""
-    if not entries and not has_extra:
-        return "NULL::VARCHAR"
     members = [f"""{quoted(_json_key(header))} || to_json({text}) || ','""" for header, text in entries]
+    if is_wide:
+        members.append("leftover_members(x)")
+    if not members and not has_extra:
+        return "NULL::VARCHAR"
     joined = f"nullif(rtrim(concat('', {', '.join(members)}), ','), '')" if members else "NULL"
     built = f"'{{' || {joined} || '}}'"
     if not has_extra:
@@ -145,6 +159,24 @@ def _json(entries: Sequence[tuple[str, str]], has_extra: bool) -> str:
     kept = f"CASE WHEN {brought} IS NULL AND extra_text IS NOT NULL THEN json_object('Extra', extra_text) END"
     return f"""CASE WHEN extra_text IS NULL THEN {built}
         ELSE json_merge_patch(coalesce({brought}, {kept}), coalesce({built}, '{{}}'))::VARCHAR END"""
+
+
+def leftover_members(source: Source) -> Callable[[list[str | None]], str | None]:
+    """For a wide file, what `leftover_members(x)` calls: the filled cells as JSON members with a comma after each.
+
+    An expression for each of thousands of columns would take gigabytes.
+    """
+    keys = [_json_key(header) for header in source.leftover]
+
+    def members(cells: list[str | None]) -> str | None:
+        filled = (
+            (key, unmarked(trimmed(cell)))
+            for key, cell in zip(keys, cells, strict=True)
+            if cell and not is_empty(Kind.TEXT, cell)
+        )
+        return "".join(f"{key}{json.dumps(text, ensure_ascii=False)}," for key, text in filled) or None
+
+    return members
 
 
 def _json_key(header: str) -> str:

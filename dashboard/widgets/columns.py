@@ -14,8 +14,8 @@ from models.permissions import Actor
 
 ADDED = "created_at"
 DEFAULT = (
-    FULL_NAME, "title", "company", "city", "state", "country", "email", "email_status", "work_direct_phone", "employees",
-    "annual_revenue", "tags", ADDED,
+    FULL_NAME, "title", "company", "city", "state", "country", "email", "email_status", "work_direct_phone",
+    "employees", "annual_revenue", "tags", ADDED,
 )  # fmt: skip
 LABELS = {
     FULL_NAME: "Name",
@@ -25,8 +25,8 @@ LABELS = {
     "annual_revenue": "Revenue",
 }
 WIDTHS = {
-    FULL_NAME: 140, "title": 170, "company": 200, "city": 110, "state": 110, "email": 215, "email_status": 125, "country": 110,
-    "employees": 85, "annual_revenue": 85, ADDED: 95, "industry": 150,
+    FULL_NAME: 140, "title": 170, "company": 200, "city": 110, "state": 110, "email": 215, "email_status": 125,
+    "country": 110, "employees": 85, "annual_revenue": 85, ADDED: 95, "industry": 150,
 }  # fmt: skip
 STATUS_COLOURS = {
     "Verified": "green", "Likely to engage": "green", "Extrapolated": "yellow", "Guessed": "yellow",

@@ -1,7 +1,7 @@
 """The only caches of query results. Facets may be some seconds old; a page and its count never come from here.
 
 The key holds the filters and what the person may see: without the latter one person would read another's counts.
-Entries end after LIFETIME; `clear()` ends them at once.
+Entries end after LIFETIME.
 """
 
 from typing import Any
@@ -24,11 +24,6 @@ def facet(filters: Filters, name: str, *, by: Actor) -> dict[Any, int]:
 def everything(*, by: Actor) -> int:
     """How many contacts there are."""
     return _everything(_sight(by), by)
-
-
-def clear() -> None:
-    _facet.clear()
-    _everything.clear()
 
 
 def _sight(by: Actor) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from datetime import UTC, datetime
 
 import httpx
 
@@ -11,12 +12,14 @@ EXPORT_CONTACTS = "export-contacts/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
 
 
-def start_export(export_id: int) -> bool:
+def start_export(export_id: int, *, at: datetime | None = None) -> bool:
     """Ask for the export's flow; False while Prefect is not there yet or does not know the flow.
 
-    May be called again: Prefect makes one run of one idempotency key.
+    May be called again: Prefect makes one run of one idempotency key, and so one in any minute. A later try makes
+    another, for the first may have died, or have been that of an older database with an export of this number.
     """
-    return _start(EXPORT_CONTACTS, {"export_id": export_id}, key=f"export-{export_id}")
+    minute = (at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M")
+    return _start(EXPORT_CONTACTS, {"export_id": export_id}, key=f"export-{export_id}-{minute}")
 
 
 def _start(deployment: str, parameters: dict[str, object], *, key: str) -> bool:

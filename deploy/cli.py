@@ -113,7 +113,7 @@ def export(
 ) -> None:
     """Write the matching contacts to a file."""
     with local.connected():
-        from models import filters
+        from models import exports, filters
         from pipelines import export_contacts
 
         actor = _actor(as_user)
@@ -128,15 +128,7 @@ def export(
                 progress=lambda done, total: progress("export", done, total),
             )
     output.answer_or_say(
-        {
-            "export_id": made.id,
-            "path": made.path,
-            "rows": made.rows,
-            "bytes": made.bytes,
-            "sha256": made.sha256,
-            "credits": made.credits,
-            "seconds": round(made.seconds, 3),
-        },
+        exports.receipt(made),
         f"{made.rows:,} contacts in {made.path} ({output.bytes_shown(made.bytes)}, {made.seconds:.1f} s)",
     )
 

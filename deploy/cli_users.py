@@ -52,8 +52,7 @@ def add(
         return
     output.say(f"{user.email} may sign in as {Role(user.role).label.lower()}.")
     if not password:
-        output.say(f"Password: {chosen}", style="bold")
-        output.note("It is shown only this once.")
+        _say_once(chosen)
 
 
 @group.command("list")
@@ -80,12 +79,18 @@ def change(
     limit: Limit = None,
     columns: Columns = None,
     active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether the person may sign in.")] = None,
+    new_password: Annotated[
+        bool, typer.Option("--new-password", help="Generate a password, print it once, and end the person's sign-ins.")
+    ] = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """Change a person; what is not given stays."""
-    if all(value is None for value in (name, role, limit, columns, active)):
-        raise typer.BadParameter("Nothing to change: give --name, --role, --limit, --columns, --active or --inactive.")
+    changed = any(value is not None for value in (name, role, limit, columns, active))
+    if not changed and not new_password:
+        raise typer.BadParameter(
+            "Nothing to change: give --name, --role, --limit, --columns, --active, --inactive or --new-password."
+        )
     with local.connected():
         from models import users
 
@@ -97,8 +102,9 @@ def change(
             every_column=columns == "all",
             is_active=active,
         )
-        user = users.change(email, changes, by=OPERATOR)
-    _show(user)
+        user = users.change(email, changes, by=OPERATOR) if changed else users.find(email, by=OPERATOR)
+        password = users.set_password(email, None, by=OPERATOR) if new_password else None
+    _show(user, password)
 
 
 @group.command()
@@ -111,14 +117,21 @@ def deactivate(email: Email, as_json: Json = False, home: Home = None) -> None:
     _show(user)
 
 
-def _show(user: User) -> None:
+def _show(user: User, password: str | None = None) -> None:
     state = "active" if user.is_active else "deactivated"
     limit = f"{user.download_limit:,} contacts a month"
     columns = output.shown(user.column_allowed) if user.column_allowed is not None else "all"
     output.answer_or_say(
-        _described(user),
+        _described(user) | ({"password": password} if password else {}),
         f"{user.email}: {user.name}, {user.role}, {limit}, columns {columns}, {state}.",
     )
+    if password and not output.is_json():
+        _say_once(password)
+
+
+def _say_once(password: str) -> None:
+    output.say(f"Password: {password}", style="bold")
+    output.note("It is shown only this once.")
 
 
 def _described(user: User) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _prepare_own(server: Server) -> None:
     url = server.url(DATABASE)
     if _is_current(database.bind(url)):
         return
-    server.ensure_database(DATABASE, database.EXTENSIONS)
+    server.ensure_database(DATABASE)
     migrations.upgrade(url)
     database.bind(url)
 

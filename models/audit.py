@@ -20,6 +20,7 @@ class Event(StrEnum):
     EXPORT_MADE = "export made"
     EXPORT_FAILED = "export failed"
     EXPORT_DOWNLOADED = "export downloaded"
+    EXPORT_EXPIRED = "export expired"
     USER_ADDED = "user added"
     USER_CHANGED = "user changed"
     USER_DEACTIVATED = "user deactivated"

@@ -10,7 +10,8 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from models.errors import Unavailable
 from models.permissions import Actor
 
-EXTENSIONS = ("pg_trgm",)
+# Classes of advisory locks, each its own number: import 7 and export 7 are different things.
+MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK = 360_360, 360_361, 360_362
 
 
 class Base(DeclarativeBase):

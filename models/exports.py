@@ -1,8 +1,11 @@
 """Exports: one file on its way out, and its receipt (filter, columns, rows, bytes, SHA-256, credits)."""
 
-from collections.abc import Sequence
-from datetime import datetime
+import logging
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Float, Identity, Integer, Text, func, select, text, update
@@ -12,15 +15,17 @@ from models import audit
 from models import filters as filter_syntax
 from models.audit import Event
 from models.contacts.search import chosen_columns
-from models.database import Base, reading, writing
+from models.database import EXPORTS_LOCK, Base, reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.filters import Filters
 from models.permissions import OPERATOR, Actor, Permission, Role, require
-from models.users import User
+from models.settings import home
+from models.users import acting
+
+log = logging.getLogger(__name__)
 
 FORMATS = ("csv", "xlsx", "parquet", "jsonl")
 EXTRA = "extra"  # a column of exports beside the fields: what no field took, as JSON
-LOCKS = 360_361  # the class of the advisory locks that tell a running export from one whose process died
 
 
 class State(StrEnum):
@@ -28,6 +33,9 @@ class State(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+
+
+NOT_DONE = frozenset(State) - {State.DONE}
 
 
 class Export(Base):
@@ -141,13 +149,7 @@ def checked_columns(columns: list[str] | None, *, by: Actor) -> list[str]:
 
 def requester(export: Export) -> Actor:
     """Who asked for it, with what the person may do now. Raises NotAllowed when the account was closed since."""
-    if export.created_by is None:
-        return OPERATOR
-    with reading() as session:
-        user = session.get(User, export.created_by)
-        if user is None or not user.is_active:
-            raise NotAllowed(f"Export {export.id} was asked for by an account that is closed.")
-        return user.actor()
+    return acting(export.created_by, f"Export {export.id}")
 
 
 def begin(export_id: int, *, total: int, path: str, by: Actor) -> None:
@@ -190,27 +192,75 @@ def finish(session: Session, export_id: int, *, written: dict[str, Any], by: Act
     )
 
 
-def fail(export_id: int, sentence: str, *, by: Actor) -> None:
+def fail(export_id: int, sentence: str, *, by: Actor, states: Collection[str] = NOT_DONE) -> bool:
+    """Mark it as failed, and say whether that was done: one that is in none of `states` by now stays as it is."""
     with writing(by) as session:
         export = _locked_row(session, export_id)
+        if export.state not in states:
+            return False
         export.state, export.error, export.finished_at = State.FAILED, sentence, func.clock_timestamp()
         export.rows, export.bytes, export.path = 0, 0, ""
         audit.write(session, Event.EXPORT_FAILED, f"export {export_id}", by=by, error=sentence)
+    return True
 
 
 def lock(session: Session, export_id: int) -> bool:
     """Take the export for the session's transaction; False while another process writes it."""
-    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(LOCKS, export_id))))
+    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(EXPORTS_LOCK, export_id))))
 
 
 def fail_interrupted() -> list[int]:
     """Fail the exports whose process died in the middle: none shows "running" for ever. Returns their ids."""
+    sentence = "The export was interrupted in the middle and left no file: start it again."
     with reading() as session:
         running = list(session.scalars(select(Export.id).where(Export.state == State.RUNNING)))
         dead = [export_id for export_id in running if lock(session, export_id)]
-        for export_id in dead:
-            fail(export_id, "The export was interrupted in the middle and left no file: start it again.", by=OPERATOR)
-    return dead
+        # It may have ended between the question and the lock, and then it is none of these.
+        return [export_id for export_id in dead if fail(export_id, sentence, by=OPERATOR, states={State.RUNNING})]
+
+
+def waiting(*, longer_than: timedelta) -> list[int]:
+    """The ids of those that nobody has begun, oldest first."""
+    since = func.now() - longer_than
+    wanted = select(Export.id).where(Export.state == State.WAITING, Export.created_at < since).order_by(Export.id)
+    with reading() as session:
+        return list(session.scalars(wanted))
+
+
+def expire(*, older_than_days: int) -> list[int]:
+    """Delete the files that are kept below the home and were finished before; their receipts stay. Returns their ids.
+
+    A file that the command line wrote to a place of its own belongs to whoever named that place, and stays.
+    """
+    before = func.now() - timedelta(days=older_than_days)
+    wanted = select(Export).where(Export.state == State.DONE, Export.path != "", Export.finished_at < before)
+    with writing(OPERATOR) as session:
+        old = session.scalars(wanted.order_by(Export.id).with_for_update(skip_locked=True))
+        expired = [export for export in old if _is_kept_here(export) and _is_deleted(Path(export.path))]
+        for export in expired:
+            export.path = ""
+            audit.write(session, Event.EXPORT_EXPIRED, f"export {export.id}", by=OPERATOR)
+        return [export.id for export in expired]
+
+
+def kept_path(export: Export, folder: Path) -> Path:
+    """Where below `folder`, a home, the file of an export is kept that nobody named a place for."""
+    return folder / "exports" / str(export.id) / export.file_name
+
+
+def _is_kept_here(export: Export) -> bool:
+    return Path(export.path) == kept_path(export, home().resolve())
+
+
+def _is_deleted(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        log.exception("the file of an expired export could not be deleted; the next time it is tried again")
+        return False
+    with suppress(OSError):  # something else lies in its folder, or the folder is gone as well
+        path.parent.rmdir()
+    return True
 
 
 def _locked_row(session: Session, export_id: int) -> Export:

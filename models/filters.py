@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import ColumnElement, Select, and_, func, not_, null, or_, select, true
 
+from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
 from models.contacts.table import FIELDS, SEARCHED, Contact
-from models.errors import InvalidInput
+from models.errors import InvalidInput, NotAllowed
 from models.fields import REFERENCES, Field, Kind
 from models.industries import Industry
 from models.permissions import Actor, visible
@@ -119,7 +120,10 @@ class Filters:
         return bool(self.filters or self.q)
 
     def condition(self, *, by: Actor) -> ColumnElement[bool]:
-        """The WHERE clause; free text looks only into what `by` may see."""
+        """The WHERE clause; free text looks only into what `by` may see. Raises NotAllowed for a hidden field."""
+        seen = visible_fields(by)
+        if hidden := [one.field.name for one in self.filters if one.field.name not in seen]:
+            raise NotAllowed(f"You may not filter by “{hidden[0]}”: an administrator can allow it.")
         words = [search_text(by).ilike(f"%{_like(word)}%") for word in self.q.split()]
         return and_(true(), *(one.condition() for one in self.filters), *words)
 
@@ -209,9 +213,9 @@ def _parsed(field: Field, key: str, value: str) -> Any:
     try:
         match field.kind:
             case Kind.WHOLE:
-                return int(value.replace(",", ""))
+                return int(_within(Decimal(value.replace(",", "")), WHOLE_LIMIT))
             case Kind.MONEY:
-                return Decimal(value.replace(",", ""))
+                return _within(Decimal(value.replace(",", "")), MONEY_LIMIT)
             case Kind.DATE:
                 return date.fromisoformat(value)
             case Kind.FLAG:
@@ -221,6 +225,12 @@ def _parsed(field: Field, key: str, value: str) -> Any:
     except (ValueError, InvalidOperation) as error:
         raise InvalidInput(f"{key}={value}: “{value}” is no {field.kind.value}{_example(field.kind)}.") from error
     return value
+
+
+def _within(number: Decimal, limit: Decimal | int) -> Decimal:
+    if not number.is_finite() or abs(number) >= limit:
+        raise ValueError(number)
+    return number
 
 
 def _example(kind: Kind) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import JSON, BigInteger, DateTime, Float, Identity, Index, Integ
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit
+from models import audit, users
 from models.audit import Event
 from models.database import Base, reading, writing
 from models.errors import NotFound
@@ -131,6 +131,11 @@ def get(import_id: int, *, by: Actor) -> Import:
             raise NotFound(f"There is no import {import_id}: `appointment360 imports list` shows them.")
         session.expunge(found)
         return found
+
+
+def requester(import_: Import) -> Actor:
+    """Who asked for it. Raises NotAllowed when the account was closed since."""
+    return users.acting(import_.created_by, f"Import {import_.id}")
 
 
 def latest(*, by: Actor, limit: int = 50) -> list[Import]:

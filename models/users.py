@@ -4,21 +4,40 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import ARRAY, Boolean, DateTime, Identity, Index, Integer, Text, func, select, text
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    column,
+    delete,
+    func,
+    select,
+    table,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import audit
 from models.audit import Event
+from models.contacts import emails
 from models.contacts.table import FIELDS
 from models.database import Base, reading, writing
-from models.errors import Conflict, InvalidInput, NotFound
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.fields import Group
 from models.passwords import digest
 from models.permissions import OPERATOR, Actor, Permission, Role, require
 
 DEFAULT_DOWNLOAD_LIMIT = 100  # contacts a month
+
+# Names only: their classes in sign_ins need the one of users.
+_SESSIONS = table("sign_in_sessions", column("user_id"), column("revoked_at"))
+_TICKETS = table("sign_in_tickets", column("user_id"))
 
 
 class User(Base):
@@ -58,10 +77,10 @@ class Changes:
 
 def clean_email(value: str) -> str:
     """The address as it is stored: lower case, normalised. Raises InvalidInput."""
-    try:
-        return validate_email(value.strip(), check_deliverability=False).normalized.lower()
-    except EmailNotValidError as error:
-        raise InvalidInput(f"“{value}” is not an e-mail address: {error}") from error
+    address = emails.normalised(value)
+    if found := emails.problem(address):
+        raise InvalidInput(f"“{value}” is not an e-mail address: {found}.")
+    return address
 
 
 def add(
@@ -134,6 +153,17 @@ def active(session: Session) -> list[User]:
     return list(session.scalars(select(User).where(User.is_active).order_by(User.id)))
 
 
+def acting(user_id: int | None, what: str) -> Actor:
+    """Who asked for `what`, with what the person may do now. Raises NotAllowed when the account was closed since."""
+    if user_id is None:
+        return OPERATOR
+    with reading() as session:
+        user = session.get(User, user_id)
+        if user is None or not user.is_active:
+            raise NotAllowed(f"{what} was asked for by an account that is closed.")
+        return user.actor()
+
+
 def change(email: str, changes: Changes, *, by: Actor) -> User:
     """Apply `changes`; the last active administrator stays one. Raises NotAllowed, NotFound, InvalidInput, Conflict."""
     require(by, Permission.USERS_MANAGE)
@@ -159,6 +189,26 @@ def change(email: str, changes: Changes, *, by: Actor) -> User:
 
 def deactivate(email: str, *, by: Actor) -> User:
     return change(email, Changes(is_active=False), by=by)
+
+
+def set_password(email: str, password: str | None, *, by: Actor) -> str:
+    """Give a person a new password, generated where it is None, and return it; whoever was signed in with the old one
+    no longer is. Raises NotAllowed, NotFound, InvalidInput (an empty one).
+    """
+    require(by, Permission.USERS_MANAGE)
+    chosen = secrets.token_urlsafe(15) if password is None else password
+    if not chosen:
+        raise InvalidInput("The new password is empty: give one, or leave it out to have one generated.")
+    hashed = digest(chosen)
+    with writing(by) as session:
+        user = _by_email(session, email)
+        user.password_hash, user.updated_at = hashed, func.now()
+        session.execute(delete(_TICKETS).where(_TICKETS.c.user_id == user.id))
+        live = _SESSIONS.c.user_id == user.id, _SESSIONS.c.revoked_at.is_(None)
+        session.execute(update(_SESSIONS).where(*live).values(revoked_at=func.now()))
+        changed = "changed"  # the word, never the password
+        audit.write(session, Event.USER_CHANGED, f"user {user.email}", by=by, password=changed)
+    return chosen
 
 
 def _by_email(session: Session, email: str) -> User:

@@ -66,11 +66,10 @@ def run(export_id: int, *, home: Path | None = None) -> Export:
     requested = exports.get(export_id, by=OPERATOR)
     if requested.state == State.DONE:
         return requested
-    folder = _home(home) / "exports"
-    target = folder / str(export_id) / requested.file_name
+    target = exports.kept_path(requested, _home(home))
     with export_file.disk_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        export_file.sweep(folder, "*/.*")
+        export_file.sweep(target.parent.parent, "*/.*")
     try:
         by = exports.requester(requested)
     except NotAllowed as error:

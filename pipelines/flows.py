@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from models import database
+from models import database, imports
 from models.errors import Unavailable
 from models.permissions import OPERATOR
 from models.settings import settings
@@ -11,14 +11,14 @@ from pipelines import export_contacts, import_contacts
 
 @flow(name="import-contacts", flow_run_name="import {import_id}", log_prints=True)
 def import_file(import_id: int) -> None:
-    """Take an import through its steps up to the commit.
+    """Take an import through its steps up to the commit, with the rights of whoever asked for it.
 
     Reads the import's stored file, and the contacts it may match. Writes contacts, their history, rejects, check
     results and the import's own numbers. Runs when somebody starts it for an import that was created. A second run
     goes on where the first one stopped, and does nothing to an import that is committed.
     """
     bind_database()
-    import_contacts.run(import_id, by=OPERATOR)
+    import_contacts.run(import_id, by=imports.requester(imports.get(import_id, by=OPERATOR)))
 
 
 @flow(name="export-contacts", flow_run_name="export {export_id}", log_prints=True)

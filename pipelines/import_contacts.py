@@ -35,7 +35,6 @@ from pipelines.typed_rows import Source
 __all__ = ["create", "run", "undo", "write_rejects"]
 
 Progress = Callable[[str, int, int | None], None]
-LOCK = 360_361  # advisory lock class: one process at a time works on an import
 SAMPLES = 200  # rows that the mapping may look at
 
 
@@ -240,7 +239,7 @@ def _next_step(found: Import, until: State) -> Callable[[int, Gate, Actor], None
 def _claimed(import_id: int) -> Iterator[None]:
     """One process at a time; a killed one lets go at once, since the lock lives in its connection."""
     with database.engine().connect() as connection:
-        taken = connection.scalar(text("SELECT pg_try_advisory_lock(:lock, :id)"), {"lock": LOCK, "id": import_id})
+        taken = connection.scalar(text("SELECT pg_try_advisory_lock(:lock, :id)"), _claim(import_id))
         connection.commit()
         if not taken:
             raise Conflict(f"Import {import_id} is being worked on by another process.")
@@ -250,9 +249,13 @@ def _claimed(import_id: int) -> Iterator[None]:
             _let_go(connection, import_id)
 
 
+def _claim(import_id: int) -> dict[str, int]:
+    return {"lock": database.IMPORTS_LOCK, "id": import_id}
+
+
 def _let_go(connection: Connection, import_id: int) -> None:
     try:
-        connection.execute(text("SELECT pg_advisory_unlock(:lock, :id)"), {"lock": LOCK, "id": import_id})
+        connection.execute(text("SELECT pg_advisory_unlock(:lock, :id)"), _claim(import_id))
     except DBAPIError:
         connection.invalidate()  # the connection is gone, and its lock with it; what ended it is on its way up
 
@@ -286,9 +289,21 @@ def _sentences(import_id: int, by: Actor, *, command: str = "resume") -> Iterato
 
 
 def _notice_lost_rows(import_id: int, by: Actor) -> None:
-    """Staging tables are unlogged: a crash of the server empties them, and the rows are staged again."""
+    """Send the import back to the step whose outcome is gone.
+
+    A store of cells that is missing or damaged is made again from the upload. Staging tables are unlogged: a crash of
+    the server empties them, and the rows are staged again.
+    """
     found = imports.get(import_id, by=by)
-    if found.state not in (State.STAGED, State.CHECKED, State.PLANNED):
+    if found.state not in (State.OPENED, State.STAGED, State.CHECKED, State.PLANNED):
+        return
+    try:
+        read_opened(_store(import_id))
+    except UnreadableFile:
+        with writing(by) as session:
+            imports.record(session, import_id, state=State.NEW)
+        return
+    if found.state == State.OPENED:
         return
     with writing(by) as session:
         if staging.row_count(session, import_id) != found.staged or (
@@ -415,11 +430,15 @@ def _replace_notes(session: Session, import_id: int) -> None:
     session.execute(text("DELETE FROM import_notes WHERE import_id = :id"), {"id": import_id})
     session.execute(
         text(
-            f"""INSERT INTO import_notes (import_id, header, reason, count, first_line, example)
-            SELECT :id, header, 'kept in extra: the value does not fit its field', count(*), min(line),
-                   (array_agg(extra::jsonb ->> header ORDER BY line))[1]
-            FROM {staging.SCHEMA}.{staging.rows_table(import_id)}, unnest(warned) AS header
-            WHERE warned IS NOT NULL GROUP BY header"""
+            f"""WITH counted AS (
+                SELECT header, count(*) AS count, min(line) AS first_line
+                FROM {staging.SCHEMA}.{staging.rows_table(import_id)}, unnest(warned) AS header
+                WHERE warned IS NOT NULL GROUP BY header
+            )
+            INSERT INTO import_notes (import_id, header, reason, count, first_line, example)
+            SELECT :id, header, 'kept in extra: the value does not fit its field', count, first_line,
+                   s.extra::jsonb ->> header
+            FROM counted JOIN {staging.SCHEMA}.{staging.rows_table(import_id)} s ON s.line = first_line"""
         ),
         {"id": import_id},
     )

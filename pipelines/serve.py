@@ -1,7 +1,7 @@
 """The flow runner of one machine: `python -m pipelines.serve` offers every flow under FLOW/default.
 
 Reads PREFECT_API_URL (where Prefect's server is) and waits for that server; SIGTERM ends it. Each run is a process of
-its own, which finds our database by DATABASE_URL.
+its own, which finds our database by DATABASE_URL, as does the sweep that this process repeats beside them.
 """
 
 import os
@@ -26,7 +26,10 @@ def main() -> None:
     # Only now: importing Prefect takes seconds of a processor that its server needs to start.
     from prefect import serve
 
-    from pipelines import flows
+    from pipelines import flows, sweep
+
+    flows.bind_database()
+    sweep.keep_sweeping()
 
     # In a process without an event loop the method gives the deployment itself; its type says "or a coroutine".
     deployments = [flow.to_deployment(DEPLOYMENT) for flow in (flows.import_file, flows.export_file)]

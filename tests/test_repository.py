@@ -4,12 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from models.database import Base
+from models.contacts.table import FIELDS, Contact
+from models.database import EXPORTS_LOCK, IMPORTS_LOCK, MIGRATIONS_LOCK, Base
+from models.fields import Group
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,3 +55,19 @@ def test_no_module_has_a_name_without_a_subject(word: str) -> None:
 
 def test_streamlit_runs_no_script_past_the_sign_in() -> None:
     assert not (ROOT / "dashboard" / "pages").exists()
+
+
+def test_the_trigger_keeps_every_column_of_contacts(db: str) -> None:
+    with psycopg.connect(db.replace("+psycopg", "")) as connection:
+        listed = connection.execute("SELECT prosrc FROM pg_proc WHERE proname = 'keep_contact_versions'").fetchone()
+    assert listed is not None
+    missing = [column.name for column in Contact.__table__.columns if f"old_rows.{column.name}" not in listed[0]]
+    assert missing == []
+
+
+def test_no_field_has_the_name_of_a_group() -> None:
+    assert not {group.value for group in Group} & set(FIELDS)
+
+
+def test_every_class_of_locks_has_its_own_number() -> None:
+    assert len({MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK}) == 3

@@ -51,12 +51,15 @@ def sentence(export: Export) -> str:
             so_far = f"{export.rows:,} of {export.total or 0:,} contacts"
             return f":blue[:material/progress_activity:] {what} is being made: {so_far}."
         case State.DONE:
-            return f":green[:material/check_circle:] {what} is ready: {export.rows:,} contacts, {size(export.bytes)}."
+            made = f"{export.rows:,} contacts, {size(export.bytes)}"
+            if not export.path:
+                return f":gray[:material/check_circle:] {what} was made: {made}. Its file is no longer kept."
+            return f":green[:material/check_circle:] {what} is ready: {made}."
     return f":red[:material/error:] {what} failed: {plain(export.error or 'no reason was recorded')}"
 
 
 def download_link(export: Export) -> None:
-    if export.state == State.DONE:
+    if export.state == State.DONE and export.path:
         st.link_button("Download", f"/exports/{export.id}/file", icon=":material/download:")
 
 

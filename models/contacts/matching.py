@@ -75,36 +75,55 @@ def plan(
         return
     comparison = Comparison(mapped, keep)
     session.execute(text(f"ANALYZE {rows}"))
-    session.execute(text(_plan_statement(rows, target, comparison, _candidates(rows, match, comparison))))
+    _find_candidates(session, rows, match, comparison)
+    session.execute(text(_plan_statement(rows, target, comparison)))
+
+
+def _find_candidates(session: Session, rows: str, match: MatchRule, comparison: Comparison) -> None:
+    """Make the temporary table candidate(line, id, rule), rule by rule: a row that one found is none for the next.
+
+    In most files the first or second rule finds them all, and the others cost nothing.
+    """
+    keys = ", ".join(staging.KEYS)
+    session.execute(text("DROP TABLE IF EXISTS pg_temp.staged_keys, pg_temp.candidate"))
+    session.execute(text(f"CREATE TEMPORARY TABLE staged_keys ON COMMIT DROP AS SELECT line, {keys} FROM {rows}"))
+    session.execute(text("CREATE TEMPORARY TABLE candidate (line bigint, id bigint, rule smallint) ON COMMIT DROP"))
+    session.execute(text("ANALYZE staged_keys"))
+    for finding in _candidates(rows, match, comparison):
+        session.execute(text(f"INSERT INTO candidate {finding}"))
+        session.execute(text("ANALYZE candidate"))
+        session.execute(text("DELETE FROM staged_keys s USING candidate k WHERE k.line = s.line"))
+        if not session.scalar(text("SELECT EXISTS (SELECT FROM staged_keys)")):
+            return
 
 
 def _candidates(rows: str, match: MatchRule, comparison: Comparison) -> list[str]:
-    """SELECTs of (line, id, rule): every contact that a rule finds for a row."""
+    """SELECTs of (line, id, rule): every contact that a rule finds for a row that is still in staged_keys."""
     staged_name, contact_name = NAME.format("s"), NAME.format("c")
-    external = f"""
-        SELECT s.line, c.id, 1 FROM {rows} s JOIN contacts c ON c.contact_id = s.contact_id"""
-    linkedin = f"""
-        SELECT s.line, c.id, 5 FROM {rows} s
+    external = """
+        SELECT s.line, c.id, 1 FROM staged_keys s JOIN contacts c ON c.contact_id = s.contact_id"""
+    linkedin = """
+        SELECT s.line, c.id, 5 FROM staged_keys s
         JOIN contacts c ON lower(c.person_linkedin_url) = lower(s.person_linkedin_url)"""
     same_name = f"""
-        SELECT s.line, c.id, 2 FROM {rows} s
+        SELECT s.line, c.id, 2 FROM staged_keys s
         JOIN contacts c ON c.email = s.email AND {contact_name} = {staged_name}"""
     nameless = f"""
-        SELECT s.line, c.id, 3 FROM {rows} s
+        SELECT s.line, c.id, 3 FROM staged_keys s
         JOIN contacts c ON c.email = s.email AND coalesce(lower(c.company), '') = coalesce(lower(s.company), '')
                        AND coalesce(lower(c.website), '') = coalesce(lower(s.website), '')
         WHERE {staged_name} IS NULL AND {contact_name} IS NULL"""
     any_company = "coalesce(lower({0}.company) = lower({1}.company), true)"
     into_nameless = f"""
-        SELECT s.line, c.id, 4 FROM {rows} s JOIN contacts c ON c.email = s.email
+        SELECT s.line, c.id, 4 FROM staged_keys s JOIN contacts c ON c.email = s.email
         WHERE {staged_name} IS NOT NULL AND {contact_name} IS NULL AND {any_company.format("c", "s")}"""
     # Where one named row of the file has the address, the nameless one was its duplicate; here there are several.
     into_named = f"""
-        SELECT s.line, c.id, 4 FROM {rows} s JOIN contacts c ON c.email = s.email
+        SELECT s.line, c.id, 4 FROM staged_keys s JOIN contacts c ON c.email = s.email
         WHERE {staged_name} IS NULL AND {contact_name} IS NOT NULL AND {any_company.format("c", "s")}
           AND NOT EXISTS (SELECT FROM {rows} o WHERE o.email = s.email AND {NAME.format("o")} IS NOT NULL
                                                  AND {any_company.format("o", "s")})"""
-    any_email = f"SELECT s.line, c.id, 2 FROM {rows} s JOIN contacts c ON c.email = s.email"
+    any_email = "SELECT s.line, c.id, 2 FROM staged_keys s JOIN contacts c ON c.email = s.email"
     same = Comparison(comparison.mapped, Keep.THEIRS, folded=True)
     held = ", ".join(f"c.{FIELDS[name].column}" for name in FIELDS)
     keyless = f"""
@@ -124,15 +143,13 @@ def _candidates(rows: str, match: MatchRule, comparison: Comparison) -> list[str
     }[match]
 
 
-def _plan_statement(rows: str, target: str, comparison: Comparison, candidates: list[str]) -> str:
+def _plan_statement(rows: str, target: str, comparison: Comparison) -> str:
     """One statement from candidates to plan: best rule per row, one row per contact, changed fields."""
-    found = " UNION ALL ".join(candidates)
     return f"""
     INSERT INTO {target} (line, action, target, rule, changed)
-    WITH candidate (line, id, rule) AS MATERIALIZED ({found}),
-    best AS (
+    WITH best AS (
         SELECT DISTINCT ON (line) line, rule, min(id) AS id, count(DISTINCT id) AS contacts
-        FROM candidate GROUP BY line, rule ORDER BY line, rule
+        FROM pg_temp.candidate GROUP BY line, rule ORDER BY line, rule
     ),
     -- Several rows may mean one contact: the one that the stronger rule found keeps it, then the earlier line.
     claim AS (

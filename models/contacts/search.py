@@ -74,6 +74,8 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
     Raises NotAllowed, InvalidInput (no such field).
     """
     require(by, Permission.CONTACTS_READ)
+    if name not in FIELDS:
+        raise InvalidInput(f"There is no field “{name}” to count by. Fields are: {', '.join(visible_fields(by))}.")
     chosen_columns([name], by=by)
     column = Contact.__table__.c[FIELDS[name].column]
     value = func.unnest(column) if FIELDS[name].kind is Kind.LIST else column
@@ -89,6 +91,7 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
 
 def matching(filters: Filters, columns: list[str], *, by: Actor) -> Select[Any]:
     """The rows of an export in the order they were created: `id` and the columns, references by name."""
+    require(by, Permission.CONTACTS_READ)
     return select(Contact.id, *labelled(columns)).where(filters.condition(by=by)).order_by(Contact.id)
 
 

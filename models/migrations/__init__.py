@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from models.database import sqlalchemy_url
+from models.database import MIGRATIONS_LOCK, sqlalchemy_url
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-LOCK = 360_360  # an advisory lock: two starters migrate one after the other
 FOLDER = Path(__file__).parent
 
 
@@ -46,7 +45,7 @@ def upgrade(url: str) -> None:
 
     engine = create_engine(sqlalchemy_url(url))
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATIONS_LOCK})
         settings = config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")

@@ -11,6 +11,7 @@ from pipelines.contact_files.csv_records import RecordReader
 from pipelines.contact_files.dialect import Dialect
 from pipelines.contact_files.encoding import Text
 from pipelines.contact_files.headers import Header
+from pipelines.contact_files.nuls import Nuls
 from pipelines.contact_files.opened_file import is_disk_full
 from pipelines.contact_files.received import BLOCK
 from pipelines.contact_files.store import Store
@@ -124,5 +125,4 @@ def careful_road(store: Store, text: Text, dialect: Dialect, header: Header) -> 
             else:
                 store.add(record.line, record.cells, len(record.raw))
     store.finish_raw()
-    notes = (f"{text.scan.nuls:,} NUL characters were removed.",) if text.scan.nuls else ()
-    return (*notes, *records.tally.notes)
+    return (*Nuls(text.scan.nuls).notes, *records.tally.notes)

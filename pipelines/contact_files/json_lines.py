@@ -3,44 +3,37 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from typing import NamedTuple
 
 from pipelines.contact_files.csv_lines import LONGEST_LINE, Lines
 from pipelines.contact_files.encoding import Text
-from pipelines.contact_files.headers import MOST_COLUMNS
+from pipelines.contact_files.headers import MOST_COLUMNS, unique_names
+from pipelines.contact_files.json_array import Item, item_of, read_array
+from pipelines.contact_files.nuls import Nuls
 from pipelines.contact_files.opened_file import UnreadableFile
 from pipelines.contact_files.store import Store
 
 
-class Item(NamedTuple):
-    """One object of the file with its first line, or the reason why it is none."""
-
-    line: int
-    value: dict[str, object] | None
-    reason: str
-    raw: str
-
-
-def read_json(store: Store, text: Text, name: str) -> tuple[str, ...]:
-    """Read the file into the store. Returns the headers, in order of first appearance.
+def read_json(store: Store, text: Text, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read the file into the store. Returns the headers, in order of first appearance, and notes on what was mended.
 
     It is read twice, for the keys and for the values, since the last line may bring a new key.
-    Raises UnreadableFile when nothing in it is a JSON object.
+    Raises UnreadableFile when nothing in it is a JSON object, and where an array cannot be parsed on.
     """
     keys = _keys(text, name)
+    nuls = Nuls(text.scan.nuls)
     store.create_raw(len(keys))
-    for item in _items(text):
+    for item in _items(text, nuls, name):
         if item.value is None:
             store.add_unreadable(item.line, item.reason, item.raw)
         else:
             store.add(item.line, [as_text(item.value.get(key)) for key in keys], len(item.raw))
     store.finish_raw()
-    return tuple(keys)
+    return unique_names([as_text(key) for key in keys]), nuls.notes
 
 
 def _keys(text: Text, name: str) -> list[str]:
     keys: dict[str, None] = {}
-    for item in _items(text):
+    for item in _items(text, Nuls(), name):
         keys.update(dict.fromkeys(item.value or ()))
         if len(keys) > MOST_COLUMNS:
             raise UnreadableFile(f"{name} has more than {MOST_COLUMNS:,} different keys: is it a list of contacts?")
@@ -60,55 +53,24 @@ def as_text(value: object) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _items(text: Text) -> Iterator[Item]:
+def _items(text: Text, nuls: Nuls, name: str) -> Iterator[Item]:
     with closing(Lines.of_file(text.path, has_nuls=text.scan.nuls > 0)) as lines:
         first = next((line for line in iter(lines.next, None) if line.strip()), "")
         lines.back([first])
-        yield from _of_array(lines) if first.lstrip().startswith("[") else _of_lines(lines)
+        yield from read_array(lines, nuls, name) if first.lstrip().startswith("[") else _of_lines(lines, nuls)
 
 
-def _of_lines(lines: Lines) -> Iterator[Item]:
+def _of_lines(lines: Lines, nuls: Nuls) -> Iterator[Item]:
     for line in iter(lines.next, None):
         if line.strip():
-            yield _parsed(lines.number, line.strip())
+            yield _parsed(lines.number, line.strip(), nuls)
 
 
-def _parsed(number: int, raw: str) -> Item:
+def _parsed(number: int, raw: str, nuls: Nuls) -> Item:
     if len(raw) > LONGEST_LINE:
         return Item(number, None, f"Line {number} is longer than {LONGEST_LINE:,} characters.", raw)
+    raw = nuls.without_escaped(raw)
     try:
-        value = json.loads(raw)
+        return item_of(number, json.loads(raw), raw)
     except (ValueError, RecursionError) as error:
         return Item(number, None, f"Line {number} is not valid JSON: {error}.", raw)
-    if not isinstance(value, dict):
-        return Item(number, None, f"Line {number} is JSON, but not an object with keys and values.", raw)
-    return Item(number, value, "", raw)
-
-
-def _of_array(lines: Lines) -> Iterator[Item]:
-    """The elements of an array that may be laid out over any number of lines, without holding all of it."""
-    decoder, buffer, start = json.JSONDecoder(), "", 1
-    opened = False
-    for line in iter(lines.next, None):
-        if not buffer.strip(" \r\n\t,]"):
-            buffer, start = "", lines.number
-        buffer += line if opened else line.lstrip().removeprefix("[")
-        opened = True
-        while (rest := buffer.lstrip(" \r\n\t,")) and not rest.startswith("]"):
-            start += buffer[: len(buffer) - len(rest)].count("\n")
-            try:
-                value, end = decoder.raw_decode(rest)
-            except (ValueError, RecursionError):
-                buffer = rest
-                break
-            raw, buffer = rest[:end], rest[end:]
-            reason = "" if isinstance(value, dict) else f"Line {start} is JSON, but not an object with keys and values."
-            yield Item(start, value if isinstance(value, dict) else None, reason, raw)
-            start += raw.count("\n")
-        else:
-            buffer = ""
-        if len(buffer) > LONGEST_LINE:
-            yield Item(start, None, f"From line {start} on, the file is not valid JSON.", buffer)
-            return
-    if buffer.strip(" \r\n\t,]"):
-        yield Item(start, None, f"From line {start} on, the file is not valid JSON.", buffer)

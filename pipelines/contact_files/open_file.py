@@ -107,10 +107,12 @@ def _read(tables: Store, content: Content, name: str, folder: Path, sheet: str |
         read = read_workbook(tables, content.path, name, folder, sheet)
         return Table(read.header.names, read.header.line, notes=read.notes)
     if content.format == formats.PARQUET:
-        return Table(read_parquet(tables, content.path, name))
+        headers, mended = read_parquet(tables, content.path, name)
+        return Table(headers, notes=mended)
     text = as_utf8(content.path, content.scan or scan_file(content.path)[1], folder)
     if content.format == formats.JSONL:
-        return Table(read_json(tables, text, name), notes=text.notes)
+        headers, mended = read_json(tables, text, name)
+        return Table(headers, notes=(*text.notes, *mended))
     return _read_csv(tables, text, name)
 
 

@@ -62,7 +62,7 @@ def read_opened(store: Path) -> OpenedFile:
 
 
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-DUCKDB_DISK_FULL = ("no space left", "file too large", "out-of-disk", "max_temp_directory_size", "disk quota")
+SAYS_DISK_FULL = ("no space left", "file too large", "out-of-disk", "max_temp_directory_size", "disk quota")
 
 
 @contextmanager
@@ -92,7 +92,12 @@ def disk_is_full(name: str) -> NoRoom:
 
 def is_disk_full(error: duckdb.Error) -> bool:
     """Whether DuckDB failed because its file could not grow."""
-    return any(sign in str(error).lower() for sign in DUCKDB_DISK_FULL)
+    return says_disk_full(str(error))
+
+
+def says_disk_full(text: str) -> bool:
+    """Whether what DuckDB or another process said about its failure means that there was no room."""
+    return any(sign in text.lower() for sign in SAYS_DISK_FULL)
 
 
 def first_line(error: BaseException) -> str:

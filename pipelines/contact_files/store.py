@@ -48,7 +48,8 @@ class Store:
 
     def add_unreadable(self, line: int, reason: str, raw: str) -> None:
         """Append one record that is no row."""
-        self._unreadable.append((line, reason, raw[:RAW_CUT]))
+        # A line too long to be read keeps its NULs until here.
+        self._unreadable.append((line, reason, raw[:RAW_CUT].replace("\0", "")))
         self._characters += len(raw[:RAW_CUT])
         if len(self._unreadable) >= 10_000 or self._characters > BATCH_CHARACTERS:
             self._flush()

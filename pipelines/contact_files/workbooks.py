@@ -9,7 +9,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 from pipelines.contact_files.headers import LOOK_AHEAD, Header, Record, find_header, unique_names
-from pipelines.contact_files.opened_file import UnreadableFile
+from pipelines.contact_files.nuls import Nuls
+from pipelines.contact_files.opened_file import UnreadableFile, disk_is_full, says_disk_full
 from pipelines.contact_files.store import Store
 
 CHILD = Path(__file__).with_name("workbook_child.py")
@@ -17,6 +18,8 @@ CHILD = Path(__file__).with_name("workbook_child.py")
 MEMORY = 4 * 1024**3
 SECONDS = 600
 REASON_CUT = 300
+# The child's exit code when it names what is wrong with the workbook; whatever else befalls it ends it otherwise.
+REFUSED = 2
 Row = tuple[int, list[str]]
 
 
@@ -31,15 +34,17 @@ class SheetRead:
 def read_workbook(store: Store, path: Path, name: str, folder: Path, sheet: str | None) -> SheetRead:
     """Read one sheet of the workbook into the store: `sheet`, or the first with data.
 
-    Raises UnreadableFile when the workbook is damaged, protected, too large, or has no such sheet.
+    Raises UnreadableFile when the workbook is damaged, protected, too large, or has no such sheet, and NoRoom when the
+    disk is full.
     """
     rows_file = folder / "rows.jsonl"
     _run_child(path, name, rows_file, sheet)
     with rows_file.open(encoding="utf-8") as lines:
-        head = json.loads(lines.readline())
-        rows: Iterator[Row] = (json.loads(line) for line in lines)
+        nuls = Nuls()
+        head = json.loads(nuls.without_escaped(lines.readline()))
+        rows: Iterator[Row] = (json.loads(nuls.without_escaped(line)) for line in lines)
         header = _write_rows(store, name, rows)
-    return SheetRead(header, (*_sheet_notes(head["sheets"], head["read"]), *header.notes))
+    return SheetRead(header, (*_sheet_notes(head["sheets"], head["read"]), *header.notes, *nuls.notes))
 
 
 def _run_child(path: Path, name: str, rows_file: Path, sheet: str | None) -> None:
@@ -53,18 +58,19 @@ def _run_child(path: Path, name: str, rows_file: Path, sheet: str | None) -> Non
             )
             raise UnreadableFile(sentence) from error
     if done.returncode:
-        raise UnreadableFile(_why(name, done.returncode, done.stderr.decode("utf-8", "replace").strip()))
+        said = done.stderr.decode("utf-8", "replace").strip()
+        if done.returncode != REFUSED and says_disk_full(said):
+            raise disk_is_full(name)
+        raise UnreadableFile(_why(name, done.returncode, said))
 
 
 def _why(name: str, code: int, said: str) -> str:
     """The sentence for a child that failed; one that died by a signal or a panic leaves no reason worth showing."""
-    if "no space left" in said.lower() or "file too large" in said.lower():
-        return f"The disk is full: there was no room to open {name}. Free some space and try again."
     if "no sheet called" in said:
         return f"{name} cannot be read: {said}."
     if "password" in said.lower():
         return f"{name} is protected by a password: open it in Excel and save it without one."
-    if code == 2:
+    if code == REFUSED:
         reason = said.splitlines()[-1][:REASON_CUT] if said else "no reason given"
         return (
             f"{name} is damaged or no workbook ({reason}): open it in Excel, save it again, or save the sheet as CSV."

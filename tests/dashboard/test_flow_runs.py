@@ -2,6 +2,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -52,9 +53,18 @@ def prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Prefect]]:
 
 
 def test_an_export_is_started_once_however_often_it_is_asked_for(prefect: type[Prefect]) -> None:
-    assert flow_runs.start_export(7)
-    assert flow_runs.start_export(7)
-    assert prefect.runs == {"export-7": {"parameters": {"export_id": 7}, "idempotency_key": "export-7"}}
+    tried = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+    assert flow_runs.start_export(7, at=tried)
+    assert flow_runs.start_export(7, at=tried + timedelta(seconds=59))
+    key = "export-7-2026-03-01T12:30"
+    assert prefect.runs == {key: {"parameters": {"export_id": 7}, "idempotency_key": key}}
+
+
+def test_a_later_try_is_another_run(prefect: type[Prefect]) -> None:
+    tried = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+    assert flow_runs.start_export(7, at=tried)
+    assert flow_runs.start_export(7, at=tried + timedelta(minutes=1))
+    assert [run["parameters"] for run in prefect.runs.values()] == [{"export_id": 7}] * 2
 
 
 def test_an_export_is_not_started_while_its_flow_is_unknown(prefect: type[Prefect]) -> None:

@@ -1,11 +1,19 @@
-import pytest
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
-from models import exports, users
+import pytest
+from sqlalchemy import func, select, update
+
+from models import exports, settings, users
+from models.audit import AuditLine, Event
+from models.database import reading, writing
 from models.errors import InvalidInput, NotAllowed, NotFound
-from models.exports import State
+from models.exports import Export, State
 from models.fields import Group
 from models.filters import Filters, parse
-from models.permissions import Actor, Role
+from models.permissions import OPERATOR, Actor, Role
 
 
 def _person(name: str, role: Role, operator: Actor, columns: tuple[str, ...] | None = None) -> Actor:
@@ -78,3 +86,100 @@ def test_an_export_whose_process_died_does_not_run_for_ever(analyst: Actor) -> N
     assert found.error is not None
     assert "interrupted in the middle" in found.error
     assert exports.fail_interrupted() == []
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """This process's home."""
+    monkeypatch.setenv("APPOINTMENT360_HOME", str(tmp_path))
+    settings.settings.cache_clear()
+    yield tmp_path
+    settings.settings.cache_clear()
+
+
+def _set(export_id: int, **values: Any) -> None:
+    with writing(OPERATOR) as session:
+        session.execute(update(Export).where(Export.id == export_id).values(**values))
+
+
+def _requested(by: Actor) -> int:
+    return exports.request(filters=Filters(), columns=["email"], format="csv", by=by)
+
+
+def _done(by: Actor, path: Path | None = None, *, folder: Path, days_ago: int) -> Export:
+    """As if its file had been written then, to `path` or where the web's are kept."""
+    export_id = _requested(by)
+    file = path or exports.kept_path(exports.get(export_id, by=by), folder)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("Email\n")
+    _set(export_id, state=State.DONE, path=str(file), rows=7, finished_at=func.now() - timedelta(days=days_ago))
+    return exports.get(export_id, by=by)
+
+
+def test_a_finished_export_cannot_fail(analyst: Actor, home: Path) -> None:
+    made = _done(analyst, folder=home, days_ago=0)
+    assert not exports.fail(made.id, "Too late.", by=analyst)
+    found = exports.get(made.id, by=analyst)
+    assert (found.state, found.path, found.rows, found.error) == (State.DONE, made.path, 7, None)
+    waiting = _requested(analyst)
+    assert exports.fail(waiting, "The disk is full.", by=analyst)
+    assert exports.get(waiting, by=analyst).error == "The disk is full."
+
+
+@pytest.mark.parametrize("state", [State.DONE, State.FAILED])
+def test_an_export_that_ends_meanwhile_was_not_interrupted(
+    analyst: Actor, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_id = _requested(analyst)
+    exports.begin(export_id, total=7, path="somewhere.csv", by=analyst)
+    lock = exports.lock
+
+    def ended_just_before(session: Any, wanted: int) -> bool:
+        _set(export_id, state=state, error="its own")
+        return lock(session, wanted)
+
+    monkeypatch.setattr(exports, "lock", ended_just_before)
+    assert exports.fail_interrupted() == []
+    found = exports.get(export_id, by=analyst)
+    assert (found.state, found.error) == (state, "its own")
+
+
+def test_only_those_that_nobody_began_wait(analyst: Actor) -> None:
+    first, second, begun, _ = [_requested(analyst) for _ in range(4)]
+    for export_id in (first, second, begun):
+        _set(export_id, created_at=func.now() - timedelta(seconds=31))
+    exports.begin(begun, total=7, path="somewhere.csv", by=analyst)
+    assert exports.waiting(longer_than=timedelta(seconds=30)) == [first, second]
+
+
+def test_files_are_kept_for_their_days_and_receipts_for_good(analyst: Actor, home: Path) -> None:
+    old = _done(analyst, folder=home, days_ago=8)
+    young = _done(analyst, folder=home, days_ago=6)
+    assert exports.expire(older_than_days=7) == [old.id]
+    assert exports.expire(older_than_days=7) == []
+    assert not Path(old.path).parent.exists()
+    assert Path(young.path).is_file()
+    found = exports.get(old.id, by=analyst)
+    assert (found.state, found.path, found.rows) == (State.DONE, "", 7)
+    with reading() as session:
+        lines = select(AuditLine.subject).where(AuditLine.event == Event.EXPORT_EXPIRED)
+        assert session.scalars(lines).all() == [f"export {old.id}"]
+
+
+def test_a_file_at_a_place_that_somebody_named_is_theirs(analyst: Actor, home: Path) -> None:
+    theirs = [
+        _done(analyst, home / "desk" / "contacts.csv", folder=home, days_ago=400),
+        _done(analyst, home / "exports" / "mine.csv", folder=home, days_ago=400),
+    ]
+    assert exports.expire(older_than_days=7) == []
+    assert all(Path(one.path).is_file() for one in theirs)
+    assert [exports.get(one.id, by=analyst).path for one in theirs] == [one.path for one in theirs]
+
+
+def test_a_file_that_cannot_be_deleted_keeps_no_other(analyst: Actor, home: Path) -> None:
+    stuck = _done(analyst, folder=home, days_ago=9)
+    Path(stuck.path).unlink()
+    Path(stuck.path).mkdir()
+    other = _done(analyst, folder=home, days_ago=8)
+    assert exports.expire(older_than_days=7) == [other.id]
+    assert exports.get(stuck.id, by=analyst).path == stuck.path

@@ -166,3 +166,19 @@ def test_the_audit_log_tells_it_all(ann: users.User) -> None:
     sign_ins.sign_out(token)
     who = "user ann@example.com"
     assert events() == [(Event.SIGN_IN_FAILED, who), (Event.SIGNED_IN, who), (Event.SIGNED_OUT, who)]
+
+
+def test_a_new_password_ends_what_the_old_one_began(ann: users.User, operator: Actor) -> None:
+    token, ticket = signed_in(ann), sign_ins.issue_ticket(ann.actor())
+    root = users.find("root@example.com", by=operator)
+    other = signed_in(root)
+    chosen = users.set_password("ANN@example.com", None, by=operator)
+    assert sign_ins.actor_of(token) is None
+    with pytest.raises(SignInRefused):
+        sign_ins.redeem_ticket(ticket, address=None, device=None)
+    with pytest.raises(SignInRefused):
+        sign_ins.check_password(ann.email, PASSWORD, address=None)
+    assert sign_ins.check_password(ann.email, chosen, address=None).id == ann.id
+    still = sign_ins.actor_of(other)
+    assert still is not None
+    assert still.id == root.id

@@ -1,7 +1,10 @@
 import pytest
+from sqlalchemy import select
 
 from models import passwords, users
-from models.errors import Conflict, InvalidInput, NotAllowed
+from models.audit import AuditLine, Event
+from models.database import reading
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.permissions import Actor, Role
 
 
@@ -50,3 +53,21 @@ def test_a_long_passphrase_counts_whole() -> None:
     assert passwords.matches("x" * 100 + "a", stored)
     assert not passwords.matches("x" * 100 + "b", stored)
     assert not passwords.matches("anything", None)
+
+
+def test_a_password_is_set_and_written_nowhere(ann: users.User, operator: Actor) -> None:
+    assert users.set_password(ann.email, "battery staple", by=operator) == "battery staple"
+    assert passwords.matches("battery staple", users.find(ann.email, by=operator).password_hash)
+    with reading() as session:
+        lines = select(AuditLine.subject, AuditLine.details).where(AuditLine.event == Event.USER_CHANGED)
+        assert session.execute(lines).all() == [("user ann@example.com", {"password": "changed"})]
+
+
+def test_a_password_is_not_set_for_nobody_by_anybody_to_nothing(ann: users.User, operator: Actor) -> None:
+    with pytest.raises(NotFound, match=r"no user with the e-mail bob@example\.com"):
+        users.set_password("bob@example.com", "x", by=operator)
+    with pytest.raises(NotAllowed, match="needs the role admin"):
+        users.set_password(ann.email, "x", by=Actor(5, "An analyst", Role.ANALYST))
+    with pytest.raises(InvalidInput, match="The new password is empty"):
+        users.set_password(ann.email, "", by=operator)
+    assert passwords.matches("correct horse", users.find(ann.email, by=operator).password_hash)

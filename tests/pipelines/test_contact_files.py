@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xlsxwriter
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -327,22 +328,27 @@ def test_a_zip_bomb_is_refused_without_filling_the_disk(tmp_path: Path, name: st
     assert "unpacks to more than 1,0" in refusal(path, tmp_path)
 
 
-@pytest.mark.parametrize("road", ["fast", "careful", "gzip"])
+@pytest.mark.parametrize("road", ["fast", "careful", "gzip", "workbook"])
 def test_a_full_disk_is_named(tmp_path: Path, road: str) -> None:
     """A real limit on file size, in a process of its own: every write past 2 MB fails with EFBIG."""
     people = "".join(f"Person {n * 7919},p{n * 104729 % 99991}@example{n}.org\n" for n in range(200_000))
-    path = tmp_path / ("people.csv.gz" if road == "gzip" else "people.csv")
+    path = tmp_path / {"gzip": "people.csv.gz", "workbook": "people.xlsx"}.get(road, "people.csv")
     text = ("Name,Email\n" + people + ('x,"two\nlines"\n' if road == "careful" else "")).encode()
-    path.write_bytes(gzip.compress(text) if road == "gzip" else text)
+    if road == "workbook":
+        with xlsxwriter.Workbook(path) as workbook:
+            workbook.add_worksheet().write_column(0, 0, ["Name", *(f"Person {n}" * 10 for n in range(20_000))])
+    else:
+        path.write_bytes(gzip.compress(text) if road == "gzip" else text)
     code = f"""
         import resource, signal
         from pathlib import Path
-        from pipelines.contact_files import UnreadableFile, open_contact_file
+        from pipelines.contact_files import open_contact_file
+        from pipelines.contact_files.opened_file import NoRoom
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
         try:
             open_contact_file(Path({str(path)!r}), store=Path({str(tmp_path / "full.duckdb")!r}))
-        except UnreadableFile as error:
+        except NoRoom as error:
             print(error.sentence)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True)
@@ -385,8 +391,55 @@ def test_json_array_over_many_lines(tmp_path: Path) -> None:
     assert table.rows == [["Ada", "L]"], ["Grace", ""]]
     assert table.lines == [2, 5]
     assert [line for line, _, _ in table.unreadable] == [4]
-    cut = open_text('[{"Name": "Ada"},\n{"Name": "Gra', tmp_path, "cut.json")
-    assert (cut.rows, cut.unreadable[0][0]) == ([["Ada"]], 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ('[{"Name": "Ada"},\n{"Name": "Gra', 2, "Unterminated string starting at"),
+        ('[{"Name": "Ada"},\n', 2, "the file ends before its array is closed with ]"),
+        ('[{"Name": "Ada"},\n{\n"Name" "Grace"},\n{"Name": "Alan"}]\n', 3, "Expecting ':' delimiter"),
+        ('[\n{"Name": "Ada"},\nNone,\n{"Name": "Alan"}]\n', 3, "Expecting value"),
+        ('[\n{"Name": "Ada\n"}]', 2, "Invalid control character at"),
+        ('[{"Name": "Ada"},\n{"Name": ' + "[" * 100_000 + "]}]\n", 2, "its values are nested too deep"),
+        ('[{"Name": "Ada"},\n{"Name": "' + "x" * 1_100_000 + '"}]\n', 2, "it is longer than 1,048,576 characters"),
+        ('[\n{"Name": [\n' + '"x",\n' * 300_000 + "0]}]\n", 2, "its object is longer than 1,048,576 characters"),
+    ],
+)
+def test_an_array_that_cannot_be_parsed_on_is_refused(tmp_path: Path, text: str, line: int, what: str) -> None:
+    path = tmp_path / "people.json"
+    path.write_text(text)
+    assert refusal(path, tmp_path).startswith(f"people.json cannot be read from line {line} on: {what}")
+
+
+def test_a_slip_in_a_big_array_is_found_where_it_is(tmp_path: Path) -> None:
+    """Behind it are 200,000 lines that are not parsed once more each."""
+    path = tmp_path / "people.json"
+    path.write_text('[\n{"Name" "Ada"},\n' + '{"Name": "Grace"},\n' * 200_000 + '{"Name": "Alan"}]\n')
+    assert refusal(path, tmp_path).startswith("people.json cannot be read from line 2 on: Expecting ':' delimiter")
+
+
+@pytest.mark.parametrize("layout", ["lines", "array"])
+def test_escaped_nul_characters_of_json_are_removed_and_told(tmp_path: Path, layout: str) -> None:
+    rows = [r'{"Na\u0000me": "A\u0000\u0000da", "Tags": ["a\u0000", {"b": "\\\u0000"}]}', r'{"Name": "\\u0000"}']
+    text = "\n".join(rows) if layout == "lines" else f"[\n{rows[0]},\n{rows[1]}]"
+    table = open_text(text, tmp_path, "people.json")
+    assert table.opened.headers == ("Name", "Tags")
+    assert table.rows == [["Ada", r'["a", {"b": "\\"}]'], [r"\u0000", ""]]
+    assert table.opened.notes == ("5 NUL characters were removed.",)
+
+
+def test_nul_characters_of_parquet_are_removed_and_told(tmp_path: Path) -> None:
+    columns = {"Name": ["A\0da\0", None], "Tags": [["a\0\\\0"], [r"\u0000"]], "Age": [5, 6]}
+    pq.write_table(pa.table(columns), tmp_path / "people.parquet")
+    table = open_table(tmp_path / "people.parquet", tmp_path)
+    assert table.rows == [["Ada", r'["a\\"]', "5"], ["", r'["\\u0000"]', "6"]]
+    assert table.opened.notes == ("4 NUL characters were removed.",)
+
+
+def test_a_line_too_long_to_be_read_keeps_no_nul_characters(tmp_path: Path) -> None:
+    table = open_text('{"Name": "Ada"}\n{"Name": "\0' + "x" * 1_100_000 + '"}\n', tmp_path, "people.jsonl")
+    assert table.unreadable[0][2].startswith('{"Name": "xxx')
 
 
 CELL = st.text(st.sampled_from("ab,;\"' \n\r#é|"), max_size=6)

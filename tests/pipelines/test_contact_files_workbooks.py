@@ -106,3 +106,11 @@ def test_dates_without_time_have_none(tmp_path: Path) -> None:
     with xlsxwriter.Workbook(tmp_path / "days.xlsx", {"default_date_format": "dd/mm/yy"}) as workbook:
         workbook.add_worksheet().write_column(0, 0, ["Day", date(1999, 12, 31), date(2024, 2, 29)])
     assert open_table(tmp_path / "days.xlsx", tmp_path).rows == [["1999-12-31"], ["2024-02-29"]]
+
+
+def test_nul_characters_of_a_workbook_are_removed_and_told(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "people.xlsx") as workbook:
+        workbook.add_worksheet().write_column(0, 0, ["Na\0me", "A\0da", r"\u0000"])
+    table = open_table(tmp_path / "people.xlsx", tmp_path)
+    assert (table.opened.headers, table.rows) == (("Name",), [["Ada"], [r"\u0000"]])
+    assert table.opened.notes == ("2 NUL characters were removed.",)

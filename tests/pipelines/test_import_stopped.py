@@ -201,6 +201,21 @@ def test_a_database_that_goes_away_is_named_and_the_import_goes_on(base: str, tm
     assert numbers(committed(planned.id)) == (1, 1, 0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("until", [State.OPENED, State.PLANNED])
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+def test_a_store_of_cells_that_is_lost_is_made_again(
+    base: str, home: Path, tmp_path: Path, until: State, harm: str
+) -> None:
+    found = import_contacts.run(importing.created(written(tmp_path, [ANN])), until=until, by=OPERATOR)
+    store = home / "imports" / str(found.id) / "rows.duckdb"
+    if harm == "missing":
+        store.unlink()
+    else:
+        store.write_bytes(b"x" * 5000)
+    assert numbers(committed(found.id)) == (1, 1, 0, 0, 0, 0)
+    assert len(contacts()) == 1
+
+
 # Only root may mount a disk; the test after it needs no rights.
 if os.geteuid() == 0:
 

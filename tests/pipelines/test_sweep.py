@@ -1,0 +1,103 @@
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, update
+
+from models import exports, settings
+from models.contacts.table import Contact
+from models.database import reading, writing
+from models.exports import Export, State
+from models.filters import Filters
+from models.permissions import OPERATOR
+from pipelines import sweep
+
+
+@pytest.fixture
+def home(db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """This process's home, and a contact."""
+    monkeypatch.setenv("APPOINTMENT360_HOME", str(tmp_path))
+    settings.settings.cache_clear()
+    with writing(OPERATOR) as session:
+        session.execute(insert(Contact).values(email="ann@example.com"))
+    yield tmp_path
+    settings.settings.cache_clear()
+
+
+def _requested(**values: Any) -> int:
+    """As if it had been asked for a minute ago, where `values` do not say otherwise."""
+    export_id = exports.request(filters=Filters(), columns=["email"], format="csv", by=OPERATOR)
+    _set(export_id, **{"created_at": func.now() - timedelta(minutes=1), **values})
+    return export_id
+
+
+def _set(export_id: int, **values: Any) -> None:
+    with writing(OPERATOR) as session:
+        session.execute(update(Export).where(Export.id == export_id).values(**values))
+
+
+def _state(export_id: int) -> str:
+    return exports.get(export_id, by=OPERATOR).state
+
+
+def test_an_export_whose_flow_never_came_is_made(home: Path) -> None:
+    forgotten, fresh = _requested(), _requested(created_at=func.now())
+    sweep.sweep()
+    made = exports.get(forgotten, by=OPERATOR)
+    assert (made.state, made.rows, made.path) == (State.DONE, 1, str(home / "exports" / str(made.id) / "contacts.csv"))
+    assert "ann@example.com" in Path(made.path).read_text()
+    assert _state(fresh) == State.WAITING
+
+
+def test_an_export_whose_process_died_fails(home: Path) -> None:
+    died = _requested(state=State.RUNNING)
+    sweep.sweep()
+    assert _state(died) == State.FAILED
+
+
+def test_a_file_whose_time_is_over_is_deleted(home: Path) -> None:
+    export_id = _requested()
+    sweep.sweep()
+    path = Path(exports.get(export_id, by=OPERATOR).path)
+    _set(export_id, finished_at=func.now() - timedelta(days=settings.settings().days_kept_exports, minutes=1))
+    sweep.sweep()
+    assert not path.exists()
+    assert exports.get(export_id, by=OPERATOR).path == ""
+
+
+def test_one_that_its_flow_is_writing_is_left_to_it(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    export_id = _requested()
+    with reading() as session:
+        assert exports.lock(session, export_id)
+        sweep.sweep()
+    assert _state(export_id) == State.WAITING
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_what_fails_is_logged_and_the_rest_is_made(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    broken, sound = _requested(filter_query="shoe=42"), _requested()
+    sweep.sweep()
+    assert (_state(broken), _state(sound)) == (State.FAILED, State.DONE)
+    assert f"sweep: export {broken} failed" in caplog.text
+
+
+def test_it_sweeps_beside_what_the_process_does(home: Path, db: str) -> None:
+    export_id = _requested()
+    program = "from pipelines import flows, sweep; flows.bind_database(); sweep.keep_sweeping(); input()"
+    environment = {**os.environ, "DATABASE_URL": db, "PREFECT_LOGGING_TO_API_ENABLED": "false"}
+    child = subprocess.Popen([sys.executable, "-c", program], env=environment, stdin=subprocess.PIPE)
+    try:
+        end = time.monotonic() + 60
+        while _state(export_id) != State.DONE:
+            assert child.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    finally:
+        child.communicate(b"\n", timeout=60)
+    assert child.returncode == 0, "the thread keeps no process from ending"

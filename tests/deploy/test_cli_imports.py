@@ -188,7 +188,7 @@ def test_export_with_somebodys_rights(cli: Cli, people: Path, tmp_path: Path) ->
     cli("users", "add", "ann@example.com", "--columns", "first_name")
     target = tmp_path / "out.jsonl"
     assert cli("export", target, "--as", "ann@example.com", "--json").object["rows"] == 3
-    assert all(set(json.loads(line)) == {"First Name"} for line in target.read_text().splitlines())
+    assert all(set(json.loads(line)) == {"first_name"} for line in target.read_text().splitlines())
     hidden = cli("export", tmp_path / "no.csv", "--as", "ann@example.com", "--columns", "email", "--json")
     assert (hidden.code, hidden.object["error"][:26]) == (1, "You may not see the field ")
     assert not (tmp_path / "no.csv").exists()

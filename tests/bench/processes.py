@@ -30,7 +30,7 @@ def command(home: Path, *arguments: str) -> Run:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    peak = _watch(process)
+    peak = watch(process)
     out, err = process.communicate()
     seconds = time.perf_counter() - started
     if process.returncode:
@@ -38,7 +38,11 @@ def command(home: Path, *arguments: str) -> Run:
     return Run(json.loads(out), seconds, peak)
 
 
-def _watch(process: subprocess.Popen[bytes]) -> int:
+def watch(process: subprocess.Popen[bytes]) -> int:
+    """Bytes that the process and its children held at most, until it ends.
+
+    By looking: what the kernel reports of an ended child starts at the memory of the process that forked it.
+    """
     peak = 0
     while process.poll() is None:
         peak = max(peak, _memory(process.pid))

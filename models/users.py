@@ -170,7 +170,7 @@ def change(email: str, changes: Changes, *, by: Actor) -> User:
     with writing(by) as session:
         session.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))  # two may not demote each other at once
         user = _by_email(session, email)
-        before = _described(user)
+        before, led = _described(user), _has_administrator(session)
         for name in ("name", "role", "download_limit", "is_active"):
             if (value := getattr(changes, name)) is not None:
                 setattr(user, name, value)
@@ -178,7 +178,8 @@ def change(email: str, changes: Changes, *, by: Actor) -> User:
             user.column_allowed = _known_columns(None if changes.every_column else changes.column_allowed)
         user.updated_at = func.now()
         session.flush()
-        _require_an_administrator(session)
+        if led and not _has_administrator(session):
+            raise Conflict("This is the last active administrator: name another one first.")
         session.refresh(user)
         event = Event.USER_DEACTIVATED if changes.is_active is False else Event.USER_CHANGED
         audit.write(session, event, f"user {user.email}", by=by, before=before, after=_described(user))
@@ -228,9 +229,8 @@ def _described(user: User) -> dict[str, object]:
     }
 
 
-def _require_an_administrator(session: Session) -> None:
-    if not session.scalar(select(func.count()).where(User.role == Role.ADMIN, User.is_active)):
-        raise Conflict("This is the last active administrator: name another one first.")
+def _has_administrator(session: Session) -> bool:
+    return bool(session.scalar(select(func.count()).where(User.role == Role.ADMIN, User.is_active)))
 
 
 def _known_columns(names: tuple[str, ...] | None) -> list[str] | None:

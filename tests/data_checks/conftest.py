@@ -1,6 +1,7 @@
 """One warm checker for all tests of this folder: each process that loads the library takes seconds to do so."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,11 +13,11 @@ import pytest
 from data_checks import messages
 
 
-def started_checker(home: Path, *, but_not: int | None = None) -> subprocess.Popen[bytes]:
-    """A warm checker that listens, at another socket than the one numbered `but_not`."""
+def started_checker(home: Path) -> subprocess.Popen[bytes]:
+    """A warm checker that answers who calls."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen([sys.executable, "-m", "data_checks.gate", "--home", str(home)], env=environment)
-    while not _listens(messages.address(home), but_not):
+    while not _answers(messages.address(home)):
         assert process.poll() is None, "the checker ended before it listened"
         time.sleep(0.05)
     return process
@@ -37,5 +38,6 @@ def warm(warm_checker: tuple[Path, subprocess.Popen[bytes]]) -> Path:
     return warm_checker[0]
 
 
-def _listens(path: Path, but_not: int | None) -> bool:
-    return path.exists() and path.stat().st_ino != but_not and path.stat().st_mode & 0o077 == 0
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as caller:
+        return caller.connect_ex(str(path)) == 0

@@ -71,3 +71,8 @@ def test_a_password_is_not_set_for_nobody_by_anybody_to_nothing(ann: users.User,
     with pytest.raises(InvalidInput, match="The new password is empty"):
         users.set_password(ann.email, "", by=operator)
     assert passwords.matches("correct horse", users.find(ann.email, by=operator).password_hash)
+
+
+def test_where_nobody_leads_others_may_still_be_deactivated(db: str, operator: Actor) -> None:
+    users.add(email="b@example.com", name="B", role=Role.ANALYST, by=operator)
+    assert not users.deactivate("b@example.com", by=operator).is_active

@@ -32,6 +32,9 @@ def tuned(memory: int) -> dict[str, str]:
         "maintenance_work_mem": _megabytes(memory // 32, at_least=256, at_most=512),
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
+        # Nobody follows this server by its log, so what a first load writes into a new file need not pass through it.
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
         # "on" means pglz: the wheel is built without lz4 and zstd.
         "wal_compression": "on",
         "random_page_cost": "1.1",

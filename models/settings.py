@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr
+from pydantic import ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     admin_email: str = "admin@example.com"
     admin_password: SecretStr | None = None
     port: int = 8360
-    duckdb_memory: str = "400MB"
+    duckdb_memory: ByteSize = ByteSize(400_000_000)  # bytes that one import's DuckDB may hold; the default suits 1 GB
     duckdb_threads: int = 2
     session_hours: int = 12
     days_kept_exports: int = 7

@@ -100,6 +100,8 @@ _LAST_NAME = r"""CASE WHEN contains(full_name, ',') THEN nullif(trim(split_part(
 def values(source: Source, names: Sequence[str], *, whole: bool = False, table: str = "raw") -> str:
     """SELECT of `texts` with the typed value `v_<field>` beside each of `names`; owners come from the table owners."""
     firsts = [f"{_first_of_several(name)} AS f_{name}" for name in names]
+    # Split here, once: an expression that stands twice is computed twice.
+    firsts += [f"{row_rules.split_list(f't_{name}')} AS s_{name}" for name in names if FIELDS[name].kind is Kind.LIST]
     typed = [f"{row_rules.value(name, f'f_{name}')} AS v_{name}" for name in names if name != "owner"]
     owner = "LEFT JOIN owners o ON o.key = lower(t_owner)" if "owner" in names else ""
     if owner:
@@ -130,9 +132,13 @@ def rows(source: Source, table: str = "raw") -> str:
     narrow = () if source.is_wide else source.leftover
     entries = [(header, f"x{place}") for place, header in enumerate(narrow)]
     entries += [(header, f"CASE WHEN {condition} THEN {text} END") for header, (text, condition) in lost.items()]
-    return f"""SELECT {fields}, {_json(entries, source.is_wide, source.extra is not None)} AS extra,
-        {_warned({header: condition for header, (_, condition) in lost.items()})} AS warned
-        FROM ({values(source, source.mapped, whole=True, table=table)})"""
+    conditions = {header: condition for header, (_, condition) in lost.items()}
+    # Most rows have nothing for `extra`: whether one has is asked first, and its JSON built only then.
+    filled = ["lost", *(f"x{place} IS NOT NULL" for place in range(len(narrow)))]
+    extra = _json(entries, source.is_wide, source.extra is not None, "true" if source.is_wide else " OR ".join(filled))
+    return f"""SELECT {fields}, {extra} AS extra, {_warned(conditions)} AS warned
+        FROM (SELECT *, {" OR ".join(conditions.values()) or "false"} AS lost
+              FROM ({values(source, source.mapped, whole=True, table=table)}))"""
 
 
 def _may_fail(name: str) -> bool:
@@ -144,15 +150,15 @@ def _not_taken(name: str) -> str:
     return f"(t_{name} IS NOT NULL AND (v_{name} IS NULL{several}))"
 
 
-def _json(entries: Sequence[tuple[str, str]], is_wide: bool, has_extra: bool) -> str:
-    """SQL for the JSON object of the entries that are not NULL, as text; NULL for none."""
+def _json(entries: Sequence[tuple[str, str]], is_wide: bool, has_extra: bool, filled: str) -> str:
+    """SQL for the JSON object of the entries that are not NULL, as text; NULL for none, which is so unless `filled`."""
     members = [f"""{quoted(_json_key(header))} || to_json({text}) || ','""" for header, text in entries]
     if is_wide:
         members.append("leftover_members(x)")
     if not members and not has_extra:
         return "NULL::VARCHAR"
     joined = f"nullif(rtrim(concat('', {', '.join(members)}), ','), '')" if members else "NULL"
-    built = f"'{{' || {joined} || '}}'"
+    built = f"CASE WHEN {filled} THEN '{{' || {joined} || '}}' END"
     if not has_extra:
         return built
     brought = "CASE WHEN json_valid(extra_text) AND json_type(extra_text) = 'OBJECT' THEN extra_text END"
@@ -187,5 +193,4 @@ def _warned(conditions: Mapping[str, str]) -> str:
     if not conditions:
         return "NULL::VARCHAR[]"
     cases = ", ".join(f"CASE WHEN {condition} THEN {quoted(header)} END" for header, condition in conditions.items())
-    return f"""CASE WHEN {" OR ".join(conditions.values())}
-        THEN list_filter([{cases}], lambda one: one IS NOT NULL) END"""
+    return f"CASE WHEN lost THEN list_filter([{cases}], lambda one: one IS NOT NULL) END"

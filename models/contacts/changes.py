@@ -13,6 +13,7 @@ from models.imports import Keep
 DEFAULTS = {"status": "'active'", "is_active": "true"}
 # Below this, keeping indexes up row by row is cheaper than building them anew.
 BULK_LOAD = 50_000
+MUCH_NEW = 10  # with a tenth of new rows the planner's statistics are taken anew; autovacuum sees to the rest
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,23 @@ def commit_plan(
 ) -> None:
     """Carry out the stored plan in the caller's transaction, which holds the lock on contacts.
 
-    `creating` of the `staged` rows are new. A large load into an empty table builds its indexes afterwards: a third of
-    the time.
+    `creating` of the `staged` rows are new. A large load into an empty table builds its keys and indexes afterwards:
+    a third of the time.
     """
     _add_industries(session, import_id, mapped)
     empty = not session.scalar(text("SELECT EXISTS (SELECT FROM contacts)"))
     if empty and creating >= BULK_LOAD:
-        definitions = _drop_indexes(session)
+        definitions = _prepare_for_load(session)
         _create(session, import_id, mapped, by_id, some=creating < staged)
         for definition in definitions:
             session.execute(text(definition))
     else:
         _create(session, import_id, mapped, by_id, some=creating < staged)
         _update(session, import_id, mapped, keep)
+    # Here, not after the transaction: there each page it looks at would be written to the log.
+    known = session.scalar(text("SELECT reltuples FROM pg_class WHERE oid = 'contacts'::regclass")) or 0
+    if creating * MUCH_NEW > known:
+        session.execute(text("ANALYZE contacts"))
 
 
 def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...]) -> None:
@@ -72,30 +77,40 @@ def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...]) -
     )
 
 
-def _drop_indexes(session: Session) -> list[str]:
-    """Drop every index and reference of contacts but its primary key; returns the DDL that brings them back.
+def _prepare_for_load(session: Session) -> list[str]:
+    """Drop every index and key of the empty contacts; returns the DDL that brings them back.
 
-    References too: checking a million rows at once takes a second, one by one it takes ten.
+    The references to other tables go, too: checking a million rows at once takes a second, one by one ten. The
+    truncation gives the table a new file, which a server with wal_level = minimal writes once, without a log
+    (PostgreSQL, "Populating a Database").
     """
     session.execute(text("SELECT set_config('maintenance_work_mem', '512MB', true)"))
-    indexes = session.execute(
-        text(
-            """SELECT indexname, indexdef FROM pg_indexes
-               WHERE schemaname = current_schema() AND tablename = 'contacts' AND indexname <> 'contacts_pkey'"""
-        )
-    ).all()
-    references = session.execute(
+    # Where another table refers to contacts, neither its primary key nor its file may go.
+    referred = session.scalar(
+        text("SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = 'contacts'::regclass)")
+    )
+    keys = session.execute(
         text(
             """SELECT conname, pg_get_constraintdef(oid) AS definition FROM pg_constraint
-               WHERE conrelid = 'contacts'::regclass AND contype = 'f'"""
+               WHERE conrelid = 'contacts'::regclass AND (contype = 'f' OR contype = 'p' AND NOT :referred)
+               ORDER BY contype DESC"""
+        ),
+        {"referred": referred},
+    ).all()
+    indexes = session.execute(
+        text(
+            """SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
+               WHERE indrelid = 'contacts'::regclass AND NOT indisprimary"""
         )
     ).all()
     for name, _ in indexes:
         session.execute(text(f"DROP INDEX {name}"))
-    for name, _ in references:
+    for name, _ in keys:
         session.execute(text(f"ALTER TABLE contacts DROP CONSTRAINT {name}"))
+    if not referred:
+        session.execute(text("TRUNCATE contacts"))
     return [definition.replace(":", r"\:") for _, definition in indexes] + [
-        f"ALTER TABLE contacts ADD CONSTRAINT {name} {definition}" for name, definition in references
+        f"ALTER TABLE contacts ADD CONSTRAINT {name} {definition}" for name, definition in keys
     ]
 
 

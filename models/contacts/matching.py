@@ -25,6 +25,9 @@ from models.fields import Kind
 from models.imports import Keep, MatchRule
 
 NAME = "nullif(lower(concat_ws(' ', {0}.first_name, {0}.last_name)), '')"
+UNMATCHED = "unmatched_rows"  # stands in the rules for the rows that no rule before has found a contact for
+WORK_MEM = "128MB"  # of the server, while it matches: a million keys are hashed without going to disk
+_NO_TARGET = "NULL::bigint AS target, NULL::smallint AS rule, NULL::text[] AS changed"
 SHARED_MAILBOX = 4  # the rule under which several candidates mean: a mailbox that people share
 
 
@@ -37,10 +40,14 @@ class Comparison:
     folded: bool = False  # without regard to capitals
 
     def changed(self) -> str:
-        """SQL for the text[] of fields that the row would change; empty when none."""
-        cases = [f"CASE WHEN {self._differs(name)} THEN '{name}' END" for name in self.mapped]
-        cases.append(f"CASE WHEN {self._extra_differs()} THEN 'extra' END")
-        return f"array_remove(ARRAY[{', '.join(cases)}]::text[], NULL)"
+        """SQL for the text[] of fields that the row would change; NULL when none."""
+        differing = {name: self._differs(name) for name in self.mapped} | {"extra": self._extra_differs()}
+        named = ", ".join(f"CASE WHEN {differs} THEN '{name}' END" for name, differs in differing.items())
+        return f"CASE WHEN {self.differs()} THEN array_remove(ARRAY[{named}]::text[], NULL) END"
+
+    def differs(self) -> str:
+        """SQL for whether the row would change anything."""
+        return " OR ".join(f"({one})" for one in [*map(self._differs, self.mapped), self._extra_differs()])
 
     def _differs(self, name: str) -> str:
         ours = {Kind.INDUSTRY: "i.name", Kind.OWNER: "u.email"}.get(FIELDS[name].kind, f"c.{name}")
@@ -62,68 +69,82 @@ class Comparison:
 
 
 def plan(
-    session: Session, import_id: int, *, mapped: tuple[str, ...], match: MatchRule, keep: Keep, into: str | None = None
-) -> None:
-    """Fill the plan table (`into`, or the import's own): one line for each staged row.
+    session: Session, import_id: int, *, mapped: tuple[str, ...], match: MatchRule, keep: Keep, temporary: bool = False
+) -> str:
+    """Make the plan table, the import's own or a temporary one, and return its full name: a line for each staged row.
 
     Actions: create, update, unchanged, duplicate (another row of the file means the same contact), ambiguous.
     """
     rows = f"{staging.SCHEMA}.{staging.rows_table(import_id)}"
-    target = into or f"{staging.SCHEMA}.{staging.plan_table(import_id)}"
     if match is MatchRule.NONE or not session.scalar(text("SELECT EXISTS (SELECT FROM contacts)")):
-        session.execute(text(f"INSERT INTO {target} (line, action) SELECT line, 'create' FROM {rows}"))
-        return
+        planned = f"SELECT line, 'create' AS action, {_NO_TARGET} FROM {rows}"
+        return staging.create_plan(session, import_id, planned, temporary=temporary)
     comparison = Comparison(mapped, keep)
-    session.execute(text(f"ANALYZE {rows}"))
-    _find_candidates(session, rows, match, comparison)
-    session.execute(text(_plan_statement(rows, target, comparison)))
+    session.execute(text(f"SELECT set_config('work_mem', '{WORK_MEM}', true)"))
+    session.execute(text(f"ANALYZE {rows} (line, {', '.join(staging.KEYS)})"))
+    found = f"{staging.SCHEMA}.candidates_{import_id}"
+    _find_candidates(session, rows, found, match, comparison)
+    verdicts = f"{staging.SCHEMA}.verdicts_{import_id}"
+    session.execute(text(f"DROP TABLE IF EXISTS {verdicts}"))
+    session.execute(text(f"CREATE UNLOGGED TABLE {verdicts} {staging.UNWATCHED} AS {_verdicts(found)}"))
+    session.execute(text(f"ANALYZE {verdicts}"))
+    name = staging.create_plan(session, import_id, _planned(rows, verdicts, comparison), temporary=temporary)
+    session.execute(text(f"DROP TABLE {found}, {verdicts}"))
+    return name
 
 
-def _find_candidates(session: Session, rows: str, match: MatchRule, comparison: Comparison) -> None:
-    """Make the temporary table candidate(line, id, rule), rule by rule: a row that one found is none for the next.
+def _find_candidates(session: Session, rows: str, found: str, match: MatchRule, comparison: Comparison) -> None:
+    """Make the table `found` (line, id, rule), rule by rule: a row that one found is none for the next.
 
-    In most files the first or second rule finds them all, and the others cost nothing.
+    In most files the first or second rule finds them all, and the others cost nothing. No temporary table: only others
+    are read by several processes at once.
     """
     keys = ", ".join(staging.KEYS)
-    session.execute(text("DROP TABLE IF EXISTS pg_temp.staged_keys, pg_temp.candidate"))
-    session.execute(text(f"CREATE TEMPORARY TABLE staged_keys ON COMMIT DROP AS SELECT line, {keys} FROM {rows}"))
-    session.execute(text("CREATE TEMPORARY TABLE candidate (line bigint, id bigint, rule smallint) ON COMMIT DROP"))
-    session.execute(text("ANALYZE staged_keys"))
+    session.execute(text(f"DROP TABLE IF EXISTS {found}, pg_temp.unmatched"))
+    into = f"CREATE UNLOGGED TABLE {found} (line, id, rule) {staging.UNWATCHED} AS"
+    source = f"(SELECT line, {keys} FROM {rows})"
     for finding in _candidates(rows, match, comparison):
-        session.execute(text(f"INSERT INTO candidate {finding}"))
-        session.execute(text("ANALYZE candidate"))
-        session.execute(text("DELETE FROM staged_keys s USING candidate k WHERE k.line = s.line"))
-        if not session.scalar(text("SELECT EXISTS (SELECT FROM staged_keys)")):
+        session.execute(text(f"{into} {finding.replace(UNMATCHED, source)}"))
+        into = f"INSERT INTO {found}"
+        session.execute(text(f"ANALYZE {found}"))
+        left = f"SELECT * FROM {source} s WHERE NOT EXISTS (SELECT FROM {found} k WHERE k.line = s.line)"
+        session.execute(text("DROP TABLE IF EXISTS pg_temp.still_unmatched"))
+        session.execute(text(f"CREATE TEMPORARY TABLE still_unmatched ON COMMIT DROP AS {left}"))
+        session.execute(text("DROP TABLE IF EXISTS pg_temp.unmatched"))
+        session.execute(text("ALTER TABLE pg_temp.still_unmatched RENAME TO unmatched"))
+        if not session.scalar(text("SELECT EXISTS (SELECT FROM pg_temp.unmatched)")):
             return
+        session.execute(text("ANALYZE pg_temp.unmatched"))
+        source = "pg_temp.unmatched"
 
 
 def _candidates(rows: str, match: MatchRule, comparison: Comparison) -> list[str]:
-    """SELECTs of (line, id, rule): every contact that a rule finds for a row that is still in staged_keys."""
+    """SELECTs of (line, id, rule): every contact that a rule finds for a row of UNMATCHED."""
     staged_name, contact_name = NAME.format("s"), NAME.format("c")
-    external = """
-        SELECT s.line, c.id, 1 FROM staged_keys s JOIN contacts c ON c.contact_id = s.contact_id"""
-    linkedin = """
-        SELECT s.line, c.id, 5 FROM staged_keys s
+    external = f"""
+        SELECT s.line, c.id, 1 FROM {UNMATCHED} s JOIN contacts c ON c.contact_id = s.contact_id"""
+    linkedin = f"""
+        SELECT s.line, c.id, 5 FROM {UNMATCHED} s
         JOIN contacts c ON lower(c.person_linkedin_url) = lower(s.person_linkedin_url)"""
     same_name = f"""
-        SELECT s.line, c.id, 2 FROM staged_keys s
+        SELECT s.line, c.id, 2 FROM {UNMATCHED} s
         JOIN contacts c ON c.email = s.email AND {contact_name} = {staged_name}"""
     nameless = f"""
-        SELECT s.line, c.id, 3 FROM staged_keys s
+        SELECT s.line, c.id, 3 FROM {UNMATCHED} s
         JOIN contacts c ON c.email = s.email AND coalesce(lower(c.company), '') = coalesce(lower(s.company), '')
                        AND coalesce(lower(c.website), '') = coalesce(lower(s.website), '')
         WHERE {staged_name} IS NULL AND {contact_name} IS NULL"""
     any_company = "coalesce(lower({0}.company) = lower({1}.company), true)"
     into_nameless = f"""
-        SELECT s.line, c.id, 4 FROM staged_keys s JOIN contacts c ON c.email = s.email
+        SELECT s.line, c.id, 4 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email
         WHERE {staged_name} IS NOT NULL AND {contact_name} IS NULL AND {any_company.format("c", "s")}"""
     # Where one named row of the file has the address, the nameless one was its duplicate; here there are several.
     into_named = f"""
-        SELECT s.line, c.id, 4 FROM staged_keys s JOIN contacts c ON c.email = s.email
+        SELECT s.line, c.id, 4 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email
         WHERE {staged_name} IS NULL AND {contact_name} IS NOT NULL AND {any_company.format("c", "s")}
           AND NOT EXISTS (SELECT FROM {rows} o WHERE o.email = s.email AND {NAME.format("o")} IS NOT NULL
                                                  AND {any_company.format("o", "s")})"""
-    any_email = "SELECT s.line, c.id, 2 FROM staged_keys s JOIN contacts c ON c.email = s.email"
+    any_email = f"SELECT s.line, c.id, 2 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email"
     same = Comparison(comparison.mapped, Keep.THEIRS, folded=True)
     held = ", ".join(f"c.{FIELDS[name].column}" for name in FIELDS)
     keyless = f"""
@@ -133,7 +154,7 @@ def _candidates(rows: str, match: MatchRule, comparison: Comparison) -> list[str
         LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
         WHERE s.contact_id IS NULL AND s.email IS NULL AND s.person_linkedin_url IS NULL
           AND c.contact_id IS NULL AND c.email IS NULL AND c.person_linkedin_url IS NULL
-          AND cardinality({same.changed()}) = 0
+          AND ({same.differs()}) IS NOT TRUE
         ORDER BY s.line, num_nonnulls({held}), length(coalesce(c.extra, '{{}}')::text), c.id)"""
     return {
         MatchRule.AUTO: [external, same_name, nameless, into_nameless, into_named, linkedin, keyless],
@@ -143,42 +164,51 @@ def _candidates(rows: str, match: MatchRule, comparison: Comparison) -> list[str
     }[match]
 
 
-def _plan_statement(rows: str, target: str, comparison: Comparison) -> str:
-    """One statement from candidates to plan: best rule per row, one row per contact, changed fields."""
+def _verdicts(found: str) -> str:
+    """SELECT of (line, rule, id, action) from candidates: what becomes of each row for which there are any.
+
+    A row's candidates all come from one rule.
+    """
     return f"""
-    INSERT INTO {target} (line, action, target, rule, changed)
     WITH best AS (
-        SELECT DISTINCT ON (line) line, rule, min(id) AS id, count(DISTINCT id) AS contacts
-        FROM pg_temp.candidate GROUP BY line, rule ORDER BY line, rule
+        SELECT line, min(rule) AS rule, min(id) AS id, count(*) AS contacts FROM {found} GROUP BY line
     ),
     -- Several rows may mean one contact: the one that the stronger rule found keeps it, then the earlier line.
+    contested AS (
+        SELECT id, contacts > 1 AS several FROM best GROUP BY 1, 2 HAVING count(*) > 1
+    ),
     claim AS (
         SELECT line, rule, id, contacts,
                row_number() OVER (PARTITION BY id, contacts > 1 ORDER BY rule, line) AS place,
                count(*) OVER (PARTITION BY id, contacts > 1, rule) AS rivals
-        FROM best
-    ),
-    verdict AS (
-        SELECT line, rule, id,
-               CASE WHEN contacts > 1 AND rule <> {SHARED_MAILBOX} THEN 'ambiguous'
-                    WHEN rule = {SHARED_MAILBOX} AND (contacts > 1 OR place > 1 OR rivals > 1) THEN 'create'
-                    WHEN place > 1 THEN 'duplicate'
-                    ELSE 'match' END AS action
-        FROM claim
-    ),
-    compared AS (
+        FROM best WHERE (id, contacts > 1) IN (TABLE contested)
+        UNION ALL
+        SELECT line, rule, id, contacts, 1, 1 FROM best WHERE (id, contacts > 1) NOT IN (TABLE contested)
+    )
+    SELECT line, rule, id,
+           CASE WHEN contacts > 1 AND rule <> {SHARED_MAILBOX} THEN 'ambiguous'
+                WHEN rule = {SHARED_MAILBOX} AND (contacts > 1 OR place > 1 OR rivals > 1) THEN 'create'
+                WHEN place > 1 THEN 'duplicate'
+                ELSE 'match' END AS action
+    FROM claim"""
+
+
+def _planned(rows: str, verdicts: str, comparison: Comparison) -> str:
+    """SELECT from verdicts to plan: what each row does, and the fields that it changes."""
+    return f"""
+    WITH compared AS (
         SELECT s.line, v.action, v.id, v.rule,
                CASE WHEN v.action = 'match' THEN {comparison.changed()} END AS changed
         FROM {rows} s
-        LEFT JOIN verdict v ON v.line = s.line
+        LEFT JOIN {verdicts} v ON v.line = s.line
         LEFT JOIN contacts c ON c.id = v.id AND v.action = 'match'
         LEFT JOIN industries i ON i.id = c.industry_id
         LEFT JOIN users u ON u.id = c.owner_id
     )
     SELECT line,
-           CASE WHEN action = 'match' THEN CASE WHEN cardinality(changed) > 0 THEN 'update' ELSE 'unchanged' END
-                ELSE coalesce(action, 'create') END,
-           CASE WHEN action <> 'create' THEN id END,
+           CASE WHEN action = 'match' THEN CASE WHEN changed IS NULL THEN 'unchanged' ELSE 'update' END
+                ELSE coalesce(action, 'create') END AS action,
+           CASE WHEN action <> 'create' THEN id END AS target,
            rule,
-           nullif(changed, '{{}}')
+           changed
     FROM compared"""

@@ -13,6 +13,7 @@ from models.contacts.table import FIELDS, Contact
 from models.fields import Kind
 
 SCHEMA = "staging"
+UNWATCHED = "WITH (autovacuum_enabled = false)"  # written once, read a few times, dropped: vacuum would be in the way
 DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 # Always there, mapped or not: matching reads them.
 KEYS = ("first_name", "last_name", "email", "company", "website", "contact_id", "person_linkedin_url")
@@ -29,7 +30,9 @@ def plan_table(import_id: int) -> str:
 def columns(mapped: Sequence[str]) -> dict[str, str]:
     """Column -> SQL type. Industry and owner are text; `extra` is JSON as text; `warned` lists headers."""
     names = [name for name in FIELDS if name in mapped or name in KEYS]
-    return {"line": "bigint", **{name: _sql_type(name) for name in names}, "extra": "text", "warned": "text[]"}
+    # What is read for every row stands first: Postgres finds a column by going over those before it.
+    names.sort(key=lambda name: FIELDS[name].kind is not Kind.INDUSTRY)
+    return {"line": "bigint", "warned": "text[]", **{name: _sql_type(name) for name in names}, "extra": "text"}
 
 
 def _sql_type(name: str) -> str:
@@ -42,21 +45,20 @@ def create(session: Session, import_id: int, mapped: Sequence[str]) -> None:
     """Make both tables empty, whatever was there."""
     drop(session, import_id)
     listed = ", ".join(f"{name} {sql_type}" for name, sql_type in columns(mapped).items())
-    session.execute(text(f"CREATE UNLOGGED TABLE {SCHEMA}.{rows_table(import_id)} ({listed})"))
-    create_plan(session, import_id)
+    session.execute(text(f"CREATE UNLOGGED TABLE {SCHEMA}.{rows_table(import_id)} ({listed}) {UNWATCHED}"))
 
 
-def create_plan(session: Session, import_id: int, *, temporary: bool = False) -> str:
-    """An empty plan; a temporary one serves to see whether the stored one still holds. Returns its full name."""
-    name = plan_table(import_id) if temporary else f"{SCHEMA}.{plan_table(import_id)}"
-    session.execute(text(f"DROP TABLE IF EXISTS {'pg_temp.' if temporary else ''}{name}"))
-    session.execute(
-        text(
-            f"""CREATE {"TEMPORARY" if temporary else "UNLOGGED"} TABLE {name} (
-                line bigint NOT NULL, action text NOT NULL, target bigint, rule smallint, changed text[])"""
-        )
-    )
-    return f"pg_temp.{name}" if temporary else name
+def create_plan(session: Session, import_id: int, planned: str, *, temporary: bool = False) -> str:
+    """The plan table from the SELECT `planned` of (line, action, target, rule, changed), replacing any.
+
+    A temporary one serves to see whether the stored one still holds. Returns its full name.
+    """
+    name = f"pg_temp.{plan_table(import_id)}" if temporary else f"{SCHEMA}.{plan_table(import_id)}"
+    session.execute(text(f"DROP TABLE IF EXISTS {name}"))
+    kind = "TEMPORARY" if temporary else "UNLOGGED"
+    # Of all that writes rows this alone reads in parallel.
+    session.execute(text(f"CREATE {kind} TABLE {name} {UNWATCHED} AS {planned}"))
+    return name
 
 
 def drop(session: Session, import_id: int) -> None:
@@ -76,3 +78,20 @@ def _count(session: Session, name: str) -> int | None:
     if session.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is None:
         return None
     return int(session.scalar(text(f"SELECT count(*) FROM {name}")) or 0)
+
+
+def plan_counts(session: Session, import_id: int) -> dict[str, int]:
+    """Action -> rows for which the plan says so."""
+    rows = session.execute(text(f"SELECT action, count(*) FROM {SCHEMA}.{plan_table(import_id)} GROUP BY action"))
+    return {row[0]: row[1] for row in rows}
+
+
+def changed_fields(session: Session, import_id: int) -> dict[str, int]:
+    """Field -> contacts in which the plan changes it, the most changed first."""
+    rows = session.execute(
+        text(
+            f"""SELECT name, count(*) FROM {SCHEMA}.{plan_table(import_id)}, unnest(changed) AS name
+                GROUP BY name ORDER BY 2 DESC, 1"""
+        )
+    )
+    return {row[0]: row[1] for row in rows}

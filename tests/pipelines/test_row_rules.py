@@ -40,9 +40,10 @@ def in_sql(connection: duckdb.DuckDBPyConnection, name: str, texts: list[str]) -
         value
         for (value,) in connection.execute(
             f"""SELECT {row_rules.value(name, "meant")} FROM (
+                SELECT *, {row_rules.split_list("meant")} AS s_{name} FROM (
                 SELECT place, {row_rules.meaning("bare", kind)} AS meant FROM (
                     SELECT place, {row_rules.trimmed("cell")} AS bare
-                    FROM (SELECT unnest($1) AS cell, generate_subscripts($1, 1) AS place)))
+                    FROM (SELECT unnest($1) AS cell, generate_subscripts($1, 1) AS place))))
             ORDER BY place""",
             [texts],
         ).fetchall()

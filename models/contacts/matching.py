@@ -101,11 +101,16 @@ def _find_candidates(session: Session, rows: str, found: str, match: MatchRule, 
     """
     keys = ", ".join(staging.KEYS)
     session.execute(text(f"DROP TABLE IF EXISTS {found}, pg_temp.unmatched"))
-    into = f"CREATE UNLOGGED TABLE {found} (line, id, rule) {staging.UNWATCHED} AS"
-    source = f"(SELECT line, {keys} FROM {rows})"
-    for finding in _candidates(rows, match, comparison):
-        session.execute(text(f"{into} {finding.replace(UNMATCHED, source)}"))
+    into = create = f"CREATE UNLOGGED TABLE {found} (line, id, rule) {staging.UNWATCHED} AS"
+    # As a column, so that the planner knows how many there are.
+    source = f"(SELECT line, {keys}, lower(person_linkedin_url) AS linkedin_key FROM {rows})"
+    for rule in _rules(rows, match, comparison):
+        if not session.scalar(text(f"SELECT EXISTS (SELECT FROM {source} s WHERE {rule.concerns})")):
+            continue
+        matched = session.execute(text(f"{into} {rule.finding.replace(UNMATCHED, source)}"))
         into = f"INSERT INTO {found}"
+        if matched.rowcount == 0 and source == "pg_temp.unmatched":  # type: ignore[attr-defined]
+            continue
         session.execute(text(f"ANALYZE {found}"))
         left = f"SELECT * FROM {source} s WHERE NOT EXISTS (SELECT FROM {found} k WHERE k.line = s.line)"
         session.execute(text("DROP TABLE IF EXISTS pg_temp.still_unmatched"))
@@ -116,46 +121,70 @@ def _find_candidates(session: Session, rows: str, found: str, match: MatchRule, 
             return
         session.execute(text("ANALYZE pg_temp.unmatched"))
         source = "pg_temp.unmatched"
+    if into == create:
+        session.execute(text(f"{create} SELECT NULL::bigint, NULL::bigint, NULL::integer WHERE false"))
 
 
-def _candidates(rows: str, match: MatchRule, comparison: Comparison) -> list[str]:
-    """SELECTs of (line, id, rule): every contact that a rule finds for a row of UNMATCHED."""
+@dataclass(frozen=True)
+class _Rule:
+    """`finding` is a SELECT of (line, id, rule): every contact that the rule finds for a row of UNMATCHED; `concerns`
+    the condition on such a row `s` without which it finds none."""
+
+    concerns: str
+    finding: str
+
+
+def _rules(rows: str, match: MatchRule, comparison: Comparison) -> list[_Rule]:
     staged_name, contact_name = NAME.format("s"), NAME.format("c")
-    external = f"""
-        SELECT s.line, c.id, 1 FROM {UNMATCHED} s JOIN contacts c ON c.contact_id = s.contact_id"""
-    linkedin = f"""
-        SELECT s.line, c.id, 5 FROM {UNMATCHED} s
-        JOIN contacts c ON lower(c.person_linkedin_url) = lower(s.person_linkedin_url)"""
-    same_name = f"""
-        SELECT s.line, c.id, 2 FROM {UNMATCHED} s
-        JOIN contacts c ON c.email = s.email AND {contact_name} = {staged_name}"""
-    nameless = f"""
-        SELECT s.line, c.id, 3 FROM {UNMATCHED} s
+    external = _Rule(
+        "s.contact_id IS NOT NULL",
+        f"SELECT s.line, c.id, 1 FROM {UNMATCHED} s JOIN contacts c ON c.contact_id = s.contact_id",
+    )
+    linkedin = _Rule(
+        "s.linkedin_key IS NOT NULL",
+        f"SELECT s.line, c.id, 5 FROM {UNMATCHED} s JOIN contacts c ON lower(c.person_linkedin_url) = s.linkedin_key",
+    )
+    same_name = _Rule(
+        f"s.email IS NOT NULL AND {staged_name} IS NOT NULL",
+        f"""SELECT s.line, c.id, 2 FROM {UNMATCHED} s
+        JOIN contacts c ON c.email = s.email AND {contact_name} = {staged_name}""",
+    )
+    nameless = _Rule(
+        f"s.email IS NOT NULL AND {staged_name} IS NULL",
+        f"""SELECT s.line, c.id, 3 FROM {UNMATCHED} s
         JOIN contacts c ON c.email = s.email AND coalesce(lower(c.company), '') = coalesce(lower(s.company), '')
                        AND coalesce(lower(c.website), '') = coalesce(lower(s.website), '')
-        WHERE {staged_name} IS NULL AND {contact_name} IS NULL"""
+        WHERE {staged_name} IS NULL AND {contact_name} IS NULL""",
+    )
     any_company = "coalesce(lower({0}.company) = lower({1}.company), true)"
-    into_nameless = f"""
-        SELECT s.line, c.id, 4 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email
-        WHERE {staged_name} IS NOT NULL AND {contact_name} IS NULL AND {any_company.format("c", "s")}"""
+    into_nameless = _Rule(
+        same_name.concerns,
+        f"""SELECT s.line, c.id, 4 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email
+        WHERE {staged_name} IS NOT NULL AND {contact_name} IS NULL AND {any_company.format("c", "s")}""",
+    )
     # Where one named row of the file has the address, the nameless one was its duplicate; here there are several.
-    into_named = f"""
-        SELECT s.line, c.id, 4 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email
+    into_named = _Rule(
+        nameless.concerns,
+        f"""SELECT s.line, c.id, 4 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email
         WHERE {staged_name} IS NULL AND {contact_name} IS NOT NULL AND {any_company.format("c", "s")}
           AND NOT EXISTS (SELECT FROM {rows} o WHERE o.email = s.email AND {NAME.format("o")} IS NOT NULL
-                                                 AND {any_company.format("o", "s")})"""
-    any_email = f"SELECT s.line, c.id, 2 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email"
+                                                 AND {any_company.format("o", "s")})""",
+    )
+    any_email = _Rule(
+        "s.email IS NOT NULL", f"SELECT s.line, c.id, 2 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email"
+    )
     same = Comparison(comparison.mapped, Keep.THEIRS, folded=True)
     held = ", ".join(f"c.{FIELDS[name].column}" for name in FIELDS)
-    keyless = f"""
-        (SELECT DISTINCT ON (s.line) s.line, c.id, 6 FROM {rows} s
+    without_keys = "{0}.contact_id IS NULL AND {0}.email IS NULL AND {0}.person_linkedin_url IS NULL"
+    keyless = _Rule(
+        without_keys.format("s"),
+        f"""(SELECT DISTINCT ON (s.line) s.line, c.id, 6 FROM {rows} s
         JOIN contacts c ON coalesce({contact_name}, '') = coalesce({staged_name}, '')
                        AND coalesce(lower(c.company), '') = coalesce(lower(s.company), '')
         LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
-        WHERE s.contact_id IS NULL AND s.email IS NULL AND s.person_linkedin_url IS NULL
-          AND c.contact_id IS NULL AND c.email IS NULL AND c.person_linkedin_url IS NULL
-          AND ({same.differs()}) IS NOT TRUE
-        ORDER BY s.line, num_nonnulls({held}), length(coalesce(c.extra, '{{}}')::text), c.id)"""
+        WHERE {without_keys.format("s")} AND {without_keys.format("c")} AND ({same.differs()}) IS NOT TRUE
+        ORDER BY s.line, num_nonnulls({held}), length(coalesce(c.extra, '{{}}')::text), c.id)""",
+    )
     return {
         MatchRule.AUTO: [external, same_name, nameless, into_nameless, into_named, linkedin, keyless],
         MatchRule.EMAIL: [any_email],

@@ -28,7 +28,7 @@ from deploy import kernel_locks, postgres_programs
 from deploy.postgres_cluster import HOST, SUPERUSER, Cluster
 from deploy.postgres_programs import EmbeddedPostgresError
 
-__all__ = ["EmbeddedPostgresError", "Server", "default_home", "start_or_join"]
+__all__ = ["EmbeddedPostgresError", "Server", "start_or_join"]
 
 
 @dataclass
@@ -95,18 +95,6 @@ class Server:
                         cluster.stop()
         finally:
             os.close(descriptor)
-
-
-def default_home() -> Path:
-    """APPOINTMENT360_HOME; without it /var/lib/appointment360 for root, else the platform's place for a user's data."""
-    chosen = os.environ.get("APPOINTMENT360_HOME")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform != "win32" and os.geteuid() == 0:
-        return Path("/var/lib/appointment360")
-    from platformdirs import user_data_path
-
-    return user_data_path("appointment360", appauthor=False)
 
 
 def start_or_join(

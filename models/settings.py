@@ -5,8 +5,10 @@ from functools import cache
 from pathlib import Path
 
 from platformdirs import user_data_path
-from pydantic import ByteSize, Field, SecretStr
+from pydantic import ByteSize, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.errors import InvalidInput
 
 
 class Settings(BaseSettings):
@@ -30,9 +32,23 @@ def home() -> Path:
     if chosen := settings().home:
         return chosen.expanduser().absolute()
     # Postgres refuses to run as root, and its own user must reach its data: not under /root.
-    return Path("/var/lib/appointment360") if os.geteuid() == 0 else user_data_path("appointment360")
+    return Path("/var/lib/appointment360") if _is_root() else user_data_path("appointment360", appauthor=False)
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0  # Windows has no root
 
 
 @cache
 def settings() -> Settings:
-    return Settings()
+    """Raises InvalidInput, naming every variable that cannot be read."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [f"{_variable(fault['loc'])} is “{fault['input']}”: {fault['msg']}" for fault in error.errors()]
+        raise InvalidInput(f"The environment has settings that mean nothing. {'; '.join(faults)}.") from error
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    name = str(place[0])
+    return name if name.isupper() else f"APPOINTMENT360_{name.upper()}"

@@ -5,6 +5,7 @@ Each takes the import where the step before left it, may be repeated, and record
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pipelines.contact_files import UnreadableFile, open_contact_file, read_open
 from pipelines.typed_rows import Source
 
 SAMPLES = 200  # rows that the mapping may look at
+COLUMNS = 500  # read of them at once
 # Opening may have more memory than staging, of which it uses two thirds: with less DuckDB writes on one core only.
 LOADING = 1.75
 
@@ -138,6 +140,7 @@ def commit(import_id: int, _: Gate, by: Actor) -> None:
             **imports.numbers(found) | {"state": State.COMMITTED},
         )
         staging.drop(session, import_id)
+    store_path(import_id).unlink(missing_ok=True)  # the file itself stays; its cells are in contacts and rejects now
 
 
 def _planned(found: Import, by: Actor) -> dict[str, Any]:
@@ -187,9 +190,14 @@ def _bytes(number: float) -> str:
 
 
 def _samples(import_id: int, width: int) -> list[tuple[str | None, ...]]:
-    cells = ", ".join(f"c{place}" for place in range(width))
+    """The first rows, read some columns at a time: DuckDB gives each column of a query room for thousands of rows."""
+    columns = [f"c{place}" for place in range(width)]
     with closing(_connect(import_id)) as store:
-        return store.execute(f"SELECT {cells} FROM raw LIMIT {SAMPLES}").fetchall() if width else []
+        parts = [
+            store.execute(f"SELECT {', '.join(columns[at : at + COLUMNS])} FROM raw LIMIT {SAMPLES}").fetchall()
+            for at in range(0, width, COLUMNS)
+        ]
+    return [tuple(chain.from_iterable(row)) for row in zip(*parts, strict=True)]
 
 
 def _match(session: Session, found: Import, *, temporary: bool = False) -> str:

@@ -64,6 +64,7 @@ def measure(home: Path, server: Server, rows: int) -> list[Row]:
 
 
 def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row]:
+    command(home, "users", "add", data.OWNER)
     ours = command(home, "import", str(first), "--yes")
     plain = _plain_copy(server, first.with_name("plain.copy"))
     speed = rows / ours.seconds

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import duckdb
 
+OWNER = "owner@example.com"  # a person of the company, as the owners in its files are
 BAD_SHARE = 0.02
 DUPLICATE_SHARE = 0.05
 
@@ -120,7 +121,7 @@ def _columns(seed: int) -> dict[str, str]:
         "Email Status": "CASE WHEN n % 7 = 0 THEN 'Unavailable' ELSE 'Verified' END",
         "Seniority": _one_of(SENIORITIES, "seniority"),
         "Departments": _one_of(DEPARTMENTS, "departments"),
-        "Contact Owner": "'owner@example.com'",
+        "Contact Owner": f"'{OWNER}'",
         "Work Direct Phone": f"CASE WHEN n % 3 = 0 THEN {phone} ELSE '' END",
         "Home Phone": "''",
         "Mobile Phone": f"CASE WHEN n % 2 = 0 THEN {phone} ELSE '' END",

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 
 from deploy import postgres_programs, postgres_settings
-from deploy.embedded_postgres import EmbeddedPostgresError, Server, default_home, start_or_join
+from deploy.embedded_postgres import EmbeddedPostgresError, Server, start_or_join
 
 PROJECT = Path(__file__).parents[2]
 USER_PROCESS = """
@@ -447,14 +447,6 @@ def test_an_interrupted_start_leaves_no_server(home: Path) -> None:
         starter.send_signal(signal.SIGINT)
         starter.wait(120)
     assert _server_processes(home) == []
-
-
-def test_the_default_home_is_chosen_by_the_environment_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APPOINTMENT360_HOME", "~/chosen")
-    assert default_home() == Path.home() / "chosen"
-    monkeypatch.delenv("APPOINTMENT360_HOME")
-    assert default_home().name == "appointment360"
-    assert default_home().is_absolute()
 
 
 def test_importing_the_module_loads_nothing_slow() -> None:

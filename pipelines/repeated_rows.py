@@ -25,16 +25,10 @@ SHARED_KEYS = {
 
 
 def mark_repeated(connection: duckdb.DuckDBPyConnection, match: MatchRule, *, typed: Callable[[str], str]) -> None:
-    """Make `repeated(line, of)` from `keys` and `rejected`, and `left_out(line)`: the lines that are not staged.
+    """Make `repeated(line, of)` from `keys`, and with `rejected` `left_out(line)`: the lines that are not staged.
 
     `typed` gives the SELECT of the staged form of a table's rows: without any key, rows are the same where it is.
     """
-    connection.execute(
-        f"""CREATE OR REPLACE TABLE judged AS
-        SELECT line, contact_id, email, {NAME} AS name, coalesce(lower(company), '') AS company,
-               coalesce(lower(website), '') AS website, lower(person_linkedin_url) AS person_linkedin_url
-        FROM keys WHERE line NOT IN (SELECT line FROM rejected)"""
-    )
     connection.execute("CREATE OR REPLACE TABLE repeated (line BIGINT, of BIGINT)")
     _link_by_keys(connection, match)
     if match is MatchRule.AUTO:
@@ -44,7 +38,6 @@ def mark_repeated(connection: duckdb.DuckDBPyConnection, match: MatchRule, *, ty
         """CREATE OR REPLACE TABLE left_out AS
         SELECT line FROM rejected UNION ALL SELECT line FROM repeated"""
     )
-    connection.execute("DROP TABLE judged")
     connection.execute("DROP TABLE keys")  # as large as all the names and addresses: the memory is needed next
 
 
@@ -56,8 +49,8 @@ def _link_by_keys(connection: duckdb.DuckDBPyConnection, match: MatchRule) -> No
         shared = ", ".join(f"k{place}" for place in range(len(keys)))
         links.append(
             f"""SELECT line, first, {strength} AS strength
-            FROM (SELECT line, {named} FROM judged)
-            JOIN (SELECT {shared}, min(line) AS first FROM (SELECT line, {named} FROM judged)
+            FROM (SELECT line, {named} FROM keys)
+            JOIN (SELECT {shared}, min(line) AS first FROM (SELECT line, {named} FROM keys)
                   WHERE k0 IS NOT NULL GROUP BY {shared} HAVING count(*) > 1) USING ({shared})
             WHERE first < line"""
         )
@@ -79,7 +72,7 @@ def _link_half_named(connection: duckdb.DuckDBPyConnection) -> None:
     """A row without a name belongs to the named row with its e-mail and no contradicting company, where it is one."""
     connection.execute(
         """INSERT INTO repeated
-        WITH heads AS (SELECT * FROM judged WHERE email IS NOT NULL AND line NOT IN (SELECT line FROM repeated))
+        WITH heads AS (SELECT * FROM keys WHERE email IS NOT NULL AND line NOT IN (SELECT line FROM repeated))
         SELECT bare.line, min(named.line)
         FROM heads bare JOIN heads named ON named.email = bare.email
         WHERE bare.name IS NULL AND named.name IS NOT NULL
@@ -91,7 +84,7 @@ def _link_half_named(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _link_identical(connection: duckdb.DuckDBPyConnection, typed: Callable[[str], str]) -> None:
     """Rows that nothing identifies are the same when every value is, capitals aside."""
-    keyless = "SELECT line FROM judged WHERE contact_id IS NULL AND email IS NULL AND person_linkedin_url IS NULL"
+    keyless = "SELECT line FROM keys WHERE contact_id IS NULL AND email IS NULL AND person_linkedin_url IS NULL"
     if not connection.execute(f"{keyless} LIMIT 1").fetchall():
         return
     connection.execute(f"CREATE OR REPLACE TEMPORARY TABLE keyless AS SELECT * FROM raw WHERE line IN ({keyless})")

@@ -17,7 +17,7 @@ from models.contacts import emails, staging
 from models.imports import MatchRule
 from pipelines import row_rules, typed_rows
 from pipelines.arrow_copy import copy_in
-from pipelines.repeated_rows import mark_repeated
+from pipelines.repeated_rows import NAME, mark_repeated
 from pipelines.typed_rows import Source
 
 BATCH_ROWS = 20_000
@@ -117,22 +117,27 @@ def _load_owners(connection: duckdb.DuckDBPyConnection, owners: Sequence[tuple[s
 
 
 def _judge(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
-    """Make `keys`, what rows are recognised by, and `rejected`."""
+    """Make `keys`, what rows are recognised by, in small letters where capitals do not count, and `rejected`."""
     names = [name for name in staging.KEYS if name in source.mapped]
-    email_text = "t_email" if "email" in names else "NULL::VARCHAR"
+    bad = "CASE WHEN v_email IS NULL THEN t_email END" if "email" in names else "NULL::VARCHAR"
     columns = [f"v_{name} AS {name}" if name in names else f"NULL::VARCHAR AS {name}" for name in staging.KEYS]
     rows = typed_rows.values(source, names) if names else "SELECT line FROM raw"
     connection.execute(
-        f"CREATE OR REPLACE TABLE keys AS SELECT line, {email_text} AS email_text, {', '.join(columns)} FROM ({rows})"
+        f"""CREATE OR REPLACE TABLE keys AS
+        SELECT line, contact_id, email, bad_email, {NAME} AS name, company IS NOT NULL AS has_company,
+               coalesce(lower(company), '') AS company, coalesce(lower(website), '') AS website,
+               lower(person_linkedin_url) AS person_linkedin_url
+        FROM (SELECT line, {bad} AS bad_email, {", ".join(columns)} FROM ({rows}))"""
     )
     connection.execute(
         """CREATE OR REPLACE TABLE rejected AS
-        SELECT line, NULL::VARCHAR AS header, email_text AS value, NULL::VARCHAR AS reason
-        FROM keys WHERE email_text IS NOT NULL AND email IS NULL
+        SELECT line, NULL::VARCHAR AS header, bad_email AS value, NULL::VARCHAR AS reason
+        FROM keys WHERE bad_email IS NOT NULL
         UNION ALL
         SELECT line, NULL, NULL, 'The row has neither a name nor an e-mail nor a company.'
-        FROM keys WHERE email_text IS NULL AND coalesce(first_name, last_name, company) IS NULL"""
+        FROM keys WHERE email IS NULL AND bad_email IS NULL AND name IS NULL AND NOT has_company"""
     )
+    connection.execute("DELETE FROM keys WHERE line IN (SELECT line FROM rejected)")
     _explain_emails(connection, source.fields.get("email"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from models import imports, users
+from models.contacts import changes
 from models.errors import Conflict, InvalidInput, NotAllowed, Unavailable
 from models.imports import Keep, MatchRule
 from models.permissions import OPERATOR, Actor, Role
@@ -351,3 +352,25 @@ def test_numbers_are_also_in_the_audit_log(base: str, tmp_path: Path) -> None:
     found = imported(written(tmp_path, [ANN]))
     [(details,)] = sql("SELECT details FROM audit_log WHERE event = 'import committed'")
     assert (details["state"], details["created"], details["import_id"]) == ("committed", 1, found.id)
+
+
+@pytest.mark.parametrize("referred", [False, True])
+def test_a_first_load_brings_every_index_and_key_back(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, referred: bool
+) -> None:
+    monkeypatch.setattr(changes, "BULK_LOAD", 1)
+    if referred:
+        sql("CREATE TABLE calls (contact bigint REFERENCES contacts (id))")
+    asked = """SELECT indexdef FROM pg_indexes WHERE tablename = 'contacts'
+        UNION ALL SELECT conname || pg_get_constraintdef(oid) FROM pg_constraint
+                  WHERE 'contacts'::regclass IN (conrelid, confrelid)
+        UNION ALL SELECT tgname FROM pg_trigger WHERE tgrelid = 'contacts'::regclass AND NOT tgisinternal
+        ORDER BY 1"""
+    before = sql(asked)
+    [(file_before,)] = sql("SELECT pg_relation_filenode('contacts')")
+    assert numbers(imported(written(tmp_path, [ANN, BOB]))) == (2, 2, 0, 0, 0, 0)
+    assert sql(asked) == before
+    [(file_after,)] = sql("SELECT pg_relation_filenode('contacts')")
+    assert (file_after == file_before) is referred
+    assert sql("SELECT first_name FROM contacts ORDER BY id") == [("Ann",), ("Bob",)]
+    assert sql("SELECT reltuples FROM pg_class WHERE relname = 'contacts'") == [(2,)]

@@ -105,11 +105,11 @@ def _made(export_id: int, target: Path, *, by: Actor, progress: Progress | None)
 def _write(session: Session, task: _Task) -> None:
     started = time.monotonic()
     wanted = _wanted(task)
-    total = session.scalar(export_select.total(wanted)) or 0
+    total, ids = export_select.extent(session, wanted)
     exports.begin(task.export.id, total=total, path=str(task.target), by=task.by)
     connection = session.connection().connection.driver_connection
     assert isinstance(connection, psycopg.Connection)
-    source = Source(wanted, connection, task.export.raw_formulas, total)
+    source = Source(wanted, connection, ids, task.export.raw_formulas, total)
     report = task.progress or (lambda rows, total: None)
     with export_file.beside(task.target) as out:
         rows, notes = WRITERS[task.export.format](source, out, lambda rows: report(rows, total))

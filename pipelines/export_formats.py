@@ -1,13 +1,13 @@
 """The four formats, each written as a stream from one snapshot of the database."""
 
+import csv
+import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import adbc_driver_manager
-import adbc_driver_postgresql.dbapi as adbc
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from models.database import engine, libpq_url
 from models.errors import Unavailable
 from models.fields import Kind
-from pipelines import export_select
+from pipelines import export_copy, export_select
 from pipelines.export_file import PIECE, Written
 from pipelines.export_select import Wanted
 from pipelines.export_workbook import Shape, Workbook
@@ -47,15 +47,17 @@ class Source:
 
     wanted: Wanted
     connection: psycopg.Connection[Any]
+    ids: range
+    """From the first to the last that is wanted."""
     raw_formulas: bool = False
     total: int = 0
 
 
 def write_csv(source: Source, out: Written, progress: Progress) -> tuple[int, Notes]:
-    """UTF-8, commas, labels as the header; Postgres makes the text. Returns the rows."""
+    """UTF-8, commas, labels as the header; Postgres makes the text of the rows. Returns their number."""
     statement = export_select.as_cells(source.wanted, raw_formulas=source.raw_formulas)
-    messages = _copied(source, statement, "FORMAT csv, HEADER", out.write, progress)
-    return messages - 1, []
+    out.write(_header(source.wanted.columns))
+    return _copied(source, statement, "FORMAT csv", out.write, progress), []
 
 
 def write_jsonl(source: Source, out: Written, progress: Progress) -> tuple[int, Notes]:
@@ -93,22 +95,29 @@ WRITERS: dict[str, Callable[[Source, Written, Progress], tuple[int, Notes]]] = {
 
 
 def _copied(source: Source, statement: Any, options: str, write: Callable[[bytes], None], progress: Progress) -> int:
-    """Stream COPY's output in pieces of about a megabyte that end with a row; returns the messages, one a row."""
-    command = f"COPY ({export_select.literal_sql(statement, source.connection)}) TO STDOUT ({options})"
-    messages, lines, size, reported = 0, [], 0, time.monotonic()
-    with source.connection.cursor() as cursor, cursor.copy(command.encode()) as copy:
-        for line in copy:
-            lines.append(line)
-            size += len(line)
-            if size >= PIECE:
-                write(b"".join(lines))
-                messages += len(lines)
-                lines, size = [], 0
-                if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
-                    progress(messages)
-                    reported = time.monotonic()
-    write(b"".join(lines))
-    return messages + len(lines)
+    """Stream COPY's output in pieces of about a megabyte that end with a row; returns the rows."""
+    pieces = export_select.pieces(source.ids, source.total)
+    queries = export_select.literal_sql(statement, source.connection, pieces)
+    commands = [f"COPY ({query}) TO STDOUT ({options})" for query in queries]
+    rows, waiting, size, reported = 0, [], 0, time.monotonic()
+    for lines in export_copy.copied(commands, source.connection):
+        waiting.append(lines.data)
+        size += len(lines.data)
+        rows += lines.number
+        if size >= PIECE:
+            write(b"".join(waiting))
+            waiting, size = [], 0
+            if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
+                progress(rows)
+                reported = time.monotonic()
+    write(b"".join(waiting))
+    return rows
+
+
+def _header(columns: Sequence[str]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([export_select.label(name) for name in columns])
+    return line.getvalue().encode()
 
 
 def _shape(name: str) -> Shape:
@@ -142,7 +151,8 @@ def _cast(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
 
 
 def _batches(source: Source) -> Iterator[pa.RecordBatch]:
-    statement = export_select.literal_sql(export_select.as_values(source.wanted), source.connection)
+    values = export_select.as_values(source.wanted)
+    [statement] = export_select.literal_sql(values, source.connection, [source.ids])
     with _database_named(), _same_snapshot(source.connection) as connection, connection.cursor() as cursor:
         cursor.execute(statement)
         yield from cursor.fetch_record_batch()
@@ -151,18 +161,21 @@ def _batches(source: Source) -> Iterator[pa.RecordBatch]:
 @contextmanager
 def _same_snapshot(connection: psycopg.Connection[Any]) -> Iterator[Any]:
     """An ADBC connection that sees what `connection` sees."""
-    snapshot = connection.execute("SELECT pg_export_snapshot()").fetchone()
-    assert snapshot is not None
+    import adbc_driver_postgresql.dbapi as adbc  # brings pandas: half a second that the other formats need not wait
+
+    snapshot = export_copy.snapshot_of(connection)
     url = libpq_url(engine().url.render_as_string(hide_password=False))
     with adbc.connect(url) as arrow, arrow.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'")
+        cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
         yield arrow
 
 
 @contextmanager
 def _database_named() -> Iterator[None]:
     """ADBC reports a lost server as its own error at the start, and as Arrow's or an OSError in the middle."""
+    import adbc_driver_manager
+
     try:
         yield
     except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -28,7 +29,7 @@ from models.fields import Group
 from models.filters import Filters, parse
 from models.industries import Industry
 from models.permissions import OPERATOR, Role
-from pipelines import export_contacts, export_file, spreadsheet_formulas
+from pipelines import export_contacts, export_copy, export_file, spreadsheet_formulas
 from pipelines.export_workbook import ROWS_OF_A_SHEET, Shape, Workbook
 from tests.bench.processes import watch
 
@@ -321,6 +322,88 @@ def test_a_lost_database_leaves_no_file(db: str, tmp_path: Path, file_format: st
     assert failed.error is not None
     assert "atabase" in failed.error
     assert _export(path).rows == 60_000
+
+
+@pytest.fixture
+def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of 700 ids, of which no connection may bring a whole one ahead."""
+    monkeypatch.setattr("pipelines.export_select.ROWS_OF_A_PIECE", 700)
+    monkeypatch.setattr("pipelines.export_copy.AHEAD", 1000)
+    monkeypatch.setattr("pipelines.export_formats.SECONDS_BETWEEN_REPORTS", 0)
+
+
+@pytest.mark.parametrize("file_format", ["csv", "jsonl", "xlsx"])
+def test_pieces_follow_each_other_as_one_snapshot_has_them(
+    db: str, tmp_path: Path, in_pieces: None, monkeypatch: pytest.MonkeyPatch, file_format: str
+) -> None:
+    """Ids have holes, and all contacts are deleted when the second connection is opened."""
+    _many(5_000)
+    with writing(OPERATOR) as session:
+        session.execute(text("DELETE FROM contacts WHERE id % 7 = 0 OR id BETWEEN 1000 AND 3000"))
+        kept = list(session.scalars(select(Contact.email).order_by(Contact.id)))
+    seeing = export_copy._seeing
+
+    def too_late(snapshot: str) -> psycopg.Connection[Any]:
+        with writing(OPERATOR) as session:
+            session.execute(text("DELETE FROM contacts"))
+        return seeing(snapshot)
+
+    monkeypatch.setattr("pipelines.export_copy._seeing", too_late)
+    path = tmp_path / f"a.{file_format}"
+    made = _export(path, columns=["email", "notes"])
+    assert [next(iter(row.values())) for row in READERS[file_format](path)] == kept
+    assert made.rows == len(kept)
+    with reading() as session:
+        assert session.scalars(select(Contact.id)).all() == []
+
+
+@pytest.fixture
+def opened(in_pieces: None, monkeypatch: pytest.MonkeyPatch) -> list[psycopg.Connection[Any]]:
+    """The connections that exports opened beside their own."""
+    seeing, connections = export_copy._seeing, []
+
+    def noted(snapshot: str) -> psycopg.Connection[Any]:
+        connections.append(seeing(snapshot))
+        return connections[-1]
+
+    monkeypatch.setattr("pipelines.export_copy._seeing", noted)
+    return connections
+
+
+def test_losing_the_second_connection_leaves_no_file(
+    db: str, tmp_path: Path, opened: list[psycopg.Connection[Any]]
+) -> None:
+    _many(20_000)
+
+    def lose(rows: int, total: int) -> None:
+        with psycopg.connect(libpq_url(db), autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(%s)", [opened[0].info.backend_pid])
+
+    with pytest.raises(Unavailable, match="The database stopped the export"):
+        _export(tmp_path / "a.csv", progress=lose)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stopped_export_closes_its_second_connection(
+    db: str, tmp_path: Path, opened: list[psycopg.Connection[Any]]
+) -> None:
+    _many(20_000)
+
+    def stop(rows: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _export(tmp_path / "a.csv", progress=stop)
+    assert [connection.closed for connection in opened] == [True]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("failing", ["SELECT 1 / (n - 4000) FROM generate_series(1, 5000) n", "SELECT missing"])
+def test_an_error_in_a_piece_is_not_its_end(db: str, failing: str) -> None:
+    commands = [f"COPY ({query}) TO STDOUT" for query in ("SELECT 1", failing, "SELECT 2")]
+    message = r"division by zero|missing"
+    with closing(psycopg.connect(libpq_url(db))) as connection, pytest.raises(psycopg.Error, match=message):
+        list(export_copy.copied(commands, connection))
 
 
 CHILD = """

@@ -97,6 +97,9 @@ def rejects(
     target: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write a CSV file to mend and import again.")
     ] = None,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="The rows that mean the contact of another row of the file, instead.")
+    ] = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -104,6 +107,7 @@ def rejects(
 
     With line, column, value, and the cells as they came. Without -o: a table on a terminal, the CSV itself in a pipe.
     """
+    kind = "duplicate" if duplicates else "rejected"
     with local.connected():
         from models import imports
         from pipelines import import_contacts
@@ -111,16 +115,16 @@ def rejects(
         imports.get(import_id, by=OPERATOR)
         if target is not None:
             path = target.expanduser().absolute()
-            number = import_contacts.write_rejects(import_id, path, by=OPERATOR)
-            found = {"import_id": import_id, "rejected": number, "path": str(path)}
-            output.answer_or_say(found, f"{number:,} rejected rows in {path}")
+            number = import_contacts.write_rejects(import_id, path, by=OPERATOR, kind=kind)
+            found = {"import_id": import_id, kind: number, "path": str(path)}
+            output.answer_or_say(found, f"{number:,} {kind} rows in {path}")
         elif output.is_json():
-            listed = [_reject(one) for one in imports.rejects(import_id, by=OPERATOR)]
+            listed = [_reject(one) for one in imports.rejects(import_id, by=OPERATOR, kind=kind)]
             output.answer({"import_id": import_id, "rejects": listed})
         elif sys.stdout.isatty():
-            import_report.show_rejects(imports.rejects(import_id, by=OPERATOR))
+            import_report.show_rejects(imports.rejects(import_id, by=OPERATOR, kind=kind), kind)
         else:
-            import_contacts.write_rejects(import_id, sys.stdout, by=OPERATOR)
+            import_contacts.write_rejects(import_id, sys.stdout, by=OPERATOR, kind=kind)
 
 
 @group.command()

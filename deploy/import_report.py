@@ -22,6 +22,7 @@ def show_plan(found: Import) -> None:
     output.say(f"Import {found.id}: {found.file_name}", style="bold")
     names = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
     output.table(names, [[getattr(found, name) for name in names]], numbers=names)
+    _show_mapping(found)
     if found.changed_fields:
         changes = sorted(found.changed_fields.items(), key=lambda item: -item[1])
         _show_list("Values that change", ["field", "values"], changes, numbers=["values"])
@@ -58,11 +59,31 @@ def show_outcome(found: Import) -> None:
         output.note(after)
     if found.rejected:
         output.note(f"The rejected rows: appointment360 imports rejects {found.id} -o rejects.csv")
+    if found.duplicates:
+        output.note(f"The duplicates: appointment360 imports rejects {found.id} --duplicates")
 
 
-def show_rejects(rows: Iterable[Any]) -> None:
+def show_rejects(rows: Iterable[Any], kind: str) -> None:
     listed = [(str(one.line), one.header, one.value, one.reason) for one in rows]
+    if not listed:
+        output.say(f"No {kind} rows.")
+        return
     output.table(["line", "column", "value", "reason"], listed, numbers=["line"])
+
+
+def _show_mapping(found: Import) -> None:
+    """Which fields are read from a header of another name, and which headers no field takes."""
+    from models.contacts.table import FIELDS
+
+    def is_told(name: str, header: str) -> bool:
+        return name not in FIELDS or header.strip().lower() not in (name, FIELDS[name].label.lower())
+
+    read = [f"{name} from “{header}”" for name, header in (found.mapping or {}).items() if is_told(name, header)]
+    if read:
+        output.say(f"Read: {', '.join(read)}. Change it with --map FIELD=HEADER.")
+    if leftover := (found.opened or {}).get("leftover"):
+        more = f" and {len(leftover) - MOST_LINES:,} more" if len(leftover) > MOST_LINES else ""
+        output.say(f"Kept in extra: {', '.join(leftover[:MOST_LINES])}{more}.")
 
 
 def _show_warnings(found: Import) -> None:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 SECONDS_TO_END = 5.0
+SUPERVISOR = "supervisor"
 SAME_START = 2.0  # seconds: clocks are set, and the kernel rounds
 
 
@@ -85,6 +86,12 @@ def members(one: Running) -> list[int]:
 def signal_group(one: Running, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(one.pid, number)
+
+
+def parts(path: Path) -> list[Running]:
+    """What was recorded, but for the supervisor: it ends by itself, and where it leads its group a shell's other
+    processes may be in it."""
+    return [one for one in read(path)[0] if one.name != SUPERVISOR]
 
 
 def end_all(groups: list[Running], *, patience: float = SECONDS_TO_END) -> None:

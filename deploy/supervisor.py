@@ -75,13 +75,12 @@ class Supervisor:
         self._lives: list[_Life] = []
         self._signals = 0
         self._handlers: dict[signal.Signals, Any] = {}
-        self._own = running.identified("supervisor", os.getpid())
+        self._own = running.identified(running.SUPERVISOR, os.getpid())
         self._warden: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
 
     def __enter__(self) -> Supervisor:
-        leftovers, _ = running.read(self._record)
-        running.end_all([one for one in leftovers if one.name != "supervisor"])
+        running.end_all(running.parts(self._record))
         # One that is ignored stays so: nohup relies on it.
         taken = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         self._handlers = {number: signal.signal(number, self._on_signal) for number in taken}

@@ -31,7 +31,6 @@ WEB_LIMIT = 90.0
 TAKE_OVER_LIMIT = 30.0
 LOOK_EVERY = 0.2
 POSTGRES_EVERY = 2.0
-SUPERVISOR = "supervisor"
 
 
 @dataclass
@@ -107,15 +106,14 @@ def _sole(home: Path, address: str) -> int | None:
     deadline = time.monotonic() + TAKE_OVER_LIMIT
     while (lock := kernel_locks.taken_if_free(home / "up.lock")) is None:
         recorded, facts = running.read(record)
-        if any(one.name == SUPERVISOR and running.is_alive(one) for one in recorded):
+        if any(one.name == running.SUPERVISOR and running.is_alive(one) for one in recorded):
             output.say(f"Appointment360 runs already: {facts.get('address')} (home {home})")
             return None
         if time.monotonic() > deadline:
             raise Conflict(f"Another `up` of {home} is starting or stopping, for {TAKE_OVER_LIMIT:.0f} seconds now.")
         time.sleep(LOOK_EVERY)
-    leftovers, _ = running.read(record)
-    running.end_all([one for one in leftovers if one.name != SUPERVISOR])
-    own = running.identified(SUPERVISOR, os.getpid())
+    running.end_all(running.parts(record))
+    own = running.identified(running.SUPERVISOR, os.getpid())
     running.record(record, [own] if own else [], {"address": address})
     return lock
 

@@ -20,8 +20,7 @@ def main(record: Path) -> None:
         pass
     from deploy import running  # only now: until then the warden stays small
 
-    parts, _ = running.read(record)
-    running.end_all([part for part in parts if part.pid != os.getpid()])
+    running.end_all([part for part in running.parts(record) if part.pid != os.getpid()])
 
 
 if __name__ == "__main__":

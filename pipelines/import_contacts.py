@@ -19,6 +19,7 @@ from data_checks.gate import Gate
 from models import audit, database, imports, settings
 from models.audit import Event
 from models.contacts import changes, staging
+from models.contacts import mapping as field_mapping
 from models.database import writing
 from models.errors import Conflict, InvalidInput, Unavailable
 from models.imports import Import, Keep, MatchRule, State
@@ -36,8 +37,11 @@ Progress = Callable[[str, int, int | None], None]
 
 def create(path: Path, *, mapping: dict[str, str] | None = None, match: MatchRule, keep: Keep, by: Actor) -> int:
     """A new import of the file at `path`, which is copied into the home folder. Raises NotAllowed, InvalidInput."""
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder: name a file in it.")
     if not path.is_file():
         raise InvalidInput(f"There is no file {path}.")
+    field_mapping.check_fields(mapping or {})
     import_id = imports.create(file_name=path.name, overrides=mapping or {}, match=match, keep=keep, by=by)
     stored = folder(import_id) / path.name
     try:
@@ -146,16 +150,30 @@ def _sentences(import_id: int, by: Actor, *, command: str = "resume") -> Iterato
     except (OperationalError, InterfaceError, AdbcError) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise Unavailable(f"The database failed during import {import_id}: {reason}. {again}") from error
-    except duckdb.OutOfMemoryException as error:
-        limit = settings.settings().duckdb_memory.human_readable(decimal=True)
-        raise Unavailable(
-            f"Import {import_id} needs more than the {limit} of memory that it may use: set"
-            f" APPOINTMENT360_DUCKDB_MEMORY higher, or leave out columns. {again}"
-        ) from error
-    except duckdb.Error as error:
-        raise Unavailable(f"Import {import_id} stopped: {str(error).splitlines()[0]} {again}") from error
+    except (duckdb.Error, RuntimeError) as error:
+        meant = _translated(error, import_id, again)
+        if meant is None:
+            raise
+        raise meant from error
     except OSError as error:
         raise Unavailable(f"Import {import_id} stopped: {error.strerror or error}. {again}") from error
+
+
+def _translated(error: duckdb.Error | RuntimeError, import_id: int, again: str) -> BaseException | None:
+    """What DuckDB's error means to a person; None where it is none of DuckDB's."""
+    words = str(error)
+    # Ctrl-C: DuckDB passes it on under other names.
+    if isinstance(error, duckdb.InterruptException) or "KeyboardInterrupt" in words or words == "Query interrupted":
+        return KeyboardInterrupt()
+    if isinstance(error, duckdb.OutOfMemoryException):
+        limit = settings.settings().duckdb_memory.human_readable(decimal=True)
+        return Unavailable(
+            f"Import {import_id} needs more than the {limit} of memory that it may use: set"
+            f" APPOINTMENT360_DUCKDB_MEMORY higher, or leave out columns. {again}"
+        )
+    if isinstance(error, duckdb.Error):
+        return Unavailable(f"Import {import_id} stopped: {words.splitlines()[0]} {again}")
+    return None
 
 
 def _notice_lost_rows(import_id: int, by: Actor) -> None:

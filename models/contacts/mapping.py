@@ -99,6 +99,12 @@ def changed(mapping: Mapping, overrides: Pairs[str, str]) -> Mapping:
     return _mapping(fields, headers, notes)
 
 
+def check_fields(overrides: Pairs[str, str]) -> None:
+    """Raises InvalidInput for an unknown field, before there is a file to look at."""
+    for name in overrides:
+        _field_named(name)
+
+
 def aliases(field: Field) -> tuple[str, ...]:
     """The field's plain aliases in order. Its label and name come first, unless it lists its label at a place."""
     listed = [alias for alias in field.headers if isinstance(alias, str)]

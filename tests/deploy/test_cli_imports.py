@@ -164,6 +164,28 @@ def test_rejects_as_a_file_that_can_be_mended(cli: Cli, people: Path, tmp_path: 
     assert numbers(mended) == (1, 1, 0, 0, 0, 0)
 
 
+def test_the_duplicates_are_told_with_what_they_repeat(cli: Cli, people: Path) -> None:
+    assert cli("import", people, "--yes", "--json").object["duplicates"] == 1
+    [listed] = cli("imports", "rejects", "1", "--duplicates", "--json").object["rejects"]
+    assert (listed["line"], listed["reason"]) == (4, "Line 3 of the file means the same contact.")
+    assert listed["cells"][:3] == ["Bob", "Baker", "bob@example.com"]
+
+
+def test_what_cannot_begin_leaves_no_import(cli: Cli, people: Path) -> None:
+    ended = cli("import", people, "--map", "emial=Email")
+    assert (ended.code, "Did you mean" in ended.err) == (1, True)
+    ended = cli("import", people.parent)
+    assert (ended.code, "is a folder: name a file in it." in ended.err) == (1, True)
+    assert cli("imports", "list", "--json").object == {"imports": []}
+
+
+def test_the_plan_says_what_is_read_from_where(cli: Cli, people: Path) -> None:
+    people.write_text(people.read_text().replace("Company,# Employees", "Company Name,Shoe size"))
+    shown = " ".join(cli("import", people, "--dry-run").out.split())
+    assert "Read: company from “Company Name”. Change it with --map FIELD=HEADER." in shown
+    assert "Kept in extra: Shoe size." in shown
+
+
 @pytest.mark.parametrize("arguments", [["imports", "show", "7"], ["imports", "undo", "7"], ["import", "nowhere.csv"]])
 def test_what_does_not_exist(cli: Cli, arguments: list[str]) -> None:
     ended = cli(*arguments, "--json")

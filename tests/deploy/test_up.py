@@ -56,6 +56,7 @@ class Machine:
             self.process = subprocess.Popen(
                 [*COMMAND, "up", "--port", str(self.port), "--no-browser", *options],
                 cwd=PROJECT, env=self.environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed,
+                start_new_session=True,  # as a shell starts it, and systemd: it leads its group
             )  # fmt: skip
         self.saw("Ctrl-C stops all of it.")
 

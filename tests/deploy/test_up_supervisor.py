@@ -142,6 +142,7 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, also_the_warden: b
     process.communicate()
     try:
         if also_the_warden:
+            until(lambda: not alive(warden), "the warden is gone")
             assert len([one for one in family if alive(one)]) == 4, "nobody is there to end them"
             with Supervisor(record=tmp_path / "running.json", logs=tmp_path, say=print):
                 pass

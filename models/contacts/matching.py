@@ -109,6 +109,7 @@ def _find_candidates(session: Session, rows: str, found: str, match: MatchRule, 
             continue
         matched = session.execute(text(f"{into} {rule.finding.replace(UNMATCHED, source)}"))
         into = f"INSERT INTO {found}"
+        # SQLAlchemy types what execute gives as Result, which has no rowcount; that of a statement in text has one.
         if matched.rowcount == 0 and source == "pg_temp.unmatched":  # type: ignore[attr-defined]
             continue
         session.execute(text(f"ANALYZE {found}"))

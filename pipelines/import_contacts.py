@@ -7,7 +7,7 @@ that was finished: `run` looks where the import stands and does what is missing.
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -62,8 +62,11 @@ def run(import_id: int, *, until: State = State.COMMITTED, by: Actor, progress: 
     """
     require(by, Permission.IMPORTS_RUN)
     say = progress or (lambda step, done, total: None)
-    with _sentences(import_id, by), _claimed(import_id), Gate(settings.home()) as gate:
+    with _sentences(import_id, by), _claimed(import_id), ExitStack() as opened:
         _notice_lost_rows(import_id, by)
+        gate = Gate(settings.home())
+        if imports.get(import_id, by=by).state in (State.NEW, State.OPENED, State.STAGED):
+            opened.enter_context(gate)  # a check is ahead: its process starts now
         while (step := _next_step(imports.get(import_id, by=by), until)) is not None:
             say(step.__name__.replace("_", " "), 0, None)
             started = time.monotonic()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from sqlalchemy import select, text
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.orm import Session
 
 from data_checks.gate import Gate
@@ -19,7 +19,7 @@ from models.audit import Event
 from models.contacts import changes, mapping, matching, staging
 from models.database import writing
 from models.errors import Conflict
-from models.imports import Import, ImportReject, Keep, MatchRule, State
+from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, State
 from models.permissions import Actor
 from pipelines import stage_contacts
 from pipelines.arrow_copy import copy_in
@@ -28,8 +28,8 @@ from pipelines.typed_rows import Source
 
 SAMPLES = 200  # rows that the mapping may look at
 COLUMNS = 500  # read of them at once
-# Opening may have more memory than staging, of which it uses two thirds: with less DuckDB writes on one core only.
-LOADING = 1.75
+# Opening may have more memory than staging, and uses about half of it: with less DuckDB writes on one core only.
+LOADING = 2.5
 
 
 def open_file(import_id: int, _: Gate, by: Actor) -> None:
@@ -269,21 +269,23 @@ def _ambiguous(contact: int, rule: int, match: MatchRule) -> str:
 
 def _replace_notes(session: Session, import_id: int) -> None:
     """Count the values that went to extra, by header."""
-    session.execute(text("DELETE FROM import_notes WHERE import_id = :id"), {"id": import_id})
-    session.execute(
+    rows = f"{staging.SCHEMA}.{staging.rows_table(import_id)}"
+    # Read by itself, not inside the INSERT: only a plain SELECT is read by several processes.
+    counted = session.execute(
         text(
             f"""WITH counted AS (
                 SELECT header, count(*) AS count, min(line) AS first_line
-                FROM {staging.SCHEMA}.{staging.rows_table(import_id)}, unnest(warned) AS header
-                WHERE warned IS NOT NULL GROUP BY header
+                FROM {rows}, unnest(warned) AS header WHERE warned IS NOT NULL GROUP BY header
             )
-            INSERT INTO import_notes (import_id, header, reason, count, first_line, example)
-            SELECT :id, header, 'kept in extra: the value does not fit its field', count, first_line,
-                   s.extra::jsonb ->> header
-            FROM counted JOIN {staging.SCHEMA}.{staging.rows_table(import_id)} s ON s.line = first_line"""
-        ),
-        {"id": import_id},
-    )
+            SELECT header, count, first_line, s.extra::jsonb ->> header AS example
+            FROM counted JOIN {rows} s ON s.line = first_line"""
+        )
+    ).mappings()
+    found = [dict(note) for note in counted]
+    session.execute(delete(ImportNote).where(ImportNote.import_id == import_id))
+    if found:
+        reason = "kept in extra: the value does not fit its field"
+        session.execute(insert(ImportNote), [{"import_id": import_id, "reason": reason, **note} for note in found])
 
 
 def _store_rejects(

@@ -33,7 +33,7 @@ PLAIN_WEBSITE = r"https?://[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-
 PLAIN_LINKEDIN = r"https?://(?:www\.)?linkedin\.com/(?:in|company)/[A-Za-z0-9_-]+/?"
 _PLAIN_WORDS = "[A-Za-z0-9&/+_()-]+(?: [A-Za-z0-9&/+_()-]+)*"
 PLAIN_LIST = f"{_PLAIN_WORDS}(?:, {_PLAIN_WORDS})*"
-SOCIAL_HOSTS = ("linkedin.com", "facebook.com", "fb.com", "twitter.com", "//x.com", ".x.com")
+SOCIAL_HOSTS = ("linkedin.com", "facebook.com", "fb.com", "twitter.com", "/x.com", ".x.com")
 MOST_ODD_KEPT = 100_000  # parsed odd values remembered per field
 
 
@@ -44,9 +44,9 @@ def quoted(text: str) -> str:
 def trimmed(column: str) -> str:
     """SQL for the text of a raw column without blanks around it."""
     blanks = quoted(BLANKS.replace("\x00", ""))
-    # Printable ASCII at both ends: nothing to trim. Trimming the rest costs ten times as much.
-    plain = f"{column} >= '!' AND {column} <= '~' AND regexp_matches({column}, '[!-~]$')"
-    return f"CASE WHEN {plain} THEN {column} ELSE trim({column}, {blanks}) END"
+    # Nothing, or printable ASCII at both ends: nothing to trim. Trimming the rest costs ten times as much.
+    plain = f"{column} >= '!' AND {column} <= '~' AND {column}[-1] >= '!' AND {column}[-1] <= '~'"
+    return f"CASE WHEN {plain} OR {column} = '' THEN {column} ELSE trim({column}, {blanks}) END"
 
 
 def meaning(text: str, kind: Kind) -> str:
@@ -54,7 +54,11 @@ def meaning(text: str, kind: Kind) -> str:
     words = [word for word in empty_words(kind) if word]
     longest = max(len(word.encode()) for word in words)
     nothing = f"({text} = '' OR lower({text}) IN ({', '.join(map(quoted, words))}))"
-    return f"""CASE WHEN strlen({text}) <= {longest} AND {nothing} THEN NULL
+    # Nearly every value is longer than those words and starts with no apostrophe (the sign before the bracket); after
+    # the apostrophe that Apollo writes before a phone's plus there is nothing to trim.
+    return f"""CASE WHEN strlen({text}) > {longest} AND {text} >= '(' THEN {text}
+        WHEN strlen({text}) <= {longest} AND {nothing} THEN NULL
+        WHEN starts_with({text}, '''+') THEN substr({text}, 2)
         WHEN starts_with({text}, '''') AND regexp_matches({text}, {quoted(MARKED)}) THEN {trimmed(f"substr({text}, 2)")}
         ELSE {text} END"""
 
@@ -98,20 +102,21 @@ def value(name: str, text: str) -> str:
     odd = f"odd_{name}({text})"
     match field.kind:
         case Kind.EMAIL:
-            return f"CASE WHEN {simple_email(f'lower({text})')} THEN lower({text}) ELSE {odd} END"
+            lowered = f"lower({text})"
+            return f"""CASE WHEN {simple_email(text)} THEN {text} WHEN {simple_email(lowered)} THEN {lowered}
+                WHEN contains({text}, '@') OR contains({text}, '%') THEN {odd} END"""
         case Kind.PHONE:
-            return _quick(text, PLAIN_PHONE, text, odd)
+            return f"CASE WHEN {text} IS NULL THEN NULL WHEN {_full(text, PLAIN_PHONE)} THEN {text} ELSE {odd} END"
         case Kind.WHOLE:
-            return _quick(text, "[0-9]{1,14}", f"{text}::BIGINT", odd)
+            return _cast(text, "[0-9]{1,14}", "BIGINT", odd)
         case Kind.MONEY:
-            return _quick(text, r"[0-9]{4,12}|[0-9]{1,12}\.[0-9]{1,2}", f"{text}::DECIMAL(15,2)", odd)
+            return _cast(text, r"[0-9]{4,12}|[0-9]{1,12}\.[0-9]{1,2}", "DECIMAL(15,2)", odd)
         case Kind.DATE:
-            plain = _full(text, "[12][0-9]{3}-[0-9]{2}-[0-9]{2}")
-            return f"coalesce(CASE WHEN {plain} THEN try_cast({text} AS DATE) END, {odd})"
+            return _cast(text, "[12][0-9]{3}-[0-9]{2}-[0-9]{2}", "DATE", odd)
         case Kind.FLAG:
             return f"CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false ELSE {odd} END"
         case Kind.URL:
-            quick = _url(text, odd)
+            quick = _url(text, odd, field.profile or "")
             return f"CASE WHEN strlen({text}) > {field.longest} THEN {odd} ELSE {quick} END" if field.longest else quick
         case Kind.LIST:
             return _list(text, f"s_{name}", odd)
@@ -139,24 +144,35 @@ def _full(text: str, pattern: str) -> str:
     return f"regexp_full_match({text}, {quoted(pattern)})"
 
 
-def _quick(text: str, pattern: str, quick: str, odd: str) -> str:
-    return f"CASE WHEN {text} IS NULL THEN NULL WHEN {_full(text, pattern)} THEN {quick} ELSE {odd} END"
+def _repeated(text: str, pattern: str) -> str:
+    """The same as `_full`, for columns whose values repeat.
+
+    Of what cannot fail, DuckDB evaluates each entry of a column's dictionary once, not each row; the functions that
+    match can fail, and casts without TRY.
+    """
+    return f"regexp_extract({text}, {quoted(f'^(?:{pattern})$')}) <> ''"
 
 
-def _url(text: str, odd: str) -> str:
-    social = " OR ".join(f"contains({text}, '{host}')" for host in SOCIAL_HOSTS)
+def _cast(text: str, pattern: str, sql_type: str, odd: str) -> str:
+    plain = f"CASE WHEN {_repeated(text, pattern)} THEN try_cast({text} AS {sql_type}) END"
+    return f"CASE WHEN {text} IS NULL THEN NULL ELSE coalesce({plain}, {odd}) END"
+
+
+def _url(text: str, odd: str, profile: str) -> str:
+    social = " OR ".join(f"ends_with({text}, '{host}')" for host in SOCIAL_HOSTS)
+    website = f"WHEN {_full(text, PLAIN_WEBSITE)} AND NOT ({social}) THEN {text}"
     path = f"substr({text}, strpos({text}, 'linkedin.com/'))"
-    return f"""CASE WHEN {text} IS NULL THEN NULL
-        WHEN contains({text}, 'linkedin.com/')
+    linkedin = f"""WHEN contains({text}, 'linkedin.com/')
         THEN CASE WHEN NOT {_full(text, PLAIN_LINKEDIN)} THEN {odd}
-             WHEN ends_with({text}, '/') THEN 'https://www.' || {path}[:-2] ELSE 'https://www.' || {path} END
-        WHEN {_full(text, PLAIN_WEBSITE)} AND NOT ({social}) THEN {text}
-        ELSE {odd} END"""
+             WHEN ends_with({text}, '/') THEN 'https://www.' || {path}[:-2] ELSE 'https://www.' || {path} END"""
+    # They exclude each other; what the field is for comes first.
+    likely = f"{linkedin} {website}" if "linkedin" in profile else f"{website} {linkedin}"
+    return f"CASE WHEN {text} IS NULL THEN NULL {likely} ELSE {odd} END"
 
 
 def split_list(text: str) -> str:
     """SQL for the members of a list that is plain, repeated ones included; NULL for any other text."""
-    return f"CASE WHEN {_full(text, PLAIN_LIST)} THEN string_split({text}, ', ') END"
+    return f"CASE WHEN {_repeated(text, PLAIN_LIST)} THEN string_split({text}, ', ') END"
 
 
 def _list(text: str, split: str, odd: str) -> str:

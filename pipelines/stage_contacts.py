@@ -20,7 +20,7 @@ from pipelines.arrow_copy import copy_in
 from pipelines.repeated_rows import NAME, mark_repeated
 from pipelines.typed_rows import Source
 
-BATCH_ROWS = 20_000
+BATCH_ROWS = 4_096  # what is encoded next is still in the processor's cache: with 20,000 it takes a seventh longer
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
     columns = [f"v_{name} AS {name}" if name in names else f"NULL::VARCHAR AS {name}" for name in staging.KEYS]
     rows = typed_rows.values(source, names) if names else "SELECT line FROM raw"
     connection.execute(
-        f"""CREATE OR REPLACE TABLE keys AS
+        f"""CREATE OR REPLACE TEMPORARY TABLE keys AS
         SELECT line, contact_id, email, bad_email, {NAME} AS name, company IS NOT NULL AS has_company,
                coalesce(lower(company), '') AS company, coalesce(lower(website), '') AS website,
                lower(person_linkedin_url) AS person_linkedin_url

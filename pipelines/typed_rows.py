@@ -15,7 +15,7 @@ from pipelines.spreadsheet_formulas import unmarked
 REJECT_HEADERS = ("Rejected line", "Rejected column", "Rejected value", "Rejected reason")
 EXTRA_HEADERS = ("Extra", "extra")  # our own exports carry what no field takes in it, as one JSON object
 MOST_SEPARATE = 60  # leftover columns that get an expression each
-SEVERAL_EMAILS = "[,;]| ::: "
+BETWEEN_EMAILS = (",", ";", SEVERAL)
 ANGLED_EMAIL = "[^<>@]*<[^<>]*>"  # Smith, Ann <ann@example.com>: one address
 
 
@@ -114,9 +114,10 @@ def _first_of_several(name: str) -> str:
     """Of a cell with several e-mails or phones, the first; the whole cell then also goes to extra."""
     text = f"t_{name}"
     if FIELDS[name].kind is Kind.EMAIL:
-        return f"""CASE WHEN regexp_matches({text}, '{SEVERAL_EMAILS}')
+        several = " OR ".join(f"contains({text}, '{between}')" for between in BETWEEN_EMAILS)
+        return f"""CASE WHEN ({several})
             AND NOT starts_with({text}, '"') AND NOT regexp_full_match({text}, '{ANGLED_EMAIL}')
-            THEN trim(regexp_extract({text}, '^(.*?)(?:{SEVERAL_EMAILS})', 1)) ELSE {text} END"""
+            THEN trim(regexp_extract({text}, '^(.*?)(?:{"|".join(BETWEEN_EMAILS)})', 1)) ELSE {text} END"""
     if FIELDS[name].kind is Kind.PHONE:
         return f"CASE WHEN contains({text}, '{SEVERAL}') THEN split_part({text}, '{SEVERAL}', 1) ELSE {text} END"
     return text

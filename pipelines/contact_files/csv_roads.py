@@ -103,9 +103,10 @@ def _count_after(path: Path, lines: int, dialect: Dialect) -> tuple[int, int]:
 
 
 def _inside_cells(store: Store, dialect: Dialect, header: Header) -> int:
+    # CASE, not FILTER: the aggregate's argument is else computed for every row.
     cells = " + ".join(
-        f"coalesce(sum(length(c{number}) - length(replace(c{number}, $delimiter, '')))"
-        f" FILTER (contains(c{number}, $delimiter)), 0)"
+        f"""coalesce(sum(CASE WHEN contains(c{number}, $delimiter)
+            THEN length(c{number}) - length(replace(c{number}, $delimiter, '')) END), 0)"""
         for number in range(len(header.names))
     )
     found = store.connection.execute(f"SELECT {cells} FROM cells", {"delimiter": dialect.delimiter}).fetchone()

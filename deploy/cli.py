@@ -88,9 +88,9 @@ def count(
         output.answer({"count": total} | ({"by": listed} if by else {}))
     elif by:
         output.table([by, "contacts"], groups, numbers=["contacts"])
-        output.say(f"{total:,} contacts" + (f": {chosen.sentence()}" if chosen else ""))
+        output.say(output.counted(total, "contact") + (f": {chosen.sentence()}" if chosen else ""))
     elif sys.stdout.isatty():
-        output.say(f"{total:,} contacts" + (f": {chosen.sentence()}" if chosen else ""))
+        output.say(output.counted(total, "contact") + (f": {chosen.sentence()}" if chosen else ""))
     else:
         output.say(str(total))
 
@@ -127,10 +127,8 @@ def export(
                 raw_formulas=raw_formulas,
                 progress=lambda done, total: progress("export", done, total),
             )
-    output.answer_or_say(
-        exports.receipt(made),
-        f"{made.rows:,} contacts in {made.path} ({output.bytes_shown(made.bytes)}, {made.seconds:.1f} s)",
-    )
+    number, size = output.counted(made.rows, "contact"), output.bytes_shown(made.bytes)
+    output.answer_or_say(exports.receipt(made), f"{number} in {made.path} ({size}, {made.seconds:.1f} s)")
 
 
 @app.command()
@@ -147,10 +145,12 @@ def check(as_json: Json = False, home: Home = None) -> None:
     if output.is_json():
         output.answer({"success": success, "rules": [_rule(verdict) for verdict in verdicts]})
         return
-    rows = [("passed" if one.success else "FAILED", one.name, one.field, one.failing) for one in verdicts]
-    output.table(["result", "rule", "field", "failing"], sorted(rows), numbers=["failing"])
-    broken = sum(not verdict.success for verdict in verdicts)
-    output.say(f"{broken:,} of {len(verdicts):,} rules are broken." if broken else f"All {len(verdicts):,} rules hold.")
+    broken = sorted((one for one in verdicts if not one.success), key=lambda one: -one.failing)
+    if broken:
+        rows = [((one.details or {})["sentence"], one.name, one.failing) for one in broken]
+        output.table(["broken rule", "name", "contacts"], rows, numbers=["contacts"])
+    held = output.counted(len(verdicts) - len(broken), "rule")
+    output.say(f"{len(broken):,} of {output.counted(len(verdicts), 'rule')} broken." if broken else f"All {held} hold.")
 
 
 def _rule(verdict: Verdict) -> dict[str, object]:

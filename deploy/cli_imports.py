@@ -16,7 +16,9 @@ from models.errors import Conflict
 from models.permissions import OPERATOR
 
 if TYPE_CHECKING:
-    from models.imports import Import
+    from models.imports import Import, State
+
+QUESTION = "Write this to the contacts?"
 
 group = typer.Typer(help="Look at imports, undo them, go on with them.", no_args_is_help=True)
 
@@ -55,7 +57,7 @@ def import_file(
                 found = import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR, progress=progress)
         if found.state == State.PLANNED:
             import_report.show_plan(found)
-            if not dry_run and (yes or (output.asks() and output.confirmed("Write this to the contacts?"))):
+            if not dry_run and (yes or (output.asks() and output.confirmed(QUESTION))):
                 found = _committed(import_id)
         _show_outcome(found)
 
@@ -74,7 +76,7 @@ def latest(as_json: Json = False, home: Home = None) -> None:
     rows = [
         (str(one.id), one.created_at, one.file_name, one.state, one.rows, one.created, one.rejected) for one in found
     ]
-    output.table(headers, rows, numbers={*headers} - {"file"})
+    output.table(headers, rows, numbers={*headers} - {"file"}, cut=["file"])
 
 
 @group.command()
@@ -152,8 +154,11 @@ def undo(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Hom
 
 
 @group.command()
-def resume(import_id: ImportId, as_json: Json = False, home: Home = None) -> None:
-    """Go on with an import where it stopped, and commit it."""
+def resume(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Home = None) -> None:
+    """Go on with an import where it stopped, and commit it.
+
+    On a terminal it shows the plan and asks first.
+    """
     with local.connected():
         from models import imports
         from models.imports import State
@@ -161,14 +166,26 @@ def resume(import_id: ImportId, as_json: Json = False, home: Home = None) -> Non
         state = imports.get(import_id, by=OPERATOR).state
         if state in (State.COMMITTED, State.UNDONE):
             raise Conflict(f"Import {import_id} is {state} already: there is nothing to go on with.")
+        if output.asks() and not yes:
+            found = _run(import_id, until=State.PLANNED)
+            import_report.show_plan(found)
+            if not output.confirmed(QUESTION):
+                _show_outcome(found)
+                return
         _show_outcome(_committed(import_id))
 
 
 def _committed(import_id: int) -> Import:
+    from models.imports import State
+
+    return _run(import_id, until=State.COMMITTED)
+
+
+def _run(import_id: int, *, until: State) -> Import:
     from pipelines import import_contacts
 
     with output.progress() as progress, _resumable(import_id):
-        return import_contacts.run(import_id, by=OPERATOR, progress=progress)
+        return import_contacts.run(import_id, until=until, by=OPERATOR, progress=progress)
 
 
 def _show_outcome(found: Import) -> None:

@@ -108,21 +108,28 @@ def boxed(title: str, lines: Sequence[str]) -> None:
     show(Panel(Text("\n".join(lines)), title=title, expand=False, padding=(1, 3)))
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Iterable[str] = ()) -> None:
-    """Rows under headers; the columns in `numbers` are aligned right, and none is ever cut or wrapped by them."""
+def table(
+    headers: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Iterable[str] = (), cut: Iterable[str] = ()
+) -> None:
+    """Rows under headers; the columns in `numbers` are aligned right and keep their width. Where the terminal is too
+    narrow the others are wrapped, and those in `cut` end with "…"."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     rendered = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold")
-    right = set(numbers)
+    right, short = set(numbers), set(cut)
     for header in headers:
         if header in right:
             rendered.add_column(header, justify="right", no_wrap=True)
         else:
             rendered.add_column(header, overflow="fold")
     for row in rows:
-        rendered.add_row(*(Text(shown(cell)) for cell in row))
+        cells = [Text(shown(cell)) for cell in row]
+        for header, cell in zip(headers, cells, strict=True):
+            if header in short:  # not the column: it would then take from the numbers' width
+                cell.no_wrap, cell.overflow = True, "ellipsis"
+        rendered.add_row(*cells)
     show(rendered)
 
 
@@ -142,6 +149,11 @@ def shown(value: object) -> str:
         case list() | tuple():
             return ", ".join(map(str, value))
     return str(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 contact`, `20,000 contacts`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def bytes_shown(number: int) -> str:

@@ -28,8 +28,8 @@ from pipelines.typed_rows import Source
 
 SAMPLES = 200  # rows that the mapping may look at
 COLUMNS = 500  # read of them at once
-# Opening may have more memory than staging, and uses about half of it: with less DuckDB writes on one core only.
-LOADING = 2.5
+# Opening may have more memory than staging, and keeps below it: with less DuckDB writes on one core only.
+LOADING = 2.0
 
 
 def open_file(import_id: int, _: Gate, by: Actor) -> None:

@@ -72,12 +72,21 @@ def _link_half_named(connection: duckdb.DuckDBPyConnection) -> None:
     """A row without a name belongs to the named row with its e-mail and no contradicting company, where it is one."""
     connection.execute(
         """INSERT INTO repeated
-        WITH heads AS (SELECT * FROM keys WHERE email IS NOT NULL AND line NOT IN (SELECT line FROM repeated))
-        SELECT bare.line, min(named.line)
-        FROM heads bare JOIN heads named ON named.email = bare.email
-        WHERE bare.name IS NULL AND named.name IS NOT NULL
-          AND (bare.company = '' OR named.company = '' OR bare.company = named.company)
-        GROUP BY bare.line HAVING count(*) = 1"""
+        WITH heads AS (SELECT * FROM keys WHERE email IS NOT NULL AND line NOT IN (SELECT line FROM repeated)),
+        bare AS (SELECT * FROM heads WHERE name IS NULL),
+        -- Counted, not joined row by row: thousands may share one address on either side.
+        named AS (SELECT email, company, count(*) AS number, min(line) AS first
+                  FROM heads WHERE name IS NOT NULL GROUP BY email, company),
+        of_address AS (SELECT email, sum(number) AS number, min(first) AS first FROM named GROUP BY email),
+        fitting AS (
+            SELECT line, number, first FROM bare JOIN of_address USING (email) WHERE company = ''
+            UNION ALL
+            SELECT line, number, first FROM bare JOIN named USING (email, company) WHERE company <> ''
+            UNION ALL
+            SELECT bare.line, number, first FROM bare JOIN named ON named.email = bare.email AND named.company = ''
+            WHERE bare.company <> ''
+        )
+        SELECT line, min(first) FROM fitting GROUP BY line HAVING sum(number) = 1"""
     )
     _follow_chains(connection)
 

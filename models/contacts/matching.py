@@ -14,6 +14,7 @@ rejected with the contacts named. An address is shared under rule 4 also by the 
 one contact become contacts of their own.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -104,7 +105,7 @@ def _find_candidates(session: Session, rows: str, found: str, match: MatchRule, 
     into = create = f"CREATE UNLOGGED TABLE {found} (line, id, rule) {staging.UNWATCHED} AS"
     # As a column, so that the planner knows how many there are.
     source = f"(SELECT line, {keys}, lower(person_linkedin_url) AS linkedin_key FROM {rows})"
-    for rule in _rules(rows, match, comparison):
+    for rule in _rules(session, rows, match, comparison):
         if not session.scalar(text(f"SELECT EXISTS (SELECT FROM {source} s WHERE {rule.concerns})")):
             continue
         matched = session.execute(text(f"{into} {rule.finding.replace(UNMATCHED, source)}"))
@@ -135,7 +136,7 @@ class _Rule:
     finding: str
 
 
-def _rules(rows: str, match: MatchRule, comparison: Comparison) -> list[_Rule]:
+def _rules(session: Session, rows: str, match: MatchRule, comparison: Comparison) -> Iterator[_Rule]:
     staged_name, contact_name = NAME.format("s"), NAME.format("c")
     external = _Rule(
         "s.contact_id IS NOT NULL",
@@ -174,24 +175,35 @@ def _rules(rows: str, match: MatchRule, comparison: Comparison) -> list[_Rule]:
     any_email = _Rule(
         "s.email IS NOT NULL", f"SELECT s.line, c.id, 2 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email"
     )
-    same = Comparison(comparison.mapped, Keep.THEIRS, folded=True)
-    held = ", ".join(f"c.{FIELDS[name].column}" for name in FIELDS)
-    without_keys = "{0}.contact_id IS NULL AND {0}.email IS NULL AND {0}.person_linkedin_url IS NULL"
-    keyless = _Rule(
-        without_keys.format("s"),
-        f"""(SELECT DISTINCT ON (s.line) s.line, c.id, 6 FROM {rows} s
-        JOIN contacts c ON coalesce({contact_name}, '') = coalesce({staged_name}, '')
-                       AND coalesce(lower(c.company), '') = coalesce(lower(s.company), '')
-        LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
-        WHERE {without_keys.format("s")} AND {without_keys.format("c")} AND ({same.differs()}) IS NOT TRUE
-        ORDER BY s.line, num_nonnulls({held}), length(coalesce(c.extra, '{{}}')::text), c.id)""",
-    )
-    return {
-        MatchRule.AUTO: [external, same_name, nameless, into_nameless, into_named, linkedin, keyless],
+    yield from {
+        MatchRule.AUTO: [external, same_name, nameless, into_nameless, into_named, linkedin],
         MatchRule.EMAIL: [any_email],
         MatchRule.EXTERNAL: [external],
         MatchRule.LINKEDIN: [linkedin],
     }[match]
+    if match is MatchRule.AUTO:
+        yield _keyless(session, rows, comparison.mapped)
+
+
+def _keyless(session: Session, rows: str, mapped: tuple[str, ...]) -> _Rule:
+    """Rule 6. What every such row has is part of the join: ten thousand branches of one company, told apart by their
+    addresses alone, are else compared each with each."""
+    without_keys = "{0}.contact_id IS NULL AND {0}.email IS NULL AND {0}.person_linkedin_url IS NULL"
+    plain = [name for name in mapped if FIELDS[name].kind not in (Kind.INDUSTRY, Kind.OWNER)]
+    filled = ", ".join(["count(*) AS number", *(f"count(*) = count({name}) AS {name}" for name in plain)])
+    always = session.execute(text(f"SELECT {filled} FROM {rows} s WHERE {without_keys.format('s')}")).mappings().one()
+    shared = [f"coalesce({NAME.format('c')}, '') = coalesce({NAME.format('s')}, '')"]
+    shared.append("coalesce(lower(c.company), '') = coalesce(lower(s.company), '')")
+    shared += [f"lower(c.{FIELDS[name].column}::text) = lower(s.{name}::text)" for name in plain if always[name]]
+    same = Comparison(mapped, Keep.THEIRS, folded=True)
+    held = ", ".join(f"c.{FIELDS[name].column}" for name in FIELDS)
+    return _Rule(
+        without_keys.format("s"),
+        f"""(SELECT DISTINCT ON (s.line) s.line, c.id, 6 FROM {rows} s JOIN contacts c ON {" AND ".join(shared)}
+        LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
+        WHERE {without_keys.format("s")} AND {without_keys.format("c")} AND ({same.differs()}) IS NOT TRUE
+        ORDER BY s.line, num_nonnulls({held}), length(coalesce(c.extra, '{{}}')::text), c.id)""",
+    )
 
 
 def _verdicts(found: str) -> str:

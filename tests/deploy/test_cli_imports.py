@@ -118,12 +118,21 @@ def test_on_a_terminal_it_asks(cli: Cli, people: Path, answer: str, count: int) 
     assert cli("count", "--json").object == {"count": count}
 
 
+@pytest.mark.parametrize(("answer", "count"), [("y\n", 3), ("n\n", 0)])
+def test_resume_shows_the_plan_and_asks(cli: Cli, people: Path, answer: str, count: int) -> None:
+    cli("import", people, "--dry-run")
+    printed = without_colours(on_a_terminal(cli, ["imports", "resume", "1"], answer))
+    assert "created" in printed.partition("Write this to the contacts? [y/N]")[0]
+    assert cli("count", "--json").object == {"count": count}
+
+
 def test_on_a_terminal_nothing_is_wider_than_it(cli: Cli, people: Path) -> None:
-    printed = on_a_terminal(cli, ["import", str(people), "--yes"], "", columns=80)
+    long = people.rename(people.with_name(f"people {'of the spring fair ' * 5}.csv"))
+    printed = on_a_terminal(cli, ["import", str(long), "--yes"], "", columns=80)
     printed += on_a_terminal(cli, ["imports", "list"], "", columns=80)
     plain = [line.split("\r")[-1] for line in without_colours(printed).splitlines()]
     assert [line for line in plain if len(line) > 80] == []
-    assert any("people.csv" in line and "committed" in line for line in plain), "a row of the list stays on one line"
+    assert any("people" in line and "…" in line and "committed" in line for line in plain), "one line for each import"
 
 
 def on_a_terminal(cli: Cli, arguments: list[str], answer: str, columns: int = 100) -> str:
@@ -225,6 +234,15 @@ def test_check(cli: Cli, people: Path) -> None:
     assert set(checked.object) == {"success", "rules"}
     assert {frozenset(rule) for rule in checked.object["rules"]} == {frozenset({"name", "field", "success", "failing"})}
     assert checked.object["success"] is all(rule["success"] for rule in checked.object["rules"])
+
+
+def test_check_tells_people_what_is_broken_in_words(cli: Cli, people: Path) -> None:
+    cli("import", people, "--yes")
+    assert re.fullmatch(r"All \d+ rules hold\.\n", cli("check").out)
+    cli.sql("UPDATE contacts SET email = 'nobody' WHERE first_name = 'Bob' RETURNING id")
+    printed = cli("check").out
+    assert re.search(r"^Email is an e-mail address\. +email_is_an_address +1$", printed, re.MULTILINE)
+    assert re.search(r"^1 of \d+ rules broken\.$", printed, re.MULTILINE)
 
 
 def test_a_killed_import_goes_on(cli: Cli, tmp_path: Path) -> None:

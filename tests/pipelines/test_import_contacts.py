@@ -317,6 +317,27 @@ def test_capitals_never_make_a_duplicate(base: str, tmp_path: Path) -> None:
     assert len(contacts()) == 4
 
 
+def test_many_branches_of_one_company_are_themselves_again(base: str, tmp_path: Path) -> None:
+    """Nothing but the address tells them apart: compared each with each, they would take minutes."""
+    branches = [
+        {"Company": "Acme", "Company Address": f"{number} Main Street", "City": "Leeds" if number % 2 else ""}
+        for number in range(20_000)
+    ]
+    file = written(tmp_path, branches)
+    assert numbers(imported(file)) == (20_000, 20_000, 0, 0, 0, 0)
+    assert numbers(imported(file)) == (20_000, 0, 0, 20_000, 0, 0)
+    assert numbers(imported(written(tmp_path, branches[:2], "two.csv"))) == (2, 0, 0, 2, 0, 0)
+
+
+def test_thousands_may_share_an_address(base: str, tmp_path: Path) -> None:
+    """A row without a name is the duplicate of the one named row with its address that it does not contradict."""
+    shared = {"Email": "info@example.com"}
+    named = [{**shared, "First Name": f"Ann {number}", "Company": f"Acme {number}"} for number in range(10_000)]
+    nameless = [{**shared, "First Name": "", "Company": f"Acme {number}"} for number in range(5_000, 15_000)]
+    found = imported(written(tmp_path, [*named, *nameless]))
+    assert numbers(found) == (20_000, 15_000, 0, 0, 5_000, 0)
+
+
 def test_undo_removes_and_restores_and_keeps_what_was_changed_since(base: str, tmp_path: Path) -> None:
     imported(written(tmp_path, [ANN, BOB]))
     before = contacts()

@@ -82,6 +82,8 @@ def plan(
         return staging.create_plan(session, import_id, planned, temporary=temporary)
     comparison = Comparison(mapped, keep)
     session.execute(text(f"SELECT set_config('work_mem', '{WORK_MEM}', true)"))
+    # How many there are and how many differ is all that the planner must know of tables that live a few seconds.
+    session.execute(text("SELECT set_config('default_statistics_target', '10', true)"))
     session.execute(text(f"ANALYZE {rows} (line, {', '.join(staging.KEYS)})"))
     found = f"{staging.SCHEMA}.candidates_{import_id}"
     _find_candidates(session, rows, found, match, comparison)

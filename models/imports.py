@@ -1,7 +1,7 @@
 """Imports: one file on its way in, its plan, its numbers, its rejected rows."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -143,6 +143,15 @@ def latest(*, by: Actor, limit: int = 50) -> list[Import]:
     require(by, Permission.IMPORTS_RUN)
     with reading() as session:
         return list(session.scalars(select(Import).order_by(Import.id.desc()).limit(limit)))
+
+
+def abandoned(*, older_than_days: int) -> list[int]:
+    """Imports that were begun before then and neither committed nor taken back."""
+    before = func.now() - timedelta(days=older_than_days)
+    ended = (State.COMMITTED, State.UNDONE)
+    with reading() as session:
+        wanted = select(Import.id).where(Import.created_at < before, Import.state.not_in(ended)).order_by(Import.id)
+        return list(session.scalars(wanted))
 
 
 def numbers(import_: Import) -> dict[str, int | float | str]:

@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     duckdb_threads: int = 2
     session_hours: int = 12
     days_kept_exports: int = 7
+    days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever
 
 
 def home() -> Path:

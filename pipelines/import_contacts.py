@@ -7,7 +7,7 @@ that was finished: `run` looks where the import stands and does what is missing.
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -23,14 +23,14 @@ from models.contacts import mapping as field_mapping
 from models.database import writing
 from models.errors import Conflict, InvalidInput, Unavailable
 from models.imports import Import, Keep, MatchRule, State
-from models.permissions import Actor, Permission, require
+from models.permissions import OPERATOR, Actor, Permission, require
 from pipelines import import_steps
 from pipelines.contact_files import UnreadableFile, read_opened
 from pipelines.contact_files.opened_file import NoRoom
 from pipelines.import_rejects import write_rejects
 from pipelines.import_steps import folder, store_path
 
-__all__ = ["create", "run", "undo", "write_rejects"]
+__all__ = ["clear_abandoned", "create", "run", "undo", "write_rejects"]
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -99,6 +99,23 @@ def undo(import_id: int, *, by: Actor) -> dict[str, int]:
             imports.record(session, import_id, state=State.UNDONE, undone=counts)
             audit.write(session, Event.IMPORT_UNDONE, f"import {import_id}", by=by, **counts)
     return counts
+
+
+def clear_abandoned(*, older_than_days: int) -> list[int]:
+    """Remove the opened cells and staged rows of imports that nobody went on with; returns their ids.
+
+    The upload stays: `run` makes the rest again from it.
+    """
+    cleared = []
+    for import_id in imports.abandoned(older_than_days=older_than_days):
+        if not store_path(import_id).exists():
+            continue
+        with suppress(Conflict), _claimed(import_id):
+            with writing(OPERATOR) as session:
+                staging.drop(session, import_id)
+            store_path(import_id).unlink(missing_ok=True)
+            cleared.append(import_id)
+    return cleared
 
 
 def _next_step(found: Import, until: State) -> Callable[[int, Gate, Actor], None] | None:

@@ -1,7 +1,7 @@
-"""What no flow does: ends exports that died, makes those whose flow never came, deletes files whose time is over.
+"""What no flow does: ends exports that died, makes those whose flow never came, deletes what nobody comes back for.
 
-Reads and writes the exports and their files below the home. The flow runner starts it and repeats it; a second run, or
-one beside a flow, changes nothing that is done or under way.
+Reads and writes exports, imports and their files below the home. The flow runner starts it and repeats it; a second
+run, or one beside a flow, changes nothing that is done or under way.
 """
 
 import logging
@@ -14,7 +14,7 @@ from datetime import timedelta
 from models import exports
 from models.errors import Conflict
 from models.settings import settings
-from pipelines import export_contacts
+from pipelines import export_contacts, import_contacts
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
 EVERY = 60  # seconds
@@ -31,6 +31,8 @@ def sweep() -> None:
             _make(export_id)
     with _logged("deleting expired files"):
         exports.expire(older_than_days=settings().days_kept_exports)
+    with _logged("clearing abandoned imports"):
+        import_contacts.clear_abandoned(older_than_days=settings().days_kept_plans)
 
 
 def keep_sweeping() -> threading.Thread:

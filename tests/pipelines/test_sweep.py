@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, update
 
-from models import exports, settings
+from models import exports, imports, settings
+from models.contacts import staging
 from models.contacts.table import Contact
 from models.database import reading, writing
 from models.exports import Export, State
 from models.filters import Filters
+from models.imports import Import, Keep, MatchRule
 from models.permissions import OPERATOR
-from pipelines import sweep
+from pipelines import import_contacts, import_steps, sweep
 
 
 @pytest.fixture
@@ -101,3 +103,22 @@ def test_it_sweeps_beside_what_the_process_does(home: Path, db: str) -> None:
     finally:
         child.communicate(b"\n", timeout=60)
     assert child.returncode == 0, "the thread keeps no process from ending"
+
+
+def test_an_abandoned_import_keeps_only_its_upload_and_can_be_resumed(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("Email,First Name\nbob@example.com,Bob\n")
+    planned, fresh = (
+        import_contacts.create(file, match=MatchRule.AUTO, keep=Keep.THEIRS, by=OPERATOR) for _ in range(2)
+    )
+    for import_id in (planned, fresh):
+        import_contacts.run(import_id, until=imports.State.PLANNED, by=OPERATOR)
+    with writing(OPERATOR) as session:
+        before = func.now() - timedelta(days=settings.settings().days_kept_plans, minutes=1)
+        session.execute(update(Import).where(Import.id == planned).values(created_at=before))
+    sweep.sweep()
+    assert [import_steps.store_path(one).exists() for one in (planned, fresh)] == [False, True]
+    with reading() as session:
+        assert staging.row_count(session, planned) is None
+        assert staging.row_count(session, fresh) == 1
+    assert import_contacts.run(planned, by=OPERATOR).created == 1

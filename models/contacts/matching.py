@@ -160,19 +160,12 @@ def _rules(session: Session, rows: str, match: MatchRule, comparison: Comparison
                        AND coalesce(lower(c.website), '') = coalesce(lower(s.website), '')
         WHERE {staged_name} IS NULL AND {contact_name} IS NULL""",
     )
-    any_company = "coalesce(lower({0}.company) = lower({1}.company), true)"
     into_nameless = _Rule(
-        same_name.concerns,
-        f"""SELECT s.line, c.id, 4 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email
-        WHERE {staged_name} IS NOT NULL AND {contact_name} IS NULL AND {any_company.format("c", "s")}""",
+        same_name.concerns, _shared_mailbox(same_name.concerns, f"{contact_name} IS NULL", rivals=None)
     )
     # Where one named row of the file has the address, the nameless one was its duplicate; here there are several.
     into_named = _Rule(
-        nameless.concerns,
-        f"""SELECT s.line, c.id, 4 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email
-        WHERE {staged_name} IS NULL AND {contact_name} IS NOT NULL AND {any_company.format("c", "s")}
-          AND NOT EXISTS (SELECT FROM {rows} o WHERE o.email = s.email AND {NAME.format("o")} IS NOT NULL
-                                                 AND {any_company.format("o", "s")})""",
+        nameless.concerns, _shared_mailbox(nameless.concerns, f"{contact_name} IS NOT NULL", rivals=rows)
     )
     any_email = _Rule(
         "s.email IS NOT NULL", f"SELECT s.line, c.id, 2 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email"
@@ -185,6 +178,34 @@ def _rules(session: Session, rows: str, match: MatchRule, comparison: Comparison
     }[match]
     if match is MatchRule.AUTO:
         yield _keyless(session, rows, comparison.mapped)
+
+
+def _shared_mailbox(row: str, contact: str, *, rivals: str | None) -> str:
+    """Rule 4's SELECT for the rows `s` and contacts `c` of those conditions; not for a row whose contact could also be
+    that of a named row in the table `rivals`.
+
+    Thousands of contacts may share an address, and as many rows. So two for each address and company stand for all of
+    them, which tells one from several; and no join is on the address alone.
+    """
+
+    def unrivalled(by: str) -> str:
+        named = f"o.email = s.email AND {NAME.format('o')} IS NOT NULL AND {by}"
+        return f"AND NOT EXISTS (SELECT FROM {rivals} o WHERE {named})" if rivals else ""
+
+    company = "coalesce(lower(c.company), '')"
+    found = f"SELECT s.line, p.id, {SHARED_MAILBOX} FROM {UNMATCHED} s JOIN pool p ON p.email = s.email"
+    besides = unrivalled("o.company IS NULL") + unrivalled("lower(o.company) = lower(s.company)")
+    return f"""WITH pool AS MATERIALIZED (
+        SELECT c.id, c.email, {company} AS company,
+               row_number() OVER (PARTITION BY c.email ORDER BY c.id) AS of_email,
+               row_number() OVER (PARTITION BY c.email, {company} ORDER BY c.id) AS of_company
+        FROM contacts c WHERE c.email IN (SELECT s.email FROM {UNMATCHED} s WHERE {row}) AND {contact}
+    )
+    {found} AND p.of_email <= 2 WHERE {row} AND s.company IS NULL {unrivalled("true")}
+    UNION ALL
+    {found} AND p.of_company <= 2 AND p.company = lower(s.company) WHERE {row} {besides}
+    UNION ALL
+    {found} AND p.of_company <= 2 AND p.company = '' WHERE {row} AND s.company IS NOT NULL {besides}"""
 
 
 def _keyless(session: Session, rows: str, mapped: tuple[str, ...]) -> _Rule:

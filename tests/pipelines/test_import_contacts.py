@@ -336,6 +336,9 @@ def test_thousands_may_share_an_address(base: str, tmp_path: Path) -> None:
     nameless = [{**shared, "First Name": "", "Company": f"Acme {number}"} for number in range(5_000, 15_000)]
     found = imported(written(tmp_path, [*named, *nameless]))
     assert numbers(found) == (20_000, 15_000, 0, 0, 5_000, 0)
+    fresh = [{**row, "First Name": f"Bob {number}"} for number, row in enumerate(nameless)]
+    found = imported(written(tmp_path, fresh, "fresh.csv"))
+    assert numbers(found) == (10_000, 5_000, 5_000, 0, 0, 0), "5,000 found the nameless contact of their company"
 
 
 def test_undo_removes_and_restores_and_keeps_what_was_changed_since(base: str, tmp_path: Path) -> None:

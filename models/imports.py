@@ -1,6 +1,6 @@
 """Imports: one file on its way in, its plan, its numbers, its rejected rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -145,13 +145,11 @@ def latest(*, by: Actor, limit: int = 50) -> list[Import]:
         return list(session.scalars(select(Import).order_by(Import.id.desc()).limit(limit)))
 
 
-def abandoned(*, older_than_days: int) -> list[int]:
-    """Imports that were begun before then and neither committed nor taken back."""
-    before = func.now() - timedelta(days=older_than_days)
-    ended = (State.COMMITTED, State.UNDONE)
+def begun_before(days: int, *, among: Sequence[int]) -> list[int]:
+    """Those `among` the ids whose import was begun more than so many days ago."""
+    wanted = select(Import.id).where(Import.created_at < func.now() - timedelta(days=days), Import.id.in_(among))
     with reading() as session:
-        wanted = select(Import.id).where(Import.created_at < before, Import.state.not_in(ended)).order_by(Import.id)
-        return list(session.scalars(wanted))
+        return list(session.scalars(wanted.order_by(Import.id)))
 
 
 def numbers(import_: Import) -> dict[str, int | float | str]:

@@ -20,7 +20,7 @@ from models import audit, database, imports, settings
 from models.audit import Event
 from models.contacts import changes, staging
 from models.contacts import mapping as field_mapping
-from models.database import writing
+from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, Unavailable
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -28,11 +28,12 @@ from pipelines import import_steps
 from pipelines.contact_files import UnreadableFile, read_opened
 from pipelines.contact_files.opened_file import NoRoom
 from pipelines.import_rejects import write_rejects
-from pipelines.import_steps import folder, store_path
+from pipelines.import_steps import folder, remove_store, store_path
 
 __all__ = ["clear_abandoned", "create", "run", "undo", "write_rejects"]
 
 Progress = Callable[[str, int, int | None], None]
+CLOCK_SKIPS = 32  # a crash may move a sequence on by as much (PostgreSQL, CREATE SEQUENCE, notes)
 
 
 def create(path: Path, *, mapping: dict[str, str] | None = None, match: MatchRule, keep: Keep, by: Actor) -> int:
@@ -43,7 +44,7 @@ def create(path: Path, *, mapping: dict[str, str] | None = None, match: MatchRul
         raise InvalidInput(f"There is no file {path}.")
     field_mapping.check_fields(mapping or {})
     import_id = imports.create(file_name=path.name, overrides=mapping or {}, match=match, keep=keep, by=by)
-    stored = folder(import_id) / path.name
+    stored = folder(import_id) / "upload" / path.name
     try:
         stored.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, stored)
@@ -63,11 +64,13 @@ def run(import_id: int, *, until: State = State.COMMITTED, by: Actor, progress: 
     require(by, Permission.IMPORTS_RUN)
     say = progress or (lambda step, done, total: None)
     with _sentences(import_id, by), _claimed(import_id), ExitStack() as opened:
-        _notice_lost_rows(import_id, by)
+        lost = _notice_lost_rows(import_id, by)
         gate = Gate(settings.home())
         if imports.get(import_id, by=by).state in (State.NEW, State.OPENED, State.STAGED):
             opened.enter_context(gate)  # a check is ahead: its process starts now
-        while (step := _next_step(imports.get(import_id, by=by), until)) is not None:
+        while (step := _next_step(found := imports.get(import_id, by=by), until)) is not None:
+            if lost and found.state == State.PLANNED:
+                _require_same_plan(lost, found)
             say(step.__name__.replace("_", " "), 0, None)
             started = time.monotonic()
             step(import_id, gate, by)
@@ -102,18 +105,17 @@ def undo(import_id: int, *, by: Actor) -> dict[str, int]:
 
 
 def clear_abandoned(*, older_than_days: int) -> list[int]:
-    """Remove the opened cells and staged rows of imports that nobody went on with; returns their ids.
+    """Remove the opened cells and staged rows of imports begun so long ago; returns their ids.
 
-    The upload stays: `run` makes the rest again from it.
+    The upload stays: where an import was not committed, `run` makes the rest again from it.
     """
     cleared = []
-    for import_id in imports.abandoned(older_than_days=older_than_days):
-        if not store_path(import_id).exists():
-            continue
+    here = [int(store.parent.name) for store in store_path(0).parents[1].glob(f"*/{store_path(0).name}")]
+    for import_id in imports.begun_before(older_than_days, among=here):
         with suppress(Conflict), _claimed(import_id):
             with writing(OPERATOR) as session:
                 staging.drop(session, import_id)
-            store_path(import_id).unlink(missing_ok=True)
+            remove_store(import_id)
             cleared.append(import_id)
     return cleared
 
@@ -170,6 +172,9 @@ def _sentences(import_id: int, by: Actor, *, command: str = "resume") -> Iterato
     except (OperationalError, InterfaceError, AdbcError) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise Unavailable(f"The database failed during import {import_id}: {reason}. {again}") from error
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise Unavailable(f"The database refused what import {import_id} was to write: {reason}. {again}") from error
     except (duckdb.Error, RuntimeError) as error:
         meant = _translated(error, import_id, again)
         if meant is None:
@@ -196,28 +201,49 @@ def _translated(error: duckdb.Error | RuntimeError, import_id: int, again: str) 
     return None
 
 
-def _notice_lost_rows(import_id: int, by: Actor) -> None:
-    """Send the import back to the step whose outcome is gone.
+def _notice_lost_rows(import_id: int, by: Actor) -> Import | None:
+    """Send the import back to the step whose outcome is gone; returns it as it was where that outcome was a plan.
 
     A store of cells that is missing or damaged is made again from the upload. Staging tables are unlogged: a crash of
     the server empties them, and the rows are staged again.
     """
     found = imports.get(import_id, by=by)
-    if found.state not in (State.OPENED, State.STAGED, State.CHECKED, State.PLANNED):
-        return
-    try:
-        read_opened(store_path(import_id))
-    except UnreadableFile:
-        with writing(by) as session:
-            imports.record(session, import_id, state=State.NEW)
-        return
-    if found.state == State.OPENED:
-        return
+    back = _step_to_repeat(found)
+    if back is None:
+        return None
     with writing(by) as session:
-        if staging.row_count(session, import_id) != found.staged or (
-            found.state == State.PLANNED and staging.plan_count(session, import_id) != found.staged
-        ):
-            imports.record(session, import_id, state=State.OPENED)
+        imports.record(session, import_id, state=back)
+    return found if found.state == State.PLANNED else None
+
+
+def _step_to_repeat(found: Import) -> State | None:
+    """The state from which what is lost is made again; None where nothing is."""
+    if found.state not in (State.OPENED, State.STAGED, State.CHECKED, State.PLANNED):
+        return None
+    try:
+        read_opened(store_path(found.id))
+    except UnreadableFile:
+        return State.NEW
+    if found.state == State.OPENED:
+        return None
+    with reading() as session:
+        is_whole = staging.row_count(session, found.id) == found.staged and (
+            found.state != State.PLANNED or staging.plan_count(session, found.id) == found.staged
+        )
+    return None if is_whole else State.OPENED
+
+
+def _require_same_plan(shown: Import, again: Import) -> None:
+    """A plan that was lost and made again is committed only where it is the one that was shown. Raises Conflict."""
+    moved = (again.planned or {}).get("clock", 0) - (shown.planned or {}).get("clock", 0)
+    same = imports.numbers(again) | {"seconds": 0} == imports.numbers(shown) | {"seconds": 0}
+    if same and again.changed_fields == shown.changed_fields and 0 <= moved <= CLOCK_SKIPS:
+        return
+    raise Conflict(
+        f"Nothing was written: the plan of import {again.id} was lost, and made again it may differ from the one that"
+        f" was shown, since contacts changed. See it with `appointment360 imports show {again.id}`;"
+        f" `appointment360 imports resume {again.id}` commits it."
+    )
 
 
 def _add_seconds(import_id: int, seconds: float, by: Actor) -> None:

@@ -3,6 +3,7 @@
 Each takes the import where the step before left it, may be repeated, and records its outcome when it is finished.
 """
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain
@@ -24,6 +25,7 @@ from models.permissions import Actor
 from pipelines import stage_contacts
 from pipelines.arrow_copy import copy_in
 from pipelines.contact_files import UnreadableFile, open_contact_file, read_opened
+from pipelines.contact_files.open_file import OPENING
 from pipelines.typed_rows import Source
 
 SAMPLES = 200  # rows that the mapping may look at
@@ -37,6 +39,7 @@ def open_file(import_id: int, _: Gate, by: Actor) -> None:
     found = imports.get(import_id, by=by)
     if not found.file_path:
         raise UnreadableFile(f"The file of import {import_id} was never stored completely: import it again.")
+    remove_store(import_id)
     limits = settings.settings()
     opened = open_contact_file(
         Path(found.file_path),
@@ -60,7 +63,7 @@ def open_file(import_id: int, _: Gate, by: Actor) -> None:
                 "delimiter": opened.delimiter,
                 "headers": opened.headers,
                 "header_line": opened.header_line,
-                "leftover": proposed.leftover,
+                "leftover": Source(opened.headers, proposed.fields).leftover,
                 "notes": [*opened.notes, *proposed.notes],
             },
             mapping=dict(proposed.fields),
@@ -118,7 +121,9 @@ def commit(import_id: int, _: Gate, by: Actor) -> None:
     with writing(by, import_id=import_id) as session:
         session.execute(text("LOCK TABLE contacts IN SHARE ROW EXCLUSIVE MODE"))
         if session.scalar(select(Import.state).where(Import.id == import_id)) != State.PLANNED:
-            return  # a process that was killed had sent its COMMIT already: its server finished while this one waited
+            # A process that was killed had sent its COMMIT already: its server finished while this one waited.
+            remove_store(import_id)
+            return
         if moved := _moved(session, found):
             session.rollback()
             _plan_again(import_id, by, moved)
@@ -140,7 +145,7 @@ def commit(import_id: int, _: Gate, by: Actor) -> None:
             **imports.numbers(found) | {"state": State.COMMITTED},
         )
         staging.drop(session, import_id)
-    store_path(import_id).unlink(missing_ok=True)  # the file itself stays; its cells are in contacts and rejects now
+    remove_store(import_id)  # the upload stays; its cells are in contacts and rejects now
 
 
 def _planned(found: Import, by: Actor) -> dict[str, Any]:
@@ -172,6 +177,16 @@ def folder(import_id: int) -> Path:
 
 def store_path(import_id: int) -> Path:
     return folder(import_id) / "rows.duckdb"
+
+
+def remove_store(import_id: int) -> None:
+    """The opened cells, with whatever a killed process left beside them: DuckDB would take its log for the next
+    store's."""
+    store = store_path(import_id)
+    for path in (store, store.with_name(f"{store.name}.wal")):
+        path.unlink(missing_ok=True)
+    for rest in (store.with_name(f"{store.name}.tmp"), *store.parent.glob(f"{OPENING}*")):
+        shutil.rmtree(rest, ignore_errors=True)
 
 
 def source_of(found: Import) -> Source:

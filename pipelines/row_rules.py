@@ -34,7 +34,9 @@ PLAIN_LINKEDIN = r"https?://(?:www\.)?linkedin\.com/(?:in|company)/[A-Za-z0-9_-]
 _PLAIN_WORDS = "[A-Za-z0-9&/+_()-]+(?: [A-Za-z0-9&/+_()-]+)*"
 PLAIN_LIST = f"{_PLAIN_WORDS}(?:, {_PLAIN_WORDS})*"
 SOCIAL_HOSTS = ("linkedin.com", "facebook.com", "fb.com", "twitter.com", "/x.com", ".x.com")
-MOST_ODD_KEPT = 100_000  # parsed odd values remembered per field
+MOST_ODD_KEPT = 50_000  # parsed odd values remembered per field
+LONGEST_ODD_KEPT = 64  # characters; longer ones seldom repeat, and would fill the memory
+LINKEDIN_GROWS = 12  # bytes at most that its one spelling adds to an address
 
 
 def quoted(text: str) -> str:
@@ -52,7 +54,7 @@ def trimmed(column: str) -> str:
 def meaning(text: str, kind: Kind) -> str:
     """SQL for the trimmed `text`: NULL for a word that means nothing; the apostrophe before a formula goes."""
     words = [word for word in empty_words(kind) if word]
-    longest = max(len(word.encode()) for word in words)
+    longest = max(len(word.encode()) for word in words) + 2  # "\u212a", of three bytes, is a k in small letters
     nothing = f"({text} = '' OR lower({text}) IN ({', '.join(map(quoted, words))}))"
     # Nearly every value is longer than those words and starts with no apostrophe (the sign before the bracket); after
     # the apostrophe that Apollo writes before a phone's plus there is nothing to trim.
@@ -81,16 +83,20 @@ Value = date | Decimal | int | bool | str | list[str] | None
 
 
 def _odd(field: Field, day_first: bool | None) -> Callable[[str | None], Value]:
-    @lru_cache(maxsize=MOST_ODD_KEPT)
-    def parsed(text: str | None) -> Value:
-        if text is None:
-            return None
+    def parsed(text: str) -> Value:
         try:
             return values.parse(field, text, day_first=day_first)  # type: ignore[no-any-return]  # typed by field kind
         except InvalidInput:
             return None
 
-    return parsed
+    remembered = lru_cache(maxsize=MOST_ODD_KEPT)(parsed)
+
+    def looked_up(text: str | None) -> Value:
+        if text is None:
+            return None
+        return remembered(text) if len(text) <= LONGEST_ODD_KEPT else parsed(text)
+
+    return looked_up
 
 
 def value(name: str, text: str) -> str:
@@ -103,7 +109,9 @@ def value(name: str, text: str) -> str:
     match field.kind:
         case Kind.EMAIL:
             lowered = f"lower({text})"
-            return f"""CASE WHEN {simple_email(text)} THEN {text} WHEN {simple_email(lowered)} THEN {lowered}
+            # Beyond ASCII DuckDB and Python do not agree on small letters.
+            plain = f"strlen({text}) = length({text}) AND {simple_email(lowered)}"
+            return f"""CASE WHEN {simple_email(text)} THEN {text} WHEN {plain} THEN {lowered}
                 WHEN contains({text}, '@') OR contains({text}, '%') THEN {odd} END"""
         case Kind.PHONE:
             return f"CASE WHEN {text} IS NULL THEN NULL WHEN {_full(text, PLAIN_PHONE)} THEN {text} ELSE {odd} END"
@@ -117,7 +125,9 @@ def value(name: str, text: str) -> str:
             return f"CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false ELSE {odd} END"
         case Kind.URL:
             quick = _url(text, odd, field.profile or "")
-            return f"CASE WHEN strlen({text}) > {field.longest} THEN {odd} ELSE {quick} END" if field.longest else quick
+            if not field.longest:
+                return quick
+            return f"CASE WHEN strlen({text}) > {field.longest - LINKEDIN_GROWS} THEN {odd} ELSE {quick} END"
         case Kind.LIST:
             return _list(text, f"s_{name}", odd)
         case Kind.CHOICE:

@@ -17,9 +17,11 @@ from models.contacts import emails, staging
 from models.imports import MatchRule
 from pipelines import row_rules, typed_rows
 from pipelines.arrow_copy import copy_in
+from pipelines.contact_files.store import NO_FOREIGN_CODE
 from pipelines.repeated_rows import NAME, mark_repeated
 from pipelines.typed_rows import Source
 
+EXPLAINED_AT_ONCE = 10_000
 BATCH_ROWS = 4_096  # what is encoded next is still in the processor's cache: with 20,000 it takes a seventh longer
 
 
@@ -34,7 +36,9 @@ class Staged:
 
 def connect(store: Path, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
     """The opened file's store, bounded in memory."""
-    connection = duckdb.connect(str(store), config={"memory_limit": memory_limit, "threads": threads})
+    connection = duckdb.connect(
+        str(store), config={"memory_limit": memory_limit, "threads": threads, **NO_FOREIGN_CODE}
+    )
     connection.execute("SET enable_progress_bar = false")
     return connection
 
@@ -61,6 +65,14 @@ def stage(
             "leftover_members",
             typed_rows.leftover_members(source),
             ["VARCHAR[]"],
+            "VARCHAR",
+            null_handling=FunctionNullHandling.SPECIAL,
+        )
+    if source.extra:
+        connection.create_function(
+            "extra_members",
+            typed_rows.extra_members,
+            ["VARCHAR"],
             "VARCHAR",
             null_handling=FunctionNullHandling.SPECIAL,
         )
@@ -142,9 +154,13 @@ def _judge(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
 
 
 def _explain_emails(connection: duckdb.DuckDBPyConnection, header: str | None) -> None:
-    odd = connection.execute("SELECT DISTINCT value FROM rejected WHERE reason IS NULL").fetchall()
-    explained = [(text, emails.problem(emails.normalised(text)) or "its first address is none") for (text,) in odd]
-    _append(connection, "CREATE OR REPLACE TEMPORARY TABLE explained AS", ("value", "problem"), explained)
+    connection.execute("CREATE OR REPLACE TEMPORARY TABLE explained (value VARCHAR, problem VARCHAR)")
+    odd = connection.cursor().execute("SELECT DISTINCT value FROM rejected WHERE reason IS NULL")
+    while texts := odd.fetchmany(EXPLAINED_AT_ONCE):
+        explained = [
+            (text, emails.problem(emails.normalised(text)) or "its first address is none") for (text,) in texts
+        ]
+        _append(connection, "INSERT INTO explained", ("value", "problem"), explained)
     connection.execute(
         """UPDATE rejected
         SET header = $header, reason = '“' || left(e.value, 200) || '” is no e-mail address: ' || e.problem || '.'

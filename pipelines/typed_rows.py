@@ -42,13 +42,15 @@ class Source:
 
     @property
     def leftover(self) -> tuple[str, ...]:
-        used = {*self.fields.values(), *REJECT_HEADERS, *EXTRA_HEADERS}
+        added = REJECT_HEADERS if self.headers[: len(REJECT_HEADERS)] == REJECT_HEADERS else ()
+        used = {*self.fields.values(), *added, self.extra}
         return tuple(header for header in self.headers if header not in used)
 
     @property
     def extra(self) -> str | None:
         """The header of the column that an export of ours wrote `extra` into."""
-        return next((header for header in EXTRA_HEADERS if header in self.headers), None)
+        mapped = set(self.fields.values())
+        return next((one for one in EXTRA_HEADERS if one in self.headers and one not in mapped), None)
 
     @property
     def is_wide(self) -> bool:
@@ -162,10 +164,26 @@ def _json(entries: Sequence[tuple[str, str]], is_wide: bool, has_extra: bool, fi
     built = f"CASE WHEN {filled} THEN '{{' || {joined} || '}}' END"
     if not has_extra:
         return built
-    brought = "CASE WHEN json_valid(extra_text) AND json_type(extra_text) = 'OBJECT' THEN extra_text END"
-    kept = f"CASE WHEN {brought} IS NULL AND extra_text IS NOT NULL THEN json_object('Extra', extra_text) END"
+    # Of a key that comes twice jsonb takes the last: what this file says.
     return f"""CASE WHEN extra_text IS NULL THEN {built}
-        ELSE json_merge_patch(coalesce({brought}, {kept}), coalesce({built}, '{{}}'))::VARCHAR END"""
+        ELSE nullif('{{' || concat_ws(',', extra_members(extra_text), {built}[2:-2]) || '}}', '{{}}') END"""
+
+
+def extra_members(text: str | None) -> str | None:
+    """What the SQL of `rows` calls: the members of a JSON object as they stand; any other text as the member "Extra".
+
+    Postgres takes less for JSON than DuckDB and Python do: no NaN, no NUL, no half of a character.
+    """
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        value, written = None, b""
+    if isinstance(value, dict) and b"\\u0000" not in written:
+        return text.strip()[1:-1].strip() or None
+    return f'"Extra":{json.dumps(text, ensure_ascii=False)}'
 
 
 def leftover_members(source: Source) -> Callable[[list[str | None]], str | None]:
@@ -177,7 +195,7 @@ def leftover_members(source: Source) -> Callable[[list[str | None]], str | None]
 
     def members(cells: list[str | None]) -> str | None:
         filled = (
-            (key, unmarked(trimmed(cell)))
+            (key, trimmed(unmarked(trimmed(cell))))
             for key, cell in zip(keys, cells, strict=True)
             if cell and not is_empty(Kind.TEXT, cell)
         )

@@ -98,7 +98,7 @@ def joined(values: Sequence[str]) -> str:
 
 def choice(choices: Sequence[str], text: str) -> str:
     """The declared spelling, whatever the capitals; a word that is not declared stays as it is."""
-    return next((known for known in choices if known.casefold() == text.casefold()), text)
+    return next((known for known in choices if known.lower() == text.lower()), text)
 
 
 def _json_array(text: str) -> list[str] | None:

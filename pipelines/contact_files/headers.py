@@ -95,12 +95,14 @@ def holds_data(cell: str) -> bool:
 def unique_names(cells: Sequence[str]) -> tuple[str, ...]:
     """Trimmed labels; the second "Email" becomes "Email (2)", an empty one "Column 3"."""
     taken: set[str] = set()
+    copies: dict[str, int] = {}
     names = []
     for number, cell in enumerate(cells, 1):
         label = " ".join(cell.replace("\ufeff", "").replace("\0", "").split()) or f"Column {number}"
-        name, copy = label, 2
+        name = label
         while name in taken:
-            name, copy = f"{label} ({copy})", copy + 1
+            copies[label] = copies.get(label, 1) + 1
+            name = f"{label} ({copies[label]})"
         taken.add(name)
         names.append(name)
     return tuple(names)

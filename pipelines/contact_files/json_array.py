@@ -38,7 +38,7 @@ def read_array(lines: Lines, nuls: Nuls, name: str) -> Iterator[Item]:
     for line in iter(lines.next, None):
         unread.add(lines.number, nuls.without_escaped(line))
         # Objects end with a brace: parsing again after any other line would only find once more that more is to come.
-        if "}" in line or "]" in line or unread.is_long:
+        if unread.is_long or (unread.is_worth_a_try and ("}" in line or "]" in line)):
             yield from unread.elements()
     yield from unread.elements(is_all=True)
 
@@ -52,7 +52,7 @@ class _Unread:
         self._at = 0
         self._line = 1
         self._added: list[str] = []
-        self._length = 0
+        self._length = self._tried = 0
         self._is_opened = self._is_closed = False
 
     def add(self, number: int, line: str) -> None:
@@ -71,6 +71,11 @@ class _Unread:
         """Whether it is more than one element may be."""
         return self._length > LONGEST_LINE
 
+    @property
+    def is_worth_a_try(self) -> bool:
+        """Whether there is twice as much as when an element was last not whole: else a long one is parsed too often."""
+        return self._length >= 2 * self._tried
+
     def elements(self, *, is_all: bool = False) -> Iterator[Item]:
         """The elements that are whole; `is_all` says that no more lines come."""
         self._text, self._added = "".join([self._text, *self._added]), []
@@ -82,7 +87,7 @@ class _Unread:
             yield item_of(self._line, value, self._text[self._at : end])
             self._go_to(end)
         self._text, self._at = self._text[self._at :], 0
-        self._length = len(self._text)
+        self._length = self._tried = len(self._text)
         if self.is_long:
             raise self._refusal(self._line, f"its object is longer than {LONGEST_LINE:,} characters")
         if is_all and not self._is_closed:
@@ -111,6 +116,8 @@ class _Unread:
             raise self._refusal(line, error.msg) from error
         except RecursionError as error:
             raise self._refusal(self._line, "its values are nested too deep") from error
+        except ValueError as error:  # Python reads no number of more than 4,300 digits
+            raise self._refusal(self._line, "it has a number that is too long; write it as a text") from error
 
     def _refusal(self, line: int, what: str) -> UnreadableFile:
         return UnreadableFile(f"{self._name} cannot be read from line {line} on: {what}. Export it again as JSON.")

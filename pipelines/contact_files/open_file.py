@@ -19,6 +19,8 @@ from pipelines.contact_files.received import ByteScan, Checksum, checksum, scan_
 from pipelines.contact_files.store import Store, new_store
 from pipelines.contact_files.workbooks import read_workbook
 
+OPENING = ".opening-"  # begins the name of the folder, beside the store, in which a file is unpacked and read
+
 
 @dataclass(frozen=True)
 class Content:
@@ -52,7 +54,7 @@ def open_contact_file(
     names the sheet of a workbook; `memory_limit` and `threads` bound DuckDB.
     Raises UnreadableFile, whose sentence names the cause and the way out.
     """
-    with plain_sentences(path.name), tempfile.TemporaryDirectory(prefix=".opening-", dir=store.parent) as folder:
+    with plain_sentences(path.name), tempfile.TemporaryDirectory(prefix=OPENING, dir=store.parent) as folder:
         content = _content(path, Path(folder))
         built = Path(folder) / "store.duckdb"
         with new_store(built, memory_limit=memory_limit, threads=threads) as tables:

@@ -16,6 +16,8 @@ BATCH_CHARACTERS = 16_000_000
 # lost by committing: the file is built aside and takes its place only when it is whole.
 BATCHES_PER_COMMIT = 4
 RAW_CUT = 100_000
+# Files come from people: nothing in them may make DuckDB fetch code.
+NO_FOREIGN_CODE = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 
 
 class Store:
@@ -116,9 +118,7 @@ def new_store(path: Path, *, memory_limit: str, threads: int) -> Iterator[Store]
         "temp_directory": str(spill),
         # What DuckDB chooses for text anyway: to try the others takes a sixth of the loading.
         "force_compression": "dict_fsst",
-        # Files come from people: nothing in them may make DuckDB fetch code.
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
+        **NO_FOREIGN_CODE,
     }
     connection = duckdb.connect(str(path), config=config)
     try:

@@ -391,9 +391,24 @@ def test_json_array_over_many_lines(tmp_path: Path) -> None:
     assert [line for line, _, _ in table.unreadable] == [4]
 
 
+def test_an_object_over_many_lines_is_not_parsed_at_each(tmp_path: Path) -> None:
+    """Parsed anew at each brace, this takes an hour."""
+    parts = "{},\n" * 200_000
+    table = open_text(f'[\n{{"Name": "Ada", "Parts": [\n{parts}{{}}]}},\n{{"Name": "Grace"}}\n]\n', tmp_path, "p.json")
+    assert [row[0] for row in table.rows] == ["Ada", "Grace"]
+    assert table.lines == [2, 200_004]
+
+
+def test_a_hundred_thousand_columns_of_one_name_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(["a"] * 100_000) + "\n")
+    assert "100,000 columns" in refusal(path, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "what"),
     [
+        ('[{"Name": "Ada"},\n{"Name": ' + "1" * 5_000 + "}]\n", 2, "it has a number that is too long"),
         ('[{"Name": "Ada"},\n{"Name": "Gra', 2, "Unterminated string starting at"),
         ('[{"Name": "Ada"},\n', 2, "the file ends before its array is closed with ]"),
         ('[{"Name": "Ada"},\n{\n"Name" "Grace"},\n{"Name": "Alan"}]\n', 3, "Expecting ':' delimiter"),

@@ -3,16 +3,19 @@
 import csv
 import io
 import random
+import shutil
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
 from models import imports, users
 from models.contacts import changes
 from models.errors import Conflict, InvalidInput, NotAllowed, Unavailable
-from models.imports import Keep, MatchRule
+from models.imports import Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Role
-from pipelines import import_contacts
+from pipelines import import_contacts, import_steps
 from pipelines.contact_files import UnreadableFile
 from tests.pipelines import importing
 from tests.pipelines.importing import Row, contact, contacts, imported, noted, numbers, rejected, sql, written
@@ -315,6 +318,66 @@ def test_capitals_never_make_a_duplicate(base: str, tmp_path: Path) -> None:
         assert (found.created, found.duplicates) == (0, 4), shouted
         assert imported(written(tmp_path, shouted)).created == 0
     assert len(contacts()) == 4
+
+
+EXTRAS = [
+    ('{"score": NaN}', {"Extra": '{"score": NaN}'}),
+    ('{"a": "\\u0000"}', {"Extra": '{"a": "\\u0000"}'}),
+    ('{"a": "\\ud800"}', {"Extra": '{"a": "\\ud800"}'}),
+    ('{"long": 12345678901234567.89, "Shoe": 41}', {"long": 12345678901234567.89}),
+    ("{}", {}),
+    ("just words", {"Extra": "just words"}),
+]
+
+
+@pytest.mark.parametrize(("cell", "kept"), EXTRAS)
+def test_an_extra_column_is_taken_apart_only_where_it_is_json(
+    base: str, tmp_path: Path, cell: str, kept: dict[str, Any]
+) -> None:
+    imported(written(tmp_path, [{"Email": "ann@example.com", "Extra": cell, "Shoe": "42"}]))
+    assert contact()["extra"] == {"Shoe": "42"} | kept
+    if "long" in kept:
+        assert sql("SELECT extra ->> 'long' FROM contacts") == [("12345678901234567.89",)]
+
+
+def test_columns_that_only_look_like_ours_are_kept(base: str, tmp_path: Path) -> None:
+    row = {"Email": "ann@example.com", "Rejected reason": "no budget", "Extra": "a cup", "extra": "a spoon"}
+    found = imported(written(tmp_path, [row]))
+    assert contact()["extra"] == {"Rejected reason": "no budget", "Extra": "a cup", "extra": "a spoon"}
+    assert (found.opened or {})["leftover"] == ["Rejected reason", "extra"]
+
+
+def test_a_plan_that_was_lost_is_not_replaced_by_another(base: str, tmp_path: Path) -> None:
+    file = written(tmp_path, [{"Email": "ann@example.com", "First Name": "Ann", "Title": "Buyer"}])
+    shown = imported(file, until=State.PLANNED)
+    imported(written(tmp_path, [{"Email": "ann@example.com", "First Name": "Ann", "Title": "Chief"}], "other.csv"))
+    sql(f"TRUNCATE staging.import_{shown.id}, staging.plan_{shown.id}")  # as a crash of the server leaves them
+    with pytest.raises(Conflict, match="made again"):
+        import_contacts.run(shown.id, by=OPERATOR)
+    [after] = contacts()
+    assert after["title"] == "Chief"
+    again = imports.get(shown.id, by=OPERATOR)
+    assert (again.state, numbers(again)) == (State.PLANNED, (1, 0, 1, 0, 0, 0))
+    assert import_contacts.run(shown.id, by=OPERATOR).state == State.COMMITTED
+
+
+def test_a_plan_that_was_lost_and_still_holds_is_committed(base: str, tmp_path: Path) -> None:
+    shown = imported(written(tmp_path, [{"Email": "ann@example.com"}]), until=State.PLANNED)
+    sql(f"TRUNCATE staging.import_{shown.id}, staging.plan_{shown.id}")
+    assert numbers(import_contacts.run(shown.id, by=OPERATOR)) == (1, 1, 0, 0, 0, 0)
+
+
+def test_what_a_killed_process_left_beside_the_store_is_no_part_of_the_next(base: str, tmp_path: Path) -> None:
+    shown = imported(written(tmp_path, [{"Email": "ann@example.com"}]), until=State.PLANNED)
+    store = import_steps.store_path(shown.id)
+    with duckdb.connect(str(store), config={"wal_autocheckpoint": "1GB"}) as connection:
+        connection.execute("CREATE TABLE begun (a INTEGER)")
+        shutil.copy(f"{store}.wal", tmp_path)
+    store.unlink()
+    shutil.copy(tmp_path / f"{store.name}.wal", store.parent)
+    (store.parent / ".opening-killed").mkdir()
+    assert numbers(import_contacts.run(shown.id, by=OPERATOR)) == (1, 1, 0, 0, 0, 0)
+    assert [path.name for path in store.parent.iterdir()] == ["upload"]
 
 
 def test_many_branches_of_one_company_are_themselves_again(base: str, tmp_path: Path) -> None:

@@ -92,6 +92,18 @@ def test_examples_are_what_they_are_in_the_specification(
     assert found == (None if isinstance(expected, type) else expected)
 
 
+BORDERS = [
+    "BİLGİ@FIRMA.COM.TR", "İnfo@example.com", "C ſuite", "Gueſſed", "(blan\u212a)", "un\u212anown",
+    *(f"http://linkedin.com/in/{'a' * count}" for count in (264, 265, 276, 277, 278)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_what_lies_at_the_borders_means_the_same(duck: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Letters whose small form is another in DuckDB, and addresses whose one spelling is too long."""
+    agree(duck, name, BORDERS)
+
+
 LETTERS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=25)
 NUMBERLIKE = st.text("0123456789.,' $€kKmMbn-+()exE%/", max_size=14)
 DATELIKE = st.from_regex(r"[0-3]?[0-9][-/. ](Jan|mar|1?[0-9])[-/. ](20)?[0-2][0-9]( 1?[0-9]:30)?", fullmatch=True)

@@ -22,6 +22,10 @@ def show_plan(found: Import) -> None:
     output.say(f"Import {found.id}: {found.file_name}", style="bold")
     names = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
     output.table(names, [[getattr(found, name) for name in names]], numbers=names)
+    for note in (found.opened or {}).get("notes", ()):
+        output.say(note)
+    if not found.rows:
+        output.say("The file has a header and no rows.")
     _show_mapping(found)
     if found.changed_fields:
         changes = sorted(found.changed_fields.items(), key=lambda item: -item[1])
@@ -38,9 +42,10 @@ def show_outcome(found: Import) -> None:
     match found.state:
         case State.COMMITTED:
             speed = f", {found.rows / found.seconds:,.0f} rows/s" if found.rows >= WORTH_A_SPEED else ""
+            duplicates = output.counted(found.duplicates, "duplicate")
             output.say(
                 f"Done in {found.seconds:.1f} s{speed}: {found.created:,} created, {found.updated:,} updated, "
-                f"{found.unchanged:,} unchanged, {found.duplicates:,} duplicates, {found.rejected:,} rejected.",
+                f"{found.unchanged:,} unchanged, {duplicates}, {found.rejected:,} rejected.",
                 style="green",
             )
         case State.UNDONE:

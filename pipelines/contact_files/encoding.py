@@ -38,7 +38,8 @@ LATIN = {
     "cp861",
     "cp865",
 }
-LATIN |= {"mac-roman", "mac-latin2", "mac-iceland", "hp-roman8", "cp037", "cp500", "cp1006", "cp1140"}
+LATIN |= {"mac-roman", "mac-latin2", "mac-iceland", "mac-turkish", "mac-croatian", "mac-romanian"}
+LATIN |= {"cp857", "cp860", "cp863", "hp-roman8", "cp037", "cp500", "cp1006", "cp1140"}
 LATIN |= {f"iso8859-{part}" for part in (1, 2, 3, 4, 9, 10, 13, 14, 15, 16)}
 CANDIDATES = ("cp1252", "mac_roman", "cp850", "cp1250", "iso8859-1")
 

@@ -26,3 +26,9 @@ def test_chardet_corpus_is_decoded_as_its_folders_say(shared_data: Path) -> None
             wrong[f"{path.parent.name}/{path.name}"] = found
     assert seen == 128
     assert wrong == {}
+
+
+def test_a_few_german_letters_are_not_taken_for_turkish_ones() -> None:
+    text = "Vorname;Nachname;E-Mail;Firma;Ort;Straße\nZoë;Weiß;zoe@weiss.de;Weiß & Söhne;Düsseldorf;Ähre 2\n"
+    text += "Jürgen;Müller;j.mueller@exämple.de;Größe GmbH;Köln;Haupt Straße 1\n"
+    assert detect_encoding(text.encode("latin-1"), is_utf8=False) == "cp1252"

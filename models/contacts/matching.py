@@ -86,7 +86,7 @@ def plan(
     session.execute(text("SELECT set_config('default_statistics_target', '10', true)"))
     session.execute(text(f"ANALYZE {rows} (line, {', '.join(staging.KEYS)})"))
     found = f"{staging.SCHEMA}.candidates_{import_id}"
-    _find_candidates(session, rows, found, match, comparison)
+    _find_candidates(session, import_id, found, match, comparison)
     verdicts = f"{staging.SCHEMA}.verdicts_{import_id}"
     session.execute(text(f"DROP TABLE IF EXISTS {verdicts}"))
     session.execute(text(f"CREATE UNLOGGED TABLE {verdicts} {staging.UNWATCHED} AS {_verdicts(found)}"))
@@ -96,7 +96,7 @@ def plan(
     return name
 
 
-def _find_candidates(session: Session, rows: str, found: str, match: MatchRule, comparison: Comparison) -> None:
+def _find_candidates(session: Session, import_id: int, found: str, match: MatchRule, comparison: Comparison) -> None:
     """Make the table `found` (line, id, rule), rule by rule: a row that one found is none for the next.
 
     In most files the first or second rule finds them all, and the others cost nothing. No temporary table: only others
@@ -106,8 +106,9 @@ def _find_candidates(session: Session, rows: str, found: str, match: MatchRule, 
     session.execute(text(f"DROP TABLE IF EXISTS {found}, pg_temp.unmatched"))
     into = create = f"CREATE UNLOGGED TABLE {found} (line, id, rule) {staging.UNWATCHED} AS"
     # As a column, so that the planner knows how many there are.
+    rows = f"{staging.SCHEMA}.{staging.rows_table(import_id)}"
     source = f"(SELECT line, {keys}, lower(person_linkedin_url) AS linkedin_key FROM {rows})"
-    for rule in _rules(session, rows, match, comparison):
+    for rule in _rules(session, import_id, match, comparison):
         if not session.scalar(text(f"SELECT EXISTS (SELECT FROM {source} s WHERE {rule.concerns})")):
             continue
         matched = session.execute(text(f"{into} {rule.finding.replace(UNMATCHED, source)}"))
@@ -138,7 +139,8 @@ class _Rule:
     finding: str
 
 
-def _rules(session: Session, rows: str, match: MatchRule, comparison: Comparison) -> Iterator[_Rule]:
+def _rules(session: Session, import_id: int, match: MatchRule, comparison: Comparison) -> Iterator[_Rule]:
+    rows = f"{staging.SCHEMA}.{staging.rows_table(import_id)}"
     staged_name, contact_name = NAME.format("s"), NAME.format("c")
     external = _Rule(
         "s.contact_id IS NOT NULL",
@@ -177,7 +179,7 @@ def _rules(session: Session, rows: str, match: MatchRule, comparison: Comparison
         MatchRule.LINKEDIN: [linkedin],
     }[match]
     if match is MatchRule.AUTO:
-        yield _keyless(session, rows, comparison.mapped)
+        yield _keyless(session, import_id, comparison.mapped)
 
 
 def _shared_mailbox(row: str, contact: str, *, rivals: str | None) -> str:
@@ -208,25 +210,54 @@ def _shared_mailbox(row: str, contact: str, *, rivals: str | None) -> str:
     {found} AND p.of_company <= 2 AND p.company = '' WHERE {row} AND s.company IS NOT NULL {besides}"""
 
 
-def _keyless(session: Session, rows: str, mapped: tuple[str, ...]) -> _Rule:
-    """Rule 6. What every such row has is part of the join: ten thousand branches of one company, told apart by their
-    addresses alone, are else compared each with each."""
-    without_keys = "{0}.contact_id IS NULL AND {0}.email IS NULL AND {0}.person_linkedin_url IS NULL"
-    plain = [name for name in mapped if FIELDS[name].kind not in (Kind.INDUSTRY, Kind.OWNER)]
-    filled = ", ".join(["count(*) AS number", *(f"count(*) = count({name}) AS {name}" for name in plain)])
-    always = session.execute(text(f"SELECT {filled} FROM {rows} s WHERE {without_keys.format('s')}")).mappings().one()
-    shared = [f"coalesce({NAME.format('c')}, '') = coalesce({NAME.format('s')}, '')"]
-    shared.append("coalesce(lower(c.company), '') = coalesce(lower(s.company), '')")
-    shared += [f"lower(c.{FIELDS[name].column}::text) = lower(s.{name}::text)" for name in plain if always[name]]
+WITHOUT_KEYS = "{0}.contact_id IS NULL AND {0}.email IS NULL AND {0}.person_linkedin_url IS NULL"
+
+
+def _keyless(session: Session, import_id: int, mapped: tuple[str, ...]) -> _Rule:
+    """Rule 6. Each row is looked up by the most telling value it has: ten thousand branches of one company, told apart
+    by their addresses, or by their phones where an address is missing, are else compared each with each."""
+    rows = f"{staging.SCHEMA}.{staging.rows_table(import_id)}"
+    cases = " ".join(f"WHEN s.{name} IS NOT NULL THEN '{name}'" for name in _most_telling(session, import_id, mapped))
+    telling = f"CASE {cases} ELSE '' END" if cases else "''"
+    bare = f"SELECT s.*, {telling} AS telling FROM {rows} s WHERE {WITHOUT_KEYS.format('s')}"
+    used = session.scalars(text(f"SELECT DISTINCT telling FROM ({bare}) bare")).all()
     same = Comparison(mapped, Keep.THEIRS, folded=True)
     held = ", ".join(f"c.{FIELDS[name].column}" for name in FIELDS)
+
+    def found(name: str) -> str:
+        shared = [f"coalesce({NAME.format('c')}, '') = coalesce({NAME.format('s')}, '')"]
+        shared.append("coalesce(lower(c.company), '') = coalesce(lower(s.company), '')")
+        if name:
+            shared.append(f"lower(c.{FIELDS[name].column}::text) = lower(s.{name}::text)")
+        return f"""(SELECT DISTINCT ON (s.line) s.line, c.id, 6 FROM bare s JOIN known c ON {" AND ".join(shared)}
+            LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
+            WHERE s.telling = '{name}' AND ({same.differs()}) IS NOT TRUE
+            ORDER BY s.line, num_nonnulls({held}), length(coalesce(c.extra, '{{}}')::text), c.id)"""
+
+    known = f"SELECT * FROM contacts c WHERE {WITHOUT_KEYS.format('c')}"
     return _Rule(
-        without_keys.format("s"),
-        f"""(SELECT DISTINCT ON (s.line) s.line, c.id, 6 FROM {rows} s JOIN contacts c ON {" AND ".join(shared)}
-        LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
-        WHERE {without_keys.format("s")} AND {without_keys.format("c")} AND ({same.differs()}) IS NOT TRUE
-        ORDER BY s.line, num_nonnulls({held}), length(coalesce(c.extra, '{{}}')::text), c.id)""",
+        WITHOUT_KEYS.format("s"),
+        f"WITH bare AS MATERIALIZED ({bare}), known AS MATERIALIZED ({known}) "
+        + " UNION ALL ".join(found(name) for name in used or [""]),
     )
+
+
+def _most_telling(session: Session, import_id: int, mapped: tuple[str, ...]) -> list[str]:
+    """The fields of the staged rows, those with the most different values first."""
+    names = [name for name in mapped if FIELDS[name].kind not in (Kind.INDUSTRY, Kind.OWNER) and name != "company"]
+    if not names:
+        return []
+    table = staging.rows_table(import_id)
+    session.execute(text(f"ANALYZE {staging.SCHEMA}.{table} ({', '.join(names)})"))
+    found = session.scalars(
+        text(
+            """SELECT attname FROM pg_stats JOIN pg_class ON oid = to_regclass(schemaname || '.' || tablename)
+            WHERE schemaname = :schema AND tablename = :table AND attname = ANY(:names)
+            ORDER BY CASE WHEN n_distinct < 0 THEN -n_distinct * reltuples ELSE n_distinct END DESC, attname"""
+        ),
+        {"schema": staging.SCHEMA, "table": table, "names": names},
+    )
+    return list(found)
 
 
 def _verdicts(found: str) -> str:

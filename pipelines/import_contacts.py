@@ -65,12 +65,15 @@ def run(import_id: int, *, until: State = State.COMMITTED, by: Actor, progress: 
     say = progress or (lambda step, done, total: None)
     with _sentences(import_id, by), _claimed(import_id), ExitStack() as opened:
         lost = _notice_lost_rows(import_id, by)
-        gate = Gate(settings.home())
-        if imports.get(import_id, by=by).state in (State.NEW, State.OPENED, State.STAGED):
-            opened.enter_context(gate)  # a check is ahead: its process starts now
+        gate, begun = Gate(settings.home()), False
         while (step := _next_step(found := imports.get(import_id, by=by), until)) is not None:
             if lost and found.state == State.PLANNED:
                 _require_same_plan(lost, found)
+            if found.state in (State.OPENED, State.STAGED) and not begun:
+                # The check's process starts while the rows are staged. While the file is opened there is no room for
+                # it: three million rows and both would take more than 1 GB.
+                opened.enter_context(gate)
+                begun = True
             say(step.__name__.replace("_", " "), 0, None)
             started = time.monotonic()
             step(import_id, gate, by)

@@ -149,8 +149,8 @@ def check(as_json: Json = False, home: Home = None) -> None:
     if broken:
         rows = [((one.details or {})["sentence"], one.name, one.failing) for one in broken]
         output.table(["broken rule", "name", "contacts"], rows, numbers=["contacts"])
-    held = output.counted(len(verdicts) - len(broken), "rule")
-    output.say(f"{len(broken):,} of {output.counted(len(verdicts), 'rule')} broken." if broken else f"All {held} hold.")
+    rules = output.counted(len(verdicts), "rule")
+    output.say(f"{len(broken):,} of {rules} broken." if broken else f"All {rules} hold.")
 
 
 def _rule(verdict: Verdict) -> dict[str, object]:

@@ -24,7 +24,7 @@ def show_plan(found: Import) -> None:
     output.table(names, [[getattr(found, name) for name in names]], numbers=names)
     for note in (found.opened or {}).get("notes", ()):
         output.say(note)
-    if not found.rows:
+    if found.opened and not found.rows:
         output.say("The file has a header and no rows.")
     _show_mapping(found)
     if found.changed_fields:

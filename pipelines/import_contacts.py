@@ -28,7 +28,7 @@ from pipelines import import_steps
 from pipelines.contact_files import UnreadableFile, read_opened
 from pipelines.contact_files.opened_file import NoRoom
 from pipelines.import_rejects import write_rejects
-from pipelines.import_steps import folder, remove_store, store_path
+from pipelines.import_steps import folder, remove_store, store_path, with_store
 
 __all__ = ["clear_abandoned", "create", "run", "undo", "write_rejects"]
 
@@ -113,8 +113,7 @@ def clear_abandoned(*, older_than_days: int) -> list[int]:
     The upload stays: where an import was not committed, `run` makes the rest again from it.
     """
     cleared = []
-    here = [int(store.parent.name) for store in store_path(0).parents[1].glob(f"*/{store_path(0).name}")]
-    for import_id in imports.begun_before(older_than_days, among=here):
+    for import_id in imports.begun_before(older_than_days, among=with_store()):
         with suppress(Conflict), _claimed(import_id):
             with writing(OPERATOR) as session:
                 staging.drop(session, import_id)

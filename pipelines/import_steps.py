@@ -29,6 +29,7 @@ from pipelines.contact_files.open_file import OPENING
 from pipelines.typed_rows import Source
 
 SAMPLES = 200  # rows that the mapping may look at
+STORE = "rows.duckdb"
 COLUMNS = 500  # read of them at once
 # Opening may have more memory than staging, and keeps below it: with less DuckDB writes on one core only.
 LOADING = 2.0
@@ -176,7 +177,12 @@ def folder(import_id: int) -> Path:
 
 
 def store_path(import_id: int) -> Path:
-    return folder(import_id) / "rows.duckdb"
+    return folder(import_id) / STORE
+
+
+def with_store() -> list[int]:
+    """The imports whose opened cells are in this home."""
+    return [int(store.parent.name) for store in (settings.home() / "imports").glob(f"*/{STORE}")]
 
 
 def remove_store(import_id: int) -> None:

@@ -180,6 +180,16 @@ def test_the_duplicates_are_told_with_what_they_repeat(cli: Cli, people: Path) -
     assert listed["cells"][:3] == ["Bob", "Baker", "bob@example.com"]
 
 
+def test_only_a_file_that_was_opened_is_said_to_be_empty(cli: Cli, tmp_path: Path) -> None:
+    empty, header = tmp_path / "empty.csv", tmp_path / "header.csv"
+    empty.write_text("")
+    header.write_text("Email,First Name\n")
+    said = "The file has a header and no rows."
+    assert said in cli("import", header, "--dry-run").out
+    assert cli("import", empty).code == 1
+    assert said not in cli("imports", "show", "2").out
+
+
 def test_what_cannot_begin_leaves_no_import(cli: Cli, people: Path) -> None:
     ended = cli("import", people, "--map", "emial=Email")
     assert (ended.code, "Did you mean" in ended.err) == (1, True)

@@ -4,21 +4,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import session, sign_in
-from dashboard.screens import contacts, exports
+from dashboard import places, session, sign_in
 
 STATIC = Path(__file__).parent / "static"
 
 st.set_page_config(page_title="Appointment360", page_icon=STATIC / "mark.svg", layout="wide")
 st.html(STATIC / "touches.css")
 actor = session.someone()
-page = st.navigation(
-    [
-        st.Page(contacts.show, title="Contacts", icon=":material/contacts:", url_path="contacts", default=True),
-        st.Page(exports.show, title="Exports", icon=":material/download:", url_path="exports"),
-    ],
-    position="sidebar" if actor else "hidden",
-)
+page = st.navigation([places.page(name) for name in places.PLACES], position="sidebar" if actor else "hidden")
 if actor is None:
     sign_in.show()
     st.stop()

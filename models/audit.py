@@ -13,9 +13,22 @@ from models.permissions import Actor
 
 
 class Event(StrEnum):
+    CONTACT_CREATED = "contact created"
+    CONTACT_CHANGED = "contact changed"
+    CONTACT_DELETED = "contact deleted"
+    CONTACT_RESTORED = "contact restored"
+    CONTACTS_CHANGED = "contacts changed"  # many at once
+    CONTACTS_DELETED = "contacts deleted"
+    CONTACTS_PUT_BACK = "contacts put back"  # the undo of the two above
+    INDUSTRY_CREATED = "industry created"
+    INDUSTRY_RENAMED = "industry renamed"
+    INDUSTRIES_MERGED = "industries merged"
+    INDUSTRY_DEACTIVATED = "industry deactivated"
+    INDUSTRY_ACTIVATED = "industry activated"
     IMPORT_CREATED = "import created"
     IMPORT_COMMITTED = "import committed"
     IMPORT_FAILED = "import failed"
+    IMPORT_CANCELLED = "import cancelled"
     IMPORT_UNDONE = "import undone"
     EXPORT_MADE = "export made"
     EXPORT_FAILED = "export failed"

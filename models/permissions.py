@@ -13,6 +13,7 @@ class Permission(StrEnum):
     CONTACTS_READ = "see contacts"
     CONTACTS_EDIT = "edit contacts"
     CONTACTS_EXPORT = "export contacts"
+    INDUSTRIES_MANAGE = "manage industries"
     IMPORTS_RUN = "import files"
     IMPORTS_UNDO = "undo imports"
     CHECKS_RUN = "run data checks"
@@ -40,12 +41,13 @@ class Role(StrEnum):
 
 DESCRIPTIONS = {
     Role.ADMIN: "Manages people, limits and settings, and may do everything that a manager may.",
-    Role.MANAGER: "Imports files, edits contacts, undoes imports, and may do everything that an analyst may.",
+    Role.MANAGER: "Imports files, undoes imports, edits contacts and industries, and may do all that an analyst may.",
     Role.ANALYST: "Browses, filters and exports contacts within a download limit.",
 }
 _ANALYST = frozenset({Permission.CONTACTS_READ, Permission.CONTACTS_EXPORT})
 _MANAGER = _ANALYST | {
     Permission.CONTACTS_EDIT,
+    Permission.INDUSTRIES_MANAGE,
     Permission.IMPORTS_RUN,
     Permission.IMPORTS_UNDO,
     Permission.CHECKS_RUN,

@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import session
 from dashboard.widgets import page
 from dashboard.widgets.export_progress import download_link, sentence
-from dashboard.widgets.filter_bar import plain
+from dashboard.widgets.page import plain
 from models import exports
 from models.exports import Export
 from models.settings import settings

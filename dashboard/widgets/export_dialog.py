@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import flow_runs, session
 from dashboard.address import View
 from dashboard.widgets import columns
-from dashboard.widgets.filter_bar import plain
+from dashboard.widgets.page import plain
 from models import exports
 from models.filters import visible_fields
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import flow_runs, session
-from dashboard.widgets.filter_bar import plain
+from dashboard.widgets.page import plain
 from models import exports
 from models.exports import Export, State
 

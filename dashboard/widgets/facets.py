@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import address, cached
 from dashboard.address import View
-from dashboard.widgets.filter_bar import plain
+from dashboard.widgets.page import plain
 from models.contacts.table import FIELDS
 from models.filters import visible_fields
 from models.permissions import Actor

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import address
 from dashboard.address import View
+from dashboard.widgets.page import plain
 from models.filters import OPERATORS, Filter
 from models.permissions import Actor
 
@@ -63,8 +64,3 @@ def _shortened(one: Filter) -> str:
         sentence = sentence[: LONGEST - 1] + "…"
     before = OPERATORS[one.operator].sentence.format(label=label, value="")
     return f"{plain(before)}**{plain(sentence.removeprefix(before))}**"
-
-
-def plain(text: str) -> str:
-    r"""`text` with Markdown's signs escaped, formulas' dollars too: values come from files, labels are Markdown."""
-    return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>()#+-!|~$:" else sign for sign in text)

@@ -31,6 +31,27 @@ def empty(icon: str, title: str, body: str, *, colour: str = "gray", height: int
         st.space("medium")
 
 
+@contextmanager
+def card(title: str, note: str = "", *, border: bool = True) -> Iterator[None]:
+    """A titled card. In a bordered st.grid pass border=False: the cell draws the frame, and a row has one height."""
+    with st.container(border=border, gap="small"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
+            st.subheader(title, anchor=False, width="content")
+            if note:
+                st.caption(note, width="content")
+        yield
+
+
+def badge(text: str, colour: str, icon: str = "") -> str:
+    """Markdown of a small coloured label; the word says what the colour means."""
+    return f":{colour}-badge[{f':material/{icon}: ' if icon else ''}{text}]"
+
+
+def plain(text: str) -> str:
+    r"""`text` with Markdown's signs escaped, formulas' dollars too: values come from files, labels are Markdown."""
+    return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>()#+-!|~$:" else sign for sign in text)
+
+
 def token(name: str) -> str:
     """A theme colour by its config name, for the theme the reader is looking at."""
     mode = "dark" if st.context.theme.type == "dark" else "light"

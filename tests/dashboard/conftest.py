@@ -15,8 +15,9 @@ import psycopg
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
-from dashboard import session
+from dashboard import places, session
 from deploy.embedded_postgres import Server
 from models import database, passwords, sign_ins, users
 from models.database import writing
@@ -78,14 +79,16 @@ def site(postgres: Server, migrated: str) -> Iterator[Site]:
 
 @pytest.fixture
 def screen(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """`screen(Role.ADMIN, country="Germany")`: the entry script as that person's browser runs it."""
+    """`screen(Role.ADMIN, at="contacts", country="Germany")`: the entry script as that person's browser runs it."""
 
-    def run(role: Role | None, **params: str | list[str]) -> AppTest:
+    def run(role: Role | None, at: str = "contacts", **params: str | list[str]) -> AppTest:
         token = site.token(role) if role else None
         run.token = token  # type: ignore[attr-defined]  # for the test that ends the session
         # AppTest has no browser: st.context.cookies is empty there.
         monkeypatch.setattr(session, "cookie_token", lambda: token)
         test = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
+        test.context = {"locale": "en-GB", "timezone": "UTC"}
+        test._page_hash = calc_hash(places.PLACES[at].path or "")  # its switch_page() knows pages that are files only
         for key, value in params.items():
             test.query_params[key] = value
         return test.run()

@@ -1,0 +1,107 @@
+"""Numbers and moments as the person's locale and time zone write them; the words around them are English."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_skeleton
+from babel.numbers import format_compact_decimal, format_decimal, format_percent
+
+MISSING = "–"
+FALLBACK = "en_GB"  # 20,000 and 22 Nov 2026
+
+
+def number(value: int | float | Decimal | None, *, digits: int = 0) -> str:
+    """“20,000”, with at most so many digits after the point."""
+    if value is None:
+        return MISSING
+    pattern = "#,##0" + ("." + "#" * digits if digits else "")
+    return str(format_decimal(value, format=pattern, locale=_locale()))
+
+
+def compact(value: int | float | Decimal | None) -> str:
+    """“602M”: three digits at most, for amounts whose unit stands elsewhere."""
+    if value is None:
+        return MISSING
+    leading = (len(str(int(abs(value)))) - 1) % 3 + 1  # digits before the point, once it is “602M”
+    digits = 1 if leading == 1 and abs(value) >= 1000 else 0
+    return str(format_compact_decimal(value, locale=_locale(), fraction_digits=digits))
+
+
+def share(part: float, whole: float, *, digits: int = 1) -> str:
+    """“62.6%” of the whole; missing where there is none."""
+    if not whole:
+        return MISSING
+    pattern = "#,##0" + ("." + "0" * digits if digits else "") + "%"
+    return str(format_percent(part / whole, format=pattern, locale=_locale()))
+
+
+def day(value: date | datetime | None) -> str:
+    """“22 Nov 2026”."""
+    if value is None:
+        return MISSING
+    return str(format_skeleton("yMMMd", _local(value), locale=_locale()))
+
+
+def moment(value: datetime | None) -> str:
+    """“22 Nov 2026, 15:40” where the person is."""
+    if value is None:
+        return MISSING
+    return f"{day(value)}, {_local(value):%H:%M}"
+
+
+def duration(seconds: float) -> str:
+    """“44 s”, “4 min 12 s”, “2 h 5 min”."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(count: int) -> str:
+    """“312 B”, “4.5 KB”, “602 MB”: decimal units, as file managers count."""
+    amount = float(count)
+    for unit in ("B", "KB", "MB"):
+        if amount < 1000:
+            return f"{number(amount, digits=0 if amount >= 100 else 1)} {unit}"
+        amount /= 1000
+    return f"{number(amount, digits=1)} GB"
+
+
+def counted(count: int, thing: str, things: str | None = None) -> str:
+    """“1 contact”, “20,000 contacts”."""
+    return f"{number(count)} {thing if count == 1 else things or thing + 's'}"
+
+
+def _local(value: date) -> date:
+    if not isinstance(value, datetime):
+        return value
+    moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+    return moment.astimezone(_zone(st.context.timezone or "UTC"))
+
+
+def _locale() -> Locale:
+    named = st.context.locale
+    return _parsed(named if isinstance(named, str) else FALLBACK)
+
+
+@cache
+def _parsed(name: str) -> Locale:
+    """English alone is taken for British: the day stands before the month, as on every screen."""
+    try:
+        return Locale.parse(FALLBACK if name in ("en", "C") else name.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse(FALLBACK)
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")

@@ -1,0 +1,10 @@
+"""Contact."""
+
+from dashboard import session
+from dashboard.widgets import page
+
+
+def show() -> None:
+    session.actor()
+    with page.header("Contact"):
+        pass

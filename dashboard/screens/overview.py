@@ -1,0 +1,10 @@
+"""Overview."""
+
+from dashboard import session
+from dashboard.widgets import page
+
+
+def show() -> None:
+    session.actor()
+    with page.header("Overview"):
+        pass

@@ -1,0 +1,35 @@
+"""What a person chose for a screen and wants to find again: columns, density. One JSON value under each name."""
+
+from typing import Any
+
+from sqlalchemy import Integer, Text, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.database import Base, reading, writing
+from models.permissions import Actor
+
+
+class Preference(Base):
+    __tablename__ = "preferences"
+
+    user_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[Any] = mapped_column(JSONB)
+
+
+def get(name: str, *, by: Actor) -> Any:
+    """The stored value; None where the person never chose."""
+    if by.id is None:
+        return None
+    with reading() as session:
+        return session.scalar(select(Preference.value).where(Preference.user_id == by.id, Preference.name == name))
+
+
+def put(name: str, value: Any, *, by: Actor) -> None:
+    """Store `value`, anything JSON holds, in place of what was there. The operator, who is no person, has none."""
+    if by.id is None:
+        return
+    chosen = insert(Preference).values(user_id=by.id, name=name, value=value)
+    with writing(by) as session:
+        session.execute(chosen.on_conflict_do_update(index_elements=["user_id", "name"], set_={"value": value}))

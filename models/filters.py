@@ -1,9 +1,14 @@
 """The one filter syntax: `FIELD=VALUE` (repeated: any of), `FIELD.OP=VALUE`, and `q=` for free text.
 
+All conditions must hold. Those whose key begins with `or1.`, `or2.`, ... are alternatives: all of `or1` or all of `or2`
+must hold beside the rest, as in `country=Germany&or1.seniority=VP&or2.employees.gte=500`.
+
 The same string is a screen's address, an API query, the CLI's `--where`, a saved view and an export's receipt.
 Each operator is a line of OPERATORS: the kinds it fits, its SQL condition and its sentence.
 """
 
+import difflib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -11,12 +16,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, null, or_, select, true
+from sqlalchemy import ColumnElement, Date, Select, and_, cast, func, not_, null, or_, select, true
 
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
 from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.errors import InvalidInput, NotAllowed
-from models.fields import REFERENCES, Field, Kind
+from models.fields import REFERENCES, Field, Group, Kind
 from models.industries import Industry
 from models.permissions import Actor, visible
 from models.users import User
@@ -25,6 +30,14 @@ MAX_TEXT = 1000  # characters of one value
 TEXTS = frozenset({Kind.TEXT, Kind.CHOICE, Kind.EMAIL, Kind.PHONE, Kind.URL, Kind.INDUSTRY, Kind.OWNER})
 ORDERED = frozenset({Kind.WHOLE, Kind.MONEY, Kind.DATE})
 EVERY = frozenset(Kind)
+ALTERNATIVE = re.compile(r"or([1-9][0-9]?)\.(.+)", re.DOTALL)
+
+# What the system keeps of every contact, for everybody to filter by. Days are days in UTC.
+SYSTEM = {
+    "added": Field("Added", Group.OURS, Kind.DATE, name="added", column="created_at"),
+    "changed": Field("Changed", Group.OURS, Kind.DATE, name="changed", column="updated_at"),
+    "import": Field("Import", Group.OURS, Kind.WHOLE, name="import", column="import_id"),
+}
 
 Values = tuple[Any, ...]
 Condition = Callable[[ColumnElement[Any], Values], ColumnElement[bool]]
@@ -71,15 +84,17 @@ OPERATORS: dict[str, Operator] = {
 
 @dataclass(frozen=True)
 class Filter:
-    """One condition on one field; values are parsed to the field's type."""
+    """One condition on one field, its values parsed. All of `group` 0 must hold; other groups are alternatives."""
 
     field: Field
     operator: str
     values: Values
+    group: int = 0
 
     @property
     def key(self) -> str:
-        return self.field.name if self.operator == "is" else f"{self.field.name}.{self.operator}"
+        name = self.field.name if self.operator == "is" else f"{self.field.name}.{self.operator}"
+        return f"or{self.group}.{name}" if self.group else name
 
     def sentence(self) -> str:
         if self.operator == "empty":
@@ -94,7 +109,9 @@ class Filter:
         return [(self.key, _written(value)) for value in self.values]
 
     def condition(self) -> ColumnElement[bool]:
-        column = Contact.__table__.c[self.field.column]
+        column: ColumnElement[Any] = Contact.__table__.c[self.field.column]
+        if self.field.name in SYSTEM and self.field.kind is Kind.DATE:
+            column = cast(func.timezone("UTC", column), Date)
         if self.field.kind not in REFERENCES or self.operator == "empty":
             return OPERATORS[self.operator].condition(column, self.values)
         if self.operator == "not":
@@ -111,25 +128,38 @@ def _referred(field: Field, operator: str, values: Values) -> Select[Any]:
 
 @dataclass(frozen=True)
 class Filters:
-    """All conditions of a search, joined by "and"; `q` is the free text."""
+    """All conditions of a search; `q` is the free text."""
 
     filters: tuple[Filter, ...] = ()
     q: str = ""
+
+    @property
+    def required(self) -> list[Filter]:
+        return [one for one in self.filters if not one.group]
+
+    @property
+    def alternatives(self) -> dict[int, list[Filter]]:
+        """Group -> its conditions, which must all hold for the alternative to hold; by number."""
+        groups = sorted({one.group for one in self.filters} - {0})
+        return {group: [one for one in self.filters if one.group == group] for group in groups}
 
     def __bool__(self) -> bool:
         return bool(self.filters or self.q)
 
     def condition(self, *, by: Actor) -> ColumnElement[bool]:
         """The WHERE clause; free text looks only into what `by` may see. Raises NotAllowed for a hidden field."""
-        seen = visible_fields(by)
-        if hidden := [one.field.name for one in self.filters if one.field.name not in seen]:
+        known = filterable(by)
+        if hidden := [one.field.name for one in self.filters if one.field.name not in known]:
             raise NotAllowed(f"You may not filter by “{hidden[0]}”: an administrator can allow it.")
         words = [search_text(by).ilike(f"%{_like(word)}%") for word in self.q.split()]
-        return and_(true(), *(one.condition() for one in self.filters), *words)
+        either = [and_(*(one.condition() for one in group)) for group in self.alternatives.values()]
+        return and_(true(), *(one.condition() for one in self.required), *([or_(*either)] if either else []), *words)
 
     def sentence(self) -> str:
         """ "All contacts", or the conditions in words: “Country is Germany and Employees at least 50”."""
-        parts = [one.sentence() for one in self.filters]
+        parts = [one.sentence() for one in self.required]
+        if either := [_joined(group) for group in self.alternatives.values()]:
+            parts.append(either[0] if len(either) == 1 else f"either {' or '.join(either)}")
         if self.q:
             parts.append(f"name, title, company or e-mail contains “{self.q}”")
         return " and ".join(parts) or "All contacts"
@@ -141,6 +171,11 @@ class Filters:
 
     def without(self, key: str) -> "Filters":
         return Filters(tuple(one for one in self.filters if one.key != key), "" if key == "q" else self.q)
+
+
+def _joined(group: list[Filter]) -> str:
+    words = " and ".join(one.sentence() for one in group)
+    return f"({words})" if len(group) > 1 or len(group[0].values) > 1 else words
 
 
 def search_text(by: Actor) -> ColumnElement[str]:
@@ -179,18 +214,26 @@ def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
 
 
 def _filter(key: str, values: list[str], by: Actor) -> Filter:
-    name, _, operator = key.partition(".")
+    alternative = ALTERNATIVE.fullmatch(key)
+    group, condition = (int(alternative[1]), alternative[2]) if alternative else (0, key)
+    name, _, operator = condition.partition(".")
     operator = operator or "is"
-    known = visible_fields(by)
+    known = filterable(by)
     if name not in known:
-        raise InvalidInput(f"There is no field “{name}” to filter by. Fields are: {', '.join(known)}.")
-    field = FIELDS[name]
+        raise InvalidInput(f"There is no field “{name[:60]}” to filter by.{_meant(name, known)}")
+    field = known[name]
     if operator == "is" and field.kind is Kind.LIST:
         operator = "has"
     fitting = [word for word, one in OPERATORS.items() if field.kind in one.kinds]
     if operator not in fitting:
         raise InvalidInput(f"“{key}” does not fit: {name} takes {', '.join(f'{name}.{word}' for word in fitting)}.")
-    return Filter(field, operator, _values(field, operator, key, values))
+    return Filter(field, operator, _values(field, operator, key, values), group)
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """A field of a similar name, or all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]}?" if close else f" Fields are: {', '.join(known)}."
 
 
 def _values(field: Field, operator: str, key: str, values: list[str]) -> Values:
@@ -254,6 +297,11 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def filterable(by: Actor) -> dict[str, Field]:
+    """What `by` may filter by: the visible fields, then those of the system."""
+    return {name: FIELDS[name] for name in visible_fields(by)} | SYSTEM
 
 
 def visible_fields(by: Actor) -> list[str]:

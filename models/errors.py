@@ -1,5 +1,9 @@
 """Errors that a person reads. The message is the whole sentence: what happened, where, and the way out."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
 
 class AppError(Exception):
     """Base of every error that is shown as it stands; anything else is logged and shown with a reference."""
@@ -27,3 +31,29 @@ class Conflict(AppError):
 
 class Unavailable(AppError):
     """Something outside the program is missing or down: the database, the disk, a server."""
+
+
+class InvalidValues(InvalidInput):
+    """A form was refused: `problems` gives each field's sentence; under `FORM` stands what concerns all of it."""
+
+    FORM = ""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__(" ".join(self.problems.values()))
+
+
+class Gone(NotFound):
+    """The contact existed and was deleted, at that moment; by whom is None where the person may not read it."""
+
+    def __init__(self, sentence: str, *, at: datetime, by_name: str | None) -> None:
+        self.at, self.by_name = at, by_name
+        super().__init__(sentence)
+
+
+class ChangedMeanwhile(Conflict):
+    """Somebody else wrote since it was read: `fields` gives their values, `version` is what stands now."""
+
+    def __init__(self, sentence: str, *, fields: Mapping[str, Any], by_name: str, at: datetime, version: int) -> None:
+        self.fields, self.by_name, self.at, self.version = dict(fields), by_name, at, version
+        super().__init__(sentence)

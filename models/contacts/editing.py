@@ -1,0 +1,183 @@
+"""What changes by hand have in common, of one contact or of many: the transaction, and values that people enter."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from functools import cache
+from typing import Any
+
+import phonenumbers
+from babel import Locale
+from phonenumbers import NumberParseException, PhoneNumber, ValidationResult
+from psycopg.errors import DeadlockDetected, LockNotAvailable
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from models.contacts import values
+from models.contacts.table import FIELDS, Contact
+from models.database import writing
+from models.errors import InvalidInput, Unavailable
+from models.fields import REFERENCES, Field, Kind
+from models.filters import visible_fields
+from models.industries import Industry
+from models.permissions import Actor, Permission, require
+from models.users import User
+
+PATIENCE = "10s"  # an import's commit closes contacts to writers; who waits in front of a screen is told
+LONGEST_TEXT = 100_000  # characters of one value
+IDENTIFYING = ("first_name", "last_name", "email", "company")
+NOBODY = "A contact needs a name, an e-mail or a company."
+COMPANY_PHONES = ("company_phone", "corporate_phone")
+# What people write besides the names that Babel knows.
+COUNTRIES = {
+    "usa": "US", "u.s.a.": "US", "u.s.": "US", "united states of america": "US", "uk": "GB", "u.k.": "GB",
+    "great britain": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "czech republic": "CZ", "turkey": "TR",
+    "russian federation": "RU", "republic of korea": "KR", "korea": "KR", "viet nam": "VN", "hong kong": "HK",
+    "the netherlands": "NL", "holland": "NL", "uae": "AE", "ivory coast": "CI", "burma": "MM", "swaziland": "SZ",
+}  # fmt: skip
+LENGTHS = {
+    ValidationResult.TOO_SHORT: "it is too short",
+    ValidationResult.TOO_LONG: "it is too long",
+    ValidationResult.INVALID_LENGTH: "no number there has so many digits",
+    ValidationResult.INVALID_COUNTRY_CODE: "no country has that code",
+}
+
+
+@contextmanager
+def editing(by: Actor) -> Iterator[Session]:
+    """A transaction that changes contacts. Raises NotAllowed; Unavailable where an import keeps them closed."""
+    require(by, Permission.CONTACTS_EDIT)
+    try:
+        with writing(by) as session:
+            session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
+            yield session
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable | DeadlockDetected):
+            raise Unavailable("Contacts are being written by an import just now: try again in a minute.") from error
+        raise
+
+
+def editable(name: str, *, by: Actor) -> Field:
+    """The field of that name. Raises InvalidInput for one that does not exist or that `by` may not see: no difference
+    is made between the two."""
+    seen = visible_fields(by)
+    if name not in seen:
+        raise InvalidInput(f"There is no field “{name[:60]}” to change. Fields are: {', '.join(seen)}.")
+    return FIELDS[name]
+
+
+def stored(session: Session, field: Field, entered: str | None, *, country: str | None = None) -> Any:
+    """What the field's column holds for the text that a person entered; None for nothing.
+
+    `country` is where a phone number without + is at home. Raises InvalidInput.
+    """
+    if entered is None:
+        return None
+    if len(entered) > LONGEST_TEXT:
+        raise InvalidInput(f"{field.label}: {len(entered):,} characters are more than {LONGEST_TEXT:,}.")
+    # Half of a character, which no database takes, comes from programs that cut a text in its middle.
+    value = values.parse(field, entered.encode(errors="replace").decode())
+    if value is None:
+        return None
+    match field.kind:
+        case Kind.INDUSTRY:
+            return _industry(session, field, value)
+        case Kind.OWNER:
+            return _owner(session, field, value)
+        case Kind.PHONE:
+            if problem := phone_problem(value, country):
+                raise InvalidInput(f"{field.label}: “{value}” cannot be a phone number: {problem}.")
+    return value
+
+
+def as_text(name: str, value: Any) -> str:
+    """The text from which `stored` makes the value again; "" for None. Industries and owners as they are read."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return values.joined(value)
+        case date():
+            return value.isoformat()
+    if FIELDS[name].kind is Kind.MONEY:
+        return f"{value:f}".removesuffix(".00")
+    return str(value)
+
+
+def country_of(name: str, texts: Mapping[str, Any]) -> str | None:
+    """Where the phone number in the field `name` is at home, as far as the contact says."""
+    home, office = texts.get("country"), texts.get("company_country")
+    return (office or home) if name in COMPANY_PHONES else (home or office)
+
+
+def phone_problem(number: str, country: str | None) -> str | None:
+    """Why nobody can have this number, as a clause; None where somebody can, or where its country is not known."""
+    region = _region(country)
+    if not number.startswith("+") and region is None:
+        return None
+    where = "" if number.startswith("+") else f" in {country}"
+    try:
+        parsed: PhoneNumber = phonenumbers.parse(number, region)
+    except NumberParseException:
+        return f"it fits no plan of numbers{where}" if where else "no country has its code"
+    if phonenumbers.is_possible_number(parsed):
+        return None
+    return LENGTHS.get(phonenumbers.is_possible_number_with_reason(parsed), "it has the wrong length") + where
+
+
+def bring_back(session: Session, versions: str, parameters: dict[str, Any]) -> int:
+    """Insert the deleted contacts whose last versions `h` fulfil the SQL condition `versions`; returns how many.
+
+    They are touched at once: the version that this leaves, equal to the deleted one, says who restored it and when.
+    """
+    columns = [column.name for column in Contact.__table__.columns]
+    fields = {field.column: field for field in FIELDS.values()}
+    values = [still_there("h", fields[name]) if name in fields else f"h.{name}" for name in columns]
+    ids = session.scalars(
+        text(
+            f"""INSERT INTO contacts ({", ".join(columns)}) SELECT {", ".join(values)} FROM contact_history h
+            WHERE {versions} AND h.replaced_how = 'delete' ON CONFLICT (id) DO NOTHING RETURNING id"""
+        ),
+        parameters,
+    ).all()
+    touched = text("UPDATE contacts SET updated_at = now() WHERE id = ANY (CAST(:ids AS bigint[]))")
+    session.execute(touched, {"ids": list(ids)})
+    return len(ids)
+
+
+def still_there(table: str, field: Field) -> str:
+    """SQL for an older value of the field: nothing, where what it refers to is gone by now."""
+    if field.kind not in REFERENCES:
+        return f"{table}.{field.column}"
+    referred, _, key = REFERENCES[field.kind].partition(".")
+    return f"(SELECT r.{key} FROM {referred} r WHERE r.{key} = {table}.{field.column})"
+
+
+@cache
+def _regions() -> dict[str, str]:
+    named = {name.lower(): code for code, name in Locale("en").territories.items() if len(code) == 2}
+    codes = {code.lower(): code for code in phonenumbers.SUPPORTED_REGIONS}
+    return {name: code for name, code in (codes | named | COUNTRIES).items() if code in phonenumbers.SUPPORTED_REGIONS}
+
+
+def _region(country: str | None) -> str | None:
+    return _regions().get(country.strip().lower()) if country else None
+
+
+def _industry(session: Session, field: Field, name: str) -> int:
+    found = session.scalar(select(Industry).where(func.lower(Industry.name) == func.lower(name)))
+    if found is None:
+        raise InvalidInput(f"{field.label}: there is no industry “{name}”. It can be created under Industries.")
+    if not found.is_active:
+        raise InvalidInput(f"{field.label}: “{found.name}” is no longer in use. It can be activated under Industries.")
+    return found.id
+
+
+def _owner(session: Session, field: Field, email: str) -> int:
+    found = session.scalar(select(User).where(func.lower(User.email) == email.lower()))
+    if found is None or not found.is_active:
+        raise InvalidInput(f"{field.label}: nobody with the e-mail “{email}” works here: give that of an active user.")
+    return found.id

@@ -8,8 +8,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Float, Identity, Integer, Text, func, select, text, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CursorResult,
+    DateTime,
+    Float,
+    Identity,
+    Index,
+    Integer,
+    Select,
+    Text,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
 from models import audit
 from models import filters as filter_syntax
@@ -20,7 +36,7 @@ from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.filters import Filters
 from models.permissions import OPERATOR, Actor, Permission, Role, require
 from models.settings import home
-from models.users import acting
+from models.users import User, acting
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +49,11 @@ class State(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
-NOT_DONE = frozenset(State) - {State.DONE}
+UNDER_WAY = frozenset({State.WAITING, State.RUNNING})
+MAY_FAIL = UNDER_WAY | {State.FAILED}
 
 
 class Export(Base):
@@ -60,8 +78,15 @@ class Export(Base):
     error: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     seconds: Mapped[float] = mapped_column(Float, server_default="0")
+
+    __table_args__ = (Index("exports_created_by", "created_by", "id"),)
+
+    @property
+    def has_file(self) -> bool:
+        return self.state == State.DONE and bool(self.path)
 
 
 def request(
@@ -111,15 +136,60 @@ def get(export_id: int, *, by: Actor) -> Export:
         return export
 
 
-def mine(*, by: Actor, limit: int = 50) -> list[Export]:
-    """The newest first; an administrator sees everybody's."""
-    wanted = select(Export).order_by(Export.id.desc()).limit(limit)
-    if by.role is not Role.ADMIN:
-        wanted = wanted.where(Export.created_by == by.id)
+def mine(*, by: Actor, limit: int = 50, offset: int = 0) -> list[Export]:
+    """The newest first, without the ids of selections; an administrator sees everybody's."""
+    return _listed(_seen_by(select(Export), by).limit(limit).offset(offset))
+
+
+def count(*, by: Actor) -> int:
+    """How many `mine` gives without a limit."""
     with reading() as session:
-        found = list(session.scalars(wanted))
-        session.expunge_all()
-    return found
+        return session.scalar(_seen_by(select(func.count()).select_from(Export), by)) or 0
+
+
+def under_way(*, by: Actor) -> list[Export]:
+    """Those of `mine` that wait or run, newest first."""
+    return _listed(_seen_by(select(Export), by).where(Export.state.in_(UNDER_WAY)))
+
+
+def people(listed: Sequence[Export]) -> dict[int | None, str]:
+    """The names of those who asked for them, by `created_by`."""
+    ids = {export.created_by for export in listed}
+    with reading() as session:
+        named = session.execute(select(User.id, User.name).where(User.id.in_(ids)))
+        return {None: OPERATOR.name} | {row.id: row.name for row in named}
+
+
+def again(export_id: int, *, by: Actor) -> int:
+    """Ask for the same once more: filter, selection, columns and format; returns the new export's id.
+
+    Raises NotFound, NotAllowed, InvalidInput (a field that `by` may no longer see).
+    """
+    old = get(export_id, by=by)
+    return request(
+        filters=filter_syntax.parse_query(old.filter_query, by=by),
+        columns=old.columns,
+        format=old.format,
+        ids=old.ids,
+        raw_formulas=old.raw_formulas,
+        by=by,
+    )
+
+
+def cancel(export_id: int, *, by: Actor) -> None:
+    """Stop one that waits or runs: whoever writes it notices at its next step, and no file appears.
+
+    Raises NotAllowed, NotFound, Conflict (it ended already).
+    """
+    require(by, Permission.CONTACTS_EXPORT)
+    get(export_id, by=by)
+    with writing(by) as session:
+        export = _locked_row(session, export_id)
+        if export.state not in UNDER_WAY:
+            raise Conflict(f"Export {export_id} has ended already: it is {export.state}.")
+        export.state, export.error, export.finished_at = State.CANCELLED, f"{by.name} stopped it.", func.now()
+        export.rows, export.path = 0, ""
+        audit.write(session, Event.EXPORT_CANCELLED, f"export {export_id}", by=by)
 
 
 def receipt(export: Export) -> dict[str, Any]:
@@ -158,19 +228,29 @@ def begin(export_id: int, *, total: int, path: str, by: Actor) -> None:
         export = _locked_row(session, export_id)
         if export.state == State.DONE:
             raise Conflict(f"Export {export_id} is finished already.")
+        _require_wanted(export)
         export.state, export.error, export.finished_at = State.RUNNING, None, None
         export.total, export.rows, export.path = total, 0, path
+        export.started_at = func.clock_timestamp()
 
 
 def progressed(export_id: int, rows: int) -> None:
-    """Show how far it is."""
+    """Show how far it is. Raises Conflict where it was cancelled."""
     with writing(OPERATOR) as session:
-        session.execute(update(Export).where(Export.id == export_id, Export.state == State.RUNNING).values(rows=rows))
+        running = update(Export).where(Export.id == export_id, Export.state == State.RUNNING)
+        done = session.execute(running.values(rows=rows))
+        assert isinstance(done, CursorResult)
+        if not done.rowcount:
+            _require_wanted(_locked_row(session, export_id))
 
 
 def finish(session: Session, export_id: int, *, written: dict[str, Any], by: Actor) -> None:
-    """In the caller's transaction: `written` holds rows, bytes, sha256, notes and seconds. One row costs one credit."""
+    """In the caller's transaction: `written` holds rows, bytes, sha256, notes and seconds. One row costs one credit.
+
+    Raises Conflict where it was cancelled.
+    """
     export = _locked_row(session, export_id)
+    _require_wanted(export)
     for name in ("rows", "bytes", "sha256", "notes", "seconds"):
         setattr(export, name, written[name])
     export.state, export.error, export.finished_at = State.DONE, None, func.clock_timestamp()
@@ -192,7 +272,7 @@ def finish(session: Session, export_id: int, *, written: dict[str, Any], by: Act
     )
 
 
-def fail(export_id: int, sentence: str, *, by: Actor, states: Collection[str] = NOT_DONE) -> bool:
+def fail(export_id: int, sentence: str, *, by: Actor, states: Collection[str] = MAY_FAIL) -> bool:
     """Mark it as failed, and say whether that was done: one that is in none of `states` by now stays as it is."""
     with writing(by) as session:
         export = _locked_row(session, export_id)
@@ -268,6 +348,23 @@ def _locked_row(session: Session, export_id: int) -> Export:
     if export is None:
         raise NotFound(f"There is no export {export_id}.")
     return export
+
+
+def _require_wanted(export: Export) -> None:
+    if export.state == State.CANCELLED:
+        raise Conflict(f"Export {export.id} was cancelled: ask for it again.")
+
+
+def _listed(wanted: Select[Any]) -> list[Export]:
+    with reading() as session:
+        newest_first = wanted.order_by(Export.id.desc()).options(defer(Export.ids))
+        found = list(session.scalars(newest_first))
+        session.expunge_all()
+    return found
+
+
+def _seen_by(exports: Select[Any], by: Actor) -> Select[Any]:
+    return exports if by.role is Role.ADMIN else exports.where(Export.created_by == by.id)
 
 
 def _sentence(filters: Filters, ids: Sequence[int] | None) -> str:

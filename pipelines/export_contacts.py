@@ -61,10 +61,11 @@ def export(
 def run(export_id: int, *, home: Path | None = None) -> Export:
     """Write a requested export to `home`/exports/<id>/, as the person who asked for it may see contacts now.
 
-    Raises NotFound, NotAllowed, InvalidInput, Conflict (another process writes it), Unavailable.
+    One that is cancelled, before or meanwhile, comes back as such, without a file. Raises NotFound, NotAllowed,
+    InvalidInput, Conflict (another process writes it), Unavailable.
     """
     requested = exports.get(export_id, by=OPERATOR)
-    if requested.state == State.DONE:
+    if requested.state in (State.DONE, State.CANCELLED):
         return requested
     target = exports.kept_path(requested, _home(home))
     with export_file.disk_named(target):
@@ -75,7 +76,13 @@ def run(export_id: int, *, home: Path | None = None) -> Export:
     except NotAllowed as error:
         exports.fail(export_id, error.sentence, by=OPERATOR)
         raise
-    return _made(export_id, target, by=by, progress=lambda rows, _: exports.progressed(export_id, rows))
+    try:
+        return _made(export_id, target, by=by, progress=lambda rows, _: exports.progressed(export_id, rows))
+    except Conflict:
+        stopped = exports.get(export_id, by=OPERATOR)
+        if stopped.state != State.CANCELLED:
+            raise
+        return stopped
 
 
 @dataclass(frozen=True)

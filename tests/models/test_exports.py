@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from models import exports, settings, users
 from models.audit import AuditLine, Event
 from models.database import reading, writing
-from models.errors import InvalidInput, NotAllowed, NotFound
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.exports import Export, State
 from models.fields import Group
 from models.filters import Filters, parse
@@ -183,3 +183,87 @@ def test_a_file_that_cannot_be_deleted_keeps_no_other(analyst: Actor, home: Path
     other = _done(analyst, folder=home, days_ago=8)
     assert exports.expire(older_than_days=7) == [other.id]
     assert exports.get(stuck.id, by=analyst).path == stuck.path
+
+
+def test_the_list_comes_in_pages_with_the_names_of_people(analyst: Actor, operator: Actor) -> None:
+    admin = _person("ada", Role.ADMIN, operator)
+    ids = [_requested(by) for by in (analyst, admin, operator, analyst)]
+    assert [one.id for one in exports.mine(by=admin, limit=2, offset=1)] == [ids[2], ids[1]]
+    assert (exports.count(by=admin), exports.count(by=analyst)) == (4, 2)
+    assert exports.people(exports.mine(by=admin)) == {analyst.id: "ann", admin.id: "ada", None: "operator"}
+
+
+def test_those_under_way_wait_or_run(analyst: Actor, home: Path) -> None:
+    waiting, running = _requested(analyst), _requested(analyst)
+    exports.begin(running, total=7, path="somewhere.csv", by=analyst)
+    _done(analyst, folder=home, days_ago=0)
+    exports.fail(_requested(analyst), "The disk is full.", by=analyst)
+    assert [one.id for one in exports.under_way(by=analyst)] == [running, waiting]
+    assert exports.get(running, by=analyst).started_at is not None
+
+
+def test_a_selection_is_not_read_with_the_list(analyst: Actor) -> None:
+    exports.request(filters=Filters(), columns=["email"], format="csv", ids=range(1000), by=analyst)
+    [listed] = exports.mine(by=analyst)
+    assert "ids" not in vars(listed)
+    assert listed.filter_sentence == "1,000 selected of: All contacts"
+
+
+def test_asking_again_is_for_the_same(analyst: Actor) -> None:
+    wanted = parse(["country=Germany"], by=analyst)
+    old = exports.request(
+        filters=wanted, columns=["email", "city"], format="xlsx", ids=[3, 1], raw_formulas=True, by=analyst
+    )
+    new = exports.get(exports.again(old, by=analyst), by=analyst)
+    assert new.id > old
+    assert (new.state, new.filter_query, new.columns) == (State.WAITING, "country=Germany", ["email", "city"])
+    assert (new.format, new.ids, new.raw_formulas) == ("xlsx", [1, 3], True)
+
+
+def test_asking_again_gives_nothing_that_was_hidden_since(analyst: Actor, operator: Actor) -> None:
+    old = _requested(analyst)
+    narrow = Actor(analyst.id, "ann", Role.ANALYST, frozenset({"first_name"}))
+    with pytest.raises(NotAllowed, match="may not see the field “email”"):
+        exports.again(old, by=narrow)
+    other = _person("max", Role.MANAGER, operator)
+    with pytest.raises(NotFound, match="not yours"):
+        exports.again(old, by=other)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_cancelled_export_neither_goes_on_nor_ends_otherwise(analyst: Actor, begun: bool) -> None:
+    export_id = _requested(analyst)
+    if begun:
+        exports.begin(export_id, total=7, path="somewhere.csv", by=analyst)
+    exports.cancel(export_id, by=analyst)
+    found = exports.get(export_id, by=analyst)
+    assert (found.state, found.error, found.path) == (State.CANCELLED, "ann stopped it.", "")
+    with pytest.raises(Conflict, match="was cancelled"):
+        exports.begin(export_id, total=7, path="somewhere.csv", by=analyst)
+    with pytest.raises(Conflict, match="was cancelled"):
+        exports.progressed(export_id, 5)
+    with pytest.raises(Conflict, match="was cancelled"), writing(OPERATOR) as session:
+        exports.finish(session, export_id, written={}, by=analyst)
+    assert not exports.fail(export_id, "Too late.", by=analyst)
+    assert exports.fail_interrupted() == []
+    assert exports.waiting(longer_than=timedelta(0)) == []
+    assert exports.under_way(by=analyst) == []
+    with pytest.raises(Conflict, match="has ended already: it is cancelled"):
+        exports.cancel(export_id, by=analyst)
+
+
+def test_only_its_owner_and_administrators_cancel_an_export(analyst: Actor, operator: Actor) -> None:
+    export_id = _requested(analyst)
+    with pytest.raises(NotFound, match="not yours"):
+        exports.cancel(export_id, by=_person("max", Role.MANAGER, operator))
+    exports.cancel(export_id, by=_person("ada", Role.ADMIN, operator))
+    with reading() as session:
+        lines = select(AuditLine.actor_name).where(AuditLine.event == Event.EXPORT_CANCELLED)
+        assert session.scalars(lines).all() == ["ada"]
+
+
+def test_a_finished_export_is_not_cancelled(analyst: Actor, home: Path) -> None:
+    made = _done(analyst, folder=home, days_ago=0)
+    with pytest.raises(Conflict, match="it is done"):
+        exports.cancel(made.id, by=analyst)
+    assert exports.get(made.id, by=analyst).has_file

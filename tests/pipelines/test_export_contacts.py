@@ -532,3 +532,27 @@ def test_memory_does_not_grow_with_the_rows(db: str, tmp_path: Path) -> None:
             child.communicate()
             assert child.returncode == 0
     assert max(peaks) < 400, peaks
+
+
+def test_an_export_that_was_cancelled_before_is_not_made(db: str, tmp_path: Path) -> None:
+    export_id = exports.request(filters=Filters(), columns=None, format="csv", by=OPERATOR)
+    exports.cancel(export_id, by=OPERATOR)
+    assert export_contacts.run(export_id, home=tmp_path).state == State.CANCELLED
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_an_export_that_is_cancelled_while_it_runs_leaves_no_file(
+    db: str, tmp_path: Path, file_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _many(100)
+    export_id = exports.request(filters=Filters(), columns=None, format=file_format, by=OPERATOR)
+    progressed = exports.progressed
+
+    def cancelled_just_before(wanted: int, rows: int) -> None:
+        exports.cancel(wanted, by=OPERATOR)
+        progressed(wanted, rows)
+
+    monkeypatch.setattr(exports, "progressed", cancelled_just_before)
+    assert export_contacts.run(export_id, home=tmp_path).state == State.CANCELLED
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -6,3 +6,13 @@ CREATE TABLE preferences (
     value JSONB NOT NULL,
     PRIMARY KEY (user_id, name)
 );
+
+-- Where an industry's contacts went when it was merged into another, so that it can be taken back.
+ALTER TABLE industries ADD COLUMN merged_into INTEGER REFERENCES industries (id);
+ALTER TABLE industries ADD COLUMN merged_at TIMESTAMP WITH TIME ZONE;
+ALTER TABLE industries ADD COLUMN merged_contacts BIGINT;
+
+-- When an export's rows began to be written: its speed follows.
+ALTER TABLE exports ADD COLUMN started_at TIMESTAMP WITH TIME ZONE;
+
+CREATE INDEX exports_created_by ON exports (created_by, id);

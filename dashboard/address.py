@@ -6,7 +6,6 @@ browser's back button always mean the same rows.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl
 
 import streamlit as st
 
@@ -29,7 +28,7 @@ class View:
     page: int = 1
 
     def pairs(self) -> list[tuple[str, str]]:
-        pairs = parse_qsl(self.filters.query())
+        pairs = self.filters.pairs()
         if self.sort != search.NEWEST_FIRST:
             pairs.append(("sort", self.sort))
         if self.columns is not None:
@@ -58,17 +57,31 @@ def page() -> int:
 
 
 def write(view: View) -> None:
-    grouped: dict[str, list[str]] = {}
+    st.query_params.from_dict(query_params(view))
+
+
+def query_params(view: View) -> dict[str, str | list[str]]:
+    """The view as another screen's address takes it."""
+    grouped: dict[str, str | list[str]] = {}
     for key, value in view.pairs():
-        grouped.setdefault(key, []).append(value)
-    st.query_params.from_dict(grouped)
+        grouped.setdefault(key, [])
+        grouped[key] = [*grouped[key], value]
+    return grouped
 
 
 def filter_by(view: View, key: str, values: Iterable[object], *, by: Actor) -> None:
     """Replace the conditions under `key` by `values`, or drop them where there are none, and go to page 1."""
-    kept = parse_qsl(view.filters.without(key).query())
-    wanted = [(key, str(value)) for value in values]
-    write(replace(view, filters=filters.parse_pairs(kept + wanted, by=by), page=1))
+    filter_anew(view, view.filters.without(key).pairs() + [(key, str(value)) for value in values], by=by)
+
+
+def add_filter(view: View, key: str, values: Iterable[str], *, by: Actor) -> None:
+    """Add a condition, beside one under the same key to its values. Raises InvalidInput."""
+    filter_anew(view, view.filters.pairs() + [(key, value) for value in values], by=by)
+
+
+def filter_anew(view: View, pairs: Iterable[tuple[str, str]], *, by: Actor) -> None:
+    """These conditions in place of all others, from page 1. Raises InvalidInput."""
+    write(replace(view, filters=filters.parse_pairs(pairs, by=by), page=1))
 
 
 def clear_filters(view: View) -> None:

@@ -13,6 +13,7 @@ from models.filters import Filters, visible_fields
 from models.permissions import Actor
 
 LIFETIME = 15  # seconds
+VALUES_LIFETIME = 300
 FACET_VALUES = 200  # of each field, the commonest
 
 
@@ -21,9 +22,20 @@ def facet(filters: Filters, name: str, *, by: Actor) -> dict[Any, int]:
     return _facet(filters.query(), name, _sight(by), filters, by)
 
 
+def values(name: str, *, by: Actor) -> list[Any]:
+    """The field's commonest values among all contacts; new ones may take VALUES_LIFETIME to appear."""
+    return _values(name, _sight(by), by)
+
+
 def everything(*, by: Actor) -> int:
     """How many contacts there are."""
     return _everything(_sight(by), by)
+
+
+def forget() -> None:
+    """Count anew at once, since somebody here changed contacts."""
+    _facet.clear()
+    _everything.clear()
 
 
 def _sight(by: Actor) -> tuple[str, ...]:
@@ -35,6 +47,11 @@ def _sight(by: Actor) -> tuple[str, ...]:
 def _facet(query: str, name: str, sight: tuple[str, ...], _filters: Filters, _by: Actor) -> dict[Any, int]:
     counted = search.count_by(_filters, name, by=_by, limit=FACET_VALUES)
     return {value: count for value, count in counted if value is not None}
+
+
+@st.cache_data(ttl=VALUES_LIFETIME, max_entries=200, show_spinner=False)
+def _values(name: str, sight: tuple[str, ...], _by: Actor) -> list[Any]:
+    return [value for value, _ in search.count_by(Filters(), name, by=_by, limit=FACET_VALUES) if value is not None]
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=100, show_spinner=False)

@@ -1,11 +1,15 @@
 """One browser's session: its cookie, where it comes from, who it is, and what its screens remember between reruns."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from models import sign_ins
 from models.permissions import Actor
+
+if TYPE_CHECKING:
+    from models.contacts.bulk import Batch
 
 SCHEME_HEADER = "x-edge-scheme"  # both are set by edge.py on the websocket, whatever the browser sent
 ADDRESS_HEADER = "x-edge-address"
@@ -19,6 +23,10 @@ class Remembered:
     pagers: int = 0
     export_id: int | None = None  # the export whose progress the contacts screen shows
     started: set[int] = field(default_factory=set)  # exports whose flow this browser has started
+    whole: str | None = None  # the filter of which all contacts are selected, not only the ticked rows
+    batch: "Batch | None" = None  # what was last done to many contacts, for its undo
+    done: str = ""  # the same in words
+    selections: int = 0  # a new number unticks every row
 
 
 def cookie_name(*, secure: bool) -> str:

@@ -164,10 +164,13 @@ class Filters:
             parts.append(f"name, title, company or e-mail contains “{self.q}”")
         return " and ".join(parts) or "All contacts"
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Keys and values as they stand in an address; `parse_pairs` reads them back to an equal Filters."""
+        return [pair for one in self.filters for pair in one.pairs()] + ([("q", self.q)] if self.q else [])
+
     def query(self) -> str:
-        """The canonical query string; `parse_query` reads it back to an equal Filters."""
-        pairs = [pair for one in self.filters for pair in one.pairs()]
-        return urlencode(pairs + ([("q", self.q)] if self.q else []))
+        """The same as one canonical query string, for `parse_query`."""
+        return urlencode(self.pairs())
 
     def without(self, key: str) -> "Filters":
         return Filters(tuple(one for one in self.filters if one.key != key), "" if key == "q" else self.q)

@@ -1,17 +1,19 @@
-"""Contacts: search, filters, the exact count, pages, export."""
+"""Contacts: search, filters, the exact count, pages, what can be done with them."""
 
 import streamlit as st
 
-from dashboard import address, cached, session
+from dashboard import address, cached, formats, places, session
 from dashboard.address import View
 from dashboard.widgets import columns, page
-from dashboard.widgets.contact_table import contact_table
+from dashboard.widgets.bulk_actions import last_batch
+from dashboard.widgets.contact_table import contact_table, read_page
 from dashboard.widgets.export_dialog import export_dialog
 from dashboard.widgets.export_progress import last_export
 from dashboard.widgets.facets import facets
 from dashboard.widgets.filter_bar import filter_bar
-from dashboard.widgets.view_controls import column_picker, order
-from models.contacts import search
+from dashboard.widgets.keys import keys
+from dashboard.widgets.view_controls import order, table_settings
+from models.contacts.search import Page
 from models.errors import AppError
 from models.permissions import Actor, Permission
 
@@ -24,22 +26,29 @@ def show() -> None:
     except AppError as error:
         _unreadable(error)
         return
-    total = search.count(view.filters, by=by)
-    with page.header("Contacts", _note(total, cached.everything(by=by))):
-        _actions(view, total, by)
+    found = read_page(view, number=view.page, by=by)
+    with page.header("Contacts", _note(found.total, view, by)):
+        _actions(view, found.total, by)
     filter_bar(view, by=by)
+    last_batch()
     last_export()
-    _table_and_facets(view, by)
+    _table_and_facets(view, found, by)
+    keys()
 
 
-def _note(total: int, everything: int) -> str:
-    return f"**{total:,}** of {everything:,} contacts" if total < everything else f"**{total:,}** contacts"
+def _note(total: int, view: View, by: Actor) -> str:
+    everything = cached.everything(by=by) if view.filters else total
+    if total < everything:
+        return f"**{formats.number(total)}** of {formats.number(everything)} contacts"
+    return f"**{formats.number(total)}** contacts"
 
 
 def _actions(view: View, total: int, by: Actor) -> None:
-    order(view, by=by)
-    column_picker(view, by=by)
     _facet_switch()
+    order(view, by=by)
+    table_settings(view, by=by)
+    if by.may(Permission.CONTACTS_EDIT) and st.button("New", icon=":material/person_add:", help="Create a contact"):
+        places.go("contact", {"new": "1"})
     if by.may(Permission.CONTACTS_EXPORT) and st.button(
         "Export", icon=":material/download:", type="primary", disabled=total == 0
     ):
@@ -53,18 +62,18 @@ def _facet_switch() -> None:
         remembered.facets_open = not remembered.facets_open
 
     icon = ":material/right_panel_close:" if remembered.facets_open else ":material/right_panel_open:"
-    st.button("", icon=icon, key="facet switch", help="Show or hide the filters", on_click=switch)
+    st.button("", icon=icon, key="facet switch", help="Show or hide the facets", on_click=switch)
 
 
-def _table_and_facets(view: View, by: Actor) -> None:
-    facets_open = session.remembered().facets_open
+def _table_and_facets(view: View, found: Page, by: Actor) -> None:
+    facets_open = session.remembered().facets_open and bool(view.filters or found.total)
     wall = st.grid(5, min_column_width=180, gap="small")  # the facets fall below the table where it is narrow
     table = wall.cell(column_span=4 if facets_open else 5)
     if facets_open:
         with wall.cell(), st.container(gap="small"):
             facets(view, by=by)
     with table:
-        contact_table(view)
+        contact_table(view, [found])
 
 
 def _unreadable(error: AppError) -> None:

@@ -6,55 +6,80 @@ from typing import Any
 import streamlit as st
 
 from dashboard.widgets.page import token
+from models import preferences
 from models.contacts.table import DERIVED, EMAIL_STATUSES, FIELDS, FULL_NAME
 from models.errors import InvalidInput
 from models.fields import Kind
 from models.filters import visible_fields
 from models.permissions import Actor
 
-ADDED = "created_at"
+ADDED, CHANGED = "created_at", "updated_at"
 DEFAULT = (
-    FULL_NAME, "title", "company", "city", "state", "country", "email", "email_status", "work_direct_phone",
-    "employees", "annual_revenue", "tags", ADDED,
+    FULL_NAME, "title", "company", "email_status", "country", "employees", "annual_revenue", "email",
+    "work_direct_phone", "city", "state", "tags", ADDED,
 )  # fmt: skip
 LABELS = {
     FULL_NAME: "Name",
     ADDED: "Added",
+    CHANGED: "Changed",
     "email": "E-mail",
+    "tags": "Tags",
     "email_status": "E-mail status",
     "annual_revenue": "Revenue",
 }
 WIDTHS = {
-    FULL_NAME: 140, "title": 170, "company": 200, "city": 110, "state": 110, "email": 215, "email_status": 125,
-    "country": 110, "employees": 85, "annual_revenue": 85, ADDED: 95, "industry": 150,
+    FULL_NAME: 125, "title": 150, "company": 150, "city": 110, "state": 110, "email": 215, "email_status": 100,
+    "country": 108, "employees": 82, "annual_revenue": 82, ADDED: 95, CHANGED: 95, "industry": 150,
 }  # fmt: skip
 STATUS_COLOURS = {
     "Verified": "green", "Likely to engage": "green", "Extrapolated": "yellow", "Guessed": "yellow",
     "Invalid": "red", "Unavailable": "red", "Unverified": "gray",
 }  # fmt: skip
+CHOSEN = "contacts columns"  # the preference
+OPEN, OPENED, COPIED = "open", "contact opened", "contact copied"  # the pinned column, and the keys of its clicks
+COPIED_KINDS = (Kind.EMAIL, Kind.PHONE)
 
 
 def offered(by: Actor) -> list[str]:
     """The columns that `by` may see, in the fields' order, the name first."""
     fields = visible_fields(by)
     named = [FULL_NAME] if set(DERIVED[FULL_NAME].parts) <= set(fields) else []
-    return [*named, *fields, ADDED]
+    return [*named, *fields, ADDED, CHANGED]
 
 
 def chosen(columns: Iterable[str] | None, *, by: Actor) -> list[str]:
-    """`columns`, or those of the default set that `by` may see. Raises InvalidInput for one not offered."""
+    """`columns`, or what `by` chose before, or the default set. Raises InvalidInput for one that is not offered."""
     known = offered(by)
     if columns is None:
-        return [name for name in DEFAULT if name in known]
+        wanted = preferences.get(CHOSEN, by=by) or DEFAULT
+        return [name for name in wanted if name in known] or known[:1]  # what was chosen may be hidden by now
     if unknown := [name for name in columns if name not in known]:
         raise InvalidInput(f"There is no column “{unknown[0]}”. Columns are: {', '.join(known)}.")
     return list(dict.fromkeys(columns))
 
 
+def choose(columns: Iterable[str], *, by: Actor) -> None:
+    """Remember the columns for the person, wherever they sign in; none, or the default ones, forget the choice."""
+    picked = list(columns)
+    standard = [name for name in DEFAULT if name in offered(by)]
+    preferences.put(CHOSEN, None if picked in ([], standard) else picked, by=by)
+
+
+def needed(columns: Iterable[str]) -> list[str]:
+    """What has to be read for `columns`: the name's parts for the name."""
+    return list(
+        dict.fromkeys(part for name in columns for part in (DERIVED[name].parts if name in DERIVED else (name,)))
+    )
+
+
 def fields_of(columns: Iterable[str]) -> list[str]:
-    """The stored fields behind `columns`: the name's parts for the name, nothing that is the system's own."""
-    parts = [part for name in columns for part in (DERIVED[name].parts if name in DERIVED else (name,))]
-    return [name for name in dict.fromkeys(parts) if name in FIELDS]
+    """The stored fields behind `columns`, nothing that is the system's own."""
+    return [name for name in needed(columns) if name in FIELDS]
+
+
+def sorted_by(name: str) -> str:
+    """The field whose order a column stands in."""
+    return "last_name" if name == FULL_NAME else name
 
 
 def label(name: str) -> str:
@@ -72,13 +97,16 @@ def cell(name: str, row: dict[str, Any]) -> Any:
     if value is None:
         return None
     match kind:
-        case Kind.EMAIL:
-            return f"mailto:{value}"
         case Kind.URL:  # whatever else a file put there, a link opens a web page and runs nothing
             return value if value.startswith(("https://", "http://")) else f"https://{value}"
         case Kind.MONEY:
             return float(value)
     return [value] if name == "email_status" else value
+
+
+def opener() -> Any:
+    """The button that opens the row's page; its click is in the state under OPENED."""
+    return st.column_config.ButtonColumn("", width=36, type="tertiary", pinned=True, key=OPENED)
 
 
 def drawing(name: str) -> Any:
@@ -87,13 +115,15 @@ def drawing(name: str) -> Any:
     if name == "email_status":
         colours = [token(f"{STATUS_COLOURS[status]}BackgroundColor") for status in EMAIL_STATUSES]
         return config.MultiselectColumn(title, width=width, options=list(EMAIL_STATUSES), color=colours)
-    if name == ADDED:
+    if name in (ADDED, CHANGED):
         return config.DatetimeColumn(title, width=width, format="D MMM YYYY")
     if name == FULL_NAME:
         return config.TextColumn(title, width=width)
     match FIELDS[name].kind:
-        case Kind.EMAIL:
-            return config.LinkColumn(title, width=width, display_text="mailto:(.*)")
+        case Kind.EMAIL | Kind.PHONE:
+            return config.ButtonColumn(
+                title, width=width, type="tertiary", alignment="left", key=f"{COPIED} {name}", help="A click copies it"
+            )
         case Kind.URL:
             return config.LinkColumn(title, width=width, display_text="https?://(?:www.)?(.*?)/?$")
         case Kind.WHOLE:

@@ -1,93 +1,147 @@
-"""One page of contacts with its pager: a fragment, so that turning a page does not rerun the whole screen."""
+"""One page of contacts with its pager and what can be done with the ticked rows: a fragment, which reruns alone."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import address, session
+from dashboard import address, formats, places, session
 from dashboard.address import View
 from dashboard.widgets import columns, page
-from dashboard.widgets.export_dialog import export_dialog
+from dashboard.widgets.bulk_actions import bulk_actions
+from dashboard.widgets.clipboard import copy_now
+from dashboard.widgets.view_controls import Style, style
 from models.contacts import search
 from models.contacts.search import Page
-from models.contacts.table import DERIVED
+from models.contacts.table import FIELDS
+from models.fields import Kind
 from models.permissions import Actor, Permission
 
-PAGE_SIZE = 50
 HEIGHT = 598
 MOST_PAGES = 7  # in the pager, beside its arrows
+OPEN_SIGN = ":material/open_in_full:"
+
+
+@dataclass(frozen=True)
+class Ticked:
+    """What a person marked in the table: rows by their ids, and a column whose header was clicked."""
+
+    ids: tuple[int, ...]
+    column: str | None
+
+
+def read_page(view: View, *, number: int, by: Actor) -> Page:
+    """The rows that the table shows, and how many match; a number behind the last page is the last."""
+    needed = columns.needed(columns.chosen(view.columns, by=by))
+    size = style(by=by).size
+
+    def read(wanted: int) -> Page:
+        return search.page(view.filters, columns=needed, sort=view.sort, number=wanted, size=size, by=by)
+
+    found = read(number)
+    return read(found.pages) if number > found.pages else found
 
 
 @st.fragment
-def contact_table(view: View) -> None:
-    """The rows of `view`, starting at its page; shows what to do where none match."""
+def contact_table(view: View, read: list[Page]) -> None:
+    """The rows of `view`. `read` holds the page that the screen has read already; a rerun of this part alone takes
+    another, for it comes when the pager was used.
+    """
     by = session.actor()
-    shown = columns.chosen(view.columns, by=by)
-    needed = [part for name in shown for part in (DERIVED[name].parts if name in DERIVED else (name,))]
-    number = address.page()  # not the view's: this fragment reruns alone when its pager is used
-    found = search.page(view.filters, columns=needed, sort=view.sort, number=number, size=PAGE_SIZE, by=by)
-    if number > found.pages:  # from an old link, or rows were deleted meanwhile
-        found = search.page(view.filters, columns=needed, sort=view.sort, number=found.pages, size=PAGE_SIZE, by=by)
+    found = read.pop() if read else read_page(view, number=address.page(), by=by)
     if not found.total:
-        _nothing(view)
+        _nothing(view, by)
         return
-    chosen = _rows(found, shown)
-    _below(view, found, chosen, by)
+    ticked = _rows(view, found, style(by=by), by)
+    _follow_clicks(view, found)
+    if ticked.column:
+        _sort_by(view, ticked.column)
+    _below(view, found, ticked.ids, by)
 
 
-def _nothing(view: View) -> None:
-    if not view.filters:
-        with page.empty("group_off", "There are no contacts yet", "A manager imports the first file.", height=HEIGHT):
-            return
-    with page.empty(
-        "search_off", "No contact matches all of these", "Remove a filter above, or start again.", height=HEIGHT
-    ):
-        st.button("Clear all filters", on_click=address.clear_filters, args=(view,))
+def _nothing(view: View, by: Actor) -> None:
+    if view.filters:
+        with page.empty(
+            "search_off", "No contact matches all of these", "Remove a filter above, or start again.", height=HEIGHT
+        ):
+            st.button("Clear all filters", on_click=address.clear_filters, args=(view,))
+        return
+    may = by.may(Permission.IMPORTS_RUN)
+    hint = "Import a file, or create the first contact by hand." if may else "A manager imports the first file."
+    with page.empty("group_off", "There are no contacts yet", hint, height=HEIGHT):
+        if may and st.button("Import a file", icon=":material/upload_file:"):
+            places.go("imports")
 
 
-def _rows(found: Page, shown: list[str]) -> list[int]:
-    """Draws the table; returns the ids of the rows that are ticked."""
-    table = pd.DataFrame([{name: columns.cell(name, row) for name in shown} for row in found.rows])
+def _rows(view: View, found: Page, looks: Style, by: Actor) -> Ticked:
+    """Draws the table."""
+    shown = columns.chosen(view.columns, by=by)
+    table = pd.DataFrame(
+        [{columns.OPEN: OPEN_SIGN, **{name: columns.cell(name, row) for name in shown}} for row in found.rows]
+    )
     ids = [row["id"] for row in found.rows]
-    ticked = st.dataframe(
+    marked = st.dataframe(
         table,
-        key=f"contacts {hash(tuple(ids))}",  # ticks belong to rows, not to places
+        key=f"contacts {hash((tuple(ids), view.sort, session.remembered().selections))}",  # ticks belong to rows
         on_select="rerun",
-        selection_mode="multi-row",
+        # With columns selectable a header's click reaches us: the grid alone would sort just the rows of this page.
+        selection_mode=["multi-row", "single-column"],
         height=HEIGHT,
-        row_height=32,
+        row_height=looks.row_height,
         hide_index=True,
         placeholder="–",
-        column_order=shown,
-        column_config={name: columns.drawing(name) for name in shown},
+        column_order=[columns.OPEN, *shown],
+        column_config={columns.OPEN: columns.opener(), **{name: columns.drawing(name) for name in shown}},
         alt="Contacts that match the filters",
-    )
-    return [ids[place] for place in ticked.selection.rows if place < len(ids)]
+    ).selection
+    places_ticked = [place for place in marked.rows if place < len(ids)]
+    return Ticked(tuple(ids[place] for place in places_ticked), next(iter(marked.columns), None))
 
 
-def _below(view: View, found: Page, chosen: list[int], by: Actor) -> None:
+def _follow_clicks(view: View, found: Page) -> None:
+    """A click on a row's open sign leaves for its page; one on an e-mail or a phone number copies it."""
+    if opened := st.session_state.get(columns.OPENED):
+        here = address.query_params(replace(view, page=1, columns=None))
+        places.go("contact", {**here, "id": str(found.rows[opened["row"]]["id"])})
+    for name, field in FIELDS.items():
+        if field.kind in columns.COPIED_KINDS and (click := st.session_state.get(f"{columns.COPIED} {name}")):
+            copy_now(str(found.rows[click["row"]][name]))
+
+
+def _sort_by(view: View, column: str) -> None:
+    """Numbers and moments from the highest, all else from A; the same header again turns it round."""
+    field = columns.sorted_by(column)
+    if column == columns.OPEN or (field in FIELDS and FIELDS[field].kind is Kind.LIST):
+        session.remembered().selections += 1  # unmarks the column: there is no order of lists
+        st.rerun(scope="fragment")
+    falling = field not in FIELDS or FIELDS[field].kind in (Kind.WHOLE, Kind.MONEY, Kind.DATE)
+    first, second = (f"-{field}", field) if falling else (field, f"-{field}")
+    address.write(replace(view, sort=second if view.sort == first else first, page=1))
+    session.remembered().selections += 1
+    st.rerun()
+
+
+def _below(view: View, found: Page, ids: tuple[int, ...], by: Actor) -> None:
     """One row for the place in the list, or what can be done with the ticked rows: nothing jumps."""
-
     pager = _pager_key(found.number)
 
     def turn() -> None:
         address.write(replace(view, page=st.session_state[pager]))
 
-    first = (found.number - 1) * found.size + 1
-    last = first + len(found.rows) - 1
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", height=40, border=False
     ):
-        if chosen and by.may(Permission.CONTACTS_EXPORT):
-            _bulk_actions(view, chosen)
+        if ids:
+            bulk_actions(view, found, ids, by=by)
         else:
-            st.caption(f"{first:,}–{last:,} of {found.total:,}", width="content")
+            first = (found.number - 1) * found.size + 1
+            last = first + len(found.rows) - 1
+            span = f"{formats.number(first)}–{formats.number(last)}"
+            st.caption(f"{span} of {formats.number(found.total)}", width="content")
         # Its own width: with "content" Streamlit measures too little room, and shows 1 page of 2.
-        width = 40 * (min(found.pages, MOST_PAGES) + 2)
-        st.pagination(
-            found.pages, default=found.number, key=pager, max_visible_pages=MOST_PAGES, width=width, on_change=turn
-        )
+        most = 5 if ids else MOST_PAGES
+        width = 40 * (min(found.pages, most) + 2)
+        st.pagination(found.pages, default=found.number, key=pager, max_visible_pages=most, width=width, on_change=turn)
 
 
 def _pager_key(number: int) -> str:
@@ -99,10 +153,3 @@ def _pager_key(number: int) -> str:
     if st.session_state.get(f"pager {remembered.pagers}", number) != number:
         remembered.pagers += 1
     return f"pager {remembered.pagers}"
-
-
-def _bulk_actions(view: View, chosen: list[int]) -> None:
-    with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall"):
-        st.markdown(f"**{len(chosen)} selected**", width="content")
-        if st.button("Export", key="export selected", icon=":material/download:"):
-            export_dialog(view, len(chosen), chosen)

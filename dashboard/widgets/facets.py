@@ -1,105 +1,119 @@
-"""Filters with the count of each value, at the side of the table."""
+"""The filters used most, with the count of each value, at the side of the table."""
 
 from typing import Any
 
 import streamlit as st
 
-from dashboard import address, cached
+from dashboard import address, cached, formats
 from dashboard.address import View
+from dashboard.widgets import columns
 from dashboard.widgets.page import plain
 from models.contacts.table import FIELDS
+from models.fields import Kind
 from models.filters import visible_fields
 from models.permissions import Actor
 
-PILLS = {"email_status": "E-mail status", "seniority": "Seniority"}
-LISTS = {"country": "Country", "industry": "Industry", "tags": "Tags"}
-KEYS = {"tags": "tags.has"}  # how the filter syntax calls a list's condition
+PILLS = ("email_status", "seniority")
+LISTS = ("country", "industry", "tags")
+SIZES = ((1, 10), (11, 50), (51, 200), (201, 1000), (1001, 5000), (5001, None))  # employees, as Apollo groups them
 
 
 def facets(view: View, *, by: Actor) -> None:
     seen = set(visible_fields(by))
-    for name, label in PILLS.items():
+    for name in PILLS:
         if name in seen:
-            _pills(view, name, label, by)
+            _pills(view, name, by)
     if "employees" in seen:
-        _at_least(view, by)
-    for name, label in LISTS.items():
+        _sizes(view, by)
+    for name in LISTS:
         if name in seen:
-            _list(view, name, label, by)
+            _list(view, name, by)
     if "company" in seen:
         _contains(view, by)
 
 
-def _pills(view: View, name: str, label: str, by: Actor) -> None:
-    counts = _counts(view, name, by)
-    if not counts:
+def _pills(view: View, name: str, by: Actor) -> None:
+    known = cached.values(name, by=by)
+    if not known:
         return
-    widget = _synced(view, name, _chosen(view, name))
-    declared = [value for value in FIELDS[name].choices if value in counts]
+    counts, widget = _counts(view, name, by), _synced(view, name, _chosen(view, _key(name)))
+    # In the declared order, also those without a hit: a pill neither moves nor goes when counts change.
+    declared = [value for value in FIELDS[name].choices if value in known]
     st.pills(
-        label,
-        list(dict.fromkeys([*declared, *counts])),  # in the declared order: a pill does not move when its count changes
+        columns.label(name),
+        list(dict.fromkeys([*declared, *known, *counts])),
         selection_mode="multi",
         key=widget,
-        format_func=lambda value: f"{plain(str(value))} :gray[{counts[value]:,}]",
+        format_func=lambda value: f"{plain(str(value))} :gray[{formats.number(counts.get(value, 0))}]",
         on_change=_changed,
-        args=(view, name, widget, by),
+        args=(view, _key(name), widget, by),
     )
 
 
-def _list(view: View, name: str, label: str, by: Actor) -> None:
+def _sizes(view: View, by: Actor) -> None:
+    """One range of employees; another one, set in the address or the filter dialog, stands in its chip alone."""
+    ranges = {_between(low, high): _size_label(low, high) for low, high in SIZES}
+    now = next((pair for pair in ranges if pair in view.filters.pairs()), None)
+    widget = _synced(view, "employees", now)
+
+    def changed() -> None:
+        chosen = st.session_state[widget]
+        wanted = [pair for pair in view.filters.pairs() if pair[0] not in ("employees.between", "employees.gte")]
+        address.filter_anew(view, [*wanted, *([chosen] if chosen else [])], by=by)
+
+    st.pills("Employees", list(ranges), key=widget, format_func=ranges.get, on_change=changed)
+
+
+def _between(low: int, high: int | None) -> tuple[str, str]:
+    return ("employees.between", f"{low},{high}") if high else ("employees.gte", str(low))
+
+
+def _size_label(low: int, high: int | None) -> str:
+    return f"{formats.compact(low)}–{formats.compact(high)}" if high else f"{formats.compact(low - 1)}+"
+
+
+def _list(view: View, name: str, by: Actor) -> None:
     counts = _counts(view, name, by)
-    if not counts:
+    if not counts and not cached.values(name, by=by):
         return
-    widget = _synced(view, name, _chosen(view, name))
+    widget = _synced(view, name, _chosen(view, _key(name)))
     st.multiselect(
-        label,
+        columns.label(name),
         list(counts),
         key=widget,
         placeholder="Any",
-        format_func=lambda value: f"{value} · {counts[value]:,}",
+        format_func=lambda value: f"{value} · {formats.number(counts[value])}",
         on_change=_changed,
-        args=(view, name, widget, by),
-    )
-
-
-def _at_least(view: View, by: Actor) -> None:
-    chosen = _chosen(view, "employees.gte")
-    widget = _synced(view, "employees.gte", chosen[0] if chosen else None)
-    st.number_input(
-        "Employees, at least",
-        key=widget,
-        min_value=0,
-        value=None,
-        step=50,
-        placeholder="Any",
-        on_change=_changed,
-        args=(view, "employees.gte", widget, by),
+        args=(view, _key(name), widget, by),
     )
 
 
 def _contains(view: View, by: Actor) -> None:
-    chosen = _chosen(view, "company.contains")
-    widget = _synced(view, "company.contains", chosen[0] if len(chosen) == 1 else "")
+    key = "company.contains"
+    chosen = _chosen(view, key)
+    widget = _synced(view, key, chosen[0] if len(chosen) == 1 else "")
     st.text_input(
         "Company contains",
         key=widget,
         placeholder="Any",
         max_chars=200,
         on_change=_changed,
-        args=(view, "company.contains", widget, by),
+        args=(view, key, widget, by),
     )
+
+
+def _key(name: str) -> str:
+    """How the filter syntax calls “any of these”."""
+    return f"{name}.has" if FIELDS[name].kind is Kind.LIST else name
 
 
 def _counts(view: View, name: str, by: Actor) -> dict[Any, int]:
     """Counted without the facet's own filter, so that one sees what another choice would add; the chosen ones stay."""
-    key = KEYS.get(name, name)
-    counts = cached.facet(view.filters.without(key), name, by=by)
-    return counts | {value: 0 for value in _chosen(view, name) if value not in counts}
+    counts = cached.facet(view.filters.without(_key(name)), name, by=by)
+    return counts | {value: 0 for value in _chosen(view, _key(name)) if value not in counts}
 
 
-def _chosen(view: View, name: str) -> list[Any]:
-    key = KEYS.get(name, name)
+def _chosen(view: View, key: str) -> list[Any]:
     return [value for one in view.filters.filters if one.key == key for value in one.values]
 
 
@@ -110,7 +124,7 @@ def _synced(view: View, name: str, value: Any) -> str:
     return widget
 
 
-def _changed(view: View, name: str, widget: str, by: Actor) -> None:
+def _changed(view: View, key: str, widget: str, by: Actor) -> None:
     value = st.session_state[widget]
     values = value if isinstance(value, list) else [value] if value not in (None, "") and str(value).strip() else []
-    address.filter_by(view, KEYS.get(name, name), values, by=by)
+    address.filter_by(view, key, values, by=by)

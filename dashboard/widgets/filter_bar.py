@@ -1,9 +1,10 @@
-"""The search box and one sentence for each filter, with a way to remove it."""
+"""The search box, one sentence for each filter with a way to remove it, and the way to add one."""
 
 import streamlit as st
 
 from dashboard import address
 from dashboard.address import View
+from dashboard.widgets.filter_dialog import filter_dialog
 from dashboard.widgets.page import plain
 from models.filters import OPERATORS, Filter
 from models.permissions import Actor
@@ -14,10 +15,20 @@ LONGEST = 60  # characters of a chip
 def filter_bar(view: View, *, by: Actor) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         _search_box(view, by)
-        for one in view.filters.filters:
+        if st.button("Filter", icon=":material/filter_list:", help="Filter by any field", shortcut="F"):
+            filter_dialog(view)
+        for one in view.filters.required:
             _chip(view, one, by)
+        _alternatives(view, by)
         if view.filters:
             st.button("Clear all", type="tertiary", on_click=address.clear_filters, args=(view,))
+
+
+def _alternatives(view: View, by: Actor) -> None:
+    for place, group in enumerate(view.filters.alternatives.values()):
+        st.caption("or" if place else "either", width="content")
+        for one in group:
+            _chip(view, one, by)
 
 
 def _search_box(view: View, by: Actor) -> None:
@@ -33,7 +44,6 @@ def _search_box(view: View, by: Actor) -> None:
         key="q",
         type="search",
         live="300ms",
-        max_chars=200,
         icon=":material/search:",
         placeholder="Search name, title, company or e-mail",
         label_visibility="collapsed",

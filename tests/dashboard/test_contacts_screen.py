@@ -47,10 +47,10 @@ def test_a_session_that_ends_shows_the_form_at_the_next_click(screen: Screen) ->
 
 def test_the_analyst_sees_the_allowed_columns_only(screen: Screen) -> None:
     test = screen(Role.ANALYST)
-    assert list(test.dataframe[0].value.columns) == ["full_name", "title", "country", "created_at"]
+    assert list(test.dataframe[0].value.columns) == ["open", "full_name", "title", "country", "created_at"]
     assert not any("E-mail" in one.label for one in test.button_group)
     offered = next(one for one in test.multiselect if one.label == "Shown, in this order").options
-    assert offered == ["Name", *(FIELDS[name].label for name in NARROW), "Added"]
+    assert offered == ["Name", *(FIELDS[name].label for name in NARROW), "Added", "Changed"]
     assert any("fields are hidden for you" in note for note in notes(test))
 
 
@@ -83,9 +83,12 @@ def test_facets_filter_and_write_the_address(screen: Screen, site: Site) -> None
     assert f"Germany · {site.in_germany}" in country.options
     country.set_value(["Germany"]).run()
     assert test.query_params == {"country": "Germany"}
-    test.number_input[0].set_value(100).run()
-    assert test.query_params == {"country": "Germany", "employees.gte": "100"}
-    assert test.dataframe[0].value["employees"].min() >= 100
+    sizes = next(one for one in test.button_group if one.label == "Employees")
+    sizes.set_value(("employees.between", "51,200")).run()
+    assert test.query_params == {"country": "Germany", "employees.between": "51,200"}
+    assert set(test.dataframe[0].value["employees"]) == {124}
+    next(one for one in test.button_group if one.label == "Employees").set_value(("employees.gte", "5001")).run()
+    assert test.query_params == {"country": "Germany", "employees.gte": "5001"}
 
 
 def test_a_facet_counts_without_its_own_choice(screen: Screen, site: Site) -> None:
@@ -119,7 +122,7 @@ def test_a_page_behind_the_last_is_the_last(screen: Screen) -> None:
 def test_order_and_columns_come_from_the_address(screen: Screen) -> None:
     test = screen(Role.ADMIN, sort="-employees", columns="company,employees")
     table = test.dataframe[0].value
-    assert list(table.columns) == ["company", "employees"]
+    assert list(table.columns) == ["open", "company", "employees"]
     assert table["employees"].is_monotonic_decreasing
 
 
@@ -152,3 +155,91 @@ def test_values_from_files_are_not_read_as_markdown(screen: Screen) -> None:
     test = screen(Role.ADMIN, company="**bold** [a](http://x.example) $x$ :red[y]")
     chip = next(one.label for one in test.button if one.label.startswith("Company is"))
     assert chip == r"Company is **\*\*bold\*\* \[a\]\(http\:\/\/x.example\) \$x\$ \:red\[y\]**".replace(r"\/", "/")
+
+
+def test_alternatives_have_a_chip_each(screen: Screen) -> None:
+    params = {"or1.country": "Germany", "or1.seniority": "VP", "or2.country": ["France", "India"]}
+    test = screen(Role.ADMIN, **params)
+    table = test.dataframe[0].value
+    assert set(table["country"]) <= {"Germany", "France", "India"}
+    assert [note for note in notes(test) if note in ("either", "or")] == ["either", "or"]
+    button(test, "Country is **France or India**").click().run()
+    assert test.query_params == {"or1.country": "Germany", "or1.seniority": "VP"}
+
+
+def open_dialog() -> None:
+    """AppTest reruns the whole page for a click in a dialog, which closes it: here the page is the dialog."""
+    from dashboard import address, session
+    from dashboard.widgets.filter_dialog import filter_dialog
+
+    filter_dialog(address.read(by=session.actor()))
+
+
+def test_the_dialog_adds_any_filter_and_alternatives(screen: Screen, site: Site) -> None:
+    screen(Role.ADMIN)  # signs in
+    test = AppTest.from_function(open_dialog, default_timeout=60)
+    test.query_params["country"] = "Germany"
+    test.run()
+    choose(test, "Field", "city")
+    choose(test, "Comparison", "starts")
+    next(one for one in test.multiselect if one.label == "Values").set_value(["Ber", "Pa"]).run()
+    next(one for one in test.button_group if one.label == "Join").set_value(1).run()
+    button(test, "Add the filter").click().run()
+    assert not test.exception, test.exception
+    assert test.query_params == {"country": "Germany", "or1.city.starts": ["Ber", "Pa"]}
+
+    choose(test, "Field", "employees")
+    choose(test, "Comparison", "between")
+    for box, value in zip(test.number_input, (10, 500), strict=True):
+        box.set_value(value).run()
+    button(test, "Add the filter").click().run()
+    assert test.query_params["employees.between"] == "10,500"
+
+    choose(test, "Field", "email_status")
+    offered = next(one for one in test.multiselect if one.label == "Values").options
+    assert any(option.startswith("Verified · ") for option in offered)
+
+
+def choose(test: AppTest, label: str, value: str) -> None:
+    next(one for one in test.selectbox if one.label == label).set_value(value).run()
+
+
+def test_columns_and_density_are_remembered_for_the_person(screen: Screen, site: Site) -> None:
+    test = screen(Role.MANAGER, columns="company")
+    next(one for one in test.multiselect if one.label == "Shown, in this order").set_value(["company", "city"]).run()
+    next(one for one in test.button_group if one.label == "Row height").set_value("Compact").run()
+    next(one for one in test.button_group if one.label == "Contacts on a page").set_value(100).run()
+    assert test.query_params == {}
+
+    again = screen(Role.MANAGER)
+    assert list(again.dataframe[0].value.columns) == ["open", "company", "city"]
+    assert len(again.dataframe[0].value) == 100
+    assert again.dataframe[0].proto.row_height == 28
+    assert len(screen(Role.ADMIN).dataframe[0].value) == 50
+
+    button(again, "Back to the standard columns").click().run()
+    assert "full_name" in again.dataframe[0].value.columns
+    next(one for one in again.button_group if one.label == "Contacts on a page").set_value(50).run()
+    next(one for one in again.button_group if one.label == "Row height").set_value("Normal").run()
+
+
+def test_the_order_can_be_any_visible_field(screen: Screen) -> None:
+    test = screen(Role.ADMIN)
+    choose(test, "Order by", "employees")
+    assert test.query_params == {"sort": "-employees"}
+    next(one for one in test.button_group if one.label == "Direction").set_value("A–Z").run()
+    assert test.query_params == {"sort": "employees"}
+    assert "email" not in next(one for one in screen(Role.ANALYST).selectbox if one.label == "Order by").options
+
+
+@pytest.mark.parametrize(
+    "text", ["'; DROP TABLE contacts; --", "<img src=x onerror=alert(1)>", "שלום\u202e", "e\u0301%_\\"]
+)
+def test_signs_of_other_languages_are_searched_as_they_stand(screen: Screen, text: str) -> None:
+    test = screen(Role.ADMIN, q=text)
+    assert any("No contact matches" in one.value for one in test.markdown)
+    assert next(one for one in test.text_input if one.label == "Search").value == " ".join(text.split())
+
+
+def test_a_search_of_ten_thousand_characters_is_refused_in_words(screen: Screen) -> None:
+    assert any("has 10,000 characters" in note for note in notes(screen(Role.ADMIN, q="x" * 10_000)))

@@ -69,14 +69,14 @@ def note(page: Page, text: str) -> None:
 
 def test_a_visit(new_page: Callable[[], Page], web: str, site: Site) -> None:
     page = new_page()
-    page.goto(web)
+    page.goto(f"{web}/contacts")
     sign_in(page, password="wrong")
     expect(page.get_by_role("alert")).to_contain_text("That e-mail and password do not match. 4 tries left")
     sign_in(page)
     note(page, f"{ROWS} contacts")
 
     page.get_by_placeholder("Search name, title, company or e-mail").fill("oscar")
-    expect(page).to_have_url(f"{web}/?q=oscar")
+    expect(page).to_have_url(f"{web}/contacts?q=oscar")
     page.get_by_role("button", name="Clear all").click()
     note(page, f"{ROWS} contacts")
 
@@ -88,7 +88,7 @@ def test_a_visit(new_page: Callable[[], Page], web: str, site: Site) -> None:
 
     page.get_by_test_id("stPaginationPage").get_by_text("2", exact=True).click()
     note(page, f"51–{site.in_germany} of {site.in_germany}")
-    expect(page).to_have_url(f"{web}/?country=Germany&page=2")
+    expect(page).to_have_url(f"{web}/contacts?country=Germany&page=2")
 
     page.reload()
     note(page, f"51–{site.in_germany} of {site.in_germany}")
@@ -96,7 +96,7 @@ def test_a_visit(new_page: Callable[[], Page], web: str, site: Site) -> None:
     note(page, f"1–50 of {site.in_germany}")
 
     other = new_page()
-    other.goto(f"{web}/?country=Germany&page=2")
+    other.goto(f"{web}/contacts?country=Germany&page=2")
     expect(other.get_by_label("Work e-mail")).to_be_visible()
     expect(other.get_by_test_id("stDataFrame")).to_have_count(0)
     sign_in(other, Role.MANAGER)
@@ -111,9 +111,59 @@ def test_a_visit(new_page: Callable[[], Page], web: str, site: Site) -> None:
     expect(page.get_by_label("Work e-mail")).to_be_visible()
 
 
+def header(page: Page, place: int) -> None:
+    """Clicks the header of a column of the table, which is painted on a canvas, by its middle in pixels."""
+    box = page.get_by_test_id("stDataFrame").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + place, box["y"] + 15)
+
+
+def test_a_click_on_a_header_sorts_all_pages_not_this_one_alone(new_page: Callable[[], Page], web: str) -> None:
+    page = new_page()
+    page.goto(f"{web}/contacts?columns=employees,company")
+    sign_in(page)
+    note(page, f"1–50 of {ROWS}")
+    header(page, 110)
+    expect(page).to_have_url(f"{web}/contacts?sort=-employees&columns=employees%2Ccompany")
+    note(page, f"1–50 of {ROWS}")
+    header(page, 110)
+    expect(page).to_have_url(f"{web}/contacts?sort=employees&columns=employees%2Ccompany")
+
+
+def test_one_click_copies_an_address(new_page: Callable[[], Page], web: str) -> None:
+    page = new_page()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{web}/contacts?columns=email&sort=id")
+    sign_in(page)
+    note(page, f"1–50 of {ROWS}")
+    box = page.get_by_test_id("stDataFrame").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 130, box["y"] + 48)
+    expect(page.get_by_text("Copied person0@")).to_be_visible()
+    assert re.fullmatch(r"person0@\w+\.example", page.evaluate("navigator.clipboard.readText()"))
+
+
+def test_the_keys_of_the_contacts_screen(new_page: Callable[[], Page], web: str) -> None:
+    page = new_page()
+    page.goto(f"{web}/contacts")
+    sign_in(page)
+    note(page, f"1–50 of {ROWS}")
+    page.wait_for_timeout(1000)  # the keys are the last to be loaded, and nothing shows when they are
+    page.keyboard.press("]")
+    note(page, f"51–100 of {ROWS}")
+    page.keyboard.press("[")
+    note(page, f"1–50 of {ROWS}")
+    page.keyboard.press("f")
+    expect(page.get_by_role("dialog").get_by_text("Add a filter")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    page.keyboard.type("oscar")
+    expect(page).to_have_url(f"{web}/contacts?q=oscar")
+
+
 def test_the_session_cookie_is_out_of_reach_for_scripts(new_page: Callable[[], Page], web: str, site: Site) -> None:
     page = new_page()
-    page.goto(web)
+    page.goto(f"{web}/contacts")
     sign_in(page, Role.ANALYST)
     note(page, f"{ROWS} contacts")
     [cookie] = [one for one in page.context.cookies() if one["name"] == "session"]
@@ -132,7 +182,7 @@ def test_the_look_does_not_depend_on_where_the_server_was_started(new_page: Call
 
 def test_an_export_from_the_screen(new_page: Callable[[], Page], web: str, site: Site, tmp_path: Path) -> None:
     page = new_page()
-    page.goto(f"{web}/?country=Germany")
+    page.goto(f"{web}/contacts?country=Germany")
     sign_in(page, Role.ANALYST)
     page.get_by_role("button", name="Export", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name=f"Export {site.in_germany} contacts").click()

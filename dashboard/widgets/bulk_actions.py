@@ -1,0 +1,162 @@
+"""What can be done with many contacts at once: copy, export, edit one field, tag, delete; and take it back."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from dashboard import cached, formats, session
+from dashboard.address import View
+from dashboard.widgets import columns
+from dashboard.widgets.clipboard import copy_now
+from dashboard.widgets.export_dialog import export_dialog
+from dashboard.widgets.page import plain
+from models.contacts import bulk
+from models.contacts.bulk import Batch, Selection
+from models.contacts.search import Page
+from models.contacts.table import FIELDS
+from models.errors import AppError
+from models.fields import Kind
+from models.filters import visible_fields
+from models.permissions import Actor, Permission
+
+MORE = {"edit": "Edit a field…", "tag": "Add or remove tags…", "delete": "Delete…"}
+
+
+def bulk_actions(view: View, found: Page, ids: tuple[int, ...], *, by: Actor) -> None:
+    """`ids` are ticked on the page; one click widens the selection to all that match."""
+    whole = session.remembered().whole == view.filters.query()
+    number = found.total if whole else len(ids)
+    selection = Selection(view.filters, None if whole else ids)
+    with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall"):
+        st.markdown(f"**{formats.number(number)} selected**", width="content")
+        _widen(view, found, whole)
+        _copy(found, ids)
+        if by.may(Permission.CONTACTS_EXPORT) and st.button(
+            "Export", key="export selected", icon=":material/download:"
+        ):
+            export_dialog(view, number, None if whole else list(ids))
+        if by.may(Permission.CONTACTS_EDIT):
+            _more(selection, number)
+
+
+def _widen(view: View, found: Page, whole: bool) -> None:
+    remembered = session.remembered()
+    if whole and st.button("Only the ticked", type="tertiary"):
+        remembered.whole = None
+        st.rerun(scope="fragment")
+    if not whole and found.pages > 1 and st.button(f"Select all {formats.number(found.total)}", type="tertiary"):
+        remembered.whole = view.filters.query()
+        st.rerun(scope="fragment")
+
+
+def _copy(found: Page, ids: tuple[int, ...]) -> None:
+    """The e-mail addresses of the ticked rows, one on a line."""
+    addresses = [row["email"] for row in found.rows if row["id"] in ids and row.get("email")]
+    if addresses and st.button(
+        "", icon=":material/content_copy:", help="Copy the e-mail addresses", key="copy e-mails"
+    ):
+        copy_now("\n".join(addresses))
+
+
+def _more(selection: Selection, number: int) -> None:
+    choice = st.menu_button("More", list(MORE.values()), icon=":material/more_horiz:", type="tertiary")
+    if choice == MORE["edit"]:
+        _edit(selection, number)
+    if choice == MORE["tag"]:
+        _tag(selection, number)
+    if choice == MORE["delete"]:
+        _delete(selection, number)
+
+
+@st.dialog("Edit a field", icon=":material/edit:")
+def _edit(selection: Selection, number: int) -> None:
+    by = session.actor()
+    st.markdown(f"One value for **{formats.counted(number, 'contact')}**.")
+    editable = [name for name in visible_fields(by) if name != "tags"]
+    name = st.selectbox("Field", editable, format_func=columns.label)
+    text = _value(name)
+    st.caption("An empty value empties the field. It can be undone, and every contact's history keeps the old value.")
+    if _confirmed(f"Change {formats.counted(number, 'contact')}"):
+        said = f"“{columns.label(name)}” set to “{text}”" if text else f"“{columns.label(name)}” emptied"
+        _carry_out(lambda: bulk.change(selection, name, text, by=by), said)
+
+
+def _value(name: str) -> str:
+    field, key = FIELDS[name], f"new {name}"
+    if field.kind is Kind.CHOICE:
+        return st.selectbox(
+            "New value", field.choices, index=None, accept_new_options=True, key=key, placeholder="Empty"
+        ) or ""  # fmt: skip
+    if field.kind is Kind.FLAG:
+        return st.segmented_control("New value", ["yes", "no"], key=key) or ""
+    return st.text_input("New value", key=key)
+
+
+@st.dialog("Add or remove tags", icon=":material/sell:")
+def _tag(selection: Selection, number: int) -> None:
+    by = session.actor()
+    st.markdown(f"For **{formats.counted(number, 'contact')}**.")
+    known = list(cached.facet(selection.filters, "tags", by=by))
+    add = st.multiselect("Add", known, accept_new_options=True, placeholder="Choose or type")
+    remove = st.multiselect("Remove", known, placeholder="Choose")
+    if _confirmed(f"Change {formats.counted(number, 'contact')}", disabled=not (add or remove)):
+        words = [f"added {', '.join(add)}"] * bool(add) + [f"removed {', '.join(remove)}"] * bool(remove)
+        _carry_out(lambda: bulk.tag(selection, add=add, remove=remove, by=by), f"Tags: {' and '.join(words)}")
+
+
+@st.dialog("Delete contacts?", icon=":material/delete:")
+def _delete(selection: Selection, number: int) -> None:
+    by = session.actor()
+    what = formats.counted(number, "contact")
+    st.markdown(f"**{what}** will be deleted: {plain(selection.filters.sentence())}.")
+    st.caption("It can be undone at once, and each contact can be restored from its page as long as history is kept.")
+    if _confirmed(f"Delete {what}"):
+        _carry_out(lambda: bulk.delete(selection, by=by), "Deleted")
+
+
+def _confirmed(label: str, *, disabled: bool = False) -> bool:
+    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        if st.button("Cancel"):
+            st.rerun()
+        return st.button(label, type="primary", disabled=disabled)
+
+
+def _carry_out(operation: Callable[[], Batch], said: str) -> None:
+    try:
+        batch = operation()
+    except AppError as error:
+        st.error(error.sentence, icon=":material/error:")
+        return
+    remembered = session.remembered()
+    remembered.batch, remembered.done = batch, f"{said}: {formats.counted(batch.count, 'contact')}."
+    remembered.whole = None
+    remembered.selections += 1
+    cached.forget()
+    st.rerun()
+
+
+def last_batch() -> None:
+    """What was done to many contacts last, with its undo, until it is put away."""
+    remembered = session.remembered()
+    batch = remembered.batch
+    if not remembered.done:
+        return
+    with st.container(border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(f":green[:material/check_circle:] {plain(remembered.done)}", width="content")
+        with st.container(horizontal=True, width="content", gap="xsmall"):
+            if batch and batch.count and st.button("Undo", icon=":material/undo:", key="undo batch"):
+                _take_back(batch)
+            if st.button("", icon=":material/close:", help="Put this away", type="tertiary", key="put batch away"):
+                remembered.batch, remembered.done = None, ""
+                st.rerun()
+
+
+def _take_back(batch: Batch) -> None:
+    remembered = session.remembered()
+    back = bulk.put_back(batch, by=session.actor())
+    kept = f" {formats.counted(back.kept, 'contact')} changed since and stayed as they are." if back.kept else ""
+    remembered.batch = None
+    remembered.done = f"Undone: {formats.counted(back.restored, 'contact')} put back.{kept}"
+    remembered.selections += 1
+    cached.forget()
+    st.rerun()

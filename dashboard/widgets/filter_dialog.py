@@ -1,0 +1,125 @@
+"""Adds a filter: any field that the person may see, the comparisons that fit it, and its values."""
+
+from datetime import date
+from typing import Any
+
+import streamlit as st
+
+from dashboard import address, cached, session
+from dashboard.address import View
+from dashboard.widgets import columns
+from models.contacts.table import FIELDS
+from models.errors import InvalidInput
+from models.fields import Field, Kind
+from models.filters import OPERATORS, Filters, filterable
+from models.permissions import Actor
+
+WORDS = {
+    "is": "is any of", "has": "has any of", "not": "is none of", "contains": "contains", "starts": "starts with",
+    "gte": "at least", "lte": "at most", "between": "between", "empty": "is empty or filled",
+}  # fmt: skip
+FREQUENT = (Kind.CHOICE, Kind.LIST, Kind.INDUSTRY, Kind.OWNER)  # kinds whose stored values are worth offering
+OFFERED_TEXT = ("country", "city", "state", "company_country", "stage", "latest_funding")
+MOST_ALTERNATIVES = 5
+
+
+@st.dialog("Add a filter", icon=":material/filter_list:", width="medium")
+def filter_dialog(view: View) -> None:
+    by = session.actor()
+    known = filterable(by)
+    name = st.selectbox("Field", list(known), format_func=lambda one: _label(known[one]))
+    field = known[name]
+    operator = _operator(field)
+    values = _values(field, operator, view, by)
+    group = _group(view.filters)
+    _add(view, f"or{group}.{name}.{operator}" if group else f"{name}.{operator}", values, by)
+
+
+def _label(field: Field) -> str:
+    return columns.label(field.name) if field.name in FIELDS else field.label
+
+
+def _operator(field: Field) -> str:
+    fitting = [word for word, one in OPERATORS.items() if field.kind in one.kinds]
+    if field.kind in (Kind.WHOLE, Kind.MONEY, Kind.DATE):
+        fitting.sort(key=["gte", "lte", "between", "is", "not", "empty"].index)
+    return st.selectbox("Comparison", fitting, format_func=WORDS.get, key=f"comparison {field.name}")
+
+
+def _values(field: Field, operator: str, view: View, by: Actor) -> list[str]:
+    """The values as the address writes them; empty while nothing is chosen."""
+    key = f"value {field.name} {operator}"
+    if operator == "empty":
+        filled = st.segmented_control("The field is", ["empty", "filled"], default="empty", required=True, key=key)
+        return ["yes" if filled == "empty" else "no"]
+    if field.kind is Kind.FLAG:
+        return [st.segmented_control("Value", ["yes", "no"], default="yes", required=True, key=key)]
+    if operator == "between":
+        low, high = st.columns(2)
+        with low:
+            first = _one(field, "From", f"{key} from")
+        with high:
+            last = _one(field, "To", f"{key} to")
+        return [f"{first},{last}"] if first and last else []
+    if OPERATORS[operator].arity == 1:
+        one = _one(field, "Value", key)
+        return [one] if one else []
+    counts = _stored(field, operator, view, by)
+    return st.multiselect(
+        "Values",
+        list(counts),
+        accept_new_options=True,
+        key=key,
+        placeholder="Choose or type" if counts else "Type a value, then Enter",
+        format_func=lambda value: f"{value} · {counts[value]:,}" if value in counts else value,
+    )
+
+
+def _one(field: Field, label: str, key: str) -> str:
+    if field.kind is Kind.DATE:
+        chosen: date | None = st.date_input(label, value=None, key=key, format="YYYY-MM-DD", min_value=date(1900, 1, 1))
+        return chosen.isoformat() if chosen else ""
+    number: Any = st.number_input(label, value=None, step=1, key=key, placeholder="Any")
+    return "" if number is None else str(number)
+
+
+def _stored(field: Field, operator: str, view: View, by: Actor) -> dict[str, int]:
+    """The field's values among the contacts of the other filters, commonest first, where they are few enough."""
+    if operator not in ("is", "has", "not") or not (field.kind in FREQUENT or field.name in OFFERED_TEXT):
+        return {}
+    return {str(value): count for value, count in cached.facet(view.filters, field.name, by=by).items()}
+
+
+def _group(filters: Filters) -> int:
+    """0 where the condition must hold; else the alternative that it belongs to."""
+    groups = list(filters.alternatives)
+    fresh = next(number for number in range(1, 100) if number not in groups)
+    offered = [0, *groups, *([fresh] if len(groups) < MOST_ALTERNATIVES else [])]
+
+    def words(group: int) -> str:
+        if group == 0:
+            return "Must hold"
+        return "New alternative" if group == fresh else f"With alternative {groups.index(group) + 1}"
+
+    return st.segmented_control(
+        "Join",
+        offered,
+        default=0,
+        required=True,
+        format_func=words,
+        help="What must hold is joined by “and”. Of the alternatives one is enough: all conditions of one of them.",
+    )
+
+
+def _add(view: View, key: str, values: list[str], by: Actor) -> None:
+    problem = st.empty()
+    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        if st.button("Cancel"):
+            st.rerun()
+        if st.button("Add the filter", type="primary", disabled=not values):
+            try:
+                address.add_filter(view, key, values, by=by)
+            except InvalidInput as error:
+                problem.error(error.sentence, icon=":material/error:")
+                return
+            st.rerun()

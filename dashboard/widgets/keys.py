@@ -1,0 +1,24 @@
+"""Keys of the contacts screen beside those that stand on its buttons: / goes to the search, [ and ] turn pages."""
+
+import streamlit as st
+
+KEYS = """
+const SEARCH = 'input[placeholder^="Search name"]';
+export default function () {
+  const pressed = (event) => {
+    const typing = event.target.closest("input, textarea, select, [contenteditable=true], [role=dialog]");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/") { document.querySelector(SEARCH)?.focus(); event.preventDefault(); }
+    if (event.key === "[" || event.key === "]") {
+      const arrows = document.querySelectorAll('[data-testid="stPagination"] button[aria-label]');
+      (event.key === "[" ? arrows[0] : arrows[arrows.length - 1])?.click();
+    }
+  };
+  document.addEventListener("keydown", pressed);
+  return () => document.removeEventListener("keydown", pressed);
+}
+"""
+
+
+def keys() -> None:
+    st.components.v2.component("contact_keys", js=KEYS)(key="contact keys", height=1)

@@ -1,13 +1,46 @@
-"""Older versions of contacts. A statement-level trigger copies every replaced or deleted row, whoever writes it.
+"""Older versions of contacts, and what they tell: who changed what, when.
+
+A statement-level trigger copies every replaced or deleted row, whoever writes it.
 
 The trigger lists the columns: a migration that adds one to contacts adds it to contact_history and makes
 `keep_contact_versions` anew (see 0001_foundation.sql).
 """
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, Table, Text, func
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
-from models.contacts.table import Contact
-from models.database import Base
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    DateTime,
+    FromClause,
+    Identity,
+    Index,
+    Integer,
+    Row,
+    RowMapping,
+    Select,
+    Table,
+    Text,
+    func,
+    null,
+    select,
+)
+from sqlalchemy.orm import Session
+
+from models.contacts.table import FIELDS, Contact
+from models.database import Base, reading
+from models.errors import Gone, NotFound
+from models.fields import Kind
+from models.filters import visible_fields
+from models.imports import Import
+from models.industries import Industry
+from models.permissions import OPERATOR, Actor, Permission, require
+from models.users import User
 
 HOW = ("update", "delete")
 
@@ -23,3 +56,174 @@ ContactVersion = Table(
     Index("contact_history_contact", "id", "version_id"),
     Index("contact_history_import", "replaced_import"),
 )
+
+LARGEST_ID = 2**63 - 1
+MOST_CHANGES = 200  # of a contact, the newest; the creation besides
+NO_FIELD = ("version_id", "replaced_at", "replaced_how", "replaced_by", "replaced_import")
+ORIGIN = ("created_at", "created_by", "import_id", "import_line")
+
+
+class What(StrEnum):
+    CREATED = "created"
+    CHANGED = "changed"
+    TAKEN_BACK = "taken back"  # the import that had changed it
+    DELETED = "deleted"
+    RESTORED = "restored"
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """Industries and owners by name and e-mail; None is nothing."""
+
+    name: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True)
+class Change:
+    """`version` is the contact_history row that the change replaced (None: the creation); `line` is one of the file."""
+
+    what: What
+    at: datetime
+    by_name: str
+    fields: tuple[FieldChange, ...] = ()
+    version: int | None = None
+    import_id: int | None = None
+    file_name: str | None = None
+    line: int | None = None
+
+
+def of_contact(contact_id: int, *, by: Actor, most: int = MOST_CHANGES) -> list[Change]:
+    """What happened to the contact, newest first; a change of fields that `by` may not see is left out.
+
+    Of a deleted contact for who may restore it. Raises NotAllowed, NotFound, Gone.
+    """
+    require(by, Permission.CONTACTS_READ)
+    seen = visible_fields(by)
+    with reading() as session:
+        states, has_first = _states(session, contact_id, seen, most)
+        if not states or (states[-1]["replaced_how"] == "delete" and not by.may(Permission.CONTACTS_EDIT)):
+            raise missing(session, contact_id, by)
+        names = _Names.of(session, states)
+    told = [_creation(states[0], seen, names)] if has_first else []
+    for place, state in enumerate(states):
+        if state["replaced_how"]:
+            told.append(_change(states[max(0, place - 1) : place + 2], state, seen, names))
+    return [one for one in reversed(told) if one.what is not What.CHANGED or one.fields]
+
+
+def newest_version(contact_id: int | ColumnElement[int]) -> ColumnElement[int]:
+    """SQL for the number of the contact's newest older version; 0 where it was never changed.
+
+    It moves with every write, whoever writes, since the trigger makes it; it tells what was written since, which xmin
+    does not; and it is the same after a backup was restored.
+    """
+    newest = select(func.max(ContactVersion.c.version_id)).where(ContactVersion.c.id == contact_id)
+    return func.coalesce(newest.scalar_subquery(), 0)
+
+
+def readable(table: FromClause, names: Iterable[str]) -> list[ColumnElement[Any]]:
+    """The columns of contacts or of their history under the fields' names; industries by name, owners by e-mail."""
+    return [_readable(table.c[FIELDS[name].column], FIELDS[name].kind).label(name) for name in names]
+
+
+def person(user_id: int | ColumnElement[Any] | None) -> ColumnElement[str]:
+    """SQL for the name of a user; without one it was the operator at the command line."""
+    named = select(User.name).where(User.id == user_id).scalar_subquery()
+    return func.coalesce(named, OPERATOR.name)
+
+
+def missing(session: Session, contact_id: int, by: Actor) -> NotFound:
+    """The error for a contact that is not there: Gone with the moment, and for who may restore it by whom."""
+    last = last_deletion(session, contact_id)
+    if last is None:
+        return NotFound(f"There is no contact {contact_id}.")
+    if by.may(Permission.CONTACTS_EDIT):
+        return Gone(f"Contact {contact_id} was deleted by {last.by_name}.", at=last.at, by_name=last.by_name)
+    return Gone(f"Contact {contact_id} was deleted.", at=last.at, by_name=None)
+
+
+def last_deletion(session: Session, contact_id: int) -> Row[tuple[int, datetime, str]] | None:
+    """(version_id, at, by_name) of when the contact was last deleted."""
+    if not 0 < contact_id <= LARGEST_ID:
+        return None
+    version = ContactVersion.c
+    wanted = select(version.version_id, version.replaced_at.label("at"), person(version.replaced_by).label("by_name"))
+    deleted = wanted.where(version.id == contact_id, version.replaced_how == "delete")
+    return session.execute(deleted.order_by(version.version_id.desc()).limit(1)).one_or_none()
+
+
+def _readable(column: ColumnElement[Any], kind: Kind) -> ColumnElement[Any]:
+    if kind is Kind.INDUSTRY:
+        return select(Industry.name).where(Industry.id == column).scalar_subquery()
+    if kind is Kind.OWNER:
+        return select(User.email).where(User.id == column).scalar_subquery()
+    return column
+
+
+def _states(session: Session, contact_id: int, seen: Sequence[str], most: int) -> tuple[list[RowMapping], bool]:
+    """The contact's states, oldest first, and whether its first is among them. The last one is how it is now, with no
+    `replaced_how`; of a deleted contact how it was."""
+    if not 0 < contact_id <= LARGEST_ID:
+        return [], False
+    versions = _selected(ContactVersion, seen, [ContactVersion.c[name] for name in NO_FIELD])
+    versions = versions.where(ContactVersion.c.id == contact_id).order_by(ContactVersion.c.version_id.desc())
+    found = list(session.execute(versions.limit(most + 1)).mappings())
+    contacts = Contact.__table__
+    now = session.execute(
+        _selected(contacts, seen, [null().label(name) for name in NO_FIELD]).where(contacts.c.id == contact_id)
+    ).mappings()
+    has_first = len(found) <= most
+    return [*reversed(found[:most] if not has_first else found), *now], has_first
+
+
+def _selected(table: FromClause, seen: Sequence[str], more: Sequence[ColumnElement[Any]]) -> Select[Any]:
+    origin = [table.c[name] for name in ORIGIN]
+    return select(*readable(table, seen), *origin, *more)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What ids of users and imports stand for."""
+
+    people: dict[int, str]
+    files: dict[int, str]
+
+    @classmethod
+    def of(cls, session: Session, states: Sequence[RowMapping]) -> "_Names":
+        users = {state[name] for state in states for name in ("created_by", "replaced_by")} - {None}
+        imports = {state[name] for state in states for name in ("import_id", "replaced_import")} - {None}
+        people = session.execute(select(User.id, User.name).where(User.id.in_(users))).all()
+        files = session.execute(select(Import.id, Import.file_name).where(Import.id.in_(imports))).all()
+        return cls({one.id: one.name for one in people}, {one.id: one.file_name for one in files})
+
+    def person(self, user_id: int | None) -> str:
+        return OPERATOR.name if user_id is None else self.people.get(user_id, f"user {user_id}")
+
+    def source(self, import_id: int | None, line: int | None) -> dict[str, Any]:
+        name = None if import_id is None else self.files.get(import_id)
+        return {"import_id": import_id, "file_name": name, "line": line}
+
+
+def _creation(first: RowMapping, seen: Sequence[str], names: _Names) -> Change:
+    filled = tuple(FieldChange(name, None, first[name]) for name in seen if first[name] is not None)
+    source = names.source(first["import_id"], first["import_line"])
+    return Change(What.CREATED, first["created_at"], names.person(first["created_by"]), filled, **source)
+
+
+def _change(around: Sequence[RowMapping], state: RowMapping, seen: Sequence[str], names: _Names) -> Change:
+    """How `state` ended; `around` holds the state before it, where there is one, and the one after it."""
+    at, by_name, version = state["replaced_at"], names.person(state["replaced_by"]), state["version_id"]
+    if state["replaced_how"] == "delete":
+        return Change(What.DELETED, at, by_name, version=version)
+    before, after = around[0], around[-1]
+    fields = tuple(FieldChange(name, state[name], after[name]) for name in seen if state[name] != after[name])
+    if before is not state and before["replaced_how"] == "delete":
+        return Change(What.RESTORED, at, by_name, fields, version)
+    if state["replaced_import"] is not None:
+        line = after["import_line"] if after["import_id"] == state["replaced_import"] else None
+        return Change(What.CHANGED, at, by_name, fields, version, **names.source(state["replaced_import"], line))
+    if state["import_id"] != after["import_id"]:
+        return Change(What.TAKEN_BACK, at, by_name, fields, version, **names.source(state["import_id"], None))
+    return Change(What.CHANGED, at, by_name, fields, version)

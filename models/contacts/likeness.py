@@ -1,0 +1,90 @@
+"""Contacts that may be the one that somebody is typing: found while they type, by the indexes of contacts."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, literal, select, union_all
+
+from models.contacts import values
+from models.contacts.table import FIELDS, Contact
+from models.database import reading
+from models.errors import InvalidInput
+from models.filters import visible_fields
+from models.permissions import Actor, Permission, require
+
+MOST = 5
+SHOWN = ("first_name", "last_name", "company", "email")
+_contacts = Contact.__table__.c
+
+
+@dataclass(frozen=True)
+class Alike:
+    """A contact that shares something with what was typed; `reason` says what: “same e-mail, same LinkedIn”."""
+
+    id: int
+    name: str
+    company: str | None
+    reason: str
+
+
+def alike(texts: Mapping[str, str], *, besides: int | None = None, by: Actor) -> list[Alike]:
+    """At most five, the surest first. `texts` are a form's; `besides` is the contact that is being edited.
+
+    Nothing is compared or told that `by` may not see. Raises NotAllowed.
+    """
+    require(by, Permission.CONTACTS_READ)
+    seen = [name for name in SHOWN if name in visible_fields(by)]
+    shown = [_contacts[name] for name in seen]
+    searches = [
+        select(_contacts.id, literal(rank).label("rank"), literal(reason).label("reason"), *shown)
+        .where(condition, _contacts.id != (besides or 0))
+        .order_by(_contacts.id)
+        .limit(MOST)
+        for rank, (reason, condition) in enumerate(_conditions(texts, by))
+    ]
+    if not searches:
+        return []
+    # Each in its own brackets: every one of them has its limit.
+    together = union_all(*(select(one.subquery()) for one in searches)).subquery()
+    with reading() as session:
+        found = session.execute(select(together).order_by(together.c.rank, together.c.id)).mappings().all()
+    reasons: dict[int, list[str]] = {}
+    for row in found:
+        reasons.setdefault(row["id"], []).append(row["reason"])
+    rows = {row["id"]: row for row in found}
+    return [_told(rows[contact_id], ", ".join(reasons[contact_id])) for contact_id in list(reasons)[:MOST]]
+
+
+def _told(row: Mapping[Any, Any], reason: str) -> Alike:
+    name = " ".join(part for part in (row.get("first_name"), row.get("last_name")) if part)
+    return Alike(row["id"], name or row.get("email") or f"Contact {row['id']}", row.get("company"), reason)
+
+
+def _conditions(texts: Mapping[str, str], by: Actor) -> Iterator[tuple[str, ColumnElement[bool]]]:
+    typed = {name: _parsed(name, texts.get(name, "")) for name in visible_fields(by)}
+    if external := typed.get("contact_id"):
+        yield "same external id", _contacts.contact_id == external
+    if email := typed.get("email"):
+        yield "same e-mail", _contacts.email == email
+    if linkedin := typed.get("person_linkedin_url"):
+        yield "same LinkedIn", func.lower(_contacts.person_linkedin_url) == linkedin.lower()
+    names = [name for name in ("first_name", "last_name") if typed.get(name)]
+    if names and (company := typed.get("company")):
+        same = [func.lower(_contacts[name]) == func.lower(typed[name]) for name in names]
+        key = "last_name" if "last_name" in names else "company"
+        # An index holds names as they are spelled: the usual spellings are looked up in it, capitals aside.
+        spelled = _contacts[key].in_(_spellings(typed[key]))
+        yield "same name and company", and_(spelled, *same, func.lower(_contacts.company) == func.lower(company))
+
+
+def _spellings(text: str) -> list[str]:
+    return list(dict.fromkeys([text, text.title(), text.upper(), text.lower(), text.capitalize()]))
+
+
+def _parsed(name: str, text: str) -> Any:
+    """The value; None while what is typed is not one yet."""
+    try:
+        return values.parse(FIELDS[name], text) if text else None
+    except InvalidInput:
+        return None

@@ -1,0 +1,319 @@
+"""One contact: read, created, changed, deleted, restored. Whoever writes names the version of it that they saw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import FromClause, RowMapping, insert, null, select
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import text as sql
+from sqlalchemy import update as sql_update
+from sqlalchemy.orm import Session
+
+from models import audit
+from models.audit import Event
+from models.contacts import editing, history
+from models.contacts.editing import as_text
+from models.contacts.history import ContactVersion, newest_version, person, readable
+from models.contacts.table import FIELDS, STATUSES, Contact
+from models.database import reading
+from models.errors import ChangedMeanwhile, Conflict, InvalidInput, InvalidValues, NotFound
+from models.fields import Kind
+from models.filters import visible_fields
+from models.imports import Import
+from models.industries import Industry
+from models.permissions import Actor, Permission, require
+from models.users import User
+
+DEFAULTS: Mapping[str, Any] = {"status": STATUSES[0], "is_active": True}  # as imports set them
+LONGEST_AUDITED = 1000  # characters of a value in an audit line; the history holds it whole
+_contacts = Contact.__table__
+
+
+@dataclass(frozen=True)
+class Record:
+    """One contact as `by` may see it: `values` holds every visible field, industry by name and owner by e-mail.
+
+    `version` moves with every write; `update` and `delete` want it back. `extra`, what no field took, is for who sees
+    every column. Of a deleted contact `deleted_at` and `deleted_by` are filled.
+    """
+
+    id: int
+    values: dict[str, Any]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
+    owner_name: str | None
+    import_id: int | None
+    import_line: int | None
+    file_name: str | None
+    extra: dict[str, Any] | None
+    deleted_at: datetime | None = None
+    deleted_by: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: the name, else the company, else the e-mail, else its number."""
+        seen = self.values.get
+        name = " ".join(part for part in (seen("first_name"), seen("last_name")) if part)
+        return name or seen("company") or seen("email") or f"Contact {self.id}"
+
+    def texts(self) -> dict[str, str]:
+        """Every visible field as a form shows it and `update` takes it back."""
+        return {name: as_text(name, value) for name, value in self.values.items()}
+
+
+def get(contact_id: int, *, by: Actor) -> Record:
+    """Raises NotAllowed, NotFound, Gone (it was deleted)."""
+    require(by, Permission.CONTACTS_READ)
+    with reading() as session:
+        return _read(session, contact_id, by)
+
+
+def deleted(contact_id: int, *, by: Actor) -> Record:
+    """The contact as it was when it was deleted. Raises NotAllowed; NotFound, also for one that is there."""
+    require(by, Permission.CONTACTS_EDIT)
+    with reading() as session:
+        last = history.last_deletion(session, contact_id)
+        if last is None or session.scalar(select(Contact.id).where(Contact.id == contact_id)):
+            raise NotFound(f"There is no deleted contact {contact_id}.")
+        version = ContactVersion.c
+        row = _selected(session, ContactVersion, visible_fields(by), by, version.version_id == last.version_id)
+        assert row is not None
+        return _record(row, by, deleted_at=last.at, deleted_by=last.by_name)
+
+
+def create(values: Mapping[str, str | None], *, by: Actor) -> int:
+    """A new contact from the texts of a form; returns its id.
+
+    Raises NotAllowed, InvalidInput (no such field), InvalidValues (with every problem at once).
+    """
+    with editing.editing(by) as session:
+        entered = {name: text for name, text in values.items() if text is not None}
+        made = _checked(session, entered, {}, {}, by)
+        made = {column: value for column, value in made.items() if value is not None}
+        made = {**DEFAULTS, **made, "created_by": by.id}
+        contact_id = session.scalars(insert(Contact).returning(Contact.id), made).one()
+        record = _read(session, contact_id, by)
+        given = {name: _shortened(text) for name, text in record.texts().items() if text}
+        audit.write(session, Event.CONTACT_CREATED, _subject(contact_id), by=by, values=given)
+    return contact_id
+
+
+def update(contact_id: int, changes: Mapping[str, str | None], *, version: int, by: Actor) -> Record:
+    """Set fields from the texts of a form; "" and None empty them. What is as it was is left alone, also where it
+    would not fit today.
+
+    Raises NotAllowed, NotFound, Gone, ChangedMeanwhile (it is no longer at `version`; nothing is written), InvalidInput
+    (no such field), InvalidValues (with every problem at once).
+    """
+    for name in changes:
+        editing.editable(name, by=by)
+    with editing.editing(by) as session:
+        row = _locked(session, contact_id, by)
+        before = _read(session, contact_id, by)
+        _require_unmoved(session, before, version, by)
+        entered = {name: text or "" for name, text in changes.items()}
+        checked = _checked(session, entered, before.texts(), dict(row), by)
+        return _changed(session, before, {c: value for c, value in checked.items() if row[c] != value}, by)
+
+
+def undo(contact_id: int, version: int, *, by: Actor) -> Record:
+    """Take back the change that replaced that version (`history.Change.version`), as far as `by` may see its fields.
+
+    The values that stood before come back as they were, also where a form would refuse them today.
+    Raises NotAllowed, NotFound, Gone; Conflict where one of the fields was changed again since.
+    """
+    with editing.editing(by) as session:
+        row = _locked(session, contact_id, by)
+        before = _read(session, contact_id, by)
+        columns = [FIELDS[name].column for name in visible_fields(by)]
+        old, new = _around(session, contact_id, version, row)
+        differing = {column for column in columns if old[column] != new[column]}
+        if moved := [column for column in differing if row[column] != new[column]]:
+            label = next(field.label for field in FIELDS.values() if field.column == moved[0])
+            raise Conflict(f"{label} was changed again since: undo the newer change first.")
+        return _changed(session, before, {column: old[column] for column in differing}, by)
+
+
+def delete(contact_id: int, *, version: int, by: Actor) -> None:
+    """`restore` brings it back. Raises NotAllowed, NotFound, Gone, ChangedMeanwhile."""
+    with editing.editing(by) as session:
+        _locked(session, contact_id, by)
+        record = _read(session, contact_id, by)
+        _require_unmoved(session, record, version, by)
+        session.execute(sql_delete(Contact).where(Contact.id == contact_id))
+        audit.write(session, Event.CONTACT_DELETED, _subject(contact_id), by=by, contact=_shortened(record.label))
+
+
+def restore(contact_id: int, *, by: Actor) -> Record:
+    """Bring a deleted contact back as it was. Raises NotAllowed; Conflict where it is there; NotFound."""
+    with editing.editing(by) as session:
+        last = history.last_deletion(session, contact_id)
+        if last is None:
+            raise NotFound(f"There is no deleted contact {contact_id}.")
+        if not editing.bring_back(session, "h.version_id = :version", {"version": last.version_id}):
+            raise Conflict(f"Contact {contact_id} was restored already.")
+        record = _read(session, contact_id, by)
+        audit.write(session, Event.CONTACT_RESTORED, _subject(contact_id), by=by, contact=_shortened(record.label))
+    return record
+
+
+def suggestions(*, by: Actor) -> dict[str, list[str]]:
+    """What a form offers in fields that take a few values or a list of them; industries and owners: those that fit.
+
+    Values that stand in contacts come from the planner's statistics: at once, whatever the number of contacts.
+    """
+    require(by, Permission.CONTACTS_READ)
+    names = [name for name in visible_fields(by) if FIELDS[name].kind in (Kind.CHOICE, Kind.LIST)]
+    with reading() as session:
+        known = session.execute(
+            sql(
+                """SELECT attname, coalesce(most_common_elems, most_common_vals)::text::text[] AS common FROM pg_stats
+                WHERE schemaname = current_schema() AND tablename = 'contacts' AND attname = ANY (:names)"""
+            ),
+            {"names": names},
+        )
+        common = {row.attname: row.common or [] for row in known}
+        industries = session.scalars(select(Industry.name).where(Industry.is_active).order_by(Industry.name)).all()
+        owners = session.scalars(select(User.email).where(User.is_active).order_by(User.email)).all()
+    offered = {name: _offered(name, common.get(name, [])) for name in names}
+    references = {"industry": list(industries), "owner": list(owners)}
+    return offered | {name: found for name, found in references.items() if name in visible_fields(by)}
+
+
+def _offered(name: str, common: list[str]) -> list[str]:
+    declared = FIELDS[name].choices
+    return [*declared, *sorted(set(common) - set(declared), key=str.casefold)]
+
+
+def _subject(contact_id: int) -> str:
+    return f"contact {contact_id}"
+
+
+def _shortened(value: str) -> str:
+    return value if len(value) <= LONGEST_AUDITED else value[: LONGEST_AUDITED - 1] + "…"
+
+
+def _locked(session: Session, contact_id: int, by: Actor) -> RowMapping:
+    """Every stored column of the contact, locked. Raises NotFound, Gone."""
+    wanted = select(_contacts).where(_contacts.c.id == contact_id).with_for_update()
+    known = 0 < contact_id <= history.LARGEST_ID
+    row = session.execute(wanted).mappings().one_or_none() if known else None
+    if row is None:
+        raise history.missing(session, contact_id, by)
+    return row
+
+
+def _read(session: Session, contact_id: int, by: Actor) -> Record:
+    known = 0 < contact_id <= history.LARGEST_ID
+    row = _selected(session, _contacts, visible_fields(by), by, _contacts.c.id == contact_id) if known else None
+    if row is None:
+        raise history.missing(session, contact_id, by)
+    return _record(row, by)
+
+
+def _selected(session: Session, table: FromClause, seen: list[str], by: Actor, where: Any) -> RowMapping | None:
+    """The visible fields under their names, beside them what the system keeps, as `s_...`."""
+    owner = select(User.name).where(User.id == table.c.owner_id).scalar_subquery()
+    file_name = select(Import.file_name).where(Import.id == table.c.import_id).scalar_subquery()
+    system = {
+        "id": table.c.id,
+        "version": newest_version(table.c.id),
+        "created_at": table.c.created_at,
+        "updated_at": table.c.updated_at,
+        "created_by": person(table.c.created_by),
+        "owner_name": owner if "owner" in seen else null(),
+        "import_id": table.c.import_id,
+        "import_line": table.c.import_line,
+        "file_name": file_name,
+        "extra": table.c.extra if by.columns is None else null(),
+    }
+    columns = [column.label(f"s_{name}") for name, column in system.items()]
+    return session.execute(select(*readable(table, seen), *columns).where(where)).mappings().one_or_none()
+
+
+def _record(row: RowMapping, by: Actor, **more: Any) -> Record:
+    system = {name.removeprefix("s_"): value for name, value in row.items() if name.startswith("s_")}
+    return Record(values={name: row[name] for name in visible_fields(by)}, **system, **more)
+
+
+def _checked(
+    session: Session, entered: Mapping[str, str], before: Mapping[str, str], row: Mapping[str, Any], by: Actor
+) -> dict[str, Any]:
+    """Column -> value of what was entered and differs from `before`, the texts of the stored `row`; both are empty for
+    a new contact. Raises InvalidInput, InvalidValues."""
+    problems, values = {}, {}
+    known = {**row, **entered}  # of the countries, which are texts in both
+    for name, text in entered.items():
+        field = editing.editable(name, by=by)
+        if text == before.get(name, ""):
+            continue
+        try:
+            values[field.column] = editing.stored(session, field, text, country=editing.country_of(name, known))
+        except InvalidInput as error:
+            problems[name] = error.sentence
+    if not row or not values.keys().isdisjoint(editing.IDENTIFYING):
+        after = {**row, **values, **problems}
+        if all(after.get(name) is None for name in editing.IDENTIFYING):
+            problems[InvalidValues.FORM] = editing.NOBODY
+    if problems:
+        raise InvalidValues(problems)
+    return values
+
+
+def _changed(session: Session, before: Record, values: dict[str, Any], by: Actor) -> Record:
+    """Write the columns' values, where there are any, with their audit line; the record as it is then."""
+    if not values:
+        return before
+    changed = sql_update(Contact).where(Contact.id == before.id).values(**values, updated_at=sql("now()"))
+    session.execute(changed, execution_options={"synchronize_session": False})
+    after = _read(session, before.id, by)
+    old, new = before.texts(), after.texts()
+    differing = {name: [_shortened(old[name]), _shortened(new[name])] for name in new if old[name] != new[name]}
+    audit.write(session, Event.CONTACT_CHANGED, _subject(before.id), by=by, changes=differing)
+    return after
+
+
+def _require_unmoved(session: Session, now: Record, version: int, by: Actor) -> None:
+    """Raises ChangedMeanwhile where a field that `by` sees is no longer as it was at `version`."""
+    if now.version == version:
+        return
+    names = visible_fields(by)
+    older = ContactVersion.c
+    was = (
+        session.execute(
+            select(*readable(ContactVersion, names))
+            .where(older.id == now.id, older.version_id > version)
+            .order_by(older.version_id)
+            .limit(1)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    moved = {name: now.values[name] for name in names if was is not None and was[name] != now.values[name]}
+    if not moved:
+        return
+    last = session.execute(
+        select(person(older.replaced_by).label("by_name"), older.replaced_at).where(older.version_id == now.version)
+    ).one()
+    labels = ", ".join(FIELDS[name].label.removeprefix("# ") for name in moved)
+    raise ChangedMeanwhile(
+        f"{last.by_name} changed this contact since you opened it ({labels}). Nothing was written.",
+        fields=moved,
+        by_name=last.by_name,
+        at=last.replaced_at,
+        version=now.version,
+    )
+
+
+def _around(session: Session, contact_id: int, version: int, now: RowMapping) -> tuple[RowMapping, RowMapping]:
+    """The contact's state that the change replaced, and the state that it left. Raises NotFound."""
+    older = ContactVersion.c
+    wanted = select(ContactVersion).where(older.id == contact_id, older.version_id >= version)
+    found = session.execute(wanted.order_by(older.version_id).limit(2)).mappings().all()
+    if not found or found[0]["version_id"] != version or found[0]["replaced_how"] != "update":
+        raise NotFound(f"Contact {contact_id} has no change {version} that could be undone.")
+    return found[0], found[1] if len(found) > 1 else now

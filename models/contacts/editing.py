@@ -40,7 +40,12 @@ LENGTHS = {
     ValidationResult.TOO_SHORT: "it is too short",
     ValidationResult.TOO_LONG: "it is too long",
     ValidationResult.INVALID_LENGTH: "no number there has so many digits",
-    ValidationResult.INVALID_COUNTRY_CODE: "no country has that code",
+    ValidationResult.INVALID_COUNTRY_CODE: "no country has its code",
+}
+UNREADABLE = {
+    NumberParseException.TOO_LONG: "it is too long",
+    NumberParseException.TOO_SHORT_NSN: "it is too short",
+    NumberParseException.TOO_SHORT_AFTER_IDD: "it is too short",
 }
 
 
@@ -121,8 +126,8 @@ def phone_problem(number: str, country: str | None) -> str | None:
     where = "" if number.startswith("+") else f" in {country}"
     try:
         parsed: PhoneNumber = phonenumbers.parse(number, region)
-    except NumberParseException:
-        return f"it fits no plan of numbers{where}" if where else "no country has its code"
+    except NumberParseException as error:
+        return UNREADABLE.get(error.error_type, "no country has its code") + where
     if phonenumbers.is_possible_number(parsed):
         return None
     return LENGTHS.get(phonenumbers.is_possible_number_with_reason(parsed), "it has the wrong length") + where

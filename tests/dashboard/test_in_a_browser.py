@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from models import exports
+from models import exports, filters
+from models.contacts import search
 from models.database import writing
 from models.permissions import OPERATOR, Role
 from tests.dashboard import chromium
@@ -159,6 +160,59 @@ def test_the_keys_of_the_contacts_screen(new_page: Callable[[], Page], web: str)
     page.keyboard.press("/")
     page.keyboard.type("oscar")
     expect(page).to_have_url(f"{web}/contacts?q=oscar")
+
+
+def tick(page: Page, *rows: int) -> None:
+    box = page.get_by_test_id("stDataFrame").bounding_box()
+    assert box is not None
+    for row in rows:
+        page.mouse.click(box["x"] + 16, box["y"] + 48 + 32 * row)
+
+
+def tagged(site: Site) -> int:
+    return search.count(filters.parse(["tags=vip <b>"], by=OPERATOR), by=OPERATOR)
+
+
+def test_many_contacts_are_tagged_and_put_back(new_page: Callable[[], Page], web: str, site: Site) -> None:
+    page = new_page()
+    page.goto(f"{web}/contacts?country=Germany")
+    sign_in(page, Role.MANAGER)
+    note(page, f"1–50 of {site.in_germany}")
+    tick(page, 0, 2)
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    page.get_by_role("button", name=f"Select all {site.in_germany}").click()
+    expect(page.get_by_text(f"{site.in_germany} selected")).to_be_visible()
+
+    page.get_by_role("button", name="More").click()
+    page.get_by_text("Add or remove tags…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="Add").fill("vip <b>")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    dialog.get_by_role("button", name=f"Change {site.in_germany} contacts").click()
+    expect(page.get_by_text(f"Tags: added vip <b>: {site.in_germany} contacts.")).to_be_visible()
+    assert tagged(site) == site.in_germany
+
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text(f"Undone: {site.in_germany} contacts put back.")).to_be_visible()
+    assert tagged(site) == 0
+
+
+def test_what_cannot_be_set_is_said_in_the_dialog(new_page: Callable[[], Page], web: str, site: Site) -> None:
+    page = new_page()
+    page.goto(f"{web}/contacts")
+    sign_in(page, Role.MANAGER)
+    note(page, f"1–50 of {ROWS}")
+    tick(page, 1)
+    page.get_by_role("button", name="More").click()
+    page.get_by_text("Edit a field…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="Field").fill("E-mail")
+    page.get_by_role("option", name="E-mail", exact=True).click()
+    dialog.get_by_label("New value").fill("nobody")
+    dialog.get_by_role("button", name="Change 1 contact").click()
+    expect(dialog.get_by_text("is not an e-mail address: it has no @")).to_be_visible()
+    expect(dialog.get_by_label("New value")).to_have_value("nobody")
 
 
 def test_the_session_cookie_is_out_of_reach_for_scripts(new_page: Callable[[], Page], web: str, site: Site) -> None:

@@ -1,0 +1,81 @@
+"""WCAG 2.2 AA as axe-core sees it: every screen, light and dark. Nothing serious is left, Streamlit's own included."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from dashboard import places
+from models.permissions import Role
+from tests.dashboard import chromium
+from tests.dashboard.conftest import Site
+from tests.dashboard.contacts_data import ROWS
+
+pytestmark = pytest.mark.browser
+PATIENCE = 60_000
+AXE = Axe()
+STANDARD = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+SCREENS = {
+    "overview": "",
+    "contacts": "contacts?country=Germany&or1.seniority=VP&or2.employees.gte=100",
+    "contacts, none": "contacts?title=Nobody",
+    "contacts, unreadable": "contacts?countri=Germany",
+    "contact": "contact?id={id}",
+    "contact, new": "contact?new=1",
+    "contact, none": "contact?id=abc",
+    "imports": "imports",
+    "exports": "exports",
+    "industries": "industries",
+}
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def page(request: pytest.FixtureRequest, site: Site, web: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        path = chromium.executable(playwright.chromium.executable_path)
+        browser: Browser = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=request.param)
+        context.set_default_timeout(PATIENCE)
+        yield context.new_page()
+        browser.close()
+
+
+def serious(page: Page) -> list[str]:
+    """The findings of the page as it stands, each with its rule and the element."""
+    found = AXE.run(page, options=STANDARD).response["violations"]
+    return [
+        f"{finding['id']}: {finding['help']}: {node['html'][:300]}"
+        for finding in found
+        if finding["impact"] in ("serious", "critical")
+        for node in finding["nodes"]
+    ]
+
+
+def settled(page: Page) -> None:
+    page.get_by_test_id("stMainBlockContainer").wait_for()
+    page.wait_for_timeout(500)
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    page.wait_for_timeout(500)
+
+
+def test_sign_in(page: Page, web: str) -> None:
+    page.context.clear_cookies()
+    page.goto(web)
+    expect(page.get_by_label("Work e-mail")).to_be_visible()
+    settled(page)
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_no_serious_finding(page: Page, web: str, site: Site, name: str) -> None:
+    page.context.add_cookies([{"name": "session", "value": site.token(Role.ADMIN), "url": web}])
+    page.goto(f"{web}/{SCREENS[name].format(id=ROWS)}")
+    expect(page.get_by_test_id("stSidebar").get_by_text("An admin")).to_be_visible()
+    settled(page)
+    assert serious(page) == []
+
+
+def test_every_screen_is_looked_at() -> None:
+    looked_at = {address.partition("?")[0] for address in SCREENS.values()}
+    assert looked_at == {place.path or "" for place in places.PLACES.values()}

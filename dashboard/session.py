@@ -27,6 +27,8 @@ class Remembered:
     batch: "Batch | None" = None  # what was last done to many contacts, for its undo
     done: str = ""  # the same in words
     selections: int = 0  # a new number unticks every row
+    painted: set[str] = field(default_factory=set)  # screens that were shown once: the next time nothing is blank
+    clicks: int = 0  # on charts; a new number makes them new, with nothing clicked
 
 
 def cookie_name(*, secure: bool) -> str:

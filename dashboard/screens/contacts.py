@@ -26,7 +26,13 @@ def show() -> None:
     except AppError as error:
         _unreadable(error)
         return
+    place = page.skeleton("contacts", "Contacts", 40, 598)
     found = read_page(view, number=view.page, by=by)
+    with place.container():
+        _screen(view, found, by)
+
+
+def _screen(view: View, found: Page, by: Actor) -> None:
     with page.header("Contacts", _note(found.total, view, by)):
         _actions(view, found.total, by)
     filter_bar(view, by=by)
@@ -68,12 +74,12 @@ def _facet_switch() -> None:
 def _table_and_facets(view: View, found: Page, by: Actor) -> None:
     facets_open = session.remembered().facets_open and bool(view.filters or found.total)
     wall = st.grid(5, min_column_width=180, gap="small")  # the facets fall below the table where it is narrow
-    table = wall.cell(column_span=4 if facets_open else 5)
-    if facets_open:
-        with wall.cell(), st.container(gap="small"):
-            facets(view, by=by)
-    with table:
+    table, side = wall.cell(column_span=4 if facets_open else 5), wall.cell() if facets_open else None
+    with table:  # first: what the facets count must not keep the rows waiting
         contact_table(view, [found])
+    if side:
+        with side, st.container(gap="small"):
+            facets(view, by=by)
 
 
 def _unreadable(error: AppError) -> None:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
+
+from dashboard import session
 
 
 @contextmanager
@@ -16,6 +19,18 @@ def header(title: str, note: str = "") -> Iterator[None]:
                 st.caption(note)
         with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall"):
             yield
+
+
+def skeleton(screen: str, title: str, *heights: int) -> Any:
+    """The place for the screen's contents; until they come, the first time, grey blocks of these heights (pixels)."""
+    place = st.empty()
+    if screen not in session.remembered().painted:
+        session.remembered().painted.add(screen)
+        with place.container():
+            st.title(title, anchor=False)
+            for height in heights:
+                st.skeleton(height)
+    return place
 
 
 @contextmanager

@@ -26,6 +26,8 @@ def show() -> None:
     except AppError as error:
         _unreadable(error)
         return
+    with st.sidebar:  # it shows nothing, and would leave a gap between the parts of the screen
+        keys()
     place = page.skeleton("contacts", "Contacts", 40, 598)
     found = read_page(view, number=view.page, by=by)
     with place.container():
@@ -39,7 +41,6 @@ def _screen(view: View, found: Page, by: Actor) -> None:
     last_batch()
     last_export()
     _table_and_facets(view, found, by)
-    keys()
 
 
 def _note(total: int, view: View, by: Actor) -> str:

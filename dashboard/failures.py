@@ -2,35 +2,72 @@
 
 import logging
 import secrets
+from dataclasses import dataclass
 
 import streamlit as st
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from models.errors import AppError
+from dashboard.widgets import page
+from dashboard.widgets.copy_button import copy_button
+from models.errors import AppError, NotAllowed, NotFound, TooSlow, Unavailable
 
 log = logging.getLogger(__name__)
 
+ICONS = {TooSlow: "timer_off", NotAllowed: "lock", NotFound: "search_off", Unavailable: "cloud_off"}
+# SQLSTATE classes: connections, the server's shutdown, too many connections.
+AWAY = ("08", "57P", "533")
 
-def show(error: Exception) -> bool:
-    """Streamlit's hook for whatever a screen, a callback or a fragment raises; True: the error has been shown."""
-    title, body = described(error)
-    with st.container(border=True):
-        st.space("medium")
-        st.markdown("## :red[:material/error:]", text_alignment="center", anchors=False)
-        st.markdown(f"**{title}**", text_alignment="center")
-        st.caption(body, text_alignment="center")
-        with st.container(horizontal=True, horizontal_alignment="center"):
-            st.button("Try again", icon=":material/refresh:", key=f"again {secrets.token_hex(4)}")
-        st.space("medium")
+
+@dataclass(frozen=True)
+class Failure:
+    """`reference` is the word under which the log holds the rest; "" where the title says it all."""
+
+    icon: str
+    title: str
+    body: str
+    reference: str = ""
+
+
+def show(error: Exception, *, height: int | None = None) -> bool:
+    """Streamlit's hook for whatever a screen, a callback or a fragment raises; True: the error has been shown.
+
+    `height`, in pixels, is that of what would have stood there.
+    """
+    failure, once = described(error), secrets.token_hex(4)
+    with page.empty(failure.icon, page.plain(failure.title), page.plain(failure.body), colour="red", height=height):
+        st.button("Try again", icon=":material/refresh:", key=f"again {once}")
+        if failure.reference:
+            copy_button(failure.reference, label="Copy the reference", words=True, key=f"reference {once}")
     return True
 
 
-def described(error: Exception) -> tuple[str, str]:
-    """The title and the text for `error`. What we did not foresee is logged under the reference that the text names."""
+def described(error: Exception) -> Failure:
+    """What we did not foresee, and what was too slow, is logged under the reference that the text names."""
+    if isinstance(error, TooSlow):
+        title, _, _ = error.sentence.partition(":")
+        return _logged("timer_off", title, "Nothing was changed. Narrow it with a filter, or try again.", error)
     if isinstance(error, AppError):
-        return error.sentence, "Nothing was changed."
-    reference = secrets.token_hex(4).upper()
+        icon = next((icon for kind, icon in ICONS.items() if isinstance(error, kind)), "error")
+        return Failure(icon, error.sentence, "Nothing was changed.")
+    if _is_away(error):
+        title, body = "The database does not answer", "Nothing was changed. Try again in a moment."
+        return _logged("cloud_off", title, body, error)
+    body = "Try again. If it stays, tell an administrator."
+    return _logged("error", "Something went wrong on our side", body, error)
+
+
+def _logged(icon: str, title: str, body: str, error: Exception) -> Failure:
+    drawn = secrets.token_hex(4).upper()
+    reference = f"{drawn[:4]}-{drawn[4:]}"
     log.error("reference %s", reference, exc_info=error)
-    if isinstance(error, OperationalError):
-        return "The database does not answer", f"Try again in a moment. Reference {reference}."
-    return "Something went wrong on our side", f"Try again; if it stays, tell an administrator. Reference {reference}."
+    return Failure(icon, title, f"{body} Reference {reference}.", reference)
+
+
+def _is_away(error: Exception) -> bool:
+    if isinstance(error, NoConnectionFree):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)  # None: it was the connection that failed, not a statement
+    return error.connection_invalidated or state is None or state.startswith(AWAY)

@@ -35,7 +35,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     url = settings().database_url
     if url is None:
         raise Unavailable("The web needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
-    database.bind(url.get_secret_value())
+    database.bind(url.get_secret_value(), patience=settings().search_seconds)
     yield {}
     database.engine().dispose()
 

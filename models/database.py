@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Engine, create_engine, text
+from psycopg.errors import QueryCanceled
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from models.errors import Unavailable
+from models.errors import TooSlow, Unavailable
 from models.permissions import Actor
 
 # Classes of advisory locks, each its own number: import 7 and export 7 are different things.
@@ -23,6 +25,7 @@ class Database:
 
     url: str | None = None
     engine: Engine | None = None
+    patience: int | None = None  # seconds
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -38,13 +41,25 @@ def libpq_url(url: str) -> str:
     return sqlalchemy_url(url).replace("postgresql+psycopg://", "postgresql://", 1)
 
 
-def bind(url: str) -> Engine:
-    """Make `url` this process's database; closes what was bound before."""
+def bind(url: str, *, patience: int | None = None) -> Engine:
+    """Make `url` this process's database; closes what was bound before.
+
+    Where people wait in front of a screen, `patience` is after how many seconds the server stops a question.
+    """
     if Database.engine is not None:
         Database.engine.dispose()
-    Database.url = sqlalchemy_url(url)
+    Database.url, Database.patience = sqlalchemy_url(url), patience
     Database.engine = create_engine(Database.url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_recycle=1800)
+    if patience is not None:
+        event.listen(Database.engine, "connect", _set_patience)
     return Database.engine
+
+
+def _set_patience(connection: Any, _: object) -> None:
+    """Once for each new connection, so that no question costs another one."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET statement_timeout = '{Database.patience}s'")
+    connection.commit()
 
 
 def engine() -> Engine:
@@ -56,18 +71,32 @@ def engine() -> Engine:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """A read-only session on one snapshot: the numbers in one answer agree with each other."""
-    with Session(engine().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)) as session:
-        yield session
+    """A read-only session on one snapshot: the numbers in one answer agree with each other.
+
+    Raises TooSlow where the process is bound with a patience that ends.
+    """
+    try:
+        with Session(
+            engine().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        ) as session:
+            yield session
+    except OperationalError as error:
+        if Database.patience is not None and isinstance(error.orig, QueryCanceled):
+            raise TooSlow(seconds=Database.patience) from error
+        raise
 
 
 @contextmanager
 def writing(by: Actor, *, import_id: int | None = None) -> Iterator[Session]:
-    """A session that commits at the end or rolls back; the history trigger reads who writes from it."""
+    """A session that commits at the end or rolls back; the history trigger reads who writes from it.
+
+    It may take its time: what a person changes in many contacts is not stopped in the middle.
+    """
     with Session(engine()) as session, session.begin():
         session.execute(
             text(
-                "SELECT set_config('appointment360.by', :by, true),set_config('appointment360.import', :import, true)"
+                """SELECT set_config('appointment360.by', :by, true), set_config('appointment360.import', :import, true),
+                set_config('statement_timeout', '0', true)"""
             ),
             {"by": str(by.id or ""), "import": str(import_id or "")},
         )

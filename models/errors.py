@@ -57,3 +57,13 @@ class ChangedMeanwhile(Conflict):
     def __init__(self, sentence: str, *, fields: Mapping[str, Any], by_name: str, at: datetime, version: int) -> None:
         self.fields, self.by_name, self.at, self.version = dict(fields), by_name, at, version
         super().__init__(sentence)
+
+
+class TooSlow(AppError):
+    """An answer took longer than people wait for one, and was stopped."""
+
+    def __init__(self, *, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(
+            f"The search took longer than {seconds} seconds and was stopped: narrow it with a filter, or try again."
+        )

@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     port: int = 8360
     duckdb_memory: ByteSize = ByteSize(400_000_000)  # bytes that one import's DuckDB may hold; the default suits 1 GB
     duckdb_threads: int = 2
+    max_upload: ByteSize = ByteSize(10_000_000_000)  # bytes of a file that a browser may send
     session_hours: int = 12
+    search_seconds: int = 10  # after so long the web stops what it asked the database
     days_kept_exports: int = 7
     days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever
 

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from dashboard import address, cached, formats, places, session
+from dashboard import address, cached, failures, formats, places, session
 from dashboard.address import View
 from dashboard.widgets import columns, page
 from dashboard.widgets.bulk_actions import last_batch
-from dashboard.widgets.contact_table import contact_table, read_page
+from dashboard.widgets.contact_table import HEIGHT, contact_table, read_page
 from dashboard.widgets.export_dialog import export_dialog
 from dashboard.widgets.export_progress import last_export
 from dashboard.widgets.facets import facets
@@ -14,7 +14,7 @@ from dashboard.widgets.filter_bar import filter_bar
 from dashboard.widgets.keys import keys
 from dashboard.widgets.view_controls import order, table_settings
 from models.contacts.search import Page
-from models.errors import AppError
+from models.errors import AppError, TooSlow
 from models.permissions import Actor, Permission
 
 
@@ -29,7 +29,12 @@ def show() -> None:
     with st.sidebar:  # it shows nothing, and would leave a gap between the parts of the screen
         keys()
     place = page.skeleton("contacts", "Contacts", 40, 598)
-    found = read_page(view, number=view.page, by=by)
+    try:
+        found = read_page(view, number=view.page, by=by)
+    except TooSlow as error:
+        with place.container():
+            _too_slow(view, error, by)
+        return
     with place.container():
         _screen(view, found, by)
 
@@ -41,6 +46,14 @@ def _screen(view: View, found: Page, by: Actor) -> None:
     last_batch()
     last_export()
     _table_and_facets(view, found, by)
+
+
+def _too_slow(view: View, error: TooSlow, by: Actor) -> None:
+    """What was asked for stays in sight, so that it can be narrowed."""
+    with page.header("Contacts", f"**{formats.MISSING}** contacts"):
+        pass
+    filter_bar(view, by=by)
+    failures.show(error, height=HEIGHT)
 
 
 def _note(total: int, view: View, by: Actor) -> str:

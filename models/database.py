@@ -95,8 +95,8 @@ def writing(by: Actor, *, import_id: int | None = None) -> Iterator[Session]:
     with Session(engine()) as session, session.begin():
         session.execute(
             text(
-                """SELECT set_config('appointment360.by', :by, true), set_config('appointment360.import', :import, true),
-                set_config('statement_timeout', '0', true)"""
+                """SELECT set_config('appointment360.by', :by, true),
+                set_config('appointment360.import', :import, true), set_config('statement_timeout', '0', true)"""
             ),
             {"by": str(by.id or ""), "import": str(import_id or "")},
         )

@@ -4,7 +4,7 @@ The address is the only place where a view is kept: widgets show it and change i
 browser's back button always mean the same rows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -38,10 +38,13 @@ class View:
         return pairs
 
 
-def read(*, by: Actor) -> View:
-    """The view of the present address. Raises InvalidInput or NotAllowed, naming what does not fit."""
+def read(*, besides: Collection[str] = (), by: Actor) -> View:
+    """The view of the present address, whose parameters `besides` are the screen's own affair.
+
+    Raises InvalidInput or NotAllowed, naming what does not fit.
+    """
     params = st.query_params
-    pairs = [(key, value) for key in params if key not in OWN for value in params.get_all(key)]
+    pairs = [(key, value) for key in params if key not in (*OWN, *besides) for value in params.get_all(key)]
     sort = params.get("sort", search.NEWEST_FIRST)
     search.chosen_columns([sort.removeprefix("-")], by=by)
     columns = tuple(params["columns"].split(",")) if params.get("columns") else None

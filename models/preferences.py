@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Integer, Text, select
+from sqlalchemy import Integer, Text, delete, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -33,3 +33,9 @@ def put(name: str, value: Any, *, by: Actor) -> None:
     chosen = insert(Preference).values(user_id=by.id, name=name, value=value)
     with writing(by) as session:
         session.execute(chosen.on_conflict_do_update(index_elements=["user_id", "name"], set_={"value": value}))
+
+
+def forget(name: str, *, by: Actor) -> None:
+    """Remove what is stored under that name, if anything."""
+    with writing(by) as session:
+        session.execute(delete(Preference).where(Preference.user_id == by.id, Preference.name == name))

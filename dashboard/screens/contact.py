@@ -1,10 +1,110 @@
-"""Contact."""
+"""A contact's page: `/contact?id=17`, with the filter it was opened from; `/contact?new=1` makes one."""
 
-from dashboard import session
-from dashboard.widgets import page
+import streamlit as st
+
+from dashboard import formats, places, session
+from dashboard.widgets import contact_draft, page
+from dashboard.widgets.contact_fields import read_fields, style
+from dashboard.widgets.contact_form import Form, draft_offer, form_fields, open_form, opened, save_bar
+from dashboard.widgets.contact_header import came_from, header, way_back
+from dashboard.widgets.contact_history import history
+from models.contacts import history as versions
+from models.contacts import records
+from models.contacts.records import Record
+from models.errors import Gone, NotFound
+from models.permissions import Actor, Permission
 
 
 def show() -> None:
-    session.actor()
-    with page.header("Contact"):
-        pass
+    by = session.actor()
+    style()
+    if "new" in st.query_params:
+        _new(by)
+        return
+    try:
+        _one(_asked_for(), by)
+    except Gone as gone:
+        _nobody("person_off", gone.sentence, f"That was on {formats.moment(gone.at)}. A manager can restore it.")
+    except NotFound as error:
+        _nobody("person_search", error.sentence, "The address may be mistyped, or from another database.")
+
+
+def _asked_for() -> int:
+    """Raises NotFound for what is no number."""
+    asked = st.query_params.get("id", "")
+    if not asked:
+        raise NotFound("The address does not say which contact to show")
+    if not (asked.isascii() and asked.isdecimal() and len(asked) <= 19):
+        raise NotFound(f"There is no contact “{page.plain(asked[:60])}”")
+    return int(asked)
+
+
+def _one(contact_id: int, by: Actor) -> None:
+    if form := opened(contact_id):
+        _edited(form, by)
+        return
+    try:
+        record = records.get(contact_id, by=by)
+    except Gone:
+        if not by.may(Permission.CONTACTS_EDIT):
+            raise
+        _deleted(records.deleted(contact_id, by=by), by)
+        return
+    way_back()
+    if header(record, by=by, editing=False):
+        open_form(record, by=by)
+        st.rerun()
+    draft_offer(record, by=by)
+    _read(record, by)
+
+
+def _read(record: Record, by: Actor) -> None:
+    wall = st.grid(3, min_column_width=260, gap="small")
+    with wall.cell(column_span=2):
+        read_fields(record)
+    with wall.cell():
+        undoing = by.may(Permission.CONTACTS_EDIT) and not record.deleted_at
+        history(versions.of_contact(record.id, by=by), record, undoing=undoing)
+
+
+def _edited(form: Form, by: Actor) -> None:
+    way_back()
+    if form.record:
+        header(form.record, by=by, editing=True)
+    else:
+        with page.header("New contact", "A name, an e-mail or a company is enough to begin with."):
+            pass
+    form_fields(form, versions.of_contact(form.record.id, by=by) if form.record else [])
+    if saved := save_bar(form, by=by):
+        st.toast("Saved", icon=":material/check:")
+        if not form.record:
+            places.go("contact", {"id": str(saved)})
+        st.rerun()
+
+
+def _new(by: Actor) -> None:
+    if not by.may(Permission.CONTACTS_EDIT):
+        _nobody("lock", "You may not create contacts", "That needs the role manager or admin.")
+        return
+    _edited(opened(None) or open_form(None, by=by, draft=contact_draft.find(None, by=by)), by)
+
+
+def _deleted(record: Record, by: Actor) -> None:
+    way_back()
+    with st.container(
+        border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"
+    ):
+        who = page.plain(record.deleted_by or "")
+        st.markdown(f":material/delete: **Deleted** by {who}, {formats.moment(record.deleted_at)}", width="content")
+        if st.button("Restore", icon=":material/restore_from_trash:", type="primary"):
+            records.restore(record.id, by=by)
+            st.toast("Restored", icon=":material/check:")
+            st.rerun()
+    header(record, by=by, editing=False)
+    _read(record, by)
+
+
+def _nobody(icon: str, title: str, body: str) -> None:
+    with page.empty(icon, title, body):
+        if st.button("Show all contacts", icon=":material/contacts:"):
+            places.go("contacts", came_from())

@@ -64,7 +64,7 @@ def badge(text: str, colour: str, icon: str = "") -> str:
 
 def plain(text: str) -> str:
     r"""`text` with Markdown's signs escaped, formulas' dollars too: values come from files, labels are Markdown."""
-    return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>()#+-!|~$:" else sign for sign in text)
+    return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>()#+-!|~$:&" else sign for sign in text)
 
 
 def token(name: str) -> str:

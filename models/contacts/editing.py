@@ -77,22 +77,35 @@ def stored(session: Session, field: Field, entered: str | None, *, country: str 
 
     `country` is where a phone number without + is at home. Raises InvalidInput.
     """
-    if entered is None:
-        return None
+    value = _parsed(field, entered or "", country)
+    match field.kind:
+        case Kind.INDUSTRY if value is not None:
+            return _industry(session, field, value)
+        case Kind.OWNER if value is not None:
+            return _owner(session, field, value)
+    return value
+
+
+def problem(name: str, texts: Mapping[str, str]) -> str | None:
+    """Why the text of the field `name` does not fit, as a sentence without the field's name; None where it does.
+
+    For a form, while it is filled in: whether an industry and an owner exist is looked up only by `stored`.
+    """
+    field = FIELDS[name]
+    try:
+        _parsed(field, texts[name], country_of(name, texts))
+    except InvalidInput as error:
+        return error.sentence.removeprefix(f"{field.label}: ")
+    return None
+
+
+def _parsed(field: Field, entered: str, country: str | None) -> Any:
     if len(entered) > LONGEST_TEXT:
         raise InvalidInput(f"{field.label}: {len(entered):,} characters are more than {LONGEST_TEXT:,}.")
     # Half of a character, which no database takes, comes from programs that cut a text in its middle.
     value = values.parse(field, entered.encode(errors="replace").decode())
-    if value is None:
-        return None
-    match field.kind:
-        case Kind.INDUSTRY:
-            return _industry(session, field, value)
-        case Kind.OWNER:
-            return _owner(session, field, value)
-        case Kind.PHONE:
-            if problem := phone_problem(value, country):
-                raise InvalidInput(f"{field.label}: “{value}” cannot be a phone number: {problem}.")
+    if field.kind is Kind.PHONE and value is not None and (found := phone_problem(value, country)):
+        raise InvalidInput(f"{field.label}: “{value}” cannot be a phone number: {found}.")
     return value
 
 

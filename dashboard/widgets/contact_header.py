@@ -1,0 +1,112 @@
+"""The top of a contact's page: the way back and to the next one, who it is, and what can be done with it."""
+
+from urllib.parse import quote
+
+import streamlit as st
+
+from dashboard import formats, places, session
+from dashboard.widgets import columns
+from dashboard.widgets.copy_button import copy_button
+from dashboard.widgets.page import badge, plain
+from models.contacts import records
+from models.contacts.records import Record
+from models.errors import AppError
+from models.permissions import Actor, Permission
+
+OURS = ("id", "new")  # of the address; the rest is the filter that the person came from
+PHONES = ("mobile_phone", "work_direct_phone", "corporate_phone", "home_phone", "other_phone", "company_phone")
+SUBTITLE = ("title", "company")
+PLACE = ("city", "country")
+ISOLATED = "\u2068{}\u2069"  # text from the right does not turn what stands beside it round
+LONGEST = 100  # characters of a value here; the fields below show it whole
+LONGEST_BADGE = 40
+
+
+def way_back() -> None:
+    if st.button("Contacts", icon=":material/arrow_back:", type="tertiary", key="back to contacts"):
+        places.go("contacts", came_from())
+
+
+def came_from() -> places.Params:
+    """The contacts screen's own part of the address."""
+    return {name: st.query_params.get_all(name) for name in st.query_params if name not in OURS}
+
+
+def header(record: Record, *, by: Actor, editing: bool) -> bool:
+    """Who it is, and the actions; whether Edit was pressed."""
+    with st.container(border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        with st.container(width="content", gap="xsmall"):
+            st.title(_line(record.label), anchor=False)
+            if subtitle := _subtitle(record):
+                st.markdown(subtitle)
+            st.markdown(" ".join(_badges(record)))
+        with st.container(horizontal=True, width="content", gap="xsmall", vertical_alignment="center"):
+            _reach(record)
+            return not record.deleted_at and by.may(Permission.CONTACTS_EDIT) and _change(record, editing)
+
+
+def _subtitle(record: Record) -> str:
+    seen = record.values
+    place = ", ".join(seen[name] for name in PLACE if seen.get(name))
+    parts = [*(seen[name] for name in SUBTITLE if seen.get(name)), *([place] if place else [])]
+    return " · ".join(ISOLATED.format(_line(part)) for part in parts)
+
+
+def _line(text: str, longest: int = LONGEST) -> str:
+    """`text` on one line, as Markdown."""
+    line = " ".join(text.split())
+    return plain(line if len(line) <= longest else line[: longest - 1] + "…")
+
+
+def _badges(record: Record) -> list[str]:
+    seen, drawn = record.values, []
+    if seen.get("email_status"):
+        status = seen["email_status"]
+        drawn.append(
+            badge(f"E-mail {_line(status.lower(), LONGEST_BADGE)}", columns.STATUS_COLOURS.get(status, "gray"), "mail")
+        )
+    if any(name in seen for name in PHONES):
+        reachable = any(seen.get(name) for name in PHONES)
+        drawn.append(badge("Phone", "green", "call") if reachable else badge("No phone", "gray", "call"))
+    if seen.get("seniority"):
+        drawn.append(badge(_line(seen["seniority"], LONGEST_BADGE), "violet"))
+    if seen.get("employees") is not None:
+        drawn.append(badge(formats.counted(seen["employees"], "employee"), "gray"))
+    filled = sum(value is not None for value in seen.values())
+    drawn.append(badge(f"{filled} of {len(seen)} fields", "gray", "checklist"))
+    return drawn
+
+
+def _reach(record: Record) -> None:
+    """Write to the contact, or copy the e-mail and the first phone there is."""
+    email = record.values.get("email")
+    phone = next((record.values[name] for name in PHONES if record.values.get(name)), None)
+    if email:
+        st.link_button("Write", f"mailto:{quote(email, safe='@')}", icon=":material/mail:")
+        copy_button(email, label="Copy e-mail", words=True, key=f"copy e-mail {record.id}")
+    if phone:
+        copy_button(phone, label="Copy phone", words=True, key=f"copy phone {record.id}")
+
+
+def _change(record: Record, editing: bool) -> bool:
+    pressed = st.button("Edit", icon=":material/edit:", disabled=editing, shortcut=None if editing else "E")
+    if st.button("Delete", icon=":material/delete:", disabled=editing):
+        _delete(record)
+    return pressed
+
+
+@st.dialog("Delete this contact?", icon=":material/delete:")
+def _delete(record: Record) -> None:
+    by = session.actor()
+    st.markdown(f"**{_line(record.label)}** goes from all lists, counts and exports.")
+    st.caption("It can be restored from this page, whole and with its history.")
+    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        if st.button("Cancel"):
+            st.rerun()
+        if st.button("Delete contact", type="primary"):
+            try:
+                records.delete(record.id, version=record.version, by=by)
+            except AppError as error:
+                st.error(plain(error.sentence), icon=":material/error:")
+            else:
+                st.rerun()

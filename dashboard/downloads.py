@@ -23,12 +23,15 @@ MEDIA_TYPES = {
 
 
 async def export_file(request: Request) -> Response:
-    """The file of a finished export, for whoever made it and for administrators; 401, 403 or 404 else."""
+    """The file of a finished export, for whoever made it and for administrators; 401, 403 or 404 else.
+
+    A download that broke goes on where it stopped: FileResponse answers `Range`.
+    """
     actor = await edge.signed_in(request.scope)
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     try:
-        export = await run_in_threadpool(_taken, request.path_params["export_id"], actor)
+        export = await run_in_threadpool(_taken, request.path_params["export_id"], actor, noted=_begins(request))
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     except NotFound as error:
@@ -41,12 +44,18 @@ async def export_file(request: Request) -> Response:
     )
 
 
-def _taken(export_id: int, by: Actor) -> Export:
-    """The export whose file `by` takes, with its audit line. Raises NotFound, NotAllowed."""
+def _begins(request: Request) -> bool:
+    """Not a download's later parts, nor a look at its headers: each download is in the audit log once."""
+    return request.method == "GET" and request.headers.get("range", "bytes=0-").startswith("bytes=0-")
+
+
+def _taken(export_id: int, by: Actor, *, noted: bool) -> Export:
+    """The export whose file `by` takes; `noted`, with its audit line. Raises NotFound, NotAllowed."""
     require(by, Permission.CONTACTS_EXPORT)
     export = exports.get(export_id, by=by)
     if export.state != State.DONE or not Path(export.path).is_file():
         raise NotFound(f"Export {export_id} has no file: it is not finished, failed, or its file's time is over.")
-    with writing(by) as session:
-        audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
+    if noted:
+        with writing(by) as session:
+            audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
     return export

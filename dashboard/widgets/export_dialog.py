@@ -2,12 +2,17 @@
 
 import streamlit as st
 
-from dashboard import flow_runs, session
+from dashboard import formats, session
 from dashboard.address import View
 from dashboard.widgets import columns
+from dashboard.widgets.export_progress import start
 from dashboard.widgets.page import plain
 from models import exports
+from models.contacts.table import FIELDS
+from models.errors import AppError
 from models.filters import visible_fields
+from models.permissions import Actor
+from models.settings import settings
 
 FORMULAS = (
     "Otherwise a cell that looks like a formula is written as plain text. "
@@ -15,46 +20,86 @@ FORMULAS = (
 )
 SPREADSHEETS = ("csv", "xlsx")
 FORMATS = {"csv": "CSV", "xlsx": "Excel", "parquet": "Parquet", "jsonl": "JSON lines"}
+WORDS = {
+    "csv": "One line of text for each contact, in UTF-8: for spreadsheets, CRMs and importing here again.",
+    "xlsx": "Numbers and dates as such under bold labels; what does not fit into one sheet goes on in the next.",
+    "parquet": "Typed, compressed columns for data tools such as DuckDB, pandas or Spark.",
+    "jsonl": "One JSON object on each line, numbers and lists as such: for programs.",
+}
+SHOWN, ALL, SOME = "shown", "all", "some"  # columns
+LONGEST = 200  # characters of the filter's sentence
 
 
 @st.dialog("Export contacts", icon=":material/download:", width="medium")
 def export_dialog(view: View, total: int, ids: list[int] | None = None) -> None:
     """`total` contacts: all that the view's filters match, or those with `ids`."""
     by = session.actor()
-    shown = columns.fields_of(columns.chosen(view.columns, by=by))
-    every = visible_fields(by)
-    what = "the selected rows" if ids else plain(view.filters.sentence())
-    st.markdown(f"**{counted(total)}** · {what}")
-    file_format = st.segmented_control("Format", list(FORMATS), default="csv", required=True, format_func=FORMATS.get)
-    names = {"shown": f"Shown ({len(shown)})", "all": f"All ({len(every)})"}
-    which = st.segmented_control("Columns", list(names), default="shown", required=True, format_func=names.get)
-    raw = file_format in SPREADSHEETS and st.checkbox(
-        "Leave formulas as they are",
-        help=FORMULAS,
-    )
-    st.caption("The file is made in the background. You find it here and under Exports, and it is kept for some days.")
+    sentence = "the selected rows" if ids else view.filters.sentence()
+    st.markdown(f"**{formats.counted(total, 'contact')}** · {plain(_shortened(sentence))}")
+    left, right = st.columns(2)
+    with left:
+        file_format = st.segmented_control(
+            "Format", list(FORMATS), default="csv", required=True, format_func=FORMATS.__getitem__
+        )
+    with right:
+        which, chosen = _columns(view, by)
+    st.caption(WORDS[file_format])
+    if which == SOME:
+        every = exports.checked_columns(None, by=by)
+        chosen = st.multiselect("In this order", every, default=chosen, format_func=_label, placeholder="At least one")
+    raw = st.checkbox("Leave formulas as they are", help=FORMULAS, disabled=file_format not in SPREADSHEETS)
+    _numbers(total, chosen, by)
+    st.caption(_note(by))
     with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
         if st.button("Cancel"):
             st.rerun()
-        if st.button(f"Export {counted(total)}", type="primary"):
-            export_id = exports.request(
-                filters=view.filters,
-                columns=shown if which == "shown" else None,
-                format=file_format,
-                ids=ids,
-                raw_formulas=bool(raw),
-                by=by,
-            )
-            _follow(export_id)
-            st.rerun()
+        if st.button(f"Export {formats.counted(total, 'contact')}", type="primary", disabled=not chosen):
+            _request(view, ids, chosen, file_format, raw and file_format in SPREADSHEETS, by)
 
 
-def counted(number: int) -> str:
-    return f"{number:,} contact" if number == 1 else f"{number:,} contacts"
+def _columns(view: View, by: Actor) -> tuple[str, list[str]]:
+    """What the table shows, everything, or a choice that begins with the former."""
+    shown = columns.fields_of(columns.chosen(view.columns, by=by))
+    every = exports.checked_columns(None, by=by)
+    names = {SHOWN: f"Shown ({formats.number(len(shown))})", ALL: f"All ({formats.number(len(every))})", SOME: "Choose"}
+    which = st.segmented_control("Columns", list(names), default=SHOWN, required=True, format_func=names.__getitem__)
+    return which, every if which == ALL else shown
 
 
-def _follow(export_id: int) -> None:
-    remembered = session.remembered()
-    remembered.export_id = export_id
-    if flow_runs.start_export(export_id):
-        remembered.started.add(export_id)
+def _label(name: str) -> str:
+    return columns.label(name) if name in FIELDS else "Extra: what no field took"
+
+
+def _numbers(total: int, chosen: list[str], by: Actor) -> None:
+    every = exports.checked_columns(None, by=by)
+    with st.grid(3, min_column_width=130, border=True, gap="xsmall"):
+        st.metric("Contacts", formats.number(total))
+        st.metric("Columns", f"{formats.number(len(chosen))} of {formats.number(len(every))}")
+        st.metric("Kept for", formats.counted(settings().days_kept_exports, "day"))
+
+
+def _note(by: Actor) -> str:
+    days = formats.counted(settings().days_kept_exports, "day")
+    hidden = len(FIELDS) - len(visible_fields(by))
+    left_out = f" {formats.counted(hidden, 'field is', 'fields are')} hidden for you and left out." if hidden else ""
+    return (
+        "The file is made in the background: you find it here and under Exports. "
+        f"It is kept for {days}, its receipt for good.{left_out}"
+    )
+
+
+def _request(view: View, ids: list[int] | None, chosen: list[str], file_format: str, raw: bool, by: Actor) -> None:
+    try:
+        export_id = exports.request(
+            filters=view.filters, columns=chosen, format=file_format, ids=ids, raw_formulas=raw, by=by
+        )
+    except AppError as error:  # what the person may see was changed meanwhile
+        st.error(plain(error.sentence), icon=":material/error:")
+        return
+    session.remembered().export_id = export_id
+    start(export_id)
+    st.rerun()
+
+
+def _shortened(sentence: str) -> str:
+    return sentence if len(sentence) <= LONGEST else sentence[: LONGEST - 1] + "…"

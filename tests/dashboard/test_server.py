@@ -194,6 +194,24 @@ def test_an_export_is_downloaded_by_its_owner_and_by_administrators(
         ]
 
 
+def test_a_broken_download_goes_on_where_it_stopped(client: httpx.Client, site: Site, export: exports.Export) -> None:
+    sign_in(client, site, Role.ANALYST)
+    path, whole = f"/exports/{export.id}/file", Path(export.path).read_bytes()
+    with client.stream("GET", path) as broken:
+        tag = broken.headers["etag"]
+        assert broken.headers["accept-ranges"] == "bytes"
+    rest = client.get(path, headers={"range": "bytes=1000-", "if-range": tag})
+    assert (rest.status_code, rest.content) == (206, whole[1000:])
+    assert rest.headers["content-range"] == f"bytes 1000-{len(whole) - 1}/{len(whole)}"
+    other = client.get(path, headers={"range": "bytes=1000-", "if-range": '"of another file"'})
+    assert (other.status_code, other.content) == (200, whole)
+    assert client.get(path, headers={"range": f"bytes={len(whole)}-"}).status_code == 416
+    assert client.head(path).headers["content-length"] == str(len(whole))
+    with reading() as session:  # once, whatever was fetched in parts
+        lines = select(AuditLine).where(AuditLine.event == Event.EXPORT_DOWNLOADED)
+        assert len(session.scalars(lines.where(AuditLine.subject == f"export {export.id}")).all()) == 1
+
+
 def test_an_export_is_refused_to_others(client: httpx.Client, site: Site, export: exports.Export) -> None:
     assert client.get(f"/exports/{export.id}/file").status_code == 401
     sign_in(client, site, Role.MANAGER)

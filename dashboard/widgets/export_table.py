@@ -1,0 +1,187 @@
+"""The exports so far, and the receipt of the selected one: a fragment, which reruns alone."""
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import formats, places, session
+from dashboard.widgets import columns, page
+from dashboard.widgets.copy_button import copy_button
+from dashboard.widgets.export_dialog import FORMATS
+from dashboard.widgets.export_progress import cancel, download_link, file_path, start
+from dashboard.widgets.file_download import download_now
+from dashboard.widgets.page import plain
+from models import exports
+from models.contacts.table import FIELDS
+from models.errors import AppError
+from models.exports import UNDER_WAY, Export, State
+from models.permissions import Actor, Role
+
+SIZE = 50  # rows of a page
+ROWS_SHOWN, ROW_HEIGHT = 10, 36
+STATES = {
+    "Waiting": "gray",
+    "Running": "blue",
+    "Ready": "green",
+    "No longer kept": "gray",
+    "Failed": "red",
+    "Cancelled": "gray",
+}
+DOWNLOAD, AGAIN, CANCEL = (
+    ":material/download: Download",
+    ":material/refresh: Ask again",
+    ":material/stop_circle: Cancel",
+)
+CLICKED = "export clicked"  # the key of clicks on a row's action
+
+
+@st.fragment
+def export_table(total: int) -> None:
+    """`total` is how many there are."""
+    by = session.actor()
+    with page.card(
+        "Everybody's exports" if by.role is Role.ADMIN else "Your exports", formats.counted(total, "export")
+    ):
+        listed = exports.mine(by=by, limit=SIZE, offset=(st.session_state.get("exports page", 1) - 1) * SIZE)
+        selected = _table(listed, by)
+        if total > SIZE:
+            st.pagination(-(-total // SIZE), key="exports page")
+    if clicked := st.session_state.get(CLICKED):
+        _act(listed[clicked["row"]], clicked["label"])
+    _receipt(selected, by)
+
+
+def state(export: Export) -> str:
+    if export.state == State.DONE:
+        return "Ready" if export.path else "No longer kept"
+    return export.state.capitalize()
+
+
+def _table(listed: list[Export], by: Actor) -> Export | None:
+    """Draws the rows; returns the selected one."""
+    people = exports.people(listed)
+    table = pd.DataFrame([_row(export, people) for export in listed])
+    everybodys = ["by"] if by.role is Role.ADMIN else []
+    picked = st.dataframe(
+        table,
+        key=f"exports {hash(tuple(export.id for export in listed))}",
+        on_select="rerun",
+        selection_mode="single-row",
+        height="content" if len(listed) <= ROWS_SHOWN else (ROWS_SHOWN + 1) * ROW_HEIGHT + 2,
+        row_height=ROW_HEIGHT,
+        hide_index=True,
+        placeholder="–",
+        column_order=["file", "state", "asked", *everybodys, "what", "rows", "size", "took", "action"],
+        column_config=_drawings(),
+        alt="Exports",
+    ).selection.rows
+    return listed[picked[0]] if picked and picked[0] < len(listed) else None
+
+
+def _row(export: Export, people: dict[int | None, str]) -> dict[str, Any]:
+    ended = export.state == State.DONE
+    return {
+        "file": export.file_name,
+        "state": [state(export)],
+        "asked": export.created_at,
+        "by": people.get(export.created_by),
+        "what": export.filter_sentence,
+        "rows": export.rows if ended else export.total if export.state in UNDER_WAY else None,
+        "size": formats.size(export.bytes) if ended else None,
+        "took": formats.duration(export.seconds) if ended else None,
+        "action": _action(export),
+    }
+
+
+def _action(export: Export) -> str:
+    if export.state in UNDER_WAY:
+        return CANCEL
+    return DOWNLOAD if export.has_file else AGAIN
+
+
+def _drawings() -> dict[str, Any]:
+    config = st.column_config
+    colours = [page.token(f"{colour}BackgroundColor") for colour in STATES.values()]
+    return {
+        "file": config.TextColumn("File", width=120),
+        "state": config.MultiselectColumn("State", width=115, options=list(STATES), color=colours),
+        "asked": config.DatetimeColumn(
+            "Asked for", width=140, format="D MMM YYYY, HH:mm", timezone=st.context.timezone or "UTC"
+        ),
+        "by": config.TextColumn("By", width=110),
+        "what": config.TextColumn("Contacts", width=195),
+        "rows": config.NumberColumn("Rows", width=75, format="localized"),
+        "size": config.TextColumn("Size", width=75, alignment="right"),
+        "took": config.TextColumn("Took", width=75),
+        "action": config.ButtonColumn("", width=125, key=CLICKED),
+    }
+
+
+def _act(export: Export, label: str) -> None:
+    if label == DOWNLOAD:
+        download_now(file_path(export.id))
+    elif label == CANCEL:
+        cancel(export.id)
+    else:
+        _ask_again(export)
+
+
+def _ask_again(export: Export) -> None:
+    try:
+        export_id = exports.again(export.id, by=session.actor())
+    except AppError as error:
+        st.toast(plain(error.sentence), icon=":material/error:")
+        return
+    start(export_id)
+    st.rerun()
+
+
+def _receipt(export: Export | None, by: Actor) -> None:
+    if export is None:
+        st.caption("Select an export to see its receipt")
+        return
+    with page.card(f"Receipt of export {export.id}", f"{state(export)} · {FORMATS.get(export.format, export.format)}"):
+        if export.error:
+            show = st.info if export.state == State.CANCELLED else st.error
+            show(plain(export.error), icon=":material/info:")
+        _facts(export)
+        _fingerprint(export)
+        with st.container(horizontal=True, gap="xsmall"):
+            download_link(export)
+            if st.button("Show these contacts", icon=":material/contacts:"):
+                places.go("contacts", parse_qs(export.filter_query))
+            if export.state not in UNDER_WAY and st.button("Ask for it again", icon=":material/refresh:"):
+                _ask_again(export)
+
+
+def _facts(export: Export) -> None:
+    facts = {
+        "Contacts": export.filter_sentence,
+        "Asked for": formats.moment(export.created_at),
+        "Finished": formats.moment(export.finished_at),
+        "Took": formats.duration(export.seconds),
+        "Rows": formats.number(export.rows),
+        "Size": formats.size(export.bytes),
+        "Formulas": "Left as they are" if export.raw_formulas else "Written as plain text",
+        "Columns": formats.number(len(export.columns)),
+    }
+    with st.grid(4, min_column_width=200, gap="small"):
+        for name, value in facts.items():
+            with st.container(gap=None):
+                st.caption(name)
+                st.markdown(plain(value))
+    names = [columns.label(name) if name in FIELDS else name.capitalize() for name in export.columns]
+    st.caption(plain(", ".join(names)))
+    for note in export.notes or []:
+        st.caption(f":material/info: {plain(note)}")
+
+
+def _fingerprint(export: Export) -> None:
+    if not export.sha256:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.caption("SHA-256", width="content")
+        st.markdown(f"`{export.sha256}`", width="content")
+        copy_button(export.sha256, label="Copy the SHA-256", key=f"sha256 {export.id}")

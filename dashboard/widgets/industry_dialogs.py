@@ -1,0 +1,163 @@
+"""Creating, renaming, merging and deactivating an industry: each says what will happen, in numbers, before it does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from dashboard import cached, formats, session
+from dashboard.widgets.page import plain
+from models import industries
+from models.errors import AppError
+from models.industries import Industry
+
+Listing = list[tuple[Industry, int | None]]
+DONE = "industry done"  # what was done last, said after the whole page ran again
+
+
+@st.dialog("New industry", icon=":material/add:")
+def create_dialog(listing: Listing) -> None:
+    name, wanted = _name_form("", "Create")
+    if taken := _called(listing, name):
+        st.error(f"There is an industry “{plain(taken.name)}” already. {_how_to_use(taken)}", icon=":material/error:")
+    elif wanted:
+        _carry_out(lambda: industries.create(name, by=session.actor()), f"“{name.strip()}” was created.")
+
+
+@st.dialog("Rename an industry", icon=":material/edit:")
+def rename_dialog(industry: Industry, number: int | None, listing: Listing) -> None:
+    shown = "its contacts" if number is None else formats.counted(number, "contact")
+    st.markdown(f"**{plain(industry.name)}** gets another name, on **{shown}** at once.")
+    name, wanted = _name_form(industry.name, "Rename")
+    st.caption(
+        "Stored links that filter by the old name will find nothing: filter by the new name, and store it again."
+    )
+    taken = _called(listing, name)
+    if taken and taken.id != industry.id:
+        st.error(f"There is an industry “{plain(taken.name)}” already.", icon=":material/error:")
+        _offer_merge(industry, number, taken)
+    elif wanted:
+        _carry_out(
+            lambda: industries.rename(industry.id, name, by=session.actor()),
+            f"“{industry.name}” is “{name.strip()}” now.",
+        )
+
+
+@st.dialog("Merge into another industry", icon=":material/merge:")
+def merge_dialog(industry: Industry, listing: Listing) -> None:
+    numbers = {one.id: number or 0 for one, number in listing}
+    others = [one for one, _ in listing if one.is_active and one.id != industry.id]
+    into = st.selectbox(
+        f"Merge “{plain(industry.name)}” into", others, index=None, placeholder="Choose an industry",
+        format_func=lambda one: f"{one.name} · {formats.number(numbers[one.id])}",
+    )  # fmt: skip
+    moving = numbers[industry.id]
+    if into:
+        st.markdown(_moves(moving, industry, into))
+        after = formats.counted(numbers[into.id] + moving, "contact")
+        st.caption(f"“{plain(into.name)}” will have {after}.")
+    st.caption(
+        f"“{plain(industry.name)}” is then out of use. Every contact's history keeps the old value, and the merge can "
+        "be taken back. An import that names it will still put contacts there."
+    )
+    if _confirmed(f"Move {formats.counted(moving, 'contact')}", disabled=into is None):
+        _merge(industry, into)
+
+
+@st.dialog("Take the merge back?", icon=":material/undo:")
+def unmerge_dialog(industry: Industry, listing: Listing) -> None:
+    into = next(one for one, _ in listing if one.id == industry.merged_into)
+    moved = formats.counted(industry.merged_contacts or 0, "contact")
+    st.markdown(
+        f"The **{moved}** that went from “{plain(industry.name)}” to “{plain(into.name)}” "
+        f"on {formats.day(industry.merged_at)} come back."
+    )
+    st.caption("Those that were given another industry since, or were deleted, stay as they are.")
+    if _confirmed("Take it back"):
+        _carry_out(
+            lambda: industries.unmerge(industry.id, by=session.actor()),
+            lambda done: (
+                f"{formats.counted(done.restored, 'contact')} came back to “{industry.name}”."
+                + (f" {formats.counted(done.kept, 'contact')} changed since and stayed." if done.kept else "")
+            ),
+        )
+
+
+@st.dialog("Deactivate an industry?", icon=":material/toggle_off:")
+def deactivate_dialog(industry: Industry, number: int | None) -> None:
+    shown = "its contacts" if number is None else f"its {formats.counted(number, 'contact')}"
+    st.markdown(f"**{plain(industry.name)}** stays on {shown}, but forms no longer offer it.")
+    st.caption("It can be activated again at any time. An import that names it will still put contacts there.")
+    if _confirmed("Deactivate"):
+        _carry_out(
+            lambda: industries.deactivate(industry.id, by=session.actor()), f"“{industry.name}” is out of use now."
+        )
+
+
+def activate_now(industry: Industry) -> None:
+    _carry_out(lambda: industries.activate(industry.id, by=session.actor()), f"“{industry.name}” is in use again.")
+
+
+def said() -> None:
+    """What was done last, once."""
+    if sentence := st.session_state.pop(DONE, None):
+        st.toast(plain(sentence), icon=":material/check_circle:")
+
+
+def _name_form(name: str, label: str, note: str = "") -> tuple[str, bool]:
+    """A field that Enter sends: what stands in it, and whether it was sent just now."""
+    with st.form(f"industry name {label}", border=False):
+        entered = st.text_input("Name", value=name)
+        if note:
+            st.caption(note)
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            sent = st.form_submit_button(label, type="primary")
+    return entered, sent
+
+
+def _called(listing: Listing, name: str) -> Industry | None:
+    return next((one for one, _ in listing if one.name.lower() == name.strip().lower()), None)
+
+
+def _how_to_use(taken: Industry) -> str:
+    return "Choose another name." if taken.is_active else "It is not in use: activate it instead."
+
+
+def _offer_merge(industry: Industry, number: int | None, taken: Industry) -> None:
+    if number is None or not taken.is_active:
+        st.caption(_how_to_use(taken))
+        return
+    st.markdown(f"Merge the two instead? {_moves(number, industry, taken)}")
+    if st.button(f"Merge, move {formats.counted(number, 'contact')}", icon=":material/merge:"):
+        _merge(industry, taken)
+
+
+def _moves(number: int, industry: Industry, into: Industry) -> str:
+    verb = "moves" if number == 1 else "move"
+    who = f"**{formats.counted(number, 'contact')}**"
+    return f"{who} {verb} from “{plain(industry.name)}” to “{plain(into.name)}”."
+
+
+def _merge(industry: Industry, into: Industry) -> None:
+    _carry_out(
+        lambda: industries.merge(industry.id, into.id, by=session.actor()),
+        lambda moved: f"{formats.counted(moved, 'contact')} moved from “{industry.name}” to “{into.name}”.",
+    )
+
+
+def _confirmed(label: str, *, disabled: bool = False) -> bool:
+    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        if st.button("Cancel"):
+            st.rerun()
+        return st.button(label, type="primary", disabled=disabled)
+
+
+def _carry_out(operation: Callable[[], Any], sentence: str | Callable[[Any], str]) -> None:
+    try:
+        done = operation()
+    except AppError as error:
+        st.error(plain(error.sentence), icon=":material/error:")
+        return
+    cached.forget()
+    st.session_state[DONE] = sentence if isinstance(sentence, str) else sentence(done)
+    st.rerun()

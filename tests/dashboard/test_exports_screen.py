@@ -1,0 +1,239 @@
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import func, update
+from streamlit.testing.v1 import AppTest
+
+from dashboard import flow_runs, session
+from dashboard.widgets import export_table
+from models import exports
+from models.contacts.table import FIELDS
+from models.database import writing
+from models.exports import Export, State
+from models.filters import parse
+from models.permissions import OPERATOR, Role
+from tests.dashboard.conftest import Site
+
+Screen = Callable[..., AppTest]
+
+
+@pytest.fixture(autouse=True)
+def _no_exports(site: Site) -> Iterator[None]:
+    yield
+    with writing(OPERATOR) as session:
+        session.query(Export).delete()
+
+
+def asked(site: Site, role: Role, *conditions: str, **values: Any) -> int:
+    by = site.people[role].actor()
+    export_id = exports.request(filters=parse(conditions, by=by), columns=["title", "country"], format="csv", by=by)
+    if values:
+        with writing(OPERATOR) as session:
+            session.execute(update(Export).where(Export.id == export_id).values(**values))
+    return export_id
+
+
+def done(site: Site, role: Role, *conditions: str, path: str = "kept/contacts.csv") -> int:
+    finished = {"finished_at": func.now(), "rows": 12, "bytes": 4096, "sha256": "ab" * 32, "seconds": 3.2}
+    return asked(site, role, *conditions, state=State.DONE, path=path, **finished)
+
+
+def table(test: AppTest) -> list[dict[str, Any]]:
+    assert not test.exception, test.exception
+    return test.dataframe[0].value.to_dict("records")
+
+
+def selected(test: AppTest, place: int) -> AppTest:
+    test.session_state[test.dataframe[0].key] = {"selection": {"rows": [place], "columns": [], "cells": []}}
+    return test.run()
+
+
+def click(test: AppTest, label: str) -> AppTest:
+    return next(one for one in test.button if one.label == label).click().run()
+
+
+def words(test: AppTest) -> str:
+    assert not test.exception, test.exception
+    return "\n".join(one.value for kind in (test.markdown, test.caption, test.error, test.info) for one in kind)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_without_exports_it_says_where_they_are_made(screen: Screen, role: Role) -> None:
+    test = screen(role, at="exports")
+    assert "You have not exported anything yet" in words(test)
+    assert "A file is kept for 7 days, its receipt for good." in words(test)
+    assert not test.dataframe
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_everyone_sees_their_own_and_administrators_everybodys(screen: Screen, site: Site, role: Role) -> None:
+    for asker in Role:
+        done(site, asker, f"title={asker}")
+    test = screen(role, at="exports")
+    seen = [row["what"] for row in table(test)]
+    everybodys = ["Title is analyst", "Title is manager", "Title is admin"]
+    assert seen == (everybodys if role is Role.ADMIN else [f"Title is {role}"])
+    assert ("by" in test.dataframe[0].proto.column_order) == (role is Role.ADMIN)
+    if role is Role.ADMIN:
+        assert [row["by"] for row in table(test)] == ["An analyst", "An manager", "An admin"]
+
+
+def test_every_state_has_its_word_and_its_action(screen: Screen, site: Site) -> None:
+    done(site, Role.MANAGER)
+    done(site, Role.MANAGER, path="")
+    asked(site, Role.MANAGER, state=State.FAILED, error="The disk is full.")
+    exports.cancel(asked(site, Role.MANAGER), by=site.people[Role.MANAGER].actor())
+    asked(site, Role.MANAGER, state=State.RUNNING, rows=3, total=7)
+    asked(site, Role.MANAGER)
+    rows = table(screen(Role.MANAGER, at="exports"))
+    assert [
+        (row["state"][0], row["action"].split(": ")[1], row["rows"]) for row in rows if row["rows"] == row["rows"]
+    ] == [
+        ("Running", "Cancel", 7),
+        ("No longer kept", "Ask again", 12),
+        ("Ready", "Download", 12),
+    ]
+    assert [row["state"][0] for row in rows] == ["Waiting", "Running", "Cancelled", "Failed", "No longer kept", "Ready"]
+    assert {row["state"][0] for row in rows} <= set(export_table.STATES)
+    assert (rows[-1]["size"], rows[-1]["took"]) == ("4.1 KB", "3 s")
+
+
+def test_the_receipt_has_the_hash_and_leads_back_to_the_contacts(screen: Screen, site: Site) -> None:
+    done(site, Role.MANAGER, "country=Germany", "employees.gte=50")
+    test = screen(Role.MANAGER, at="exports")
+    assert "Select an export to see its receipt" in words(test)
+    test = selected(test, 0)
+    assert "Country is Germany and Employees at least 50" in words(test)
+    assert "ab" * 32 in words(test)
+    [link] = test.get("link_button")
+    assert re.fullmatch(r"/exports/\d+/file", link.proto.url)
+    test = click(test, "Show these contacts")
+    assert test.query_params == {"country": "Germany", "employees.gte": "50"}
+
+
+def test_a_failed_export_says_why_and_is_asked_for_again(screen: Screen, site: Site) -> None:
+    failed = asked(site, Role.MANAGER, "country=Germany", state=State.FAILED, error="The disk is full.")
+    test = selected(screen(Role.MANAGER, at="exports"), 0)
+    assert "The disk is full." in words(test)
+    test = click(test, "Ask for it again")
+    [again, _] = exports.mine(by=site.people[Role.MANAGER].actor())
+    assert again.id > failed
+    assert (again.state, again.filter_query, again.columns) == (State.WAITING, "country=Germany", ["title", "country"])
+    assert [row["state"][0] for row in table(test)] == ["Waiting", "Failed"]
+
+
+def test_what_may_no_longer_be_seen_is_not_asked_for_again(screen: Screen, site: Site) -> None:
+    asked(site, Role.ANALYST, columns=["email"], state=State.FAILED, error="The disk is full.")
+    test = click(selected(screen(Role.ANALYST, at="exports"), 0), "Ask for it again")
+    assert [toast.value for toast in test.toast] == [
+        "You may not see the field “email”\\: an administrator can allow it."
+    ]
+    assert exports.count(by=site.people[Role.ANALYST].actor()) == 1
+
+
+def test_one_that_runs_shows_how_far_it_is_and_can_be_cancelled(screen: Screen, site: Site) -> None:
+    long_ago = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 20)
+    running = asked(site, Role.MANAGER, state=State.RUNNING, rows=30_000, total=100_000, started_at=long_ago)
+    test = screen(Role.MANAGER, at="exports")
+    numbers = {metric.label: metric.value for metric in test.metric}
+    assert numbers["Done"] == "30%"
+    assert 1300 <= int(numbers["Speed"].removesuffix(" rows/s").replace(",", "")) <= 1500
+    assert re.fullmatch(r"(4|5)\d s", numbers["Time left"])
+    test = click(test, "Cancel")
+    assert exports.get(running, by=OPERATOR).state == State.CANCELLED
+    assert not test.metric
+    assert [row["state"][0] for row in table(test)] == ["Cancelled"]
+
+
+def test_one_that_waits_is_started_when_the_scheduler_is_there(
+    screen: Screen, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    waiting, tried = asked(site, Role.MANAGER), []
+    test = screen(Role.MANAGER, at="exports")
+    assert "Waiting" in [one.value for one in test.subheader]
+    assert any("waits for the scheduler" in one.text for one in test.get("progress"))
+
+    def is_there(export_id: int) -> bool:
+        tried.append(export_id)
+        return True
+
+    monkeypatch.setattr(flow_runs, "start_export", is_there)  # its own tests talk to a server
+    test.run()
+    test.run()
+    assert tried == [waiting]
+
+
+def test_a_long_list_comes_in_pages(screen: Screen, site: Site) -> None:
+    ids = [done(site, Role.MANAGER, f"employees={number}") for number in range(52)]
+    test = screen(Role.MANAGER, at="exports")
+    assert len(table(test)) == 50
+    test.pagination[0].set_value(2).run()
+    assert [row["what"] for row in table(test)] == ["Employees is 1", "Employees is 0"]
+    assert len(ids) == exports.count(by=site.people[Role.MANAGER].actor())
+
+
+def test_the_dialog_says_what_the_file_will_hold(screen: Screen, site: Site) -> None:
+    test = click(screen(Role.ANALYST, country="Germany"), "Export")
+    assert f"**{site.in_germany} contacts** · Country is Germany" in words(test)
+    assert "It is kept for 7 days, its receipt for good." in words(test)
+    assert "fields are hidden for you and left out" in words(test)
+    numbers = {metric.label: metric.value for metric in test.metric}
+    assert (numbers["Contacts"], numbers["Columns"], numbers["Kept for"]) == (f"{site.in_germany}", "4 of 4", "7 days")
+
+
+def dialog(actor: object) -> None:
+    """The dialog over and over, as its own fragment runs."""
+    from dashboard.address import View
+    from dashboard.widgets.export_dialog import export_dialog
+    from models.filters import parse
+
+    export_dialog(View(parse(["country=Germany"], by=actor)), 1234)
+
+
+@pytest.fixture
+def opened(site: Site, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    actor = site.people[Role.MANAGER].actor()
+    monkeypatch.setattr(session, "someone", lambda: actor)
+    test = AppTest.from_function(dialog, kwargs={"actor": actor}, default_timeout=60)
+    test.context = {"locale": "en-GB", "timezone": "UTC"}
+    return test.run()
+
+
+def choose(test: AppTest, label: str, value: str) -> None:
+    next(one for one in test.button_group if one.label == label).set_value(value).run()
+
+
+def requested(test: AppTest, site: Site) -> Export:
+    click(test, "Export 1,234 contacts")
+    [export] = exports.mine(by=site.people[Role.MANAGER].actor())
+    return export
+
+
+def test_the_shown_columns_are_exported_unless_others_are_chosen(opened: AppTest, site: Site) -> None:
+    assert requested(opened, site).columns[:4] == ["first_name", "last_name", "title", "company"]
+
+
+def test_every_column_is_that_and_what_no_field_took(opened: AppTest, site: Site) -> None:
+    choose(opened, "Columns", "all")
+    assert requested(opened, site).columns == [*FIELDS, "extra"]
+
+
+def test_columns_are_chosen_in_their_order(opened: AppTest, site: Site) -> None:
+    choose(opened, "Columns", "some")
+    opened.multiselect[0].set_value([]).run()
+    assert next(one for one in opened.button if one.label == "Export 1,234 contacts").disabled
+    opened.multiselect[0].set_value(["city", "email"]).run()
+    assert requested(opened, site).columns == ["city", "email"]
+
+
+def test_formulas_are_a_matter_of_spreadsheets(opened: AppTest, site: Site) -> None:
+    opened.checkbox[0].check().run()
+    choose(opened, "Format", "parquet")
+    assert opened.checkbox[0].disabled
+    assert "DuckDB" in words(opened)
+    export = requested(opened, site)
+    assert (export.format, export.raw_formulas) == ("parquet", False)

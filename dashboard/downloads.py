@@ -1,13 +1,15 @@
 """Downloads: files streamed from disk by a route, never through Streamlit, which would hold them in memory."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from dashboard import edge
-from models import audit, exports
+from models import audit, exports, import_rejects, imports
 from models.audit import Event
 from models.database import writing
 from models.errors import NotAllowed, NotFound
@@ -20,6 +22,8 @@ MEDIA_TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "jsonl": "application/x-ndjson",
 }
+FILES_OF_ROWS = {"rejects.csv": "rejected", "duplicates.csv": "duplicate"}
+BLOCK = 65_536  # characters
 
 
 async def export_file(request: Request) -> Response:
@@ -59,3 +63,37 @@ def _taken(export_id: int, by: Actor, *, noted: bool) -> Export:
         with writing(by) as session:
             audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
     return export
+
+
+async def import_rows(request: Request) -> Response:
+    """The rows of an import that did not come in, as one of FILES_OF_ROWS; 401, 403 or 404 else."""
+    actor = await edge.signed_in(request.scope)
+    if actor is None:
+        return PlainTextResponse("Sign in first, then open this link again.", 401)
+    import_id, file = request.path_params["import_id"], request.path_params["file"]
+    if file not in FILES_OF_ROWS:
+        return PlainTextResponse("Not found.", 404)
+    try:
+        found = await run_in_threadpool(imports.get, import_id, by=actor)
+    except NotAllowed as error:
+        return PlainTextResponse(error.sentence, 403)
+    except NotFound as error:
+        return PlainTextResponse(error.sentence, 404)
+    name = f"{Path(found.file_name).stem} {file}"
+    return StreamingResponse(
+        _in_blocks(import_rejects.as_csv(import_id, by=actor, kind=FILES_OF_ROWS[file])),
+        media_type=MEDIA_TYPES["csv"],
+        headers={"content-disposition": f"attachment; filename*=utf-8''{quote(name)}", "content-encoding": "identity"},
+    )
+
+
+def _in_blocks(lines: Iterator[str]) -> Iterator[str]:
+    """Starlette asks for each block from another thread, which costs more than a line."""
+    block, length = [], 0
+    for line in lines:
+        block.append(line)
+        length += len(line)
+        if length >= BLOCK:
+            yield "".join(block)
+            block, length = [], 0
+    yield "".join(block)

@@ -111,7 +111,7 @@ def rejects(
     """
     kind = "duplicate" if duplicates else "rejected"
     with local.connected():
-        from models import imports
+        from models import import_rejects, imports
         from pipelines import import_contacts
 
         imports.get(import_id, by=OPERATOR)
@@ -121,10 +121,10 @@ def rejects(
             found = {"import_id": import_id, kind: number, "path": str(path)}
             output.answer_or_say(found, f"{number:,} {kind} rows in {path}")
         elif output.is_json():
-            listed = [_reject(one) for one in imports.rejects(import_id, by=OPERATOR, kind=kind)]
+            listed = [_reject(one) for one in import_rejects.rows(import_id, by=OPERATOR, kind=kind)]
             output.answer({"import_id": import_id, "rejects": listed})
         elif sys.stdout.isatty():
-            import_report.show_rejects(imports.rejects(import_id, by=OPERATOR, kind=kind), kind)
+            import_report.show_rejects(import_rejects.rows(import_id, by=OPERATOR, kind=kind), kind)
         else:
             import_contacts.write_rejects(import_id, sys.stdout, by=OPERATOR, kind=kind)
 
@@ -154,6 +154,26 @@ def undo(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Hom
 
 
 @group.command()
+def cancel(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Home = None) -> None:
+    """Give an import up that is not committed, running ones too.
+
+    Nothing of it is written and its file is removed; its line in the list stays.
+    """
+    with local.connected():
+        from models import import_orders, imports
+
+        found = imports.get(import_id, by=OPERATOR)
+        if output.asks() and not yes and not output.confirmed(f"Give import {import_id} ({found.file_name}) up?"):
+            output.say("Nothing was changed.")
+            return
+        import_orders.cancel(import_id, by=OPERATOR)
+        cleared = imports.get(import_id, by=OPERATOR).state == imports.State.CANCELLED
+    said = "is cancelled" if cleared else "is being stopped, which takes some seconds"
+    answer = {"import_id": import_id, "state": "cancelled" if cleared else "stopping"}
+    output.answer_or_say(answer, f"Import {import_id} {said}: nothing of it is written.")
+
+
+@group.command()
 def resume(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Home = None) -> None:
     """Go on with an import where it stopped, and commit it.
 
@@ -164,7 +184,7 @@ def resume(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: H
         from models.imports import State
 
         state = imports.get(import_id, by=OPERATOR).state
-        if state in (State.COMMITTED, State.UNDONE):
+        if state in (State.COMMITTED, State.UNDONE, State.CANCELLED):
             raise Conflict(f"Import {import_id} is {state} already: there is nothing to go on with.")
         if output.asks() and not yes:
             found = _run(import_id, until=State.PLANNED)

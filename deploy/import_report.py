@@ -51,6 +51,9 @@ def show_outcome(found: Import) -> None:
         case State.UNDONE:
             output.say("It was taken back.")
             after = ""
+        case State.CANCELLED:
+            output.say("It was cancelled, and nothing of it is written.")
+            after = ""
         case State.FAILED:
             output.say(f"It failed: {found.error}", style="red")
             after = ""
@@ -62,6 +65,8 @@ def show_outcome(found: Import) -> None:
             after = f"To go on: appointment360 imports resume {found.id}"
     if after:
         output.note(after)
+    if found.state == State.CANCELLED:  # its rows are gone
+        return
     if found.rejected:
         output.note(f"The rejected rows: appointment360 imports rejects {found.id} -o rejects.csv")
     if found.duplicates:

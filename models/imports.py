@@ -1,19 +1,22 @@
 """Imports: one file on its way in, its plan, its numbers, its rejected rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, Identity, Index, Integer, Text, func, select, update
+from sqlalchemy import JSON, BigInteger, DateTime, Float, Identity, Index, Integer, Text, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
 from models import audit, users
 from models.audit import Event
-from models.database import Base, reading, writing
+from models.database import IMPORTS_LOCK, Base, reading, writing
 from models.errors import NotFound
 from models.permissions import Actor, Permission, require
+from models.settings import home
 
 
 class State(StrEnum):
@@ -27,6 +30,7 @@ class State(StrEnum):
     COMMITTED = "committed"
     UNDONE = "undone"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class MatchRule(StrEnum):
@@ -53,7 +57,10 @@ class Import(Base):
     file_path: Mapped[str] = mapped_column(Text)  # the stored copy that a resume reads
     sha256: Mapped[str | None] = mapped_column(Text)
     bytes: Mapped[int | None] = mapped_column(BigInteger)
-    opened: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # format, encoding, headers, notes
+    upload_bytes: Mapped[int | None] = mapped_column(BigInteger)  # a browser's file, as the browser described it
+    upload_modified: Mapped[int | None] = mapped_column(BigInteger)  # milliseconds since 1970
+    opened: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # format, encoding, headers, notes, proposed mapping
+    preview: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True)  # see Preview
     overrides: Mapped[dict[str, str]] = mapped_column(JSONB)  # what a person asked: field -> header, "" for none
     mapping: Mapped[dict[str, str] | None] = mapped_column(JSONB)  # field -> header
     match: Mapped[str] = mapped_column(Text)
@@ -66,13 +73,27 @@ class Import(Base):
     duplicates: Mapped[int] = mapped_column(BigInteger, server_default="0")
     rejected: Mapped[int] = mapped_column(BigInteger, server_default="0")
     changed_fields: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # field -> values the plan changes
-    planned: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # clock and snapshot of the plan
+    planned: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB
+    )  # clock and snapshot of the plan, and when it was made
     undone: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # removed, restored, kept
     error: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     seconds: Mapped[float] = mapped_column(Float, server_default="0")
+    # What somebody wants of it, until that is done: see import_orders.
+    orders: Mapped[int] = mapped_column(Integer, server_default="0")  # the number of the last order
+    wanted: Mapped[str | None] = mapped_column(Text)  # the state that it shall come to
+    wanted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    wanted_by: Mapped[int | None]
+    tries: Mapped[int] = mapped_column(Integer, server_default="0")  # processes that began with the order
+    # How far a process is that works on it: see import_orders.Progress.
+    step: Mapped[str | None] = mapped_column(Text)
+    step_done: Mapped[int | None] = mapped_column(BigInteger)
+    step_total: Mapped[int | None] = mapped_column(BigInteger)
+    step_started: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    step_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (Index("imports_sha256", "sha256"),)
 
@@ -108,13 +129,45 @@ class ImportNote(Base):
     example: Mapped[str | None] = mapped_column(Text)
 
 
-def create(*, file_name: str, overrides: dict[str, str], match: MatchRule, keep: Keep, by: Actor) -> int:
-    """A new import whose file is about to be stored; returns its id. Raises NotAllowed."""
+@dataclass(frozen=True)
+class Preview:
+    """The beginning of an opened file. `rows` are its first rows as (line, cells); `examples` and `filled`, by header,
+    are some different values of the first rows and the share of those rows that has any. Texts are cut, and of a very
+    wide file only the first columns are there."""
+
+    rows: list[tuple[int, list[str | None]]]
+    examples: dict[str, list[str]]
+    filled: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An import in the list of them, with what stands elsewhere."""
+
+    import_: Import
+    by_name: str | None  # None for the command line
+    is_running: bool
+
+
+def create(
+    *,
+    file_name: str,
+    overrides: dict[str, str],
+    match: MatchRule,
+    keep: Keep,
+    upload: tuple[int, int] | None = None,
+    by: Actor,
+) -> int:
+    """A new import whose file is about to be stored; returns its id.
+
+    `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send. Raises NotAllowed.
+    """
     require(by, Permission.IMPORTS_RUN)
+    size, modified = upload or (None, None)
     with writing(by) as session:
         made = Import(
             state=State.NEW, file_name=file_name, file_path="", overrides=overrides, match=match, keep=keep,
-            created_by=by.id,
+            upload_bytes=size, upload_modified=modified, created_by=by.id,
         )  # fmt: skip
         session.add(made)
         session.flush()
@@ -139,10 +192,54 @@ def requester(import_: Import) -> Actor:
 
 
 def latest(*, by: Actor, limit: int = 50) -> list[Import]:
-    """Newest first."""
+    """Newest first, without what only the screens of a single one show."""
     require(by, Permission.IMPORTS_RUN)
     with reading() as session:
-        return list(session.scalars(select(Import).order_by(Import.id.desc()).limit(limit)))
+        return list(session.scalars(_newest_first().limit(limit)))
+
+
+def page(*, number: int, size: int, by: Actor) -> tuple[list[Listed], int]:
+    """The imports of page `number` (from 1), newest first, and how many there are in all."""
+    require(by, Permission.IMPORTS_RUN)
+    with reading() as session:
+        found = list(session.scalars(_newest_first().limit(size).offset((number - 1) * size)))
+        makers = {one.created_by for one in found}
+        names = dict(session.execute(select(users.User.id, users.User.name).where(users.User.id.in_(makers))).all())
+        running = being_worked_on(session, [one.id for one in found])
+        listed = [Listed(one, names.get(one.created_by), one.id in running) for one in found]
+        return listed, session.scalar(select(func.count()).select_from(Import)) or 0
+
+
+def listed(import_id: int, *, by: Actor) -> Listed:
+    """One import as `page` gives it, with everything. Raises NotAllowed, NotFound."""
+    found = get(import_id, by=by)
+    with reading() as session:
+        name = session.scalar(select(users.User.name).where(users.User.id == found.created_by))
+        return Listed(found, name, import_id in being_worked_on(session, [import_id]))
+
+
+def preview(import_id: int, *, by: Actor) -> Preview | None:
+    """The beginning of its file; None before the file is opened, and for those opened by an older version."""
+    require(by, Permission.IMPORTS_RUN)
+    with reading() as session:
+        stored = session.scalar(select(Import.preview).where(Import.id == import_id))
+    if not stored:
+        return None
+    return Preview([(line, cells) for line, cells in stored["rows"]], stored["examples"], stored["filled"])
+
+
+def being_worked_on(session: Session, ids: Iterable[int]) -> set[int]:
+    """Those of `ids` that a process holds. A killed one lets go at once, since the lock lives in its connection."""
+    held = session.scalars(
+        text(
+            """SELECT objid::bigint FROM pg_locks
+               WHERE locktype = 'advisory' AND classid = :lock AND objsubid = 2 AND granted
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 AND objid::bigint = ANY(:ids)"""
+        ),
+        {"lock": IMPORTS_LOCK, "ids": list(ids)},
+    )
+    return set(held)
 
 
 def begun_before(days: int, *, among: Sequence[int]) -> list[int]:
@@ -175,15 +272,16 @@ def notes(import_id: int, *, by: Actor) -> list[ImportNote]:
         return list(session.scalars(wanted))
 
 
-def rejects(import_id: int, *, by: Actor, kind: str = "rejected") -> Iterator[ImportReject]:
-    """The rows of that kind (rejected | duplicate) in file order, streamed."""
-    get(import_id, by=by)
-    with reading() as session:
-        wanted = select(ImportReject).where(ImportReject.import_id == import_id, ImportReject.kind == kind)
-        wanted = wanted.order_by(ImportReject.line, ImportReject.id).execution_options(yield_per=1000)
-        yield from session.scalars(wanted)
+def folder(import_id: int) -> Path:
+    """Where the files of an import are: its upload, and its working copy until it is committed."""
+    return home() / "imports" / str(import_id)
 
 
 def record(session: Session, import_id: int, **values: Any) -> None:
     """Set columns of the import in the caller's transaction."""
     session.execute(update(Import).where(Import.id == import_id).values(**values))
+
+
+def _newest_first() -> Any:
+    wide = (Import.opened, Import.overrides, Import.mapping, Import.changed_fields)
+    return select(Import).options(*(defer(column) for column in wide)).order_by(Import.id.desc())

@@ -36,8 +36,8 @@ from models.fields import Kind
 from models.filters import Filters
 from models.industries import Industry
 from models.permissions import Actor
+from models.spreadsheet_formulas import neutralised
 from models.users import User
-from pipelines.spreadsheet_formulas import neutralised
 
 SYSTEM_LABELS = {"id": "Record ID", "created_at": "Created At", "updated_at": "Updated At", EXTRA: "Extra"}
 # A list is joined by ", " unless an element holds one of these, or the text would look like a JSON array.

@@ -2,23 +2,39 @@
 
 from prefect import flow
 
-from models import database, imports
-from models.errors import Unavailable
+from models import imports
+from models.imports import State
 from models.permissions import OPERATOR
-from models.settings import settings
-from pipelines import export_contacts, import_contacts
+from pipelines import export_contacts, import_contacts, import_orders
+from pipelines.own_database import bind_database
 
 
 @flow(name="import-contacts", flow_run_name="import {import_id}", log_prints=True)
-def import_file(import_id: int) -> None:
-    """Take an import through its steps up to the commit, with the rights of whoever asked for it.
+def import_file(import_id: int, until: str = State.COMMITTED, order: int | None = None) -> None:
+    """Take an import through its steps up to `until`: opened, planned or committed.
 
     Reads the import's stored file, and the contacts it may match. Writes contacts, their history, rejects, check
-    results and the import's own numbers. Runs when somebody starts it for an import that was created. A second run
-    goes on where the first one stopped, and does nothing to an import that is committed.
+    results and the import's own numbers. Runs when somebody asks for it on a screen, which gives an `order`: it has the
+    rights of that person, and does nothing when that is no longer wanted. Without one it has the rights of whoever
+    created the import. A second run goes on where the first one stopped, and does nothing to an import that is there.
     """
     bind_database()
-    import_contacts.run(import_id, by=imports.requester(imports.get(import_id, by=OPERATOR)))
+    if order is not None:
+        import_orders.carry_out(import_id, order)
+        return
+    by = imports.requester(imports.get(import_id, by=OPERATOR))
+    import_contacts.run(import_id, until=State(until), by=by)
+
+
+@flow(name="undo-import", flow_run_name="undo of import {import_id}", log_prints=True)
+def undo_import(import_id: int, order: int) -> None:
+    """Take a committed import back.
+
+    Reads the import's contacts and their history. Removes what it created, puts back what it updated, and leaves what
+    was changed since. Runs when somebody asks for it on a screen, with that person's rights. A second run does nothing.
+    """
+    bind_database()
+    import_orders.carry_out(import_id, order)
 
 
 @flow(name="export-contacts", flow_run_name="export {export_id}", log_prints=True)
@@ -31,13 +47,3 @@ def export_file(export_id: int) -> None:
     """
     bind_database()
     export_contacts.run(export_id)
-
-
-def bind_database() -> None:
-    """A flow runs in a process of its own: make DATABASE_URL its database. Raises Unavailable where it is not set."""
-    if database.Database.engine is not None:
-        return
-    url = settings().database_url
-    if url is None:
-        raise Unavailable("DATABASE_URL is not set: flows need the database. `appointment360 up` sets it.")
-    database.bind(url.get_secret_value())

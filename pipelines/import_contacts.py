@@ -16,24 +16,33 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from data_checks.gate import Gate
-from models import audit, database, imports, settings
+from models import audit, database, import_orders, imports, settings
 from models.audit import Event
 from models.contacts import changes, staging
 from models.contacts import mapping as field_mapping
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, Unavailable
-from models.imports import Import, Keep, MatchRule, State
+from models.import_orders import Step, working
+from models.imports import Import, Keep, MatchRule, State, folder
 from models.permissions import OPERATOR, Actor, Permission, require
 from pipelines import import_steps
+from pipelines.attendant import Attendant, Stopped, Tell, Unattended
 from pipelines.contact_files import UnreadableFile, read_opened
 from pipelines.contact_files.opened_file import NoRoom
 from pipelines.import_rejects import write_rejects
-from pipelines.import_steps import folder, remove_store, store_path, with_store
+from pipelines.import_steps import PlanMoved, remove_store, store_path, with_store
 
-__all__ = ["clear_abandoned", "create", "run", "undo", "write_rejects"]
+__all__ = ["Busy", "WasStopped", "clear_abandoned", "create", "run", "undo", "write_rejects"]
 
-Progress = Callable[[str, int, int | None], None]
 CLOCK_SKIPS = 32  # a crash may move a sequence on by as much (PostgreSQL, CREATE SEQUENCE, notes)
+
+
+class Busy(Conflict):
+    """Another process works on the import."""
+
+
+class WasStopped(Conflict):
+    """Somebody cancelled it, or withdrew its undo, while it was worked on."""
 
 
 def create(path: Path, *, mapping: dict[str, str] | None = None, match: MatchRule, keep: Keep, by: Actor) -> int:
@@ -55,15 +64,17 @@ def create(path: Path, *, mapping: dict[str, str] | None = None, match: MatchRul
     return import_id
 
 
-def run(import_id: int, *, until: State = State.COMMITTED, by: Actor, progress: Progress | None = None) -> Import:
+def run(
+    import_id: int, *, until: State = State.COMMITTED, by: Actor, progress: Tell | None = None, hints: bool = True
+) -> Import:
     """Do every step that is missing, up to `until`; returns the import as it then stands.
 
-    Raises NotAllowed, NotFound, UnreadableFile, Conflict (undone, failed, or the data moved since the plan),
+    `hints` adds to errors the command that goes on; a screen has its own ways. Raises NotAllowed, NotFound,
+    UnreadableFile, Conflict (undone, failed, cancelled, or the data moved since the plan), Busy, WasStopped,
     Unavailable (the database or the disk; the import can be resumed).
     """
     require(by, Permission.IMPORTS_RUN)
-    say = progress or (lambda step, done, total: None)
-    with _sentences(import_id, by), _claimed(import_id), ExitStack() as opened:
+    with _attended(import_id, by, progress, hints=hints, command="resume") as attendant, ExitStack() as opened:
         lost = _notice_lost_rows(import_id, by)
         gate, begun = Gate(settings.home()), False
         while (step := _next_step(found := imports.get(import_id, by=by), until)) is not None:
@@ -74,14 +85,13 @@ def run(import_id: int, *, until: State = State.COMMITTED, by: Actor, progress: 
                 # it: three million rows and both would take more than 1 GB.
                 opened.enter_context(gate)
                 begun = True
-            say(step.__name__.replace("_", " "), 0, None)
             started = time.monotonic()
-            step(import_id, gate, by)
+            step(import_id, gate, by, attendant)
             _add_seconds(import_id, time.monotonic() - started, by)
         return imports.get(import_id, by=by)
 
 
-STEPS: dict[State, Callable[[int, Gate, Actor], None]] = {
+STEPS: dict[State, Callable[[int, Gate, Actor, Unattended], None]] = {
     State.NEW: import_steps.open_file,
     State.OPENED: import_steps.stage,
     State.STAGED: import_steps.check_and_plan,
@@ -91,20 +101,45 @@ STEPS: dict[State, Callable[[int, Gate, Actor], None]] = {
 ORDER = [*STEPS, State.COMMITTED]
 
 
-def undo(import_id: int, *, by: Actor) -> dict[str, int]:
-    """Take a committed import back: {"removed", "restored", "kept"}. Raises NotAllowed, NotFound, Conflict."""
+def undo(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int]:
+    """Take a committed import back: {"removed", "restored", "kept"}.
+
+    Raises NotAllowed, NotFound, Conflict, Busy, WasStopped, Unavailable.
+    """
     require(by, Permission.IMPORTS_UNDO)
-    with _sentences(import_id, by, command="undo"), _claimed(import_id):
+    with _attended(import_id, by, hints=hints, command="undo") as attendant:
         found = imports.get(import_id, by=by)
         if found.state != State.COMMITTED:
             raise Conflict(f"Import {import_id} is {found.state}: only a committed import can be undone.")
-        with writing(by) as session:
+        attendant.says(Step.UNDO)
+        with working(import_id, by) as session:
             session.execute(text("LOCK TABLE contacts IN SHARE ROW EXCLUSIVE MODE"))
             undone = changes.undo_import(session, import_id)
             counts = {"removed": undone.removed, "restored": undone.restored, "kept": undone.kept}
+            attendant.confirm(session)
             imports.record(session, import_id, state=State.UNDONE, undone=counts)
             audit.write(session, Event.IMPORT_UNDONE, f"import {import_id}", by=by, **counts)
     return counts
+
+
+@contextmanager
+def _attended(
+    import_id: int, by: Actor, progress: Tell | None = None, *, hints: bool, command: str
+) -> Iterator[Attendant]:
+    """One process at a time, its progress shown, its errors as sentences; and stopped when somebody cancels it."""
+    attendant = Attendant(import_id, tell=progress)
+    try:
+        with _claimed(import_id), _sentences(import_id, by, hints=hints, command=command), attendant:
+            yield attendant
+    except Stopped as stopped:
+        attendant.end()
+        import_orders.clear_cancelled(import_id)
+        raise WasStopped(f"Import {import_id} was stopped: nothing was written.") from stopped
+
+
+def clear_cancelled() -> list[int]:
+    """Remove what is left of cancelled imports whose process ended before it did so; returns their ids."""
+    return [import_id for import_id in import_orders.cancelled() if import_orders.clear_cancelled(import_id)]
 
 
 def clear_abandoned(*, older_than_days: int) -> list[int]:
@@ -122,8 +157,10 @@ def clear_abandoned(*, older_than_days: int) -> list[int]:
     return cleared
 
 
-def _next_step(found: Import, until: State) -> Callable[[int, Gate, Actor], None] | None:
+def _next_step(found: Import, until: State) -> Callable[[int, Gate, Actor, Unattended], None] | None:
     state = State(found.state)
+    if state is State.CANCELLED or found.wanted == State.CANCELLED:
+        raise Conflict(f"Import {found.id} was cancelled: import the file again instead.")
     if state is State.FAILED:
         raise Conflict(f"Import {found.id} failed: {found.error} Import a mended file instead.")
     if state is State.UNDONE:
@@ -140,7 +177,7 @@ def _claimed(import_id: int) -> Iterator[None]:
         taken = connection.scalar(text("SELECT pg_try_advisory_lock(:lock, :id)"), _claim(import_id))
         connection.commit()
         if not taken:
-            raise Conflict(f"Import {import_id} is being worked on by another process.")
+            raise Busy(f"Import {import_id} is being worked on by another process.")
         try:
             yield
         finally:
@@ -159,11 +196,18 @@ def _let_go(connection: Connection, import_id: int) -> None:
 
 
 @contextmanager
-def _sentences(import_id: int, by: Actor, *, command: str = "resume") -> Iterator[None]:
+def _sentences(import_id: int, by: Actor, *, hints: bool, command: str) -> Iterator[None]:
     """Errors of the parts as sentences; a file that cannot be read ends the import, anything else can be resumed."""
     again = f"Nothing was lost: `appointment360 imports {command} {import_id}` goes on from here."
+    if not hints:
+        again = "Nothing was lost."
     try:
         yield
+    except PlanMoved as moved:
+        if not hints:
+            raise
+        plans = f"`appointment360 imports resume {import_id}` goes on with a new plan."
+        raise PlanMoved(f"{moved.sentence} {plans}") from moved
     except NoRoom as error:
         raise Unavailable(f"{error.sentence} {again}") from error
     except UnreadableFile as error:
@@ -241,10 +285,9 @@ def _require_same_plan(shown: Import, again: Import) -> None:
     same = imports.numbers(again) | {"seconds": 0} == imports.numbers(shown) | {"seconds": 0}
     if same and again.changed_fields == shown.changed_fields and 0 <= moved <= CLOCK_SKIPS:
         return
-    raise Conflict(
+    raise PlanMoved(
         f"Nothing was written: the plan of import {again.id} was lost, and made again it may differ from the one that"
-        f" was shown, since contacts changed. See it with `appointment360 imports show {again.id}`;"
-        f" `appointment360 imports resume {again.id}` commits it."
+        " was shown, since contacts changed. Look at the new plan first."
     )
 
 

@@ -1,42 +1,66 @@
 """The steps of an import after its creation: open, stage, check and plan, commit.
 
-Each takes the import where the step before left it, may be repeated, and records its outcome when it is finished.
+Each takes the import where the step before left it, may be repeated, and records its outcome when it is finished. The
+attendant is told what is being done.
 """
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import duckdb
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import delete, insert, make_url, select, text
 from sqlalchemy.orm import Session
 
 from data_checks.gate import Gate
-from models import audit, check_results, database, imports, settings, users
+from models import audit, check_results, database, import_orders, imports, settings, users
 from models.audit import Event
+from models.check_results import Verdict
 from models.contacts import changes, mapping, matching, staging
+from models.contacts.blanks import is_empty
 from models.database import writing
 from models.errors import Conflict
-from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, State
+from models.fields import Kind
+from models.import_orders import Step, working
+from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, State, folder
 from models.permissions import Actor
 from pipelines import stage_contacts
 from pipelines.arrow_copy import copy_in
+from pipelines.attendant import Counter, Unattended
 from pipelines.contact_files import UnreadableFile, open_contact_file, read_opened
 from pipelines.contact_files.open_file import OPENING
+from pipelines.interruptible import interruptible
 from pipelines.typed_rows import Source
 
-SAMPLES = 200  # rows that the mapping may look at
+SAMPLES = 200  # rows that the mapping and the preview may look at
 STORE = "rows.duckdb"
 COLUMNS = 500  # read of them at once
 # Opening may have more memory than staging, and keeps below it: with less DuckDB writes on one core only.
 LOADING = 2.0
+PREVIEWED = 10  # rows of the preview
+LONGEST_CELL = 200  # characters of a cell there
+MOST_CELLS = 100  # columns of a row there
+EXAMPLES = 3  # different values of a column
+LONGEST_EXAMPLE = 60
+MOST_EXAMPLED = 2_000  # columns that have examples
+LOOKS = 0.2  # seconds between two looks whether the check has ended
+
+ALONE = Unattended()
 
 
-def open_file(import_id: int, _: Gate, by: Actor) -> None:
+class PlanMoved(Conflict):
+    """The plan is not the one that was shown, since contacts changed: it is made anew before anything is written."""
+
+
+def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> None:
     """Read the stored file into a table of text cells, and propose its mapping."""
+    attendant.says(Step.OPEN)
     found = imports.get(import_id, by=by)
     if not found.file_path:
         raise UnreadableFile(f"The file of import {import_id} was never stored completely: import it again.")
@@ -48,9 +72,10 @@ def open_file(import_id: int, _: Gate, by: Actor) -> None:
         memory_limit=_bytes(limits.duckdb_memory * LOADING),
         threads=limits.duckdb_threads,
     )
-    proposed = mapping.propose(opened.headers, _samples(import_id, len(opened.headers)))
-    proposed = mapping.changed(proposed, found.overrides)
-    with writing(by) as session:
+    lines, samples = _samples(import_id, len(opened.headers))
+    proposed = mapping.propose(opened.headers, samples)
+    chosen = mapping.changed(proposed, found.overrides)
+    with working(import_id, by) as session:
         imports.record(
             session,
             import_id,
@@ -64,62 +89,77 @@ def open_file(import_id: int, _: Gate, by: Actor) -> None:
                 "delimiter": opened.delimiter,
                 "headers": opened.headers,
                 "header_line": opened.header_line,
-                "leftover": Source(opened.headers, proposed.fields).leftover,
-                "notes": [*opened.notes, *proposed.notes],
+                "leftover": Source(opened.headers, chosen.fields).leftover,
+                "proposed": dict(proposed.fields),
+                "notes": [*opened.notes, *chosen.notes],
             },
-            mapping=dict(proposed.fields),
+            mapping=dict(chosen.fields),
+            preview=_preview(opened.headers, lines, samples),
         )
 
 
-def stage(import_id: int, _: Gate, by: Actor) -> None:
+def stage(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> None:
     """Type the rows into the staging table, and account for those that are rejected or repeated."""
+    attendant.says(Step.JUDGE)
     found = imports.get(import_id, by=by)
     source = source_of(found)
-    with writing(by) as session:
+    with working(import_id, by) as session:
         staging.create(session, import_id, source.mapped)
         owners = [(user.email, user.name) for user in users.active(session)]
-    with closing(_connect(import_id)) as store:
+
+    def begun(good: int) -> None:
+        copied = partial(staging.copied, import_id=import_id)
+        attendant.says(Step.STAGE, total=good, counter=Counter(copied))
+
+    with _store(import_id) as store:
         staged = stage_contacts.stage(
             store,
             source,
             import_id=import_id,
             match=MatchRule(found.match),
             owners=owners,
-            database_url=database.libpq_url(database.Database.url or ""),
+            database_url=database.libpq_url(_server_url(import_id)),
+            begun=begun,
         )
-    with writing(by) as session:
+    with working(import_id, by) as session:
         _replace_notes(session, import_id)
         imports.record(
             session, import_id, state=State.STAGED, staged=staged.good, rejected=staged.rejected,
-            duplicates=staged.duplicates,
+            duplicates=staged.duplicates, opened={**(found.opened or {}), "leftover": source.leftover},
         )  # fmt: skip
 
 
-def check_and_plan(import_id: int, gate: Gate, by: Actor) -> None:
+def check_and_plan(import_id: int, gate: Gate, by: Actor, attendant: Unattended = ALONE) -> None:
     """Run the quality suite over the staged rows and, beside it, decide for each of them what commit will do."""
+    attendant.says(Step.MATCH)
     found = imports.get(import_id, by=by)
-    with ThreadPoolExecutor(1, "check") as beside:
+    beside = ThreadPoolExecutor(1, "check")
+    try:
         rows = staging.rows_table(import_id)
-        checked = beside.submit(gate.check, database.Database.url or "", rows, staging.SCHEMA)
+        checked = beside.submit(gate.check, _server_url(import_id), rows, staging.SCHEMA)
         planned = _planned(found, by)
-        verdicts = checked.result()
-    with writing(by) as session:
+        verdicts = _awaited(checked)
+    finally:
+        beside.shutdown(wait=False)  # whoever stops the import does not wait for the check
+    with working(import_id, by) as session:
         check_results.replace(session, verdicts, import_id=import_id)
         imports.record(session, import_id, state=State.PLANNED, **planned)
 
 
-def plan(import_id: int, _: Gate, by: Actor) -> None:
+def plan(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> None:
     """Decide again, when the contacts moved since: the rows are those that were checked."""
+    attendant.says(Step.MATCH)
     planned = _planned(imports.get(import_id, by=by), by)
-    with writing(by) as session:
+    with working(import_id, by) as session:
         imports.record(session, import_id, state=State.PLANNED, **planned)
 
 
-def commit(import_id: int, _: Gate, by: Actor) -> None:
-    """Carry out exactly the stored plan, in one transaction. Raises Conflict when the data moved since."""
+def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> None:
+    """Carry out exactly the stored plan, in one transaction. Raises PlanMoved when the data moved since."""
+    attendant.says(Step.VERIFY)
     found = imports.get(import_id, by=by)
     mapped = source_of(found).mapped
-    with writing(by, import_id=import_id) as session:
+    with working(import_id, by, writes_contacts=True) as session:
         session.execute(text("LOCK TABLE contacts IN SHARE ROW EXCLUSIVE MODE"))
         if session.scalar(select(Import.state).where(Import.id == import_id)) != State.PLANNED:
             # A process that was killed had sent its COMMIT already: its server finished while this one waited.
@@ -136,7 +176,9 @@ def commit(import_id: int, _: Gate, by: Actor) -> None:
             staged=found.staged,
             creating=found.created,
             by_id=by.id,
+            say=partial(_say_written, attendant, session, found),
         )
+        attendant.confirm(session)
         imports.record(session, import_id, state=State.COMMITTED, finished_at=text("now()"))
         audit.write(
             session,
@@ -149,15 +191,33 @@ def commit(import_id: int, _: Gate, by: Actor) -> None:
     remove_store(import_id)  # the upload stays; its cells are in contacts and rejects now
 
 
+def _say_written(attendant: Unattended, session: Session, found: Import, step: Step) -> None:
+    """An update's rows cannot be counted from outside before all of them are written."""
+    if step is Step.CREATE and found.created:
+        counter = Counter(changes.numbered, before=changes.numbered(session))
+        attendant.says(step, total=found.created, counter=counter)
+    elif step is Step.UPDATE and found.updated:
+        attendant.says(step, total=found.updated)
+    elif step in (Step.INDEX, Step.FINISH):
+        attendant.says(step)
+
+
+def _awaited(checked: Future[list[Verdict]]) -> list[Verdict]:
+    """The check's result; between two looks whoever waits can be stopped."""
+    while not wait([checked], timeout=LOOKS).done:
+        pass
+    return checked.result()
+
+
 def _planned(found: Import, by: Actor) -> dict[str, Any]:
     """Fill the plan table and the rejects; what the import's record says of them."""
-    with writing(by) as session:
+    with working(found.id, by) as session:
         moment = _moment(session)
         _match(session, found)
         counts = staging.plan_counts(session, found.id)
         changed = staging.changed_fields(session, found.id)
         left_out = _left_out(session, found.id, MatchRule(found.match))
-    with closing(_connect(found.id)) as store:
+    with _store(found.id) as store:
         inside = stage_contacts.counts(store)
         _store_rejects(store, found, left_out, by)
     return {
@@ -167,13 +227,9 @@ def _planned(found: Import, by: Actor) -> dict[str, Any]:
         "duplicates": inside.duplicates + counts.get("duplicate", 0),
         "rejected": inside.rejected + counts.get("ambiguous", 0),
         "changed_fields": changed,
-        "planned": moment,
+        "planned": {**moment, "at": datetime.now(UTC).isoformat()},
         "error": None,
     }
-
-
-def folder(import_id: int) -> Path:
-    return settings.home() / "imports" / str(import_id)
 
 
 def store_path(import_id: int) -> Path:
@@ -199,26 +255,58 @@ def source_of(found: Import) -> Source:
     return Source(tuple((found.opened or {})["headers"]), found.mapping or {})
 
 
-def _connect(import_id: int) -> duckdb.DuckDBPyConnection:
-    read_opened(store_path(import_id))  # says in words when the store is missing or damaged
+@contextmanager
+def _store(import_id: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The opened cells. Raises UnreadableFile, in words, when they are missing or damaged."""
+    read_opened(store_path(import_id))
     limits = settings.settings()
     limit = _bytes(limits.duckdb_memory)
-    return stage_contacts.connect(store_path(import_id), memory_limit=limit, threads=limits.duckdb_threads)
+    path = store_path(import_id)
+    with (
+        closing(stage_contacts.connect(path, memory_limit=limit, threads=limits.duckdb_threads)) as store,
+        interruptible(store.interrupt),
+    ):
+        yield store
+
+
+def _server_url(import_id: int) -> str:
+    """The database's URL for those that connect by themselves: their servers are known by the import's name, too."""
+    url = make_url(database.Database.url or "")
+    named = url.update_query_dict({"application_name": import_orders.server_name(import_id)})
+    return named.render_as_string(hide_password=False)
 
 
 def _bytes(number: float) -> str:
     return f"{number:.0f}B"
 
 
-def _samples(import_id: int, width: int) -> list[tuple[str | None, ...]]:
-    """The first rows, read some columns at a time: DuckDB gives each column of a query room for thousands of rows."""
+def _samples(import_id: int, width: int) -> tuple[list[int], list[tuple[str | None, ...]]]:
+    """The first rows and their lines, read some columns at a time: DuckDB gives each column of a query room for
+    thousands of rows."""
     columns = [f"c{place}" for place in range(width)]
-    with closing(_connect(import_id)) as store:
+    with _store(import_id) as store:
         parts = [
             store.execute(f"SELECT {', '.join(columns[at : at + COLUMNS])} FROM raw LIMIT {SAMPLES}").fetchall()
             for at in range(0, width, COLUMNS)
         ]
-    return [tuple(chain.from_iterable(row)) for row in zip(*parts, strict=True)]
+        lines = [line for (line,) in store.execute(f"SELECT line FROM raw LIMIT {PREVIEWED}").fetchall()]
+    return lines, [tuple(chain.from_iterable(row)) for row in zip(*parts, strict=True)]
+
+
+def _preview(headers: Sequence[str], lines: Sequence[int], samples: Sequence[tuple[str | None, ...]]) -> dict[str, Any]:
+    """What imports.Preview is made of."""
+
+    def shown(cell: str | None, longest: int) -> str | None:
+        return None if cell is None else cell[:longest].replace("\0", "")
+
+    examples, shares = {}, {}
+    for place, header in enumerate(headers[:MOST_EXAMPLED]):
+        cells = [cell for row in samples if (cell := row[place]) is not None and not is_empty(Kind.TEXT, cell)]
+        examples[header] = [shown(cell, LONGEST_EXAMPLE) for cell in list(dict.fromkeys(cells))[:EXAMPLES]]
+        shares[header] = round(len(cells) / len(samples), 3) if samples else 0.0
+    first = zip(lines, samples[:PREVIEWED], strict=True)
+    rows = [(line, [shown(cell, LONGEST_CELL) for cell in row[:MOST_CELLS]]) for line, row in first]
+    return {"rows": rows, "examples": examples, "filled": shares}
 
 
 def _match(session: Session, found: Import, *, temporary: bool = False) -> str:
@@ -260,9 +348,9 @@ def _plan_again(import_id: int, by: Actor, moved: list[int]) -> None:
     with writing(by) as session:
         imports.record(session, import_id, state=State.CHECKED)
     named = ", ".join(f"{line:,}" for line in moved[:5]) + (", ..." if len(moved) > 5 else "")
-    raise Conflict(
+    raise PlanMoved(
         f"Nothing was written: contacts changed since the plan was made, and {len(moved):,} of its rows no longer hold"
-        f" (line {named}). `appointment360 imports resume {import_id}` plans again."
+        f" (line {named})."
     )
 
 
@@ -313,7 +401,7 @@ def _store_rejects(
     store: duckdb.DuckDBPyConnection, found: Import, left_out: list[tuple[int, str, str]], by: Actor
 ) -> None:
     """Put every row that is not imported into import_rejects, with its cells, replacing what was there."""
-    with writing(by) as session:
+    with working(found.id, by) as session:
         session.query(ImportReject).where(ImportReject.import_id == found.id).delete()
     reader = stage_contacts.rejects(store, found.id, source_of(found), left_out)
-    copy_in(database.libpq_url(database.Database.url or ""), ImportReject.__tablename__, reader)
+    copy_in(database.libpq_url(_server_url(found.id)), ImportReject.__tablename__, reader)

@@ -18,7 +18,7 @@ from models.contacts.emails import SIMPLE, SIMPLE_LOCAL_MAX, SIMPLE_MAX
 from models.contacts.table import FIELDS
 from models.errors import InvalidInput
 from models.fields import Field, Kind
-from pipelines.spreadsheet_formulas import MARKED
+from models.spreadsheet_formulas import MARKED
 
 DUCKDB_TYPES = {
     Kind.LIST: "VARCHAR[]",

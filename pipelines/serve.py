@@ -27,12 +27,14 @@ def main() -> None:
     from prefect import serve
 
     from pipelines import flows, sweep
+    from pipelines.own_database import bind_database
 
-    flows.bind_database()
+    bind_database()
     sweep.keep_sweeping()
 
     # In a process without an event loop the method gives the deployment itself; its type says "or a coroutine".
-    deployments = [flow.to_deployment(DEPLOYMENT) for flow in (flows.import_file, flows.export_file)]
+    offered = (flows.import_file, flows.undo_import, flows.export_file)
+    deployments = [flow.to_deployment(DEPLOYMENT) for flow in offered]
     serve(*cast("list[RunnerDeployment]", deployments))
 
 

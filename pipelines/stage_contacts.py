@@ -4,7 +4,7 @@ One narrow pass decides which rows are rejected and which repeat each other; one
 them by binary COPY. Neither holds the file in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,9 +51,11 @@ def stage(
     match: MatchRule,
     owners: Sequence[tuple[str, str]],
     database_url: str,
+    begun: Callable[[int], None] = lambda good: None,
 ) -> Staged:
     """Fill the import's staging table, which exists and is empty; `owners` are the (e-mail, name) of users.
 
+    `begun` is called with their number once it is known which rows come in, and before the first of them does.
     Leaves the tables `rejected(line, header, value, reason)` and `repeated(line, of)` in the store.
     """
     _load_owners(connection, owners)
@@ -78,8 +80,10 @@ def stage(
         )
     _judge(connection, source)
     mark_repeated(connection, match, typed=partial(typed_rows.rows, source))
+    staged = counts(connection)
+    begun(staged.good)
     _copy(connection, source, import_id, database_url)
-    return counts(connection)
+    return staged
 
 
 def counts(connection: duckdb.DuckDBPyConnection) -> Staged:

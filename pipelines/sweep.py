@@ -1,17 +1,22 @@
-"""What no flow does: ends exports that died, makes those whose flow never came, deletes what nobody comes back for.
+"""What no flow does: ends exports that died, makes those and imports whose flow never came, deletes what nobody comes
+back for.
 
 Reads and writes exports, imports and their files below the home. The flow runner starts it and repeats it; a second
 run, or one beside a flow, changes nothing that is done or under way.
 """
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
-from models import exports
+from models import database, exports, import_orders, import_uploads
 from models.errors import Conflict
 from models.settings import settings
 from pipelines import export_contacts, import_contacts
@@ -31,21 +36,41 @@ def sweep() -> None:
             _make(export_id)
     with _logged("deleting expired files"):
         exports.expire(older_than_days=settings().days_kept_exports)
+    with _logged("clearing cancelled imports"):
+        import_contacts.clear_cancelled()
     with _logged("clearing abandoned imports"):
         import_contacts.clear_abandoned(older_than_days=settings().days_kept_plans)
+    with _logged("clearing abandoned uploads"):
+        import_uploads.clear_abandoned(older_than_days=settings().days_kept_plans)
 
 
-def keep_sweeping() -> threading.Thread:
-    """Sweep now and every minute, beside whatever this process does, until it ends."""
-    thread = threading.Thread(target=_for_ever, name="sweep", daemon=True)
-    thread.start()
-    return thread
+def carry_out_orders() -> None:
+    """Bring every import to where somebody wants it whose flow did not come, or died: one after the other, each in a
+    process of its own, which gives back the memory that it takes."""
+    with _logged("looking for imports that wait"):
+        for import_id, order in import_orders.waiting(longer_than=PATIENCE):
+            _carry_out(import_id, order)
 
 
-def _for_ever() -> None:
+def keep_sweeping() -> None:
+    """Sweep now and every minute, beside whatever this process does, until it ends. An import may take longer."""
+    for work in (sweep, carry_out_orders):
+        threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
+
+
+def _for_ever(work: Callable[[], None]) -> None:
     while True:
-        sweep()
+        work()
         time.sleep(EVERY)
+
+
+def _carry_out(import_id: int, order: int) -> None:
+    command = [sys.executable, "-m", "pipelines.import_orders", str(import_id), str(order)]
+    url = database.sqlalchemy_url(database.Database.url or "")
+    root = Path(__file__).parents[1]
+    path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    ended = subprocess.run(command, env={**os.environ, "DATABASE_URL": url, "PYTHONPATH": path}, check=False)
+    log.info("order %s of import %s ended with exit code %s", order, import_id, ended.returncode)
 
 
 def _make(export_id: int) -> None:

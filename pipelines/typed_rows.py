@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from models.contacts.blanks import is_empty, trimmed
 from models.contacts.table import FIELDS, FULL_NAME
 from models.fields import Kind
+from models.import_rejects import HEADERS as REJECT_HEADERS
+from models.spreadsheet_formulas import unmarked
 from pipelines import row_rules
 from pipelines.row_rules import SEVERAL, quoted
-from pipelines.spreadsheet_formulas import unmarked
 
-# The columns that a file of rejects has before its own: a mended one comes in without them.
-REJECT_HEADERS = ("Rejected line", "Rejected column", "Rejected value", "Rejected reason")
 EXTRA_HEADERS = ("Extra", "extra")  # our own exports carry what no field takes in it, as one JSON object
 MOST_SEPARATE = 60  # leftover columns that get an expression each
 BETWEEN_EMAILS = (",", ";", SEVERAL)

@@ -1,5 +1,6 @@
 """Writing contacts in sets: carrying out an import's plan, and undoing it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 from models.contacts import staging
 from models.contacts.table import FIELDS, Contact
 from models.fields import Kind
+from models.import_orders import Step
 from models.imports import Keep
 
 DEFAULTS = {"status": "'active'", "is_active": "true"}
@@ -34,8 +36,9 @@ def commit_plan(
     staged: int,
     creating: int,
     by_id: int | None,
+    say: Callable[[Step], None] = lambda step: None,
 ) -> None:
-    """Carry out the stored plan in the caller's transaction, which holds the lock on contacts.
+    """Carry out the stored plan in the caller's transaction, which holds the lock on contacts; `say` what is begun.
 
     `creating` of the `staged` rows are new. A large load into an empty table builds its keys and indexes afterwards:
     a third of the time.
@@ -44,16 +47,26 @@ def commit_plan(
     empty = not session.scalar(text("SELECT EXISTS (SELECT FROM contacts)"))
     if empty and creating >= BULK_LOAD:
         definitions = _prepare_for_load(session)
+        say(Step.CREATE)
         _create(session, import_id, mapped, by_id, some=creating < staged)
+        say(Step.INDEX)
         for definition in definitions:
             session.execute(text(definition))
     else:
+        say(Step.CREATE)
         _create(session, import_id, mapped, by_id, some=creating < staged)
+        say(Step.UPDATE)
         _update(session, import_id, mapped, keep)
+    say(Step.FINISH)
     # Here, not after the transaction: there each page it looks at would be written to the log.
     known = session.scalar(text("SELECT reltuples FROM pg_class WHERE oid = 'contacts'::regclass")) or 0
     if creating * MUCH_NEW > known:
         session.execute(text("ANALYZE contacts"))
+
+
+def numbered(session: Session) -> int:
+    """How many numbers contacts have been given so far, those of transactions that are still open included."""
+    return int(session.scalar(text("SELECT last_value - 1 + is_called::int FROM contacts_id_seq")) or 0)
 
 
 def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...], *, some: bool) -> None:
@@ -88,9 +101,10 @@ def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...], *
 def _prepare_for_load(session: Session) -> list[str]:
     """Drop every index and key of the empty contacts; returns the DDL that brings them back.
 
-    The references to other tables go, too: checking a million rows at once takes a second, one by one ten. The
-    truncation gives the table a new file, which a server with wal_level = minimal writes once, without a log
-    (PostgreSQL, "Populating a Database").
+    The references to other tables go, too: checking a million rows at once takes a second, one by one ten. Not the one
+    to users: without it nobody could be recognised until the end, for who drops a reference locks both tables, and few
+    rows name an owner. The truncation gives the table a new file, which a server with wal_level = minimal writes once,
+    without a log (PostgreSQL, "Populating a Database").
     """
     session.execute(text("SELECT set_config('maintenance_work_mem', '512MB', true)"))
     # Where another table refers to contacts, neither its primary key nor its file may go.
@@ -100,7 +114,8 @@ def _prepare_for_load(session: Session) -> list[str]:
     keys = session.execute(
         text(
             """SELECT conname, pg_get_constraintdef(oid) AS definition FROM pg_constraint
-               WHERE conrelid = 'contacts'::regclass AND (contype = 'f' OR contype = 'p' AND NOT :referred)
+               WHERE conrelid = 'contacts'::regclass
+                 AND (contype = 'f' AND confrelid <> 'users'::regclass OR contype = 'p' AND NOT :referred)
                ORDER BY contype DESC"""
         ),
         {"referred": referred},

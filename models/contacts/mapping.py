@@ -99,6 +99,37 @@ def changed(mapping: Mapping, overrides: Pairs[str, str]) -> Mapping:
     return _mapping(fields, headers, notes)
 
 
+def chosen(columns: Pairs[str, str], headers: Sequence[str]) -> Mapping:
+    """The mapping that a person chose column by column: header -> field, for the headers that fill one.
+
+    Raises InvalidInput for names that are not there, two columns for one field, and a full name beside its parts.
+    """
+    fields: dict[str, str] = {}
+    for header, name in columns.items():
+        if header not in headers:
+            raise InvalidInput(f"The file has no column “{header}”.")
+        if name not in TARGETS:
+            raise InvalidInput(f"There is no field “{name}”.")
+        if name in fields:
+            raise InvalidInput(
+                f"{label(name)} is to come from “{fields[name]}” and from “{header}”: a field is filled from one "
+                "column. Keep the other one in extra."
+            )
+        fields[name] = header
+    parts = [name for name in NAME_PARTS if name in fields]
+    if FULL_NAME in fields and parts:
+        raise InvalidInput(
+            f"{label(FULL_NAME)} is split into first and last name, so it cannot stand beside {label(parts[0])}: "
+            "keep one of the two in extra."
+        )
+    return _mapping(fields, headers, ())
+
+
+def label(name: str) -> str:
+    """What people call one of TARGETS."""
+    return FIELDS[name].label if name in FIELDS else "Full Name"
+
+
 def check_fields(overrides: Pairs[str, str]) -> None:
     """Raises InvalidInput for an unknown field, before there is a file to look at."""
     for name in overrides:

@@ -80,6 +80,13 @@ def _count(session: Session, name: str) -> int | None:
     return int(session.scalar(text(f"SELECT count(*) FROM {name}")) or 0)
 
 
+def copied(session: Session, import_id: int) -> int | None:
+    """Rows that a COPY into the rows table has taken so far, seen from outside; None while there is none."""
+    counted = "SELECT tuples_processed FROM pg_stat_progress_copy WHERE relid = to_regclass(:name)"
+    found = session.scalar(text(counted), {"name": f"{SCHEMA}.{rows_table(import_id)}"})
+    return None if found is None else int(found)
+
+
 def plan_counts(session: Session, import_id: int) -> dict[str, int]:
     """Action -> rows for which the plan says so."""
     rows = session.execute(text(f"SELECT action, count(*) FROM {SCHEMA}.{plan_table(import_id)} GROUP BY action"))

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.contact_files.opened_file import OpenedFile
+from pipelines.interruptible import interruptible
 
 # Cells and characters gathered before they go to DuckDB: a few tens of MB whatever the width.
 BATCH_CELLS = 200_000
@@ -122,8 +123,9 @@ def new_store(path: Path, *, memory_limit: str, threads: int) -> Iterator[Store]
     }
     connection = duckdb.connect(str(path), config=config)
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield Store(connection)
-        connection.execute("CHECKPOINT")
+        with interruptible(connection.interrupt):
+            connection.execute("SET TimeZone = 'UTC'")
+            yield Store(connection)
+            connection.execute("CHECKPOINT")
     finally:
         connection.close()

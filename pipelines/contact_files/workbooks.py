@@ -12,6 +12,7 @@ from pipelines.contact_files.headers import LOOK_AHEAD, Header, Record, find_hea
 from pipelines.contact_files.nuls import Nuls
 from pipelines.contact_files.opened_file import UnreadableFile, disk_is_full, says_disk_full
 from pipelines.contact_files.store import Store
+from pipelines.interruptible import interruptible
 
 CHILD = Path(__file__).with_name("workbook_child.py")
 # A sheet of a million rows by forty columns takes about 3 GB in the reader.
@@ -49,19 +50,24 @@ def read_workbook(store: Store, path: Path, name: str, folder: Path, sheet: str 
 
 def _run_child(path: Path, name: str, rows_file: Path, sheet: str | None) -> None:
     command = [sys.executable, str(CHILD), str(path), sheet or "", str(MEMORY)]
-    with rows_file.open("wb") as out:
+    with rows_file.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE) as child:
         try:
-            done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, timeout=SECONDS, check=False)
+            with interruptible(child.kill):
+                _, errors = child.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired as error:
+            child.kill()
             sentence = (
                 f"{name} took longer than {SECONDS // 60} minutes to read: save the sheet as CSV and upload that."
             )
             raise UnreadableFile(sentence) from error
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip()
-        if done.returncode != REFUSED and says_disk_full(said):
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode:
+        said = errors.decode("utf-8", "replace").strip()
+        if child.returncode != REFUSED and says_disk_full(said):
             raise disk_is_full(name)
-        raise UnreadableFile(_why(name, done.returncode, said))
+        raise UnreadableFile(_why(name, child.returncode, said))
 
 
 def _why(name: str, code: int, said: str) -> str:

@@ -90,6 +90,18 @@ def test_without_a_terminal_and_yes_it_stops_at_the_plan(cli: Cli, people: Path)
     assert (twice.code, twice.object["error"][:28]) == (1, "Import 1 is committed alread")
 
 
+def test_a_plan_is_given_up(cli: Cli, people: Path) -> None:
+    assert cli("import", people, "--dry-run", "--json").object["state"] == "planned"
+    assert cli("imports", "cancel", "1", "--json").object == {"import_id": 1, "state": "cancelled"}
+    assert not (cli.home / "imports" / "1").exists()
+    shown = cli("imports", "show", "1")
+    assert shown.out.endswith("It was cancelled, and nothing of it is written.\n")
+    for again in ("cancel", "resume"):
+        refused = cli("imports", again, "1", "--json")
+        assert (refused.code, "Import 1 is cancelled already" in refused.object["error"]) == (1, True)
+    assert cli("count").out == "0\n"
+
+
 def test_dry_run_writes_nothing_even_with_yes(cli: Cli, people: Path) -> None:
     planned = cli("import", people, "--dry-run", "--yes", "--json").object
     assert (planned["state"], planned["created"]) == ("planned", 3)

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from models import database, imports
+from models import database, import_rejects, imports
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR
 from pipelines import import_contacts
@@ -75,7 +75,7 @@ def contact(order: str = "import_id, import_line, id") -> Row:
 
 def rejected(import_id: int, kind: str = "rejected") -> list[tuple[int, str | None, str | None, str, list[str | None]]]:
     """(line, header, value, reason, cells) of the rows that did not come in."""
-    found = imports.rejects(import_id, by=OPERATOR, kind=kind)
+    found = import_rejects.rows(import_id, by=OPERATOR, kind=kind)
     return [(one.line, one.header, one.value, one.reason, one.cells) for one in found]
 
 

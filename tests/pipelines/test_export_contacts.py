@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import insert, select, text
 
-from models import exports, users
+from models import exports, spreadsheet_formulas, users
 from models.audit import AuditLine
 from models.contacts.table import FIELDS, Contact
 from models.database import libpq_url, reading, writing
@@ -29,7 +29,7 @@ from models.fields import Group
 from models.filters import Filters, parse
 from models.industries import Industry
 from models.permissions import OPERATOR, Role
-from pipelines import export_contacts, export_copy, export_file, spreadsheet_formulas
+from pipelines import export_contacts, export_copy, export_file
 from pipelines.export_workbook import ROWS_OF_A_SHEET, Shape, Workbook
 from tests.bench.processes import watch
 

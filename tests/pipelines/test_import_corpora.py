@@ -15,8 +15,8 @@ from models.fields import Kind
 from models.filters import Filters
 from models.imports import MatchRule, State
 from models.permissions import OPERATOR
+from models.spreadsheet_formulas import unmarked
 from pipelines import export_contacts, import_contacts
-from pipelines.spreadsheet_formulas import unmarked
 from tests.pipelines import importing
 from tests.pipelines.importing import contacts, imported, numbers, rejected, sql, written
 

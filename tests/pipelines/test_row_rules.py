@@ -13,8 +13,8 @@ from models.contacts.blanks import BLANKS, is_empty, trimmed
 from models.contacts.table import FIELDS
 from models.errors import InvalidInput
 from models.fields import Kind
+from models.spreadsheet_formulas import marked, unmarked
 from pipelines import row_rules
-from pipelines.spreadsheet_formulas import marked, unmarked
 from tests.models.test_values import CASES
 
 NAMES = [name for name in FIELDS if FIELDS[name].kind is not Kind.OWNER]  # owners are looked up, not parsed

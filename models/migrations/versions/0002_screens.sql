@@ -16,3 +16,18 @@ ALTER TABLE industries ADD COLUMN merged_contacts BIGINT;
 ALTER TABLE exports ADD COLUMN started_at TIMESTAMP WITH TIME ZONE;
 
 CREATE INDEX exports_created_by ON exports (created_by, id);
+
+-- An import's upload and the beginning of its file, what somebody wants of it, and how far a process is with it.
+ALTER TABLE imports ADD COLUMN upload_bytes BIGINT;
+ALTER TABLE imports ADD COLUMN upload_modified BIGINT;
+ALTER TABLE imports ADD COLUMN preview JSONB;
+ALTER TABLE imports ADD COLUMN orders INTEGER DEFAULT '0' NOT NULL;
+ALTER TABLE imports ADD COLUMN wanted TEXT;
+ALTER TABLE imports ADD COLUMN wanted_at TIMESTAMP WITH TIME ZONE;
+ALTER TABLE imports ADD COLUMN wanted_by INTEGER;
+ALTER TABLE imports ADD COLUMN tries INTEGER DEFAULT '0' NOT NULL;
+ALTER TABLE imports ADD COLUMN step TEXT;
+ALTER TABLE imports ADD COLUMN step_done BIGINT;
+ALTER TABLE imports ADD COLUMN step_total BIGINT;
+ALTER TABLE imports ADD COLUMN step_started TIMESTAMP WITH TIME ZONE;
+ALTER TABLE imports ADD COLUMN step_at TIMESTAMP WITH TIME ZONE;

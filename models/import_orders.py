@@ -1,0 +1,333 @@
+"""What somebody wants of an import, until a process has done it; how far that is; and how it is stopped.
+
+A screen writes an order down and asks Prefect for a flow, which carries it out with the rights of whoever gave it. The
+order outlives both: while Prefect is not there, or after a crash, it stands and is begun again. Whether a process works
+on an import is never written down: it holds a lock, which ends with it.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.orm import Session
+
+from models import audit, imports, users
+from models.audit import Event
+from models.check_results import CheckResult
+from models.contacts import mapping as field_mapping
+from models.contacts import staging
+from models.database import IMPORTS_LOCK, reading, writing
+from models.errors import Conflict, NotFound
+from models.imports import Import, ImportNote, ImportReject, Keep, Listed, MatchRule, State
+from models.permissions import OPERATOR, Actor, Permission, require
+
+MOST_TRIES = 3
+# From where an order can lead to the state.
+BEFORE = {
+    State.OPENED: (State.NEW,),
+    State.PLANNED: (State.OPENED, State.STAGED, State.CHECKED),
+    State.COMMITTED: (State.PLANNED,),
+    State.UNDONE: (State.COMMITTED,),
+}
+OVER = (State.COMMITTED, State.UNDONE, State.FAILED, State.CANCELLED)
+MAPPED = (State.OPENED, State.STAGED, State.CHECKED, State.PLANNED)
+
+
+class Phase(StrEnum):
+    """How an import stands for a person: where its state is what was done last, this is what can be done now."""
+
+    UPLOADING = "uploading"
+    WAITING = "waiting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "interrupted"
+    MAPPING = "to map"
+    PLANNED = "to check"
+    DONE = "done"
+    UNDONE = "undone"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Step(StrEnum):
+    """What a process does with an import, in words."""
+
+    OPEN = "Reading the file"
+    JUDGE = "Judging the rows"
+    STAGE = "Typing the rows"
+    MATCH = "Comparing with the contacts, checking the quality"
+    VERIFY = "Making sure that the plan still holds"
+    CREATE = "Creating contacts"
+    UPDATE = "Updating contacts"
+    INDEX = "Building the indexes"
+    FINISH = "Finishing"
+    UNDO = "Taking the import back"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the present step is. `done` and `total` are rows, None where nobody knows; `seconds` the time it took so
+    far when `done` was read."""
+
+    step: str
+    done: int | None
+    total: int | None
+    seconds: float
+
+    @property
+    def rate(self) -> float | None:
+        """Rows a second; None without a basis."""
+        return self.done / self.seconds if self.done and self.seconds >= 1 else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the step is done, at the rate so far; None without a basis."""
+        if self.total is None or self.done is None or not self.rate:
+            return None
+        return max(self.total - self.done, 0) / self.rate
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An order that a process has taken on: what is wanted, and with whose rights."""
+
+    wanted: State
+    by: Actor
+
+
+def phase(listed: Listed) -> Phase:
+    found = listed.import_
+    state = State(found.state)
+    ended = {State.UNDONE: Phase.UNDONE, State.FAILED: Phase.FAILED, State.CANCELLED: Phase.CANCELLED}
+    if state in ended:
+        return ended[state]
+    if found.wanted == State.CANCELLED:
+        return Phase.STOPPING
+    if listed.is_running:
+        return Phase.RUNNING
+    if found.wanted is not None:
+        return Phase.WAITING
+    if state is State.NEW:
+        return Phase.STOPPED if found.file_path else Phase.UPLOADING
+    at_rest = {State.OPENED: Phase.MAPPING, State.PLANNED: Phase.PLANNED, State.COMMITTED: Phase.DONE}
+    return at_rest.get(state, Phase.STOPPED)
+
+
+def progress(found: Import) -> Progress | None:
+    """How far the process is that works on it; None where it has not said so yet."""
+    if found.step is None or found.step_started is None or found.step_at is None:
+        return None
+    seconds = (found.step_at - found.step_started).total_seconds()
+    return Progress(found.step, found.step_done, found.step_total, seconds)
+
+
+def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) -> int:
+    """Note that the import shall come to the state `wanted`; returns the number of the order, for its flow.
+
+    To ask again for what is wanted already changes nothing. For a commit `plan` is when the plan was made that the
+    person has seen: another one is not committed. Raises NotAllowed, NotFound, Conflict.
+    """
+    require(by, Permission.IMPORTS_UNDO if wanted is State.UNDONE else Permission.IMPORTS_RUN)
+    with writing(by) as session:
+        found = locked_row(session, import_id)
+        if found.wanted == wanted:
+            return found.orders
+        _require_rest(session, found)
+        if found.state not in BEFORE[wanted]:
+            raise Conflict(f"Import {import_id} is {found.state} by now: it cannot become {wanted} from there.")
+        if wanted is State.COMMITTED and plan != (found.planned or {}).get("at"):
+            raise Conflict(f"The plan of import {import_id} was made anew since you looked at it: look again.")
+        return give(found, wanted, by)
+
+
+def remap(import_id: int, columns: Mapping[str, str], *, match: MatchRule, keep: Keep, by: Actor) -> int:
+    """Set what is read from where, and ask for a plan made with it; returns the number of the order.
+
+    `columns` is header -> field for the headers that fill one; the others go to extra. A plan there was is given up.
+    Raises NotAllowed, NotFound, InvalidInput (unknown names, two columns for one field), Conflict.
+    """
+    require(by, Permission.IMPORTS_RUN)
+    with writing(by) as session:
+        found = locked_row(session, import_id)
+        _require_rest(session, found)
+        if found.state not in MAPPED:
+            raise Conflict(f"Import {import_id} is {found.state}: its columns can be mapped no more.")
+        chosen = field_mapping.chosen(columns, (found.opened or {}).get("headers", []))
+        found.mapping = chosen.fields
+        # Complete, so that a file that has to be opened once more is mapped the same way.
+        found.overrides = {name: chosen.fields.get(name, "") for name in field_mapping.TARGETS}
+        found.match, found.keep = match, keep
+        found.state, found.planned, found.changed_fields = State.OPENED, None, None
+        found.staged = found.created = found.updated = found.unchanged = found.duplicates = found.rejected = 0
+        return give(found, State.PLANNED, by)
+
+
+def cancel(import_id: int, *, by: Actor) -> None:
+    """Give the import up: nothing of it is written, its file is removed, its line in the list stays.
+
+    A process that works on it stops within seconds and clears it away; else that is done here. An undo that was asked
+    for is only withdrawn: the import stands. Raises NotAllowed, NotFound, Conflict (it is over).
+    """
+    require(by, Permission.IMPORTS_RUN)
+    with writing(by) as session:
+        found = locked_row(session, import_id)
+        if found.wanted == State.UNDONE:
+            found.wanted, found.orders = None, found.orders + 1
+            return
+        if found.state in OVER:
+            hint = " It can be undone." if found.state == State.COMMITTED else ""
+            raise Conflict(f"Import {import_id} is {found.state} already: there is nothing to cancel.{hint}")
+        if found.wanted != State.CANCELLED:
+            was = str(found.state)
+            give(found, State.CANCELLED, by)
+            audit.write(session, Event.IMPORT_CANCELLED, f"import {import_id}", by=by, file=found.file_name, was=was)
+    clear_cancelled(import_id)
+
+
+def clear_cancelled(import_id: int) -> bool:
+    """Remove what a cancelled import left, unless a process still works on it; whether that was done."""
+    with writing(OPERATOR) as session:
+        found = locked_row(session, import_id)
+        if found.wanted != State.CANCELLED or not _lock(session, import_id):
+            return False
+        clear(session, found)
+    shutil.rmtree(imports.folder(import_id), ignore_errors=True)
+    return True
+
+
+def clear(session: Session, found: Import) -> None:
+    """Make it a cancelled one, with all that the database holds of its rows removed. The caller holds its lock."""
+    # A killed process may have left its server at work, which would hold the tables for as long as that takes.
+    session.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_OURS}"), _named(found.id))
+    staging.drop(session, found.id)
+    for table in (ImportReject, ImportNote, CheckResult):
+        session.execute(delete(table).where(table.import_id == found.id))
+    found.state, found.file_path, found.finished_at = State.CANCELLED, "", func.now()
+    found.preview = None
+    _settle(found)
+
+
+def begin(import_id: int, order: int) -> Begun | None:
+    """Take an order on; None where it is done, was taken back, or has failed its processes too often.
+
+    Raises NotFound, NotAllowed (the account of whoever gave it was closed).
+    """
+    with writing(OPERATOR) as session:
+        found = locked_row(session, import_id)
+        if found.orders != order or found.wanted is None or found.wanted == State.CANCELLED:
+            return None
+        if found.tries >= MOST_TRIES:
+            _settle(found, f"It was interrupted {MOST_TRIES} times in the middle, each time its process died.")
+            return None
+        found.tries += 1
+        wanted, by_id = State(found.wanted), found.wanted_by
+    return Begun(wanted, users.acting(by_id, f"Import {import_id}"))
+
+
+def settle(import_id: int, order: int, error: str | None = None) -> None:
+    """The order is carried out, or cannot be: `error` says why. One that was given since stands."""
+    with writing(OPERATOR) as session:
+        found = locked_row(session, import_id)
+        if found.orders == order and found.wanted != State.CANCELLED:
+            _settle(found, error)
+
+
+def put_back(import_id: int, order: int) -> None:
+    """The process was stopped from outside with the order half done: that is not counted as a try."""
+    with writing(OPERATOR) as session:
+        session.execute(
+            update(Import).where(Import.id == import_id, Import.orders == order).values(tries=Import.tries - 1)
+        )
+
+
+def waiting(*, longer_than: timedelta) -> list[tuple[int, int]]:
+    """(import, order) for each order that was given so long ago and that no process works on, oldest first."""
+    wanted = select(Import.id, Import.orders).where(
+        Import.wanted.is_not(None), Import.wanted != State.CANCELLED, Import.wanted_at < func.now() - longer_than
+    )
+    with reading() as session:
+        found = [(row.id, row.orders) for row in session.execute(wanted.order_by(Import.wanted_at))]
+        held = imports.being_worked_on(session, [import_id for import_id, _ in found])
+    return [(import_id, order) for import_id, order in found if import_id not in held]
+
+
+def cancelled() -> list[int]:
+    """Those that were cancelled and are not cleared away yet."""
+    with reading() as session:
+        return list(session.scalars(select(Import.id).where(Import.wanted == State.CANCELLED).order_by(Import.id)))
+
+
+@contextmanager
+def working(import_id: int, by: Actor, *, writes_contacts: bool = False) -> Iterator[Session]:
+    """`writing` for the process that works on the import, with its server marked: see `stop_statements`."""
+    with writing(by, import_id=import_id if writes_contacts else None) as session:
+        session.execute(select(func.set_config("application_name", server_name(import_id), True)))
+        yield session
+
+
+def server_name(import_id: int) -> str:
+    """What the servers that work on the import are called in pg_stat_activity."""
+    return f"import-{import_id}"
+
+
+def report(session: Session, import_id: int, progress: Progress | None) -> int | None:
+    """Show how far the caller is, in its own short transaction; returns the number of the import's last order.
+
+    None, and nothing is shown, while another transaction has the row: the caller is about to finish.
+    """
+    own = select(Import.id).where(Import.id == import_id).with_for_update(skip_locked=True).scalar_subquery()
+    values = {
+        "step": progress and progress.step,
+        "step_done": progress and progress.done,
+        "step_total": progress and progress.total,
+        "step_started": progress and func.clock_timestamp() - timedelta(seconds=progress.seconds),
+        "step_at": progress and func.clock_timestamp(),
+    }
+    return session.scalar(update(Import).where(Import.id == own).values(**values).returning(Import.orders))
+
+
+def stop_statements(session: Session, import_id: int) -> None:
+    """End whatever the import's servers execute just now; their transactions fail and are rolled back."""
+    busy = f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {_OURS} AND state = 'active'"
+    session.execute(text(busy), _named(import_id))
+
+
+def give(found: Import, wanted: State, by: Actor) -> int:
+    """Write the order down, in the caller's transaction, which has checked that it makes sense; returns its number."""
+    found.orders += 1
+    found.wanted, found.wanted_at, found.wanted_by = wanted, func.now(), by.id
+    found.tries, found.error = 0, None
+    found.step = found.step_done = found.step_total = found.step_started = found.step_at = None
+    return found.orders
+
+
+def locked_row(session: Session, import_id: int) -> Import:
+    found = session.get(Import, import_id, with_for_update=True)
+    if found is None:
+        raise NotFound(f"There is no import {import_id}.")
+    return found
+
+
+_OURS = "datname = current_database() AND application_name = :name AND pid <> pg_backend_pid()"
+
+
+def _named(import_id: int) -> dict[str, str]:
+    return {"name": server_name(import_id)}
+
+
+def _settle(found: Import, error: str | None = None) -> None:
+    found.wanted, found.tries, found.error = None, 0, error
+    found.step = None
+
+
+def _require_rest(session: Session, found: Import) -> None:
+    if found.wanted is not None or imports.being_worked_on(session, [found.id]):
+        raise Conflict(f"Import {found.id} is being worked on: wait until that is done, or cancel it.")
+
+
+def _lock(session: Session, import_id: int) -> bool:
+    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(IMPORTS_LOCK, import_id))))

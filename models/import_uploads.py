@@ -1,0 +1,278 @@
+"""A file on its way from a browser: what arrived is kept, so that a broken upload goes on where it broke.
+
+Until it is complete the file lies as `upload.part` in the import's folder, and its length is how much arrived.
+"""
+
+import errno
+import os
+import shutil
+import time
+import unicodedata
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import func, select
+
+from models import import_orders, imports
+from models.database import reading, writing
+from models.errors import Conflict, InvalidInput, NotFound, Unavailable
+from models.imports import Import, Keep, MatchRule, State
+from models.permissions import OPERATOR, Actor, Permission, require
+from models.settings import home, settings
+
+LONGEST_NAME = 200  # bytes; most file systems take 255
+LONGEST_SUFFIX = 20
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class TooLarge(InvalidInput):
+    """The file is larger than uploads may be."""
+
+
+class NoRoom(Unavailable):
+    """The disk is full: what arrived stays, and the upload goes on once there is room."""
+
+
+class WrongPlace(Conflict):
+    """A piece does not begin where the last one ended; `offset` is where that is."""
+
+    def __init__(self, sentence: str, *, offset: int) -> None:
+        self.offset = offset
+        super().__init__(sentence)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """`offset` of the `size` bytes have arrived."""
+
+    import_id: int
+    name: str
+    size: int
+    offset: int
+
+
+def begin(*, name: str, size: int, modified: int, by: Actor) -> Upload:
+    """A new import of a file that is about to come, or the unfinished one of the same person and file.
+
+    `modified` is when the file was changed last, in milliseconds since 1970.
+    Raises NotAllowed, InvalidInput, TooLarge, NoRoom.
+    """
+    require(by, Permission.IMPORTS_RUN)
+    name = clean_name(name)
+    if size <= 0:
+        raise InvalidInput(f"{name} is empty: choose a file with contacts in it.")
+    most = settings().max_upload
+    if size > most:
+        raise TooLarge(
+            f"{name} is larger than {most.human_readable(decimal=True)}, the most that can be uploaded here. Split it, "
+            "compress it (.gz, .zst, .zip), or let an administrator import it on the server."
+        )
+    found = _unfinished(name, size, modified, by)
+    _require_room(name, size - (_arrived(found, name) if found else 0))
+    if found is None:
+        found = imports.create(
+            file_name=name, overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, upload=(size, modified), by=by
+        )
+        _make_folder(found)
+    return get(found, by=by)
+
+
+def get(import_id: int, *, by: Actor) -> Upload:
+    """One's own unfinished upload. Raises NotAllowed, NotFound."""
+    require(by, Permission.IMPORTS_RUN)
+    with reading() as session:
+        return _described(_own(session.get(Import, import_id), import_id, by))
+
+
+def complete(import_id: int, *, by: Actor) -> int:
+    """Make the arrived file the import's own, and ask for it to be opened; returns the number of the order.
+
+    To complete it again changes nothing. Raises NotAllowed, NotFound, WrongPlace (some of it is missing), Unavailable.
+    """
+    require(by, Permission.IMPORTS_RUN)
+    with writing(by) as session:
+        found = import_orders.locked_row(session, import_id)
+        if found.file_path and found.created_by == by.id:
+            return found.orders
+        upload = _described(_own(found, import_id, by))
+        if upload.offset != upload.size:
+            raise WrongPlace(f"{upload.name} has not arrived completely yet.", offset=upload.offset)
+        found.file_path = str(_stored(upload))
+        return import_orders.give(found, State.OPENED, by)
+
+
+def clear_abandoned(*, older_than_days: int) -> list[int]:
+    """Cancel uploads that nobody went on with for so long; what arrived of them is removed. Returns their ids."""
+    before = func.now() - timedelta(days=older_than_days)
+    wanted = select(Import.id).where(
+        Import.state == State.NEW, Import.file_path == "", Import.wanted.is_(None), Import.upload_bytes.is_not(None),
+        Import.created_at < before,
+    )  # fmt: skip
+    with reading() as session:
+        found = list(session.scalars(wanted.order_by(Import.id)))
+    old = [import_id for import_id in found if not _grew_since(import_id, older_than_days)]
+    for import_id in old:
+        import_orders.cancel(import_id, by=OPERATOR)
+    return old
+
+
+class Part:
+    """The file that grows while pieces arrive; a context manager. What was written is on the disk when it is left."""
+
+    def __init__(self, import_id: int, offset: int, *, by: Actor) -> None:
+        """Raises NotAllowed, NotFound, WrongPlace, Unavailable."""
+        self.upload = get(import_id, by=by)
+        if offset != self.upload.offset:
+            raise WrongPlace(
+                f"The next piece of {self.upload.name} begins at byte {self.upload.offset:,}.",
+                offset=self.upload.offset,
+            )
+        self.offset = offset
+        self._path = part_path(import_id)
+
+    def __enter__(self) -> Self:
+        with _disk_errors(self.upload.name):
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return self
+
+    def write(self, data: bytes) -> None:
+        """Raises InvalidInput where it is more than the file was said to hold, NoRoom, Unavailable."""
+        if self.offset + len(data) > self.upload.size:
+            raise InvalidInput(f"{self.upload.name} was said to have {self.upload.size:,} bytes, and more came.")
+        left = memoryview(data)
+        with _disk_errors(self.upload.name):
+            while left:
+                written = os.write(self._file, left)
+                self.offset, left = self.offset + written, left[written:]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with _disk_errors(self.upload.name):
+                os.fsync(self._file)
+        finally:
+            os.close(self._file)
+
+
+def part_path(import_id: int) -> Path:
+    return imports.folder(import_id) / "upload.part"
+
+
+def clean_name(given: str) -> str:
+    """The last part of a path, without what file systems and databases refuse, and not too long."""
+    last = given.replace("\\", "/").rpartition("/")[2].encode(errors="ignore").decode()
+    kept = "".join(sign for sign in last if unicodedata.category(sign) != "Cc").strip()
+    if not kept.strip("."):
+        return "file"
+    suffix = Path(kept).suffix
+    if len(suffix.encode()) > LONGEST_SUFFIX:
+        suffix = ""
+    stem = kept.removesuffix(suffix).encode()[: LONGEST_NAME - len(suffix.encode())].decode(errors="ignore")
+    return stem + suffix
+
+
+class _disk_errors:  # noqa: N801  # it reads as a statement
+    """What the disk says, as sentences."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, OSError):
+            return
+        if error.errno in FULL:
+            raise NoRoom(
+                f"The disk of the server is full. What arrived of {self.name} is kept: let an administrator make room, "
+                "then go on."
+            ) from error
+        raise Unavailable(f"{self.name} could not be stored: {error.strerror or error}.") from error
+
+
+def _unfinished(name: str, size: int, modified: int, by: Actor) -> int | None:
+    same = (Import.file_name == name, Import.upload_bytes == size, Import.upload_modified == modified)
+    open_ = (Import.state == State.NEW, Import.file_path == "", Import.wanted.is_(None), Import.created_by == by.id)
+    with reading() as session:
+        return session.scalar(select(func.max(Import.id)).where(*same, *open_))
+
+
+def _own(found: Import | None, import_id: int, by: Actor) -> Import:
+    """Raises NotFound for one that is no upload of theirs, or no longer one: to others it does not exist."""
+    is_own = found is not None and found.upload_bytes is not None and found.created_by == by.id
+    if found is None or not is_own:
+        raise NotFound(f"There is no upload {import_id}, or it is not yours.")
+    if found.state != State.NEW or found.file_path or found.wanted is not None:
+        raise NotFound(f"The upload {import_id} is finished or was cancelled.")
+    return found
+
+
+def _described(found: Import) -> Upload:
+    return Upload(found.id, found.file_name, found.upload_bytes or 0, _arrived(found.id, found.file_name))
+
+
+def _arrived(import_id: int, name: str) -> int:
+    for path in (part_path(import_id), _target(import_id, name)):  # the latter where `complete` was killed half way
+        try:
+            return path.stat().st_size
+        except OSError:
+            continue
+    return 0
+
+
+def _grew_since(import_id: int, days: int) -> bool:
+    try:
+        return time.time() - part_path(import_id).stat().st_mtime < days * 86_400
+    except OSError:
+        return False
+
+
+def _target(import_id: int, name: str) -> Path:
+    return imports.folder(import_id) / "upload" / name
+
+
+def _require_room(name: str, needed: int) -> None:
+    folder = home()
+    with _disk_errors(name):
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise NoRoom(
+            f"The disk of the server has {free / 1e9:,.1f} GB left, and {name} needs {needed / 1e9:,.1f} GB: let an "
+            "administrator make room, then upload it."
+        )
+
+
+def _make_folder(import_id: int) -> None:
+    with _disk_errors("The file"):
+        imports.folder(import_id).mkdir(parents=True, exist_ok=True)
+
+
+def _stored(upload: Upload) -> Path:
+    """Give the arrived file its name, all at once; a process that was killed here may have done so already."""
+    target, part = _target(upload.import_id, upload.name), part_path(upload.import_id)
+    with _disk_errors(upload.name):
+        target.parent.mkdir(exist_ok=True)
+        if part.exists():
+            part.replace(target)
+        _sync(target.parent)
+        _sync(target.parent.parent)
+    return target
+
+
+def _sync(folder: Path) -> None:
+    """A renamed file outlives a loss of power only when its folder is on the disk, too."""
+    if os.name != "posix":  # Windows opens no folders
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,0 +1,76 @@
+"""Carries out what somebody asked for on a screen: `python -m pipelines.import_orders IMPORT ORDER`.
+
+The flows call it, and the sweep starts it as a process of its own where no flow came. A second one beside the first
+does nothing, and so does one whose order was carried out or taken back.
+"""
+
+import argparse
+import logging
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from models import import_orders
+from models.errors import AppError
+from models.imports import State
+from pipelines import import_contacts
+from pipelines.import_contacts import Busy, WasStopped
+from pipelines.own_database import bind_database
+
+log = logging.getLogger(__name__)
+
+
+def carry_out(import_id: int, order: int) -> None:
+    """Bring the import to where the order wants it, with the rights of whoever gave it, and note how that ended.
+
+    What goes wrong is shown with the import, and raised on. A process that dies leaves the order as it is.
+    """
+    try:
+        begun = import_orders.begin(import_id, order)
+        if begun is None:
+            log.info("order %s of import %s is done, or was taken back", order, import_id)
+            return
+        if begun.wanted is State.UNDONE:
+            import_contacts.undo(import_id, by=begun.by, hints=False)
+        else:
+            import_contacts.run(import_id, until=begun.wanted, by=begun.by, hints=False)
+    except (Busy, WasStopped) as error:
+        log.info("%s", error.sentence)
+        return
+    except AppError as error:
+        import_orders.settle(import_id, order, error.sentence)
+        raise
+    except Exception:
+        reference = secrets.token_hex(4).upper()
+        log.exception("reference %s", reference)
+        import_orders.settle(import_id, order, f"Something went wrong on our side. Reference {reference}.")
+        raise
+    except BaseException:  # Ctrl-C or SIGTERM: whoever starts next goes on
+        import_orders.put_back(import_id, order)
+        raise
+    import_orders.settle(import_id, order)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.import_orders", description=__doc__)
+    parser.add_argument("import_id", type=int, metavar="IMPORT")
+    parser.add_argument("order", type=int, metavar="ORDER")
+    chosen = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        bind_database()
+        carry_out(chosen.import_id, chosen.order)
+    except AppError as error:
+        print(error.sentence, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,354 @@
+"""Files come in pieces, are kept as far as they came, and never lie in the web's memory."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import update
+
+from dashboard.uploads import SIGNED_OUT
+from models import import_orders, import_uploads, imports, settings, sign_ins
+from models.database import writing
+from models.import_orders import Phase
+from models.imports import Import, State
+from models.permissions import OPERATOR, Role
+from tests.dashboard.conftest import Site, _wait_for, server_command, server_environment
+
+FILE = bytes(range(256)) * 400
+MODIFIED = 1_700_000_000_000
+
+
+class Web:
+    """A web on a fixed port that can be killed and started again."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"http://localhost:{self.port}"
+        self.url, self.home = url, home
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **environment: str) -> None:
+        kept = server_environment(self.url, APPOINTMENT360_HOME=str(self.home), **environment)
+        log = self.home / "web.log"
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                [*server_command(), "--port", str(self.port)], env=kept, cwd=self.home, stderr=file
+            )
+        _wait_for(self.address, self.process, log)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def memory(self) -> int:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).memory_info().rss
+
+
+@contextmanager
+def started(site: Site, home: Path, **environment: str) -> Iterator[Web]:
+    made = Web(site.url, home)
+    made.start(**environment)
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of the webs of this module, and of this process."""
+    folder = tmp_path_factory.mktemp("home")
+    os.environ["APPOINTMENT360_HOME"] = str(folder)
+    settings.settings.cache_clear()
+    yield folder
+    del os.environ["APPOINTMENT360_HOME"]
+    settings.settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def web(site: Site, home: Path) -> Iterator[Web]:
+    with started(site, home) as made:
+        yield made
+
+
+class Sender:
+    """What the browser's script does, one request at a time."""
+
+    def __init__(self, web: Web, token: str | None) -> None:
+        cookies = {"session": token} if token else {}
+        self.client = httpx.Client(base_url=web.address, cookies=cookies, headers={"origin": web.address})
+
+    def begin(self, name: str, size: int, modified: int = MODIFIED) -> httpx.Response:
+        return self.client.post("/imports/uploads", json={"name": name, "size": size, "modified": modified})
+
+    def begun(self, name: str, size: int = len(FILE), modified: int = MODIFIED) -> dict[str, Any]:
+        return self.begin(name, size, modified).raise_for_status().json()
+
+    def put(self, import_id: int, offset: int, data: Any) -> httpx.Response:
+        return self.client.put(f"/imports/{import_id}/upload", params={"offset": offset}, content=data)
+
+    def look(self, import_id: int) -> httpx.Response:
+        return self.client.get(f"/imports/{import_id}/upload")
+
+    def complete(self, import_id: int) -> httpx.Response:
+        return self.client.post(f"/imports/{import_id}/upload/complete")
+
+
+@pytest.fixture
+def signed_in(web: Web, site: Site) -> Iterator[Callable[..., Sender]]:
+    """`signed_in(Role.MANAGER)`, or with a token, or as nobody."""
+    made: list[Sender] = []
+
+    def sign_in(role: Role | None = None, *, token: str | None = None) -> Sender:
+        made.append(Sender(web, site.token(role) if role else token))
+        return made[-1]
+
+    yield sign_in
+    for one in made:
+        one.client.close()
+
+
+@pytest.fixture
+def sender(signed_in: Callable[..., Sender]) -> Sender:
+    return signed_in(Role.MANAGER)
+
+
+def test_a_file_in_pieces_is_the_file(sender: Sender, home: Path) -> None:
+    upload = sender.begun("leads 2026.csv")
+    identity = upload["import_id"]
+    assert upload == {"import_id": identity, "name": "leads 2026.csv", "size": len(FILE), "offset": 0}
+    for offset in range(0, len(FILE), 40_000):
+        answer = sender.put(identity, offset, FILE[offset : offset + 40_000])
+        assert answer.json() == {"offset": min(offset + 40_000, len(FILE))}
+    assert sender.look(identity).json()["offset"] == len(FILE)
+    first = sender.complete(identity).json()
+    assert sender.complete(identity).json() == first, "a second time changes nothing"
+    found = imports.get(identity, by=OPERATOR)
+    assert Path(found.file_path).read_bytes() == FILE
+    assert Path(found.file_path) == home / "imports" / str(identity) / "upload" / "leads 2026.csv"
+    assert (found.state, found.wanted, found.orders) == (State.NEW, State.OPENED, first["order"])
+    assert import_orders.phase(imports.listed(identity, by=OPERATOR)) is Phase.WAITING
+    assert not import_uploads.part_path(identity).exists()
+    assert sender.look(identity).status_code == 404
+
+
+def test_the_same_file_goes_on_where_it_broke_and_another_one_does_not(
+    sender: Sender, signed_in: Callable[..., Sender]
+) -> None:
+    begun = sender.begun("broken.csv")
+    sender.put(begun["import_id"], 0, FILE[:1000])
+    assert sender.begun("broken.csv") == begun | {"offset": 1000}
+    assert sender.begun("broken.csv", modified=MODIFIED + 1)["import_id"] != begun["import_id"]
+    assert sender.begun("broken.csv", size=5)["import_id"] != begun["import_id"]
+    other = signed_in(Role.ADMIN)
+    assert other.begun("broken.csv")["import_id"] != begun["import_id"]
+    assert other.look(begun["import_id"]).status_code == 404
+    assert other.put(begun["import_id"], 1000, b"x").status_code == 404
+    assert other.complete(begun["import_id"]).status_code == 404
+
+
+def test_a_piece_in_the_wrong_place_is_told_the_right_one(sender: Sender) -> None:
+    identity = sender.begun("places.csv")["import_id"]
+    sender.put(identity, 0, FILE[:500])
+    for offset in (0, 499, 501):
+        answer = sender.put(identity, offset, FILE[offset:])
+        assert (answer.status_code, answer.json()["offset"]) == (409, 500)
+        assert answer.json()["error"] == "The next piece of places.csv begins at byte 500."
+    unfinished = sender.complete(identity)
+    assert (unfinished.status_code, unfinished.json()["offset"]) == (409, 500)
+    assert sender.put(identity, 500, FILE).status_code == 400, "more than was announced"
+
+
+@pytest.mark.parametrize("offset", ["", "-1", "x", "٣", "1" * 30])
+def test_an_offset_that_is_none(sender: Sender, offset: str) -> None:
+    identity = sender.begun("offsets.csv")["import_id"]
+    answer = sender.client.put(f"/imports/{identity}/upload", params={"offset": offset}, content=b"x")
+    assert (answer.status_code, "?offset=" in answer.json()["error"]) == (400, True)
+
+
+def test_a_connection_that_breaks_keeps_what_arrived(sender: Sender, web: Web) -> None:
+    identity = sender.begun("cut.csv")["import_id"]
+    cookie = sender.client.cookies["session"]
+    with socket.create_connection(("localhost", web.port)) as wire:
+        head = f"PUT /imports/{identity}/upload?offset=0 HTTP/1.1\r\nhost: localhost:{web.port}\r\n"
+        head += f"origin: {web.address}\r\ncookie: session={cookie}\r\ncontent-length: {len(FILE)}\r\n\r\n"
+        wire.sendall(head.encode() + FILE[:3000])
+        time.sleep(0.5)
+        locked = sender.put(identity, 0, FILE)
+        assert (locked.status_code, locked.json()["error"]) == (423, "Another window is sending this file just now.")
+    deadline = time.monotonic() + 20
+    while sender.look(identity).json()["offset"] != 3000:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert sender.put(identity, 3000, FILE[3000:]).json() == {"offset": len(FILE)}
+    sender.complete(identity).raise_for_status()
+    assert Path(imports.get(identity, by=OPERATOR).file_path).read_bytes() == FILE
+
+
+def test_a_web_that_is_killed_goes_on_when_it_is_back(web: Web, sender: Sender) -> None:
+    identity = sender.begun("killed.csv")["import_id"]
+    sender.put(identity, 0, FILE[:7000])
+    web.kill()
+    with pytest.raises(httpx.TransportError):
+        sender.put(identity, 7000, FILE[7000:])
+    web.start()
+    assert sender.begun("killed.csv")["offset"] == 7000
+    sender.put(identity, 7000, FILE[7000:]).raise_for_status()
+    sender.complete(identity).raise_for_status()
+    assert Path(imports.get(identity, by=OPERATOR).file_path).read_bytes() == FILE
+
+
+def test_one_that_was_killed_while_it_was_completed(sender: Sender) -> None:
+    identity = sender.begun("renamed.csv")["import_id"]
+    sender.put(identity, 0, FILE)
+    target = import_uploads.part_path(identity).parent / "upload" / "renamed.csv"
+    target.parent.mkdir()
+    import_uploads.part_path(identity).rename(target)
+    assert sender.begun("renamed.csv")["offset"] == len(FILE)
+    sender.complete(identity).raise_for_status()
+    assert Path(imports.get(identity, by=OPERATOR).file_path).read_bytes() == FILE
+
+
+def test_who_may(signed_in: Callable[..., Sender], sender: Sender) -> None:
+    identity = sender.begun("mine.csv")["import_id"]
+    analyst, nobody = signed_in(Role.ANALYST), signed_in()
+    for visitor, status, sentence in (
+        (analyst, 403, "You may not import files: that needs the role admin or manager."),
+        (nobody, 401, SIGNED_OUT),
+    ):
+        for answer in (
+            visitor.begin("x.csv", 1),
+            visitor.put(identity, 0, b"x"),
+            visitor.look(identity),
+            visitor.complete(identity),
+        ):
+            assert (answer.status_code, answer.json()["error"]) == (status, sentence)
+    elsewhere = sender.client.put(
+        f"/imports/{identity}/upload?offset=0", content=b"x", headers={"origin": "https://elsewhere.example"}
+    )
+    assert elsewhere.status_code == 403
+    assert sender.look(identity).json()["offset"] == 0
+
+
+def test_a_session_that_ends_in_the_middle(signed_in: Callable[..., Sender], site: Site) -> None:
+    token = site.token(Role.MANAGER)
+    sender = signed_in(token=token)
+    identity = sender.begun("expired.csv")["import_id"]
+    sender.put(identity, 0, FILE[:100])
+    sign_ins.sign_out(token)
+    assert sender.put(identity, 100, FILE[100:]).status_code == 401
+    again = signed_in(Role.MANAGER)
+    assert again.begun("expired.csv")["offset"] == 100
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"name": 1, "size": 1, "modified": 1}', b'{"name": "x", "size": -1, "modified": 1}',
+             b'{"name": "x", "size": true, "modified": 1}', b'{"name": "x", "size": 1e3, "modified": 1}',
+             b'{"name": "' + b"x" * 20_000 + b'", "size": 1, "modified": 1}'],
+)  # fmt: skip
+def test_a_beginning_that_makes_no_sense(sender: Sender, body: bytes) -> None:
+    answer = sender.client.post("/imports/uploads", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"].endswith(".")
+
+
+def test_an_empty_file_and_one_too_large_are_refused_before_anything_is_sent(sender: Sender) -> None:
+    empty, large = sender.begin("empty.csv", 0), sender.begin("large.csv", 10_000_000_001)
+    assert (empty.status_code, empty.json()["error"]) == (400, "empty.csv is empty: choose a file with contacts in it.")
+    assert large.status_code == 413
+    assert large.json()["error"].startswith("large.csv is larger than 10.0GB, the most that can be uploaded here.")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\ann\\leads.csv", "leads.csv"),
+        ("..", "file"),
+        ("", "file"),
+        ("a\x00b\r\n.csv", "ab.csv"),
+        ("\ud800x.csv", "x.csv"),
+        ("ü" * 300 + ".csv", "ü" * 98 + ".csv"),
+        ("שלום 🎉.csv", "שלום 🎉.csv"),
+        ("x." + "y" * 300, ("x." + "y" * 300)[:200]),
+    ],
+)
+def test_names_are_made_harmless(given: str, name: str) -> None:
+    assert import_uploads.clean_name(given) == name
+
+
+if os.geteuid() == 0:  # only root may mount a disk
+
+    def test_a_full_disk_is_told_and_nothing_is_lost(web: Web, sender: Sender, home: Path) -> None:
+        identity = sender.begun("full.csv", size=3_000_000)["import_id"]
+        folder = home / "imports" / str(identity)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True)
+        try:
+            answer = sender.put(identity, 0, b"x" * 3_000_000)
+            assert answer.status_code == 507
+            assert answer.json()["error"].startswith("The disk of the server is full. What arrived of full.csv is kept")
+            arrived = sender.look(identity).json()["offset"]
+            assert 900_000 < arrived <= 1_048_576
+            subprocess.run(["mount", "-o", "remount,size=8m", str(folder)], check=True)
+            assert sender.put(identity, arrived, b"x" * (3_000_000 - arrived)).json() == {"offset": 3_000_000}
+            sender.complete(identity).raise_for_status()
+        finally:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_without_room_is_told_before_anything_is_sent(
+    site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("usage", (), {"free": 1_500_000_000})
+    monkeypatch.setattr(import_uploads.shutil, "disk_usage", lambda _: usage)
+    manager = site.people[Role.MANAGER].actor()
+    with pytest.raises(import_uploads.NoRoom, match=r"has 1\.5 GB left, and big\.csv needs 2\.0 GB"):
+        import_uploads.begin(name="big.csv", size=2_000_000_000, modified=0, by=manager)
+
+
+def test_a_large_file_does_not_enter_the_memory(web: Web, sender: Sender) -> None:
+    """200 MB; a gigabyte was seen to take as much."""
+    piece, pieces = os.urandom(8_000_000), 25
+    identity = sender.begun("large.bin", size=pieces * len(piece))["import_id"]
+    sender.put(identity, 0, piece).raise_for_status()
+    before, most = web.memory(), 0
+    for number in range(1, pieces):
+        sender.put(identity, number * len(piece), piece).raise_for_status()
+        most = max(most, web.memory())
+    sender.complete(identity).raise_for_status()
+    assert most - before < 30_000_000
+    stored = Path(imports.get(identity, by=OPERATOR).file_path)
+    assert stored.stat().st_size == pieces * len(piece)
+    stored.unlink()
+
+
+def test_uploads_that_nobody_goes_on_with_are_cleared(sender: Sender) -> None:
+    old, fresh = sender.begun("old.csv")["import_id"], sender.begun("fresh.csv")["import_id"]
+    for identity in (old, fresh):
+        sender.put(identity, 0, FILE[:10])
+        _age(identity)
+    sender.put(fresh, 10, FILE[10:20])
+    assert import_uploads.clear_abandoned(older_than_days=7) == [old]
+    assert imports.get(old, by=OPERATOR).state == State.CANCELLED
+    assert not import_uploads.part_path(old).exists()
+    assert sender.look(fresh).json()["offset"] == 20
+
+
+def _age(import_id: int) -> None:
+    old = datetime.now(UTC) - timedelta(days=8)
+    with writing(OPERATOR) as session:
+        session.execute(update(Import).where(Import.id == import_id).values(created_at=old))
+    os.utime(import_uploads.part_path(import_id), (old.timestamp(), old.timestamp()))

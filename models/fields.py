@@ -81,7 +81,7 @@ class Field:
     headers: tuple[str | Beside, ...] = ()
     choices: tuple[str, ...] = ()
     profile: str | None = None  # URL fields: the address before a bare handle ("@acme" -> "https://x.com/acme")
-    longest: int | None = None  # characters that are stored at most; longer values do not fit
+    longest: int | None = None  # characters that a value, or a list's member, has at most; a longer one does not fit
     name: str = ""
     column: str = ""
 

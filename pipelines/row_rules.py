@@ -15,7 +15,7 @@ from duckdb.func import FunctionNullHandling
 from models.contacts import dates, values
 from models.contacts.blanks import BLANKS, empty_words
 from models.contacts.emails import SIMPLE, SIMPLE_LOCAL_MAX, SIMPLE_MAX
-from models.contacts.table import FIELDS
+from models.contacts.table import FIELDS, LONGEST
 from models.errors import InvalidInput
 from models.fields import Field, Kind
 from models.spreadsheet_formulas import MARKED
@@ -182,7 +182,10 @@ def _url(text: str, odd: str, profile: str) -> str:
 
 def split_list(text: str) -> str:
     """SQL for the members of a list that is plain, repeated ones included; NULL for any other text."""
-    return f"CASE WHEN {_repeated(text, PLAIN_LIST)} THEN string_split({text}, ', ') END"
+    members = f"string_split({text}, ', ')"
+    longest = f"list_max(list_transform({members}, lambda one: strlen(one)))"
+    short = f"(strlen({text}) <= {LONGEST} OR {longest} <= {LONGEST})"
+    return f"CASE WHEN {_repeated(text, PLAIN_LIST)} AND {short} THEN {members} END"
 
 
 def _list(text: str, split: str, odd: str) -> str:

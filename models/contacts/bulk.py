@@ -30,6 +30,7 @@ from models.audit import Event
 from models.contacts import editing
 from models.contacts.blanks import trimmed
 from models.contacts.table import FIELDS, Contact
+from models.contacts.values import within_length
 from models.errors import InvalidInput, NotAllowed
 from models.fields import Field
 from models.filters import Filters
@@ -115,7 +116,7 @@ def tag(selection: Selection, *, add: Sequence[str] = (), remove: Sequence[str] 
     Raises NotAllowed, InvalidInput (none given, one both added and removed, too many contacts).
     """
     field = editing.editable(TAGS, by=by)
-    adding, removing = _labels(add), _labels(remove)
+    adding, removing = _labels(field, add), _labels(field, remove)
     if not adding and not removing:
         raise InvalidInput(f"{field.label}: name at least one to add or to remove.")
     if both := [one for one in adding if one in removing]:
@@ -163,8 +164,9 @@ def put_back(batch: Batch, *, by: Actor) -> PutBack:
     return done
 
 
-def _labels(given: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(label for one in given if (label := trimmed(one.replace("\x00", "")))))
+def _labels(field: Field, given: Sequence[str]) -> list[str]:
+    labels = dict.fromkeys(label for one in given if (label := trimmed(one.replace("\x00", ""))))
+    return [within_length(field, label) for label in labels]
 
 
 def _texts(values: Sequence[str]) -> ColumnElement[Any]:

@@ -17,8 +17,9 @@ EMAIL_STATUSES = ("Verified", "Unverified", "Invalid", "Unavailable", "Extrapola
 SENIORITIES = (
     "Owner", "Founder", "C suite", "Partner", "VP", "Head", "Director", "Manager", "Senior", "Entry", "Intern",
 )  # fmt: skip
-# An index holds 2,704 bytes of a row: two columns of so many characters of four bytes each.
+# An index holds 2,704 bytes of a row: two columns of so many characters of four bytes each, beside a short one.
 LONGEST = 300
+SHORT = 30
 STATUSES = ("active", "do not contact", "archived")
 
 
@@ -50,6 +51,7 @@ class Contact(Base):
     departments: Mapped[list[str] | None] = field(
         "Departments", Group.PERSON, Kind.LIST,
         "Department", "Organization Department", "Organization 1 - Department", "Abteilung",
+        longest=LONGEST,
     )  # fmt: skip
 
     email: Mapped[str | None] = field(
@@ -57,7 +59,9 @@ class Contact(Base):
         "Email Address", "E-mail 1 - Value", "Email 1", "Work Email", "Business Email", "Primary Email",
         "Mail", "E-Mail-Adresse", "Adresse e-mail", "Correo electrónico", "Security contact email",
     )  # fmt: skip
-    email_status: Mapped[str | None] = field("Email Status", Group.REACH, Kind.CHOICE, choices=EMAIL_STATUSES)
+    email_status: Mapped[str | None] = field(
+        "Email Status", Group.REACH, Kind.CHOICE, choices=EMAIL_STATUSES, longest=SHORT
+    )
     primary_email_catch_all_status: Mapped[str | None] = field(
         "Primary Email Catch-all Status", Group.REACH, Kind.CHOICE, choices=("Catch-all", "Not Catch-all")
     )
@@ -161,8 +165,8 @@ class Contact(Base):
         "Company Phone", Group.COMPANY_LOCATION, Kind.PHONE, "Company Phone Number"
     )
 
-    technologies: Mapped[list[str] | None] = field("Technologies", Group.SIGNALS, Kind.LIST)
-    keywords: Mapped[list[str] | None] = field("Keywords", Group.SIGNALS, Kind.LIST, "Stichwörter")
+    technologies: Mapped[list[str] | None] = field("Technologies", Group.SIGNALS, Kind.LIST, longest=LONGEST)
+    keywords: Mapped[list[str] | None] = field("Keywords", Group.SIGNALS, Kind.LIST, "Stichwörter", longest=LONGEST)
 
     person_linkedin_url: Mapped[str | None] = field(
         "Person Linkedin Url", Group.LINKS, Kind.URL,
@@ -210,6 +214,7 @@ class Contact(Base):
     tags: Mapped[list[str] | None] = field(
         "Lists", Group.OURS, Kind.LIST,
         "List", "Tags", "Tag", "Labels", "Label", "Categories", "Group Membership", "Kategorien",
+        longest=LONGEST,
     )  # fmt: skip
     status: Mapped[str | None] = field("Status", Group.OURS, Kind.CHOICE, choices=STATUSES)
     is_active: Mapped[bool | None] = field("Is Active", Group.OURS, Kind.FLAG, "Active", "Aktiv")

@@ -54,15 +54,15 @@ def parse(field: Field, text: str, *, day_first: bool | None = None) -> Any:
         case Kind.DATE:
             return _date(field, text, day_first)
         case Kind.URL:
-            return _short(field, _fitting(field, text, links.url(text, profile=field.profile)))
+            return within_length(field, _fitting(field, text, links.url(text, profile=field.profile)))
         case Kind.FLAG:
             return _fitting(field, text, FLAG_WORDS.get(text.lower()))
         case Kind.LIST:
-            return split(text) or None
+            return [within_length(field, member) for member in split(text)] or None
         case Kind.CHOICE:
-            return _short(field, choice(field.choices, text))
+            return within_length(field, choice(field.choices, text))
         case Kind.TEXT | Kind.INDUSTRY | Kind.OWNER:
-            return _short(field, text)
+            return within_length(field, text)
 
 
 def phone(text: str) -> str | None:
@@ -120,7 +120,8 @@ def _quoted_list(text: str) -> list[str] | None:
         return None
 
 
-def _short(field: Field, text: str) -> str:
+def within_length(field: Field, text: str) -> str:
+    """The text as it is. Raises InvalidInput where the field takes no value, or no member of a list, so long."""
     if field.longest and len(text) > field.longest:
         raise InvalidInput(f"{field.label}: “{text[:40]}…” has {len(text):,} characters, more than {field.longest}.")
     return text

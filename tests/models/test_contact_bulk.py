@@ -128,6 +128,8 @@ def test_industry_and_owner_go_by_name_and_address(ann: Actor) -> None:
         ("last_raised_at", "03/04/2020", "write it as 2026-03-31"),
         ("mobile_phone", "+1 23456", "cannot be a phone number: it is too short"),
         ("country", "x" * 301, "more than 300"),
+        ("keywords", f"a, {'x' * 301}", "301 characters, more than 300"),
+        ("email_status", "x" * 31, "more than 30"),
         ("notes", "x" * 100_001, "more than 100,000"),
         ("created_at", "2020-01-01", "There is no field “created_at”"),
         ("id; DROP TABLE contacts", "1", "There is no field"),
@@ -185,7 +187,7 @@ def test_only_contacts_that_lack_or_have_a_label_are_written(ann: Actor) -> None
     assert column("tags") == [["x", "y"], ["y"], ["y"], ["y"], ["y"]]
 
 
-@pytest.mark.parametrize(("add", "remove"), [([], []), (["  "], []), (["x"], ["x"])])
+@pytest.mark.parametrize(("add", "remove"), [([], []), (["  "], []), (["x"], ["x"]), (["x" * 301], [])])
 def test_labels_that_make_no_sense_are_refused(ann: Actor, add: list[str], remove: list[str]) -> None:
     with pytest.raises(InvalidInput, match="Lists: "):
         bulk.tag(EVERYTHING, add=add, remove=remove, by=ann)

@@ -127,16 +127,29 @@ def test_industries_are_created_once_whatever_the_capitals(base: str, tmp_path: 
     assert sql("SELECT count(*) FROM industries") == [(3,)]
 
 
+def widest() -> dict[str, str]:
+    """The most bytes that a row can have in an index: four for each character, and none that can be compressed away."""
+    chance = random.Random(2)
+    lengths = {"Country": 300, "Seniority": 300, "Email Status": 30, "Last Name": 300, "Keywords": 300}
+    texts = {
+        header: "".join(chr(chance.randrange(0x10000, 0x110000)) for _ in range(length))
+        for header, length in lengths.items()
+    }
+    money = dict.fromkeys(("Annual Revenue", "Total Funding", "Latest Funding Amount"), "9999999999999.99")
+    return texts | money | {"# Employees": "99999999999999", "Last Raised At": "2020-01-31", "Industry": "Oil"}
+
+
 def test_a_very_long_value_does_not_stop_the_import(base: str, tmp_path: Path) -> None:
     noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789äöü", k=20_000))
     odd = [{"Company": noise}, {"Last Name": noise}, {"Country": noise}, {"Industry": noise}, {"Seniority": noise}]
+    odd += [{"Technologies": noise}, {"Keywords": "a" * 301}, {"Lists": f"{noise}, VIP"}, {"Email Status": noise}]
     odd += [{"Apollo Contact Id": noise}, {"Person Linkedin Url": f"https://linkedin.com/in/{noise}"}]
-    kept = [{"Title": noise, "Notes": noise}, {"Company": "ü" * 300}, {"Country": "🙂" * 300, "Seniority": "🙃" * 300}]
+    kept = [{"Title": noise, "Notes": noise}, {"Company": "ü" * 300, "Lists": f"{'🙂' * 300}, {'🙃' * 300}"}, widest()]
     rows = [{"First Name": f"P{number}"} | one for number, one in enumerate(odd + kept)]
     found = imported(written(tmp_path, rows))
     assert [one.get("extra") for one in contacts()] == [*odd, None, None, None]
     assert len(noted(found.id)) == len(odd)
-    assert (contacts()[7]["notes"], contacts()[8]["company"]) == (noise, "ü" * 300)
+    assert (contacts()[-3]["notes"], contacts()[-2]["company"]) == (noise, "ü" * 300)
     assert imported(tmp_path / "people.csv").unchanged == len(rows)
     imported(written(tmp_path, [{"Name": f"Ann {noise}", "Email": "ann@x.com"}]))
     assert contacts()[-1]["extra"] == {"Name": f"Ann {noise}"}

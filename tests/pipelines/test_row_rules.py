@@ -95,6 +95,8 @@ def test_examples_are_what_they_are_in_the_specification(
 BORDERS = [
     "BİLGİ@FIRMA.COM.TR", "İnfo@example.com", "C ſuite", "Gueſſed", "(blan\u212a)", "un\u212anown",
     *(f"http://linkedin.com/in/{'a' * count}" for count in (264, 265, 276, 277, 278)),
+    *(text for count in (300, 301) for text in ("a" * count, f"b, {'a' * count}", f"ö; {'ö' * count}")),
+    ", ".join(f"word {number}" for number in range(60)),
 ]  # fmt: skip
 
 

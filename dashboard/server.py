@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from dashboard import downloads, edge, failures
+from dashboard import downloads, edge, failures, places, uploads
 from dashboard.api import api
+from dashboard.front_page import front_page
 from dashboard.session import cookie_name
 from models import database, migrations, sign_ins
 from models.errors import InvalidInput, Unavailable
@@ -122,6 +123,12 @@ app = st.App(
         Route("/auth/session", open_session, methods=["POST"]),
         Route("/auth/sign-out", close_session, methods=["POST"]),
         Route("/exports/{export_id:int}/file", downloads.export_file),
+        Route("/imports/uploads", uploads.begin, methods=["POST"]),
+        Route("/imports/{import_id:int}/upload", uploads.look),
+        Route("/imports/{import_id:int}/upload", uploads.receive, methods=["PUT"]),
+        Route("/imports/{import_id:int}/upload/complete", uploads.complete, methods=["POST"]),
+        Route("/imports/{import_id:int}/{file}", downloads.import_rows),
+        *(Route(places.path(name), front_page) for name in places.PLACES),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
     ],

@@ -7,7 +7,6 @@ no other module knows it.
 
 import time
 from pathlib import Path
-from string import Template
 
 import streamlit as st
 import streamlit_authenticator as authenticator
@@ -17,9 +16,8 @@ from models import sign_ins
 from models.sign_ins import SignInRefused
 
 STATIC = Path(__file__).parent / "static"
-STYLE = Template((STATIC / "sign_in.css").read_text())
 LABELS = {
-    "Form name": "Sign in to Appointment360",
+    "Form name": "Your account",  # hidden: the page has a heading
     "Username": "Work e-mail",
     "Password": "Password",
     "Login": "Sign in",
@@ -31,6 +29,17 @@ export default function ({ data }) {
   window.signingInOrOut = true;
   const request = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(data.body) };
   fetch(data.path, request).finally(() => data.next ? location.assign(data.next) : location.reload());
+}
+"""
+
+
+# The form tells the browser to remember nothing; WCAG 2.2 asks for the opposite, for those who cannot keep passwords.
+FIELDS = """
+export default function () {
+  const [name, password] = document.querySelectorAll('[data-testid="stForm"] input');
+  name.autocomplete = "username"; name.inputMode = "email"; name.autocapitalize = "none"; name.spellcheck = false;
+  name.placeholder = "you@company.com";
+  password.autocomplete = "current-password";
 }
 """
 
@@ -74,12 +83,13 @@ class _Form(authenticator.Authenticate):
 
 def show() -> None:
     """Draw the sign-in page; after the right password the browser trades a ticket for its cookie and reloads."""
-    colour = st.get_option("theme.dark.primaryColor" if st.context.theme.type == "dark" else "theme.light.primaryColor")
-    st.html(f"<style>{STYLE.substitute(primary=colour)}</style>")
     rules = _OurRules()
-    with st.container(horizontal=True, horizontal_alignment="center"), st.container(width=380, gap="small"):
+    with st.container(horizontal=True, horizontal_alignment="center", key="sign_in_page"), st.container(width=380):
         st.image(STATIC / "mark.svg", width=40, alt="")
+        st.title("Sign in to Appointment360", anchor=False)
+        st.caption("Contact data for the revenue team. Access is by invitation.")
         _Form(rules).login(fields=LABELS, key="sign_in")
+        st.components.v2.component("sign_in_fields", js=FIELDS)(key="sign in fields", height=1)
         if rules.refusal:  # below the button: the fields stay where they are
             st.error(rules.refusal, icon=":material/error:")
         st.caption(

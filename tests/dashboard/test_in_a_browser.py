@@ -255,7 +255,11 @@ def test_an_export_from_the_screen(new_page: Callable[[], Page], web: str, site:
     assert Path(download.value.path()).read_text() == "First Name\nZoë\n"
 
     page.get_by_role("link", name="Exports").click()
-    expect(page.get_by_text("Country is Germany")).to_be_visible()
+    table = page.get_by_test_id("stDataFrame")
+    expect(page.get_by_text("Select an export to see its receipt")).to_be_visible()
+    table.click(position={"x": 16, "y": 52})
+    expect(page.get_by_text("Receipt of export")).to_be_visible()
+    expect(page.get_by_test_id("stGrid").get_by_text("Country is Germany")).to_be_visible()
     expect(page.get_by_role("link", name="Download")).to_be_visible()
 
 

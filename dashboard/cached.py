@@ -1,5 +1,8 @@
 """The only caches of query results. Facets may be some seconds old; a page and its count never come from here.
 
+Statistics are kept for as long as nobody changes contacts. What was running when they were read and ends later is
+missing from them until STATISTICS_LIFETIME is over, or until somebody asks for new ones.
+
 The key holds the filters and what the person may see: without the latter one person would read another's counts.
 Entries end after LIFETIME.
 """
@@ -8,12 +11,17 @@ from typing import Any
 
 import streamlit as st
 
+from models import import_rejects, imports
 from models.contacts import search
+from models.contacts.statistics import Statistics
 from models.filters import Filters, visible_fields
+from models.import_rejects import Reason
+from models.imports import Changed, Import
 from models.permissions import Actor
 
 LIFETIME = 15  # seconds
 VALUES_LIFETIME = 300
+STATISTICS_LIFETIME = 60
 FACET_VALUES = 200  # of each field, the commonest
 
 
@@ -32,10 +40,30 @@ def everything(*, by: Actor) -> int:
     return _everything(_sight(by), by)
 
 
+def statistics(filters: Filters, *, by: Actor) -> Statistics:
+    """The numbers of all contacts that match."""
+    return _statistics(filters.query(), search.clock(), _sight(by), filters, by)
+
+
+def forget_statistics(filters: Filters, *, by: Actor) -> None:
+    _statistics.clear(filters.query(), search.clock(), _sight(by), filters, by)
+
+
+def changed_values(found: Import, *, by: Actor) -> list[Changed]:
+    """What the import's plan changes; a plan stays as it was made, and the contacts are as they were then."""
+    return _changed_values(found.id, (found.planned or {}).get("at"), found.state, _sight(by), by)
+
+
+def reject_reasons(found: Import, *, by: Actor) -> list[Reason]:
+    """Why rows of the import are refused."""
+    return _reject_reasons(found.id, (found.planned or {}).get("at"), _sight(by), by)
+
+
 def forget() -> None:
     """Count anew at once, since somebody here changed contacts."""
     _facet.clear()
     _everything.clear()
+    _statistics.clear()
 
 
 def _sight(by: Actor) -> tuple[str, ...]:
@@ -57,3 +85,20 @@ def _values(name: str, sight: tuple[str, ...], _by: Actor) -> list[Any]:
 @st.cache_data(ttl=LIFETIME, max_entries=100, show_spinner=False)
 def _everything(sight: tuple[str, ...], _by: Actor) -> int:
     return search.count(Filters(), by=_by)
+
+
+@st.cache_data(ttl=STATISTICS_LIFETIME, max_entries=200, show_spinner=False)
+def _statistics(query: str, clock: int, sight: tuple[str, ...], _filters: Filters, _by: Actor) -> Statistics:
+    return search.statistics_of(_filters, by=_by)
+
+
+@st.cache_data(ttl=VALUES_LIFETIME, max_entries=50, show_spinner=False)
+def _changed_values(
+    import_id: int, planned: str | None, state: str, sight: tuple[str, ...], _by: Actor
+) -> list[Changed]:
+    return imports.changed_values(import_id, by=_by)
+
+
+@st.cache_data(ttl=VALUES_LIFETIME, max_entries=50, show_spinner=False)
+def _reject_reasons(import_id: int, planned: str | None, sight: tuple[str, ...], _by: Actor) -> list[Reason]:
+    return import_rejects.reasons(import_id, by=_by)

@@ -46,6 +46,11 @@ def day(value: date | datetime | None) -> str:
     return str(format_skeleton("yMMMd", _local(value), locale=_locale()))
 
 
+def month(value: date, *, short: bool = False) -> str:
+    """“Nov 2026”, or in short “Nov”."""
+    return str(format_skeleton("MMM" if short else "yMMM", value, locale=_locale()))
+
+
 def moment(value: datetime | None) -> str:
     """“22 Nov 2026, 15:40” where the person is."""
     if value is None:
@@ -76,6 +81,12 @@ def size(count: int) -> str:
 def counted(count: int, thing: str, things: str | None = None) -> str:
     """“1 contact”, “20,000 contacts”."""
     return f"{number(count)} {thing if count == 1 else things or thing + 's'}"
+
+
+def separators() -> str:
+    """The signs before decimals and between thousands, as charts take them: “.,”."""
+    written = number(12345.5, digits=1)
+    return written[-2] + written[2]
 
 
 def _local(value: date) -> date:

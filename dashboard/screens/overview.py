@@ -1,10 +1,161 @@
-"""Overview."""
+"""Overview: what the contacts are, in numbers and charts; each leads to the contacts behind it."""
 
-from dashboard import session
+from datetime import date
+from typing import NoReturn
+
+import streamlit as st
+
+from dashboard import address, cached, formats, places, session
+from dashboard.address import View
 from dashboard.widgets import page
+from dashboard.widgets.chart_cards import Shown, cards
+from dashboard.widgets.filter_bar import shortened
+from dashboard.widgets.metrics import NO_CONDITION, Condition, metrics
+from models import filters
+from models.contacts.statistics import Statistics
+from models.errors import AppError, InvalidInput
+from models.filters import Filters
+from models.permissions import Actor, Permission
+
+RANGE = "range"  # how far growth goes back; the rest of the address are filters
+RANGES = {"3m": 3, "12m": 12, "all": None}
+LABELS = {"3m": "3 months", "12m": "12 months", "all": "All time"}
+STANDARD = "12m"
 
 
 def show() -> None:
-    session.actor()
+    by = session.actor()
+    try:
+        chosen, span = _filters(by), _span()
+    except AppError as error:
+        _unreadable(error)
+        return
+    with page.skeleton("overview", "Overview", 250, 956) as place:
+        numbers = cached.statistics(chosen, by=by)
+    with place.container():
+        with page.header("Overview", _note(numbers)):
+            _actions(chosen, span, by)
+        _chips(chosen, span)
+        if not numbers.total:
+            _nothing(chosen, by)
+            st.empty()  # takes the place of the last grey block, which nothing else would
+            return
+        clicked = metrics(numbers)
+        shown = Shown(numbers, chosen.sentence(), RANGES[span], by.may(Permission.CONTACTS_EXPORT))
+        clicked = cards(shown) or clicked
+    if clicked:
+        session.remembered().clicks += 1
+        _see(chosen, clicked, by)
+
+
+def _filters(by: Actor) -> Filters:
+    params = st.query_params
+    return filters.parse_pairs([(key, one) for key in params if key != RANGE for one in params.get_all(key)], by=by)
+
+
+def _span() -> str:
+    span = st.query_params.get(RANGE, STANDARD)
+    if span not in RANGES:
+        raise InvalidInput(f"{RANGE}={span[:60]}: write {', '.join(RANGES)}.")
+    return span
+
+
+def _note(numbers: Statistics) -> str:
+    companies = f" in {formats.counted(numbers.companies, 'company', 'companies')}" if numbers.companies else ""
+    return f"As of {formats.moment(numbers.at)} · {formats.counted(numbers.total, 'contact')}{companies}"
+
+
+def _actions(chosen: Filters, span: str, by: Actor) -> None:
+    def change() -> None:
+        _write(chosen, st.session_state[RANGE])
+
+    st.session_state[RANGE] = span
+    st.segmented_control(
+        "Growth over",
+        list(RANGES),
+        key=RANGE,
+        required=True,
+        format_func=LABELS.__getitem__,
+        label_visibility="collapsed",
+        on_change=change,
+    )
+    if st.button("Refresh", icon=":material/refresh:"):
+        cached.forget_statistics(chosen, by=by)
+        st.rerun()
+    if chosen and st.button("See these contacts", type="primary"):
+        _see(chosen, NO_CONDITION, by)
+
+
+def _chips(chosen: Filters, span: str) -> None:
+    """The filter in sentences, each with a way to remove it."""
+    if not chosen:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        for one in chosen.required:
+            _chip(chosen, one.key, shortened(one), span)
+        for place, group in enumerate(chosen.alternatives.values()):
+            st.markdown(":gray[or]" if place else ":gray[either]", width="content")
+            for one in group:
+                _chip(chosen, one.key, shortened(one), span)
+        if chosen.q:
+            _chip(chosen, "q", f"Search **{page.plain(chosen.q)}**", span)
+        st.button("Clear all", type="tertiary", on_click=_write, args=(Filters(), span))
+
+
+def _chip(chosen: Filters, key: str, label: str, span: str) -> None:
+    st.button(
+        label,
+        key=f"chip {key}",
+        icon=":material/close:",
+        icon_position="right",
+        help="Remove this filter",
+        on_click=_write,
+        args=(chosen.without(key), span),
+    )
+
+
+def _write(chosen: Filters, span: str) -> None:
+    params = address.query_params(View(chosen))
+    if span != STANDARD:
+        params[RANGE] = span
+    st.query_params.from_dict(params)
+
+
+def _see(chosen: Filters, condition: Condition, by: Actor) -> NoReturn:
+    """Leave for the contacts that match the filter and the condition."""
+    key, values = condition
+    pairs = chosen.without(key).pairs() + [(key, value) for value in _within(chosen, key, values)]
+    places.go("contacts", address.query_params(View(filters.parse_pairs(pairs, by=by))))
+
+
+def _within(chosen: Filters, key: str, values: list[str]) -> list[str]:
+    """A condition on days, no wider than the filter's own under the same key, which it replaces."""
+    present = next((one.values for one in chosen.required if one.key == key), None)
+    if present is None or not key.startswith("added."):
+        return values
+    days = [date.fromisoformat(day) for day in values[0].split(",")]
+    narrowed = [
+        max(days[0], present[0]),
+        *(min(last, bound) for last, bound in zip(days[1:], present[1:], strict=True)),
+    ]
+    return [",".join(map(str, narrowed))]
+
+
+def _nothing(chosen: Filters, by: Actor) -> None:
+    if chosen:
+        with page.empty("search_off", "No contact matches", "Remove a filter above, or start again."):
+            st.button("Clear all filters", on_click=_write, args=(Filters(), STANDARD))
+    elif by.may(Permission.IMPORTS_RUN):
+        with page.empty("monitoring", "No contacts yet", "Import a file: then their numbers stand here."):
+            if st.button("Import a file", icon=":material/upload_file:", type="primary"):
+                places.go("imports")
+    else:
+        with page.empty("monitoring", "No contacts yet", "A manager imports files. Then the numbers stand here."):
+            pass
+
+
+def _unreadable(error: AppError) -> None:
     with page.header("Overview"):
         pass
+    with page.empty("link_off", "This address does not say which contacts to count", error.sentence, colour="red"):
+        st.button("Show all contacts", on_click=address.forget)

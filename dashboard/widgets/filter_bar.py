@@ -54,7 +54,7 @@ def _search_box(view: View, by: Actor) -> None:
 
 def _chip(view: View, one: Filter, by: Actor) -> None:
     st.button(
-        _shortened(one),
+        shortened(one),
         key=f"chip {one.key}",
         icon=":material/close:",
         icon_position="right",
@@ -65,7 +65,7 @@ def _chip(view: View, one: Filter, by: Actor) -> None:
     )
 
 
-def _shortened(one: Filter) -> str:
+def shortened(one: Filter) -> str:
     """“Country is **Germany or France**”; a long list of values is only counted."""
     sentence, label = one.sentence(), one.field.label.removeprefix("# ")
     if len(sentence) > LONGEST and len(one.values) > 1:

@@ -1,10 +1,12 @@
-"""The only door for reading contacts in sets: pages, counts, facets, and the select that exports stream."""
+"""The only door for reading contacts in sets: pages, counts, facets, statistics, and the select that exports stream."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select, text
 
+from models.contacts import statistics
+from models.contacts.statistics import Statistics
 from models.contacts.table import FIELDS, Contact
 from models.database import reading
 from models.errors import InvalidInput, NotAllowed
@@ -87,6 +89,26 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
         found = [(row[0], row[1]) for row in session.execute(counted)]
         names = _names(session, FIELDS[name].kind) if FIELDS[name].kind in (Kind.INDUSTRY, Kind.OWNER) else None
     return [(names.get(value) if names else value, number) for value, number in found]
+
+
+def statistics_of(filters: Filters, *, by: Actor) -> Statistics:
+    """The numbers of all contacts that match, read from one snapshot; nothing of what `by` may not see.
+
+    Raises NotAllowed.
+    """
+    require(by, Permission.CONTACTS_READ)
+    where = filters.condition(by=by)
+    with reading() as session:
+        return statistics.read(session, where, visible_fields(by))
+
+
+def clock() -> int:
+    """Moves with every statement that changes contacts or their industries: the same clock, the same answers.
+
+    It moves when the statement runs, which is before the change can be seen.
+    """
+    with reading() as session:
+        return session.scalar(text("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM contacts_clock")) or 0
 
 
 def matching(filters: Filters, columns: list[str], *, by: Actor) -> Select[Any]:

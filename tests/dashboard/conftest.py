@@ -14,6 +14,7 @@ import httpx
 import psycopg
 import pytest
 import streamlit as st
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -77,8 +78,15 @@ def site(postgres: Server, migrated: str) -> Iterator[Site]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.fixture(scope="session")
+def themed() -> None:
+    """The theme of the real server, which finds its settings beside the entry script; charts need its colours."""
+    config._main_script_path = str(ROOT / "dashboard" / "app.py")
+    config.get_config_options(force_reparse=True)
+
+
 @pytest.fixture
-def screen(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+def screen(site: Site, themed: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """`screen(Role.ADMIN, at="contacts", country="Germany")`: the entry script as that person's browser runs it."""
 
     def run(role: Role | None, at: str = "contacts", **params: str | list[str]) -> AppTest:

@@ -95,6 +95,13 @@ def listed(*, by: Actor, with_inactive: bool) -> list[tuple[Industry, int | None
     return found
 
 
+def out_of_use(*, by: Actor) -> set[str]:
+    """The names that are not to be offered. Raises NotAllowed."""
+    require(by, Permission.CONTACTS_READ)
+    with reading() as session:
+        return set(session.scalars(select(Industry.name).where(Industry.is_active.is_(False))))
+
+
 def contacts_without(*, by: Actor) -> int | None:
     """How many contacts have no industry; None for who may not see the field. Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)

@@ -28,9 +28,9 @@ def show() -> None:
         return
     with st.sidebar:  # it shows nothing, and would leave a gap between the parts of the screen
         keys()
-    place = page.skeleton("contacts", "Contacts", 40, 598)
     try:
-        found = read_page(view, number=view.page, by=by)
+        with page.skeleton("contacts", "Contacts", 40, 598) as place:
+            found = read_page(view, number=view.page, by=by)
     except TooSlow as error:
         with place.container():
             _too_slow(view, error, by)

@@ -16,7 +16,7 @@ Listing = list[tuple[Industry, int | None]]
 def show() -> None:
     by = session.actor()
     listing = industries.listed(by=by, with_inactive=True)
-    with page.header("Industries", "What the companies of your contacts do. Imports add the names they bring."):
+    with page.header("Industries", "What companies do. Imports add the names they bring."):
         if by.may(Permission.INDUSTRIES_MANAGE) and st.button("New", icon=":material/add:", type="primary"):
             create_dialog(listing)
     said()
@@ -32,7 +32,7 @@ def _metrics(listing: Listing, by: Actor) -> None:
     if without is None:
         return
     in_use, total = sum(one.is_active for one, _ in listing), sum(number or 0 for _, number in listing)
-    with st.grid(3, min_column_width=180, gap="small"):
+    with st.grid(3, min_column_width=150, gap="small"):
         rest = len(listing) - in_use
         _metric("Industries in use", in_use, f"{formats.number(rest)} not in use")
         _metric("Contacts with one", total, formats.share(total, total + without))

@@ -8,6 +8,7 @@ from dashboard import address, cached, formats
 from dashboard.address import View
 from dashboard.widgets import columns
 from dashboard.widgets.page import plain
+from models import industries
 from models.contacts.table import FIELDS
 from models.fields import Kind
 from models.filters import visible_fields
@@ -110,6 +111,8 @@ def _key(name: str) -> str:
 def _counts(view: View, name: str, by: Actor) -> dict[Any, int]:
     """Counted without the facet's own filter, so that one sees what another choice would add; the chosen ones stay."""
     counts = cached.facet(view.filters.without(_key(name)), name, by=by)
+    if FIELDS[name].kind is Kind.INDUSTRY and (gone := industries.out_of_use(by=by) & set(counts)):
+        counts = {value: number for value, number in counts.items() if value not in gone}
     return counts | {value: 0 for value in _chosen(view, _key(name)) if value not in counts}
 
 

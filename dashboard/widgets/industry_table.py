@@ -25,7 +25,9 @@ OPENED = "industry opened"  # the key of clicks on a row's sign
 def industry_table(listing: Listing) -> None:
     """`listing` is what the screen has read; selecting a row or searching reads nothing."""
     by = session.actor()
-    with page.card("All industries", "The sign in front shows an industry's contacts"):
+    counted = any(number is not None for _, number in listing)
+    note = "The sign in front shows an industry's contacts" if counted else "Their contacts are hidden for you"
+    with page.card("All industries", note):
         rows = _chosen(listing)
         selected = _table(listing, rows, acting=by.may(Permission.INDUSTRIES_MANAGE))
         if by.may(Permission.INDUSTRIES_MANAGE):
@@ -45,7 +47,7 @@ def _chosen(listing: Listing) -> Listing:
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         words = st.text_input(
             "Search", key="industry search", type="search", live="300ms", icon=":material/search:",
-            placeholder="Search industries", label_visibility="collapsed", width=330,
+            placeholder="Search industries", label_visibility="collapsed", width=200,
         )  # fmt: skip
         counts = pd.Series([state(one) for one, _ in listing]).value_counts()
         wanted = st.segmented_control(
@@ -96,7 +98,7 @@ def _table(listing: Listing, rows: Listing, *, acting: bool) -> tuple[Industry, 
 def _columns(rows: Listing) -> list[str]:
     counted = ["contacts", "share"] if any(number is not None for _, number in rows) else []
     merged = ["into"] if any(state(one) == "Merged" for one, _ in rows) else []
-    return [*(["open"] if counted else []), "name", "state", *counted, *merged, "added"]
+    return [*(["open"] if counted else []), "name", *counted, "state", *merged, "added"]
 
 
 def _drawings(most: int) -> dict[str, object]:
@@ -104,9 +106,9 @@ def _drawings(most: int) -> dict[str, object]:
     colours = [page.token(f"{colour}BackgroundColor") for colour in STATES.values()]
     return {
         "open": config.ButtonColumn("", width=36, type="tertiary", pinned=True, key=OPENED),
-        "name": config.TextColumn("Name", width=330),
+        "name": config.TextColumn("Name", width=260),
         "state": config.MultiselectColumn("State", width=110, options=list(STATES), color=colours),
-        "contacts": config.NumberColumn("Contacts", width=100, format="localized"),
+        "contacts": config.NumberColumn("Contacts", width=90, format="localized"),
         "share": config.ProgressColumn("", width=170, format=" ", min_value=0, max_value=max(most, 1)),
         "into": config.TextColumn("Merged into", width=200),
         "added": config.DatetimeColumn("Added", width=120, format="D MMM YYYY"),

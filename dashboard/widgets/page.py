@@ -21,8 +21,10 @@ def header(title: str, note: str = "") -> Iterator[None]:
             yield
 
 
-def skeleton(screen: str, title: str, *heights: int) -> Any:
-    """The place for the screen's contents; until they come, the first time, grey blocks of these heights (pixels)."""
+@contextmanager
+def skeleton(screen: str, title: str, *heights: int) -> Iterator[Any]:
+    """The place for the screen's contents; while the block reads them, the first time, grey blocks of these heights
+    (pixels) stand there. They go where reading fails."""
     place = st.empty()
     if screen not in session.remembered().painted:
         session.remembered().painted.add(screen)
@@ -30,7 +32,11 @@ def skeleton(screen: str, title: str, *heights: int) -> Any:
             st.title(title, anchor=False)
             for height in heights:
                 st.skeleton(height)
-    return place
+    try:
+        yield place
+    except Exception:
+        place.empty()
+        raise
 
 
 @contextmanager

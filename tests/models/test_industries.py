@@ -214,6 +214,7 @@ def test_one_out_of_use_stays_on_its_contacts_and_is_offered_no_more(manager: Ac
     industries.deactivate(ids["Software"], by=manager)
     industries.deactivate(ids["Software"], by=manager)
     assert counts(manager, with_inactive=False) == {}
+    assert industries.out_of_use(by=manager) == {"Software"}
     assert counts(manager) == {"Software": 2}
     industries.activate(ids["Software"], by=manager)
     assert counts(manager, with_inactive=False) == {"Software": 2}

@@ -13,7 +13,7 @@ from models.errors import TooSlow, Unavailable
 from models.permissions import Actor
 
 # Classes of advisory locks, each its own number: import 7 and export 7 are different things.
-MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK = 360_360, 360_361, 360_362
+MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK = 360_360, 360_361, 360_362, 360_363
 
 
 class Base(DeclarativeBase):

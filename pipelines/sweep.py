@@ -1,5 +1,5 @@
 """What no flow does: ends exports that died, makes those and imports whose flow never came, deletes what nobody comes
-back for.
+back for, and builds the indexes that a first load left out.
 
 Reads and writes exports, imports and their files below the home. The flow runner starts it and repeats it; a second
 run, or one beside a flow, changes nothing that is done or under way.
@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from models import database, exports, import_orders, import_uploads
+from models.contacts import browsing
 from models.errors import Conflict
 from models.settings import settings
 from pipelines import export_contacts, import_contacts
@@ -42,6 +43,8 @@ def sweep() -> None:
         import_contacts.clear_abandoned(older_than_days=settings().days_kept_plans)
     with _logged("clearing abandoned uploads"):
         import_uploads.clear_abandoned(older_than_days=settings().days_kept_plans)
+    with _logged("building the indexes of browsing"):
+        browsing.ensure_indexes()
 
 
 def carry_out_orders() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.contacts import staging
+from models.contacts import browsing, staging
 from models.contacts.table import FIELDS, Contact
 from models.fields import Kind
 from models.import_orders import Step
@@ -99,7 +99,8 @@ def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...], *
 
 
 def _prepare_for_load(session: Session) -> list[str]:
-    """Drop every index and key of the empty contacts; returns the DDL that brings them back.
+    """Drop every index and key of the empty contacts; returns the DDL that brings them back, but for the indexes that
+    serve browsing alone: browsing.ensure_indexes builds those while people work.
 
     The references to other tables go, too: checking a million rows at once takes a second, one by one ten. Not the one
     to users: without it nobody could be recognised until the end, for who drops a reference locks both tables, and few
@@ -132,7 +133,7 @@ def _prepare_for_load(session: Session) -> list[str]:
         session.execute(text(f"ALTER TABLE contacts DROP CONSTRAINT {name}"))
     if not referred:
         session.execute(text("TRUNCATE contacts"))
-    return [definition.replace(":", r"\:") for _, definition in indexes] + [
+    return [definition.replace(":", r"\:") for name, definition in indexes if name not in browsing.INDEXES] + [
         f"ALTER TABLE contacts ADD CONSTRAINT {name} {definition}" for name, definition in keys
     ]
 

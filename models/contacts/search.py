@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, text
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, true
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm import Session
 
-from models.contacts import statistics
+from models.contacts import order, statistics
+from models.contacts.order import Order
 from models.contacts.statistics import Statistics
-from models.contacts.table import FIELDS, Contact
+from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.database import reading
-from models.errors import InvalidInput, NotAllowed
+from models.errors import InvalidInput, NotAllowed, NotFound
 from models.fields import Kind
-from models.filters import Filters, visible_fields
+from models.filters import OPERATORS, Filter, Filters, visible_fields
 from models.industries import Industry
 from models.permissions import Actor, Permission, require
 from models.users import User
@@ -19,6 +22,9 @@ from models.users import User
 MAX_PAGE_SIZE = 1000
 NEWEST_FIRST = "-id"
 SORTABLE_SYSTEM = ("id", "created_at", "updated_at")
+WITHIN = ("is", "starts", "contains")  # operators that are only true where the text is found
+_WORDS = func.contact_search_text(*(Contact.__table__.c[name] for name in SEARCHED))
+_CONTAINS = OPERATORS["contains"].condition
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,16 @@ class Page:
     @property
     def pages(self) -> int:
         return max(1, -(-self.total // self.size))
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The ids of the contacts before and after one, None at the ends; its place from 1, and how many there are."""
+
+    previous: int | None
+    next: int | None
+    place: int
+    total: int
 
 
 def page(
@@ -52,22 +68,48 @@ def page(
     if not 1 <= size <= MAX_PAGE_SIZE or number < 1:
         raise InvalidInput(f"Pages start at 1 and hold 1 to {MAX_PAGE_SIZE:,} contacts.")
     shown = chosen_columns(columns, by=by)
-    where = filters.condition(by=by)
-    order = _order(sort, by)
-    # The ids first, the rows after: sorting 49 wide columns costs ten times as much as sorting ids.
-    ids = select(Contact.id).where(where).order_by(*order).limit(size).offset((number - 1) * size).subquery()
-    rows = select(Contact.id, *labelled(shown)).join(ids, ids.c.id == Contact.id).order_by(*order)
+    where, listed = _condition(filters, by), _order(sort, by)
+    first = (number - 1) * size
     with reading() as session:
-        total = session.scalar(select(func.count()).select_from(Contact).where(where)) or 0
-        found = [dict(row._mapping) for row in session.execute(rows)]
-    return Page(found, total, number, size)
+        few = listed.few(session, where) if filters else None
+        if few is not None:
+            total, ids = len(few), few[first : first + size]
+        else:
+            total = _count(session, where)
+            ids = listed.ids(session, where, first=first, size=size, total=total)
+        # The ids first, the rows after: sorting 49 wide columns costs ten times as much as sorting ids.
+        rows = select(Contact.id, *labelled(shown)).where(Contact.id.in_(ids))
+        found = {row.id: dict(row._mapping) for row in session.execute(rows)}
+    return Page([found[contact_id] for contact_id in ids], total, number, size)
+
+
+def neighbours(filters: Filters, *, sort: str = NEWEST_FIRST, contact_id: int, by: Actor) -> Neighbours:
+    """Where the contact stands among those that match, read from one snapshot.
+
+    It need not match, or no longer: then it is where it would stand. Raises NotAllowed, InvalidInput, NotFound.
+    """
+    require(by, Permission.CONTACTS_READ)
+    where, listed = _condition(filters, by), _order(sort, by)
+    with reading() as session:
+        few = listed.few(session, where) if filters else None
+        if few is not None and contact_id in few:
+            place = few.index(contact_id)
+            around = [None, *few, None]
+            return Neighbours(around[place], around[place + 2], place + 1, len(few))
+        try:
+            before, after, total = listed.place(session, where, contact_id)
+            previous = listed.neighbour(session, where, contact_id, back=True) if before else None
+            following = listed.neighbour(session, where, contact_id, back=False) if after else None
+        except NoResultFound as error:
+            raise NotFound(f"There is no contact {contact_id}: it was deleted.") from error
+    return Neighbours(previous, following, before + 1, total)
 
 
 def count(filters: Filters, *, by: Actor) -> int:
     """Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
     with reading() as session:
-        return session.scalar(select(func.count()).select_from(Contact).where(filters.condition(by=by))) or 0
+        return _count(session, _condition(filters, by))
 
 
 def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None) -> list[tuple[Any, int]]:
@@ -81,7 +123,7 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
     chosen_columns([name], by=by)
     column = Contact.__table__.c[FIELDS[name].column]
     value = func.unnest(column) if FIELDS[name].kind is Kind.LIST else column
-    matching = select(value.label("value")).where(filters.condition(by=by)).subquery()
+    matching = select(value.label("value")).where(_condition(filters, by)).subquery()
     number = func.count().label("count")
     counted = select(matching.c.value, number).group_by(matching.c.value)
     counted = counted.order_by(number.desc(), matching.c.value.asc().nulls_last()).limit(limit)
@@ -97,7 +139,7 @@ def statistics_of(filters: Filters, *, by: Actor) -> Statistics:
     Raises NotAllowed.
     """
     require(by, Permission.CONTACTS_READ)
-    where = filters.condition(by=by)
+    where = _condition(filters, by)
     with reading() as session:
         return statistics.read(session, where, visible_fields(by))
 
@@ -114,7 +156,7 @@ def clock() -> int:
 def matching(filters: Filters, columns: list[str], *, by: Actor) -> Select[Any]:
     """The rows of an export in the order they were created: `id` and the columns, references by name."""
     require(by, Permission.CONTACTS_READ)
-    return select(Contact.id, *labelled(columns)).where(filters.condition(by=by)).order_by(Contact.id)
+    return select(Contact.id, *labelled(columns)).where(_condition(filters, by)).order_by(Contact.id)
 
 
 def chosen_columns(columns: list[str] | None, *, by: Actor) -> list[str]:
@@ -145,14 +187,29 @@ def _readable(name: str) -> ColumnElement[Any]:
     return column
 
 
-def _order(sort: str, by: Actor) -> list[ColumnElement[Any]]:
+def _condition(filters: Filters, by: Actor) -> ColumnElement[bool]:
+    """The filters' condition, with what follows from it for the words of a contact, which have an index."""
+    either = [_words(group) for group in filters.alternatives.values()]
+    # Where some of the words are hidden, the index has more than the free text looks into.
+    hidden = not set(SEARCHED) <= set(visible_fields(by))
+    typed = [_CONTAINS(_WORDS, (word,)) for word in filters.q.split() if hidden]
+    return and_(filters.condition(by=by), _words(filters.required), *([or_(*either)] if either else []), *typed)
+
+
+def _words(required: list[Filter]) -> ColumnElement[bool]:
+    """What stands in one of the fields that make the words stands in the words."""
+    within = [one for one in required if one.field.name in SEARCHED and one.operator in WITHIN]
+    return and_(true(), *(_CONTAINS(_WORDS, one.values) for one in within))
+
+
+def _order(sort: str, by: Actor) -> Order:
     name = sort.removeprefix("-")
     chosen_columns([name], by=by)
-    column = _readable(name)
-    if name == "id":
-        return [column.desc() if sort.startswith("-") else column.asc()]
-    ordered = column.desc().nulls_last() if sort.startswith("-") else column.asc()
-    return [ordered, Contact.__table__.c.id]  # the id last: pages need one order, also among equals
+    return order.by(name, falling=sort.startswith("-"))
+
+
+def _count(session: Session, where: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(Contact).where(where)) or 0
 
 
 def _names(session: Any, kind: Kind) -> dict[int, str]:

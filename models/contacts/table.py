@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, func, text
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, Label, func, literal_column, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -21,6 +21,19 @@ SENIORITIES = (
 LONGEST = 300
 SHORT = 30
 STATUSES = ("active", "do not contact", "archived")
+# What one narrow index holds, so that most counts and orders need not read whole rows. Bounded values: see LONGEST.
+BROWSED = (
+    "created_at", "updated_at", "import_id", "industry_id", "owner_id", "employees", "is_active", "last_raised_at",
+    "annual_revenue", "total_funding", "latest_funding_amount", "country", "seniority", "email_status",
+)  # fmt: skip
+_WORDS: Label[str] = literal_column(f"contact_search_text({', '.join(SEARCHED)})").label("words")
+BROWSING = {"browsing": True}  # marks an index
+
+
+def _gin(name: str, *parts: Any, pending: str, **more: Any) -> Index:
+    """`pending` is in kB."""
+    limit = {"gin_pending_list_limit": pending}
+    return Index(name, *parts, postgresql_using="gin", postgresql_with=limit, info=BROWSING, **more)
 
 
 class Contact(Base):
@@ -241,6 +254,11 @@ class Contact(Base):
         Index("contacts_company", "company", "id"),
         Index("contacts_country_seniority", "country", "seniority"),
         Index("contacts_industry", "industry_id"),
+        # For browsing alone: a first load does without them, browsing.ensure_indexes builds them after it. What imports
+        # add to a GIN index waits in its pending list, which is merged later.
+        Index("contacts_browsed", "id", postgresql_include=BROWSED, info=BROWSING),
+        _gin("contacts_lists", "technologies", "keywords", "tags", "departments", pending="65536"),
+        _gin("contacts_words", _WORDS, postgresql_ops={"words": "gin_trgm_ops"}, pending="262144"),
     )
 
 

@@ -1,0 +1,167 @@
+"""Lists of contacts in pages and one by one, against the same list sorted in Python; and the indexes behind them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import func, select, text
+
+from deploy.embedded_postgres import Server
+from models import database, filters
+from models.contacts import order, search
+from models.contacts.table import FIELDS, Contact
+from models.errors import InvalidInput, NotAllowed, NotFound
+from models.filters import Filters
+from models.permissions import OPERATOR, Actor, Role
+
+ROWS = order.FEW + 300  # so that a list of all is walked, and one of some is read at once
+SIZE = 1000
+NARROW = Actor(None, "Nia", Role.ANALYST, ("first_name", "country"))
+FILLED = f"""
+    INSERT INTO industries (name) VALUES ('Oil'), ('Banking'), ('Ünion');
+    INSERT INTO users (name, email, role) VALUES ('Zoe', 'zoe@example.com', 'admin'), ('Al', 'al@example.com', 'admin');
+    INSERT INTO contacts (first_name, last_name, company, email, country, status, employees, annual_revenue, is_active,
+        last_raised_at, technologies, industry_id, owner_id, created_at)
+    SELECT 'First' || n, nullif('Last' || n % 40, 'Last7'), CASE WHEN n % 3 > 0 THEN chr(64 + n % 31) || 'é' || n END,
+        'person' || n || '@example.com', CASE n % 5 WHEN 0 THEN 'Germany' WHEN 1 THEN 'France' END, 'active',
+        nullif(n % 90, 8), nullif(n * 7 % 1000, 9), nullif(n % 3, 0) = 1, date '2020-01-01' + nullif(n % 400, 11),
+        CASE n % 4 WHEN 0 THEN ARRAY['SAP', 'AWS'] WHEN 1 THEN ARRAY['SAP'] END,
+        nullif(n % 4, 0), nullif(n % 3, 0), timestamptz '2026-01-01' + make_interval(secs => n / 1000)
+    FROM generate_series(1, {ROWS}) AS numbered (n)"""
+
+
+@pytest.fixture(scope="module")
+def contacts(postgres: Server, migrated: str) -> Iterator[str]:
+    """Once for the module: its tests leave the contacts as they are."""
+    with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "lists" TEMPLATE "{migrated}"')
+        database.bind(postgres.url("lists"))
+        with psycopg.connect(postgres.url("lists", driver="")) as inside:
+            inside.execute(FILLED)
+        yield postgres.url("lists")
+        database.engine().dispose()
+        connection.execute('DROP DATABASE "lists" WITH (FORCE)')
+
+
+def wanted(query: str, by: Actor = OPERATOR) -> Filters:
+    return filters.parse_query(query, by=by)
+
+
+def in_order(query: str, sort: str) -> list[int]:
+    """The ids as they have to come, from the rows as exports read them."""
+    name = sort.removeprefix("-")
+    columns = [name] if name in FIELDS else ["created_at"]
+    with database.reading() as session:
+        rows = [row._mapping for row in session.execute(search.matching(wanted(query), columns, by=OPERATOR))]
+    falling = sort.startswith("-")
+    filled = sorted((row for row in rows if row[name] is not None), key=lambda row: (row[name], row["id"]))
+    empty = [row for row in rows if row[name] is None]
+    listed = [*filled[::-1], *empty[::-1]] if falling else [*filled, *empty]
+    return [row["id"] for row in listed]
+
+
+def in_pages(query: str, sort: str) -> list[int]:
+    found: list[dict[str, Any]] = []
+    first = search.page(wanted(query), columns=["id"], sort=sort, size=SIZE, by=OPERATOR)
+    for number in range(1, first.pages + 1):
+        page = search.page(wanted(query), columns=["id"], sort=sort, number=number, size=SIZE, by=OPERATOR)
+        assert page.total == first.total
+        found += page.rows
+    assert len(found) == first.total == search.count(wanted(query), by=OPERATOR)
+    return [row["id"] for row in found]
+
+
+SORTS = [
+    "id", "created_at", "last_name", "company", "employees", "annual_revenue", "last_raised_at", "is_active",
+    "technologies", "industry", "owner", "postal_code",
+]  # fmt: skip
+
+
+LISTS = [(query, direction + name) for query in ("status=active", "country=Germany") for name in SORTS
+         for direction in ("", "-")]  # fmt: skip
+LISTS += [("", "-id"), ("", "-company"), ("industry=Oil&owner=al@example.com", "-industry"), ("industry=Oil", "owner")]
+
+
+@pytest.mark.parametrize(("query", "sort"), LISTS)
+def test_pages_hold_the_list_in_its_order(contacts: str, query: str, sort: str) -> None:
+    assert in_pages(query, sort) == in_order(query, sort)
+
+
+@pytest.mark.parametrize("sort", ["id", "-id", "last_name", "-last_name", "company", "-company"])
+def test_what_is_far_along_an_index_is_found_by_sorting(
+    contacts: str, sort: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "NEAR", 200)
+    monkeypatch.setattr(order, "FEW", 10)
+    for query in ("", "country=Germany", "first_name.starts=First1"):
+        listed = in_order(query, sort)
+        for number in (1, 2, 3, 9):
+            page = search.page(wanted(query), columns=["id"], sort=sort, number=number, size=50, by=OPERATOR)
+            assert [row["id"] for row in page.rows] == listed[(number - 1) * 50 : number * 50]
+
+
+@pytest.mark.parametrize(
+    "sort", ["-id", "company", "-company", "-industry", "created_at", "employees", "-technologies"]
+)
+@pytest.mark.parametrize("query", ["status=active", "country=Germany"])
+def test_neighbours_lead_along_the_list(contacts: str, query: str, sort: str) -> None:
+    listed = in_order(query, sort)
+    around = [None, *listed, None]
+    empty = len(in_order(f"{query}&{sort.removeprefix('-')}.empty=no", sort)) if sort.removeprefix("-") in FIELDS else 5
+    for place in {0, 1, 77, empty - 1, empty % len(listed), len(listed) - 2, len(listed) - 1}:
+        found = search.neighbours(wanted(query), sort=sort, contact_id=listed[place], by=OPERATOR)
+        assert (found.previous, found.next) == (around[place], around[place + 2])
+        assert (found.place, found.total) == (place + 1, len(listed))
+
+
+def test_a_contact_that_no_longer_matches_has_the_neighbours_of_its_place(contacts: str) -> None:
+    listed = in_order("country=Germany", "company")
+    everything = in_order("", "company")
+    place = everything.index(listed[5])
+    found = search.neighbours(wanted("country=Germany"), sort="company", contact_id=everything[place + 1], by=OPERATOR)
+    assert (found.previous, found.next, found.place, found.total) == (listed[5], listed[6], 7, len(listed))
+    with pytest.raises(NotFound, match="There is no contact 999999"):
+        search.neighbours(wanted(""), contact_id=999_999, by=OPERATOR)
+
+
+def test_a_page_behind_the_last_is_empty_and_knows_how_many_there_are(contacts: str) -> None:
+    for query, total in [("", ROWS), ("country=Germany", ROWS // 5), ("country=Nowhere", 0)]:
+        page = search.page(wanted(query), number=5000, by=OPERATOR)
+        assert (page.rows, page.total) == ([], total)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "first_name=First12", "first_name.starts=first12", "first_name.starts=irst", "email.contains=SON77@", "q=f",
+        "q=first12 last12", "company.contains=É12&first_name.contains=12", "q=100%25", "first_name.not=First1",
+        "or1.first_name=First1&or2.email.starts=person2@", "or1.first_name=First1&or2.country=Germany",
+        "technologies=SAP", "technologies=SAP&technologies=AWS&employees.gte=50", "annual_revenue.empty=yes",
+    ],
+)  # fmt: skip
+def test_what_an_index_finds_is_what_there_is(contacts: str, query: str) -> None:
+    assert search.count(wanted(query), by=OPERATOR) == one_by_one(query, OPERATOR)
+
+
+def one_by_one(query: str, by: Actor) -> int:
+    """The contacts for which the condition holds, looked at without any index."""
+    with database.reading() as session:
+        session.execute(text("SET LOCAL enable_bitmapscan = off"))
+        session.execute(text("SET LOCAL enable_indexonlyscan = off"))
+        counted = select(func.count()).select_from(Contact).where(wanted(query, by).condition(by=by))
+        return session.scalar(counted) or 0
+
+
+@pytest.mark.parametrize(("query", "found"), [("q=first77", 11), ("q=person77", 0), ("q=first7 last7", 0)])
+def test_free_text_looks_into_what_is_seen_alone(contacts: str, query: str, found: int) -> None:
+    assert search.count(wanted(query, NARROW), by=NARROW) == found == one_by_one(query, NARROW)
+
+
+def test_an_order_that_one_may_not_see_is_refused(contacts: str) -> None:
+    with pytest.raises(NotAllowed, match="“company”"):
+        search.page(Filters(), sort="-company", by=NARROW)
+    with pytest.raises(NotAllowed, match="“company”"):
+        search.neighbours(Filters(), sort="-company", contact_id=1, by=NARROW)
+    with pytest.raises(InvalidInput, match="no field “shoe_size”"):
+        search.page(Filters(), sort="shoe_size", by=OPERATOR)

@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 
 import httpx
 
+from models.imports import State
+
 log = logging.getLogger(__name__)
 
 EXPORT_CONTACTS = "export-contacts/default"
+IMPORT_CONTACTS = "import-contacts/default"
+UNDO_IMPORT = "undo-import/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
 
 
@@ -18,8 +22,23 @@ def start_export(export_id: int, *, at: datetime | None = None) -> bool:
     May be called again: Prefect makes one run of one idempotency key, and so one in any minute. A later try makes
     another, for the first may have died, or have been that of an older database with an export of this number.
     """
-    minute = (at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M")
-    return _start(EXPORT_CONTACTS, {"export_id": export_id}, key=f"export-{export_id}-{minute}")
+    return _start(EXPORT_CONTACTS, {"export_id": export_id}, key=f"export-{export_id}-{_minute(at)}")
+
+
+def start_import(import_id: int, *, until: str, order: int, at: datetime | None = None) -> bool:
+    """Ask for the flow that brings the import to the state `until`, or takes it back where that is “undone”.
+
+    Like `start_export`; an order that was carried out or taken back makes the flow do nothing.
+    """
+    parameters: dict[str, object] = {"import_id": import_id, "order": order}
+    key = f"import-{import_id}-{order}-{_minute(at)}"
+    if until == State.UNDONE:
+        return _start(UNDO_IMPORT, parameters, key=key)
+    return _start(IMPORT_CONTACTS, {**parameters, "until": until}, key=key)
+
+
+def _minute(at: datetime | None) -> str:
+    return (at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M")
 
 
 def _start(deployment: str, parameters: dict[str, object], *, key: str) -> bool:

@@ -23,6 +23,7 @@ class Remembered:
     pagers: int = 0
     export_id: int | None = None  # the export whose progress the contacts screen shows
     started: set[int] = field(default_factory=set)  # exports whose flow this browser has started
+    asked: dict[tuple[int, int], float] = field(default_factory=dict)  # import and order -> when its flow was asked for
     whole: str | None = None  # the filter of which all contacts are selected, not only the ticked rows
     batch: "Batch | None" = None  # what was last done to many contacts, for its undo
     done: str = ""  # the same in words

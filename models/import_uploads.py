@@ -87,6 +87,11 @@ def get(import_id: int, *, by: Actor) -> Upload:
         return _described(_own(session.get(Import, import_id), import_id, by))
 
 
+def arrived(import_id: int, *, by: Actor) -> int:
+    """Bytes that are here of anybody's upload. Raises NotAllowed, NotFound."""
+    return _arrived(import_id, imports.get(import_id, by=by).file_name)
+
+
 def complete(import_id: int, *, by: Actor) -> int:
     """Make the arrived file the import's own, and ask for it to be opened; returns the number of the order.
 

@@ -11,10 +11,13 @@ from sqlalchemy import JSON, BigInteger, DateTime, Float, Identity, Index, Integ
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
-from models import audit, users
+from models import audit, check_results, users
 from models.audit import Event
+from models.check_results import Verdict
+from models.contacts import staging
 from models.database import IMPORTS_LOCK, Base, reading, writing
 from models.errors import NotFound
+from models.filters import visible_fields
 from models.permissions import Actor, Permission, require
 from models.settings import home
 
@@ -141,6 +144,15 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """What a plan changes in one field ("extra" included): in how many contacts, and examples as (now, after)."""
+
+    field: str
+    contacts: int
+    examples: list[tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
 class Listed:
     """An import in the list of them, with what stands elsewhere."""
 
@@ -226,6 +238,25 @@ def preview(import_id: int, *, by: Actor) -> Preview | None:
     if not stored:
         return None
     return Preview([(line, cells) for line, cells in stored["rows"]], stored["examples"], stored["filled"])
+
+
+def changed_values(import_id: int, *, examples: int = 3, by: Actor) -> list[Changed]:
+    """What the plan changes, the most changed field first; without examples where `by` may not see the field, or the
+    import is committed."""
+    found = get(import_id, by=by)
+    counts = sorted((found.changed_fields or {}).items(), key=lambda item: -item[1])
+    seen = {*visible_fields(by), *(["extra"] if by.columns is None else [])}
+    names = [name for name, _ in counts if name in seen] if found.state == State.PLANNED else []
+    with reading() as session:
+        pairs = staging.changed_values(session, import_id, names, most=examples)
+    return [Changed(name, number, pairs.get(name, [])) for name, number in counts]
+
+
+def checks(import_id: int, *, by: Actor) -> list[Verdict]:
+    """What the quality rules say of the rows; their sentences are in the details. Empty before they were run."""
+    require(by, Permission.IMPORTS_RUN)
+    with reading() as session:
+        return check_results.of_import(session, import_id)
 
 
 def being_worked_on(session: Session, ids: Iterable[int]) -> set[int]:

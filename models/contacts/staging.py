@@ -4,6 +4,7 @@ Both are unlogged: a crash of the server empties them, and the import then stage
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Dialect, text
 from sqlalchemy.dialects import postgresql
@@ -15,6 +16,7 @@ from models.fields import Kind
 SCHEMA = "staging"
 UNWATCHED = "WITH (autovacuum_enabled = false)"  # written once, read a few times, dropped: vacuum would be in the way
 DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+SAMPLED = 5_000  # updates among which examples are looked for first
 # Always there, mapped or not: matching reads them.
 KEYS = ("first_name", "last_name", "email", "company", "website", "contact_id", "person_linkedin_url")
 
@@ -102,3 +104,70 @@ def changed_fields(session: Session, import_id: int) -> dict[str, int]:
         )
     )
     return {row[0]: row[1] for row in rows}
+
+
+def changed_values(
+    session: Session, import_id: int, names: Sequence[str], *, most: int
+) -> dict[str, list[tuple[Any, Any]]]:
+    """By name, up to `most` pairs of what contacts hold and what the plan puts in its place, from the first lines.
+
+    `names` are fields, or "extra". Nothing where the staging tables are gone.
+    """
+    if not names or not _exists(session, rows_table(import_id)) or not _exists(session, plan_table(import_id)):
+        return {}
+    chosen = _examples(session, import_id, names, most, among=f"LIMIT {SAMPLED}")
+    for name in set(names) - set(chosen):  # one that changes seldom
+        chosen |= _examples(session, import_id, [name], most)
+    if not chosen:
+        return {}
+    lines = sorted({line for found in chosen.values() for line in found})
+    pairs = _pairs(session, import_id, list(chosen), lines)
+    return {name: [pairs[line][name] for line in found if line in pairs] for name, found in chosen.items()}
+
+
+def _examples(
+    session: Session, import_id: int, names: Sequence[str], most: int, *, among: str = ""
+) -> dict[str, list[int]]:
+    """By name up to `most` lines whose row changes it, from the updates `among` the first, or from all of them."""
+    plan = f"{SCHEMA}.{plan_table(import_id)}"
+    found = session.execute(
+        text(
+            f"""SELECT name, (array_agg(line ORDER BY line))[1:{most}] AS lines
+            FROM (SELECT line, changed FROM {plan} WHERE changed && CAST(:names AS text[]) {among}) p,
+                 unnest(changed) AS name
+            WHERE name = ANY(:names) GROUP BY name"""
+        ),
+        {"names": list(names)},
+    )
+    return {row.name: row.lines for row in found}
+
+
+def _pairs(
+    session: Session, import_id: int, names: Sequence[str], lines: Sequence[int]
+) -> dict[int, dict[str, tuple[Any, Any]]]:
+    """Line -> name -> (what the contact holds, what the row says): one pass over the rows, which have no index."""
+    shown = ", ".join(f"{_ours(name)} AS ours_{name}, {_theirs(name)} AS theirs_{name}" for name in names)
+    found = session.execute(
+        text(
+            f"""SELECT s.line, {shown} FROM {SCHEMA}.{rows_table(import_id)} s
+            JOIN {SCHEMA}.{plan_table(import_id)} p USING (line) JOIN contacts c ON c.id = p.target
+            LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
+            WHERE s.line = ANY(:lines) AND p.line = ANY(:lines)"""
+        ),
+        {"lines": list(lines)},
+    ).mappings()
+    return {row["line"]: {name: (row[f"ours_{name}"], row[f"theirs_{name}"]) for name in names} for row in found}
+
+
+def _ours(name: str) -> str:
+    if name not in FIELDS:
+        return f"c.{name}"
+    return {Kind.INDUSTRY: "i.name", Kind.OWNER: "u.email"}.get(FIELDS[name].kind, f"c.{name}")
+
+
+def _theirs(name: str) -> str:
+    return f"s.{name}" if name in FIELDS else f"s.{name}::jsonb"
+
+
+def _exists(session: Session, table: str) -> bool:
+    return session.scalar(text("SELECT to_regclass(:name)"), {"name": f"{SCHEMA}.{table}"}) is not None

@@ -17,16 +17,20 @@ class Prefect(BaseHTTPRequestHandler):
     """Stands in for the two routes of Prefect 3.8's server that are used, with its answers' shape."""
 
     runs: ClassVar[dict[str, dict[str, Any]]] = {}
+    flows: ClassVar[dict[str, str]] = {}
     known: ClassVar[bool] = True
 
     def do_GET(self) -> None:
-        here = self.path == "/api/deployments/name/export-contacts/default" and self.known
-        self._answer(200 if here else 404, {"id": "d1", "name": "default"})
+        name = self.path.removeprefix("/api/deployments/name/")
+        here = name in ("export-contacts/default", "import-contacts/default", "undo-import/default") and self.known
+        self._answer(200 if here else 404, {"id": f"of-{name.partition('/')[0]}", "name": "default"})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        made = self.path == "/api/deployments/d1/create_flow_run"
+        flow = self.path.removeprefix("/api/deployments/of-").removesuffix("/create_flow_run")
+        made = flow in ("export-contacts", "import-contacts", "undo-import")
         self.runs.setdefault(body["idempotency_key"], body)
+        self.flows[body["idempotency_key"]] = flow
         self._answer(201 if made else 404, {"id": "r1"})
 
     def _answer(self, status: int, body: dict[str, Any]) -> None:
@@ -78,3 +82,13 @@ def test_an_export_is_not_started_without_prefect(monkeypatch: pytest.MonkeyPatc
     assert not flow_runs.start_export(7)
     monkeypatch.delenv("PREFECT_API_URL")
     assert not flow_runs.start_export(7)
+
+
+def test_an_import_is_started_for_what_is_wanted_of_it(prefect: type[Prefect]) -> None:
+    tried = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+    for until, order in (("planned", 3), ("undone", 4)):
+        assert flow_runs.start_import(7, until=until, order=order, at=tried)
+    planning, undoing = "import-7-3-2026-03-01T12:30", "import-7-4-2026-03-01T12:30"
+    assert prefect.runs[planning]["parameters"] == {"import_id": 7, "until": "planned", "order": 3}
+    assert prefect.runs[undoing]["parameters"] == {"import_id": 7, "order": 4}
+    assert (prefect.flows[planning], prefect.flows[undoing]) == ("import-contacts", "undo-import")

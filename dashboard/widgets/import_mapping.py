@@ -1,0 +1,183 @@
+"""Which column of the file fills which field: proposed, shown with examples, and changed by the person."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import formats, session
+from dashboard.widgets import columns, page
+from dashboard.widgets.import_orders import carry_out
+from dashboard.widgets.page import plain
+from models import import_orders, imports
+from models.contacts import mapping
+from models.contacts.table import FULL_NAME
+from models.imports import Import, Keep, MatchRule, Preview, State
+
+EXTRA = "extra"  # the choice of a column that fills no field
+MATCHES = {"Sure": "green", "Chosen": "blue", "No match": "gray"}
+MOST_ROWS, ROW_HEIGHT = 16, 33
+MATCH_WORDS = {
+    MatchRule.AUTO: "External id, e-mail and name, or LinkedIn",
+    MatchRule.EMAIL: "The same e-mail",
+    MatchRule.EXTERNAL: "The same external id",
+    MatchRule.LINKEDIN: "The same LinkedIn address",
+    MatchRule.NONE: "Never: every row is a new contact",
+}
+KEEP_WORDS = {Keep.THEIRS: "Take the file's value", Keep.OURS: "Fill empty values only"}
+DELIMITERS = {",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Bar", ":": "Colon", " ": "Space"}
+ENCODINGS = {"cp1252": "Windows-1252", "cp1254": "Windows-1254", "latin_1": "Latin-1"}
+
+
+def mapping_step(found: Import) -> None:
+    """Everything of the step, with the button that leaves it for the plan."""
+    opened = found.opened or {}
+    preview = imports.preview(found.id, by=session.actor()) or Preview([], {}, {})
+    cards = st.container()
+    _notes(opened)
+    with page.card(
+        "Match columns to fields", "Change any cell in the Field column · what fills no field is kept in extra"
+    ):
+        chosen = _editor(found, opened["headers"], preview)
+    with cards:
+        _cards(found, opened, matched=len(chosen))
+    match, keep = _choices(found)
+    _first_rows(opened["headers"], preview)
+    _leave(found, chosen, match, keep)
+
+
+def _cards(found: Import, opened: dict[str, Any], *, matched: int) -> None:
+    encoding, delimiter = opened.get("encoding"), opened.get("delimiter")
+    facts = {
+        "Format": str(opened.get("format", "")).upper(),
+        "Encoding": ENCODINGS.get(encoding, encoding.upper()) if encoding else None,
+        "Separator": DELIMITERS.get(delimiter, f"“{delimiter}”") if delimiter else None,
+        "Header": f"Row {formats.number(opened['header_line'])}" if opened.get("header_line") else None,
+        "Rows": formats.number(found.rows),
+        "Matched": f"{formats.number(matched)} of {formats.number(len(opened['headers']))}",
+    }
+    shown = {name: value for name, value in facts.items() if value}
+    if len(shown) > 5:
+        del shown["Format"]
+    with st.grid(len(shown), min_column_width=130, gap="small"):
+        for name, value in shown.items():
+            with st.container(border=True, gap=None):
+                st.caption(name)
+                st.markdown(f"**{plain(value)}**")
+
+
+def _notes(opened: dict[str, Any]) -> None:
+    for note in opened.get("notes", ())[:20]:
+        st.caption(f":material/info: {plain(note)}")
+
+
+def _editor(found: Import, headers: list[str], preview: Preview) -> dict[str, str]:
+    """Draws the table; returns header -> field for the headers that fill one, as they are chosen now."""
+    config = st.column_config
+    key = f"mapping {found.id} {found.orders}"
+    fields = {header: name for name, header in (found.mapping or {}).items()}
+    proposed = {header: name for name, header in ((found.opened or {}).get("proposed") or {}).items()}
+    edits = st.session_state.get(key, {}).get("edited_rows", {})
+    chosen = {
+        header: edits.get(place, {}).get("field", fields.get(header, EXTRA)) for place, header in enumerate(headers)
+    }
+    table = pd.DataFrame(
+        [
+            {
+                "header": header,
+                "field": fields.get(header, EXTRA),
+                "examples": preview.examples.get(header, []),
+                "filled": 100 * preview.filled.get(header, 0.0),
+                "match": [_match(chosen[header], proposed.get(header, EXTRA))],
+            }
+            for header in headers
+        ]
+    )
+    colours = [page.token(f"{colour}BackgroundColor") for colour in MATCHES.values()]
+    edited = st.data_editor(
+        table,
+        key=key,
+        hide_index=True,
+        row_height=ROW_HEIGHT,
+        height="content" if len(headers) <= MOST_ROWS else (MOST_ROWS + 1) * ROW_HEIGHT,
+        disabled=["header", "examples", "filled", "match"],
+        alt="The file's columns and the fields that they fill",
+        column_config={
+            "header": config.TextColumn("Column in the file", width=190),
+            "examples": config.ListColumn("Examples", width=330),
+            "filled": config.ProgressColumn(
+                "Filled", format="%d%%", min_value=0, max_value=100, width=110, help="In the first rows of the file"
+            ),
+            "field": config.SelectboxColumn(
+                "Field", options=[EXTRA, *mapping.TARGETS], format_func=field_label, required=True, width=190
+            ),
+            "match": config.MultiselectColumn("Match", options=list(MATCHES), color=colours, width=90),
+        },
+    )
+    return {row.header: row.field for row in edited.itertuples() if row.field not in (EXTRA, None)}
+
+
+def field_label(name: str) -> str:
+    """What the field is called here; “Keep in extra” for none."""
+    return {EXTRA: "Keep in extra", FULL_NAME: "Full name"}.get(name) or columns.label(name)
+
+
+def _match(chosen: str, proposed: str) -> str:
+    if chosen != proposed:
+        return "Chosen"
+    return "No match" if chosen == EXTRA else "Sure"
+
+
+def _choices(found: Import) -> tuple[MatchRule, Keep]:
+    wall = st.grid(2, min_column_width=300, gap="small", border=True)
+    with wall.cell(), page.card("A row is an existing contact with", border=False):
+        match = st.selectbox(
+            "Match rule", list(MATCH_WORDS), index=list(MATCH_WORDS).index(MatchRule(found.match)),
+            format_func=MATCH_WORDS.get, label_visibility="collapsed", key=f"match {found.id} {found.orders}",
+        )  # fmt: skip
+    with wall.cell(), page.card("When both have a value", border=False):
+        keep = st.radio(
+            "Whose value stays", list(KEEP_WORDS), index=list(KEEP_WORDS).index(Keep(found.keep)),
+            format_func=KEEP_WORDS.get, label_visibility="collapsed", horizontal=True,
+            key=f"keep {found.id} {found.orders}",
+        )  # fmt: skip
+    return match, keep
+
+
+def _first_rows(headers: list[str], preview: Preview) -> None:
+    if not preview.rows:
+        return
+    width = len(preview.rows[0][1])
+    more = f"the first {width} of {formats.counted(len(headers), 'column')}" if width < len(headers) else "as they are"
+    with page.card("First rows", f"{more}, with their line in the file"):
+        table = pd.DataFrame(
+            [cells for _, cells in preview.rows],
+            columns=headers[:width],
+            index=pd.Index([line for line, _ in preview.rows], name="Line"),
+        )
+        st.dataframe(table, height="content", row_height=ROW_HEIGHT, placeholder="–", alt="The first rows of the file")
+
+
+def _leave(found: Import, chosen: dict[str, str], match: MatchRule, keep: Keep) -> None:
+    same = chosen == {header: name for name, header in (found.mapping or {}).items()}
+    planned = found.state == State.PLANNED and same and (match, keep) == (found.match, found.keep)
+    with st.bottom, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        if found.state == State.PLANNED and st.button("Back to the plan"):
+            _show_plan()
+        made = st.button("Make the plan", type="primary", disabled=not chosen)
+    if not made:
+        return
+    if planned:
+        _show_plan()
+
+    def remap() -> None:
+        import_orders.remap(found.id, chosen, match=match, keep=keep, by=session.actor())
+        st.query_params.pop("step", None)
+
+    with st.bottom:
+        carry_out(remap)
+
+
+def _show_plan() -> None:
+    st.query_params.pop("step", None)
+    st.rerun()

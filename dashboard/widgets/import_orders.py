@@ -1,0 +1,87 @@
+"""What a person asks of an import: written down, its flow started, again and again while Prefect is not there."""
+
+import time
+from collections.abc import Callable
+
+import streamlit as st
+
+from dashboard import flow_runs, formats, places, session
+from dashboard.widgets.page import plain
+from models import import_orders
+from models.errors import AppError
+from models.imports import Import, State
+
+AGAIN = 20  # seconds after which a flow that did not begin is asked for once more
+
+
+def ask(found: Import, wanted: State, *, plan: str | None = None) -> None:
+    """Have the import brought to that state, and show how it gets there; a refusal is shown as it is."""
+    carry_out(lambda: import_orders.ask(found.id, wanted, plan=plan, by=session.actor()))
+
+
+def carry_out(operation: Callable[[], object]) -> None:
+    """Do it and show the import as it stands then, or why it was refused."""
+    try:
+        operation()
+    except AppError as error:
+        st.error(plain(error.sentence), icon=":material/error:")
+        return
+    st.rerun()
+
+
+def start(found: Import) -> bool:
+    """Start the flow of what is wanted, now and then until it begins; whether Prefect took it."""
+    asked = session.remembered().asked
+    last = asked.get((found.id, found.orders))
+    if last is not None and time.monotonic() - last < AGAIN:
+        return True
+    if not flow_runs.start_import(found.id, until=found.wanted or "", order=found.orders):
+        return False
+    asked[found.id, found.orders] = time.monotonic()
+    return True
+
+
+def go(import_id: int, **params: str) -> None:
+    """Show that import."""
+    places.go("imports", {"id": str(import_id), **params})
+
+
+@st.dialog("Give this import up?", icon=":material/cancel:")
+def cancel_dialog(found: Import, *, running: bool) -> None:
+    name = f"**{plain(found.file_name)}**"
+    st.markdown(
+        f"{name} stops within seconds. Nothing of it is written." if running else f"Nothing of {name} was written yet."
+    )
+    st.caption("Its file is removed from here; its line in the list stays. To import it after all, upload it again.")
+    _confirm("Keep it", "Give it up", lambda: import_orders.cancel(found.id, by=session.actor()))
+
+
+@st.dialog("Stop taking it back?", icon=":material/cancel:")
+def keep_dialog(found: Import) -> None:
+    st.markdown(f"The contacts of **{plain(found.file_name)}** stay as the import left them.")
+    _confirm("Go on", "Stop", lambda: import_orders.cancel(found.id, by=session.actor()))
+
+
+@st.dialog("Undo this import?", icon=":material/undo:")
+def undo_dialog(found: Import) -> None:
+    created, updated = (formats.counted(number, "contact") for number in (found.created, found.updated))
+    st.markdown(f"**{plain(found.file_name)}** created {created} and changed {updated}.")
+    st.markdown(
+        "- Created contacts are removed; their history is kept\n"
+        "- Changed contacts get their old values back\n"
+        "- What a person or a later import changed since **stays as it is**"
+    )
+    _confirm(
+        "Keep the import",
+        "Undo the import",
+        lambda: import_orders.ask(found.id, State.UNDONE, by=session.actor()),
+    )
+
+
+def _confirm(no: str, yes: str, operation: Callable[[], object]) -> None:
+    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        if st.button(no):
+            st.rerun()
+        confirmed = st.button(yes, type="primary")
+    if confirmed:
+        carry_out(operation)

@@ -1,0 +1,125 @@
+"""How an import ended, and what can be done with it then."""
+
+import streamlit as st
+
+from dashboard import formats, places, session
+from dashboard.widgets import import_rejects, page
+from dashboard.widgets.import_mapping import field_label
+from dashboard.widgets.import_numbers import numbers
+from dashboard.widgets.import_orders import cancel_dialog, undo_dialog
+from dashboard.widgets.import_plan import account
+from dashboard.widgets.import_progress import resume_button
+from dashboard.widgets.page import plain
+from models.import_orders import Phase
+from models.imports import Import, Listed
+from models.permissions import Permission
+
+WORTH_A_SPEED = 1000  # rows: with fewer it is the start that takes the time
+
+
+def outcome(listed: Listed, phase: Phase) -> None:
+    found = listed.import_
+    if phase is Phase.DONE:
+        _done(listed)
+    elif phase is Phase.UNDONE:
+        _undone(listed)
+    elif phase is Phase.STOPPED:
+        _stopped(found)
+    elif phase is Phase.FAILED:
+        _failed(found)
+    else:
+        _cancelled(found)
+
+
+def error_of(found: Import) -> None:
+    """Why the last thing that was asked of it did not happen."""
+    if found.error:
+        st.error(plain(found.error), icon=":material/error:")
+
+
+def _done(listed: Listed) -> None:
+    found = listed.import_
+    error_of(found)
+    numbers(found)
+    with st.container(horizontal=True, gap="xsmall"):
+        changed = found.created + found.updated
+        if changed and st.button("See the imported contacts", icon=":material/contacts:"):
+            places.go("contacts", {"import": str(found.id)})
+        may = session.actor().may(Permission.IMPORTS_UNDO)
+        if may and st.button("Undo the import", icon=":material/undo:"):
+            undo_dialog(found)
+    wall = st.grid(3, min_column_width=300, gap="small", border=True)
+    values = formats.counted(sum((found.changed_fields or {}).values()), "value")
+    with wall.cell(), page.card("The import", border=False):
+        _facts(listed)
+    with wall.cell(), page.card("Changed values", values, border=False):
+        _changed(found)
+    with wall.cell(), page.card("Rejected", formats.counted(found.rejected, "row"), border=False):
+        import_rejects.reasons(found)
+    account(found)
+
+
+def _undone(listed: Listed) -> None:
+    found = listed.import_
+    counts = found.undone or {}
+    with page.card("Taken back", f"Import {found.id}"):
+        with st.grid(3, min_column_width=140, gap="small"):
+            for name, label in (("removed", "Removed"), ("restored", "Put back"), ("kept", "Kept as they are")):
+                st.metric(label, formats.counted(counts.get(name, 0), "contact"), border=True)
+        st.caption("What a person or a later import changed since the import was kept as it is.")
+    numbers(found)
+    with page.card("The import"):
+        _facts(listed)
+    account(found)
+
+
+def _stopped(found: Import) -> None:
+    title = "Contacts changed since the plan was made" if found.error and found.planned else "It stopped in the middle"
+    body = found.error or f"The last thing that was done: the file is {found.state}. Nothing was lost."
+    with page.empty("pause_circle", title, plain(body), colour="orange"):
+        resume_button(found)
+        if st.button("Give it up", icon=":material/cancel:"):
+            cancel_dialog(found, running=False)
+
+
+def _failed(found: Import) -> None:
+    body = f"{found.error or 'No reason was recorded.'} Nothing was written."
+    with page.empty("error", f"{plain(found.file_name)} could not be imported", plain(body), colour="red"):
+        if st.button("Upload another file", icon=":material/upload_file:"):
+            places.go("imports", {"new": "1"})
+
+
+def _cancelled(found: Import) -> None:
+    body = "Nothing of it was written, and its file was removed."
+    with page.empty("cancel", f"{plain(found.file_name)} was cancelled", body):
+        if st.button("Upload a file", icon=":material/upload_file:"):
+            places.go("imports", {"new": "1"})
+
+
+def _facts(listed: Listed) -> None:
+    found = listed.import_
+    speed = found.rows / found.seconds if found.seconds else 0
+    facts = {
+        "By": listed.by_name or "The command line",
+        "Started": formats.moment(found.created_at),
+        "Committed": formats.moment(found.finished_at),
+        "Took": formats.duration(found.seconds)
+        + (f", {formats.number(speed)} rows/s" if found.rows >= WORTH_A_SPEED else ""),
+        "Size": formats.size(found.bytes or 0),
+    }
+    for name, value in facts.items():
+        with st.container(horizontal=True, horizontal_alignment="distribute", gap="small"):
+            st.caption(name, width="content")
+            st.markdown(plain(value), width="content")
+
+
+def _changed(found: Import) -> None:
+    if not found.changed_fields:
+        st.caption("No contact that was here already changed.")
+        return
+    counted = sorted(found.changed_fields.items(), key=lambda item: -item[1])
+    rows = [("Extra" if name == "extra" else field_label(name), formats.number(count)) for name, count in counted]
+    st.table(
+        {"Field": [name for name, _ in rows], "Contacts": [count for _, count in rows]},
+        border="horizontal", hide_index=True, height=260 if len(rows) > 6 else "content", alt="Fields that changed",
+    )  # fmt: skip

@@ -1,0 +1,164 @@
+"""The plan of an import: what it will do, before anything is written, and the button that writes it."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, formats, session
+from dashboard.widgets import import_rejects, page
+from dashboard.widgets.import_mapping import KEEP_WORDS, MATCH_WORDS, field_label
+from dashboard.widgets.import_numbers import numbers
+from dashboard.widgets.import_orders import ask
+from dashboard.widgets.page import plain
+from models import imports
+from models.imports import Changed, Import, Keep, MatchRule, State
+
+ROW_HEIGHT, MOST_ROWS = 33, 12
+LONGEST = 120  # characters of a value
+
+
+def plan_step(found: Import) -> None:
+    numbers(found)
+    wall = st.grid(3, min_column_width=300, gap="small", border=True)
+    with wall.cell(column_span=2):
+        _changes(found)
+    with wall.cell(), page.card("Rejected", formats.counted(found.rejected, "row"), border=False):
+        import_rejects.reasons(found)
+    account(found)
+    _commit(found)
+
+
+def account(found: Import) -> None:
+    """What is said with the plan, and stays."""
+    wall = st.grid(2, min_column_width=300, gap="small", border=True)
+    with wall.cell():
+        _quality(found)
+    with wall.cell():
+        _kept_in_extra(found)
+    import_rejects.rows(found)
+
+
+def _changes(found: Import) -> None:
+    changed = cached.changed_values(found, by=session.actor())
+    values = sum(one.contacts for one in changed)
+    note = f"{formats.counted(found.updated, 'contact')} · {formats.counted(values, 'value')}"
+    with page.card("What would change", note, border=False):
+        if not changed:
+            st.caption("No contact that is here already would change.")
+            return
+        _changes_table(changed)
+
+
+def _changes_table(changed: list[Changed]) -> None:
+    config = st.column_config
+    table = pd.DataFrame([_change(one) for one in changed])
+    st.dataframe(
+        table,
+        hide_index=True,
+        row_height=ROW_HEIGHT,
+        height="content" if len(changed) <= MOST_ROWS else (MOST_ROWS + 1) * ROW_HEIGHT,
+        placeholder="–",
+        alt="Fields that the plan changes, with examples",
+        column_config={
+            "field": config.TextColumn("Field", width=130),
+            "contacts": config.NumberColumn("Contacts", width=80, format="localized"),
+            "now": config.TextColumn("Now (example)", width=170),
+            "after": config.TextColumn("After", width=170),
+            "more": config.ListColumn("Others", width=260),
+        },
+    )
+
+
+def _change(one: Changed) -> dict[str, Any]:
+    pairs = [(_shown(now), _shown(after)) for now, after in one.examples]
+    first, *others = pairs or [(None, None)]
+    return {
+        "field": "Extra" if one.field == "extra" else field_label(one.field),
+        "contacts": one.contacts,
+        "now": first[0],
+        "after": first[1],
+        "more": [f"{now or formats.MISSING} → {after or formats.MISSING}" for now, after in others],
+    }
+
+
+def _shown(value: Any) -> str | None:
+    match value:
+        case None:
+            return None
+        case bool():
+            text = "Yes" if value else "No"
+        case int() | Decimal():
+            text = formats.number(value, digits=2)
+        case list():
+            text = ", ".join(map(str, value))
+        case dict():
+            text = ", ".join(f"{name}: {one}" for name, one in value.items())
+        case date():
+            text = formats.day(value)
+        case _:
+            text = str(value)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+
+
+def _quality(found: Import) -> None:
+    """The rules that too many rows break, in words."""
+    verdicts = imports.checks(found.id, by=session.actor())
+    broken = [one for one in verdicts if not one.success]
+    note = f"{formats.number(len(verdicts) - len(broken))} of {formats.counted(len(verdicts), 'rule')} hold"
+    with page.card("Quality of the rows", note if verdicts else "", border=False):
+        if not verdicts:
+            st.caption("The rules were not run.")
+        elif not broken:
+            st.markdown(":green[:material/check_circle:] Every rule holds.")
+        for one in broken:
+            details = one.details or {}
+            st.markdown(f":orange[:material/warning:] {plain(details.get('sentence', one.name))}")
+            where = f"{formats.counted(one.failing, 'row')} of {formats.number(one.checked)} break this"
+            examples = ", ".join(f"“{plain(example)}”" for example in details.get("examples", ())[:3])
+            st.caption(where + (f", such as {examples}" if examples else ""))
+
+
+def _kept_in_extra(found: Import) -> None:
+    """The values that did not fit their field, by column."""
+    notes = imports.notes(found.id, by=session.actor())
+    total = sum(one.count for one in notes)
+    with page.card("Kept in extra", formats.counted(total, "value") if notes else "", border=False):
+        if not notes:
+            st.caption("Every value fits its field.")
+            return
+        table = pd.DataFrame(
+            {
+                "Column": [one.header for one in notes],
+                "Values": [formats.number(one.count) for one in notes],
+                "Example": [_shown(one.example) for one in notes],
+            }
+        )
+        st.caption("These rows come in; the values do not fit their field, and are kept beside it.")
+        st.dataframe(
+            table, hide_index=True, row_height=ROW_HEIGHT, height="content" if len(notes) <= 8 else 9 * ROW_HEIGHT,
+            placeholder="–", alt="Values kept in extra",
+        )  # fmt: skip
+
+
+def _commit(found: Import) -> None:
+    planned = found.planned or {}
+    made = datetime.fromisoformat(planned["at"]) if "at" in planned else None
+    changes = found.created + found.updated
+    rule, keep = MATCH_WORDS[MatchRule(found.match)], KEEP_WORDS[Keep(found.keep)]
+    with st.bottom, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(
+            f"Planned on {formats.moment(made)} · matched by: {rule} · {keep}. It can be undone.",
+            width="content",
+        )
+        with st.container(horizontal=True, width="content", gap="xsmall"):
+            if st.button("Back"):
+                st.query_params["step"] = "map"
+                st.rerun()
+            label = f"Commit {formats.counted(changes, 'change')}" if changes else "Finish: nothing changes"
+            pressed = st.button(label, type="primary")
+    if pressed:
+        with st.bottom:
+            ask(found, State.COMMITTED, plan=planned.get("at"))

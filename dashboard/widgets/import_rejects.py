@@ -1,0 +1,84 @@
+"""The rows that did not come in: why, which ones, and as a file to mend."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, formats, session
+from dashboard.widgets import page
+from models import import_rejects
+from models.imports import Import
+
+SIZE = 20  # rows of a page
+REASONS = 6
+KINDS = {"rejected": "Rejected", "duplicate": "Duplicates"}
+FILES = {"rejected": "rejects.csv", "duplicate": "duplicates.csv"}
+ROW_HEIGHT = 33
+
+
+def reasons(found: Import) -> None:
+    """Why rows are refused, the commonest reasons first, and the file of them."""
+    if not found.rejected:
+        st.caption("No row is refused.")
+        return
+    counted = cached.reject_reasons(found, by=session.actor())
+    table = pd.DataFrame(
+        {"Why": [one.sentence for one in counted], "Rows": [formats.number(one.rows) for one in counted]}
+    )
+    st.table(table.head(REASONS), border="horizontal", hide_index=True, alt="Why rows are refused")
+    if len(counted) > REASONS:
+        st.caption(f"and {formats.counted(len(counted) - REASONS, 'other reason')}")
+    download(found, "rejected")
+
+
+def download(found: Import, kind: str) -> None:
+    label = "Download rejected rows" if kind == "rejected" else "Download duplicates"
+    st.link_button(label, f"/imports/{found.id}/{FILES[kind]}", icon=":material/download:")
+
+
+@st.fragment
+def rows(found: Import) -> None:
+    """The rows themselves, a page at a time."""
+    kinds = [kind for kind, number in (("rejected", found.rejected), ("duplicate", found.duplicates)) if number]
+    if not kinds:
+        return
+    with page.card("Rows that do not come in", "Mend them in the file, and import that: the rest is known by then"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            kind = st.segmented_control(
+                "Kind", kinds, default=kinds[0], required=True, format_func=KINDS.get, label_visibility="collapsed",
+                key=f"kind {found.id}",
+            )  # fmt: skip
+            download(found, kind)
+        pager = f"rejects {found.id} {kind}"
+        listed, total = import_rejects.page(
+            found.id, number=st.session_state.get(pager, 1), size=SIZE, kind=kind, by=session.actor()
+        )
+        _table(found, listed)
+        if total > SIZE:
+            st.pagination(-(-total // SIZE), key=pager)
+
+
+def _table(found: Import, listed: list[import_rejects.ImportReject]) -> None:
+    headers = (found.opened or {}).get("headers", [])[:30]
+    config = st.column_config
+    table = pd.DataFrame(
+        [
+            {"line": one.line, "reason": one.reason, "column": one.header, "value": one.value}
+            | {f"cell {place}": cell for place, cell in enumerate(one.cells[: len(headers)])}
+            for one in listed
+        ]
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        row_height=ROW_HEIGHT,
+        placeholder="–",
+        alt="Rows that do not come in",
+        column_config={
+            "line": config.NumberColumn("Line", width=70, format="localized", pinned=True),
+            "reason": config.TextColumn("Why", width=330),
+            "column": config.TextColumn("Column", width=110),
+            "value": config.TextColumn("Value", width=150),
+            **{f"cell {place}": config.TextColumn(header, width=120) for place, header in enumerate(headers)},
+        },
+    )

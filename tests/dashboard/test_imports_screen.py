@@ -1,0 +1,410 @@
+"""The imports screen, step by step. What a flow does is done here between two looks."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, update
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
+
+from dashboard import flow_runs
+from dashboard.widgets.import_mapping import EXTRA
+from models import import_orders, import_uploads, imports, settings
+from models.contacts import search
+from models.contacts.table import Contact
+from models.database import writing
+from models.filters import parse
+from models.imports import Import, Keep, MatchRule, State
+from models.permissions import OPERATOR, Role
+from pipelines import import_contacts
+from pipelines import import_orders as orders
+from tests.dashboard.conftest import Site
+from tests.data_checks.conftest import started_checker
+
+Screen = Callable[..., AppTest]
+HEADER = "Vorname,Nachname,Email,Second Email,Position,Firma,# Employees,<b>Note</b>"
+ROWS = """
+Ann,Archer,ann@leads.example,,CEO,Acme,10,x
+Bob,Baker,bob@leads.example,bob2@leads.example,CTO,Acme,about forty,y
+Bob,Baker,bob@leads.example,,CTO,Acme,20,
+Cid,Carter,no at sign,,,Acme,30,
+Dee,Dunn,dee@leads.example,,VP,Dunn *Ltd*,40,
+"""
+CHANGED = ROWS.replace("CEO", "Chair").replace("VP", "CFO")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """This process's home, with a warm checker in it."""
+    folder = tmp_path_factory.mktemp("home")
+    process = started_checker(folder)
+    os.environ["APPOINTMENT360_HOME"] = str(folder)
+    settings.settings.cache_clear()
+    yield folder
+    del os.environ["APPOINTMENT360_HOME"]
+    settings.settings.cache_clear()
+    process.terminate()
+    process.wait(60)
+
+
+@pytest.fixture
+def new(site: Site, home: Path, tmp_path: Path) -> Callable[..., int]:
+    """`new(rows, State.PLANNED)`: an import of the manager's, taken so far."""
+
+    def make(rows: str = ROWS, until: State = State.NEW, **how: MatchRule | Keep) -> int:
+        file = tmp_path / "leads.csv"
+        file.write_text(HEADER + rows, encoding="utf-8")
+        by = site.people[Role.MANAGER].actor()
+        chosen = {"match": MatchRule.AUTO, "keep": Keep.THEIRS} | how
+        import_id = import_contacts.create(file, **chosen, by=by)  # type: ignore[arg-type]
+        if until is not State.NEW:
+            import_contacts.run(import_id, until=until, by=by)
+        return import_id
+
+    return make
+
+
+@pytest.fixture
+def committed(new: Callable[..., int]) -> Iterator[int]:
+    """The rows are contacts; afterwards they no longer are."""
+    import_id = new(until=State.COMMITTED)
+    yield import_id
+    if imports.get(import_id, by=OPERATOR).state == State.COMMITTED:
+        import_contacts.undo(import_id, by=OPERATOR)
+
+
+def buttons(test: AppTest) -> dict[str, Button]:
+    assert not test.exception, test.exception
+    return {one.label: one for one in test.button}
+
+
+def press(test: AppTest, label: str) -> AppTest:
+    return buttons(test)[label].click().run()
+
+
+def texts(test: AppTest) -> str:
+    assert not test.exception, test.exception
+    told = [*test.caption, *test.markdown, *test.subheader, *test.error, *test.title]
+    return "\n".join([*(one.value for one in told), *(one.proto.text for one in test.get("progress"))])
+
+
+def metrics(test: AppTest) -> dict[str, str]:
+    return {one.label.partition("] ")[2] or one.label: one.value for one in test.metric}
+
+
+def flow(import_id: int) -> Import:
+    """What the scheduler does with what is wanted."""
+    orders.carry_out(import_id, imports.get(import_id, by=OPERATOR).orders)
+    return imports.get(import_id, by=OPERATOR)
+
+
+@pytest.mark.parametrize("address", [{}, {"new": "1"}, {"id": "1"}])
+def test_the_analyst_is_told_who_may_import(screen: Screen, address: dict[str, str]) -> None:
+    test = screen(Role.ANALYST, at="imports", **address)
+    assert "The admins and managers import files." in texts(test)
+    assert not test.dataframe
+    assert "New import" not in buttons(test)
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.MANAGER])
+def test_those_who_may_see_the_list_and_begin_a_new_one(screen: Screen, committed: int, role: Role) -> None:
+    test = screen(role, at="imports")
+    row = test.dataframe[0].value.iloc[0]
+    assert (row["file"], row["state"], row["by"]) == ("leads.csv", ["Done with rejects"], "An manager")
+    assert (row["rows"], row["created"], row["updated"], row["rejected"]) == (5, 3, 0, 1)
+    press(test, "New import")
+    assert test.query_params == {"new": "1"}
+    assert "What happens to a file" in texts(test)
+
+
+@pytest.mark.parametrize("named", ["99999", "abc", "-1", "1" * 40, "'; DROP TABLE imports; --"])
+def test_an_import_that_is_not_there(screen: Screen, home: Path, named: str) -> None:
+    test = screen(Role.MANAGER, at="imports", id=named)
+    assert "There is no such import" in texts(test)
+    press(test, "All imports")
+    assert test.query_params == {}
+
+
+def test_an_unfinished_upload_says_how_far_it_is(screen: Screen, site: Site, home: Path) -> None:
+    by = site.people[Role.MANAGER].actor()
+    upload = import_uploads.begin(name="half *done*.csv", size=2_000_000, modified=1, by=by)
+    with import_uploads.Part(upload.import_id, 0, by=by) as part:
+        part.write(b"x" * 500_000)
+    row = screen(Role.ADMIN, at="imports").dataframe[0].value.iloc[0]
+    assert row["state"] == ["Uploading"]
+    other = screen(Role.ADMIN, at="imports", id=str(upload.import_id))
+    assert "**500 KB** of 2 MB have arrived." in texts(other)
+    assert "by An manager" in texts(other)
+    own = screen(Role.MANAGER, at="imports", id=str(upload.import_id))
+    data = own.get("bidi_component")[0].proto.json
+    assert "500 KB of 2 MB are here: choose half *done*.csv again to go on" in data
+    press(own, "Give it up")
+    assert not own.exception
+
+
+def test_without_prefect_it_waits_says_so_and_starts_by_itself(
+    screen: Screen, new: Callable[..., int], site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = new()
+    order = import_orders.ask(import_id, State.OPENED, by=site.people[Role.MANAGER].actor())
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "Reading the file: waiting" in texts(test)
+    assert "It waits for the scheduler, which is not there yet" in texts(test)
+    asked = []
+    monkeypatch.setattr(flow_runs, "_start", lambda name, given, key: asked.append((name, given)) or True)
+    test.run()
+    test.run()
+    assert "It starts within seconds." in texts(test)
+    assert asked == [("import-contacts/default", {"import_id": import_id, "order": order, "until": "opened"})]
+    flow(import_id)
+    test.run()
+    assert "Match columns to fields" in texts(test)
+
+
+def test_the_columns_are_shown_with_examples_and_mapped(screen: Screen, new: Callable[..., int], site: Site) -> None:
+    import_id = new(until=State.OPENED)
+    test = screen(Role.ADMIN, at="imports", id=str(import_id))
+    told = texts(test)
+    for fact in ("**UTF\\-8**", "**Comma**", "**Row 1**", "**5**", "**6 of 8**"):
+        assert fact in told, told
+    table = test.data_editor[0].value.set_index("header")
+    assert list(table.index) == HEADER.split(",")
+    assert table.loc["Position", "field"] == "title"
+    assert table.loc["Second Email", "field"] == EXTRA
+    assert list(table.loc["Vorname", "examples"]) == ["Ann", "Bob", "Cid"]
+    assert table.loc["Second Email", "filled"] == 20
+    assert [list(one) for one in table["match"]] == [["Sure"]] * 3 + [["No match"]] + [["Sure"]] * 3 + [["No match"]]
+    first = next(one.value for one in test.dataframe if "Vorname" in one.value.columns)
+    assert (first.index[0], first.iloc[0]["Email"]) == (2, "ann@leads.example")
+
+    edit(test, import_id, {3: "email", 2: "other_phone"})
+    press(test, "Make the plan")
+    found = imports.get(import_id, by=OPERATOR)
+    assert (found.wanted, found.wanted_by) == (State.PLANNED, site.people[Role.ADMIN].id)
+    assert found.mapping is not None
+    assert (found.mapping["email"], found.mapping["other_phone"]) == ("Second Email", "Email")
+    assert "Making the plan: waiting" in texts(test)
+
+
+def edit(test: AppTest, import_id: int, fields: dict[int, str]) -> None:
+    """Choose fields in the table, by row."""
+    key = f"mapping {import_id} {imports.get(import_id, by=OPERATOR).orders}"
+    rows = {place: {"field": name} for place, name in fields.items()}
+    test.session_state[key] = {"edited_rows": rows, "added_rows": [], "deleted_rows": []}
+    test.run()
+
+
+def test_two_columns_for_one_field_are_refused_in_words(screen: Screen, new: Callable[..., int]) -> None:
+    import_id = new(until=State.OPENED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    edit(test, import_id, {3: "email"})
+    press(test, "Make the plan")
+    assert "Email is to come from “Email” and from “Second Email”" in texts(test).replace("\\", "")
+    assert imports.get(import_id, by=OPERATOR).wanted is None
+
+
+def test_the_plan_in_numbers_changes_and_reasons(screen: Screen, new: Callable[..., int], committed: int) -> None:
+    import_id = new(CHANGED, State.PLANNED)
+    test = screen(Role.ADMIN, at="imports", id=str(import_id))
+    told = texts(test)
+    assert metrics(test) == {"Created": "0", "Updated": "2", "Unchanged": "1", "Duplicates": "1", "Rejected": "1"}
+    assert "0 created + 2 updated + 1 unchanged + 1 duplicates + 1 rejected = 5 rows in the file" in told
+    assert "2 contacts · 2 values" in told
+    changes = next(one.value for one in test.dataframe if "now" in one.value.columns)
+    assert list(changes["field"]) == ["Title"]
+    assert (changes.iloc[0]["contacts"], changes.iloc[0]["now"], changes.iloc[0]["after"]) == (2, "CEO", "Chair")
+    assert list(changes.iloc[0]["more"]) == ["VP → CFO"]
+    why = test.table[0].value
+    assert list(why["Why"]) == ["… is no e-mail address: it has no @."]
+    assert "Every rule holds" in told
+    assert "1 value" in told  # "about forty"
+    rows = next(one.value for one in test.dataframe if "reason" in one.value.columns)
+    assert (rows.iloc[0]["line"], rows.iloc[0]["value"]) == (5, "no at sign")
+    assert "Commit 2 changes" in buttons(test)
+    next(one for one in test.button_group if one.label == "Kind").set_value("duplicate").run()
+    rows = next(one.value for one in test.dataframe if "reason" in one.value.columns)
+    assert list(rows["line"]) == [4]
+
+
+def test_values_of_hidden_fields_are_counted_and_not_shown(
+    screen: Screen, new: Callable[..., int], committed: int, site: Site
+) -> None:
+    import_id = new(CHANGED, State.PLANNED)
+    narrow = site.people[Role.MANAGER].actor()
+    hidden = type(narrow)(narrow.id, narrow.name, narrow.role, frozenset({"company"}), None)
+    [changed] = imports.changed_values(import_id, by=hidden)
+    assert (changed.field, changed.contacts, changed.examples) == ("title", 2, [])
+
+
+def test_what_was_seen_is_committed_and_can_be_undone(screen: Screen, new: Callable[..., int], committed: int) -> None:
+    import_id = new(CHANGED, State.PLANNED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    press(test, "Commit 2 changes")
+    assert "Importing: waiting" in texts(test)
+    assert flow(import_id).state == State.COMMITTED
+    test.run()
+    told = texts(test)
+    assert "An manager" in told
+    assert metrics(test)["Updated"] == "2"
+    shown = search.count(parse([f"import={import_id}"], by=OPERATOR), by=OPERATOR)
+    assert shown == 2
+    press(test, "Undo the import")
+    import_orders.ask(import_id, State.UNDONE, by=OPERATOR)  # the dialog's button: AppTest reruns the page for a click
+    test.run()
+    assert "Taking the import back: waiting" in texts(test)
+    assert flow(import_id).undone == {"removed": 0, "restored": 2, "kept": 0}
+    test.run()
+    assert metrics(test)["Put back"] == "2 contacts"
+
+
+def test_a_plan_that_was_made_anew_is_not_committed_unseen(screen: Screen, new: Callable[..., int]) -> None:
+    import_id = new(until=State.PLANNED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    import_orders.remap(import_id, {"Email": "email"}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=OPERATOR)
+    flow(import_id)
+    with pytest.raises(Exception, match="was made anew"):
+        import_orders.ask(import_id, State.COMMITTED, plan="2026-01-01", by=OPERATOR)
+    test.run()
+    assert imports.get(import_id, by=OPERATOR).wanted is None
+
+
+def test_back_to_the_columns_and_back_again(screen: Screen, new: Callable[..., int]) -> None:
+    import_id = new(until=State.PLANNED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    press(test, "Back")
+    assert test.query_params == {"id": str(import_id), "step": "map"}
+    assert "Match columns to fields" in texts(test)
+    press(test, "Make the plan")
+    assert test.query_params == {"id": str(import_id)}
+    assert imports.get(import_id, by=OPERATOR).wanted is None, "nothing was changed: the plan stands"
+    press(test, "Back")
+    next(one for one in test.radio).set_value(Keep.OURS).run()
+    press(test, "Make the plan")
+    found = flow(import_id)
+    assert (found.state, found.keep) == (State.PLANNED, Keep.OURS)
+    test.run()
+    assert "What would change" in texts(test)
+
+
+def test_contacts_that_changed_since_the_plan(screen: Screen, new: Callable[..., int], committed: int) -> None:
+    import_id = new(CHANGED, State.PLANNED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    with writing(OPERATOR) as session:
+        session.execute(update(Contact).where(Contact.email == "ann@leads.example").values(title="Chair"))
+    press(test, "Commit 2 changes")
+    with pytest.raises(Exception, match="contacts changed"):
+        flow(import_id)
+    test.run()
+    assert "Contacts changed since the plan was made" in texts(test)
+    press(test, "Plan again")
+    flow(import_id)
+    test.run()
+    assert metrics(test)["Updated"] == "1"
+    import_orders.cancel(import_id, by=OPERATOR)
+
+
+def test_one_that_is_running_shows_only_what_is_known(screen: Screen, new: Callable[..., int]) -> None:
+    import_id = new(until=State.PLANNED)
+    import_orders.ask(import_id, State.COMMITTED, plan=_planned_at(import_id), by=OPERATOR)
+    with import_contacts._claimed(import_id):
+        _shown(import_id, import_orders.Progress(import_orders.Step.CREATE, 1_000, 4_000, 2.0))
+        test = screen(Role.MANAGER, at="imports", id=str(import_id))
+        assert "Creating contacts: **1,000** of 4,000 rows" in texts(test)
+        assert metrics(test)["Speed"] == "500 rows/s"
+        assert metrics(test)["Time left in this step"] == "6 s"
+        _shown(import_id, import_orders.Progress(import_orders.Step.INDEX, None, None, 9.0))
+        test.run()
+        assert "Building the indexes …" in texts(test)
+        assert (metrics(test)["Speed"], metrics(test)["Time left in this step"]) == ("–", "–")
+        row = screen(Role.MANAGER, at="imports").dataframe[0].value.iloc[0]
+        assert row["state"] == ["Running"]
+        test = screen(Role.MANAGER, at="imports", id=str(import_id))
+        press(test, "Stop")
+        import_orders.cancel(import_id, by=OPERATOR)
+        test.run()
+        assert "It stops within seconds" in texts(test)
+    import_orders.clear_cancelled(import_id)
+    test.run()
+    assert "leads.csv was cancelled" in texts(test).replace("\\", "")
+
+
+def _planned_at(import_id: int) -> str:
+    return (imports.get(import_id, by=OPERATOR).planned or {})["at"]
+
+
+def _shown(import_id: int, progress: import_orders.Progress) -> None:
+    with writing(OPERATOR) as session:
+        import_orders.report(session, import_id, progress)
+
+
+def test_one_that_stopped_in_the_middle_can_go_on(screen: Screen, new: Callable[..., int]) -> None:
+    import_id = new(until=State.STAGED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "It stopped in the middle" in texts(test)
+    press(test, "Resume")
+    assert flow(import_id).state == State.PLANNED
+    import_orders.cancel(import_id, by=OPERATOR)
+
+
+def test_a_file_that_cannot_be_read_says_why(screen: Screen, site: Site, home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "broken.xlsx"
+    file.write_bytes(b"PK\x03\x04 this is no workbook")
+    by = site.people[Role.MANAGER].actor()
+    import_id = import_contacts.create(file, match=MatchRule.AUTO, keep=Keep.THEIRS, by=by)
+    import_orders.ask(import_id, State.OPENED, by=by)
+    with pytest.raises(Exception, match=r"broken\.xlsx"):
+        flow(import_id)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "broken.xlsx could not be imported" in texts(test).replace("\\", "")
+    assert screen(Role.MANAGER, at="imports").dataframe[0].value.iloc[0]["state"] == ["Failed"]
+
+
+def test_a_wide_file_is_bounded(screen: Screen, site: Site, home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "wide.csv"
+    names = [f"Column {number}" for number in range(3_000)]
+    file.write_text(",".join(["Email", *names]) + "\n" + ",".join(["a@x.example", *["v" * 300] * 3_000]) + "\n")
+    by = site.people[Role.MANAGER].actor()
+    import_id = import_contacts.create(file, match=MatchRule.AUTO, keep=Keep.THEIRS, by=by)
+    import_contacts.run(import_id, until=State.OPENED, by=by)
+    preview = imports.preview(import_id, by=by)
+    assert preview is not None
+    assert (len(preview.rows[0][1]), len(preview.examples), max(map(len, preview.examples["Column 7"]))) == (
+        100,
+        2000,
+        60,
+    )
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "the first 100 of 3,001 columns" in texts(test)
+    import_orders.cancel(import_id, by=by)
+
+
+def test_pages_of_imports(screen: Screen, new: Callable[..., int], home: Path) -> None:
+    made = [new() for _ in range(22)]
+    test = screen(Role.MANAGER, at="imports")
+    assert len(test.dataframe[0].value) == 20
+    test.pagination[0].set_value(2).run()
+    assert len(test.dataframe[0].value) >= 2
+    for import_id in made:
+        import_orders.cancel(import_id, by=OPERATOR)
+    shutil.rmtree(home / "imports", ignore_errors=True)
+
+
+def test_old_imports_without_what_this_version_stores(screen: Screen, new: Callable[..., int]) -> None:
+    import_id = new(until=State.PLANNED)
+    with writing(OPERATOR) as session:
+        opened = imports.get(import_id, by=OPERATOR).opened or {}
+        old = {key: value for key, value in opened.items() if key != "proposed"}
+        session.execute(
+            update(Import)
+            .where(Import.id == import_id)
+            .values(preview=None, opened=old, planned=func.jsonb_build_object("clock", 1, "busy", False))
+        )
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "Planned on –" in texts(test)
+    press(test, "Back")
+    assert "Match columns to fields" in texts(test)
+    import_orders.cancel(import_id, by=OPERATOR)

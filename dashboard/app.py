@@ -5,22 +5,32 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import places, session, sign_in
+from dashboard.widgets import contact_form
+from dashboard.widgets.browser_history import join_steps
+from dashboard.widgets.page import plain
 
 STATIC = Path(__file__).parent / "static"
 
 st.set_page_config(page_title="Appointment360", page_icon=STATIC / "mark.svg", layout="wide")
-st.html(STATIC / "touches.css")
-actor = session.someone()
-page = st.navigation([places.page(name) for name in places.PLACES], position="sidebar" if actor else "hidden")
+screens = [places.page(name) for name in places.PLACES]
+try:
+    actor = session.someone()
+except Exception:
+    st.navigation(screens, position="hidden")  # else the address means the start page once the database is back
+    raise
+page = st.navigation(screens, position="sidebar" if actor else "hidden")
 if actor is None:
+    contact_form.keep_typed()
     sign_in.show()
     st.stop()
 
 theme = "dark" if st.context.theme.type == "dark" else "light"
 st.logo(STATIC / f"logo-{theme}.svg", icon_image=STATIC / "mark.svg", size="large")
-with st.sidebar:
-    choice = st.menu_button(actor.name, ["Sign out"], icon=":material/account_circle:", type="tertiary", key="person")
+with st.sidebar, st.container(key="person_menu", gap=None):
+    name = plain(actor.name)
+    choice = st.menu_button(name, ["Sign out"], icon=":material/account_circle:", type="tertiary", key="person")
     st.caption(actor.role.label, help=actor.role.description)
+    join_steps()
 if choice == "Sign out":
     sign_in.sign_out()
 page.run()

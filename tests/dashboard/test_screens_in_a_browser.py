@@ -118,6 +118,20 @@ def test_what_was_not_foreseen_has_a_reference_and_a_way_on(
     note(page, f"1–50 of {site.in_germany}")
 
 
+def test_a_database_that_was_away_comes_back_to_the_same_page(page: Page, web: str, site: Site) -> None:
+    server, _, name = libpq_url(site.url).rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        try:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            page.goto(f"{web}/contacts?country=Germany")
+            expect(page.get_by_text("The database does not answer")).to_be_visible()
+        finally:
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    page.get_by_role("button", name="Try again").click()
+    note(page, f"1–50 of {site.in_germany}")
+
+
 def test_an_export_from_waiting_to_its_file(page: Page, web: str, site: Site, tmp_path: Path) -> None:
     by = site.people[Role.MANAGER].actor()
     wanted = parse(["country=Germany"], by=by)

@@ -1,10 +1,9 @@
-"""The only caches of query results. Facets may be some seconds old; a page and its count never come from here.
+"""The only caches of query results; a page of contacts and its count never come from here.
 
-Statistics are kept for as long as nobody changes contacts. What was running when they were read and ends later is
-missing from them until STATISTICS_LIFETIME is over, or until somebody asks for new ones.
+Counts are kept for as long as nobody changes contacts. What was running when they were read and ends later is missing
+from them until their lifetime is over, or until somebody asks for new ones.
 
 The key holds the filters and what the person may see: without the latter one person would read another's counts.
-Entries end after LIFETIME.
 """
 
 from typing import Any
@@ -19,15 +18,21 @@ from models.import_rejects import Reason
 from models.imports import Changed, Import
 from models.permissions import Actor
 
+Range = tuple[int, int | None]
+
 LIFETIME = 15  # seconds
 VALUES_LIFETIME = 300
-STATISTICS_LIFETIME = 60
 FACET_VALUES = 200  # of each field, the commonest
 
 
 def facet(filters: Filters, name: str, *, by: Actor) -> dict[Any, int]:
     """The field's values with their counts among the contacts that match, commonest first, empty ones left out."""
-    return _facet(filters.query(), name, _sight(by), filters, by)
+    return _facet(filters.query(), name, search.clock(), _sight(by), filters, by)
+
+
+def ranges(filters: Filters, name: str, wanted: tuple[Range, ...], *, by: Actor) -> list[int]:
+    """How many of the contacts that match have a number in each of the ranges."""
+    return _ranges(filters.query(), name, wanted, search.clock(), _sight(by), filters, by)
 
 
 def values(name: str, *, by: Actor) -> list[Any]:
@@ -37,7 +42,7 @@ def values(name: str, *, by: Actor) -> list[Any]:
 
 def everything(*, by: Actor) -> int:
     """How many contacts there are."""
-    return _everything(_sight(by), by)
+    return _everything(search.clock(), _sight(by), by)
 
 
 def statistics(filters: Filters, *, by: Actor) -> Statistics:
@@ -62,6 +67,7 @@ def reject_reasons(found: Import, *, by: Actor) -> list[Reason]:
 def forget() -> None:
     """Count anew at once, since somebody here changed contacts."""
     _facet.clear()
+    _ranges.clear()
     _everything.clear()
     _statistics.clear()
 
@@ -72,9 +78,16 @@ def _sight(by: Actor) -> tuple[str, ...]:
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=1000, show_spinner=False)
-def _facet(query: str, name: str, sight: tuple[str, ...], _filters: Filters, _by: Actor) -> dict[Any, int]:
+def _facet(query: str, name: str, clock: int, sight: tuple[str, ...], _filters: Filters, _by: Actor) -> dict[Any, int]:
     counted = search.count_by(_filters, name, by=_by, limit=FACET_VALUES)
     return {value: count for value, count in counted if value is not None}
+
+
+@st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)
+def _ranges(
+    query: str, name: str, wanted: tuple[Range, ...], clock: int, sight: tuple[str, ...], _filters: Filters, _by: Actor
+) -> list[int]:
+    return search.count_between(_filters, name, wanted, by=_by)
 
 
 @st.cache_data(ttl=VALUES_LIFETIME, max_entries=200, show_spinner=False)
@@ -83,11 +96,11 @@ def _values(name: str, sight: tuple[str, ...], _by: Actor) -> list[Any]:
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=100, show_spinner=False)
-def _everything(sight: tuple[str, ...], _by: Actor) -> int:
+def _everything(clock: int, sight: tuple[str, ...], _by: Actor) -> int:
     return search.count(Filters(), by=_by)
 
 
-@st.cache_data(ttl=STATISTICS_LIFETIME, max_entries=200, show_spinner=False)
+@st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)
 def _statistics(query: str, clock: int, sight: tuple[str, ...], _filters: Filters, _by: Actor) -> Statistics:
     return search.statistics_of(_filters, by=_by)
 

@@ -62,7 +62,10 @@ def choose(columns: Iterable[str], *, by: Actor) -> None:
     """Remember the columns for the person, wherever they sign in; none, or the default ones, forget the choice."""
     picked = list(columns)
     standard = [name for name in DEFAULT if name in offered(by)]
-    preferences.put(CHOSEN, None if picked in ([], standard) else picked, by=by)
+    if picked in ([], standard):
+        preferences.forget(CHOSEN, by=by)
+    else:
+        preferences.put(CHOSEN, picked, by=by)
 
 
 def needed(columns: Iterable[str]) -> list[str]:

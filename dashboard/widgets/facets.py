@@ -53,16 +53,19 @@ def _pills(view: View, name: str, by: Actor) -> None:
 
 def _sizes(view: View, by: Actor) -> None:
     """One range of employees; another one, set in the address or the filter dialog, stands in its chip alone."""
-    ranges = {_between(low, high): _size_label(low, high) for low, high in SIZES}
-    now = next((pair for pair in ranges if pair in view.filters.pairs()), None)
-    widget = _synced(view, "employees", now)
+    others = view.filters.without("employees.between").without("employees.gte")
+    counts = cached.ranges(others, "employees", SIZES, by=by)
+    labels = {
+        _between(*size): f"{_size_label(*size)} :gray[{formats.number(count)}]"
+        for size, count in zip(SIZES, counts, strict=True)
+    }
+    widget = _synced(view, "employees", next((pair for pair in labels if pair in view.filters.pairs()), None))
 
     def changed() -> None:
         chosen = st.session_state[widget]
-        wanted = [pair for pair in view.filters.pairs() if pair[0] not in ("employees.between", "employees.gte")]
-        address.filter_anew(view, [*wanted, *([chosen] if chosen else [])], by=by)
+        address.filter_anew(view, [*others.pairs(), *([chosen] if chosen else [])], by=by)
 
-    st.pills("Employees", list(ranges), key=widget, format_func=ranges.get, on_change=changed)
+    st.pills("Employees", list(labels), key=widget, format_func=labels.get, on_change=changed)
 
 
 def _between(low: int, high: int | None) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """The only door for reading contacts in sets: pages, counts, facets, statistics, and the select that exports stream."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,6 +132,19 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
         found = [(row[0], row[1]) for row in session.execute(counted)]
         names = _names(session, FIELDS[name].kind) if FIELDS[name].kind in (Kind.INDUSTRY, Kind.OWNER) else None
     return [(names.get(value) if names else value, number) for value, number in found]
+
+
+def count_between(filters: Filters, name: str, ranges: Sequence[tuple[int, int | None]], *, by: Actor) -> list[int]:
+    """How many of those that match have a number from the one to the other, both included; None is no upper end.
+
+    Raises NotAllowed, InvalidInput (no such field).
+    """
+    require(by, Permission.CONTACTS_READ)
+    chosen_columns([name], by=by)
+    column = Contact.__table__.c[FIELDS[name].column]
+    counts = [func.count().filter(column >= low if high is None else column.between(low, high)) for low, high in ranges]
+    with reading() as session:
+        return list(session.execute(select(*counts).where(_condition(filters, by), column.is_not(None))).one())
 
 
 def statistics_of(filters: Filters, *, by: Actor) -> Statistics:

@@ -4,9 +4,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
-from models import sign_ins
+from models import filters, sign_ins
+from models.contacts import search
 from models.contacts.table import FIELDS
-from models.permissions import Role
+from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import NARROW, Site
 from tests.dashboard.contacts_data import ROWS
 
@@ -84,6 +85,8 @@ def test_facets_filter_and_write_the_address(screen: Screen, site: Site) -> None
     country.set_value(["Germany"]).run()
     assert test.query_params == {"country": "Germany"}
     sizes = next(one for one in test.button_group if one.label == "Employees")
+    number = search.count(filters.parse(["country=Germany", "employees=124"], by=OPERATOR), by=OPERATOR)
+    assert f"51–200 :gray[{number}]" in sizes.options
     sizes.set_value(("employees.between", "51,200")).run()
     assert test.query_params == {"country": "Germany", "employees.between": "51,200"}
     assert set(test.dataframe[0].value["employees"]) == {124}

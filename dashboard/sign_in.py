@@ -31,15 +31,17 @@ export default function ({ data }) {
   fetch(data.path, request).finally(() => data.next ? location.assign(data.next) : location.reload());
 }
 """
-
-
 # The form tells the browser to remember nothing; WCAG 2.2 asks for the opposite, for those who cannot keep passwords.
 FIELDS = """
 export default function () {
-  const [name, password] = document.querySelectorAll('[data-testid="stForm"] input');
-  name.autocomplete = "username"; name.inputMode = "email"; name.autocapitalize = "none"; name.spellcheck = false;
-  name.placeholder = "you@company.com";
-  password.autocomplete = "current-password";
+  const tell = () => {
+    const [name, password] = document.querySelectorAll('[data-testid="stForm"] input');
+    if (!password) return requestAnimationFrame(tell);
+    name.autocomplete = "username"; name.inputMode = "email"; name.autocapitalize = "none"; name.spellcheck = false;
+    name.placeholder = "you@company.com";
+    password.autocomplete = "current-password";
+  };
+  tell();
 }
 """
 

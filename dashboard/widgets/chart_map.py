@@ -40,10 +40,10 @@ def placed(values: dict[str, int]) -> tuple[list[Place], dict[str, int]]:
 def world(chart: Chart, places: list[Place], *, height: int) -> Place | None:
     """The map of `places`, which are the chart's rows in their order. Returns the one that was clicked."""
     shades = token("chartSequentialColors")[1:]
-    logs = [log10(place.contacts) for place in places] or [0]  # countries differ by magnitudes
+    logs = [log10(place.contacts) for place in places] or [0]  # countries differ by magnitudes, at least by one
     drawn = {
         "colorscale": [[place / (len(shades) - 1), shade] for place, shade in enumerate(shades)],
-        "zmin": min(logs) if min(logs) < max(logs) else max(logs) - 1,
+        "zmin": min(min(logs), max(logs) - 1),
         "zmax": max(logs),
     }
     figure = go.Figure([_shapes(chart, places, drawn), _points(chart, places, drawn)])

@@ -4,6 +4,7 @@ Four statements of one pass each instead of one with everything: grouped counts 
 table and a distinct count beside other aggregates each keep Postgres from working in parallel, and take twice as long.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -103,14 +104,17 @@ def _commonest_first(item: tuple[str, int]) -> tuple[int, str]:
 
 
 def _months(session: Session, where: ColumnElement[bool], today: date) -> dict[date, int]:
-    month = cast(func.date_trunc("month", func.timezone("UTC", Contact.created_at)), Date).label("month")
-    counted = {row[0]: row[1] for row in session.execute(select(month, func.count()).where(where).group_by(month))}
+    """Counted by days, as filters know them: the planner has statistics of these, and months cost twice as much."""
+    day = cast(func.timezone("UTC", Contact.created_at), Date).label("day")
+    counted: Counter[date] = Counter()
+    for added, contacts in session.execute(select(day, func.count()).where(where).group_by(day)):
+        counted[added.replace(day=1)] += contacts
     if not counted:
         return {}
     now, last = min(counted), max(*counted, today.replace(day=1))
     months = {}
     while now <= last:
-        months[now] = counted.get(now, 0)
+        months[now] = counted[now]
         now = (now + timedelta(days=31)).replace(day=1)
     return months
 

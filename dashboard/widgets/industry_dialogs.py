@@ -28,10 +28,8 @@ def create_dialog(listing: Listing) -> None:
 def rename_dialog(industry: Industry, number: int | None, listing: Listing) -> None:
     shown = "its contacts" if number is None else formats.counted(number, "contact")
     st.markdown(f"**{plain(industry.name)}** gets another name, on **{shown}** at once.")
-    name, wanted = _name_form(industry.name, "Rename")
-    st.caption(
-        "Stored links that filter by the old name will find nothing: filter by the new name, and store it again."
-    )
+    note = "Stored links that filter by the old name will find nothing: filter by the new name, and store them again."
+    name, wanted = _name_form(industry.name, "Rename", note)
     taken = _called(listing, name)
     if taken and taken.id != industry.id:
         st.error(f"There is an industry “{plain(taken.name)}” already.", icon=":material/error:")

@@ -5,9 +5,10 @@ import streamlit as st
 from dashboard import formats, places, session
 from dashboard.widgets import contact_draft, page
 from dashboard.widgets.contact_fields import read_fields, style
-from dashboard.widgets.contact_form import Form, draft_offer, form_fields, open_form, opened, save_bar
-from dashboard.widgets.contact_header import came_from, header, way_back
+from dashboard.widgets.contact_form import Form, draft_offer, edit, open_form, opened
+from dashboard.widgets.contact_header import arrows, came_from, header, way_back
 from dashboard.widgets.contact_history import history
+from dashboard.widgets.press import pressed
 from models.contacts import history as versions
 from models.contacts import records
 from models.contacts.records import Record
@@ -50,12 +51,13 @@ def _one(contact_id: int, by: Actor) -> None:
             raise
         _deleted(records.deleted(contact_id, by=by), by)
         return
-    way_back()
+    beside = way_back()
     if header(record, by=by, editing=False):
         open_form(record, by=by)
         st.rerun()
     draft_offer(record, by=by)
     _read(record, by)
+    arrows(beside, contact_id, by=by)
 
 
 def _read(record: Record, by: Actor) -> None:
@@ -74,8 +76,8 @@ def _edited(form: Form, by: Actor) -> None:
     else:
         with page.header("New contact", "A name, an e-mail or a company is enough to begin with."):
             pass
-    form_fields(form, versions.of_contact(form.record.id, by=by) if form.record else [])
-    if saved := save_bar(form, by=by):
+    changes = versions.of_contact(form.record.id, by=by) if form.record else []
+    if saved := edit(form, changes, by=by):
         st.toast("Saved", icon=":material/check:")
         if not form.record:
             places.go("contact", {"id": str(saved)})
@@ -96,7 +98,7 @@ def _deleted(record: Record, by: Actor) -> None:
     ):
         who = page.plain(record.deleted_by or "")
         st.markdown(f":material/delete: **Deleted** by {who}, {formats.moment(record.deleted_at)}", width="content")
-        if st.button("Restore", icon=":material/restore_from_trash:", type="primary"):
+        if pressed("Restore", key="restore contact", icon=":material/restore_from_trash:", type="primary"):
             records.restore(record.id, by=by)
             st.toast("Restored", icon=":material/check:")
             st.rerun()
@@ -106,5 +108,5 @@ def _deleted(record: Record, by: Actor) -> None:
 
 def _nobody(icon: str, title: str, body: str) -> None:
     with page.empty(icon, title, body):
-        if st.button("Show all contacts", icon=":material/contacts:"):
+        if pressed("Show all contacts", key="all contacts", icon=":material/contacts:"):
             places.go("contacts", came_from())

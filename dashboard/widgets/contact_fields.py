@@ -34,7 +34,7 @@ def style() -> None:
     colours = {
         "gray": "grayTextColor", "link": "linkColor", "chip": "grayBackgroundColor", "chiptext": "textColor",
         **{f"{name}{part}": f"{name}{'Text' if part else 'Background'}Color"
-           for name in ("green", "yellow", "red") for part in ("", "text")},
+           for name in ("green", "yellow", "red", "blue") for part in ("", "text")},
     }  # fmt: skip
     st.html(f"<style>{STYLE.substitute({name: token(colour) for name, colour in colours.items()})}</style>")
 
@@ -138,8 +138,14 @@ def shown(field: Field, value: Any) -> str:
     return formats.number(value) if field.kind is Kind.WHOLE else str(value)
 
 
+def remark(text: str, tone: str = "") -> None:
+    """A small line below a control; the tone is "wrong" or nothing."""
+    st.html(f'<div dir="auto" class="remark {tone}">{escape(text)}</div>')
+
+
 def _link(address: str, value: str) -> str:
-    return f'<dd><a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{escape(value)}</a></dd>'
+    broken = escape(value).replace("@", "@<wbr>").replace("/", "/<wbr>")  # where a long one goes on in the next line
+    return f'<dd><a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{broken}</a></dd>'
 
 
 def _chip(value: str, colour: str = "") -> str:

@@ -16,9 +16,10 @@ import streamlit as st
 from dashboard import formats, places, session
 from dashboard.widgets import columns, contact_draft, contact_history
 from dashboard.widgets.contact_draft import Draft
-from dashboard.widgets.contact_fields import COLUMNS, group_card, of_group
-from dashboard.widgets.contact_header import came_from
+from dashboard.widgets.contact_fields import COLUMNS, group_card, of_group, remark
+from dashboard.widgets.contact_header import BACK, came_from
 from dashboard.widgets.page import card, plain
+from dashboard.widgets.press import pressed, waiting
 from models.contacts import editing, likeness, records, values
 from models.contacts.editing import as_text
 from models.contacts.history import Change
@@ -34,6 +35,8 @@ WHILE_TYPING = ("first_name", "last_name", "company", "contact_id")  # a half-ty
 ALIKE = ("email", "person_linkedin_url")
 EARLIEST, LATEST = date(1900, 1, 1), date(2200, 12, 31)
 LONG_TEXT = ("notes",)
+SAVE, DISCARD = "save contact", "discard changes"
+LONGEST_THEIRS = 60  # characters of a value that somebody else wrote
 _numbers = itertools.count(1)
 
 
@@ -100,10 +103,10 @@ def draft_offer(record: Record, *, by: Actor) -> None:
         what = f"to {_labels(draft.texts)}"
         st.markdown(f":material/edit_note: **Unsaved changes** from {formats.moment(draft.at)} {what}", width="content")
         with st.container(horizontal=True, width="content", gap="xsmall"):
-            if st.button("Discard them", type="tertiary"):
+            if pressed("Discard them", key="discard draft", type="tertiary"):
                 contact_draft.keep(record.id, {}, version=0, by=by)
                 st.rerun()
-            if st.button("Continue", icon=":material/edit:"):
+            if pressed("Continue", key="continue draft", icon=":material/edit:"):
                 open_form(record, by=by, draft=draft)
                 st.rerun()
 
@@ -125,11 +128,29 @@ def keep_typed() -> None:
         _keep(form)
 
 
+def edit(form: Form, changes: list[Change], *, by: Actor) -> int | None:
+    """The form, with the history's `changes` beside it; the contact's id once it is saved."""
+    discarding, saving = _save_bar(form)
+    _fields(form, changes)
+    if discarding:
+        _discard(form)
+    if not saving:
+        return None
+    if form.gone:
+        _restore(form, by)
+    saved = _save(form, by)
+    if saved is None:
+        st.rerun()
+    return saved
+
+
 @st.fragment
-def form_fields(form: Form, changes: list[Change]) -> None:
-    """Every control; typing reruns this alone. The history's `changes` stand beside it."""
+def _fields(form: Form, changes: list[Change]) -> None:
+    """Every control; typing reruns this alone."""
     session.actor()
     _collect(form)
+    if waiting(SAVE, DISCARD, BACK):
+        st.rerun()
     wall = st.grid(3, min_column_width=260, gap="small")
     with wall.cell(column_span=2):
         pair = st.grid(2, min_column_width=260, gap="small")
@@ -146,22 +167,17 @@ def form_fields(form: Form, changes: list[Change]) -> None:
     _keep(form)
 
 
-def save_bar(form: Form, *, by: Actor) -> int | None:
-    """The bar at the foot of the window, which says what became of the last try; the contact's id once it is saved."""
-    with st.bottom.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(_state(form))
+def _save_bar(form: Form) -> tuple[bool, bool]:
+    """At the foot of the window; says what became of the last try, wherever the page is scrolled to.
+
+    Whether Discard and whether Save was pressed: drawn before the fields, which make the page run again for either.
+    """
+    with st.bottom.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"
+    ):
+        st.markdown(_state(form), width="content")
         with st.container(horizontal=True, width="content", gap="xsmall"):
-            if st.button("Discard"):
-                _discard(form)
-            pressed = st.button(_saving(form), type="primary")
-    if not pressed:
-        return None
-    if form.gone:
-        _restore(form, by)
-    saved = _save(form, by)
-    if saved is None:
-        st.rerun()
-    return saved
+            return pressed("Discard", key=DISCARD), pressed(_saving(form), key=SAVE, type="primary")
 
 
 def _state(form: Form) -> str:
@@ -288,15 +304,16 @@ def _remark(form: Form, name: str) -> None:
     if form.refused.get(name) == text:
         problem = problem or form.problems.get(name)
     if problem:
-        st.markdown(f":red[:small[{plain(problem)}]]")
+        remark(problem, "wrong")
     if name in form.theirs and form.theirs[name] != text:
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.caption(
-                f":blue[{plain(form.changed_by)} wrote {plain(form.theirs[name]) or 'nothing'}]", width="content"
-            )
-            st.button("Take it", key=f"{form.key(name)} theirs", type="tertiary", on_click=_take, args=(form, name))
+        theirs = form.theirs[name] or "nothing"
+        st.button(
+            f"{plain(form.changed_by)} wrote **{plain(theirs[:LONGEST_THEIRS])}**",
+            key=f"{form.key(name)} theirs", type="tertiary", icon=":material/move_up:", help="Take this value",
+            on_click=_take, args=(form, name),
+        )  # fmt: skip
     elif name in form.changed and text == form.base[name]:
-        st.markdown(f":blue[:small[{plain(form.changed_by)} changed it just now]]")
+        remark(f"{form.changed_by} changed it just now")
 
 
 def _take(form: Form, name: str) -> None:

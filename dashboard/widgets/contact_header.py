@@ -3,12 +3,14 @@
 from urllib.parse import quote
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import formats, places, session
+from dashboard import address, formats, places, session
 from dashboard.widgets import columns
 from dashboard.widgets.copy_button import copy_button
 from dashboard.widgets.page import badge, plain
-from models.contacts import records
+from dashboard.widgets.press import pressed
+from models.contacts import records, search
 from models.contacts.records import Record
 from models.errors import AppError
 from models.permissions import Actor, Permission
@@ -20,11 +22,42 @@ PLACE = ("city", "country")
 ISOLATED = "\u2068{}\u2069"  # text from the right does not turn what stands beside it round
 LONGEST = 100  # characters of a value here; the fields below show it whole
 LONGEST_BADGE = 40
+TOP_LINE = 40  # pixels
+BACK = "back to contacts"
 
 
-def way_back() -> None:
-    if st.button("Contacts", icon=":material/arrow_back:", type="tertiary", key="back to contacts"):
-        places.go("contacts", came_from())
+def way_back() -> DeltaGenerator:
+    """The way to the list that the person came from; returns the place beside it, for `arrows`."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", height=TOP_LINE, gap="small"
+    ):
+        if pressed("Contacts", key=BACK, icon=":material/arrow_back:", type="tertiary"):
+            places.go("contacts", came_from())
+        return st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall")
+
+
+def arrows(beside: DeltaGenerator, contact_id: int, *, by: Actor) -> None:
+    """To the contacts before and after this one in the list that the person came from; last on the page, for counting
+    a long list takes longer than all the rest. Nothing where the address holds no list that can be read."""
+    try:
+        view = address.read(besides=OURS, by=by)
+        around = search.neighbours(view.filters, sort=view.sort, contact_id=contact_id, by=by)
+    except AppError:
+        return
+    with beside:
+        st.caption(f"{formats.number(around.place)} of {formats.number(around.total)}", width="content")
+        _arrow("Previous contact", "up", "K", around.previous)
+        _arrow("Next contact", "down", "J", around.next)
+
+
+def _arrow(label: str, way: str, shortcut: str, contact_id: int | None) -> None:
+    def turn() -> None:
+        st.query_params["id"] = str(contact_id)
+
+    st.button(
+        "", key=label, icon=f":material/keyboard_arrow_{way}:", help=label, type="tertiary", shortcut=shortcut,
+        disabled=contact_id is None, on_click=turn,
+    )  # fmt: skip
 
 
 def came_from() -> places.Params:
@@ -89,10 +122,11 @@ def _reach(record: Record) -> None:
 
 
 def _change(record: Record, editing: bool) -> bool:
-    pressed = st.button("Edit", icon=":material/edit:", disabled=editing, shortcut=None if editing else "E")
+    shortcut = None if editing else "E"
+    editing_wanted = pressed("Edit", key="edit contact", icon=":material/edit:", disabled=editing, shortcut=shortcut)
     if st.button("Delete", icon=":material/delete:", disabled=editing):
         _delete(record)
-    return pressed
+    return editing_wanted
 
 
 @st.dialog("Delete this contact?", icon=":material/delete:")

@@ -8,6 +8,7 @@ from dashboard import formats, session
 from dashboard.widgets import columns
 from dashboard.widgets.contact_fields import shown
 from dashboard.widgets.page import card, plain
+from dashboard.widgets.press import pressed
 from models.contacts import records
 from models.contacts.history import Change, FieldChange, What
 from models.contacts.records import Record
@@ -89,7 +90,7 @@ def _can_be_undone(change: Change, record: Record) -> bool:
 
 
 def _undo_button(change: Change, record: Record) -> None:
-    if not st.button("Undo this change", key=f"undo {change.version}", type="tertiary", icon=":material/undo:"):
+    if not pressed("Undo this change", key=f"undo {change.version}", type="tertiary", icon=":material/undo:"):
         return
     try:
         records.undo(record.id, change.version or 0, by=session.actor())

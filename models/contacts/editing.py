@@ -117,7 +117,7 @@ def as_text(name: str, value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case list():
-            return values.joined(value)
+            return values.joined(value) if value else ""
         case date():
             return value.isoformat()
     if FIELDS[name].kind is Kind.MONEY:

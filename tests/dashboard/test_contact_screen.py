@@ -9,9 +9,9 @@ from sqlalchemy import insert, text
 from streamlit.testing.v1 import AppTest
 
 from dashboard import session
-from models import sign_ins
+from models import filters, sign_ins
 from models.audit import AuditLine, Event
-from models.contacts import history, records
+from models.contacts import history, records, search
 from models.contacts.history import What
 from models.contacts.table import FIELDS, Contact
 from models.database import reading, writing
@@ -153,7 +153,7 @@ def test_two_people_who_edit_the_same_contact_are_told(screen: Screen, zoe: int,
     change(zoe, admin, title="CFO", city="Bonn")
     test = press(test, "Save changes")
     assert "An admin changed Title, City at" in drawn(test)
-    assert "An admin wrote CFO" in drawn(test)
+    assert "An admin wrote **CFO**" in labels(test)
     assert "An admin changed it just now" in drawn(test)
     assert [control(test, name).value for name in ("title", "city", "notes")] == ["CTO", "Bonn", "mine"]
     assert records.get(zoe, by=manager).values["title"] == "CFO"
@@ -168,8 +168,8 @@ def test_their_value_can_be_taken(screen: Screen, zoe: int, manager: Actor, admi
     control(test, "tags").set_value(["mine"]).run()
     change(zoe, admin, title="CFO", tags="x, y")
     test = press(test, "Save changes")
-    while "Take it" in labels(test):
-        test = press(test, "Take it")
+    for value in ("CFO", "x, y"):
+        test = press(test, f"An admin wrote **{value}**")
     assert (control(test, "title").value, control(test, "tags").value) == ("CFO", ["x", "y"])
     before = records.get(zoe, by=manager)
     press(test, "Save changes")
@@ -221,8 +221,13 @@ def test_a_draft_of_an_older_state_overwrites_nothing_silently(
     change(zoe, admin, title="CFO")
     test = press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Continue")
     test = press(test, "Save changes")
-    assert "An admin wrote CFO" in drawn(test)
+    assert "An admin wrote **CFO**" in labels(test)
     assert records.get(zoe, by=manager).values["title"] == "CFO"
+
+
+def test_a_form_that_is_only_opened_leaves_no_draft(screen: Screen, zoe: int) -> None:
+    press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Edit").run()
+    assert "Unsaved changes" not in drawn(screen(Role.MANAGER, at="contact", id=str(zoe)))
 
 
 def test_a_discarded_draft_is_gone(screen: Screen, zoe: int) -> None:
@@ -324,6 +329,24 @@ def test_an_edit_by_who_may_no_longer_is_refused(screen: Screen, zoe: int, monke
     assert "Not saved. You may not edit contacts" in drawn(press(test, "Save changes"))
 
 
+def test_the_arrows_lead_through_the_list_one_came_from(screen: Screen, site: Site, manager: Actor) -> None:
+    for first in ("Ada", "Bea", "Cid"):
+        records.create({"first_name": first, "last_name": "Order", "country": "Chad"}, by=manager)
+    listed = search.page(filters.parse(["country=Chad"], by=manager), sort="first_name", by=manager).rows
+    ids = [row["id"] for row in listed]
+    test = screen(Role.MANAGER, at="contact", id=str(ids[0]), country="Chad", sort="first_name")
+    assert "1 of 3" in drawn(test)
+    assert next(one for one in test.button if one.key == "Previous contact").disabled
+    for place in (1, 2):
+        test = next(one for one in test.button if one.key == "Next contact").click().run()
+        assert test.query_params == {"id": str(ids[place]), "country": "Chad", "sort": "first_name"}
+        assert f"{place + 1} of 3" in drawn(test)
+    assert next(one for one in test.button if one.key == "Next contact").disabled
+    test = screen(Role.MANAGER, at="contact", id=str(ids[0]), countri="Chad")  # no list: the contact shows all the same
+    assert "Ada Order" in [one.value for one in test.title]
+    assert "Next contact" not in [one.key for one in test.button]
+
+
 @pytest.mark.shared_data
 def test_naughty_texts_stand_as_text_in_every_field(screen: Screen, admin: Actor, shared_data: Path) -> None:
     strings = json.loads((shared_data / "corpora/blns/blns.json").read_text(encoding="utf-8"))
@@ -341,7 +364,11 @@ def test_naughty_texts_stand_as_text_in_every_field(screen: Screen, admin: Actor
         said = drawn(test)
         for name, value in values.items():
             for one in value if isinstance(value, list) else [value]:
-                assert escape(one) in said or FIELDS[name].kind in (Kind.URL, Kind.EMAIL, Kind.PHONE), one
+                assert escape(one) in said.replace("<wbr>", "") or FIELDS[name].kind in (
+                    Kind.URL,
+                    Kind.EMAIL,
+                    Kind.PHONE,
+                ), one
         assert "<script" not in "".join(html(test))
         test = press(test, "Edit")
         assert not test.exception

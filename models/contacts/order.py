@@ -8,19 +8,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, and_, case, cast, func, or_, select, true, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    func,
+    or_,
+    select,
+    tablesample,
+    true,
+    tuple_,
+)
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.util import ClauseAdapter
 
 from models.contacts.table import FIELDS, Contact
 from models.fields import Kind
 from models.industries import Industry
 from models.users import User
 
-FEW = 5000  # so many ids are read at once; of more contacts only those that are wanted
+SAMPLE = 0.1  # percent of the table, whole blocks
+FEW = 50_000  # contacts that are all read for one page; of more only those that are wanted
 NEAR = 20_000  # contacts that are looked at one by one along an index
 INDEXED = ("last_name", "company")  # orders with an index of their own, beside that of ids
 _contacts = Contact.__table__
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The ids of the contacts before and after one, None at the ends; its place from 1, and how many there are."""
+
+    previous: int | None
+    next: int | None
+    place: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -51,22 +74,57 @@ class Order:
     source: FromClause
     is_indexed: bool
 
-    def few(self, session: Session, where: ColumnElement[bool]) -> list[int] | None:
-        """The ids of all contacts that match, in order; None where they are more than FEW.
+    def page(self, session: Session, where: ColumnElement[bool], *, first: int, size: int) -> tuple[int, list[int]]:
+        """How many contacts match, and the ids of those at the places `first` (from 0) and following."""
+        if are_few(session, where):
+            found = self._at_once(session, where, first, size)
+            if found[1] or first == 0:
+                return found
+        total = _count(session, _contacts, where)
+        if total <= FEW:
+            return total, self._at_once(session, where, first, size)[1]
+        return total, self._walked_to(session, where, first, min(size, total - first), total)
 
-        One evaluation of the condition gives the rows and their number, where reading both apart would take two.
-        """
-        keys = [] if self.key is None else [self.key.label("key")]
-        some = select(_contacts.c.id, *keys).select_from(self.source).where(where).limit(FEW + 1).subquery()
-        wholly = [] if self.key is None else [some.c.key]
-        terms = [*(key.is_(None) for key in wholly), *Part(true(), (*wholly, some.c.id)).directed(self.falling)]
-        listed = func.coalesce(func.array_agg(aggregate_order_by(some.c.id, *terms)), cast([], ARRAY(BigInteger)))
-        found: list[int] | None = session.scalar(select(case((func.count() <= FEW, listed))).select_from(some))
-        return found
+    def around(self, session: Session, where: ColumnElement[bool], contact_id: int) -> Neighbours:
+        """Where the contact stands among those that match, or would stand. Raises NoResultFound where it is gone."""
+        if are_few(session, where):
+            numbered = self._numbered(where)
+            row = session.execute(select(numbered).where(numbered.c.id == contact_id)).one_or_none()
+            if row is not None:
+                return Neighbours(row.previous, row.next, row.place, row.total)
+        values = self._values(session, contact_id)
+        before, after, total = self._counted_around(session, where, values)
+        previous = self._next(session, where, values, back=True) if before else None
+        following = self._next(session, where, values, back=False) if after else None
+        return Neighbours(previous, following, before + 1, total)
 
-    def ids(self, session: Session, where: ColumnElement[bool], *, first: int, size: int, total: int) -> list[int]:
-        """Those at the places `first` (from 0) and following of the `total` that match, counted from the nearer end."""
-        size = min(size, total - first)
+    def _at_once(self, session: Session, where: ColumnElement[bool], first: int, size: int) -> tuple[int, list[int]]:
+        """One look at the contacts gives the page and the number, where reading both apart would take two."""
+        rows = select(_contacts.c.id, func.count().over()).select_from(self.source).where(where)
+        found = session.execute(rows.order_by(*self._terms()).limit(size).offset(first)).all()
+        return (found[0][1] if found else 0), [row.id for row in found]
+
+    def _numbered(self, where: ColumnElement[bool]) -> Subquery:
+        contact_id, terms = _contacts.c.id, self._terms()
+        return (
+            select(
+                contact_id,
+                func.lag(contact_id).over(order_by=terms).label("previous"),
+                func.lead(contact_id).over(order_by=terms).label("next"),
+                func.row_number().over(order_by=terms).label("place"),
+                func.count().over().label("total"),
+            )
+            .select_from(self.source)
+            .where(where)
+            .subquery()
+        )
+
+    def _terms(self) -> list[ColumnElement[Any]]:
+        empty_last = [] if self.key is None else [self.key.is_(None)]
+        return [*empty_last, *self._parts(back=False)[0].directed(self.falling)]
+
+    def _walked_to(self, session: Session, where: ColumnElement[bool], first: int, size: int, total: int) -> list[int]:
+        """The page of a long list, counted from its nearer end."""
         if size <= 0:
             return []
         back = first > total // 2
@@ -76,12 +134,10 @@ class Order:
             found += self._some(session, part, where, back, skip, size - len(found))
             if len(found) == size:
                 break
-            skip = 0 if found else skip - self._count(session, and_(where, part.rows))
+            skip = 0 if found else skip - _count(session, self.source, and_(where, part.rows))
         return found[::-1] if back else found
 
-    def neighbour(self, session: Session, where: ColumnElement[bool], contact_id: int, *, back: bool) -> int | None:
-        """The next contact, with `back` the previous one; None at the end of the list."""
-        values = self._values(session, contact_id)
+    def _next(self, session: Session, where: ColumnElement[bool], values: list[Any], *, back: bool) -> int | None:
         parts = self._parts(back)
         own = self._own(parts, values)
         for part in parts[parts.index(own) :]:
@@ -91,9 +147,8 @@ class Order:
                 return found
         return None
 
-    def place(self, session: Session, where: ColumnElement[bool], contact_id: int) -> tuple[int, int, int]:
-        """How many contacts that match stand before this one, how many after it, and how many match."""
-        values = self._values(session, contact_id)
+    def _counted_around(self, session: Session, where: ColumnElement[bool], values: list[Any]) -> tuple[int, int, int]:
+        """How many contacts stand before the one with these values, how many after it, and how many there are."""
         parts = self._parts(back=False)
         own = self._own(parts, values)
         earlier, later = parts[: parts.index(own)], parts[parts.index(own) + 1 :]
@@ -143,9 +198,6 @@ class Order:
         rows = select(_contacts.c.id).select_from(self.source).where(where, part.rows)
         return rows.order_by(*part.directed(self.falling != back))
 
-    def _count(self, session: Session, where: ColumnElement[bool]) -> int:
-        return session.scalar(select(func.count()).select_from(self.source).where(where)) or 0
-
     def _values(self, session: Session, contact_id: int) -> list[Any]:
         """Of the keys of the part that the contact stands in. Raises NoResultFound."""
         keys = [] if self.key is None else [self.key]
@@ -154,6 +206,18 @@ class Order:
 
     def _own(self, parts: list[Part], values: list[Any]) -> Part:
         return next(part for part in parts if len(part.keys) == len(values))
+
+
+def are_few(session: Session, where: ColumnElement[bool]) -> bool:
+    """Whether, by a sample, a list is so short that all of it is read for one page. Where the sample errs, it is only
+    slower; the planner's own guess errs by far more where one condition follows from another."""
+    sample = tablesample(_contacts, func.system(SAMPLE))
+    here = ClauseAdapter(sample).traverse(where)
+    return _count(session, sample, here) * 100 / SAMPLE <= FEW
+
+
+def _count(session: Session, source: FromClause, where: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(source).where(where)) or 0
 
 
 def by(name: str, *, falling: bool) -> Order:

@@ -104,6 +104,7 @@ def _settle(page: Page) -> None:
     page.get_by_test_id("stMainBlockContainer").wait_for()
     page.wait_for_timeout(500)
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(timeout=60_000)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=60_000)  # charts load their library first
     page.wait_for_timeout(700)
 
 

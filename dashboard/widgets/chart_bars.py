@@ -13,6 +13,7 @@ from dashboard.widgets.page import token
 DIGIT = 7  # pixels
 WIDTH = 13  # characters of a line under a column
 TICKS = 13  # months named below a chart
+FEW = 6  # months
 STEPS = 5  # numbers at the side of a chart
 FEWEST, FEWEST_SHARES = 6, 12  # bars that a chart has room for: fewer are no thicker
 CLEAR = "rgba(0,0,0,0)"
@@ -49,6 +50,8 @@ def months(chart: Chart) -> int | None:
     figure = _bars(numbers, said)
     named = [place for place in range(len(numbers)) if _is_named(chart, place)]
     figure.update_xaxes(tickvals=named, ticktext=[_month(chart, place, named) for place in named], ticks="")
+    if len(numbers) < FEW:  # one month alone would be as broad as the chart
+        figure.update_xaxes(range=[len(numbers) - FEW - 0.5, len(numbers) - 0.5])
     top = max([*numbers, 1])
     steps = {"dtick": 1} if top < STEPS else {"nticks": STEPS}  # there are no halves of contacts
     figure.update_layout(yaxis={"tickformat": ",d", "range": [0, top * 1.05], **steps})

@@ -35,7 +35,10 @@ POINTS = {
     "AND": (42.55, 1.58), "SMR": (43.94, 12.46), "GIB": (36.14, -5.35), "JEY": (49.21, -2.13), "GGY": (49.46, -2.58),
     "IMN": (54.24, -4.55), "FRO": (62.0, -6.79), "BMU": (32.31, -64.75), "CYM": (19.31, -81.25), "VGB": (18.43, -64.62),
     "BRB": (13.19, -59.54), "ATG": (17.06, -61.8), "LCA": (13.91, -60.98), "GRD": (12.12, -61.68),
-    "ABW": (12.52, -69.97), "CUW": (12.17, -68.99), "VIR": (17.73, -64.73),
+    "ABW": (12.52, -69.97), "CUW": (12.17, -68.99), "VIR": (17.73, -64.73), "ALA": (60.2, 20.0), "COM": (-11.9, 43.4),
+    "CPV": (15.1, -23.6), "DMA": (15.4, -61.4), "GLP": (16.2, -61.6), "GUF": (4.0, -53.0), "GUM": (13.4, 144.8),
+    "MTQ": (14.6, -61.0), "MUS": (-20.3, 57.6), "PYF": (-17.6, -149.5), "REU": (-21.1, 55.5), "STP": (0.2, 6.6),
+    "WSM": (-13.8, -172.1),
 }  # fmt: skip
 # ISO 3166 leaves these to its users, and CLDR fills them; Kosovo is the only one that people live in.
 UNASSIGNED = re.compile(r"AAA|Q[M-Z][A-Z]|X(?!KK)[A-Z]{2}|ZZ[A-Z]")
@@ -50,7 +53,7 @@ def code(name: str) -> str | None:
 def on_the_map() -> frozenset[str]:
     """The codes of the countries that have a shape: at this scale the smallest ones have none."""
     world = json.loads(WORLD.read_text())
-    return frozenset(shape["id"] for shape in world["objects"]["countries"]["geometries"])
+    return frozenset(shape["id"] for shape in world["objects"]["countries"]["geometries"] if "id" in shape)
 
 
 @cache

@@ -21,8 +21,10 @@ from typing import Any
 
 import psutil
 import pytest
+from playwright.sync_api import sync_playwright
 
 from deploy import running
+from tests.dashboard import chromium
 from tests.deploy.command_line import COMMAND, PROJECT
 
 PARTS = {"web", "runner", "prefect", "checker"}
@@ -206,6 +208,36 @@ def test_a_flow_started_by_name_commits_an_import(machine: Machine, tmp_path: Pa
     done = machine.prefect(f"flow_runs/{run['id']}")["state"]
     assert done["type"] == "COMPLETED", done
     assert machine.json("imports", "show", str(planned["import_id"]))["state"] == "committed"
+
+
+@pytest.mark.browser
+def test_an_import_from_the_browser_runs_as_flows(machine: Machine, tmp_path: Path) -> None:
+    machine.saw("Prefect is ready")
+    file = tmp_path / "walk.csv"
+    file.write_text("First Name,Email\nWal,wal@example.com\nWim,wim@example.com\n")
+    with sync_playwright() as playwright:
+        path = chromium.executable(playwright.chromium.executable_path)
+        browser = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(180_000)  # each flow is a process that loads Prefect
+        page.goto(f"http://127.0.0.1:{machine.port}/imports?new=1")
+        [password] = re.findall(r"^Password: +(\S+)$", machine.said, re.MULTILINE)
+        page.get_by_label("Work e-mail").fill("root@example.com")
+        page.get_by_role("textbox", name="Password").fill(password)
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Choose a file").wait_for()
+        page.locator("input[type=file]").set_input_files(file)
+        page.get_by_role("button", name="Make the plan").click()
+        page.get_by_role("button", name="Commit 2 changes").click()
+        page.get_by_role("button", name="Undo the import").click()
+        page.get_by_role("dialog").get_by_role("button", name="Undo the import").click()
+        page.get_by_text("Taken back").wait_for()
+        browser.close()
+    shown = machine.json("imports", "list")["imports"][0]
+    assert (shown["file_name"], shown["state"], shown["created"]) == ("walk.csv", "undone", 2)
+    names = {run["name"]: run["state_type"] for run in machine.prefect("flow_runs/filter", {"sort": "START_TIME_DESC"})}
+    identity = shown["import_id"]
+    assert names[f"import {identity}"] == names[f"undo of import {identity}"] == "COMPLETED"
 
 
 def _deployment(machine: Machine, name: str) -> Any:

@@ -37,7 +37,7 @@ def ensure_indexes() -> list[str]:
             connection.execute(text("VACUUM contacts"))
         built = [name for name in missing if _build(connection, name)]
         if built:
-            connection.execute(text("ANALYZE contacts"))
+            connection.execute(text("ANALYZE contacts, industries, users"))
         _merge(connection)
     return built
 

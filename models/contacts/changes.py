@@ -96,6 +96,7 @@ def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...], *
         ),
         {"keys": list(unknown), "names": list(unknown.values())},
     )
+    session.execute(text("ANALYZE industries"))  # what is searched by industry depends on it, and no other does it soon
 
 
 def _prepare_for_load(session: Session) -> list[str]:

@@ -100,28 +100,30 @@ class Order:
 
     def _at_once(self, session: Session, where: ColumnElement[bool], first: int, size: int) -> tuple[int, list[int]]:
         """One look at the contacts gives the page and the number, where reading both apart would take two."""
-        rows = select(_contacts.c.id, func.count().over()).select_from(self.source).where(where)
-        found = session.execute(rows.order_by(*self._terms()).limit(size).offset(first)).all()
-        return (found[0][1] if found else 0), [row.id for row in found]
+        found = self._found(where)
+        rows = select(found.c.id, func.count().over()).order_by(*self._terms(found, self.falling))
+        read = session.execute(rows.limit(size).offset(first)).all()
+        return (read[0][1] if read else 0), [row.id for row in read]
 
     def _numbered(self, where: ColumnElement[bool]) -> Subquery:
-        contact_id, terms = _contacts.c.id, self._terms()
-        return (
-            select(
-                contact_id,
-                func.lag(contact_id).over(order_by=terms).label("previous"),
-                func.lead(contact_id).over(order_by=terms).label("next"),
-                func.row_number().over(order_by=terms).label("place"),
-                func.count().over().label("total"),
-            )
-            .select_from(self.source)
-            .where(where)
-            .subquery()
-        )
+        found = self._found(where)
+        terms = self._terms(found, self.falling)
+        return select(
+            found.c.id,
+            func.lag(found.c.id).over(order_by=terms).label("previous"),
+            func.lead(found.c.id).over(order_by=terms).label("next"),
+            func.row_number().over(order_by=terms).label("place"),
+            func.count().over().label("total"),
+        ).subquery()
 
-    def _terms(self) -> list[ColumnElement[Any]]:
-        empty_last = [] if self.key is None else [self.key.is_(None)]
-        return [*empty_last, *self._parts(back=False)[0].directed(self.falling)]
+    def _found(self, where: ColumnElement[bool]) -> Subquery:
+        """All that match, before they are sorted: OFFSET 0 keeps the planner from following an index instead."""
+        keys = [] if self.key is None else [self.key.label("key")]
+        return select(*keys, _contacts.c.id).select_from(self.source).where(where).offset(0).subquery()
+
+    def _terms(self, found: Subquery, falling: bool) -> list[ColumnElement[Any]]:
+        empty_last = [] if self.key is None else [found.c.key.is_(None)]
+        return [*empty_last, *Part(true(), tuple(found.c)).directed(falling)]
 
     def _walked_to(self, session: Session, where: ColumnElement[bool], first: int, size: int, total: int) -> list[int]:
         """The page of a long list, counted from its nearer end."""
@@ -177,15 +179,9 @@ class Order:
                 found = list(session.scalars(self._listed(part, and_(where, near), back).offset(skip).limit(size)))
                 if len(found) == size:
                     return found
-                listed = self._sorted(part, where, back)
+                all_found = self._found(and_(where, part.rows))
+                listed = select(all_found.c.id).order_by(*self._terms(all_found, self.falling != back))
         return list(session.scalars(listed.offset(skip).limit(size)))
-
-    def _sorted(self, part: Part, where: ColumnElement[bool], back: bool) -> Select[Any]:
-        """As `_listed`, but all that match are found first and sorted then: OFFSET 0 keeps the planner from more."""
-        keys = [key.label(f"key{place}") for place, key in enumerate(part.keys)]
-        found = select(*keys).select_from(self.source).where(where, part.rows).offset(0).subquery()
-        terms = Part(true(), tuple(found.c)).directed(self.falling != back)
-        return select(list(found.c)[-1]).order_by(*terms)
 
     def _parts(self, back: bool) -> list[Part]:
         if self.key is None:

@@ -16,7 +16,6 @@ from models.permissions import Actor
 
 PILLS = ("email_status", "seniority")
 LISTS = ("country", "industry", "tags")
-SIZES = ((1, 10), (11, 50), (51, 200), (201, 1000), (1001, 5000), (5001, None))  # employees, as Apollo groups them
 
 
 def facets(view: View, *, by: Actor) -> None:
@@ -54,10 +53,9 @@ def _pills(view: View, name: str, by: Actor) -> None:
 def _sizes(view: View, by: Actor) -> None:
     """One range of employees; another one, set in the address or the filter dialog, stands in its chip alone."""
     others = view.filters.without("employees.between").without("employees.gte")
-    counts = cached.ranges(others, "employees", SIZES, by=by)
     labels = {
         _between(*size): f"{_size_label(*size)} :gray[{formats.number(count)}]"
-        for size, count in zip(SIZES, counts, strict=True)
+        for size, count in cached.sizes(others, by=by).items()
     }
     widget = _synced(view, "employees", next((pair for pair in labels if pair in view.filters.pairs()), None))
 

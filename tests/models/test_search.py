@@ -175,3 +175,25 @@ def test_an_order_that_one_may_not_see_is_refused(contacts: str) -> None:
         search.neighbours(Filters(), sort="-company", contact_id=1, by=NARROW)
     with pytest.raises(InvalidInput, match="no field “shoe_size”"):
         search.page(Filters(), sort="shoe_size", by=OPERATOR)
+
+
+@pytest.mark.parametrize("query", ["", "country=Germany", "or1.technologies=AWS&or2.employees.gte=80", "q=nobody"])
+def test_counts_of_several_fields_are_those_of_each(contacts: str, query: str) -> None:
+    names = ["country", "industry", "owner", "technologies", "last_name"]
+    ranges = [(0, 9), (10, 19), (50, None)]
+    found = search.count_by_each(wanted(query), names, ranges={"employees": ranges}, by=OPERATOR, limit=30)
+    for name in names:
+        single = search.count_by(wanted(query), name, by=OPERATOR)
+        counts = {value: number for value, number in single if value is not None}
+        assert dict(found[name]).items() <= counts.items()
+        assert [number for _, number in found[name]] == sorted(counts.values(), reverse=True)[:30]
+    for (low, high), number in found["employees"]:
+        size = f"employees.gte={low}" if high is None else f"employees.between={low},{high}"
+        assert number == search.count(wanted(f"{query}&{size}"), by=OPERATOR)
+
+
+def test_counts_of_hidden_fields_are_refused(contacts: str) -> None:
+    with pytest.raises(NotAllowed, match="“company”"):
+        search.count_by_each(Filters(), ["country", "company"], by=NARROW)
+    with pytest.raises(NotAllowed, match="“employees”"):
+        search.count_by_each(Filters(), ["country"], ranges={"employees": [(1, 2)]}, by=NARROW)

@@ -1,5 +1,6 @@
 """The top of a contact's page: the way back and to the next one, who it is, and what can be done with it."""
 
+import re
 from urllib.parse import quote
 
 import streamlit as st
@@ -19,6 +20,7 @@ OURS = ("id", "new")  # of the address; the rest is the filter that the person c
 PHONES = ("mobile_phone", "work_direct_phone", "corporate_phone", "home_phone", "other_phone", "company_phone")
 SUBTITLE = ("title", "company")
 PLACE = ("city", "country")
+AUTOLINKED = re.compile(r"(?i)\b(www|https?)(?=[.:])")  # Markdown makes links of these even where nothing asks for one
 ISOLATED = "\u2068{}\u2069"  # text from the right does not turn what stands beside it round
 LONGEST = 100  # characters of a value here; the fields below show it whole
 LONGEST_BADGE = 40
@@ -29,7 +31,7 @@ BACK = "back to contacts"
 def way_back() -> DeltaGenerator:
     """The way to the list that the person came from; returns the place beside it, for `arrows`."""
     with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", height=TOP_LINE, gap="small"
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", height=TOP_LINE, border=False
     ):
         if pressed("Contacts", key=BACK, icon=":material/arrow_back:", type="tertiary"):
             places.go("contacts", came_from())
@@ -87,7 +89,7 @@ def _subtitle(record: Record) -> str:
 
 def _line(text: str, longest: int = LONGEST) -> str:
     """`text` on one line, as Markdown."""
-    line = " ".join(text.split())
+    line = AUTOLINKED.sub("\\1\u2060", " ".join(text.split()))
     return plain(line if len(line) <= longest else line[: longest - 1] + "…")
 
 

@@ -14,6 +14,7 @@ from models.contacts.history import Change, FieldChange, What
 from models.contacts.records import Record
 from models.contacts.table import FIELDS
 from models.errors import AppError
+from models.permissions import OPERATOR
 
 SHOWN = 8  # changes at first
 MOST_FIELDS = 6  # of one change
@@ -78,7 +79,8 @@ def _value(name: str, value: object) -> str:
 
 def _source(change: Change) -> str:
     if change.import_id is None:
-        return f"by {change.by_name}" + (", by hand" if change.what is What.CREATED else "")
+        by_hand = change.what is What.CREATED and change.by_name != OPERATOR.name
+        return f"by {change.by_name}" + (", by hand" if by_hand else "")
     line = f" line {formats.number(change.line)}" if change.line is not None else ""
     return f"from {change.file_name or f'import {change.import_id}'}{line}, by {change.by_name}"
 

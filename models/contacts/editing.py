@@ -24,7 +24,8 @@ from models.industries import Industry
 from models.permissions import Actor, Permission, require
 from models.users import User
 
-PATIENCE = "10s"  # an import's commit closes contacts to writers; who waits in front of a screen is told
+PATIENCE = "10s"  # an import closes contacts to writers, thousands of changes some; who waits before a screen is told
+BUSY = "An import, or a change of many contacts, is being written just now: try again in a minute."
 LONGEST_TEXT = 100_000  # characters of one value
 IDENTIFYING = ("first_name", "last_name", "email", "company")
 NOBODY = "A contact needs a name, an e-mail or a company."
@@ -51,7 +52,7 @@ UNREADABLE = {
 
 @contextmanager
 def editing(by: Actor) -> Iterator[Session]:
-    """A transaction that changes contacts. Raises NotAllowed; Unavailable where an import keeps them closed."""
+    """A transaction that changes contacts. Raises NotAllowed; Unavailable where others keep them closed."""
     require(by, Permission.CONTACTS_EDIT)
     try:
         with writing(by) as session:
@@ -59,7 +60,7 @@ def editing(by: Actor) -> Iterator[Session]:
             yield session
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable | DeadlockDetected):
-            raise Unavailable("Contacts are being written by an import just now: try again in a minute.") from error
+            raise Unavailable(BUSY) from error
         raise
 
 

@@ -278,6 +278,6 @@ def test_an_import_that_holds_the_contacts_is_waited_for_only_so_long(
     monkeypatch.setattr(bulk.editing, "PATIENCE", "100ms")
     with writing(OPERATOR) as session:
         session.execute(text("LOCK TABLE contacts IN SHARE ROW EXCLUSIVE MODE"))
-        with pytest.raises(bulk.editing.Unavailable, match="being written by an import just now"):
+        with pytest.raises(bulk.editing.Unavailable, match="is being written just now"):
             bulk.delete(EVERYTHING, by=ann)
     assert audit.Event.CONTACTS_DELETED not in {line.event for line in lines()}

@@ -237,11 +237,10 @@ def settle(import_id: int, order: int, error: str | None = None) -> None:
 
 
 def put_back(import_id: int, order: int) -> None:
-    """The process was stopped from outside with the order half done: that is not counted as a try."""
+    """The process was stopped from outside, or met another one at work: that is not counted as a try."""
+    fewer = func.greatest(Import.tries - 1, 0)
     with writing(OPERATOR) as session:
-        session.execute(
-            update(Import).where(Import.id == import_id, Import.orders == order).values(tries=Import.tries - 1)
-        )
+        session.execute(update(Import).where(Import.id == import_id, Import.orders == order).values(tries=fewer))
 
 
 def waiting(*, longer_than: timedelta) -> list[tuple[int, int]]:

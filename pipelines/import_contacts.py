@@ -42,7 +42,7 @@ class Busy(Conflict):
 
 
 class WasStopped(Conflict):
-    """Somebody cancelled it, or withdrew its undo, while it was worked on."""
+    """Somebody cancelled it, or withdrew its undo, before it was done."""
 
 
 def create(path: Path, *, mapping: dict[str, str] | None = None, match: MatchRule, keep: Keep, by: Actor) -> int:
@@ -159,8 +159,10 @@ def clear_abandoned(*, older_than_days: int) -> list[int]:
 
 def _next_step(found: Import, until: State) -> Callable[[int, Gate, Actor, Unattended], None] | None:
     state = State(found.state)
-    if state is State.CANCELLED or found.wanted == State.CANCELLED:
-        raise Conflict(f"Import {found.id} was cancelled: import the file again instead.")
+    if found.wanted == State.CANCELLED:
+        raise Stopped  # between two steps, where no attendant saw it yet; or whoever held it died before clearing it
+    if state is State.CANCELLED:
+        raise WasStopped(f"Import {found.id} was cancelled: import the file again instead.")
     if state is State.FAILED:
         raise Conflict(f"Import {found.id} failed: {found.error} Import a mended file instead.")
     if state is State.UNDONE:

@@ -36,8 +36,12 @@ def carry_out(import_id: int, order: int) -> None:
             import_contacts.undo(import_id, by=begun.by, hints=False)
         else:
             import_contacts.run(import_id, until=begun.wanted, by=begun.by, hints=False)
-    except (Busy, WasStopped) as error:
-        log.info("%s", error.sentence)
+    except Busy as busy:
+        import_orders.put_back(import_id, order)
+        log.info("%s", busy.sentence)
+        return
+    except WasStopped as stopped:
+        log.info("%s", stopped.sentence)
         return
     except AppError as error:
         import_orders.settle(import_id, order, error.sentence)

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import xlsxwriter
 from sqlalchemy import func, update
 
 from models import import_orders, imports, users
@@ -25,13 +26,17 @@ from models.errors import Conflict, InvalidInput, NotAllowed
 from models.import_orders import Phase, Step
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Permission, Role
-from pipelines import import_contacts, sweep
+from pipelines import attendant, import_contacts, sweep
 from pipelines import import_orders as orders
 from tests.pipelines.importing import contacts, created, imported, numbers, sql, written
 from tests.pipelines.test_import_contacts import ANN, BOB
 
 PROJECT = Path(__file__).parents[2]
 MANY = 250_000  # rows: enough that every step can be met
+# A fast machine is through a step before somebody who looks every half second has seen it.
+WATCHED_CLOSELY = (
+    "from pipelines import attendant, import_orders; attendant.EVERY = 0.02; raise SystemExit(import_orders.main())"
+)
 SECONDS = 20  # within which a process stops; it takes two or three, and the machine may be busy
 
 
@@ -83,7 +88,7 @@ def at_work(base: str, home: Path, import_id: int, order: int) -> Iterator["subp
     environment = {
         **os.environ, "APPOINTMENT360_HOME": str(home), "PYTHONPATH": str(PROJECT), "DATABASE_URL": base,
     }  # fmt: skip
-    command = [sys.executable, "-m", "pipelines.import_orders", str(import_id), str(order)]
+    command = [sys.executable, "-c", WATCHED_CLOSELY, str(import_id), str(order)]
     with subprocess.Popen(command, env=environment, cwd=home, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -142,6 +147,23 @@ def stopped(base: str, home: Path, import_id: int, wanted: State, reached: Step)
     nothing_left(import_id, home)
 
 
+def test_one_that_is_cancelled_between_two_steps_is_stopped(
+    base: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = created(written(tmp_path, [ANN]))
+    import_contacts.run(import_id, until=State.OPENED, by=OPERATOR)
+    stage = import_contacts.STEPS[State.OPENED]
+
+    def stage_and_cancel(*given: Any) -> None:
+        stage(*given)
+        import_orders.cancel(import_id, by=OPERATOR)
+
+    monkeypatch.setitem(import_contacts.STEPS, State.OPENED, stage_and_cancel)
+    monkeypatch.setattr(attendant, "EVERY", 60)
+    orders.carry_out(import_id, order(import_id, State.PLANNED))
+    nothing_left(import_id, home)
+
+
 def test_one_that_waits_for_a_lock_is_stopped_with_the_check_beside_it(base: str, home: Path, tmp_path: Path) -> None:
     imported(written(tmp_path, [BOB], "before.csv"))
     import_id = created(written(tmp_path, [ANN]))
@@ -156,6 +178,39 @@ def test_one_that_waits_for_a_lock_is_stopped_with_the_check_beside_it(base: str
     assert len(contacts()) == 1
 
 
+def test_a_workbook_that_is_being_read_is_let_go(base: str, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "large.xlsx"
+    with xlsxwriter.Workbook(path, {"constant_memory": True}) as book:
+        sheet = book.add_worksheet()
+        for n in range(60_000):
+            sheet.write_row(n, 0, ["Email", "Title", "City", "Notes"] if n == 0 else [f"p{n}@x.com", "VP", "Ulm", n])
+    import_id = created(path)
+    stopped(base, home, import_id, State.OPENED, Step.OPEN)
+
+
+def test_an_undo_is_stopped_and_the_import_stands(base: str, home: Path, tmp_path: Path) -> None:
+    done = imported(written(tmp_path, [ANN])).id
+    with psycopg.connect(libpq_url(base)) as blocker:
+        blocker.execute("LOCK TABLE contacts IN SHARE MODE")
+        with at_work(base, home, done, order(done, State.UNDONE)) as process:
+            until(lambda: step(done) == Step.UNDO, process)
+            import_orders.cancel(done, by=OPERATOR)
+            assert process.wait(SECONDS) == 0, process.communicate()[1]
+    assert phase(done) is Phase.DONE
+    assert len(contacts()) == 1
+    assert carried_out(done, State.UNDONE).state == State.UNDONE
+
+
+def test_a_second_process_is_no_try(base: str, tmp_path: Path) -> None:
+    import_id = created(written(tmp_path, [ANN]))
+    asked = order(import_id, State.OPENED)
+    with import_contacts._claimed(import_id):
+        for _ in range(import_orders.MOST_TRIES + 1):
+            orders.carry_out(import_id, asked)
+    orders.carry_out(import_id, asked)
+    assert phase(import_id) is Phase.MAPPING
+
+
 def test_progress_counts_the_rows_while_they_are_written(base: str, home: Path, tmp_path: Path) -> None:
     import_id = created(large(tmp_path, MANY))
     slowed("rows", every=100)
@@ -166,7 +221,7 @@ def test_progress_counts_the_rows_while_they_are_written(base: str, home: Path, 
             while process.poll() is None:
                 if now := import_orders.progress(imports.get(import_id, by=OPERATOR)):
                     seen.setdefault(now.step, []).append(now)
-                time.sleep(0.1)
+                time.sleep(0.02)
             assert process.returncode == 0, process.communicate()[1]
     for counted in (Step.STAGE, Step.CREATE):
         rows = [one.done for one in seen[counted] if one.done]

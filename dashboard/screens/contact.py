@@ -4,8 +4,9 @@ import streamlit as st
 
 from dashboard import formats, places, session
 from dashboard.widgets import contact_draft, page
+from dashboard.widgets.contact_controls import draft_offer, edit
 from dashboard.widgets.contact_fields import read_fields, style
-from dashboard.widgets.contact_form import Form, draft_offer, edit, open_form, opened
+from dashboard.widgets.contact_form import Form, open_form, opened
 from dashboard.widgets.contact_header import arrows, came_from, header, way_back
 from dashboard.widgets.contact_history import history
 from dashboard.widgets.press import pressed
@@ -53,7 +54,7 @@ def _one(contact_id: int, by: Actor) -> None:
         return
     beside = way_back()
     if header(record, by=by, editing=False):
-        open_form(record, by=by)
+        open_form(record, by=by, draft=contact_draft.find(record.id, by=by))
         st.rerun()
     draft_offer(record, by=by)
     _read(record, by)

@@ -1,5 +1,6 @@
 """`uv run python -m tests.bench [--rows N]`: imports and exports against what Postgres and openpyxl do with the same
-rows, on the same server, in the same run. Makes its own data; prints a table."""
+rows, on the same server, in the same run; with `--browse` what the contacts screen reads, against plain SQL, and the
+screen in Chromium. Makes its own data; prints a table."""
 
 import argparse
 import os
@@ -20,7 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.embedded_postgres import Server, start_or_join
-from tests.bench import data
+from models import database
+from models.contacts import browsing
+from tests.bench import browse, clicks, data
 from tests.bench.processes import command
 from tests.bench.warm_checker import warm_checker
 
@@ -44,10 +47,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room for it")
+    parser.add_argument("--browse", action="store_true", help="browsing instead of imports and exports")
     options = parser.parse_args()
     with _home(options.folder) as home, _server(home) as server:
-        rows = measure(home, server, options.rows)
-    show(rows, options.rows)
+        show_machine(options.rows)
+        if options.browse:
+            browsing_of(home, server, options.rows)
+        else:
+            show(measure(home, server, options.rows))
 
 
 def measure(home: Path, server: Server, rows: int) -> list[Row]:
@@ -63,6 +70,22 @@ def measure(home: Path, server: Server, rows: int) -> list[Row]:
     return [*found, *_exports(home, server, files)]
 
 
+def browsing_of(home: Path, server: Server, rows: int) -> None:
+    data.write(home / "first.csv", rows)
+    command(home, "import", str(home / "first.csv"), "--yes")
+    _index(server)
+    browse.show(*browse.measure())
+    clicks.show(clicks.measure(server.url(), home))
+
+
+def _index(server: Server) -> float:
+    """Seconds that the indexes of browsing take, which `up` builds after a first load."""
+    database.bind(server.url())
+    started = time.perf_counter()
+    browsing.ensure_indexes()
+    return time.perf_counter() - started
+
+
 def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row]:
     command(home, "users", "add", data.OWNER)
     ours = command(home, "import", str(first), "--yes")
@@ -76,6 +99,7 @@ def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row
         f"{speed:,.0f} rows/s (20,000), ratio 1.5, 1 GB",
         speed >= 20_000 and ours.seconds <= 1.5 * plain and ours.peak < 1024 * MB,
     )
+    yield Row("the indexes of browsing, after it", _index(server), None, None, "", True)
     again = command(home, "import", str(first), "--yes")
     if again.answer["created"] or again.answer["updated"]:
         raise RuntimeError(f"The second import of the same file changed something: {again.answer}")
@@ -181,17 +205,19 @@ def _plain(value: object) -> object:
     return value.replace(tzinfo=None) if hasattr(value, "tzinfo") else value
 
 
-def show(rows: list[Row], size: int) -> None:
-    console = Console(width=110)
+def show_machine(rows: int) -> None:
     memory = psutil.virtual_memory().total / 1024**3
-    console.print(f"{size:,} rows; {os.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}")
+    print(f"{rows:,} rows; {os.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}")
+
+
+def show(rows: list[Row]) -> None:
     table = Table("work", "ours s", "baseline s", "ratio", "peak MB", "limit", "")
     for row in rows:
         ratio = f"{row.ours / row.baseline:.2f}" if row.baseline else ""
         base = f"{row.baseline:.1f}" if row.baseline else ""
         peak = f"{row.peak // MB}" if row.peak else ""
         table.add_row(row.what, f"{row.ours:.1f}", base, ratio, peak, row.limit, "kept" if row.kept else "MISSED")
-    console.print(table)
+    Console(width=110).print(table)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from sqlalchemy import ColumnElement, Date, Select, and_, cast, func, not_, null, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Date, Select, and_, cast, func, not_, null, or_, select, true
 
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
 from models.contacts.table import FIELDS, SEARCHED, Contact
@@ -110,6 +110,8 @@ class Filter:
 
     def condition(self) -> ColumnElement[bool]:
         column: ColumnElement[Any] = Contact.__table__.c[self.field.column]
+        if self.field.name in SYSTEM and self.field.kind is Kind.WHOLE:
+            column = cast(column, BigInteger)  # any number may be asked for, also one that no id can be
         if self.field.name in SYSTEM and self.field.kind is Kind.DATE:
             column = cast(func.timezone("UTC", column), Date)
         if self.field.kind not in REFERENCES or self.operator == "empty":

@@ -60,6 +60,7 @@ def test_alternatives(contacts: None, query: str, names: str) -> None:
         ("added.between=2026-03-02,2026-03-03", "BC"),
         ("changed.lte=2026-03-01", "A"),
         ("import=4", "AB"),
+        ("import=99999999999", ""),
         ("import.not=4", "CD"),
         ("import.empty=yes", "C"),
     ],

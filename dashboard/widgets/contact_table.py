@@ -134,6 +134,7 @@ def _below(view: View, found: Page, ids: tuple[int, ...], by: Actor) -> None:
         if ids:
             bulk_actions(view, found, ids, by=by)
         else:
+            session.remembered().whole = None  # nothing is ticked: no later tick may stand for all of them
             first = (found.number - 1) * found.size + 1
             last = first + len(found.rows) - 1
             span = f"{formats.number(first)}–{formats.number(last)}"

@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard import cached, formats, session
 from dashboard.widgets import page
+from dashboard.widgets.page import plain
 from models import import_rejects
 from models.imports import Import
 
@@ -22,7 +23,7 @@ def reasons(found: Import) -> None:
         return
     counted = cached.reject_reasons(found, by=session.actor())
     table = pd.DataFrame(
-        {"Why": [one.sentence for one in counted], "Rows": [formats.number(one.rows) for one in counted]}
+        {"Why": [plain(one.sentence) for one in counted], "Rows": [formats.number(one.rows) for one in counted]}
     )
     st.table(table.head(REASONS), border="horizontal", hide_index=True, alt="Why rows are refused")
     if len(counted) > REASONS:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import formats, session
 from dashboard.widgets import page
-from dashboard.widgets.import_orders import go
+from dashboard.widgets.import_orders import go, start
 from models import import_orders, imports
 from models.import_orders import Phase
 from models.imports import Listed
@@ -62,6 +62,9 @@ def _table(read: list[tuple[list[Listed], int]], was_moving: bool) -> None:
     listed, total = read.pop() if read else imports.page(number=page_number(), size=SIZE, by=by)
     if was_moving and not _any_moves(listed):
         st.rerun()  # once more, without the clock
+    for one in listed:
+        if import_orders.phase(one) is Phase.WAITING:
+            start(one.import_)
     with page.card("Past imports", formats.counted(total, "import")):
         _rows(listed)
         if total > SIZE:

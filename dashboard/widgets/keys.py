@@ -6,7 +6,7 @@ KEYS = """
 const SEARCH = 'input[placeholder^="Search name"]';
 export default function () {
   const pressed = (event) => {
-    const typing = event.target.closest("input, textarea, select, [contenteditable=true], [role=dialog]");
+    const typing = event.target.closest?.("input, textarea, select, [contenteditable=true], [role=dialog]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "/") { document.querySelector(SEARCH)?.focus(); event.preventDefault(); }
     if (event.key === "[" || event.key === "]") {

@@ -12,6 +12,7 @@ from streamlit.testing.v1.element_tree import Button
 
 from dashboard import flow_runs
 from dashboard.widgets.import_mapping import EXTRA
+from dashboard.widgets.page import plain
 from models import import_orders, import_uploads, imports, settings
 from models.contacts import search
 from models.contacts.table import Contact
@@ -219,7 +220,7 @@ def test_the_plan_in_numbers_changes_and_reasons(screen: Screen, new: Callable[.
     assert (changes.iloc[0]["contacts"], changes.iloc[0]["now"], changes.iloc[0]["after"]) == (2, "CEO", "Chair")
     assert list(changes.iloc[0]["more"]) == ["VP → CFO"]
     why = test.table[0].value
-    assert list(why["Why"]) == ["… is no e-mail address: it has no @."]
+    assert list(why["Why"]) == [plain("… is no e-mail address: it has no @.")]
     assert "Every rule holds" in told
     assert "1 value" in told  # "about forty"
     rows = next(one.value for one in test.dataframe if "reason" in one.value.columns)

@@ -1,5 +1,7 @@
 """Files come in pieces, are kept as far as they came, and never lie in the web's memory."""
 
+import csv
+import io
 import os
 import socket
 import subprocess
@@ -13,13 +15,13 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from dashboard.uploads import SIGNED_OUT
-from models import import_orders, import_uploads, imports, settings, sign_ins
+from models import import_orders, import_rejects, import_uploads, imports, settings, sign_ins
 from models.database import writing
 from models.import_orders import Phase
-from models.imports import Import, State
+from models.imports import Import, ImportReject, Keep, MatchRule, State
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import Site, _wait_for, server_command, server_environment
 
@@ -241,6 +243,28 @@ def test_who_may(signed_in: Callable[..., Sender], sender: Sender) -> None:
     )
     assert elsewhere.status_code == 403
     assert sender.look(identity).json()["offset"] == 0
+
+
+def test_the_rows_that_did_not_come_in_as_a_file(signed_in: Callable[..., Sender], site: Site) -> None:
+    by = site.people[Role.MANAGER].actor()
+    made = imports.create(file_name="böse.csv", overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=by)
+    refused = {"import_id": made, "header": "Email", "value": "=1+1", "cells": ["=1+1", None]}
+    with writing(OPERATOR) as session:
+        session.execute(update(Import).where(Import.id == made).values(opened={"headers": ["Email", "Title"]}))
+        for kind, line in (("rejected", 2), ("rejected", 3), ("duplicate", 4)):
+            session.execute(insert(ImportReject).values(**refused, kind=kind, line=line, reason="It is none."))
+    manager, path = signed_in(Role.MANAGER).client, f"/imports/{made}"
+    answer = manager.get(f"{path}/rejects.csv")
+    assert answer.headers["content-disposition"] == "attachment; filename*=utf-8''b%C3%B6se%20rejects.csv"
+    assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("text/csv; charset=utf-8", "no-store")
+    header, *rows = csv.reader(io.StringIO(answer.text))
+    assert header == [*import_rejects.HEADERS, "Email", "Title"]
+    assert rows == [[str(line), "Email", "'=1+1", "It is none.", "'=1+1", ""] for line in (2, 3)]
+    assert len(manager.get(f"{path}/duplicates.csv").text.splitlines()) == 2
+    assert manager.get(f"{path}/secrets.csv").status_code == 404
+    assert manager.get("/imports/99999/rejects.csv").status_code == 404
+    assert signed_in(Role.ANALYST).client.get(f"{path}/rejects.csv").status_code == 403
+    assert signed_in().client.get(f"{path}/rejects.csv").status_code == 401
 
 
 def test_a_session_that_ends_in_the_middle(signed_in: Callable[..., Sender], site: Site) -> None:

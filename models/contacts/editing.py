@@ -3,18 +3,16 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
-from functools import cache
 from typing import Any
 
 import phonenumbers
-from babel import Locale
 from phonenumbers import NumberParseException, PhoneNumber, ValidationResult
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from models.contacts import values
+from models.contacts import countries, values
 from models.contacts.table import FIELDS, Contact
 from models.database import writing
 from models.errors import InvalidInput, Unavailable
@@ -30,13 +28,6 @@ LONGEST_TEXT = 100_000  # characters of one value
 IDENTIFYING = ("first_name", "last_name", "email", "company")
 NOBODY = "A contact needs a name, an e-mail or a company."
 COMPANY_PHONES = ("company_phone", "corporate_phone")
-# What people write besides the names that Babel knows.
-COUNTRIES = {
-    "usa": "US", "u.s.a.": "US", "u.s.": "US", "united states of america": "US", "uk": "GB", "u.k.": "GB",
-    "great britain": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "czech republic": "CZ", "turkey": "TR",
-    "russian federation": "RU", "republic of korea": "KR", "korea": "KR", "viet nam": "VN", "hong kong": "HK",
-    "the netherlands": "NL", "holland": "NL", "uae": "AE", "ivory coast": "CI", "burma": "MM", "swaziland": "SZ",
-}  # fmt: skip
 LENGTHS = {
     ValidationResult.TOO_SHORT: "it is too short",
     ValidationResult.TOO_LONG: "it is too long",
@@ -175,15 +166,9 @@ def still_there(table: str, field: Field) -> str:
     return f"(SELECT r.{key} FROM {referred} r WHERE r.{key} = {table}.{field.column})"
 
 
-@cache
-def _regions() -> dict[str, str]:
-    named = {name.lower(): code for code, name in Locale("en").territories.items() if len(code) == 2}
-    codes = {code.lower(): code for code in phonenumbers.SUPPORTED_REGIONS}
-    return {name: code for name, code in (codes | named | COUNTRIES).items() if code in phonenumbers.SUPPORTED_REGIONS}
-
-
 def _region(country: str | None) -> str | None:
-    return _regions().get(country.strip().lower()) if country else None
+    code = countries.code(country) if country else None
+    return code if code in phonenumbers.SUPPORTED_REGIONS else None
 
 
 def _industry(session: Session, field: Field, name: str) -> int:

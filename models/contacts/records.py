@@ -246,7 +246,7 @@ def _checked(
     """Column -> value of what was entered and differs from `before`, the texts of the stored `row`; both are empty for
     a new contact. Raises InvalidInput, InvalidValues."""
     problems, values = {}, {}
-    known = {**row, **entered}  # of the countries, which are texts in both
+    known = {**before, **entered}  # nothing that `by` may not see: the sentence names the country
     for name, text in entered.items():
         field = editing.editable(name, by=by)
         if text == before.get(name, ""):

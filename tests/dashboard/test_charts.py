@@ -37,7 +37,7 @@ def test_countries_are_found_as_people_write_them(written: str, code: str | None
 
 
 def test_every_name_of_a_country_in_english_is_found() -> None:
-    three = countries._alpha_3()
+    three = countries.alpha_3()
     for alpha_2, name in Locale("en").territories.items():
         if alpha_2 in three:
             assert countries.code(name) == three[alpha_2], name
@@ -45,7 +45,7 @@ def test_every_name_of_a_country_in_english_is_found() -> None:
 
 def test_each_point_is_a_country_without_a_shape() -> None:
     assert not set(countries.POINTS) & countries.on_the_map()
-    assert set(countries.POINTS) <= set(countries._codes().values())
+    assert set(countries.POINTS) <= set(countries.alpha_3().values())
     assert all(-90 <= lat <= 90 and -180 <= lon <= 180 for lat, lon in countries.POINTS.values())
 
 

@@ -12,7 +12,7 @@ import streamlit as st
 from models import filters
 from models.contacts import search
 from models.errors import InvalidInput
-from models.filters import Filters
+from models.filters import OPERATORS, Filters
 from models.permissions import Actor
 
 OWN = ("sort", "columns", "page")
@@ -78,8 +78,14 @@ def filter_by(view: View, key: str, values: Iterable[object], *, by: Actor) -> N
 
 
 def add_filter(view: View, key: str, values: Iterable[str], *, by: Actor) -> None:
-    """Add a condition, beside one under the same key to its values. Raises InvalidInput."""
-    filter_anew(view, view.filters.pairs() + [(key, value) for value in values], by=by)
+    """Add a condition: to the values of one under the same key, or in its place where there can be one only.
+
+    Raises InvalidInput.
+    """
+    added = filters.parse_pairs([(key, value) for value in values], by=by)
+    replaced = [one.key for one in added.filters if OPERATORS[one.operator].arity]
+    others = [pair for pair in view.filters.pairs() if pair[0] not in replaced]
+    filter_anew(view, others + added.pairs(), by=by)
 
 
 def filter_anew(view: View, pairs: Iterable[tuple[str, str]], *, by: Actor) -> None:

@@ -10,7 +10,7 @@ Each operator is a line of OPERATORS: the kinds it fits, its SQL condition and i
 import difflib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -209,16 +209,23 @@ def parse_query(query: str, *, by: Actor) -> Filters:
 
 def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
     """Raises InvalidInput that names the unknown field, operator or value; a hidden field is as unknown as none."""
-    grouped: dict[str, list[str]] = {}
+    asked: dict[str, tuple[Filter, list[str]]] = {}
+    words = []
     for key, value in pairs:
         if len(value) > MAX_TEXT:
             raise InvalidInput(f"The value of {key} has {len(value):,} characters; {MAX_TEXT:,} are the most.")
-        grouped.setdefault(key, []).append(value.replace("\x00", ""))
-    q = " ".join(" ".join(grouped.pop("q", [])).split())
-    return Filters(tuple(_filter(key, values, by) for key, values in grouped.items()), q)
+        text = value.replace("\x00", "")
+        if key == "q":
+            words.append(text)
+        else:
+            one = _asked(key, by)
+            asked.setdefault(one.key, (one, []))[1].append(text)
+    found = (replace(one, values=_values(one, texts)) for one, texts in asked.values())
+    return Filters(tuple(found), " ".join(" ".join(words).split()))
 
 
-def _filter(key: str, values: list[str], by: Actor) -> Filter:
+def _asked(key: str, by: Actor) -> Filter:
+    """What a key asks, still without values: “country” and “country.is” are one question."""
     alternative = ALTERNATIVE.fullmatch(key)
     group, condition = (int(alternative[1]), alternative[2]) if alternative else (0, key)
     name, _, operator = condition.partition(".")
@@ -232,7 +239,7 @@ def _filter(key: str, values: list[str], by: Actor) -> Filter:
     fitting = [word for word, one in OPERATORS.items() if field.kind in one.kinds]
     if operator not in fitting:
         raise InvalidInput(f"“{key}” does not fit: {name} takes {', '.join(f'{name}.{word}' for word in fitting)}.")
-    return Filter(field, operator, _values(field, operator, key, values), group)
+    return Filter(field, operator, (), group)
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
@@ -241,17 +248,20 @@ def _meant(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]}?" if close else f" Fields are: {', '.join(known)}."
 
 
-def _values(field: Field, operator: str, key: str, values: list[str]) -> Values:
+def _values(asked: Filter, texts: list[str]) -> Values:
+    field, operator, key = asked.field, asked.operator, asked.key
+    if OPERATORS[operator].arity == 0:
+        return tuple(dict.fromkeys(_parsed(field, key, text) for text in texts))
+    if len(set(texts)) > 1:
+        raise InvalidInput(f"{key} takes one value, and there are two: {texts[0][:60]} and {texts[1][:60]}.")
     if operator == "empty":
-        return (_flag(key, values[-1]),)
+        return (_flag(key, texts[0]),)
     if operator == "between":
-        low, comma, high = values[-1].partition(",")
+        low, comma, high = texts[0].partition(",")
         if not comma:
             raise InvalidInput(f"{key} takes two values with a comma between, for example {key}=10,50.")
         return (_parsed(field, key, low), _parsed(field, key, high))
-    if OPERATORS[operator].arity == 1:
-        return (_parsed(field, key, values[-1]),)
-    return tuple(dict.fromkeys(_parsed(field, key, value) for value in values))
+    return (_parsed(field, key, texts[0]),)
 
 
 def _parsed(field: Field, key: str, value: str) -> Any:
@@ -261,7 +271,7 @@ def _parsed(field: Field, key: str, value: str) -> Any:
     try:
         match field.kind:
             case Kind.WHOLE:
-                return int(_within(Decimal(value.replace(",", "")), WHOLE_LIMIT))
+                return _whole(_within(Decimal(value.replace(",", "")), WHOLE_LIMIT))
             case Kind.MONEY:
                 return _within(Decimal(value.replace(",", "")), MONEY_LIMIT)
             case Kind.DATE:
@@ -279,6 +289,12 @@ def _within(number: Decimal, limit: Decimal | int) -> Decimal:
     if not number.is_finite() or abs(number) >= limit:
         raise ValueError(number)
     return number
+
+
+def _whole(number: Decimal) -> int:
+    if number != int(number):
+        raise ValueError(number)
+    return int(number)
 
 
 def _example(kind: Kind) -> str:

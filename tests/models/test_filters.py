@@ -81,6 +81,20 @@ def test_sentences_say_how_conditions_are_joined() -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "canonical"),
+    [
+        ("country=India&country.is=France", "country=India&country=France"),
+        ("tags=a&tags.has=b&tags.has=a", "tags.has=a&tags.has=b"),
+        ("or1.country.is=India&or1.country=France", "or1.country=India&or1.country=France"),
+        ("employees.gte=5&employees.gte=5", "employees.gte=5"),
+        ("employees.gte=2.0", "employees.gte=2"),
+    ],
+)
+def test_keys_that_mean_the_same_are_one_condition(query: str, canonical: str) -> None:
+    assert filters.parse_query(query, by=OPERATOR).query() == canonical
+
+
+@pytest.mark.parametrize(
     "query", ["or1.country=Germany&or12.added.gte=2026-01-01&tags=x&q=anna", "or2.employees.between=1%2C5&import=4"]
 )
 def test_a_query_is_read_back_as_it_was(query: str) -> None:
@@ -102,6 +116,9 @@ def test_removing_one_alternative_keeps_the_same_field_of_another() -> None:
         ("or1=Germany", "There is no field “or1” to filter by."),
         ("added=yesterday", "added=yesterday: “yesterday” is no date (write 2026-03-31)."),
         ("import.contains=4", "“import.contains” does not fit: import takes "),
+        ("employees.gte=2.9", "employees.gte=2.9: “2.9” is no whole number (write 250)."),
+        ("employees.gte=5&employees.gte=9", "employees.gte takes one value, and there are two: 5 and 9."),
+        ("tags.empty=yes&tags.empty=no", "tags.empty takes one value, and there are two: yes and no."),
         ("q=" + "x" * 10_000, "The value of q has 10,000 characters; 1,000 are the most."),
     ],
 )

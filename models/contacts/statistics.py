@@ -10,14 +10,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Select, Text, cast, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Date, Select, cast, func, select
 from sqlalchemy.orm import Session
 
+from models.contacts import facets
 from models.contacts.table import FIELDS, Contact
-from models.fields import Kind
 from models.industries import Industry
 
-COUNTED = ("country", "seniority", "industry", "email_status")
+INDUSTRY = "industry"
+COUNTED = ("country", "seniority", INDUSTRY, "email_status")
 MOST = 1000  # values of one field, the commonest: a wrongly mapped column may have a million
 VERIFIED = "Verified"
 NEW_DAYS = 7
@@ -78,25 +79,11 @@ def _totals(where: ColumnElement[bool], seen: list[str], since: date) -> Select[
 
 
 def _values(session: Session, where: ColumnElement[bool], names: list[str]) -> dict[str, dict[str, int]]:
-    """One pass counts the combinations of all values, which are few; their sums give the counts of each field."""
-    if not names:
-        return {}
-    columns = [_column(name).label(name) for name in names]
-    combined = select(*columns, func.count().label("contacts")).where(where).group_by(*columns).cte("combined")
-    counted = union_all(*(select(_commonest(name, combined).subquery(f"of_{name}")) for name in names))
-    found: dict[str, dict[str, int]] = {name: {} for name in names}
-    for name, value, contacts in session.execute(counted):
-        found[name][value] = int(contacts)
-    return {name: dict(sorted(values.items(), key=_commonest_first)) for name, values in found.items()}
-
-
-def _commonest(name: str, combined: Any) -> Select[Any]:
-    value, contacts = combined.c[name], func.sum(combined.c.contacts)
-    if FIELDS[name].kind is not Kind.INDUSTRY:
-        counted = select(literal(name, Text).label("field"), value, contacts).where(value.is_not(None))
-        return counted.group_by(value).order_by(contacts.desc(), value).limit(MOST)
-    counted = select(literal(name, Text).label("field"), Industry.name, contacts).join(Industry, Industry.id == value)
-    return counted.group_by(Industry.name).order_by(contacts.desc(), Industry.name).limit(MOST)
+    counted = facets.read(session, where, names, {}, MOST) if names else {}
+    if INDUSTRY in counted:
+        called = dict(session.execute(select(Industry.id, Industry.name)).all())
+        counted[INDUSTRY] = sorted(((called[key], number) for key, number in counted[INDUSTRY]), key=_commonest_first)
+    return {name: dict(counts) for name, counts in counted.items()}
 
 
 def _commonest_first(item: tuple[str, int]) -> tuple[int, str]:

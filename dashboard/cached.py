@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import session
 from models import import_rejects, imports
 from models.contacts import search
 from models.contacts.search import Range
@@ -30,13 +31,13 @@ SIZES: tuple[Range, ...] = ((1, 10), (11, 50), (51, 200), (201, 1000), (1001, 50
 def facet(filters: Filters, name: str, *, by: Actor) -> dict[Any, int]:
     """The field's values with their counts among the contacts that match, commonest first, empty ones left out."""
     if name in FACETS:
-        return _facets(filters.query(), search.clock(), _sight(by), filters, by)[name]
-    return _facet(filters.query(), name, search.clock(), _sight(by), filters, by)
+        return _facets(filters.query(), _clock(), _sight(by), filters, by)[name]
+    return _facet(filters.query(), name, _clock(), _sight(by), filters, by)
 
 
 def sizes(filters: Filters, *, by: Actor) -> dict[Range, int]:
     """How many of the contacts that match have so many employees, for each of SIZES."""
-    return _facets(filters.query(), search.clock(), _sight(by), filters, by)["employees"]
+    return _facets(filters.query(), _clock(), _sight(by), filters, by)["employees"]
 
 
 def values(name: str, *, by: Actor) -> list[Any]:
@@ -46,16 +47,16 @@ def values(name: str, *, by: Actor) -> list[Any]:
 
 def everything(*, by: Actor) -> int:
     """How many contacts there are."""
-    return _everything(search.clock(), _sight(by), by)
+    return _everything(_clock(), _sight(by), by)
 
 
 def statistics(filters: Filters, *, by: Actor) -> Statistics:
     """The numbers of all contacts that match."""
-    return _statistics(filters.query(), search.clock(), _sight(by), filters, by)
+    return _statistics(filters.query(), _clock(), _sight(by), filters, by)
 
 
 def forget_statistics(filters: Filters, *, by: Actor) -> None:
-    _statistics.clear(filters.query(), search.clock(), _sight(by), filters, by)
+    _statistics.clear(filters.query(), _clock(), _sight(by), filters, by)
 
 
 def changed_values(found: Import, *, by: Actor) -> list[Changed]:
@@ -74,6 +75,10 @@ def forget() -> None:
     _facets.clear()
     _everything.clear()
     _statistics.clear()
+
+
+def _clock() -> int:
+    return session.once("clock", search.clock)
 
 
 def _sight(by: Actor) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """One browser's session: its cookie, where it comes from, who it is, and what its screens remember between reruns."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from models.permissions import Actor
 if TYPE_CHECKING:
     from models.contacts.bulk import Batch
 
+T = TypeVar("T")
 SCHEME_HEADER = "x-edge-scheme"  # both are set by edge.py on the websocket, whatever the browser sent
 ADDRESS_HEADER = "x-edge-address"
 
@@ -30,6 +32,7 @@ class Remembered:
     selections: int = 0  # a new number unticks every row
     painted: set[str] = field(default_factory=set)  # screens that were shown once: the next time nothing is blank
     clicks: int = 0  # on charts; a new number makes them new, with nothing clicked
+    read: dict[str, Any] = field(default_factory=dict)  # see `once`
 
 
 def cookie_name(*, secure: bool) -> str:
@@ -55,8 +58,9 @@ def someone() -> Actor | None:
 def actor() -> Actor:
     """Who is signed in; without one the whole page reruns and shows the sign-in form.
 
-    Fragments call this too: they rerun without the entry script.
+    Screens and fragments begin with this: fragments rerun without the entry script.
     """
+    remembered().read.clear()
     found = someone()
     if found is None:
         st.rerun()
@@ -65,6 +69,15 @@ def actor() -> Actor:
 
 def remembered() -> Remembered:
     return st.session_state.setdefault("remembered", Remembered())
+
+
+def once(name: str, read: Callable[[], T]) -> T:
+    """What `read` gives, which parts of one screen ask for again and again; read anew after the next `actor`."""
+    known = remembered().read
+    if name not in known:
+        known[name] = read()
+    found: T = known[name]
+    return found
 
 
 def _header(name: str) -> str | None:

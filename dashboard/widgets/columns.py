@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import session
 from dashboard.widgets.page import token
 from models import preferences
 from models.contacts.table import DERIVED, EMAIL_STATUSES, FIELDS, FULL_NAME
@@ -51,7 +52,7 @@ def chosen(columns: Iterable[str] | None, *, by: Actor) -> list[str]:
     """`columns`, or what `by` chose before, or the default set. Raises InvalidInput for one that is not offered."""
     known = offered(by)
     if columns is None:
-        wanted = preferences.get(CHOSEN, by=by) or DEFAULT
+        wanted = session.once(CHOSEN, lambda: preferences.get(CHOSEN, by=by)) or DEFAULT
         return [name for name in wanted if name in known] or known[:1]  # what was chosen may be hidden by now
     if unknown := [name for name in columns if name not in known]:
         raise InvalidInput(f"There is no column “{unknown[0]}”. Columns are: {', '.join(known)}.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from dashboard import address
+from dashboard import address, session
 from dashboard.address import View
 from dashboard.widgets import columns
 from models import preferences
@@ -32,7 +32,7 @@ class Style:
 
 def style(*, by: Actor) -> Style:
     """What the person chose last."""
-    stored = preferences.get(STYLE, by=by) or {}
+    stored = session.once(STYLE, lambda: preferences.get(STYLE, by=by)) or {}
     found = Style(stored.get("density", "Normal"), stored.get("size", 50))
     return found if found.density in ROW_HEIGHTS and found.size in PAGE_SIZES else Style()
 

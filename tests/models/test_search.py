@@ -1,6 +1,8 @@
 """Lists of contacts in pages and one by one, against the same list sorted in Python; and the indexes behind them."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -190,6 +192,17 @@ def test_counts_of_several_fields_are_those_of_each(contacts: str, query: str) -
     for (low, high), number in found["employees"]:
         size = f"employees.gte={low}" if high is None else f"employees.between={low},{high}"
         assert number == search.count(wanted(f"{query}&{size}"), by=OPERATOR)
+
+
+def test_a_page_does_not_wait_for_what_is_counted_beside_pages(contacts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = threading.Semaphore(0)
+    monkeypatch.setattr(search, "_BESIDE", busy)
+    with ThreadPoolExecutor(1) as somebody:
+        counting = somebody.submit(search.count_by_each, wanted(""), ["country"], by=OPERATOR)
+        assert search.page(wanted("country=Germany"), by=OPERATOR).total > 0
+        assert not counting.done()
+        busy.release()
+        assert counting.result(10)["country"]
 
 
 def test_counts_of_hidden_fields_are_refused(contacts: str) -> None:

@@ -26,6 +26,16 @@ def get(name: str, *, by: Actor) -> Any:
         return session.scalar(select(Preference.value).where(Preference.user_id == by.id, Preference.name == name))
 
 
+def under(prefix: str, *, by: Actor) -> dict[str, Any]:
+    """Name -> value of everything stored under names that begin with `prefix`."""
+    if by.id is None:
+        return {}
+    wanted = select(Preference.name, Preference.value).where(Preference.user_id == by.id)
+    with reading() as session:
+        found = session.execute(wanted.where(Preference.name.startswith(prefix, autoescape=True)))
+        return {row.name: row.value for row in found}
+
+
 def put(name: str, value: Any, *, by: Actor) -> None:
     """Store `value`, anything JSON holds, in place of what was there. The operator, who is no person, has none."""
     if by.id is None:

@@ -72,6 +72,7 @@ def _read(record: Record, by: Actor) -> None:
 
 def _edited(form: Form, by: Actor) -> None:
     way_back()
+    form.show_to(by)
     if form.record:
         header(form.record, by=by, editing=True)
     else:

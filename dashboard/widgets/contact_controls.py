@@ -41,7 +41,7 @@ def draft_offer(record: Record, *, by: Actor) -> None:
         st.markdown(f":material/edit_note: **Unsaved changes** from {formats.moment(draft.at)} {what}", width="content")
         with st.container(horizontal=True, width="content", gap="xsmall"):
             if pressed("Discard them", key="discard draft", type="tertiary"):
-                contact_draft.keep(record.id, {}, version=0, by=by)
+                contact_draft.forget(record.id, draft.name, by=by)
                 st.rerun()
             if pressed("Continue", key="continue draft", icon=":material/edit:"):
                 open_form(record, by=by, draft=draft)
@@ -65,9 +65,9 @@ def edit(form: Form, changes: list[Change], *, by: Actor) -> int | None:
 @st.fragment
 def _fields(form: Form, changes: list[Change]) -> None:
     """Every control; typing reruns this alone."""
-    session.actor()
+    may_see_less = session.actor() != form.by
     form.collect()
-    if waiting(SAVE, DISCARD, BACK):
+    if may_see_less or waiting(SAVE, DISCARD, BACK):
         st.rerun()
     wall = st.grid(3, min_column_width=260, gap="small")
     with wall.cell(column_span=2):

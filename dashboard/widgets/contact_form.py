@@ -8,6 +8,7 @@ import itertools
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from secrets import token_hex
 from typing import Any
 
 import streamlit as st
@@ -37,6 +38,7 @@ class Form:
     texts: dict[str, str]  # what stands in the controls
     version: int
     suggestions: dict[str, list[str]]
+    draft: str = field(default_factory=lambda: token_hex(8))  # the name of its own
     number: int = field(default_factory=lambda: next(_numbers))  # of the controls: a new one makes new controls
     kept: dict[str, str] = field(default_factory=dict)  # the draft as it is stored
     kept_at: datetime | None = None  # of the draft that the form was opened with
@@ -69,11 +71,24 @@ class Form:
             if (key := self.key(name)) in st.session_state:
                 self.texts[name] = _as_text(name, st.session_state[key])
 
-    def keep(self) -> None:
-        """Store the draft, where it is another than before."""
-        if self.changes != self.kept:
+    def keep(self, *, again: bool = False) -> None:
+        """Store the draft, where it is another than before; `again` also where it is not, as another tab that went on
+        from the same draft may have taken it away."""
+        if self.changes != self.kept or (again and self.kept):
             self.kept = self.changes
-            contact_draft.keep(self.contact_id, self.kept, version=self.version, by=self.by)
+            contact_draft.keep(self.contact_id, self.draft, self.kept, version=self.version, by=self.by)
+
+    def show_to(self, by: Actor) -> None:
+        """Whoever has it open may see less by now than when it was opened."""
+        if by == self.by:
+            return
+        self.by, seen = by, set(visible_fields(by))
+        for texts in (self.texts, self.base, self.theirs):
+            for name in texts.keys() - seen:
+                del texts[name]
+        self.changed = tuple(name for name in self.changed if name in seen)
+        if self.record:
+            self.record = self.record.seen_by(by)
 
     def take(self, name: str) -> None:
         """Somebody else's value in place of what was typed."""
@@ -82,7 +97,7 @@ class Form:
 
     def close(self) -> None:
         """Saved or discarded: the draft goes, too."""
-        contact_draft.keep(self.contact_id, {}, version=0, by=self.by)
+        contact_draft.forget(self.contact_id, self.draft, by=self.by)
         st.session_state.pop(KEY, None)
 
     def save(self, *, by: Actor) -> int | None:
@@ -138,7 +153,7 @@ def open_form(record: Record | None, *, by: Actor, draft: Draft | None = None) -
     form = Form(by, record, base, dict(base), record.version if record else 0, records.suggestions(by=by))
     if draft:
         form.texts |= draft.texts
-        form.version = draft.version
+        form.version, form.draft = draft.version, draft.name
         form.kept, form.kept_at = dict(draft.texts), draft.at
     st.session_state[KEY] = form
     return form
@@ -152,7 +167,7 @@ def keep_typed() -> None:
     form = st.session_state.get(KEY)
     if isinstance(form, Form):
         form.collect()
-        form.keep()
+        form.keep(again=True)
 
 
 def _as_control(name: str, text: str) -> Any:

@@ -1,7 +1,7 @@
 """One contact: read, created, changed, deleted, restored. Whoever writes names the version of it that they saw."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -59,6 +59,12 @@ class Record:
         seen = self.values.get
         name = " ".join(part for part in (seen("first_name"), seen("last_name")) if part)
         return name or seen("company") or seen("email") or f"Contact {self.id}"
+
+    def seen_by(self, by: Actor) -> "Record":
+        """Without what `by` may not see, who may see less by now than whoever it was read for."""
+        values = {name: self.values[name] for name in visible_fields(by) if name in self.values}
+        owner = self.owner_name if "owner" in values else None
+        return replace(self, values=values, owner_name=owner, extra=self.extra if by.columns is None else None)
 
     def texts(self) -> dict[str, str]:
         """Every visible field as a form shows it and `update` takes it back."""

@@ -9,7 +9,7 @@ from sqlalchemy import insert, text
 from streamlit.testing.v1 import AppTest
 
 from dashboard import session
-from models import filters, sign_ins
+from models import filters, sign_ins, users
 from models.audit import AuditLine, Event
 from models.contacts import history, records, search
 from models.contacts.history import What
@@ -18,9 +18,11 @@ from models.database import reading, writing
 from models.errors import Gone
 from models.fields import Kind
 from models.permissions import OPERATOR, Actor, Role
+from models.users import Changes
 from tests.dashboard.conftest import Site
 
 Screen = Callable[..., AppTest]
+MANAGER = f"{Role.MANAGER}@example.com"
 
 
 @pytest.fixture
@@ -211,6 +213,42 @@ def test_what_was_typed_outlives_the_session(screen: Screen, zoe: int, manager: 
     found = records.get(zoe, by=manager).values
     assert (found["title"], found["city"]) == ("CTO", "Bonn")
     assert "Unsaved changes" not in drawn(screen(Role.MANAGER, at="contact", id=str(zoe)))
+
+
+def test_each_tab_keeps_what_was_typed_in_it(screen: Screen, zoe: int, manager: Actor) -> None:
+    first = press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Edit")
+    second = press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Edit")
+    control(first, "title").set_value("CTO").run()
+    control(second, "city").set_value("Bonn").run()
+    press(second, "Discard")
+    again = press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Continue")
+    assert (control(again, "title").value, control(again, "city").value) == ("CTO", "")
+
+
+def test_two_tabs_that_go_on_from_one_draft_lose_nothing(
+    screen: Screen, zoe: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Edit")
+    control(first, "title").set_value("CTO").run()
+    press(press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Continue"), "Discard")
+    assert "Unsaved changes" not in drawn(screen(Role.MANAGER, at="contact", id=str(zoe)))
+    monkeypatch.setattr(session, "cookie_token", lambda: None)
+    assert [one.label for one in first.run().text_input] == ["Work e-mail", "Password"]
+    again = press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Continue")
+    assert control(again, "title").value == "CTO"
+
+
+def test_an_open_form_shows_no_field_that_was_hidden_since(screen: Screen, zoe: int, manager: Actor) -> None:
+    test = press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Edit")
+    control(test, "title").set_value("CTO").run()
+    users.change(MANAGER, Changes(column_allowed=("first_name", "last_name", "title")), by=OPERATOR)
+    try:
+        control(test, "title").set_value("CTO!").run()
+        assert "zoe@acme.example" not in drawn(test)
+        assert not [one for one in test.text_input if one.value == "zoe@acme.example"]
+        assert control(test, "title").value == "CTO!"
+    finally:
+        users.change(MANAGER, Changes(every_column=True), by=OPERATOR)
 
 
 def test_a_draft_of_an_older_state_overwrites_nothing_silently(

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CursorResult,
@@ -44,7 +45,9 @@ from models.permissions import Actor, Permission, require, visible
 FIELD = FIELDS["industry"]
 _contacts = Contact.__table__
 # Names only: its own module needs this one.
-_versions = table("contact_history", column("id"), column("industry_id"), column("replaced_at"))
+_versions = table(
+    "contact_history", column("id"), column("industry_id"), column("replaced_at", DateTime(timezone=True))
+)
 
 
 class Industry(Base):
@@ -54,9 +57,10 @@ class Industry(Base):
     name: Mapped[str] = mapped_column(Text)
     is_active: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    # Where its contacts went, how many, and when: contact_history has their old versions under the same moment.
+    # Where its contacts went, how many, and when (also those that came later, and were sent after the others):
+    # contact_history has their old versions under the same moments.
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("industries.id"))
-    merged_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    merged_at: Mapped[list[datetime] | None] = mapped_column(ARRAY(DateTime(timezone=True)))
     merged_contacts: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (Index("industries_name", func.lower(text("name")), unique=True),)
@@ -148,7 +152,10 @@ def rename(industry_id: int, name: str, *, by: Actor) -> Industry:
 def merge(source_id: int, into_id: int, *, by: Actor) -> int:
     """Give the source's contacts the other industry, and take the source out of use; returns how many moved.
 
-    `unmerge` takes it back. Raises NotAllowed, NotFound, InvalidInput, Conflict, Unavailable (an import is writing).
+    Imports may give a merged industry new contacts: those can be sent after the others, to the same industry.
+    `unmerge` takes it all back.
+
+    Raises NotAllowed, NotFound, InvalidInput, Conflict, Unavailable (an import is writing).
     """
     require(by, Permission.INDUSTRIES_MANAGE)
     _require_seen(by)
@@ -158,9 +165,12 @@ def merge(source_id: int, into_id: int, *, by: Actor) -> int:
         source, into = _locked(session, [source_id, into_id])
         if not into.is_active:
             raise Conflict(f"“{into.name}” is not in use: activate it first, or merge into another industry.")
+        _require_whole(session, source, unless_into=into.id)
+        _require_whole(session, into)
         moved = _moved(session, update(Contact).where(_contacts.c.industry_id == source.id), into.id)
         source.is_active, source.merged_into = False, into.id
-        source.merged_at, source.merged_contacts = func.now(), moved
+        source.merged_at = [*(source.merged_at or []), session.scalars(select(func.now())).one()]
+        source.merged_contacts = (source.merged_contacts or 0) + moved
         names = {"name": source.name, "into": into.name, "into_id": into.id}
         audit.write(session, Event.INDUSTRIES_MERGED, _subject(source.id), by=by, contacts=moved, **names)
     return moved
@@ -206,6 +216,13 @@ def clean_name(name: str) -> str:
         said = f"“{name.strip()[:40]}” stands for nothing" if name.strip() else "an industry needs a name"
         raise InvalidInput(f"{FIELD.label}: {said}: write a word that says what its companies do.")
     return str(cleaned)
+
+
+def _require_whole(session: Session, industry: Industry, *, unless_into: int | None = None) -> None:
+    """Its contacts are in no other industry by a merge, which could be taken back no more after another one."""
+    if industry.merged_into not in (None, unless_into):
+        other = session.get_one(Industry, industry.merged_into)
+        raise Conflict(f"“{industry.name}” was merged into “{other.name}”: take that merge back first.")
 
 
 def _is_seen(by: Actor) -> bool:
@@ -259,7 +276,8 @@ def _moved(session: Session, contacts: Update, into_id: int) -> int:
 def _of_merge(source: Industry) -> Update:
     """The contacts that the merge gave another industry, and that have it still."""
     old = _versions.c
-    taken = exists().where(old.id == _contacts.c.id, old.replaced_at == source.merged_at, old.industry_id == source.id)
+    moments = old.replaced_at.in_(source.merged_at or [])
+    taken = exists().where(old.id == _contacts.c.id, moments, old.industry_id == source.id)
     return update(Contact).where(_contacts.c.industry_id == source.merged_into, taken)
 
 

@@ -68,7 +68,7 @@ def unmerge_dialog(industry: Industry, listing: Listing) -> None:
     moved = formats.counted(industry.merged_contacts or 0, "contact")
     st.markdown(
         f"The **{moved}** that went from “{plain(industry.name)}” to “{plain(into.name)}” "
-        f"on {formats.day(industry.merged_at)} come back."
+        f"on {formats.day(industry.merged_at[-1] if industry.merged_at else None)} come back."
     )
     st.caption("Those that were given another industry since, or were deleted, stay as they are.")
     if _confirmed("Take it back"):

@@ -198,6 +198,27 @@ def test_a_merge_is_taken_back_where_nobody_changed_it_since(manager: Actor, fil
         industries.unmerge(ids["Softwear"], by=manager)
 
 
+def test_contacts_that_come_later_are_sent_after_the_others(manager: Actor, fill: Fill) -> None:
+    ids = fill(A=2, B=1)
+    industries.merge(ids["A"], ids["B"], by=manager)
+    with writing(OPERATOR) as session:  # as an import does that names it
+        session.execute(insert(Contact), [{"last_name": "later", "industry_id": ids["A"]}])
+    assert industries.merge(ids["A"], ids["B"], by=manager) == 1
+    assert (counts(manager), stored(ids["A"]).merged_contacts) == ({"A": 0, "B": 4}, 3)
+    assert industries.unmerge(ids["A"], by=manager) == Unmerged(restored=3, kept=0)
+    assert counts(manager) == {"A": 3, "B": 1}
+
+
+def test_no_merge_makes_another_one_final(manager: Actor, fill: Fill) -> None:
+    ids = fill(A=2, B=1, C=1)
+    industries.merge(ids["A"], ids["B"], by=manager)
+    industries.activate(ids["A"], by=manager)
+    for source, into in (("A", "C"), ("B", "A"), ("C", "A")):
+        with pytest.raises(Conflict, match="“A” was merged into “B”: take that merge back first"):
+            industries.merge(ids[source], ids[into], by=manager)
+    assert industries.unmerge(ids["A"], by=manager) == Unmerged(2, 0)
+
+
 def test_merges_one_after_the_other_are_taken_back_from_the_last(manager: Actor, fill: Fill) -> None:
     ids = fill(A=1, B=1, C=1)
     industries.merge(ids["A"], ids["B"], by=manager)

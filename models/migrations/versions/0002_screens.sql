@@ -9,7 +9,7 @@ CREATE TABLE preferences (
 
 -- Where an industry's contacts went when it was merged into another, so that it can be taken back.
 ALTER TABLE industries ADD COLUMN merged_into INTEGER REFERENCES industries (id);
-ALTER TABLE industries ADD COLUMN merged_at TIMESTAMP WITH TIME ZONE;
+ALTER TABLE industries ADD COLUMN merged_at TIMESTAMP WITH TIME ZONE[];
 ALTER TABLE industries ADD COLUMN merged_contacts BIGINT;
 
 -- When an export's rows began to be written: its speed follows.

@@ -171,7 +171,8 @@ def test_merging_says_how_many_move(opened: Callable[..., AppTest]) -> None:
     one, other = made("Sofware", 2), made("Software", 5)
     test = opened("merge", one)
     assert buttons(test)["Move 2 contacts"].disabled
-    into = next(option for option in test.selectbox[0].options if option.startswith(stored(other)[0].name))
+    name = stored(other)[0].name
+    into = next(option for option in test.selectbox[0].options if option.startswith(name))
     test.selectbox[0].select(into).run()
     assert f"**2 contacts** move from “{stored(one)[0].name}” to “{stored(other)[0].name}”." in words(test)
     assert "will have 7 contacts" in words(test)

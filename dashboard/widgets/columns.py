@@ -1,12 +1,13 @@
 """Which columns a table of contacts has, and how each is drawn."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from dashboard import session
 from dashboard.widgets.page import token
+from dashboard.widgets.row_buttons import row_button
 from models import preferences
 from models.contacts.table import DERIVED, EMAIL_STATUSES, FIELDS, FULL_NAME
 from models.errors import InvalidInput
@@ -108,13 +109,13 @@ def cell(name: str, row: dict[str, Any]) -> Any:
     return [value] if name == "email_status" else value
 
 
-def opener() -> Any:
-    """The button that opens the row's page; its click is in the state under OPENED."""
-    return st.column_config.ButtonColumn("", width=36, type="tertiary", pinned=True, key=OPENED)
+def opener(ids: Sequence[int]) -> Any:
+    """The button that opens the page of the row's contact; its click, under OPENED, means the contact's id."""
+    return row_button("", key=OPENED, meant=ids, width=36, type="tertiary", pinned=True)
 
 
-def drawing(name: str) -> Any:
-    """The column's Streamlit configuration."""
+def drawing(name: str, values: Sequence[Any]) -> Any:
+    """The column's Streamlit configuration. A click on one of the `values` that are copied, under COPIED, means it."""
     config, title, width = st.column_config, label(name), WIDTHS.get(name, 140)
     if name == "email_status":
         colours = [token(f"{STATUS_COLOURS[status]}BackgroundColor") for status in EMAIL_STATUSES]
@@ -125,9 +126,10 @@ def drawing(name: str) -> Any:
         return config.TextColumn(title, width=width)
     match FIELDS[name].kind:
         case Kind.EMAIL | Kind.PHONE:
-            return config.ButtonColumn(
-                title, width=width, type="tertiary", alignment="left", key=f"{COPIED} {name}", help="A click copies it"
-            )
+            return row_button(
+                title, key=f"{COPIED} {name}", meant=values, width=width, type="tertiary", alignment="left",
+                help="A click copies it",
+            )  # fmt: skip
         case Kind.URL:
             return config.LinkColumn(title, width=width, display_text="https?://(?:www.)?(.*?)/?$")
         case Kind.WHOLE:

@@ -10,6 +10,7 @@ from dashboard.address import View
 from dashboard.widgets import columns, page
 from dashboard.widgets.bulk_actions import bulk_actions
 from dashboard.widgets.clipboard import copy_now
+from dashboard.widgets.row_buttons import clicked
 from dashboard.widgets.view_controls import Style, style
 from models.contacts import search
 from models.contacts.search import Page
@@ -53,7 +54,7 @@ def contact_table(view: View, read: list[Page]) -> None:
         _nothing(view, by)
         return
     ticked = _rows(view, found, style(by=by), by)
-    _follow_clicks(view, found)
+    _follow_clicks(view)
     if ticked.column:
         _sort_by(view, ticked.column)
     _below(view, found, ticked.ids, by)
@@ -91,21 +92,22 @@ def _rows(view: View, found: Page, looks: Style, by: Actor) -> Ticked:
         hide_index=True,
         placeholder="–",
         column_order=[columns.OPEN, *shown],
-        column_config={columns.OPEN: columns.opener(), **{name: columns.drawing(name) for name in shown}},
+        column_config={columns.OPEN: columns.opener(ids)}
+        | {name: columns.drawing(name, [row.get(name) for row in found.rows]) for name in shown},
         alt="Contacts that match the filters",
     ).selection
     places_ticked = [place for place in marked.rows if place < len(ids)]
     return Ticked(tuple(ids[place] for place in places_ticked), next(iter(marked.columns), None))
 
 
-def _follow_clicks(view: View, found: Page) -> None:
+def _follow_clicks(view: View) -> None:
     """A click on a row's open sign leaves for its page; one on an e-mail or a phone number copies it."""
-    if opened := st.session_state.get(columns.OPENED):
+    if opened := clicked(columns.OPENED):
         here = address.query_params(replace(view, page=1, columns=None))
-        places.go("contact", {**here, "id": str(found.rows[opened["row"]]["id"])})
+        places.go("contact", {**here, "id": str(opened[0])})
     for name, field in FIELDS.items():
-        if field.kind in columns.COPIED_KINDS and (click := st.session_state.get(f"{columns.COPIED} {name}")):
-            copy_now(str(found.rows[click["row"]][name]))
+        if field.kind in columns.COPIED_KINDS and (copied := clicked(f"{columns.COPIED} {name}")):
+            copy_now(copied[0])
 
 
 def _sort_by(view: View, column: str) -> None:

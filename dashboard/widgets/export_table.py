@@ -13,6 +13,7 @@ from dashboard.widgets.export_dialog import FORMATS
 from dashboard.widgets.export_progress import cancel, download_link, file_path, start
 from dashboard.widgets.file_download import download_now
 from dashboard.widgets.page import plain
+from dashboard.widgets.row_buttons import clicked, row_button
 from models import exports
 from models.contacts.table import FIELDS
 from models.errors import AppError
@@ -48,8 +49,8 @@ def export_table(total: int) -> None:
         selected = _table(listed, by)
         if total > SIZE:
             st.pagination(-(-total // SIZE), key="exports page")
-    if clicked := st.session_state.get(CLICKED):
-        _act(listed[clicked["row"]], clicked["label"])
+    if click := clicked(CLICKED):
+        _act(*click)
     _receipt(selected, by)
 
 
@@ -74,7 +75,7 @@ def _table(listed: list[Export], by: Actor) -> Export | None:
         hide_index=True,
         placeholder="–",
         column_order=["file", "state", "asked", *everybodys, "what", "rows", "size", "took", "action"],
-        column_config=_drawings(),
+        column_config=_drawings([export.id for export in listed]),
         alt="Exports",
     ).selection.rows
     return listed[picked[0]] if picked and picked[0] < len(listed) else None
@@ -101,7 +102,7 @@ def _action(export: Export) -> str:
     return DOWNLOAD if export.has_file else AGAIN
 
 
-def _drawings() -> dict[str, Any]:
+def _drawings(ids: list[int]) -> dict[str, Any]:
     config = st.column_config
     colours = [page.token(f"{colour}BackgroundColor") for colour in STATES.values()]
     return {
@@ -115,26 +116,26 @@ def _drawings() -> dict[str, Any]:
         "rows": config.NumberColumn("Rows", width=75, format="localized"),
         "size": config.TextColumn("Size", width=75, alignment="right"),
         "took": config.TextColumn("Took", width=75),
-        "action": config.ButtonColumn("", width=125, key=CLICKED),
+        "action": row_button("", key=CLICKED, meant=ids, width=125),
     }
 
 
-def _act(export: Export, label: str) -> None:
+def _act(export_id: int, label: str) -> None:
     if label == DOWNLOAD:
-        download_now(file_path(export.id))
+        download_now(file_path(export_id))
     elif label == CANCEL:
-        cancel(export.id)
+        cancel(export_id)
     else:
-        _ask_again(export)
+        _ask_again(export_id)
 
 
-def _ask_again(export: Export) -> None:
+def _ask_again(export_id: int) -> None:
     try:
-        export_id = exports.again(export.id, by=session.actor())
+        again = exports.again(export_id, by=session.actor())
     except AppError as error:
         st.toast(plain(error.sentence), icon=":material/error:")
         return
-    start(export_id)
+    start(again)
     st.rerun()
 
 
@@ -153,7 +154,7 @@ def _receipt(export: Export | None, by: Actor) -> None:
             if st.button("Show these contacts", icon=":material/contacts:"):
                 places.go("contacts", parse_qs(export.filter_query))
             if export.state not in UNDER_WAY and st.button("Ask for it again", icon=":material/refresh:"):
-                _ask_again(export)
+                _ask_again(export.id)
 
 
 def _facts(export: Export) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import formats, session
 from dashboard.widgets import page
 from dashboard.widgets.import_orders import go, start
+from dashboard.widgets.row_buttons import clicked, row_button
 from models import import_orders, imports
 from models.import_orders import Phase
 from models.imports import Listed
@@ -69,8 +70,8 @@ def _table(read: list[tuple[list[Listed], int]], was_moving: bool) -> None:
         _rows(listed)
         if total > SIZE:
             st.pagination(-(-total // SIZE), key=PAGE)
-    if clicked := st.session_state.get(OPENED):
-        go(listed[clicked["row"]].import_.id)
+    if opened := clicked(OPENED):
+        go(opened[0])
 
 
 def _any_moves(listed: list[Listed]) -> bool:
@@ -88,7 +89,7 @@ def _rows(listed: list[Listed]) -> None:
         placeholder=" ",
         alt="Imports",
         column_config={
-            "open": config.ButtonColumn("", width=75, pinned=True, key=OPENED),
+            "open": row_button("", key=OPENED, meant=[one.import_.id for one in listed], width=75, pinned=True),
             "file": config.TextColumn("File", width=180),
             "state": config.MultiselectColumn("State", width=130, options=list(STATES), color=colours),
             "started": config.DatetimeColumn(

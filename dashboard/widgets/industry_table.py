@@ -12,6 +12,7 @@ from dashboard.widgets.industry_dialogs import (
     rename_dialog,
     unmerge_dialog,
 )
+from dashboard.widgets.row_buttons import clicked, row_button
 from models.industries import Industry
 from models.permissions import Permission
 
@@ -32,8 +33,8 @@ def industry_table(listing: Listing) -> None:
         selected = _table(listing, rows, acting=by.may(Permission.INDUSTRIES_MANAGE))
         if by.may(Permission.INDUSTRIES_MANAGE):
             _actions(listing, selected)
-    if clicked := st.session_state.get(OPENED):
-        places.go("contacts", {"industry": rows[clicked["row"]][0].name})
+    if opened := clicked(OPENED):
+        places.go("contacts", {"industry": opened[0]})
 
 
 def state(industry: Industry) -> str:
@@ -88,7 +89,7 @@ def _table(listing: Listing, rows: Listing, *, acting: bool) -> tuple[Industry, 
         hide_index=True,
         placeholder="–",
         column_order=_columns(rows),
-        column_config=_drawings(most),
+        column_config=_drawings(most, [one.name for one, _ in rows]),
         alt="Industries",
     )
     picked = marked.selection.rows if acting else []
@@ -101,11 +102,11 @@ def _columns(rows: Listing) -> list[str]:
     return [*(["open"] if counted else []), "name", *counted, "state", *merged, "added"]
 
 
-def _drawings(most: int) -> dict[str, object]:
+def _drawings(most: int, shown: list[str]) -> dict[str, object]:
     config = st.column_config
     colours = [page.token(f"{colour}BackgroundColor") for colour in STATES.values()]
     return {
-        "open": config.ButtonColumn("", width=36, type="tertiary", pinned=True, key=OPENED),
+        "open": row_button("", key=OPENED, meant=shown, width=36, type="tertiary", pinned=True),
         "name": config.TextColumn("Name", width=260),
         "state": config.MultiselectColumn("State", width=110, options=list(STATES), color=colours),
         "contacts": config.NumberColumn("Contacts", width=90, format="localized"),

@@ -1,5 +1,6 @@
 """A site to look at: contacts, three people, and the web as its own process on a free port."""
 
+import json
 import os
 import socket
 import subprocess
@@ -102,6 +103,14 @@ def screen(site: Site, themed: None, monkeypatch: pytest.MonkeyPatch) -> Callabl
         return test.run()
 
     return run
+
+
+def click_in_table(test: AppTest, column: str, row: int, label: str = "") -> AppTest:
+    """A click on the button that stands there on the screen as `test` shows it."""
+    states = test._tree.get_widget_states()
+    button = test.dataframe[0].proto.button_click_widgets[column]
+    states.widgets.add(id=button).string_trigger_value.data = json.dumps({"row": row, "label": label})
+    return test._run(states)
 
 
 @contextmanager

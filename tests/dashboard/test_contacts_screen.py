@@ -1,14 +1,17 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import delete, insert
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
+from dashboard.widgets import row_buttons
 from models import filters, sign_ins
 from models.contacts import search
-from models.contacts.table import FIELDS
+from models.contacts.table import FIELDS, Contact
+from models.database import writing
 from models.permissions import OPERATOR, Role
-from tests.dashboard.conftest import NARROW, Site
+from tests.dashboard.conftest import NARROW, Site, click_in_table
 from tests.dashboard.contacts_data import ROWS
 
 Screen = Callable[..., AppTest]
@@ -246,3 +249,71 @@ def test_signs_of_other_languages_are_searched_as_they_stand(screen: Screen, tex
 
 def test_a_search_of_ten_thousand_characters_is_refused_in_words(screen: Screen) -> None:
     assert any("has 10,000 characters" in note for note in notes(screen(Role.ADMIN, q="x" * 10_000)))
+
+
+@pytest.fixture
+def newcomers() -> Iterator[Callable[[], None]]:
+    """Call it for contacts that somebody else's import brings meanwhile, before all others."""
+
+    def arrive() -> None:
+        with writing(OPERATOR) as session:
+            session.execute(
+                insert(Contact), [{"last_name": "Newcomer", "email": f"n{n}@new.example"} for n in range(3)]
+            )
+
+    yield arrive
+    with writing(OPERATOR) as session:
+        session.execute(delete(Contact).where(Contact.last_name == "Newcomer"))
+
+
+def test_a_click_opens_the_row_that_was_seen_though_the_list_has_moved(
+    screen: Screen, newcomers: Callable[[], None]
+) -> None:
+    test = screen(Role.MANAGER)
+    [seen] = search.page(filters.Filters(), size=1, by=OPERATOR).rows
+    newcomers()
+    test = click_in_table(test, "open", 0)
+    assert not test.exception
+    assert test.query_params["id"] == str(seen["id"])
+
+
+def test_a_click_copies_the_number_that_was_seen(
+    screen: Screen, newcomers: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[str] = []
+    monkeypatch.setattr("dashboard.widgets.contact_table.copy_now", copied.append)
+    test = screen(Role.MANAGER, columns="email")
+    seen = test.dataframe[0].value["email"][1]
+    newcomers()
+    click_in_table(test, "email", 1)
+    assert copied == [seen]
+
+
+def test_a_click_on_a_row_of_a_list_that_is_shorter_now_means_that_row(screen: Screen) -> None:
+    test = screen(Role.MANAGER, page="2")
+    seen = search.page(filters.Filters(), size=50, number=2, by=OPERATOR).rows[49]
+    test.query_params["page"] = "7"  # 20 rows
+    test = click_in_table(test, "open", 49)
+    assert not test.exception
+    assert test.query_params["id"] == str(seen["id"])
+
+
+def test_a_late_click_on_rows_that_are_gone_by_now_means_them(screen: Screen, newcomers: Callable[[], None]) -> None:
+    test = screen(Role.MANAGER)
+    [seen] = search.page(filters.Filters(), size=1, by=OPERATOR).rows
+    late = test.dataframe[0].proto.button_click_widgets["open"]
+    newcomers()
+    test.run()
+    assert test.dataframe[0].proto.button_click_widgets["open"] != late
+    test.dataframe[0].proto.button_click_widgets["open"] = late
+    test = click_in_table(test, "open", 0)
+    assert test.query_params["id"] == str(seen["id"])
+
+
+def test_a_long_day_of_turning_pages_makes_no_more_buttons(screen: Screen) -> None:
+    test, buttons = screen(Role.MANAGER), []
+    for page in range(1, 7):
+        test.query_params["page"] = str(page)
+        buttons.append(test.run().dataframe[0].proto.button_click_widgets["open"])
+    assert len(set(buttons)) == row_buttons.PAINTS
+    assert test.run().dataframe[0].proto.button_click_widgets["open"] == buttons[-1]

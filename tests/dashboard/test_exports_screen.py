@@ -14,7 +14,7 @@ from models.database import writing
 from models.exports import Export, State
 from models.filters import parse
 from models.permissions import OPERATOR, Role
-from tests.dashboard.conftest import Site
+from tests.dashboard.conftest import Site, click_in_table
 
 Screen = Callable[..., AppTest]
 
@@ -145,6 +145,14 @@ def test_one_that_runs_shows_how_far_it_is_and_can_be_cancelled(screen: Screen, 
     assert exports.get(running, by=OPERATOR).state == State.CANCELLED
     assert not test.metric
     assert [row["state"][0] for row in table(test)] == ["Cancelled"]
+
+
+def test_a_click_cancels_the_export_that_was_seen_though_the_list_has_moved(screen: Screen, site: Site) -> None:
+    meant = asked(site, Role.MANAGER)
+    test = screen(Role.ADMIN, at="exports")
+    another = asked(site, Role.ANALYST)
+    click_in_table(test, "action", 0, export_table.CANCEL)
+    assert [exports.get(one, by=OPERATOR).state for one in (meant, another)] == [State.CANCELLED, State.WAITING]
 
 
 def test_one_that_waits_is_started_when_the_scheduler_is_there(

@@ -22,7 +22,7 @@ from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Role
 from pipelines import import_contacts
 from pipelines import import_orders as orders
-from tests.dashboard.conftest import Site
+from tests.dashboard.conftest import Site, click_in_table
 from tests.data_checks.conftest import started_checker
 
 Screen = Callable[..., AppTest]
@@ -392,6 +392,19 @@ def test_pages_of_imports(screen: Screen, new: Callable[..., int], home: Path) -
     for import_id in made:
         import_orders.cancel(import_id, by=OPERATOR)
     shutil.rmtree(home / "imports", ignore_errors=True)
+
+
+def test_a_click_opens_the_import_that_was_seen_though_another_one_came(
+    screen: Screen, new: Callable[..., int]
+) -> None:
+    seen = new()
+    test = screen(Role.MANAGER, at="imports")
+    later = new()
+    test = click_in_table(test, "open", 0)
+    assert not test.exception
+    assert test.query_params == {"id": str(seen)}
+    for import_id in (seen, later):
+        import_orders.cancel(import_id, by=OPERATOR)
 
 
 def test_old_imports_without_what_this_version_stores(screen: Screen, new: Callable[..., int]) -> None:

@@ -11,7 +11,7 @@ from models import industries
 from models.contacts.table import Contact
 from models.database import writing
 from models.permissions import OPERATOR, Role
-from tests.dashboard.conftest import Site
+from tests.dashboard.conftest import Site, click_in_table
 from tests.dashboard.contacts_data import INDUSTRIES, ROWS
 
 Screen = Callable[..., AppTest]
@@ -190,3 +190,12 @@ def test_deactivating_says_that_contacts_keep_it(opened: Callable[..., AppTest])
     assert "stays on its 1 contact, but forms no longer offer it" in words(test)
     buttons(test)["Deactivate"].click().run()
     assert (stored(one)[0].is_active, stored(one)[1]) == (False, 1)
+
+
+def test_a_click_shows_the_contacts_of_the_industry_that_was_seen(screen: Screen) -> None:
+    test = screen(Role.MANAGER, at="industries")
+    seen = test.dataframe[0].value["name"][1]
+    test.session_state["industry search"] = "no industry"
+    test = click_in_table(test, "open", 1)
+    assert not test.exception
+    assert (test.title[0].value, test.query_params) == ("Contacts", {"industry": seen})

@@ -19,12 +19,12 @@ FEWEST, FEWEST_SHARES = 6, 12  # bars that a chart has room for: fewer are no th
 CLEAR = "rgba(0,0,0,0)"
 
 
-def ranking(chart: Chart, *, colours: Sequence[str] | None = None) -> int | None:
-    """A bar for each row with its number at the end, no axis. Returns the place of the row that was clicked."""
+def ranking(chart: Chart, *, colours: Sequence[str] | None = None) -> str | None:
+    """A bar for each row with its number at the end, no axis. Returns the label of the row that was clicked."""
     numbers = [number for _, number, *_ in chart.rows]
     written = [formats.number(number) for number in numbers]
     said = [f"{plain(label, LONG)}: {text}" for (label, *_), text in zip(chart.rows, written, strict=True)]
-    figure = _bars(numbers, said, lying=True, written=written, colours=colours)
+    figure = _bars(chart, said, lying=True, written=written, colours=colours)
     figure.update_layout(xaxis={"visible": False, "range": [0, max(numbers, default=1)]})
     figure.update_yaxes(
         tickvals=list(range(len(numbers))),
@@ -40,14 +40,14 @@ def ranking(chart: Chart, *, colours: Sequence[str] | None = None) -> int | None
     return plot(figure, chart, right=10 + DIGIT * max(map(len, written), default=1))
 
 
-def months(chart: Chart) -> int | None:
-    """A column for each row (month, new, in all). Returns the place of the row that was clicked."""
+def months(chart: Chart) -> str | None:
+    """A column for each row (month, new, in all). Returns the month that was clicked, as 2026-11-01."""
     numbers = [new for _, new, *_ in chart.rows]
     said = [
         f"<b>{formats.month(month)}</b><br>{formats.number(new)} new<br>{formats.number(total)} in all"
         for month, new, total in chart.rows
     ]
-    figure = _bars(numbers, said)
+    figure = _bars(chart, said)
     named = [place for place in range(len(numbers)) if _is_named(chart, place)]
     figure.update_xaxes(tickvals=named, ticktext=[_month(chart, place, named) for place in named], ticks="")
     if len(numbers) < FEW:  # one month alone would be as broad as the chart
@@ -72,12 +72,12 @@ def _month(chart: Chart, place: int, named: list[int]) -> str:
     return formats.month(month, short=True) + (f"<br>{month.year}" if first or month.month == 1 else "")
 
 
-def shares(chart: Chart) -> int | None:
-    """A column for each row (label, share in percent) before one of 100. Returns the place of the row clicked."""
+def shares(chart: Chart) -> str | None:
+    """A column for each row (label, share in percent) before one of 100. Returns the label of the row clicked."""
     numbers = [share for _, share, *_ in chart.rows]
     said = [f"{plain(label, LONG)}: {formats.number(share, digits=1)}% filled" for label, share, *_ in chart.rows]
     written = [f"{formats.number(share)}%" for share in numbers]
-    figure = _bars(numbers, said, written=written, ground=token("secondaryBackgroundColor"))
+    figure = _bars(chart, said, written=written, ground=token("secondaryBackgroundColor"))
     figure.update_xaxes(
         tickvals=list(range(len(numbers))),
         ticktext=[_lines(label) for label, *_ in chart.rows],
@@ -95,7 +95,7 @@ def _lines(label: str) -> str:
 
 
 def _bars(
-    numbers: list[float],
+    chart: Chart,
     said: list[str],
     *,
     lying: bool = False,
@@ -108,6 +108,7 @@ def _bars(
     With a colour as `ground` that length is seen behind the bars. It has an axis of its own, from 0 to 1: two bars on
     one axis lose their round corners.
     """
+    numbers = [number for _, number, *_ in chart.rows]
     places = list(range(len(numbers)))
     met = go.Bar(
         **_along([1] * len(places), places, lying),
@@ -115,7 +116,7 @@ def _bars(
         marker={"color": ground, "cornerradius": 3, "line": {"width": 0}},
         width=1 if ground == CLEAR else None,
         unselected=SAME,
-        customdata=list(zip(places, said, strict=True)),
+        customdata=list(zip(chart.labels, said, strict=True)),
         hovertemplate=HOVER,
     )
     shown = go.Bar(

@@ -73,7 +73,8 @@ def growth(shown: Shown) -> Condition | None:
     chart = Chart("Growth", ("Month", "New contacts", "All contacts"), rows, "New contacts, by month added")
     with shown.card(chart):
         clicked = months(chart)
-    return None if clicked is None else ("added.between", _month(rows[clicked][0]))
+    month = next((month for month in shown.numbers.months if str(month) == clicked), None)
+    return None if month is None else ("added.between", _month(month))
 
 
 def _month(first: date) -> list[str]:
@@ -95,7 +96,7 @@ def _declared(name: str, field: str, declared: tuple[str, ...], shown: Shown) ->
     rows = [(value, counts[value]) for value in ordered]
     colours = [token(f"{STATUS_COLOURS.get(value, 'gray')}Color") for value in ordered[:ORDERED]]
     clicked = _ranked(name, field, rows, ORDERED, shown, colours if field == "email_status" else None)
-    return None if clicked is None else (field, [ordered[clicked]])
+    return None if clicked is None else (field, [clicked])
 
 
 def top_countries(shown: Shown) -> Condition | None:
@@ -105,18 +106,18 @@ def top_countries(shown: Shown) -> Condition | None:
     every.sort(key=lambda place: (-place.contacts, place.spellings[0]))
     rows = [(place.spellings[0], place.contacts) for place in every]
     clicked = _ranked("Top countries", "country", rows, RANKED, shown)
-    return None if clicked is None else ("country", every[clicked].spellings)
+    return None if clicked is None else ("country", _spellings(clicked, every))
 
 
 def top_industries(shown: Shown) -> Condition | None:
     rows = list(shown.numbers.values["industry"].items())
     clicked = _ranked("Top industries", "industry", rows, RANKED, shown)
-    return None if clicked is None else ("industry", [rows[clicked][0]])
+    return None if clicked is None else ("industry", [clicked])
 
 
 def _ranked(
     name: str, field: str, rows: list[tuple[str, int]], most: int, shown: Shown, colours: list[str] | None = None
-) -> int | None:
+) -> str | None:
     """The card of a ranking of `most` rows, with all of them as its data."""
     chart = Chart(name, (label(field), CONTACTS), rows[:most], rest=rows[most:] + _others(field, shown))
     with shown.card(chart):
@@ -142,7 +143,12 @@ def world_map(shown: Shown) -> Condition | None:
         clicked = world(chart, places, height=HEIGHT - (UNPLACED_HEIGHT if unplaced else 0))
         if unplaced:
             st.caption(unplaced_words(unplaced))
-    return None if clicked is None else ("country", clicked.spellings)
+    return None if clicked is None else ("country", _spellings(clicked, places))
+
+
+def _spellings(clicked: str, places: list[Place]) -> list[str]:
+    """Those of the country that one of them was clicked of; by now it may have more, or no contact at all."""
+    return next((place.spellings for place in places if clicked in place.spellings), [clicked])
 
 
 def completeness(shown: Shown) -> Condition | None:
@@ -163,7 +169,8 @@ def completeness(shown: Shown) -> Condition | None:
     chart = Chart("Completeness by field", headers, rows[:LEAST], note, rows[LEAST:])
     with shown.card(chart):
         clicked = shares(chart)
-    return None if clicked is None else (f"{fields[clicked]}.empty", ["yes"])
+    field = next((name for name in fields if label(name) == clicked), None)
+    return None if field is None else (f"{field}.empty", ["yes"])
 
 
 CARDS: list[

@@ -37,8 +37,8 @@ def placed(values: dict[str, int]) -> tuple[list[Place], dict[str, int]]:
     return sorted(places.values(), key=lambda place: -place.contacts), unplaced
 
 
-def world(chart: Chart, places: list[Place], *, height: int) -> Place | None:
-    """The map of `places`, which are the chart's rows in their order. Returns the one that was clicked."""
+def world(chart: Chart, places: list[Place], *, height: int) -> str | None:
+    """The map of `places`, which are the chart's rows in their order. Returns the label of the row clicked."""
     shades = token("chartSequentialColors")[1:]
     logs = [log10(place.contacts) for place in places] or [0]  # countries differ by magnitudes, at least by one
     drawn = {
@@ -59,8 +59,7 @@ def world(chart: Chart, places: list[Place], *, height: int) -> Place | None:
         lataxis_range=[-56, 78],
         lonaxis_range=[-135, 160],
     )
-    clicked = plot(figure, chart, height=height)
-    return None if clicked is None else places[clicked]
+    return plot(figure, chart, height=height)
 
 
 def _shapes(chart: Chart, places: list[Place], drawn: dict[str, Any]) -> go.Choropleth:
@@ -96,9 +95,9 @@ def _points(chart: Chart, places: list[Place], drawn: dict[str, Any]) -> go.Scat
     )
 
 
-def _hover(chart: Chart, number: int) -> tuple[int, str]:
+def _hover(chart: Chart, number: int) -> tuple[str, str]:
     label, contacts = chart.rows[number]
-    return number, f"{plain(label, LONG)}: {formats.number(contacts)}"
+    return chart.labels[number], f"{plain(label, LONG)}: {formats.number(contacts)}"
 
 
 def unplaced_words(unplaced: dict[str, int]) -> str:

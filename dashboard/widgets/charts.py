@@ -35,6 +35,11 @@ class Chart:
     rest: list[tuple[Any, ...]] = field(default_factory=list)
 
     @property
+    def labels(self) -> list[str]:
+        """What a click on each row carries: by the time it arrives the rows may be others."""
+        return [str(label) for label, *_ in self.rows]
+
+    @property
     def key(self) -> str:
         """A new one after each click: a chart that comes back with its old key comes back clicked."""
         return f"{self.name.lower().replace(' ', '-')}-{session.remembered().clicks}"
@@ -63,8 +68,8 @@ def card(chart: Chart, *, about: str, may_export: bool) -> Iterator[None]:
         yield
 
 
-def plot(figure: go.Figure, chart: Chart, *, height: int = HEIGHT, right: int = 4) -> int | None:
-    """Draws it; returns the place in the chart's rows of what was clicked, which comes first in its customdata."""
+def plot(figure: go.Figure, chart: Chart, *, height: int = HEIGHT, right: int = 4) -> str | None:
+    """Draws it; returns the label of what was clicked (`Chart.labels`), which comes first in its customdata."""
     figure.update_layout(
         height=height,
         margin={"l": 0, "r": right, "t": 4, "b": 0},
@@ -77,20 +82,30 @@ def plot(figure: go.Figure, chart: Chart, *, height: int = HEIGHT, right: int = 
     )
     figure.update_xaxes(fixedrange=True, title=None)
     figure.update_yaxes(fixedrange=True, title=None)
-    happened = st.plotly_chart(
+    key = chart.key
+    st.plotly_chart(
         figure,
-        key=chart.key,
+        key=key,
         height=height,
         alt=chart.words(),
-        on_select="rerun",
+        on_select=lambda: _note(key),
         selection_mode="points",
         config={
             "displayModeBar": False,
             "topojsonURL": "app/static/",  # else Plotly asks a server of its own for the world
         },
     )
-    points = happened.selection.points
-    return int(points[0]["customdata"][0]) if points else None
+    return st.session_state.pop(_noted(key), None)
+
+
+def _note(key: str) -> None:
+    """Before anything is read anew: with other numbers it is another chart to Streamlit, and the click is lost."""
+    if points := st.session_state[key].selection.points:
+        st.session_state[_noted(key)] = str(points[0]["customdata"][0])
+
+
+def _noted(key: str) -> str:
+    return f"{key} was clicked"
 
 
 def _said(label: str | date) -> str:

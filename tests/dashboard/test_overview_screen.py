@@ -1,8 +1,9 @@
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
 import streamlit as st
-from sqlalchemy import insert
+from sqlalchemy import delete, insert, select
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
@@ -10,6 +11,7 @@ from models import filters, passwords, users
 from models.contacts import search
 from models.contacts.table import FIELDS, Contact
 from models.database import writing
+from models.industries import Industry
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import NARROW, Site
 from tests.dashboard.contacts_data import COMPANIES, INDUSTRIES, ROWS
@@ -105,6 +107,58 @@ def test_a_metric_leads_to_its_contacts(screen: Screen, label: str, condition: d
     assert not test.exception
     assert test.title[0].value == "Contacts"
     assert test.query_params == {"country": "Germany"} | condition
+
+
+def bars(test: AppTest, name: str) -> list[list[str]]:
+    """What the browser is told of each bar or country, and tells back when it is clicked."""
+    spec = next(one.proto.spec for one in test.get("plotly_chart") if one.proto.alt.startswith(name))
+    return [one for trace in json.loads(spec)["data"] for one in trace.get("customdata", [])]
+
+
+def click(test: AppTest, name: str, bar: list[str]) -> AppTest:
+    chart = next(one for one in test.get("plotly_chart") if one.proto.alt.startswith(name))
+    states = test._tree.get_widget_states()
+    states.widgets.add(id=chart.proto.id).string_value = json.dumps({"selection": {"points": [{"customdata": bar}]}})
+    return test._run(states)
+
+
+def come(**values: object) -> None:
+    """Ten contacts more, of the name Mover."""
+    with writing(OPERATOR) as session:
+        industry = session.scalar(select(Industry.id).where(Industry.name == values.pop("industry")))
+        session.execute(insert(Contact), [{"last_name": "Mover", "industry_id": industry, **values}] * 10)
+
+
+@pytest.fixture
+def movers(site: Site) -> Iterator[None]:
+    come(country="France", seniority="Intern", email_status="Guessed", industry="Banking")
+    yield
+    with writing(OPERATOR) as session:
+        session.execute(delete(Contact).where(Contact.last_name == "Mover"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "condition"),
+    [
+        ("Seniority", "Intern: ", {"seniority": "Intern"}),
+        ("E-mail status", "Guessed: ", {"email_status": "Guessed"}),
+        ("Where they are", "France: ", {"country": "France"}),
+        ("Top countries", "France: ", {"country": "France"}),
+        ("Top industries", "Banking: ", {"industry": "Banking"}),
+        ("Completeness", "Home Phone: ", {"home_phone.empty": "yes"}),
+    ],
+)
+def test_a_click_means_the_bar_that_was_seen_though_the_numbers_have_moved(
+    screen: Screen, movers: None, name: str, said: str, condition: dict[str, str]
+) -> None:
+    test = screen(Role.MANAGER, at="overview", last_name="Mover")
+    place, told = next((place, bar) for place, bar in enumerate(bars(test, name)) if bar[1].startswith(said))
+    for _ in range(2):
+        come(country="Chile", seniority="VP", email_status="Verified", industry="Software", departments="Sales")
+    test = click(test, name, told)
+    assert not test.exception
+    assert (test.title[0].value, test.query_params) == ("Contacts", {"last_name": "Mover"} | condition)
+    assert not bars(screen(Role.MANAGER, at="overview", last_name="Mover"), name)[place][1].startswith(said)
 
 
 def test_new_contacts_are_no_others_than_the_filter_has(screen: Screen) -> None:

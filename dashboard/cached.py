@@ -29,14 +29,22 @@ SIZES: tuple[Range, ...] = ((1, 10), (11, 50), (51, 200), (201, 1000), (1001, 50
 
 
 def facet(filters: Filters, name: str, *, by: Actor) -> dict[Any, int]:
-    """The field's values with their counts among the contacts that match, commonest first, empty ones left out."""
+    """The field's values with their counts among the contacts that match, commonest first, empty ones left out.
+
+    Raises NotAllowed for a field that `by` may not see.
+    """
+    search.chosen_columns([name], by=by)
     if name in FACETS:
         return _facets(filters.query(), _clock(), _sight(by), filters, by)[name]
     return _facet(filters.query(), name, _clock(), _sight(by), filters, by)
 
 
 def sizes(filters: Filters, *, by: Actor) -> dict[Range, int]:
-    """How many of the contacts that match have so many employees, for each of SIZES."""
+    """How many of the contacts that match have so many employees, for each of SIZES.
+
+    Raises NotAllowed where `by` may not see it.
+    """
+    search.chosen_columns(["employees"], by=by)
     return _facets(filters.query(), _clock(), _sight(by), filters, by)["employees"]
 
 

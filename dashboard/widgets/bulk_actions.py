@@ -36,7 +36,7 @@ def bulk_actions(view: View, found: Page, ids: tuple[int, ...], *, by: Actor) ->
         ):
             export_dialog(view, number, None if whole else list(ids))
         if by.may(Permission.CONTACTS_EDIT):
-            _more(selection, number)
+            _more(selection, number, by)
 
 
 def _widen(view: View, found: Page, whole: bool) -> None:
@@ -58,8 +58,10 @@ def _copy(found: Page, ids: tuple[int, ...]) -> None:
         copy_now("\n".join(addresses))
 
 
-def _more(selection: Selection, number: int) -> None:
-    choice = st.menu_button("More", list(MORE.values()), icon=":material/more_horiz:", type="tertiary")
+def _more(selection: Selection, number: int, by: Actor) -> None:
+    hidden = {"edit": not _editable(by), "tag": "tags" not in visible_fields(by)}
+    offered = [words for what, words in MORE.items() if not hidden.get(what)]
+    choice = st.menu_button("More", offered, icon=":material/more_horiz:", type="tertiary")
     if choice == MORE["edit"]:
         _edit(selection, number)
     if choice == MORE["tag"]:
@@ -72,13 +74,17 @@ def _more(selection: Selection, number: int) -> None:
 def _edit(selection: Selection, number: int) -> None:
     by = session.actor()
     st.markdown(f"One value for **{formats.counted(number, 'contact')}**.")
-    editable = [name for name in visible_fields(by) if name != "tags"]
-    name = st.selectbox("Field", editable, format_func=columns.label)
+    name = st.selectbox("Field", _editable(by), format_func=columns.label)
     text = _value(name)
     st.caption("An empty value empties the field. It can be undone, and every contact's history keeps the old value.")
     if _confirmed(f"Change {formats.counted(number, 'contact')}"):
         said = f"“{columns.label(name)}” set to “{text}”" if text else f"“{columns.label(name)}” emptied"
         _carry_out(lambda: bulk.change(selection, name, text, by=by), said)
+
+
+def _editable(by: Actor) -> list[str]:
+    """Tags are added and removed, not set."""
+    return [name for name in visible_fields(by) if name != "tags"]
 
 
 def _value(name: str) -> str:

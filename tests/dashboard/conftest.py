@@ -1,4 +1,4 @@
-"""A site to look at: contacts, three people, and the web as its own process on a free port."""
+"""A site to look at: contacts, four people, and the web as its own process on a free port."""
 
 import json
 import os
@@ -28,7 +28,8 @@ from tests.dashboard import contacts_data
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
-NARROW = ("first_name", "last_name", "title", "country")  # what the analyst may see
+NARROW = ("first_name", "last_name", "title", "country")  # what the analyst may see, and the narrow manager
+NARROW_MANAGER = "narrow manager"
 
 
 @dataclass(frozen=True)
@@ -37,25 +38,25 @@ class Site:
 
     url: str
     in_germany: int
-    people: dict[Role, users.User]
+    people: dict[Role | str, users.User]
 
-    def token(self, role: Role) -> str:
+    def token(self, who: Role | str) -> str:
         """A new session of the person with that role, as after signing in."""
-        ticket = sign_ins.issue_ticket(self.people[role].actor())
+        ticket = sign_ins.issue_ticket(self.people[who].actor())
         return sign_ins.redeem_ticket(ticket, address="127.0.0.1", device="a test")
 
 
 def _filled(url: str) -> Site:
     stored = passwords.digest(PASSWORD)  # once: a hash takes its time on purpose
-    people = {
-        role: users.User(
-            email=f"{role}@example.com",
-            name=f"An {role}",
-            role=role,
+    people: dict[Role | str, users.User] = {
+        who: users.User(
+            email=f"{who.replace(' ', '.')}@example.com",
+            name=f"An {who}",
+            role=Role.MANAGER if who == NARROW_MANAGER else who,
             password_hash=stored,
-            column_allowed=list(NARROW) if role is Role.ANALYST else None,
+            column_allowed=list(NARROW) if who in (Role.ANALYST, NARROW_MANAGER) else None,
         )
-        for role in Role
+        for who in (*Role, NARROW_MANAGER)
     }
     with writing(OPERATOR) as transaction:
         transaction.add_all(people.values())
@@ -90,8 +91,8 @@ def themed() -> None:
 def screen(site: Site, themed: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """`screen(Role.ADMIN, at="contacts", country="Germany")`: the entry script as that person's browser runs it."""
 
-    def run(role: Role | None, at: str = "contacts", **params: str | list[str]) -> AppTest:
-        token = site.token(role) if role else None
+    def run(who: Role | str | None, at: str = "contacts", **params: str | list[str]) -> AppTest:
+        token = site.token(who) if who else None
         run.token = token  # type: ignore[attr-defined]  # for the test that ends the session
         # AppTest has no browser: st.context.cookies is empty there.
         monkeypatch.setattr(session, "cookie_token", lambda: token)

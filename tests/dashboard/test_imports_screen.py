@@ -22,7 +22,7 @@ from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Role
 from pipelines import import_contacts
 from pipelines import import_orders as orders
-from tests.dashboard.conftest import Site, click_in_table
+from tests.dashboard.conftest import NARROW_MANAGER, Site, click_in_table
 from tests.data_checks.conftest import started_checker
 
 Screen = Callable[..., AppTest]
@@ -381,6 +381,19 @@ def test_a_wide_file_is_bounded(screen: Screen, site: Site, home: Path, tmp_path
     test = screen(Role.MANAGER, at="imports", id=str(import_id))
     assert "the first 100 of 3,001 columns" in texts(test)
     import_orders.cancel(import_id, by=by)
+
+
+@pytest.mark.parametrize("until", [State.OPENED, State.PLANNED, State.COMMITTED])
+def test_who_may_not_see_every_field_can_import_all_the_same(
+    screen: Screen, new: Callable[..., int], until: State
+) -> None:
+    import_id = new(until=until)
+    test = screen(NARROW_MANAGER, at="imports", id=str(import_id))
+    assert "leads.csv" in texts(test).replace("\\", "")
+    if until is State.COMMITTED:
+        import_contacts.undo(import_id, by=OPERATOR)
+    else:
+        import_orders.cancel(import_id, by=OPERATOR)
 
 
 def test_pages_of_imports(screen: Screen, new: Callable[..., int], home: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg.errors import QueryCanceled
 from sqlalchemy import Engine, create_engine, event, text
@@ -15,9 +15,14 @@ from models.permissions import Actor
 # Classes of advisory locks, each its own number: import 7 and export 7 are different things.
 MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK = 360_360, 360_361, 360_362, 360_363
 
+LARGEST_ID = 2**31 - 1  # that an Integer column holds
+
 
 class Base(DeclarativeBase):
     pass
+
+
+Row = TypeVar("Row", bound=Base)
 
 
 class Database:
@@ -101,6 +106,11 @@ def writing(by: Actor, *, import_id: int | None = None) -> Iterator[Session]:
             {"by": str(by.id or ""), "import": str(import_id or "")},
         )
         yield session
+
+
+def by_id(session: Session, table: type[Row], identity: int, *, locked: bool = False) -> Row | None:
+    """A row whose id is an Integer; None also for a number that no id can be, which the server refuses to look for."""
+    return session.get(table, identity, with_for_update=locked) if 0 < identity <= LARGEST_ID else None
 
 
 def ping() -> None:

@@ -31,7 +31,7 @@ from models import audit
 from models import filters as filter_syntax
 from models.audit import Event
 from models.contacts.search import chosen_columns
-from models.database import EXPORTS_LOCK, Base, reading, writing
+from models.database import EXPORTS_LOCK, Base, by_id, reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.filters import Filters
 from models.permissions import OPERATOR, Actor, Permission, Role, require
@@ -129,7 +129,7 @@ def request(
 def get(export_id: int, *, by: Actor) -> Export:
     """One's own export; an administrator's may be anybody's. Raises NotFound."""
     with reading() as session:
-        export = session.get(Export, export_id)
+        export = by_id(session, Export, export_id)
         if export is None or not (by.role is Role.ADMIN or (by.id is not None and export.created_by == by.id)):
             raise NotFound(f"There is no export {export_id}, or it is not yours.")
         session.expunge(export)
@@ -344,7 +344,7 @@ def _is_deleted(path: Path) -> bool:
 
 
 def _locked_row(session: Session, export_id: int) -> Export:
-    export = session.get(Export, export_id, with_for_update=True)
+    export = by_id(session, Export, export_id, locked=True)
     if export is None:
         raise NotFound(f"There is no export {export_id}.")
     return export

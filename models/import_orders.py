@@ -20,7 +20,7 @@ from models.audit import Event
 from models.check_results import CheckResult
 from models.contacts import mapping as field_mapping
 from models.contacts import staging
-from models.database import IMPORTS_LOCK, reading, writing
+from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
 from models.imports import Import, ImportNote, ImportReject, Keep, Listed, MatchRule, State
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -305,7 +305,7 @@ def give(found: Import, wanted: State, by: Actor) -> int:
 
 
 def locked_row(session: Session, import_id: int) -> Import:
-    found = session.get(Import, import_id, with_for_update=True)
+    found = by_id(session, Import, import_id, locked=True)
     if found is None:
         raise NotFound(f"There is no import {import_id}.")
     return found

@@ -17,7 +17,7 @@ from typing import Self
 from sqlalchemy import func, select
 
 from models import import_orders, imports
-from models.database import reading, writing
+from models.database import by_id, reading, writing
 from models.errors import Conflict, InvalidInput, NotFound, Unavailable
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -84,7 +84,7 @@ def get(import_id: int, *, by: Actor) -> Upload:
     """One's own unfinished upload. Raises NotAllowed, NotFound."""
     require(by, Permission.IMPORTS_RUN)
     with reading() as session:
-        return _described(_own(session.get(Import, import_id), import_id, by))
+        return _described(_own(by_id(session, Import, import_id), import_id, by))
 
 
 def arrived(import_id: int, *, by: Actor) -> int:

@@ -15,7 +15,7 @@ from models import audit, check_results, users
 from models.audit import Event
 from models.check_results import Verdict
 from models.contacts import staging
-from models.database import IMPORTS_LOCK, Base, reading, writing
+from models.database import IMPORTS_LOCK, Base, by_id, reading, writing
 from models.errors import NotFound
 from models.filters import visible_fields
 from models.permissions import Actor, Permission, require
@@ -191,7 +191,7 @@ def get(import_id: int, *, by: Actor) -> Import:
     """Raises NotAllowed, NotFound."""
     require(by, Permission.IMPORTS_RUN)
     with reading() as session:
-        found = session.get(Import, import_id)
+        found = by_id(session, Import, import_id)
         if found is None:
             raise NotFound(f"There is no import {import_id}: `appointment360 imports list` shows them.")
         session.expunge(found)

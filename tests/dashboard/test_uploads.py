@@ -245,6 +245,13 @@ def test_who_may(signed_in: Callable[..., Sender], sender: Sender) -> None:
     assert sender.look(identity).json()["offset"] == 0
 
 
+@pytest.mark.parametrize("unknown", [99999, 99999999999, 10**30])
+def test_an_upload_that_is_none(sender: Sender, unknown: int) -> None:
+    for answer in (sender.look(unknown), sender.put(unknown, 0, b"x"), sender.complete(unknown)):
+        assert answer.status_code == 404
+        assert answer.json()["error"].startswith("There is no ")
+
+
 def test_the_rows_that_did_not_come_in_as_a_file(signed_in: Callable[..., Sender], site: Site) -> None:
     by = site.people[Role.MANAGER].actor()
     made = imports.create(file_name="böse.csv", overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=by)
@@ -262,7 +269,8 @@ def test_the_rows_that_did_not_come_in_as_a_file(signed_in: Callable[..., Sender
     assert rows == [[str(line), "Email", "'=1+1", "It is none.", "'=1+1", ""] for line in (2, 3)]
     assert len(manager.get(f"{path}/duplicates.csv").text.splitlines()) == 2
     assert manager.get(f"{path}/secrets.csv").status_code == 404
-    assert manager.get("/imports/99999/rejects.csv").status_code == 404
+    for unknown in (99999, 99999999999, 10**30):
+        assert manager.get(f"/imports/{unknown}/rejects.csv").status_code == 404
     assert signed_in(Role.ANALYST).client.get(f"{path}/rejects.csv").status_code == 403
     assert signed_in().client.get(f"{path}/rejects.csv").status_code == 401
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from dashboard import edge
 from models import import_uploads
 from models.errors import AppError, InvalidInput, NotAllowed, NotFound, Unavailable
-from models.import_uploads import NoRoom, Part, TooLarge, Upload, WrongPlace
+from models.import_uploads import Held, NoRoom, Part, TooLarge, Upload, WrongPlace
 from models.permissions import Actor
 
 MAX_BODY = 16_384  # bytes of the request that begins an upload
@@ -25,6 +25,7 @@ PATIENCE = 30  # seconds without a byte, after which the browser has gone away
 SIGNED_OUT = "You are signed out. Sign in again, in another tab if you like, and go on."
 STATUS = {
     WrongPlace: HTTPStatus.CONFLICT,
+    Held: HTTPStatus.LOCKED,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     NoRoom: HTTPStatus.INSUFFICIENT_STORAGE,
     InvalidInput: HTTPStatus.BAD_REQUEST,
@@ -34,8 +35,6 @@ STATUS = {
 }
 
 Route = Callable[[Request, Actor], Awaitable[Response]]
-
-_receiving: set[int] = set()  # the uploads that a request writes to just now
 
 
 def _signed_in(route: Route) -> Callable[[Request], Awaitable[Response]]:
@@ -80,17 +79,12 @@ async def receive(request: Request, by: Actor) -> Response:
     text = request.query_params.get("offset", "")
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise InvalidInput("Say with ?offset= at which byte the piece begins.")
-    if import_id in _receiving:
-        return JSONResponse({"error": "Another window is sending this file just now."}, HTTPStatus.LOCKED)
-    _receiving.add(import_id)
     try:
         offset = await _stored(request, await run_in_threadpool(Part, import_id, int(text), by=by))
     except ClientDisconnect:
         return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
     except TimeoutError:
         return JSONResponse({"error": "Nothing arrived for a while."}, HTTPStatus.REQUEST_TIMEOUT)
-    finally:
-        _receiving.discard(import_id)
     return JSONResponse({"offset": offset})
 
 

@@ -6,6 +6,7 @@ Until it is complete the file lies as `upload.part` in the import's folder, and 
 import errno
 import os
 import shutil
+import sys
 import time
 import unicodedata
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ LONGEST_NAME = 200  # bytes; most file systems take 255
 LONGEST_SUFFIX = 20
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+if sys.platform != "win32":
+    import fcntl
+
 
 class TooLarge(InvalidInput):
     """The file is larger than uploads may be."""
@@ -42,6 +46,10 @@ class WrongPlace(Conflict):
     def __init__(self, sentence: str, *, offset: int) -> None:
         self.offset = offset
         super().__init__(sentence)
+
+
+class Held(Conflict):
+    """Somebody else is writing to the upload just now, in this process or in another one."""
 
 
 @dataclass(frozen=True)
@@ -129,18 +137,22 @@ class Part:
 
     def __init__(self, import_id: int, offset: int, *, by: Actor) -> None:
         """Raises NotAllowed, NotFound, WrongPlace, Unavailable."""
-        self.upload = get(import_id, by=by)
-        if offset != self.upload.offset:
-            raise WrongPlace(
-                f"The next piece of {self.upload.name} begins at byte {self.upload.offset:,}.",
-                offset=self.upload.offset,
-            )
-        self.offset = offset
+        self.upload, self.offset = get(import_id, by=by), offset
+        self._require_place(self.upload.offset)
         self._path = part_path(import_id)
 
     def __enter__(self) -> Self:
+        """Raises Held; WrongPlace where others have written since; NoRoom, Unavailable."""
         with _disk_errors(self.upload.name):
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            with _disk_errors(self.upload.name):
+                _lock(self._file)
+                os.lseek(self._file, self.offset, os.SEEK_SET)
+            self._require_place(_arrived(self.upload.import_id, self.upload.name))
+        except BaseException:
+            os.close(self._file)
+            raise
         return self
 
     def write(self, data: bytes) -> None:
@@ -161,6 +173,10 @@ class Part:
                 os.fsync(self._file)
         finally:
             os.close(self._file)
+
+    def _require_place(self, arrived: int) -> None:
+        if self.offset != arrived:
+            raise WrongPlace(f"The next piece of {self.upload.name} begins at byte {arrived:,}.", offset=arrived)
 
 
 def part_path(import_id: int) -> Path:
@@ -224,7 +240,9 @@ def _described(found: Import) -> Upload:
 
 
 def _arrived(import_id: int, name: str) -> int:
-    for path in (part_path(import_id), _target(import_id, name)):  # the latter where `complete` was killed half way
+    # The whole file first: it is there once `complete` has run or was killed half way, and beside it may lie the empty
+    # part of a piece that came too late.
+    for path in (_target(import_id, name), part_path(import_id)):
         try:
             return path.stat().st_size
         except OSError:
@@ -265,18 +283,29 @@ def _stored(upload: Upload) -> Path:
     target, part = _target(upload.import_id, upload.name), part_path(upload.import_id)
     with _disk_errors(upload.name):
         target.parent.mkdir(exist_ok=True)
-        if part.exists():
+        if not target.exists():
+            _sync(part)  # another process may have written the last piece, and not be done with that
             part.replace(target)
         _sync(target.parent)
         _sync(target.parent.parent)
     return target
 
 
-def _sync(folder: Path) -> None:
-    """A renamed file outlives a loss of power only when its folder is on the disk, too."""
+def _lock(file: int) -> None:
+    """Until it is closed, also by the death of the process. Raises Held."""
+    if sys.platform == "win32":  # without such locks two windows write the same bytes to the same places
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Held("Another window is sending this file just now.") from error
+
+
+def _sync(path: Path) -> None:
+    """Of a file or a folder: a renamed file outlives a loss of power only when its folder is on the disk, too."""
     if os.name != "posix":  # Windows opens no folders
         return
-    opened = os.open(folder, os.O_RDONLY)
+    opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
     finally:

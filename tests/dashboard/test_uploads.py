@@ -111,11 +111,11 @@ class Sender:
 
 @pytest.fixture
 def signed_in(web: Web, site: Site) -> Iterator[Callable[..., Sender]]:
-    """`signed_in(Role.MANAGER)`, or with a token, or as nobody."""
+    """`signed_in(Role.MANAGER)`, or with a token, or as nobody; `on` another web."""
     made: list[Sender] = []
 
-    def sign_in(role: Role | None = None, *, token: str | None = None) -> Sender:
-        made.append(Sender(web, site.token(role) if role else token))
+    def sign_in(role: Role | None = None, *, token: str | None = None, on: Web = web) -> Sender:
+        made.append(Sender(on, site.token(role) if role else token))
         return made[-1]
 
     yield sign_in
@@ -181,23 +181,63 @@ def test_an_offset_that_is_none(sender: Sender, offset: str) -> None:
     assert (answer.status_code, "?offset=" in answer.json()["error"]) == (400, True)
 
 
-def test_a_connection_that_breaks_keeps_what_arrived(sender: Sender, web: Web) -> None:
-    identity = sender.begun("cut.csv")["import_id"]
+@contextmanager
+def broken_off(sender: Sender, web: Web, import_id: int, sent: int) -> Iterator[None]:
+    """The piece FILE is under way while the block runs, of which so many bytes are sent; then the connection breaks."""
     cookie = sender.client.cookies["session"]
     with socket.create_connection(("localhost", web.port)) as wire:
-        head = f"PUT /imports/{identity}/upload?offset=0 HTTP/1.1\r\nhost: localhost:{web.port}\r\n"
+        head = f"PUT /imports/{import_id}/upload?offset=0 HTTP/1.1\r\nhost: localhost:{web.port}\r\n"
         head += f"origin: {web.address}\r\ncookie: session={cookie}\r\ncontent-length: {len(FILE)}\r\n\r\n"
-        wire.sendall(head.encode() + FILE[:3000])
+        wire.sendall(head.encode() + FILE[:sent])
         time.sleep(0.5)
-        locked = sender.put(identity, 0, FILE)
-        assert (locked.status_code, locked.json()["error"]) == (423, "Another window is sending this file just now.")
+        yield
     deadline = time.monotonic() + 20
-    while sender.look(identity).json()["offset"] != 3000:
+    while sender.look(import_id).json()["offset"] != sent:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_connection_that_breaks_keeps_what_arrived(sender: Sender, web: Web) -> None:
+    identity = sender.begun("cut.csv")["import_id"]
+    with broken_off(sender, web, identity, 3000):
+        locked = sender.put(identity, 0, FILE)
+        assert (locked.status_code, locked.json()["error"]) == (423, "Another window is sending this file just now.")
     assert sender.put(identity, 3000, FILE[3000:]).json() == {"offset": len(FILE)}
     sender.complete(identity).raise_for_status()
     assert Path(imports.get(identity, by=OPERATOR).file_path).read_bytes() == FILE
+
+
+def test_one_person_in_two_browsers_on_two_webs(
+    sender: Sender, signed_in: Callable[..., Sender], web: Web, site: Site, home: Path
+) -> None:
+    identity = sender.begun("two webs.csv")["import_id"]
+    with started(site, home) as second:
+        other = signed_in(Role.MANAGER, on=second)
+        with broken_off(sender, web, identity, 3000):
+            assert other.put(identity, 0, FILE).status_code == 423
+        assert other.put(identity, 0, FILE).status_code == 409
+        assert other.put(identity, 3000, FILE[3000:9000]).json() == {"offset": 9000}
+        assert sender.put(identity, 3000, FILE[3000:9000]).status_code == 409
+        assert sender.put(identity, 9000, FILE[9000:]).json() == {"offset": len(FILE)}
+        other.complete(identity).raise_for_status()
+    assert Path(imports.get(identity, by=OPERATOR).file_path).read_bytes() == FILE
+
+
+def test_a_piece_that_comes_after_others_were_written(site: Site, home: Path) -> None:
+    """Between the first look and the lock."""
+    by = site.people[Role.MANAGER].actor()
+    identity = import_uploads.begin(name="late.csv", size=10, modified=MODIFIED, by=by).import_id
+    late, early = (import_uploads.Part(identity, 0, by=by) for _ in range(2))
+    with early:
+        with pytest.raises(import_uploads.Held), late:
+            pass
+        early.write(b"0123456789")
+    with pytest.raises(import_uploads.WrongPlace, match="begins at byte 10"), late:
+        pass
+    import_uploads.complete(identity, by=by)
+    with pytest.raises(import_uploads.WrongPlace, match="begins at byte 10"), late:
+        pass
+    assert Path(imports.get(identity, by=by).file_path).read_bytes() == b"0123456789"
 
 
 def test_a_web_that_is_killed_goes_on_when_it_is_back(web: Web, sender: Sender) -> None:

@@ -1,4 +1,4 @@
-"""What somebody wants of an import, until a process has done it; how far that is; and how it is stopped.
+"""What somebody wants of an import, until a process has done it, or until it is taken back.
 
 A screen writes an order down and asks Prefect for a flow, which carries it out with the rights of whoever gave it. The
 order outlives both: while Prefect is not there, or after a crash, it stands and is begun again. Whether a process works
@@ -6,23 +6,21 @@ on an import is never written down: it holds a lock, which ends with it.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from models import audit, imports, users
+from models import audit, import_servers, imports, users
 from models.audit import Event
 from models.check_results import CheckResult
 from models.contacts import mapping as field_mapping
 from models.contacts import staging
 from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
-from models.imports import Import, ImportNote, ImportReject, Keep, Listed, MatchRule, State
+from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Permission, require
 
 MOST_TRIES = 3
@@ -37,92 +35,12 @@ OVER = (State.COMMITTED, State.UNDONE, State.FAILED, State.CANCELLED)
 MAPPED = (State.OPENED, State.STAGED, State.CHECKED, State.PLANNED)
 
 
-class Phase(StrEnum):
-    """How an import stands for a person: where its state is what was done last, this is what can be done now."""
-
-    UPLOADING = "uploading"
-    WAITING = "waiting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    STOPPED = "interrupted"
-    MAPPING = "to map"
-    PLANNED = "to check"
-    DONE = "done"
-    UNDONE = "undone"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class Step(StrEnum):
-    """What a process does with an import, in words."""
-
-    OPEN = "Reading the file"
-    JUDGE = "Judging the rows"
-    STAGE = "Typing the rows"
-    MATCH = "Comparing and checking"
-    VERIFY = "Verifying the plan"
-    CREATE = "Creating contacts"
-    UPDATE = "Updating contacts"
-    INDEX = "Building the indexes"
-    FINISH = "Finishing"
-    UNDO = "Taking the import back"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the present step is. `done` and `total` are rows, None where nobody knows; `seconds` the time it took so
-    far when `done` was read."""
-
-    step: str
-    done: int | None
-    total: int | None
-    seconds: float
-
-    @property
-    def rate(self) -> float | None:
-        """Rows a second; None without a basis."""
-        return self.done / self.seconds if self.done and self.seconds >= 1 else None
-
-    @property
-    def left(self) -> float | None:
-        """Seconds until the step is done, at the rate so far; None without a basis."""
-        if self.total is None or self.done is None or not self.rate:
-            return None
-        return max(self.total - self.done, 0) / self.rate
-
-
 @dataclass(frozen=True)
 class Begun:
     """An order that a process has taken on: what is wanted, and with whose rights."""
 
     wanted: State
     by: Actor
-
-
-def phase(listed: Listed) -> Phase:
-    found = listed.import_
-    state = State(found.state)
-    ended = {State.UNDONE: Phase.UNDONE, State.FAILED: Phase.FAILED, State.CANCELLED: Phase.CANCELLED}
-    if state in ended:
-        return ended[state]
-    if found.wanted == State.CANCELLED:
-        return Phase.STOPPING
-    if listed.is_running:
-        return Phase.RUNNING
-    if found.wanted is not None:
-        return Phase.WAITING
-    if state is State.NEW:
-        return Phase.STOPPED if found.file_path else Phase.UPLOADING
-    at_rest = {State.OPENED: Phase.MAPPING, State.PLANNED: Phase.PLANNED, State.COMMITTED: Phase.DONE}
-    return at_rest.get(state, Phase.STOPPED)
-
-
-def progress(found: Import) -> Progress | None:
-    """How far the process is that works on it; None where it has not said so yet."""
-    if found.step is None or found.step_started is None or found.step_at is None:
-        return None
-    seconds = (found.step_at - found.step_started).total_seconds()
-    return Progress(found.step, found.step_done, found.step_total, seconds)
 
 
 def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) -> int:
@@ -202,7 +120,7 @@ def clear_cancelled(import_id: int) -> bool:
 def clear(session: Session, found: Import) -> None:
     """Make it a cancelled one, with all that the database holds of its rows removed. The caller holds its lock."""
     # A killed process may have left its server at work, which would hold the tables for as long as that takes.
-    session.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_OURS}"), _named(found.id))
+    import_servers.end(session, found.id)
     staging.drop(session, found.id)
     for table in (ImportReject, ImportNote, CheckResult):
         session.execute(delete(table).where(table.import_id == found.id))
@@ -260,41 +178,6 @@ def cancelled() -> list[int]:
         return list(session.scalars(select(Import.id).where(Import.wanted == State.CANCELLED).order_by(Import.id)))
 
 
-@contextmanager
-def working(import_id: int, by: Actor, *, writes_contacts: bool = False) -> Iterator[Session]:
-    """`writing` for the process that works on the import, with its server marked: see `stop_statements`."""
-    with writing(by, import_id=import_id if writes_contacts else None) as session:
-        session.execute(select(func.set_config("application_name", server_name(import_id), True)))
-        yield session
-
-
-def server_name(import_id: int) -> str:
-    """What the servers that work on the import are called in pg_stat_activity."""
-    return f"import-{import_id}"
-
-
-def report(session: Session, import_id: int, progress: Progress | None) -> int | None:
-    """Show how far the caller is, in its own short transaction; returns the number of the import's last order.
-
-    None, and nothing is shown, while another transaction has the row: the caller is about to finish.
-    """
-    own = select(Import.id).where(Import.id == import_id).with_for_update(skip_locked=True).scalar_subquery()
-    values = {
-        "step": progress and progress.step,
-        "step_done": progress and progress.done,
-        "step_total": progress and progress.total,
-        "step_started": progress and func.clock_timestamp() - timedelta(seconds=progress.seconds),
-        "step_at": progress and func.clock_timestamp(),
-    }
-    return session.scalar(update(Import).where(Import.id == own).values(**values).returning(Import.orders))
-
-
-def stop_statements(session: Session, import_id: int) -> None:
-    """End whatever the import's servers execute just now; their transactions fail and are rolled back."""
-    busy = f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {_OURS} AND state = 'active'"
-    session.execute(text(busy), _named(import_id))
-
-
 def give(found: Import, wanted: State, by: Actor) -> int:
     """Write the order down, in the caller's transaction, which has checked that it makes sense; returns its number."""
     found.orders += 1
@@ -309,13 +192,6 @@ def locked_row(session: Session, import_id: int) -> Import:
     if found is None:
         raise NotFound(f"There is no import {import_id}.")
     return found
-
-
-_OURS = "datname = current_database() AND application_name = :name AND pid <> pg_backend_pid()"
-
-
-def _named(import_id: int) -> dict[str, str]:
-    return {"name": server_name(import_id)}
 
 
 def _settle(found: Import, error: str | None = None) -> None:

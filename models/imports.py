@@ -91,7 +91,7 @@ class Import(Base):
     wanted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     wanted_by: Mapped[int | None]
     tries: Mapped[int] = mapped_column(Integer, server_default="0")  # processes that began with the order
-    # How far a process is that works on it: see import_orders.Progress.
+    # How far a process is that works on it: see import_progress.Progress.
     step: Mapped[str | None] = mapped_column(Text)
     step_done: Mapped[int | None] = mapped_column(BigInteger)
     step_total: Mapped[int | None] = mapped_column(BigInteger)

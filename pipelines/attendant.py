@@ -16,9 +16,9 @@ from typing import Self
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import import_orders, imports
+from models import import_orders, import_progress, import_servers, imports
 from models.database import writing
-from models.import_orders import Progress, Step
+from models.import_progress import Progress, Step
 from models.permissions import OPERATOR
 from pipelines.interruptible import interrupt
 
@@ -115,7 +115,7 @@ class Attendant(Unattended):
         with writing(OPERATOR) as session:
             session.execute(text(f"SET LOCAL statement_timeout = '{PATIENCE}'"))
             progress = now.progress(session)
-            order = import_orders.report(session, self._import_id, progress)
+            order = import_progress.report(session, self._import_id, progress)
         if self._tell and progress and progress.done:
             self._tell(progress.step, progress.done, progress.total)
         if order not in (None, self._order):
@@ -126,7 +126,7 @@ class Attendant(Unattended):
         again, self._stopped = self._stopped, True
         interrupt(self._worker)
         with writing(OPERATOR) as session:
-            import_orders.stop_statements(session, self._import_id)
+            import_servers.stop_statements(session, self._import_id)
         if again:
             self._raise(Stopped)
 
@@ -148,7 +148,7 @@ class Attendant(Unattended):
     def _show_nothing(self) -> None:
         try:
             with writing(OPERATOR) as session:
-                import_orders.report(session, self._import_id, None)
+                import_progress.report(session, self._import_id, None)
         except Exception:  # it is shown only while a process holds the import
             log.debug("the progress of import %s stays", self._import_id, exc_info=True)
 

@@ -22,7 +22,8 @@ from models.contacts import changes, staging
 from models.contacts import mapping as field_mapping
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, Unavailable
-from models.import_orders import Step, working
+from models.import_progress import Step
+from models.import_servers import working
 from models.imports import Import, Keep, MatchRule, State, folder
 from models.permissions import OPERATOR, Actor, Permission, require
 from pipelines import import_steps

@@ -19,7 +19,7 @@ from sqlalchemy import delete, insert, make_url, select, text
 from sqlalchemy.orm import Session
 
 from data_checks.gate import Gate
-from models import audit, check_results, database, import_orders, imports, settings, users
+from models import audit, check_results, database, import_servers, imports, settings, users
 from models.audit import Event
 from models.check_results import Verdict
 from models.contacts import changes, mapping, matching, staging
@@ -27,7 +27,8 @@ from models.contacts.blanks import is_empty
 from models.database import writing
 from models.errors import Conflict
 from models.fields import Kind
-from models.import_orders import Step, working
+from models.import_progress import Step
+from models.import_servers import working
 from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, State, folder
 from models.permissions import Actor
 from pipelines import stage_contacts
@@ -272,7 +273,7 @@ def _store(import_id: int) -> Iterator[duckdb.DuckDBPyConnection]:
 def _server_url(import_id: int) -> str:
     """The database's URL for those that connect by themselves: their servers are known by the import's name, too."""
     url = make_url(database.Database.url or "")
-    named = url.update_query_dict({"application_name": import_orders.server_name(import_id)})
+    named = url.update_query_dict({"application_name": import_servers.name(import_id)})
     return named.render_as_string(hide_password=False)
 
 

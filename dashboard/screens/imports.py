@@ -12,9 +12,9 @@ from dashboard.widgets.import_progress import UNDER_WAY, follow
 from dashboard.widgets.import_steps import UPLOAD, step_of, steps
 from dashboard.widgets.import_table import SIZE, import_table, page_number
 from dashboard.widgets.import_upload import upload_step
-from models import import_orders, imports
+from models import import_phases, imports
 from models.errors import AppError, NotFound
-from models.import_orders import Phase
+from models.import_phases import Phase
 from models.imports import Listed
 from models.permissions import Permission, Role
 
@@ -63,7 +63,7 @@ def _one(named: str) -> None:
             if st.button("All imports"):
                 places.go("imports")
         return
-    phase, found = import_orders.phase(listed), listed.import_
+    phase, found = import_phases.phase(listed), listed.import_
     mapping_again = phase is Phase.PLANNED and st.query_params.get("step") == "map"
     _header(listed, phase)
     steps(2 if mapping_again else step_of(found, phase), found)

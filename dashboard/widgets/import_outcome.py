@@ -10,7 +10,7 @@ from dashboard.widgets.import_orders import cancel_dialog, undo_dialog
 from dashboard.widgets.import_plan import account
 from dashboard.widgets.import_progress import resume_button
 from dashboard.widgets.page import plain
-from models.import_orders import Phase
+from models.import_phases import Phase
 from models.imports import Import, Listed
 from models.permissions import Permission
 

@@ -6,8 +6,9 @@ from dashboard import formats, session
 from dashboard.widgets import page
 from dashboard.widgets.import_orders import cancel_dialog, carry_out, keep_dialog, start
 from dashboard.widgets.page import plain
-from models import import_orders, import_uploads, imports
-from models.import_orders import Phase, Progress
+from models import import_orders, import_phases, import_progress, import_uploads, imports
+from models.import_phases import Phase
+from models.import_progress import Progress
 from models.imports import Import, Listed, State
 
 UNDER_WAY = (Phase.WAITING, Phase.RUNNING, Phase.STOPPING)
@@ -22,7 +23,7 @@ TITLES = {
 
 def follow(listed: Listed) -> None:
     """Show how far the import is, and the whole page again once it has moved on, whoever moved it."""
-    phase, found = import_orders.phase(listed), listed.import_
+    phase, found = import_phases.phase(listed), listed.import_
     moving = phase in UNDER_WAY or phase is Phase.UPLOADING
     draw = st.fragment(_follow, run_every=EVERY if moving else AT_REST)
     if phase not in UNDER_WAY:
@@ -40,7 +41,7 @@ def _follow(import_id: int, before: tuple[object, ...]) -> None:
     listed = imports.listed(import_id, by=by)
     if _standing(listed) != before:
         st.rerun()
-    found, phase = listed.import_, import_orders.phase(listed)
+    found, phase = listed.import_, import_phases.phase(listed)
     if phase is Phase.WAITING:
         st.progress(0.0, text=_why_waiting(found))
     elif phase is Phase.RUNNING:
@@ -54,7 +55,7 @@ def _follow(import_id: int, before: tuple[object, ...]) -> None:
 def _standing(listed: Listed) -> tuple[object, ...]:
     """What decides which page is shown."""
     found = listed.import_
-    return import_orders.phase(listed), found.state, found.orders, found.error
+    return import_phases.phase(listed), found.state, found.orders, found.error
 
 
 def _title(found: Import, phase: Phase) -> str:
@@ -71,7 +72,7 @@ def _why_waiting(found: Import) -> str:
 
 
 def _running(found: Import) -> None:
-    now = import_orders.progress(found)
+    now = import_progress.of(found)
     st.progress(_share(now) if now else 0.0, text=_words(now) if now else "It begins.")
     _metrics(found, now)
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import formats
 from dashboard.widgets.page import badge, plain
-from models.import_orders import Phase
+from models.import_phases import Phase
 from models.imports import Import, State
 
 STEPS = ("Upload", "Map columns", "Check the plan", "Commit")

@@ -9,8 +9,8 @@ from dashboard import formats, session
 from dashboard.widgets import page
 from dashboard.widgets.import_orders import go, start
 from dashboard.widgets.row_buttons import clicked, row_button
-from models import import_orders, imports
-from models.import_orders import Phase
+from models import import_phases, imports
+from models.import_phases import Phase
 from models.imports import Listed
 
 SIZE = 20  # rows of a page
@@ -52,7 +52,7 @@ def page_number() -> int:
 
 
 def state(one: Listed) -> str:
-    phase = import_orders.phase(one)
+    phase = import_phases.phase(one)
     if phase is Phase.DONE and one.import_.rejected:
         return "Done with rejects"
     return phase.value.capitalize()
@@ -64,7 +64,7 @@ def _table(read: list[tuple[list[Listed], int]], was_moving: bool) -> None:
     if was_moving and not _any_moves(listed):
         st.rerun()  # once more, without the clock
     for one in listed:
-        if import_orders.phase(one) is Phase.WAITING:
+        if import_phases.phase(one) is Phase.WAITING:
             start(one.import_)
     with page.card("Past imports", formats.counted(total, "import")):
         _rows(listed)
@@ -75,7 +75,7 @@ def _table(read: list[tuple[list[Listed], int]], was_moving: bool) -> None:
 
 
 def _any_moves(listed: list[Listed]) -> bool:
-    return any(import_orders.phase(one) in UNDER_WAY for one in listed)
+    return any(import_phases.phase(one) in UNDER_WAY for one in listed)
 
 
 def _rows(listed: list[Listed]) -> None:
@@ -106,7 +106,7 @@ def _rows(listed: list[Listed]) -> None:
 
 
 def _row(one: Listed) -> dict[str, Any]:
-    found, phase = one.import_, import_orders.phase(one)
+    found, phase = one.import_, import_phases.phase(one)
     known = phase is not Phase.UPLOADING and bool(found.rows or found.seconds)
     planned = known and bool(found.planned)
     return {

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from models.contacts import browsing, staging
 from models.contacts.table import FIELDS, Contact
 from models.fields import Kind
-from models.import_orders import Step
+from models.import_progress import Step
 from models.imports import Keep
 
 DEFAULTS = {"status": "'active'", "is_active": "true"}

@@ -13,7 +13,7 @@ from streamlit.testing.v1.element_tree import Button
 from dashboard import flow_runs
 from dashboard.widgets.import_mapping import EXTRA
 from dashboard.widgets.page import plain
-from models import import_orders, import_uploads, imports, settings
+from models import import_orders, import_progress, import_uploads, imports, settings
 from models.contacts import search
 from models.contacts.table import Contact
 from models.database import writing
@@ -312,12 +312,12 @@ def test_one_that_is_running_shows_only_what_is_known(screen: Screen, new: Calla
     import_id = new(until=State.PLANNED)
     import_orders.ask(import_id, State.COMMITTED, plan=_planned_at(import_id), by=OPERATOR)
     with import_contacts._claimed(import_id):
-        _shown(import_id, import_orders.Progress(import_orders.Step.CREATE, 1_000, 4_000, 2.0))
+        _shown(import_id, import_progress.Progress(import_progress.Step.CREATE, 1_000, 4_000, 2.0))
         test = screen(Role.MANAGER, at="imports", id=str(import_id))
         assert "Creating contacts: **1,000** of 4,000 rows" in texts(test)
         assert metrics(test)["Speed"] == "500 rows/s"
         assert metrics(test)["Time left in this step"] == "6 s"
-        _shown(import_id, import_orders.Progress(import_orders.Step.INDEX, None, None, 9.0))
+        _shown(import_id, import_progress.Progress(import_progress.Step.INDEX, None, None, 9.0))
         test.run()
         assert "Building the indexes …" in texts(test)
         assert (metrics(test)["Speed"], metrics(test)["Time left in this step"]) == ("–", "–")
@@ -337,9 +337,9 @@ def _planned_at(import_id: int) -> str:
     return (imports.get(import_id, by=OPERATOR).planned or {})["at"]
 
 
-def _shown(import_id: int, progress: import_orders.Progress) -> None:
+def _shown(import_id: int, progress: import_progress.Progress) -> None:
     with writing(OPERATOR) as session:
-        import_orders.report(session, import_id, progress)
+        import_progress.report(session, import_id, progress)
 
 
 def test_one_that_stopped_in_the_middle_can_go_on(screen: Screen, new: Callable[..., int]) -> None:

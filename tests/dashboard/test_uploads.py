@@ -18,9 +18,9 @@ import pytest
 from sqlalchemy import insert, update
 
 from dashboard.uploads import SIGNED_OUT
-from models import import_orders, import_rejects, import_uploads, imports, settings, sign_ins
+from models import import_phases, import_rejects, import_uploads, imports, settings, sign_ins
 from models.database import writing
-from models.import_orders import Phase
+from models.import_phases import Phase
 from models.imports import Import, ImportReject, Keep, MatchRule, State
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import Site, _wait_for, server_command, server_environment
@@ -142,7 +142,7 @@ def test_a_file_in_pieces_is_the_file(sender: Sender, home: Path) -> None:
     assert Path(found.file_path).read_bytes() == FILE
     assert Path(found.file_path) == home / "imports" / str(identity) / "upload" / "leads 2026.csv"
     assert (found.state, found.wanted, found.orders) == (State.NEW, State.OPENED, first["order"])
-    assert import_orders.phase(imports.listed(identity, by=OPERATOR)) is Phase.WAITING
+    assert import_phases.phase(imports.listed(identity, by=OPERATOR)) is Phase.WAITING
     assert not import_uploads.part_path(identity).exists()
     assert sender.look(identity).status_code == 404
 

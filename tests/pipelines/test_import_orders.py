@@ -17,13 +17,14 @@ import pytest
 import xlsxwriter
 from sqlalchemy import func, update
 
-from models import import_orders, imports, users
+from models import import_orders, import_phases, import_progress, imports, users
 from models.audit import Event
 from models.contacts import changes
 from models.contacts import mapping as field_mapping
 from models.database import libpq_url, writing
 from models.errors import Conflict, InvalidInput, NotAllowed
-from models.import_orders import Phase, Step
+from models.import_phases import Phase
+from models.import_progress import Step
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Permission, Role
 from pipelines import attendant, import_contacts, sweep
@@ -51,7 +52,7 @@ def carried_out(import_id: int, wanted: State) -> Import:
 
 
 def phase(import_id: int) -> Phase:
-    return import_orders.phase(imports.listed(import_id, by=OPERATOR))
+    return import_phases.phase(imports.listed(import_id, by=OPERATOR))
 
 
 def large(folder: Path, rows: int) -> Path:
@@ -215,11 +216,11 @@ def test_progress_counts_the_rows_while_they_are_written(base: str, home: Path, 
     import_id = created(large(tmp_path, MANY))
     slowed("rows", every=100)
     import_contacts.run(import_id, until=State.OPENED, by=OPERATOR)
-    seen: dict[str, list[import_orders.Progress]] = {}
+    seen: dict[str, list[import_progress.Progress]] = {}
     for wanted in (State.PLANNED, State.COMMITTED):
         with at_work(base, home, import_id, order(import_id, wanted)) as process:
             while process.poll() is None:
-                if now := import_orders.progress(imports.get(import_id, by=OPERATOR)):
+                if now := import_progress.of(imports.get(import_id, by=OPERATOR)):
                     seen.setdefault(now.step, []).append(now)
                 time.sleep(0.02)
             assert process.returncode == 0, process.communicate()[1]
@@ -230,7 +231,7 @@ def test_progress_counts_the_rows_while_they_are_written(base: str, home: Path, 
         assert rows[-1] <= MANY
         assert {one.total for one in seen[counted]} == {MANY - 1}, "all but the row that is too long"
     assert not [one for one in seen[Step.JUDGE] if one.done is not None or one.left is not None]
-    assert import_orders.progress(imports.get(import_id, by=OPERATOR)) is None
+    assert import_progress.of(imports.get(import_id, by=OPERATOR)) is None
 
 
 def test_an_order_is_carried_out_once(base: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
 from dashboard.widgets import row_buttons
-from models import filters, sign_ins
+from models import filters, preferences, sign_ins
 from models.contacts import search
 from models.contacts.table import FIELDS, Contact
 from models.database import writing
@@ -221,12 +221,19 @@ def test_columns_and_density_are_remembered_for_the_person(screen: Screen, site:
     assert list(again.dataframe[0].value.columns) == ["open", "company", "city"]
     assert len(again.dataframe[0].value) == 100
     assert again.dataframe[0].proto.row_height == 28
-    assert len(screen(Role.ADMIN).dataframe[0].value) == 50
-
     button(again, "Back to the standard columns").click().run()
     assert "full_name" in again.dataframe[0].value.columns
     next(one for one in again.button_group if one.label == "Contacts on a page").set_value(50).run()
     next(one for one in again.button_group if one.label == "Row height").set_value("Normal").run()
+    assert preferences.get("contacts style", by=site.people[Role.MANAGER].actor()) == {"size": 50, "density": "Normal"}
+
+
+def test_what_one_person_chose_is_nobody_elses(screen: Screen, site: Site) -> None:
+    manager = site.people[Role.MANAGER].actor()
+    preferences.put("contacts style", {"size": 100, "density": "Compact"}, by=manager)
+    assert len(screen(Role.MANAGER).dataframe[0].value) == 100
+    assert len(screen(Role.ADMIN).dataframe[0].value) == 50
+    preferences.forget("contacts style", by=manager)
 
 
 def test_the_order_can_be_any_visible_field(screen: Screen) -> None:
@@ -290,7 +297,7 @@ def test_a_click_copies_the_number_that_was_seen(
 
 
 def test_a_click_on_a_row_of_a_list_that_is_shorter_now_means_that_row(screen: Screen) -> None:
-    test = screen(Role.MANAGER, page="2")
+    test = screen(Role.ADMIN, page="2")
     seen = search.page(filters.Filters(), size=50, number=2, by=OPERATOR).rows[49]
     test.query_params["page"] = "7"  # 20 rows
     test = click_in_table(test, "open", 49)

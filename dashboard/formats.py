@@ -1,5 +1,6 @@
 """Numbers and moments as the person's locale and time zone write them; the words around them are English."""
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -12,6 +13,8 @@ from babel.numbers import format_compact_decimal, format_decimal, format_percent
 
 MISSING = "–"
 FALLBACK = "en_GB"  # 20,000 and 22 Nov 2026
+LDML = re.compile(r"'([^']*)'|(y+|d+|.)", re.DOTALL)  # a quoted text, or a sign of a date's pattern (UTS 35)
+MOMENT_JS = {"y": "YYYY", "d": "D", "dd": "DD"}
 
 
 def number(value: int | float | Decimal | None, *, digits: int = 0) -> str:
@@ -58,6 +61,18 @@ def moment(value: datetime | None) -> str:
     return f"{day(value)}, {_local(value):%H:%M}"
 
 
+def pattern(*, clock: bool = False) -> str:
+    """`day`, or with `clock` `moment`, as a pattern of Moment.js, which writes the dates in tables."""
+    parts = LDML.findall(_locale().datetime_skeletons["yMMMd"].pattern)
+    written = "".join(f"[{quoted}]" if quoted else MOMENT_JS.get(sign, sign) for quoted, sign in parts)
+    return f"{written}, HH:mm" if clock else written
+
+
+def time_zone() -> str:
+    """Of the person, as the browser says."""
+    return st.context.timezone or "UTC"
+
+
 def duration(seconds: float) -> str:
     """“44 s”, “4 min 12 s”, “2 h 5 min”."""
     whole = round(seconds)
@@ -93,7 +108,7 @@ def _local(value: date) -> date:
     if not isinstance(value, datetime):
         return value
     moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-    return moment.astimezone(_zone(st.context.timezone or "UTC"))
+    return moment.astimezone(_zone(time_zone()))
 
 
 def _locale() -> Locale:

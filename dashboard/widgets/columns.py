@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import session
+from dashboard import formats, session
 from dashboard.widgets.page import token
 from dashboard.widgets.row_buttons import row_button
 from models import preferences
@@ -105,7 +105,7 @@ def cell(name: str, row: dict[str, Any]) -> Any:
         case Kind.URL:  # whatever else a file put there, a link opens a web page and runs nothing
             return value if value.startswith(("https://", "http://")) else f"https://{value}"
         case Kind.MONEY:
-            return float(value)
+            return formats.compact(value)  # the grid's own would be written in another way than on the other screens
     return [value] if name == "email_status" else value
 
 
@@ -121,7 +121,7 @@ def drawing(name: str, values: Sequence[Any]) -> Any:
         colours = [token(f"{STATUS_COLOURS[status]}BackgroundColor") for status in EMAIL_STATUSES]
         return config.MultiselectColumn(title, width=width, options=list(EMAIL_STATUSES), color=colours)
     if name in (ADDED, CHANGED):
-        return config.DatetimeColumn(title, width=width, format="D MMM YYYY")
+        return config.DatetimeColumn(title, width=width, format=formats.pattern(), timezone=formats.time_zone())
     if name == FULL_NAME:
         return config.TextColumn(title, width=width)
     match FIELDS[name].kind:
@@ -135,9 +135,9 @@ def drawing(name: str, values: Sequence[Any]) -> Any:
         case Kind.WHOLE:
             return config.NumberColumn(title, width=width, format="localized")
         case Kind.MONEY:
-            return config.NumberColumn(f"{title}, $", width=width, format="compact")
+            return config.TextColumn(f"{title}, $", width=width, alignment="right")
         case Kind.DATE:
-            return config.DateColumn(title, width=width, format="D MMM YYYY")
+            return config.DateColumn(title, width=width, format=formats.pattern())
         case Kind.FLAG:
             return config.CheckboxColumn(title, width=width)
         case Kind.LIST:

@@ -109,7 +109,7 @@ def _drawings(ids: list[int]) -> dict[str, Any]:
         "file": config.TextColumn("File", width=120),
         "state": config.MultiselectColumn("State", width=115, options=list(STATES), color=colours),
         "asked": config.DatetimeColumn(
-            "Asked for", width=140, format="D MMM YYYY, HH:mm", timezone=st.context.timezone or "UTC"
+            "Asked for", width=140, format=formats.pattern(clock=True), timezone=formats.time_zone()
         ),
         "by": config.TextColumn("By", width=110),
         "what": config.TextColumn("Contacts", width=195),

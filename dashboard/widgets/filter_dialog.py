@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import address, cached, session
+from dashboard import address, cached, formats, session
 from dashboard.address import View
 from dashboard.widgets import columns
 from models.contacts.table import FIELDS
@@ -71,7 +71,7 @@ def _values(field: Field, operator: str, view: View, by: Actor) -> list[str]:
         accept_new_options=True,
         key=key,
         placeholder="Choose or type" if counts else "Type a value, then Enter",
-        format_func=lambda value: f"{value} · {counts[value]:,}" if value in counts else value,
+        format_func=lambda value: f"{value} · {formats.number(counts[value])}" if value in counts else value,
     )
 
 

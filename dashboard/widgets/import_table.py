@@ -93,7 +93,7 @@ def _rows(listed: list[Listed]) -> None:
             "file": config.TextColumn("File", width=180),
             "state": config.MultiselectColumn("State", width=130, options=list(STATES), color=colours),
             "started": config.DatetimeColumn(
-                "Started", width=145, format="D MMM YYYY, HH:mm", timezone=st.context.timezone or "UTC"
+                "Started", width=145, format=formats.pattern(clock=True), timezone=formats.time_zone()
             ),
             "by": config.TextColumn("By", width=120),
             "rows": config.NumberColumn("Rows", width=75, format="localized"),

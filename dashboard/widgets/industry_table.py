@@ -112,7 +112,7 @@ def _drawings(most: int, shown: list[str]) -> dict[str, object]:
         "contacts": config.NumberColumn("Contacts", width=90, format="localized"),
         "share": config.ProgressColumn("", width=170, format=" ", min_value=0, max_value=max(most, 1)),
         "into": config.TextColumn("Merged into", width=200),
-        "added": config.DatetimeColumn("Added", width=120, format="D MMM YYYY"),
+        "added": config.DatetimeColumn("Added", width=120, format=formats.pattern(), timezone=formats.time_zone()),
     }
 
 

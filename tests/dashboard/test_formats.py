@@ -25,6 +25,7 @@ def script() -> None:
         formats.size(4_500),
         formats.counted(1, "contact"),
         formats.counted(1234, "contact"),
+        formats.pattern(clock=True),
     ]
 
 
@@ -42,17 +43,23 @@ def written(locale: str | None, zone: str | None) -> list[str]:
         (
             "en-GB", "Europe/London",
             ["20,000", "2,100,000.5", "602M", "2.1M", "999", "62.6%", "22 Nov 2026", "22 Nov 2026, 23:40", "4.5 KB",
-             "1 contact", "1,234 contacts"],
+             "1 contact", "1,234 contacts", "D MMM YYYY, HH:mm"],
         ),
         (
             "de-DE", "Europe/Berlin",
             ["20.000", "2.100.000,5", "602\xa0Mio.", "2,1\xa0Mio.", "999", "62,6%", "22. Nov. 2026",
-             "23. Nov. 2026, 00:40", "4,5 KB", "1 contact", "1.234 contacts"],
+             "23. Nov. 2026, 00:40", "4,5 KB", "1 contact", "1.234 contacts",
+             "D. MMM YYYY, HH:mm"],
         ),
         (
             "en-US", "America/New_York",
             ["20,000", "2,100,000.5", "602M", "2.1M", "999", "62.6%", "Nov 22, 2026", "Nov 22, 2026, 18:40", "4.5 KB",
-             "1 contact", "1,234 contacts"],
+             "1 contact", "1,234 contacts", "MMM D, YYYY, HH:mm"],
+        ),
+        (
+            "pt-BR", "America/Sao_Paulo",
+            ["20.000", "2.100.000,5", "602\xa0mi", "2,1\xa0mi", "999", "62,6%", "22 de nov. de 2026",
+             "22 de nov. de 2026, 20:40", "4,5 KB", "1 contact", "1.234 contacts", "D [de] MMM [de] YYYY, HH:mm"],
         ),
     ],
 )  # fmt: skip

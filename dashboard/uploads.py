@@ -56,7 +56,8 @@ def _signed_in(route: Route) -> Callable[[Request], Awaitable[Response]]:
 
 @_signed_in
 async def begin(request: Request, by: Actor) -> Response:
-    """{"name", "size", "modified"} -> {"import_id", "name", "size", "offset"}: a new upload, or the unfinished one."""
+    """{"name", "size", "modified"} -> {"import_id", "name", "size", "offset", "complete"}: a new upload, or the one
+    that there is of this file, unfinished or just completed."""
     asked = await _json(request)
     name, size, modified = asked.get("name"), _count(asked.get("size")), _count(asked.get("modified"))
     if not isinstance(name, str) or size is None or modified is None:
@@ -67,7 +68,7 @@ async def begin(request: Request, by: Actor) -> Response:
 
 @_signed_in
 async def look(request: Request, by: Actor) -> Response:
-    """How much is there."""
+    """How much is there, as `begin` says it."""
     upload = await run_in_threadpool(import_uploads.get, request.path_params["import_id"], by=by)
     return JSONResponse(_described(upload))
 
@@ -90,7 +91,7 @@ async def receive(request: Request, by: Actor) -> Response:
 
 @_signed_in
 async def complete(request: Request, by: Actor) -> Response:
-    """The whole file is there: the import begins."""
+    """The whole file is there: the import begins. Whoever did not get the answer asks again."""
     import_id = request.path_params["import_id"]
     order = await run_in_threadpool(import_uploads.complete, import_id, by=by)
     return JSONResponse({"import_id": import_id, "order": order})
@@ -151,4 +152,5 @@ def _count(value: object) -> int | None:
 
 
 def _described(upload: Upload) -> dict[str, object]:
-    return {"import_id": upload.import_id, "name": upload.name, "size": upload.size, "offset": upload.offset}
+    described = {"import_id": upload.import_id, "name": upload.name, "size": upload.size, "offset": upload.offset}
+    return {**described, "complete": upload.is_complete}

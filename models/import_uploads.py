@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from models import import_orders, imports
 from models.database import by_id, reading, writing
@@ -26,6 +26,7 @@ from models.settings import home, settings
 
 LONGEST_NAME = 200  # bytes; most file systems take 255
 LONGEST_SUFFIX = 20
+SAME_FOR = timedelta(hours=1)  # a lost answer is asked for again within seconds, by a sleeping computer a little later
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 if sys.platform != "win32":
@@ -54,16 +55,18 @@ class Held(Conflict):
 
 @dataclass(frozen=True)
 class Upload:
-    """`offset` of the `size` bytes have arrived."""
+    """`offset` of the `size` bytes have arrived. `is_complete` once the import has its file, and goes its way."""
 
     import_id: int
     name: str
     size: int
     offset: int
+    is_complete: bool = False
 
 
 def begin(*, name: str, size: int, modified: int, by: Actor) -> Upload:
-    """A new import of a file that is about to come, or the unfinished one of the same person and file.
+    """A new import of a file that is about to come, or the one of the same person and file that is unfinished, or that
+    was completed just now and is still open: the answer to `complete` may be lost, or another window was faster.
 
     `modified` is when the file was changed last, in milliseconds since 1970.
     Raises NotAllowed, InvalidInput, TooLarge, NoRoom.
@@ -78,21 +81,23 @@ def begin(*, name: str, size: int, modified: int, by: Actor) -> Upload:
             f"{name} is larger than {most.human_readable(decimal=True)}, the most that can be uploaded here. Split it, "
             "compress it (.gz, .zst, .zip), or let an administrator import it on the server."
         )
-    found = _unfinished(name, size, modified, by)
-    _require_room(name, size - (_arrived(found, name) if found else 0))
+    found = _same(name, size, modified, by)
+    _require_room(name, size - (found.offset if found else 0))
     if found is None:
-        found = imports.create(
+        made = imports.create(
             file_name=name, overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, upload=(size, modified), by=by
         )
-        _make_folder(found)
-    return get(found, by=by)
+        found = Upload(made, name, size, offset=0)
+    if not found.is_complete:
+        _make_folder(found.import_id)
+    return found
 
 
 def get(import_id: int, *, by: Actor) -> Upload:
-    """One's own unfinished upload. Raises NotAllowed, NotFound."""
+    """One's own upload. Raises NotAllowed, NotFound (also for one that was cancelled)."""
     require(by, Permission.IMPORTS_RUN)
     with reading() as session:
-        return _described(_own(by_id(session, Import, import_id), import_id, by))
+        return _own(by_id(session, Import, import_id), import_id, by)
 
 
 def arrived(import_id: int, *, by: Actor) -> int:
@@ -108,9 +113,9 @@ def complete(import_id: int, *, by: Actor) -> int:
     require(by, Permission.IMPORTS_RUN)
     with writing(by) as session:
         found = import_orders.locked_row(session, import_id)
-        if found.file_path and found.created_by == by.id:
+        upload = _own(found, import_id, by)
+        if upload.is_complete:
             return found.orders
-        upload = _described(_own(found, import_id, by))
         if upload.offset != upload.size:
             raise WrongPlace(f"{upload.name} has not arrived completely yet.", offset=upload.offset)
         found.file_path = str(_stored(upload))
@@ -218,25 +223,33 @@ class _disk_errors:  # noqa: N801  # it reads as a statement
         raise Unavailable(f"{self.name} could not be stored: {error.strerror or error}.") from error
 
 
-def _unfinished(name: str, size: int, modified: int, by: Actor) -> int | None:
+def _same(name: str, size: int, modified: int, by: Actor) -> Upload | None:
+    """The newest upload of that file that a new one would only repeat."""
     same = (Import.file_name == name, Import.upload_bytes == size, Import.upload_modified == modified)
-    open_ = (Import.state == State.NEW, Import.file_path == "", Import.wanted.is_(None), Import.created_by == by.id)
+    is_unfinished = and_(Import.state == State.NEW, Import.file_path == "", Import.wanted.is_(None))
+    is_just_completed = and_(
+        Import.state.not_in(import_orders.OVER), Import.file_path != "", Import.wanted_at > func.now() - SAME_FOR,
+        Import.wanted.is_distinct_from(State.CANCELLED), Import.error.is_(None),
+    )  # fmt: skip
+    wanted = select(Import).where(*same, Import.created_by == by.id, or_(is_unfinished, is_just_completed))
     with reading() as session:
-        return session.scalar(select(func.max(Import.id)).where(*same, *open_))
+        found = session.scalar(wanted.order_by(Import.id.desc()).limit(1))
+        return _described(found) if found else None
 
 
-def _own(found: Import | None, import_id: int, by: Actor) -> Import:
+def _own(found: Import | None, import_id: int, by: Actor) -> Upload:
     """Raises NotFound for one that is no upload of theirs, or no longer one: to others it does not exist."""
-    is_own = found is not None and found.upload_bytes is not None and found.created_by == by.id
-    if found is None or not is_own:
+    if found is None or found.upload_bytes is None or found.created_by != by.id:
         raise NotFound(f"There is no upload {import_id}, or it is not yours.")
-    if found.state != State.NEW or found.file_path or found.wanted is not None:
-        raise NotFound(f"The upload {import_id} is finished or was cancelled.")
-    return found
+    if State.CANCELLED in (found.state, found.wanted):
+        raise NotFound(f"The upload {import_id} was cancelled.")
+    return _described(found)
 
 
 def _described(found: Import) -> Upload:
-    return Upload(found.id, found.file_name, found.upload_bytes or 0, _arrived(found.id, found.file_name))
+    size, is_complete = found.upload_bytes or 0, bool(found.file_path)
+    arrived = size if is_complete else _arrived(found.id, found.file_name)
+    return Upload(found.id, found.file_name, size, arrived, is_complete)
 
 
 def _arrived(import_id: int, name: str) -> int:

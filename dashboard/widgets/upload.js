@@ -49,11 +49,8 @@ const send = async () => {
   set({ phase: "sending", error: "", seen: [], failures: 0 });
   while (!over()) {
     try {
-      const described = { name: file.name, size: file.size, modified: Math.max(0, Math.trunc(file.lastModified)) };
-      const begun = await ask("/imports/uploads", { method: "POST", body: JSON.stringify(described) });
-      if (over()) return;
-      if (upload.id !== begun.import_id) { upload.id = begun.import_id; upload.tell("begun", begun.import_id); }
-      await pieces(begun, over);
+      // Once everything was sent only the answer to `complete` is missing: from the beginning it might be a new import.
+      if (!upload.isSent) await everything(file, over);
       if (over()) return;
       await ask(`/imports/${upload.id}/upload/complete`, { method: "POST" });
       if (over()) return;
@@ -62,15 +59,23 @@ const send = async () => {
       return;
     } catch (error) {
       if (over()) return;
-      if (error instanceof Refused && error.status === 409) continue; // begin says again where it goes on
+      if (error instanceof Refused && error.status === 409) { upload.isSent = false; continue; } // begin says where it goes on
       if (error instanceof Refused && !WORTH_ANOTHER_TRY.includes(error.status)) {
         fail(error.message, ![400, 403, 404, 413].includes(error.status));
         return;
       }
-      if (!(await readable(file))) { fail(CHANGED, false); return; }
+      if (!upload.isSent && !(await readable(file))) { fail(CHANGED, false); return; }
       await pause(error, over);
     }
   }
+};
+const everything = async (file, over) => {
+  const described = { name: file.name, size: file.size, modified: Math.max(0, Math.trunc(file.lastModified)) };
+  const begun = await ask("/imports/uploads", { method: "POST", body: JSON.stringify(described) });
+  if (over()) return;
+  if (upload.id !== begun.import_id) { upload.id = begun.import_id; upload.tell("begun", begun.import_id); }
+  await pieces(begun, over);
+  if (!over()) upload.isSent = true;
 };
 const pieces = async (begun, over) => {
   let { offset } = begun;
@@ -93,7 +98,7 @@ const pause = (error, over) => new Promise((resolve) => {
 });
 
 const hold = () => { upload.run = null; upload.request?.abort(); clearTimeout(upload.timer); set({ phase: "paused", error: "" }); };
-const choose = (file) => { if (file) { Object.assign(upload, { file, id: null, shown: 0 }); send(); } };
+const choose = (file) => { if (file) { Object.assign(upload, { file, id: null, isSent: false, shown: 0 }); send(); } };
 
 if (!window.appointment360Leaving) {
   window.appointment360Leaving = true;
@@ -123,7 +128,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const say = (text) => { const status = part("status"); if (status.textContent !== text) status.textContent = text; };
 
   upload.piece = data.piece;
-  upload.tell = (event, value) => setTriggerValue(event, value);
+  upload.tell = (event, id) => { upload.told = id; setTriggerValue(event, id); };
   upload.draw = () => {
     const { phase, file } = upload;
     const choosing = phase === "choosing" || !file;
@@ -160,7 +165,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (["choosing", "paused", "failed"].includes(upload.phase)) choose(event.dataTransfer.files[0]);
   };
   if (upload.phase === "done") {
-    if (data.open === upload.id || data.open === null) upload.tell("done", upload.id);
+    // A page that has led there once must not do it again when a new import is asked for.
+    if (data.open === upload.id || (data.open === null && upload.told !== upload.id)) upload.tell("done", upload.id);
     set({ phase: "choosing", file: null });
   }
   upload.draw();

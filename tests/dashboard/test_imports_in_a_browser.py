@@ -8,13 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
-from sqlalchemy import delete
+from playwright.sync_api import Page, Route, expect
+from sqlalchemy import delete, select
 
 from models import import_orders, imports
 from models.contacts.table import Contact
-from models.database import writing
-from models.imports import State
+from models.database import reading, writing
+from models.imports import Import, State
 from models.permissions import OPERATOR, Role
 from pipelines import import_orders as orders
 from tests.dashboard.conftest import Site
@@ -49,13 +49,15 @@ def page(new_page: Callable[[], Page], web: str, site: Site) -> Page:
 
 @pytest.fixture
 def scheduler(home: Path) -> Iterator[None]:
-    """In place of Prefect: whatever is asked for is carried out at once."""
+    """In place of Prefect: whatever is asked for is carried out at once; the large files of other tests wait on."""
     over = threading.Event()
+    left = import_orders.waiting(longer_than=timedelta(0))
 
     def work() -> None:
         while not over.wait(0.2):
             for import_id, order in import_orders.waiting(longer_than=timedelta(0)):
-                orders.carry_out(import_id, order)
+                if (import_id, order) not in left:
+                    orders.carry_out(import_id, order)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -67,8 +69,17 @@ def scheduler(home: Path) -> Iterator[None]:
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
     """24 MB: three pieces."""
-    file = tmp_path / "large.csv"
-    file.write_bytes(b"Email\n" + b"".join(b"person%07d@large.example\n" % n for n in range(830_000)))
+    return written(tmp_path / "large.csv", rows=830_000)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """600 KB: one piece."""
+    return written(tmp_path / "small.csv", rows=20_000)
+
+
+def written(file: Path, *, rows: int) -> Path:
+    file.write_bytes(b"Email\n" + b"".join(b"person%07d@large.example\n" % n for n in range(rows)))
     return file
 
 
@@ -109,6 +120,17 @@ def stored(page: Page) -> Path:
     return Path(found.file_path)
 
 
+def phase(page: Page) -> str:
+    return str(page.evaluate("() => window.appointment360Upload.phase"))
+
+
+def imported(file: Path) -> list[int]:
+    """The imports of that file."""
+    same = (Import.file_name == file.name, Import.upload_modified == file.stat().st_mtime_ns // 1_000_000)
+    with reading() as session:
+        return list(session.scalars(select(Import.id).where(*same)))
+
+
 def offsets(page: Page) -> list[int]:
     """Where each piece began that the page sends from now on."""
     begun: list[int] = []
@@ -134,6 +156,50 @@ def test_an_upload_goes_on_after_the_web_was_killed(page: Page, server: Web, lar
     server.start()
     assert stored(page).read_bytes() == large.read_bytes()
     assert [offset for offset in begun if offset % 8_000_000], "it went on in the middle of a piece"
+
+
+def test_a_lost_answer_to_the_last_question_sends_nothing_again(page: Page, web: str, small: Path) -> None:
+    begun, asked = offsets(page), []
+
+    def lose(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.fetch()  # it reached the web
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/upload/complete", lose)
+    page.goto(f"{web}/imports?new=1")
+    expect(page.get_by_role("button", name="Choose a file")).to_be_visible()
+    choose(page, small)
+    file = stored(page)
+    until(page, lambda: phase(page) in ("done", "choosing"))
+    assert file.read_bytes() == small.read_bytes()
+    assert (begun, len(set(asked)), len(asked)) == ([0], 1, 2)
+    assert len(imported(small)) == 1
+    page.get_by_role("button", name="All imports").click()
+    page.get_by_role("button", name="New import").click()
+    expect(page.get_by_role("button", name="Choose a file")).to_be_visible()
+    page.wait_for_timeout(2000)
+    assert page.url == f"{web}/imports?new=1", "it was led back to the import that is done with"
+
+
+def test_two_tabs_with_the_same_file_make_one_import(page: Page, web: str, small: Path) -> None:
+    other = page.context.new_page()
+    for tab in (page, other):
+        tab.goto(f"{web}/imports?new=1")
+        expect(tab.get_by_role("button", name="Choose a file")).to_be_visible()
+    slow_down(page, 100_000)
+    choose(page, small)
+    reaches(page, 10)
+    choose(other, small)
+    expect(other.get_by_role("alert").get_by_text("Another window is sending this file just now.")).to_be_visible()
+    assert stored(page) == stored(other)
+    for tab in (page, other):
+        until(tab, lambda tab=tab: phase(tab) in ("done", "choosing"))
+    assert stored(page).read_bytes() == small.read_bytes()
+    assert len(imported(small)) == 1
 
 
 def test_pause_and_resume(page: Page, web: str, large: Path) -> None:
@@ -187,7 +253,7 @@ def test_a_visit_to_another_screen_does_not_stop_it(page: Page, web: str, large:
     expect(page.get_by_role("heading", name="Exports")).to_be_visible()
     page.get_by_role("link", name="Imports").click()
     expect(page.get_by_text("Past imports")).to_be_visible()
-    until(page, lambda: page.evaluate("() => window.appointment360Upload.phase") == "done")
+    until(page, lambda: phase(page) == "done")
     found, _ = imports.page(number=1, size=1, by=OPERATOR)
     assert Path(found[0].import_.file_path).read_bytes() == large.read_bytes()
 

@@ -131,7 +131,8 @@ def sender(signed_in: Callable[..., Sender]) -> Sender:
 def test_a_file_in_pieces_is_the_file(sender: Sender, home: Path) -> None:
     upload = sender.begun("leads 2026.csv")
     identity = upload["import_id"]
-    assert upload == {"import_id": identity, "name": "leads 2026.csv", "size": len(FILE), "offset": 0}
+    described = {"import_id": identity, "name": "leads 2026.csv", "size": len(FILE)}
+    assert upload == described | {"offset": 0, "complete": False}
     for offset in range(0, len(FILE), 40_000):
         answer = sender.put(identity, offset, FILE[offset : offset + 40_000])
         assert answer.json() == {"offset": min(offset + 40_000, len(FILE))}
@@ -144,7 +145,49 @@ def test_a_file_in_pieces_is_the_file(sender: Sender, home: Path) -> None:
     assert (found.state, found.wanted, found.orders) == (State.NEW, State.OPENED, first["order"])
     assert import_phases.phase(imports.listed(identity, by=OPERATOR)) is Phase.WAITING
     assert not import_uploads.part_path(identity).exists()
-    assert sender.look(identity).status_code == 404
+    assert sender.look(identity).json() == described | {"offset": len(FILE), "complete": True}
+
+
+def whole(sender: Sender, name: str) -> int:
+    """An upload that is complete."""
+    identity = sender.begun(name)["import_id"]
+    sender.put(identity, 0, FILE).raise_for_status()
+    sender.complete(identity).raise_for_status()
+    return int(identity)
+
+
+def test_a_file_that_just_came_is_not_asked_for_again(sender: Sender, signed_in: Callable[..., Sender]) -> None:
+    identity = whole(sender, "again.csv")
+    assert sender.begun("again.csv") == sender.look(identity).json()
+    assert sender.put(identity, 0, FILE).json() == {
+        "error": f"The next piece of again.csv begins at byte {len(FILE):,}.", "offset": len(FILE)
+    }  # fmt: skip
+    assert sender.begun("again.csv", modified=MODIFIED + 1)["offset"] == 0
+    assert signed_in(Role.ADMIN).begun("again.csv")["offset"] == 0
+    with writing(OPERATOR) as session:
+        session.execute(update(Import).where(Import.id == identity).values(state=State.PLANNED, wanted=None))
+    assert sender.begun("again.csv")["import_id"] == identity, "it has only come further"
+
+
+@pytest.mark.parametrize(
+    "since", [{"wanted": State.CANCELLED}, {"state": State.COMMITTED}, {"state": State.UNDONE}, {"state": State.FAILED},
+              {"error": "It was interrupted."}, {"wanted_at": datetime.now(UTC) - timedelta(hours=2)}],
+)  # fmt: skip
+def test_a_file_whose_import_is_over_comes_once_more(sender: Sender, since: dict[str, Any]) -> None:
+    name = f"{next(iter(since))} {since}.csv"
+    identity = whole(sender, name)
+    with writing(OPERATOR) as session:
+        session.execute(update(Import).where(Import.id == identity).values(**since))
+    begun = sender.begun(name)
+    assert (begun["import_id"] > identity, begun["offset"], begun["complete"]) == (True, 0, False)
+
+
+def test_an_upload_that_was_cancelled_is_gone(sender: Sender, site: Site) -> None:
+    by = site.people[Role.MANAGER].actor()
+    for identity in (whole(sender, "cancelled.csv"), sender.begun("cancelled early.csv")["import_id"]):
+        import_orders.cancel(identity, by=by)
+        for answer in (sender.look(identity), sender.put(identity, 0, b"x"), sender.complete(identity)):
+            assert (answer.status_code, answer.json()["error"]) == (404, f"The upload {identity} was cancelled.")
 
 
 def test_the_same_file_goes_on_where_it_broke_and_another_one_does_not(

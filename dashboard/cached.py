@@ -1,18 +1,19 @@
 """The only caches of query results; a page of contacts and its count never come from here.
 
-Counts are kept for as long as nobody changes contacts. What was running when they were read and ends later is missing
-from them until their lifetime is over, or until somebody asks for new ones.
+Counts are kept for as long as nobody changes contacts. While somebody is, they are counted anew now and then, since
+what is being written may be seen at any moment.
 
 The key holds the filters and what the person may see: without the latter one person would read another's counts.
 """
 
+import time
 from typing import Any
 
 import streamlit as st
 
 from dashboard import session
 from models import import_rejects, imports
-from models.contacts import search
+from models.contacts import clock, search
 from models.contacts.search import Range
 from models.contacts.statistics import Statistics
 from models.filters import Filters, visible_fields
@@ -20,7 +21,8 @@ from models.import_rejects import Reason
 from models.imports import Changed, Import
 from models.permissions import Actor
 
-LIFETIME = 15  # seconds
+LIFETIME = 600  # seconds
+WHILE_WRITTEN = 15  # seconds
 VALUES_LIFETIME = 300
 FACET_VALUES = 200  # of each field, the commonest
 # What stands beside the table is counted in one look at the contacts: one by one it would take several times as long.
@@ -35,8 +37,8 @@ def facet(filters: Filters, name: str, *, by: Actor) -> dict[Any, int]:
     """
     search.chosen_columns([name], by=by)
     if name in FACETS:
-        return _facets(filters.query(), _clock(), _sight(by), filters, by)[name]
-    return _facet(filters.query(), name, _clock(), _sight(by), filters, by)
+        return _facets(filters.query(), _moment(), _sight(by), filters, by)[name]
+    return _facet(filters.query(), name, _moment(), _sight(by), filters, by)
 
 
 def sizes(filters: Filters, *, by: Actor) -> dict[Range, int]:
@@ -45,7 +47,7 @@ def sizes(filters: Filters, *, by: Actor) -> dict[Range, int]:
     Raises NotAllowed where `by` may not see it.
     """
     search.chosen_columns(["employees"], by=by)
-    return _facets(filters.query(), _clock(), _sight(by), filters, by)["employees"]
+    return _facets(filters.query(), _moment(), _sight(by), filters, by)["employees"]
 
 
 def values(name: str, *, by: Actor) -> list[Any]:
@@ -55,16 +57,16 @@ def values(name: str, *, by: Actor) -> list[Any]:
 
 def everything(*, by: Actor) -> int:
     """How many contacts there are."""
-    return _everything(_clock(), _sight(by), by)
+    return _everything(_moment(), _sight(by), by)
 
 
 def statistics(filters: Filters, *, by: Actor) -> Statistics:
     """The numbers of all contacts that match."""
-    return _statistics(filters.query(), _clock(), _sight(by), filters, by)
+    return _statistics(filters.query(), _moment(), _sight(by), filters, by)
 
 
 def forget_statistics(filters: Filters, *, by: Actor) -> None:
-    _statistics.clear(filters.query(), _clock(), _sight(by), filters, by)
+    _statistics.clear(filters.query(), _moment(), _sight(by), filters, by)
 
 
 def changed_values(found: Import, *, by: Actor) -> list[Changed]:
@@ -85,8 +87,10 @@ def forget() -> None:
     _statistics.clear()
 
 
-def _clock() -> int:
-    return session.once("clock", search.clock)
+def _moment() -> tuple[int, int]:
+    """What the present numbers are kept under."""
+    now = session.once("moment", clock.moment)
+    return now.at, 0 if now.quiet else int(time.time() / WHILE_WRITTEN)
 
 
 def _sight(by: Actor) -> tuple[str, ...]:
@@ -95,13 +99,17 @@ def _sight(by: Actor) -> tuple[str, ...]:
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=1000, show_spinner=False)
-def _facet(query: str, name: str, clock: int, sight: tuple[str, ...], _filters: Filters, _by: Actor) -> dict[Any, int]:
+def _facet(
+    query: str, name: str, moment: tuple[int, int], sight: tuple[str, ...], _filters: Filters, _by: Actor
+) -> dict[Any, int]:
     counted = search.count_by(_filters, name, by=_by, limit=FACET_VALUES)
     return {value: count for value, count in counted if value is not None}
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)
-def _facets(query: str, clock: int, sight: tuple[str, ...], _filters: Filters, _by: Actor) -> dict[str, dict[Any, int]]:
+def _facets(
+    query: str, moment: tuple[int, int], sight: tuple[str, ...], _filters: Filters, _by: Actor
+) -> dict[str, dict[Any, int]]:
     seen = visible_fields(_by)
     ranges = {"employees": SIZES} if "employees" in seen else {}
     names = [name for name in FACETS if name in seen]
@@ -115,12 +123,14 @@ def _values(name: str, sight: tuple[str, ...], _by: Actor) -> list[Any]:
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=100, show_spinner=False)
-def _everything(clock: int, sight: tuple[str, ...], _by: Actor) -> int:
+def _everything(moment: tuple[int, int], sight: tuple[str, ...], _by: Actor) -> int:
     return search.count(Filters(), by=_by)
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)
-def _statistics(query: str, clock: int, sight: tuple[str, ...], _filters: Filters, _by: Actor) -> Statistics:
+def _statistics(
+    query: str, moment: tuple[int, int], sight: tuple[str, ...], _filters: Filters, _by: Actor
+) -> Statistics:
     return search.statistics_of(_filters, by=_by)
 
 

@@ -74,13 +74,19 @@ class Order:
     source: FromClause
     is_indexed: bool
 
-    def page(self, session: Session, where: ColumnElement[bool], *, first: int, size: int) -> tuple[int, list[int]]:
-        """How many contacts match, and the ids of those at the places `first` (from 0) and following."""
-        if are_few(session, where):
+    def page(
+        self, session: Session, where: ColumnElement[bool], *, first: int, size: int, total: int | None = None
+    ) -> tuple[int, list[int]]:
+        """How many contacts match, and the ids of those at the places `first` (from 0) and following.
+
+        `total` is that number where it is known already.
+        """
+        if total is None and are_few(session, where):
             found = self._at_once(session, where, first, size)
             if found[1] or first == 0:
                 return found
-        total = _count(session, _contacts, where)
+        if total is None:
+            total = _count(session, _contacts, where)
         if total <= FEW:
             return total, self._at_once(session, where, first, size)[1]
         return total, self._walked_to(session, where, first, min(size, total - first), total)

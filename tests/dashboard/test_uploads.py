@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from dashboard.uploads import SIGNED_OUT
-from models import import_phases, import_rejects, import_uploads, imports, settings, sign_ins
+from models import import_orders, import_phases, import_rejects, import_uploads, imports, settings, sign_ins
 from models.database import writing
 from models.import_phases import Phase
 from models.imports import Import, ImportReject, Keep, MatchRule, State

@@ -140,15 +140,6 @@ def test_many_values_are_cut_and_their_contacts_are_still_known(db: str, monkeyp
     assert found.beyond("country") == 2
 
 
-def test_the_clock_moves_with_every_change(db: str) -> None:
-    moments = [search.clock()]
-    for row in (BASE, BASE):
-        with writing(OPERATOR) as session:
-            session.execute(insert(Contact), [row])
-        moments.append(search.clock())
-    assert len(set(moments)) == 3
-
-
 def test_many_rows_count_as_they_do_one_by_one(db: str) -> None:
     rows = [
         {

@@ -20,7 +20,7 @@ from models.contacts import mapping as field_mapping
 from models.contacts import staging
 from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
-from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, State
+from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Plan, State
 from models.permissions import OPERATOR, Actor, Permission, require
 
 MOST_TRIES = 3
@@ -37,10 +37,11 @@ MAPPED = (State.OPENED, State.STAGED, State.CHECKED, State.PLANNED)
 
 @dataclass(frozen=True)
 class Begun:
-    """An order that a process has taken on: what is wanted, and with whose rights."""
+    """An order that a process has taken on: what is wanted, of which plan, and with whose rights."""
 
     wanted: State
     by: Actor
+    plan: Plan | None = None
 
 
 def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) -> int:
@@ -59,7 +60,7 @@ def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) ->
             raise Conflict(f"Import {import_id} is {found.state} by now: it cannot become {wanted} from there.")
         if wanted is State.COMMITTED and plan != (found.planned or {}).get("at"):
             raise Conflict(f"The plan of import {import_id} was made anew since you looked at it: look again.")
-        return give(found, wanted, by)
+        return give(found, wanted, by, plan=found.planned if wanted is State.COMMITTED else None)
 
 
 def remap(import_id: int, columns: Mapping[str, str], *, match: MatchRule, keep: Keep, by: Actor) -> int:
@@ -132,6 +133,7 @@ def clear(session: Session, found: Import) -> None:
 def begin(import_id: int, order: int) -> Begun | None:
     """Take an order on; None where it is done, was taken back, or has failed its processes too often.
 
+    The caller holds the import: else processes that only come beside the one at work would count as its failures.
     Raises NotFound, NotAllowed (the account of whoever gave it was closed).
     """
     with writing(OPERATOR) as session:
@@ -142,8 +144,8 @@ def begin(import_id: int, order: int) -> Begun | None:
             _settle(found, f"It was interrupted {MOST_TRIES} times in the middle, each time its process died.")
             return None
         found.tries += 1
-        wanted, by_id = State(found.wanted), found.wanted_by
-    return Begun(wanted, users.acting(by_id, f"Import {import_id}"))
+        wanted, plan, by_id = State(found.wanted), found.wanted_plan, found.wanted_by
+    return Begun(wanted, users.acting(by_id, f"Import {import_id}"), plan)
 
 
 def settle(import_id: int, order: int, error: str | None = None) -> None:
@@ -155,7 +157,7 @@ def settle(import_id: int, order: int, error: str | None = None) -> None:
 
 
 def put_back(import_id: int, order: int) -> None:
-    """The process was stopped from outside, or met another one at work: that is not counted as a try."""
+    """The process was stopped from outside: that is not counted as a try."""
     fewer = func.greatest(Import.tries - 1, 0)
     with writing(OPERATOR) as session:
         session.execute(update(Import).where(Import.id == import_id, Import.orders == order).values(tries=fewer))
@@ -178,9 +180,13 @@ def cancelled() -> list[int]:
         return list(session.scalars(select(Import.id).where(Import.wanted == State.CANCELLED).order_by(Import.id)))
 
 
-def give(found: Import, wanted: State, by: Actor) -> int:
-    """Write the order down, in the caller's transaction, which has checked that it makes sense; returns its number."""
+def give(found: Import, wanted: State, by: Actor, *, plan: Plan | None = None) -> int:
+    """Write the order down, in the caller's transaction, which has checked that it makes sense; returns its number.
+
+    `plan` is the one to commit: the order keeps it, since the import's own may be lost and made again before that.
+    """
     found.orders += 1
+    found.wanted_plan = plan
     found.wanted, found.wanted_at, found.wanted_by = wanted, func.now(), by.id
     found.tries, found.error = 0, None
     found.step = found.step_done = found.step_total = found.step_started = found.step_at = None
@@ -195,7 +201,7 @@ def locked_row(session: Session, import_id: int) -> Import:
 
 
 def _settle(found: Import, error: str | None = None) -> None:
-    found.wanted, found.tries, found.error = None, 0, error
+    found.wanted, found.wanted_plan, found.tries, found.error = None, None, 0, error
     found.step = None
 
 

@@ -51,6 +51,11 @@ class Keep(StrEnum):
     OURS = "ours"
 
 
+# What tells a plan from another: {"at": when it was made, "digest": the same for plans that say the same of every row},
+# and where the contacts stood: {"clock", "busy"}. Plans of older versions have no digest.
+Plan = dict[str, Any]
+
+
 class Import(Base):
     __tablename__ = "imports"
 
@@ -76,9 +81,7 @@ class Import(Base):
     duplicates: Mapped[int] = mapped_column(BigInteger, server_default="0")
     rejected: Mapped[int] = mapped_column(BigInteger, server_default="0")
     changed_fields: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # field -> values the plan changes
-    planned: Mapped[dict[str, Any] | None] = mapped_column(
-        JSONB
-    )  # clock and snapshot of the plan, and when it was made
+    planned: Mapped[Plan | None] = mapped_column(JSONB)
     undone: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # removed, restored, kept
     error: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[int | None]
@@ -90,6 +93,7 @@ class Import(Base):
     wanted: Mapped[str | None] = mapped_column(Text)  # the state that it shall come to
     wanted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     wanted_by: Mapped[int | None]
+    wanted_plan: Mapped[Plan | None] = mapped_column(JSONB)  # the one that whoever wants it committed has seen
     tries: Mapped[int] = mapped_column(Integer, server_default="0")  # processes that began with the order
     # How far a process is that works on it: see import_progress.Progress.
     step: Mapped[str | None] = mapped_column(Text)

@@ -24,7 +24,7 @@ from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, Unavailable
 from models.import_progress import Step
 from models.import_servers import working
-from models.imports import Import, Keep, MatchRule, State, folder
+from models.imports import Import, Keep, MatchRule, Plan, State, folder
 from models.permissions import OPERATOR, Actor, Permission, require
 from pipelines import import_steps
 from pipelines.attendant import Attendant, Stopped, Tell, Unattended
@@ -34,8 +34,6 @@ from pipelines.import_rejects import write_rejects
 from pipelines.import_steps import PlanMoved, remove_store, store_path, with_store
 
 __all__ = ["Busy", "WasStopped", "clear_abandoned", "create", "run", "undo", "write_rejects"]
-
-CLOCK_SKIPS = 32  # a crash may move a sequence on by as much (PostgreSQL, CREATE SEQUENCE, notes)
 
 
 class Busy(Conflict):
@@ -74,13 +72,30 @@ def run(
     UnreadableFile, Conflict (undone, failed, cancelled, or the data moved since the plan), Busy, WasStopped,
     Unavailable (the database or the disk; the import can be resumed).
     """
+    with claimed(import_id):
+        return go_on(import_id, until=until, by=by, progress=progress, hints=hints)
+
+
+def go_on(
+    import_id: int,
+    *,
+    until: State,
+    by: Actor,
+    plan: Plan | None = None,
+    progress: Tell | None = None,
+    hints: bool = True,
+) -> Import:
+    """`run` for who has claimed the import already. `plan` is the one that somebody wants to have committed, where it
+    is not the one that is stored now: another one is not committed, which is a Conflict.
+    """
     require(by, Permission.IMPORTS_RUN)
     with _attended(import_id, by, progress, hints=hints, command="resume") as attendant, ExitStack() as opened:
-        lost = _notice_lost_rows(import_id, by)
+        wanted = plan or _stored_plan(imports.get(import_id, by=by))
+        _notice_lost_rows(import_id, by)
         gate, begun = Gate(settings.home()), False
         while (step := _next_step(found := imports.get(import_id, by=by), until)) is not None:
-            if lost and found.state == State.PLANNED:
-                _require_same_plan(lost, found)
+            if wanted and found.state == State.PLANNED:
+                _require_same_plan(wanted, found)
             if found.state in (State.OPENED, State.STAGED) and not begun:
                 # The check's process starts while the rows are staged. While the file is opened there is no room for
                 # it: three million rows and both would take more than 1 GB.
@@ -107,6 +122,12 @@ def undo(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int]:
 
     Raises NotAllowed, NotFound, Conflict, Busy, WasStopped, Unavailable.
     """
+    with claimed(import_id):
+        return take_back(import_id, by=by, hints=hints)
+
+
+def take_back(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int]:
+    """`undo` for who has claimed the import already."""
     require(by, Permission.IMPORTS_UNDO)
     with _attended(import_id, by, hints=hints, command="undo") as attendant:
         found = imports.get(import_id, by=by)
@@ -127,15 +148,14 @@ def undo(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int]:
 def _attended(
     import_id: int, by: Actor, progress: Tell | None = None, *, hints: bool, command: str
 ) -> Iterator[Attendant]:
-    """One process at a time, its progress shown, its errors as sentences; and stopped when somebody cancels it."""
+    """The progress is shown, errors are sentences, and the work is stopped when somebody cancels it."""
     attendant = Attendant(import_id, tell=progress)
     try:
-        with _claimed(import_id), _sentences(import_id, by, hints=hints, command=command), attendant:
+        with _sentences(import_id, by, hints=hints, command=command), attendant:
             yield attendant
-    except Stopped as stopped:
+    except Stopped:
         attendant.end()
-        import_orders.clear_cancelled(import_id)
-        raise WasStopped(f"Import {import_id} was stopped: nothing was written.") from stopped
+        raise
 
 
 def clear_cancelled() -> list[int]:
@@ -150,7 +170,7 @@ def clear_abandoned(*, older_than_days: int) -> list[int]:
     """
     cleared = []
     for import_id in imports.begun_before(older_than_days, among=with_store()):
-        with suppress(Conflict), _claimed(import_id):
+        with suppress(Conflict), claimed(import_id):
             with writing(OPERATOR) as session:
                 staging.drop(session, import_id)
             remove_store(import_id)
@@ -174,8 +194,19 @@ def _next_step(found: Import, until: State) -> Callable[[int, Gate, Actor, Unatt
 
 
 @contextmanager
-def _claimed(import_id: int) -> Iterator[None]:
-    """One process at a time; a killed one lets go at once, since the lock lives in its connection."""
+def claimed(import_id: int) -> Iterator[None]:
+    """One process at a time; what somebody cancelled meanwhile is cleared away. Raises Busy, WasStopped."""
+    try:
+        with _locked(import_id):
+            yield
+    except Stopped as stopped:
+        import_orders.clear_cancelled(import_id)
+        raise WasStopped(f"Import {import_id} was stopped: nothing was written.") from stopped
+
+
+@contextmanager
+def _locked(import_id: int) -> Iterator[None]:
+    """A killed process lets go at once, since the lock lives in its connection."""
     with database.engine().connect() as connection:
         taken = connection.scalar(text("SELECT pg_try_advisory_lock(:lock, :id)"), _claim(import_id))
         connection.commit()
@@ -250,19 +281,17 @@ def _translated(error: duckdb.Error | RuntimeError, import_id: int, again: str) 
     return None
 
 
-def _notice_lost_rows(import_id: int, by: Actor) -> Import | None:
-    """Send the import back to the step whose outcome is gone; returns it as it was where that outcome was a plan.
+def _notice_lost_rows(import_id: int, by: Actor) -> None:
+    """Send the import back to the step whose outcome is gone.
 
     A store of cells that is missing or damaged is made again from the upload. Staging tables are unlogged: a crash of
     the server empties them, and the rows are staged again.
     """
-    found = imports.get(import_id, by=by)
-    back = _step_to_repeat(found)
+    back = _step_to_repeat(imports.get(import_id, by=by))
     if back is None:
-        return None
+        return
     with writing(by) as session:
         imports.record(session, import_id, state=back)
-    return found if found.state == State.PLANNED else None
 
 
 def _step_to_repeat(found: Import) -> State | None:
@@ -282,15 +311,18 @@ def _step_to_repeat(found: Import) -> State | None:
     return None if is_whole else State.OPENED
 
 
-def _require_same_plan(shown: Import, again: Import) -> None:
-    """A plan that was lost and made again is committed only where it is the one that was shown. Raises Conflict."""
-    moved = (again.planned or {}).get("clock", 0) - (shown.planned or {}).get("clock", 0)
-    same = imports.numbers(again) | {"seconds": 0} == imports.numbers(shown) | {"seconds": 0}
-    if same and again.changed_fields == shown.changed_fields and 0 <= moved <= CLOCK_SKIPS:
+def _stored_plan(found: Import) -> Plan | None:
+    return found.planned if found.state == State.PLANNED else None
+
+
+def _require_same_plan(wanted: Plan, found: Import) -> None:
+    """A plan that was made again since is committed only where it says the same of every row. Raises PlanMoved."""
+    stored = found.planned or {}
+    if stored.get("at") == wanted.get("at") or (wanted.get("digest") and stored.get("digest") == wanted["digest"]):
         return
     raise PlanMoved(
-        f"Nothing was written: the plan of import {again.id} was lost, and made again it may differ from the one that"
-        " was shown, since contacts changed. Look at the new plan first."
+        f"Nothing was written: the plan of import {found.id} was made again, and is not the one that was shown, since"
+        " contacts changed. Look at the new plan first."
     )
 
 

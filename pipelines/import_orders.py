@@ -28,21 +28,24 @@ def carry_out(import_id: int, order: int) -> None:
     What goes wrong is shown with the import, and raised on. A process that dies leaves the order as it is.
     """
     try:
+        with import_contacts.claimed(import_id):
+            _carry_out(import_id, order)
+    except (Busy, WasStopped) as ended:
+        log.info("%s", ended.sentence)
+
+
+def _carry_out(import_id: int, order: int) -> None:
+    try:
         begun = import_orders.begin(import_id, order)
         if begun is None:
             log.info("order %s of import %s is done, or was taken back", order, import_id)
             return
         if begun.wanted is State.UNDONE:
-            import_contacts.undo(import_id, by=begun.by, hints=False)
+            import_contacts.take_back(import_id, by=begun.by, hints=False)
         else:
-            import_contacts.run(import_id, until=begun.wanted, by=begun.by, hints=False)
-    except Busy as busy:
-        import_orders.put_back(import_id, order)
-        log.info("%s", busy.sentence)
-        return
-    except WasStopped as stopped:
-        log.info("%s", stopped.sentence)
-        return
+            import_contacts.go_on(import_id, until=begun.wanted, plan=begun.plan, by=begun.by, hints=False)
+    except WasStopped:
+        raise
     except AppError as error:
         import_orders.settle(import_id, order, error.sentence)
         raise

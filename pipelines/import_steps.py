@@ -215,7 +215,7 @@ def _planned(found: Import, by: Actor) -> dict[str, Any]:
     with working(found.id, by) as session:
         moment = _moment(session)
         _match(session, found)
-        counts = staging.plan_counts(session, found.id)
+        counts, digest = staging.plan_account(session, found.id)
         changed = staging.changed_fields(session, found.id)
         left_out = _left_out(session, found.id, MatchRule(found.match))
     with _store(found.id) as store:
@@ -228,7 +228,7 @@ def _planned(found: Import, by: Actor) -> dict[str, Any]:
         "duplicates": inside.duplicates + counts.get("duplicate", 0),
         "rejected": inside.rejected + counts.get("ambiguous", 0),
         "changed_fields": changed,
-        "planned": {**moment, "at": datetime.now(UTC).isoformat()},
+        "planned": {**moment, "at": datetime.now(UTC).isoformat(), "digest": digest},
         "error": None,
     }
 

@@ -89,10 +89,13 @@ def copied(session: Session, import_id: int) -> int | None:
     return None if found is None else int(found)
 
 
-def plan_counts(session: Session, import_id: int) -> dict[str, int]:
-    """Action -> rows for which the plan says so."""
-    rows = session.execute(text(f"SELECT action, count(*) FROM {SCHEMA}.{plan_table(import_id)} GROUP BY action"))
-    return {row[0]: row[1] for row in rows}
+def plan_account(session: Session, import_id: int) -> tuple[dict[str, int], str]:
+    """Action -> rows for which the plan says so; and a digest, which two plans share that say the same of every row."""
+    # Hashed twice: a record's hash is a sum over its columns, which does not tell which row a value belongs to.
+    summed = f"""SELECT action, count(*) AS number, sum(hashint8extended(hash_record_extended(planned, 0), 0)) AS digest
+        FROM {SCHEMA}.{plan_table(import_id)} AS planned GROUP BY action"""
+    rows = session.execute(text(summed)).all()
+    return {row.action: row.number for row in rows}, str(sum(row.digest for row in rows))
 
 
 def changed_fields(session: Session, import_id: int) -> dict[str, int]:

@@ -311,7 +311,7 @@ def test_contacts_that_changed_since_the_plan(screen: Screen, new: Callable[...,
 def test_one_that_is_running_shows_only_what_is_known(screen: Screen, new: Callable[..., int]) -> None:
     import_id = new(until=State.PLANNED)
     import_orders.ask(import_id, State.COMMITTED, plan=_planned_at(import_id), by=OPERATOR)
-    with import_contacts._claimed(import_id):
+    with import_contacts.claimed(import_id):
         _shown(import_id, import_progress.Progress(import_progress.Step.CREATE, 1_000, 4_000, 2.0))
         test = screen(Role.MANAGER, at="imports", id=str(import_id))
         assert "Creating contacts: **1,000** of 4,000 rows" in texts(test)

@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from tests.pipelines.test_import_contacts import ANN, BOB
 
 PROJECT = Path(__file__).parents[2]
 MANY = 250_000  # rows: enough that every step can be met
+ENOUGH = 100_000  # rows: enough that a process can be killed while they are staged
 # A fast machine is through a step before somebody who looks every half second has seen it.
 WATCHED_CLOSELY = (
     "from pipelines import attendant, import_orders; attendant.EVERY = 0.02; raise SystemExit(import_orders.main())"
@@ -101,6 +104,16 @@ def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> No
     deadline = time.monotonic() + 120
     while not condition():
         assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def killed(process: "subprocess.Popen[str]", import_id: int) -> None:
+    """Kill it; the order then waits for the next one, as soon as the server has noticed."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + SECONDS
+    while phase(import_id) is not Phase.WAITING:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -205,7 +218,7 @@ def test_an_undo_is_stopped_and_the_import_stands(base: str, home: Path, tmp_pat
 def test_a_second_process_is_no_try(base: str, tmp_path: Path) -> None:
     import_id = created(written(tmp_path, [ANN]))
     asked = order(import_id, State.OPENED)
-    with import_contacts._claimed(import_id):
+    with import_contacts.claimed(import_id):
         for _ in range(import_orders.MOST_TRIES + 1):
             orders.carry_out(import_id, asked)
     orders.carry_out(import_id, asked)
@@ -326,12 +339,93 @@ def test_a_process_that_dies_leaves_the_order_to_the_next(base: str, home: Path,
     asked = order(import_id, State.OPENED)
     with at_work(base, home, import_id, asked) as process:
         until(lambda: step(import_id) == Step.OPEN, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert phase(import_id) is Phase.WAITING
+        killed(process, import_id)
     set_to(import_id, wanted_at=func.now() - timedelta(minutes=1))
     sweep.carry_out_orders()
     assert phase(import_id) is Phase.MAPPING
+
+
+def lost_plan(folder: Path, rows: int) -> int:
+    """A planned import whose rows the server has lost in a crash; two of them are contacts already."""
+    imported(written(folder, [{"First Name": f"P{n}", "Last Name": f"L{n}", "Email": f"p{n}@example.com"}
+                              for n in (3, 5)], "before.csv"))  # fmt: skip
+    import_id = imported(large(folder, rows), until=State.PLANNED).id
+    sql(f"TRUNCATE staging.import_{import_id}, staging.plan_{import_id}")
+    return import_id
+
+
+@pytest.mark.parametrize(("reached", "moves"), [(Step.JUDGE, True), (Step.STAGE, True), (Step.STAGE, False)])
+def test_only_the_plan_that_was_seen_is_committed_however_often_its_process_dies(
+    base: str, home: Path, tmp_path: Path, reached: Step, moves: bool
+) -> None:
+    import_id = lost_plan(tmp_path, ENOUGH)
+    asked = order(import_id, State.COMMITTED)
+    with at_work(base, home, import_id, asked) as process:
+        until(lambda: step(import_id) == reached, process)
+        killed(process, import_id)
+    if moves:
+        sql("INSERT INTO contacts (first_name, last_name, email) VALUES ('P9', 'L9', 'p9@example.com')")
+    set_to(import_id, wanted_at=func.now() - timedelta(minutes=1))
+    sweep.carry_out_orders()
+    found = imports.get(import_id, by=OPERATOR)
+    if not moves:
+        assert (found.state, found.created, found.updated) == (State.COMMITTED, ENOUGH - 3, 2)
+        return
+    assert (found.state, found.created, found.updated) == (State.PLANNED, ENOUGH - 4, 3)
+    assert "is not the one that was shown" in (found.error or "")
+    assert sql("SELECT count(*) FROM contacts") == [(3,)]
+    assert carried_out(import_id, State.COMMITTED).state == State.COMMITTED, "now it was seen"
+
+
+def test_a_plan_with_the_same_numbers_is_another_where_it_means_other_contacts(
+    base: str, home: Path, tmp_path: Path
+) -> None:
+    import_id = lost_plan(tmp_path, 100)
+    asked = order(import_id, State.COMMITTED)
+    sql("""UPDATE contacts c SET first_name = o.first_name, last_name = o.last_name, email = o.email
+           FROM contacts o WHERE o.id <> c.id""")  # fmt: skip
+    with pytest.raises(Conflict, match="is not the one that was shown"):
+        orders.carry_out(import_id, asked)
+    assert imports.get(import_id, by=OPERATOR).state == State.PLANNED
+
+
+def test_a_process_that_dies_once_the_plan_no_longer_holds(
+    base: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported(written(tmp_path, [BOB]))
+    import_id = imported(written(tmp_path, [BOB | {"Title": "CEO"}]), until=State.PLANNED).id
+    asked = order(import_id, State.COMMITTED)
+    sql("DELETE FROM contacts")
+    with monkeypatch.context() as dying:
+        dying.setattr(import_orders, "settle", lambda *_: None)
+        with pytest.raises(Conflict, match="contacts changed since the plan was made"):
+            orders.carry_out(import_id, asked)
+    assert (imports.get(import_id, by=OPERATOR).state, phase(import_id)) == (State.CHECKED, Phase.WAITING)
+    with pytest.raises(Conflict, match="is not the one that was shown"):
+        orders.carry_out(import_id, asked)
+    assert contacts() == []
+    assert phase(import_id) is Phase.PLANNED
+
+
+def test_processes_that_come_beside_the_one_at_work_are_no_tries(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = created(written(tmp_path, [ANN]))
+    asked = order(import_id, State.OPENED)
+    together, begin = threading.Barrier(import_orders.MOST_TRIES + 1), import_orders.begin
+
+    def begin_together(*given: int) -> import_orders.Begun | None:
+        begun = begin(*given)
+        with suppress(threading.BrokenBarrierError):
+            together.wait(5)
+        return begun
+
+    monkeypatch.setattr(import_orders, "begin", begin_together)
+    with import_contacts.claimed(import_id), ThreadPoolExecutor(together.parties) as threads:
+        assert begin(import_id, asked)  # the one at work
+        for come in [threads.submit(orders.carry_out, import_id, asked) for _ in range(together.parties)]:
+            come.result()
+        assert (phase(import_id), imports.get(import_id, by=OPERATOR).error) == (Phase.RUNNING, None)
 
 
 def test_one_whose_processes_always_die_is_given_up(base: str, tmp_path: Path) -> None:
@@ -347,7 +441,7 @@ def test_one_whose_processes_always_die_is_given_up(base: str, tmp_path: Path) -
 
 def test_cancelled_by_a_process_that_died_over_it(base: str, home: Path, tmp_path: Path) -> None:
     import_id = imported(written(tmp_path, [ANN]), until=State.PLANNED).id
-    with import_contacts._claimed(import_id):
+    with import_contacts.claimed(import_id):
         import_orders.cancel(import_id, by=OPERATOR)
     assert phase(import_id) is Phase.STOPPING
     sweep.sweep()

@@ -7,7 +7,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, Identity, Index, Integer, Text, func, select, text, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Float,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    cast,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
@@ -277,9 +291,12 @@ def being_worked_on(session: Session, ids: Iterable[int]) -> set[int]:
     return set(held)
 
 
-def begun_before(days: int, *, among: Sequence[int]) -> list[int]:
-    """Those `among` the ids whose import was begun more than so many days ago."""
-    wanted = select(Import.id).where(Import.created_at < func.now() - timedelta(days=days), Import.id.in_(among))
+def idle_for(days: int, *, among: Sequence[int]) -> list[int]:
+    """Those `among` the ids for whose import nobody has done anything for more than so many days: it was not created
+    since, nothing was asked of it on a screen, and no plan was made by the command line either."""
+    planned = cast(Import.planned["at"].astext, DateTime(timezone=True))
+    last = func.greatest(Import.created_at, Import.wanted_at, planned)
+    wanted = select(Import.id).where(last < func.now() - timedelta(days=days), Import.id.in_(among))
     with reading() as session:
         return list(session.scalars(wanted.order_by(Import.id)))
 

@@ -164,12 +164,12 @@ def clear_cancelled() -> list[int]:
 
 
 def clear_abandoned(*, older_than_days: int) -> list[int]:
-    """Remove the opened cells and staged rows of imports begun so long ago; returns their ids.
+    """Remove the opened cells and staged rows of imports that nobody came back to for so long; returns their ids.
 
     The upload stays: where an import was not committed, `run` makes the rest again from it.
     """
     cleared = []
-    for import_id in imports.begun_before(older_than_days, among=with_store()):
+    for import_id in imports.idle_for(older_than_days, among=with_store()):
         with suppress(Conflict), claimed(import_id):
             with writing(OPERATOR) as session:
                 staging.drop(session, import_id)

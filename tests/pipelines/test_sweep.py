@@ -3,14 +3,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, update
 
-from models import exports, imports, settings
+from models import exports, import_orders, imports, settings
 from models.contacts import staging
 from models.contacts.table import Contact
 from models.database import reading, writing
@@ -113,12 +113,36 @@ def test_an_abandoned_import_keeps_only_its_upload_and_can_be_resumed(home: Path
     )
     for import_id in (planned, fresh):
         import_contacts.run(import_id, until=imports.State.PLANNED, by=OPERATOR)
+    _begun_long_ago(planned)
+    before = datetime.now(UTC) - timedelta(days=settings.settings().days_kept_plans, minutes=1)
     with writing(OPERATOR) as session:
-        before = func.now() - timedelta(days=settings.settings().days_kept_plans, minutes=1)
-        session.execute(update(Import).where(Import.id == planned).values(created_at=before))
+        session.execute(
+            update(Import).where(Import.id == planned).values(planned=Import.planned.concat({"at": before.isoformat()}))
+        )
     sweep.sweep()
     assert [import_steps.store_path(one).exists() for one in (planned, fresh)] == [False, True]
     with reading() as session:
         assert staging.row_count(session, planned) is None
         assert staging.row_count(session, fresh) == 1
     assert import_contacts.run(planned, by=OPERATOR).created == 1
+
+
+@pytest.mark.parametrize("asked", ["on a screen", "at the command line"])
+def test_an_old_import_that_somebody_came_back_to_is_kept(home: Path, tmp_path: Path, asked: str) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("Email,First Name\nbob@example.com,Bob\n")
+    import_id = import_contacts.create(file, match=MatchRule.AUTO, keep=Keep.THEIRS, by=OPERATOR)
+    import_contacts.run(import_id, until=imports.State.OPENED, by=OPERATOR)
+    _begun_long_ago(import_id)
+    if asked == "on a screen":
+        import_orders.remap(import_id, {"Email": "email"}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=OPERATOR)
+    else:
+        import_contacts.run(import_id, until=imports.State.PLANNED, by=OPERATOR)
+    sweep.sweep()
+    assert import_steps.store_path(import_id).exists()
+
+
+def _begun_long_ago(import_id: int) -> None:
+    before = func.now() - timedelta(days=settings.settings().days_kept_plans, minutes=1)
+    with writing(OPERATOR) as session:
+        session.execute(update(Import).where(Import.id == import_id).values(created_at=before))

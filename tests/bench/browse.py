@@ -2,7 +2,6 @@
 
 import random
 import statistics
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, func, select, text
 
-from dashboard import cached
 from models import database, filters
 from models.contacts import browsing, order, search
 from models.contacts.table import Contact
 from models.permissions import OPERATOR
+from tests.bench.limits import Measured, milliseconds
 
 ROUNDS = 5
-PEOPLE = 20
 SIZE = 50
 COLUMNS = [
     "first_name", "last_name", "title", "company", "email_status", "country", "employees", "annual_revenue", "email",
@@ -70,8 +68,8 @@ class Timed:
     total: int = 0
 
 
-def measure() -> tuple[list[Timed], list[float]]:
-    """Each view ROUNDS times, in another order each; then the seconds of each click where PEOPLE click at once."""
+def measure() -> list[Timed]:
+    """Each view ROUNDS times, in another order each."""
     timed = [Timed(view) for view in VIEWS]
     chance = random.Random(360)
     for one in timed:
@@ -84,36 +82,13 @@ def measure() -> tuple[list[Timed], list[float]]:
     with _without_indexes() as connection:
         for one in timed:
             one.plain = _plain(connection, one.view)
-    return timed, at_once(chance)
+    return timed
 
 
 def read(view: tuple[str, str, int]) -> search.Page:
     query, sort, number = view
     wanted = filters.parse_query(query, by=OPERATOR)
     return search.page(wanted, columns=COLUMNS, sort=sort, number=number, size=SIZE, by=OPERATOR)
-
-
-def at_once(chance: random.Random) -> list[float]:
-    """Seconds of each click until its rows are read: all PEOPLE click at the same moment, and again when everybody has
-    their rows and the facets beside them, which are counted after the rows and kept by nobody."""
-    seconds: list[float] = []
-    gate = threading.Barrier(PEOPLE)
-
-    def person(views: list[tuple[str, str, int]]) -> None:
-        for view in views:
-            gate.wait()
-            started = time.perf_counter()
-            read(view)
-            seconds.append(time.perf_counter() - started)
-            wanted = filters.parse_query(view[0], by=OPERATOR)
-            search.count_by_each(wanted, cached.FACETS, ranges={"employees": cached.SIZES}, by=OPERATOR)
-
-    everybody = [threading.Thread(target=person, args=(chance.sample(VIEWS, ROUNDS),)) for _ in range(PEOPLE)]
-    for one in everybody:
-        one.start()
-    for one in everybody:
-        one.join()
-    return seconds
 
 
 @contextmanager
@@ -139,28 +114,21 @@ def _plain(connection: Connection, view: tuple[str, str, int]) -> float:
     return time.perf_counter() - started
 
 
-def percentile(values: list[float], share: float) -> float:
-    """The smallest value that at least this share of all do not exceed."""
-    return sorted(values)[max(0, -(-int(len(values) * share * 1000) // 1000) - 1)]
+def measured(timed: list[Timed]) -> list[Measured]:
+    every = [seconds for one in timed for seconds in one.ours]
+    return [
+        Measured("page and exact count, p50", milliseconds(every, 0.5), "ms"),
+        Measured("page and exact count, p95", milliseconds(every, 0.95), "ms", 300),
+        Measured("the longest", milliseconds(every, 1), "ms"),
+        Measured("plain SQL, median of the views", statistics.median(one.plain for one in timed) * 1000, "ms"),
+    ]
 
 
-def show(timed: list[Timed], clicks: list[float]) -> None:
-    console = Console(width=120)
-    table = Table("view: filter, order, page", "contacts", "p50 ms", "p95 ms", "max ms", "plain ms")
+def show(timed: list[Timed]) -> None:
+    table = Table("view: filter, order, page", "contacts", "p50 ms", "max ms", "plain ms")
     for one in timed:
         query, sort, number = one.view
         described = f"{query or 'everything'}, {sort}, {number}"
-        table.add_row(described, f"{one.total:,}", *_milliseconds(one.ours), f"{one.plain * 1000:.0f}")
-    every = [seconds for one in timed for seconds in one.ours]
-    table.add_section()
-    plain = statistics.median(one.plain for one in timed)
-    table.add_row(
-        f"all {len(timed)} views (limit: p95 300 ms)", "", *_milliseconds(every), f"median {plain * 1000:.0f}"
-    )
-    table.add_row(f"{PEOPLE} people click at once (limit: p95 2,000 ms)", "", *_milliseconds(clicks), "")
-    console.print(table)
-
-
-def _milliseconds(seconds: list[float]) -> tuple[str, str, str]:
-    points = (percentile(seconds, 0.5), percentile(seconds, 0.95), max(seconds))
-    return f"{points[0] * 1000:.0f}", f"{points[1] * 1000:.0f}", f"{points[2] * 1000:.0f}"
+        points = (milliseconds(one.ours, 0.5), milliseconds(one.ours, 1), one.plain * 1000)
+        table.add_row(described, f"{one.total:,}", *(f"{point:.0f}" for point in points))
+    Console(width=120).print(table)

@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 from playwright.sync_api import Locator, Page, sync_playwright
-from rich.console import Console
-from rich.table import Table
 
-from models import sign_ins, users
-from models.permissions import OPERATOR, Role
+from tests.bench.limits import Measured
+from tests.bench.people import token
+from tests.bench.processes import memory_of_web
 from tests.dashboard import chromium
 from tests.dashboard.conftest import served
 
@@ -69,15 +67,10 @@ def measure(url: str, home: Path) -> Seen:
         page.get_by_label("Work e-mail").wait_for(timeout=PATIENCE)
         form = time.perf_counter() - started
         first_paint = page.evaluate(FIRST_PAINT) / 1000
-        _sign_in(page, web)
+        page.context.add_cookies([{"name": "session", "value": token(), "url": web}])
         page.goto(f"{web}/contacts")
         clicks = [milliseconds / 1000 for milliseconds in _clicks(page)]
-        memory = max(
-            process.memory_info().rss
-            for process in psutil.Process().children(recursive=True)
-            if "uvicorn" in " ".join(process.cmdline())
-        )
-    return Seen(first_paint, form, clicks, memory)
+        return Seen(first_paint, form, clicks, memory_of_web())
 
 
 def _clicks(page: Page) -> Iterator[float]:
@@ -97,21 +90,15 @@ def _painted(page: Page, wanted: Locator) -> float:
     return milliseconds
 
 
-def _sign_in(page: Page, web: str) -> None:
-    person, _ = users.add(email=f"{time.time_ns()}@example.com", name="Clicking", role=Role.ADMIN, by=OPERATOR)
-    token = sign_ins.redeem_ticket(sign_ins.issue_ticket(person.actor()), address=None, device=None)
-    page.context.add_cookies([{"name": "session", "value": token, "url": web}])
-
-
-def show(seen: Seen) -> None:
-    table = Table("in Chromium", "measured", "limit")
-    table.add_row("first paint of the sign-in page, web just started", f"{seen.first_paint:.2f} s", "2 s")
-    table.add_row("its form", f"{seen.form:.2f} s", "")
+def measured(seen: Seen) -> list[Measured]:
     middle, longest = statistics.median(seen.clicks) * 1000, max(seen.clicks) * 1000
-    table.add_row(f"{len(seen.clicks)} clicks until rows are painted, median", f"{middle:.0f} ms", "500 ms")
-    table.add_row("the longest of them", f"{longest:.0f} ms", "")
-    table.add_row("memory of the web afterwards", f"{seen.web_memory // 2**20} MB", "600 MB")
-    Console(width=120).print(table)
+    return [
+        Measured("first paint of the sign-in page, web just started", seen.first_paint * 1000, "ms", 2000),
+        Measured("its form", seen.form * 1000, "ms"),
+        Measured(f"{len(seen.clicks)} clicks until rows are painted, median", middle, "ms", 500),
+        Measured("the longest of them", longest, "ms"),
+        Measured("memory of the web afterwards", seen.web_memory / 2**20, "MB", 600),
+    ]
 
 
 @contextmanager

@@ -64,3 +64,12 @@ def _memory(pid: int) -> int:
         except psutil.NoSuchProcess:
             continue
     return total
+
+
+def memory_of_web() -> int:
+    """Resident bytes of the web that this process has started."""
+    return max(
+        process.memory_info().rss
+        for process in psutil.Process().children(recursive=True)
+        if "uvicorn" in " ".join(process.cmdline())
+    )

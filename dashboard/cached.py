@@ -95,7 +95,7 @@ def _moment() -> tuple[int, int]:
 
 def _sight(by: Actor) -> tuple[str, ...]:
     """What decides a person's answer, besides the question."""
-    return by.role, *visible_fields(by)
+    return by.role, *(["every column"] if by.columns is None else ["only", *sorted(by.columns)])
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=1000, show_spinner=False)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from models import sign_ins
 from models.permissions import Actor
@@ -32,7 +33,8 @@ class Remembered:
     selections: int = 0  # a new number unticks every row
     painted: set[str] = field(default_factory=set)  # screens that were shown once: the next time nothing is blank
     clicks: int = 0  # on charts; a new number makes them new, with nothing clicked
-    read: dict[str, Any] = field(default_factory=dict)  # see `once`
+    run: object = None  # see `once`, with what was read in it
+    read: dict[str, Any] = field(default_factory=dict)
 
 
 def cookie_name(*, secure: bool) -> str:
@@ -51,16 +53,15 @@ def address() -> str | None:
 
 
 def someone() -> Actor | None:
-    """Who is signed in, asked of the database every time: a session that was ended stops at once."""
-    return sign_ins.actor_of(cookie_token())
+    """Who is signed in, asked of the database in every run: a session that was ended stops at once."""
+    return once("someone", lambda: sign_ins.actor_of(cookie_token()))
 
 
 def actor() -> Actor:
     """Who is signed in; without one the whole page reruns and shows the sign-in form.
 
-    Screens and fragments begin with this: fragments rerun without the entry script.
+    Fragments call this too: they rerun without the entry script.
     """
-    remembered().read.clear()
     found = someone()
     if found is None:
         st.rerun()
@@ -72,11 +73,16 @@ def remembered() -> Remembered:
 
 
 def once(name: str, read: Callable[[], T]) -> T:
-    """What `read` gives, which parts of one screen ask for again and again; read anew after the next `actor`."""
-    known = remembered().read
-    if name not in known:
-        known[name] = read()
-    found: T = known[name]
+    """What `read` gives, which parts of a screen ask for again and again: read once in a run, callbacks included."""
+    context, known = get_script_run_ctx(), remembered()
+    run = context and context.cursors  # a new one in every run, of the script or of a fragment
+    if run is None:
+        return read()
+    if known.run is not run:
+        known.run, known.read = run, {}
+    if name not in known.read:
+        known.read[name] = read()
+    found: T = known.read[name]
     return found
 
 

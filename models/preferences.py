@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Integer, Text, delete, select
+from sqlalchemy import ColumnElement, Integer, Text, delete, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,20 +20,20 @@ class Preference(Base):
 
 def get(name: str, *, by: Actor) -> Any:
     """The stored value; None where the person never chose."""
-    if by.id is None:
-        return None
-    with reading() as session:
-        return session.scalar(select(Preference.value).where(Preference.user_id == by.id, Preference.name == name))
+    return _stored(by, Preference.name == name).get(name)
 
 
 def under(prefix: str, *, by: Actor) -> dict[str, Any]:
     """Name -> value of everything stored under names that begin with `prefix`."""
+    return _stored(by, Preference.name.startswith(prefix, autoescape=True))
+
+
+def _stored(by: Actor, which: ColumnElement[bool]) -> dict[str, Any]:
     if by.id is None:
         return {}
-    wanted = select(Preference.name, Preference.value).where(Preference.user_id == by.id)
+    wanted = select(Preference.name, Preference.value).where(Preference.user_id == by.id, which)
     with reading() as session:
-        found = session.execute(wanted.where(Preference.name.startswith(prefix, autoescape=True)))
-        return {row.name: row.value for row in found}
+        return {row.name: row.value for row in session.execute(wanted)}
 
 
 def put(name: str, value: Any, *, by: Actor) -> None:

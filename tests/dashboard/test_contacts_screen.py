@@ -49,6 +49,16 @@ def test_a_session_that_ends_shows_the_form_at_the_next_click(screen: Screen) ->
     assert [field.label for field in test.text_input] == ["Work e-mail", "Password"]
 
 
+def test_each_run_asks_once_who_is_there(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+    known = sign_ins.actor_of
+    monkeypatch.setattr(sign_ins, "actor_of", lambda token: asked.append(token) or known(token))
+    test = screen(Role.MANAGER)
+    assert len(asked) == 1
+    test.run()
+    assert len(asked) == 2
+
+
 def test_the_analyst_sees_the_allowed_columns_only(screen: Screen) -> None:
     test = screen(Role.ANALYST)
     assert list(test.dataframe[0].value.columns) == ["open", "full_name", "title", "country", "created_at"]

@@ -35,7 +35,7 @@ def show(error: Exception, *, height: int | None = None) -> bool:
     `height`, in pixels, is that of what would have stood there.
     """
     failure, once = described(error), secrets.token_hex(4)
-    with page.empty(failure.icon, page.plain(failure.title), page.plain(failure.body), colour="red", height=height):
+    with page.empty(failure.icon, failure.title, failure.body, colour="red", height=height):
         st.button("Try again", icon=":material/refresh:", key=f"again {once}")
         if failure.reference:
             copy_button(failure.reference, label="Copy the reference", words=True, key=f"reference {once}")

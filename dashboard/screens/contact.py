@@ -37,7 +37,7 @@ def _asked_for() -> int:
     if not asked:
         raise NotFound("The address does not say which contact to show")
     if not (asked.isascii() and asked.isdecimal() and len(asked) <= 19):
-        raise NotFound(f"There is no contact “{page.plain(asked[:60])}”")
+        raise NotFound(f"There is no contact “{asked[:60]}”")
     return int(asked)
 
 

@@ -6,15 +6,15 @@ import streamlit as st
 
 from dashboard import cached, formats, session
 from dashboard.address import View
-from dashboard.widgets import columns
+from dashboard.widgets import columns, page
 from dashboard.widgets.clipboard import copy_now
+from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.export_dialog import export_dialog
 from dashboard.widgets.page import plain
 from models.contacts import bulk
 from models.contacts.bulk import Batch, Selection
 from models.contacts.search import Page
 from models.contacts.table import FIELDS
-from models.errors import AppError
 from models.fields import Kind
 from models.filters import visible_fields
 from models.permissions import Actor, Permission
@@ -77,7 +77,7 @@ def _edit(selection: Selection, number: int) -> None:
     name = st.selectbox("Field", _editable(by), format_func=columns.label)
     text = _value(name)
     st.caption("An empty value empties the field. It can be undone, and every contact's history keeps the old value.")
-    if _confirmed(f"Change {formats.counted(number, 'contact')}"):
+    if confirmed(f"Change {formats.counted(number, 'contact')}"):
         said = f"“{columns.label(name)}” set to “{text}”" if text else f"“{columns.label(name)}” emptied"
         _carry_out(lambda: bulk.change(selection, name, text, by=by), said)
 
@@ -105,7 +105,7 @@ def _tag(selection: Selection, number: int) -> None:
     known = list(cached.facet(selection.filters, "tags", by=by))
     add = st.multiselect("Add", known, accept_new_options=True, placeholder="Choose or type")
     remove = st.multiselect("Remove", known, placeholder="Choose")
-    if _confirmed(f"Change {formats.counted(number, 'contact')}", disabled=not (add or remove)):
+    if confirmed(f"Change {formats.counted(number, 'contact')}", disabled=not (add or remove)):
         words = [f"added {', '.join(add)}"] * bool(add) + [f"removed {', '.join(remove)}"] * bool(remove)
         _carry_out(lambda: bulk.tag(selection, add=add, remove=remove, by=by), f"Tags: {' and '.join(words)}")
 
@@ -117,29 +117,19 @@ def _delete(selection: Selection, number: int) -> None:
     which = plain(selection.filters.sentence()) if selection.ids is None else "the selected rows"
     st.markdown(f"**{what}** will be deleted: {which}.")
     st.caption("It can be undone at once, and each contact can be restored from its page as long as history is kept.")
-    if _confirmed(f"Delete {what}"):
+    if confirmed(f"Delete {what}"):
         _carry_out(lambda: bulk.delete(selection, by=by), "Deleted")
 
 
-def _confirmed(label: str, *, disabled: bool = False) -> bool:
-    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
-        if st.button("Cancel"):
-            st.rerun()
-        return st.button(label, type="primary", disabled=disabled)
-
-
 def _carry_out(operation: Callable[[], Batch], said: str) -> None:
-    try:
-        batch = operation()
-    except AppError as error:
-        st.error(error.sentence, icon=":material/error:")
-        return
     remembered = session.remembered()
-    remembered.batch, remembered.done = batch, f"{said}: {formats.counted(batch.count, 'contact')}."
-    remembered.whole = None
-    remembered.selections += 1
-    cached.forget()
-    st.rerun()
+    with page.refusals():
+        batch = operation()
+        remembered.batch, remembered.done = batch, f"{said}: {formats.counted(batch.count, 'contact')}."
+        remembered.whole = None
+        remembered.selections += 1
+        cached.forget()
+        st.rerun()
 
 
 def last_batch() -> None:
@@ -151,19 +141,21 @@ def last_batch() -> None:
     with st.container(border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f":green[:material/check_circle:] {plain(remembered.done)}", width="content")
         with st.container(horizontal=True, width="content", gap="xsmall"):
-            if batch and batch.count and st.button("Undo", icon=":material/undo:", key="undo batch"):
-                _take_back(batch)
+            undoing = batch and batch.count and st.button("Undo", icon=":material/undo:", key="undo batch")
             if st.button("", icon=":material/close:", help="Put this away", type="tertiary", key="put batch away"):
                 remembered.batch, remembered.done = None, ""
                 st.rerun()
+    if batch and undoing:
+        _take_back(batch)
 
 
 def _take_back(batch: Batch) -> None:
     remembered = session.remembered()
-    back = bulk.put_back(batch, by=session.actor())
-    kept = f" {formats.counted(back.kept, 'contact')} changed since and stayed as they are." if back.kept else ""
-    remembered.batch = None
-    remembered.done = f"Undone: {formats.counted(back.restored, 'contact')} put back.{kept}"
-    remembered.selections += 1
-    cached.forget()
-    st.rerun()
+    with page.refusals():
+        back = bulk.put_back(batch, by=session.actor())
+        kept = f" {formats.counted(back.kept, 'contact')} changed since and stayed as they are." if back.kept else ""
+        remembered.batch = None
+        remembered.done = f"Undone: {formats.counted(back.restored, 'contact')} put back.{kept}"
+        remembered.selections += 1
+        cached.forget()
+        st.rerun()

@@ -1,13 +1,13 @@
 """The top of a contact's page: the way back and to the next one, who it is, and what can be done with it."""
 
-import re
 from urllib.parse import quote
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import address, formats, places, session
-from dashboard.widgets import columns
+from dashboard.widgets import columns, page
+from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.copy_button import copy_button
 from dashboard.widgets.page import badge, plain
 from dashboard.widgets.press import pressed
@@ -20,7 +20,6 @@ OURS = ("id", "new")  # of the address; the rest is the filter that the person c
 PHONES = ("mobile_phone", "work_direct_phone", "corporate_phone", "home_phone", "other_phone", "company_phone")
 SUBTITLE = ("title", "company")
 PLACE = ("city", "country")
-AUTOLINKED = re.compile(r"(?i)\b(www|https?)(?=[.:])")  # Markdown makes links of these even where nothing asks for one
 ISOLATED = "\u2068{}\u2069"  # text from the right does not turn what stands beside it round
 LONGEST = 100  # characters of a value here; the fields below show it whole
 LONGEST_BADGE = 40
@@ -89,7 +88,7 @@ def _subtitle(record: Record) -> str:
 
 def _line(text: str, longest: int = LONGEST) -> str:
     """`text` on one line, as Markdown."""
-    line = AUTOLINKED.sub("\\1\u2060", " ".join(text.split()))
+    line = " ".join(text.split())
     return plain(line if len(line) <= longest else line[: longest - 1] + "…")
 
 
@@ -136,13 +135,7 @@ def _delete(record: Record) -> None:
     by = session.actor()
     st.markdown(f"**{_line(record.label)}** goes from all lists, counts and exports.")
     st.caption("It can be restored from this page, whole and with its history.")
-    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
-        if st.button("Cancel"):
+    if confirmed("Delete contact"):
+        with page.refusals():
+            records.delete(record.id, version=record.version, by=by)
             st.rerun()
-        if st.button("Delete contact", type="primary"):
-            try:
-                records.delete(record.id, version=record.version, by=by)
-            except AppError as error:
-                st.error(plain(error.sentence), icon=":material/error:")
-            else:
-                st.rerun()

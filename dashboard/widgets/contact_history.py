@@ -7,13 +7,12 @@ import streamlit as st
 from dashboard import formats, session
 from dashboard.widgets import columns
 from dashboard.widgets.contact_fields import shown
-from dashboard.widgets.page import card, plain
+from dashboard.widgets.page import card, plain, refusals
 from dashboard.widgets.press import pressed
 from models.contacts import records
 from models.contacts.history import Change, FieldChange, What
 from models.contacts.records import Record
 from models.contacts.table import FIELDS
-from models.errors import AppError
 from models.permissions import OPERATOR
 
 SHOWN = 8  # changes at first
@@ -94,9 +93,7 @@ def _can_be_undone(change: Change, record: Record) -> bool:
 def _undo_button(change: Change, record: Record) -> None:
     if not pressed("Undo this change", key=f"undo {change.version}", type="tertiary", icon=":material/undo:"):
         return
-    try:
+    with refusals(passing=True):
         records.undo(record.id, change.version or 0, by=session.actor())
         st.toast("The change was undone", icon=":material/undo:")
-    except AppError as error:
-        st.toast(plain(error.sentence), icon=":material/error:")
     st.rerun()

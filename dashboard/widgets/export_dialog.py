@@ -4,12 +4,12 @@ import streamlit as st
 
 from dashboard import formats, session
 from dashboard.address import View
-from dashboard.widgets import columns
+from dashboard.widgets import columns, page
+from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.export_progress import start
 from dashboard.widgets.page import plain
 from models import exports
 from models.contacts.table import FIELDS
-from models.errors import AppError
 from models.filters import visible_fields
 from models.permissions import Actor
 from models.settings import settings
@@ -50,11 +50,8 @@ def export_dialog(view: View, total: int, ids: list[int] | None = None) -> None:
     raw = st.checkbox("Leave formulas as they are", help=FORMULAS, disabled=file_format not in SPREADSHEETS)
     _numbers(total, chosen, by)
     st.caption(_note(by))
-    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
-        if st.button("Cancel"):
-            st.rerun()
-        if st.button(f"Export {formats.counted(total, 'contact')}", type="primary", disabled=not chosen):
-            _request(view, ids, chosen, file_format, raw and file_format in SPREADSHEETS, by)
+    if confirmed(f"Export {formats.counted(total, 'contact')}", disabled=not chosen):
+        _request(view, ids, chosen, file_format, raw and file_format in SPREADSHEETS, by)
 
 
 def _columns(view: View, by: Actor) -> tuple[str, list[str]]:
@@ -89,16 +86,13 @@ def _note(by: Actor) -> str:
 
 
 def _request(view: View, ids: list[int] | None, chosen: list[str], file_format: str, raw: bool, by: Actor) -> None:
-    try:
+    with page.refusals():  # what the person may see was changed meanwhile
         export_id = exports.request(
             filters=view.filters, columns=chosen, format=file_format, ids=ids, raw_formulas=raw, by=by
         )
-    except AppError as error:  # what the person may see was changed meanwhile
-        st.error(plain(error.sentence), icon=":material/error:")
-        return
-    session.remembered().export_id = export_id
-    start(export_id)
-    st.rerun()
+        session.remembered().export_id = export_id
+        start(export_id)
+        st.rerun()
 
 
 def _shortened(sentence: str) -> str:

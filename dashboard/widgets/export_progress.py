@@ -9,7 +9,6 @@ from dashboard import flow_runs, formats, session
 from dashboard.widgets import page
 from dashboard.widgets.page import plain
 from models import exports
-from models.errors import AppError
 from models.exports import UNDER_WAY, Export, State
 
 EVERY = "1s"
@@ -139,12 +138,9 @@ def cancel_button(export: Export) -> None:
 
 
 def cancel(export_id: int) -> None:
-    try:
+    with page.refusals(passing=True):  # it ended just before
         exports.cancel(export_id, by=session.actor())
-    except AppError as error:  # it ended just before
-        st.toast(plain(error.sentence), icon=":material/info:")
-        return
-    st.rerun()
+        st.rerun()
 
 
 def _states(found: Sequence[Export]) -> dict[int, str]:

@@ -16,7 +16,6 @@ from dashboard.widgets.page import plain
 from dashboard.widgets.row_buttons import clicked, row_button
 from models import exports
 from models.contacts.table import FIELDS
-from models.errors import AppError
 from models.exports import UNDER_WAY, Export, State
 from models.permissions import Actor, Role
 
@@ -130,13 +129,9 @@ def _act(export_id: int, label: str) -> None:
 
 
 def _ask_again(export_id: int) -> None:
-    try:
-        again = exports.again(export_id, by=session.actor())
-    except AppError as error:
-        st.toast(plain(error.sentence), icon=":material/error:")
-        return
-    start(again)
-    st.rerun()
+    with page.refusals(passing=True):
+        start(exports.again(export_id, by=session.actor()))
+        st.rerun()
 
 
 def _receipt(export: Export | None, by: Actor) -> None:

@@ -7,9 +7,9 @@ import streamlit as st
 
 from dashboard import address, cached, formats, session
 from dashboard.address import View
-from dashboard.widgets import columns
+from dashboard.widgets import columns, page
+from dashboard.widgets.confirm import confirmed
 from models.contacts.table import FIELDS
-from models.errors import InvalidInput
 from models.fields import Field, Kind
 from models.filters import OPERATORS, Filters, filterable
 from models.permissions import Actor
@@ -112,14 +112,7 @@ def _group(filters: Filters) -> int:
 
 
 def _add(view: View, key: str, values: list[str], by: Actor) -> None:
-    problem = st.empty()
-    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
-        if st.button("Cancel"):
-            st.rerun()
-        if st.button("Add the filter", type="primary", disabled=not values):
-            try:
-                address.add_filter(view, key, values, by=by)
-            except InvalidInput as error:
-                problem.error(error.sentence, icon=":material/error:")
-                return
+    if confirmed("Add the filter", disabled=not values):
+        with page.refusals():
+            address.add_filter(view, key, values, by=by)
             st.rerun()

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboard import flow_runs, formats, places, session
+from dashboard.widgets import page
+from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.page import plain
 from models import import_orders
-from models.errors import AppError
 from models.imports import Import, State
 
 AGAIN = 20  # seconds after which a flow that did not begin is asked for once more
@@ -21,12 +22,9 @@ def ask(found: Import, wanted: State, *, plan: str | None = None) -> None:
 
 def carry_out(operation: Callable[[], object]) -> None:
     """Do it and show the import as it stands then, or why it was refused."""
-    try:
+    with page.refusals():
         operation()
-    except AppError as error:
-        st.error(plain(error.sentence), icon=":material/error:")
-        return
-    st.rerun()
+        st.rerun()
 
 
 def start(found: Import) -> bool:
@@ -53,13 +51,15 @@ def cancel_dialog(found: Import, *, running: bool) -> None:
         f"{name} stops within seconds. Nothing of it is written." if running else f"Nothing of {name} was written yet."
     )
     st.caption("Its file is removed from here; its line in the list stays. To import it after all, upload it again.")
-    _confirm("Keep it", "Give it up", lambda: import_orders.cancel(found.id, by=session.actor()))
+    if confirmed("Give it up", no="Keep it"):
+        carry_out(lambda: import_orders.cancel(found.id, by=session.actor()))
 
 
 @st.dialog("Stop taking it back?", icon=":material/cancel:")
 def keep_dialog(found: Import) -> None:
     st.markdown(f"The contacts of **{plain(found.file_name)}** stay as the import left them.")
-    _confirm("Go on", "Stop", lambda: import_orders.cancel(found.id, by=session.actor()))
+    if confirmed("Stop", no="Go on"):
+        carry_out(lambda: import_orders.cancel(found.id, by=session.actor()))
 
 
 @st.dialog("Undo this import?", icon=":material/undo:")
@@ -71,17 +71,5 @@ def undo_dialog(found: Import) -> None:
         "- Changed contacts get their old values back\n"
         "- What a person or a later import changed since **stays as it is**"
     )
-    _confirm(
-        "Keep the import",
-        "Undo the import",
-        lambda: import_orders.ask(found.id, State.UNDONE, by=session.actor()),
-    )
-
-
-def _confirm(no: str, yes: str, operation: Callable[[], object]) -> None:
-    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
-        if st.button(no):
-            st.rerun()
-        confirmed = st.button(yes, type="primary")
-    if confirmed:
-        carry_out(operation)
+    if confirmed("Undo the import", no="Keep the import"):
+        ask(found, State.UNDONE)

@@ -76,7 +76,7 @@ def _undone(listed: Listed) -> None:
 def _stopped(found: Import) -> None:
     title = "Contacts changed since the plan was made" if found.error and found.planned else "It stopped in the middle"
     body = found.error or f"The last thing that was done: the file is {found.state}. Nothing was lost."
-    with page.empty("pause_circle", title, plain(body), colour="orange"):
+    with page.empty("pause_circle", title, body, colour="orange"):
         resume_button(found)
         if st.button("Give it up", icon=":material/cancel:"):
             cancel_dialog(found, running=False)
@@ -84,14 +84,14 @@ def _stopped(found: Import) -> None:
 
 def _failed(found: Import) -> None:
     body = f"{found.error or 'No reason was recorded.'} Nothing was written."
-    with page.empty("error", f"{plain(found.file_name)} could not be imported", plain(body), colour="red"):
+    with page.empty("error", f"{found.file_name} could not be imported", body, colour="red"):
         if st.button("Upload another file", icon=":material/upload_file:"):
             places.go("imports", {"new": "1"})
 
 
 def _cancelled(found: Import) -> None:
     body = "Nothing of it was written, and its file was removed."
-    with page.empty("cancel", f"{plain(found.file_name)} was cancelled", body):
+    with page.empty("cancel", f"{found.file_name} was cancelled", body):
         if st.button("Upload a file", icon=":material/upload_file:"):
             places.go("imports", {"new": "1"})
 

@@ -6,9 +6,10 @@ from typing import Any
 import streamlit as st
 
 from dashboard import cached, formats, session
+from dashboard.widgets import page
+from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.page import plain
 from models import industries
-from models.errors import AppError
 from models.industries import Industry
 
 Listing = list[tuple[Industry, int | None]]
@@ -58,7 +59,7 @@ def merge_dialog(industry: Industry, listing: Listing) -> None:
         f"“{plain(industry.name)}” is then out of use. Every contact's history keeps the old value, and the merge can "
         "be taken back. An import that names it will still put contacts there."
     )
-    if _confirmed(f"Move {formats.counted(moving, 'contact')}", disabled=into is None):
+    if confirmed(f"Move {formats.counted(moving, 'contact')}", disabled=into is None):
         _merge(industry, into)
 
 
@@ -71,7 +72,7 @@ def unmerge_dialog(industry: Industry, listing: Listing) -> None:
         f"on {formats.day(industry.merged_at[-1] if industry.merged_at else None)} come back."
     )
     st.caption("Those that were given another industry since, or were deleted, stay as they are.")
-    if _confirmed("Take it back"):
+    if confirmed("Take it back"):
         _carry_out(
             lambda: industries.unmerge(industry.id, by=session.actor()),
             lambda done: (
@@ -86,7 +87,7 @@ def deactivate_dialog(industry: Industry, number: int | None) -> None:
     shown = "its contacts" if number is None else f"its {formats.counted(number, 'contact')}"
     st.markdown(f"**{plain(industry.name)}** stays on {shown}, but forms no longer offer it.")
     st.caption("It can be activated again at any time. An import that names it will still put contacts there.")
-    if _confirmed("Deactivate"):
+    if confirmed("Deactivate"):
         _carry_out(
             lambda: industries.deactivate(industry.id, by=session.actor()), f"“{industry.name}” is out of use now."
         )
@@ -143,19 +144,9 @@ def _merge(industry: Industry, into: Industry) -> None:
     )
 
 
-def _confirmed(label: str, *, disabled: bool = False) -> bool:
-    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
-        if st.button("Cancel"):
-            st.rerun()
-        return st.button(label, type="primary", disabled=disabled)
-
-
 def _carry_out(operation: Callable[[], Any], sentence: str | Callable[[Any], str]) -> None:
-    try:
+    with page.refusals():
         done = operation()
-    except AppError as error:
-        st.error(plain(error.sentence), icon=":material/error:")
-        return
-    cached.forget()
-    st.session_state[DONE] = sentence if isinstance(sentence, str) else sentence(done)
-    st.rerun()
+        cached.forget()
+        st.session_state[DONE] = sentence if isinstance(sentence, str) else sentence(done)
+        st.rerun()

@@ -1,5 +1,6 @@
-"""The frame of every screen: its header, and what stands there when there is nothing to show."""
+"""The frame of every screen: its header, and what stands there when nothing is to be shown or something is refused."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +8,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard import session
+from models.errors import AppError
+
+SIGNS = re.compile(r"[\\`*_{}\[\]<>()#+\-!|~$:&]|(?<=\d)\.(?=\s)")  # Markdown's, formulas' and lists'
+LINKED = re.compile(r"(?i)(www(?=\.)|https?(?=:))")  # Markdown makes links of these where nothing asks for one
+LINES = re.compile(r"\s*[\r\n]\s*")  # a line of === or --- would make a heading of the one above it
 
 
 @contextmanager
@@ -41,15 +47,28 @@ def skeleton(screen: str, title: str, *heights: int) -> Iterator[Any]:
 
 @contextmanager
 def empty(icon: str, title: str, body: str, *, colour: str = "gray", height: int | None = None) -> Iterator[None]:
-    """Says what is missing, why, and what to do; the block's widgets, the way out, stand below it."""
+    """Says what is missing, why, and what to do; the block's widgets, the way out, stand below it.
+
+    `title` and `body` are plain text, whatever an error brings in them.
+    """
     with st.container(border=True, height=height or "content"):
         st.space("medium")
         st.markdown(f"## :{colour}[:material/{icon}:]", text_alignment="center", anchors=False)
-        st.markdown(f"**{title}**", text_alignment="center")
-        st.caption(body, text_alignment="center")
+        st.markdown(f"**{plain(title)}**", text_alignment="center")
+        st.caption(plain(body), text_alignment="center")
         with st.container(horizontal=True, horizontal_alignment="center"):
             yield
         st.space("medium")
+
+
+@contextmanager
+def refusals(*, passing: bool = False) -> Iterator[None]:
+    """Where the block is refused it ends, and the error's sentence says why: here, or `passing` in a toast."""
+    try:
+        yield
+    except AppError as error:
+        show = st.toast if passing else st.error
+        show(plain(error.sentence), icon=":material/error:")
 
 
 @contextmanager
@@ -69,8 +88,11 @@ def badge(text: str, colour: str, icon: str = "") -> str:
 
 
 def plain(text: str) -> str:
-    r"""`text` with Markdown's signs escaped, formulas' dollars too: values come from files, labels are Markdown."""
-    return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>()#+-!|~$:&" else sign for sign in text)
+    """`text` as Markdown that shows it as it stands, in one line: values come from files, labels are Markdown.
+
+    What would become a link by itself has a joiner in it that nobody sees.
+    """
+    return SIGNS.sub(r"\\\g<0>", LINKED.sub("\\1\u2060", LINES.sub(" ", text)))
 
 
 def token(name: str) -> str:

@@ -6,8 +6,10 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
 from dashboard.widgets import row_buttons
+from dashboard.widgets.page import plain
 from models import filters, preferences, sign_ins
 from models.contacts import search
+from models.contacts.bulk import Batch
 from models.contacts.table import FIELDS, Contact
 from models.database import writing
 from models.permissions import OPERATOR, Role
@@ -154,7 +156,7 @@ def test_order_and_columns_come_from_the_address(screen: Screen) -> None:
 )
 def test_a_bad_address_gets_its_sentence_and_a_way_out(screen: Screen, params: dict[str, str], sentence: str) -> None:
     test = screen(Role.ADMIN, **params)
-    assert any(sentence in note for note in notes(test))
+    assert any(plain(sentence) in note for note in notes(test))
     button(test, "Show all contacts").click().run()
     assert f"**{ROWS}** contacts" in notes(test)
     assert test.query_params == {}
@@ -170,7 +172,31 @@ def test_nothing_found_says_so_and_offers_to_start_again(screen: Screen) -> None
 def test_values_from_files_are_not_read_as_markdown(screen: Screen) -> None:
     test = screen(Role.ADMIN, company="**bold** [a](http://x.example) $x$ :red[y]")
     chip = next(one.label for one in test.button if one.label.startswith("Company is"))
-    assert chip == r"Company is **\*\*bold\*\* \[a\]\(http\:\/\/x.example\) \$x\$ \:red\[y\]**".replace(r"\/", "/")
+    joined = "http\u2060"
+    assert chip == rf"Company is **\*\*bold\*\* \[a\]\({joined}\://x.example\) \$x\$ \:red\[y\]**"
+
+
+HOSTILE = "[Sign in again](https://evil.example) www.evil.example"
+
+
+@pytest.mark.parametrize(
+    ("at", "params"),
+    [
+        ("contacts", {"employees.gte": HOSTILE}),
+        ("contacts", {HOSTILE: "1"}),
+        ("contacts", {"sort": HOSTILE}),
+        ("contacts", {"columns": HOSTILE}),
+        ("overview", {"employees.gte": HOSTILE}),
+        ("overview", {"range": HOSTILE}),
+        ("imports", {"id": HOSTILE}),
+        ("contact", {"id": HOSTILE}),
+    ],
+)
+def test_an_address_brings_no_markdown_of_its_own(screen: Screen, at: str, params: dict[str, str]) -> None:
+    test = screen(Role.ADMIN, at=at, **params)
+    [told] = [one for one in (*notes(test), *(one.value for one in test.markdown)) if "Sign in again" in one]
+    assert r"\[Sign in again\]\(" in told
+    assert "www.evil" not in told  # a link by itself
 
 
 def test_alternatives_have_a_chip_each(screen: Screen) -> None:
@@ -181,6 +207,16 @@ def test_alternatives_have_a_chip_each(screen: Screen) -> None:
     assert [note for note in notes(test) if note in ("either", "or")] == ["either", "or"]
     button(test, "Country is **France or India**").click().run()
     assert test.query_params == {"or1.country": "Germany", "or1.seniority": "VP"}
+
+
+def test_a_refusal_in_a_dialog_is_plain_text(screen: Screen) -> None:
+    screen(Role.ADMIN)  # signs in
+    test = AppTest.from_function(open_dialog, default_timeout=60).run()
+    choose(test, "Field", "employees")
+    choose(test, "Comparison", "is")
+    next(one for one in test.multiselect if one.label == "Values").set_value([HOSTILE]).run()
+    button(test, "Add the filter").click().run()
+    assert r"\[Sign in again\]\(" in test.error[0].value
 
 
 def open_dialog() -> None:
@@ -266,6 +302,17 @@ def test_signs_of_other_languages_are_searched_as_they_stand(screen: Screen, tex
 
 def test_a_search_of_ten_thousand_characters_is_refused_in_words(screen: Screen) -> None:
     assert any("has 10,000 characters" in note for note in notes(screen(Role.ADMIN, q="x" * 10_000)))
+
+
+def test_what_cannot_be_undone_is_said_and_can_be_tried_again(screen: Screen, site: Site) -> None:
+    test = screen(Role.MANAGER)
+    somebody = site.people[Role.ADMIN].id
+    remembered = test.session_state["remembered"]
+    remembered.batch, remembered.done = Batch("changed", "city", 1, 1, 1, "2026-01-01", somebody), "Changed: 1 contact."
+    button(test.run(), "Undo").click().run()
+    assert not test.exception
+    assert "You may put back only what you changed yourself" in test.error[0].value
+    assert button(test, "Undo")
 
 
 @pytest.fixture

@@ -270,3 +270,14 @@ def finish(export_id: int, folder: Path) -> None:
     with writing(OPERATOR) as session:
         stored = session.get_one(exports.Export, export_id)
         stored.state, stored.path, stored.rows, stored.bytes = exports.State.DONE, str(file), 1, 16
+
+
+def test_an_address_makes_no_link_on_our_pages(new_page: Callable[[], Page], web: str) -> None:
+    page, hostile = new_page(), "[Sign in](https://evil.example) https://evil.example www.evil.example"
+    page.goto(f"{web}/contacts")
+    sign_in(page)
+    note(page, f"{ROWS} contacts")
+    for path in (f"contacts?employees.gte={hostile}", f"?employees.gte={hostile}", f"imports?id={hostile}"):
+        page.goto(f"{web}/{path}")
+        expect(page.get_by_text("evil.example").first).to_be_visible()
+        expect(page.locator("a[href*='evil']")).to_have_count(0)

@@ -79,7 +79,7 @@ def _edit(selection: Selection, number: int) -> None:
     st.caption("An empty value empties the field. It can be undone, and every contact's history keeps the old value.")
     if confirmed(f"Change {formats.counted(number, 'contact')}"):
         said = f"“{columns.label(name)}” set to “{text}”" if text else f"“{columns.label(name)}” emptied"
-        _carry_out(lambda: bulk.change(selection, name, text, by=by), said)
+        _carry_out(lambda: bulk.change(selection, name, text, expected=number, by=by), said)
 
 
 def _editable(by: Actor) -> list[str]:
@@ -107,7 +107,9 @@ def _tag(selection: Selection, number: int) -> None:
     remove = st.multiselect("Remove", known, placeholder="Choose")
     if confirmed(f"Change {formats.counted(number, 'contact')}", disabled=not (add or remove)):
         words = [f"added {', '.join(add)}"] * bool(add) + [f"removed {', '.join(remove)}"] * bool(remove)
-        _carry_out(lambda: bulk.tag(selection, add=add, remove=remove, by=by), f"Tags: {' and '.join(words)}")
+        _carry_out(
+            lambda: bulk.tag(selection, add=add, remove=remove, expected=number, by=by), f"Tags: {' and '.join(words)}"
+        )
 
 
 @st.dialog("Delete contacts?", icon=":material/delete:")
@@ -118,7 +120,7 @@ def _delete(selection: Selection, number: int) -> None:
     st.markdown(f"**{what}** will be deleted: {which}.")
     st.caption("It can be undone at once, and each contact can be restored from its page as long as history is kept.")
     if confirmed(f"Delete {what}"):
-        _carry_out(lambda: bulk.delete(selection, by=by), "Deleted")
+        _carry_out(lambda: bulk.delete(selection, expected=number, by=by), "Deleted")
 
 
 def _carry_out(operation: Callable[[], Batch], said: str) -> None:

@@ -1,11 +1,13 @@
-"""Changing many contacts at once, and taking it back. Everything is set-wise and in one transaction."""
+"""Changing many contacts at once, and taking it back. Everything is set-wise and in one transaction.
+
+Who asked a person first names the number that was confirmed as `expected`: another number changes nothing.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     ColumnElement,
     Delete,
@@ -31,7 +33,7 @@ from models.contacts import editing
 from models.contacts.blanks import trimmed
 from models.contacts.table import FIELDS, Contact
 from models.contacts.values import within_length
-from models.errors import InvalidInput, NotAllowed
+from models.errors import Conflict, InvalidInput, NotAllowed
 from models.fields import Field
 from models.filters import Filters
 from models.permissions import Actor, Permission, Role, require
@@ -61,7 +63,7 @@ class Selection:
         matching = self.filters.condition(by=by)
         if self.ids is None:
             return matching
-        return and_(matching, _contacts.c.id == any_(literal(list(self.ids), ARRAY(BigInteger))))
+        return and_(matching, _among(self.ids))
 
 
 @dataclass(frozen=True)
@@ -89,31 +91,37 @@ class PutBack:
     kept: int
 
 
-def change(selection: Selection, field_name: str, text: str | None, *, by: Actor) -> Batch:
+def change(selection: Selection, field_name: str, text: str | None, *, expected: int | None = None, by: Actor) -> Batch:
     """Set one field of all of them; "" and None empty it. Industries go by name, owners by e-mail.
 
-    Raises NotAllowed, InvalidInput (no such field, a value that does not fit, too many contacts).
+    Raises NotAllowed, InvalidInput (no such field, a value that does not fit, too many contacts), Conflict.
     """
     field = editing.editable(field_name, by=by)
     with editing.editing(by) as session:
         value = editing.stored(session, field, text)
-        matched = _counted(session, selection, by)
+        ids = _locked(session, selection, expected, by)
         if value is None and field.name in editing.IDENTIFYING:
-            _require_someone_left(session, selection, field, by)
+            _require_someone_left(session, ids, field)
         column = _contacts.c[field.column]
-        target = _locked(selection, column.is_distinct_from(value), by)
-        changed = update(Contact).where(Contact.id == target.c.id)
+        changed = update(Contact).where(_among(ids), column.is_distinct_from(value))
         batch = _carry_out(
             session, changed.values({column: value, "updated_at": func.now()}), "changed", field.name, by
         )
-        _note(session, Event.CONTACTS_CHANGED, selection, matched, batch, by, value=text or "")
+        _note(session, Event.CONTACTS_CHANGED, selection, len(ids), batch, by, value=text or "")
     return batch
 
 
-def tag(selection: Selection, *, add: Sequence[str] = (), remove: Sequence[str] = (), by: Actor) -> Batch:
+def tag(
+    selection: Selection,
+    *,
+    add: Sequence[str] = (),
+    remove: Sequence[str] = (),
+    expected: int | None = None,
+    by: Actor,
+) -> Batch:
     """Add and remove labels (the field “tags”): their order is kept, each stands once.
 
-    Raises NotAllowed, InvalidInput (none given, one both added and removed, too many contacts).
+    Raises NotAllowed, InvalidInput (none given, one both added and removed, too many contacts), Conflict.
     """
     field = editing.editable(TAGS, by=by)
     adding, removing = _labels(field, add), _labels(field, remove)
@@ -122,25 +130,25 @@ def tag(selection: Selection, *, add: Sequence[str] = (), remove: Sequence[str] 
     if both := [one for one in adding if one in removing]:
         raise InvalidInput(f"{field.label}: “{both[0]}” cannot be added and removed at once.")
     with editing.editing(by) as session:
-        matched = _counted(session, selection, by)
+        ids = _locked(session, selection, expected, by)
         tags = _contacts.c.tags
         lacking = not_(func.coalesce(tags, _texts([])).contains(_texts(adding)))
-        target = _locked(selection, or_(lacking, tags.overlap(_texts(removing))), by)
-        changed = update(Contact).where(Contact.id == target.c.id)
+        changed = update(Contact).where(_among(ids), or_(lacking, tags.overlap(_texts(removing))))
         values = {"tags": _MERGED_TAGS.bindparams(adding=adding, removing=removing), "updated_at": func.now()}
         batch = _carry_out(session, changed.values(values), "changed", TAGS, by)
-        _note(session, Event.CONTACTS_CHANGED, selection, matched, batch, by, added=adding, removed=removing)
+        _note(session, Event.CONTACTS_CHANGED, selection, len(ids), batch, by, added=adding, removed=removing)
     return batch
 
 
-def delete(selection: Selection, *, by: Actor) -> Batch:
-    """Delete all of them; `put_back` brings them back. Raises NotAllowed, InvalidInput (too many contacts)."""
+def delete(selection: Selection, *, expected: int | None = None, by: Actor) -> Batch:
+    """Delete all of them; `put_back` brings them back.
+
+    Raises NotAllowed, InvalidInput (too many contacts), Conflict.
+    """
     with editing.editing(by) as session:
-        matched = _counted(session, selection, by)
-        target = _locked(selection, None, by)
-        deleted = sql_delete(Contact).where(Contact.id == target.c.id)
-        batch = _carry_out(session, deleted, "deleted", None, by)
-        _note(session, Event.CONTACTS_DELETED, selection, matched, batch, by)
+        ids = _locked(session, selection, expected, by)
+        batch = _carry_out(session, sql_delete(Contact).where(_among(ids)), "deleted", None, by)
+        _note(session, Event.CONTACTS_DELETED, selection, len(ids), batch, by)
     return batch
 
 
@@ -148,7 +156,8 @@ def put_back(batch: Batch, *, by: Actor) -> PutBack:
     """Undo the batch: one's own, for an administrator anybody's. A second time it finds nothing left to do.
 
     Of changed contacts the batch's field alone goes back, and only where it still holds what the batch put there and
-    nobody else changed the contact since. Raises NotAllowed.
+    nobody else changed the contact since. Deleted ones come back unless they were restored and deleted again since.
+    Raises NotAllowed.
     """
     require(by, Permission.CONTACTS_EDIT)
     if batch.by_id != by.id and by.role is not Role.ADMIN:
@@ -173,28 +182,38 @@ def _texts(values: Sequence[str]) -> ColumnElement[Any]:
     return literal(list(values), ARRAY(Text))
 
 
-def _counted(session: Session, selection: Selection, by: Actor) -> int:
-    """How many contacts the selection has. Raises InvalidInput for more than MOST."""
-    some = select(_contacts.c.id).where(selection.condition(by=by)).limit(MOST + 1).subquery()
+def _among(ids: Sequence[int]) -> ColumnElement[bool]:
+    return _contacts.c.id == any_(literal(list(ids), ARRAY(BigInteger)))
+
+
+def _locked(session: Session, selection: Selection, expected: int | None, by: Actor) -> list[int]:
+    """The ids of the selection, locked in their order: two who change the same contacts wait for each other, and none
+    comes to them that was not counted.
+
+    Raises InvalidInput for more than MOST, Conflict where their number is not the one `expected`.
+    """
+    chosen = select(_contacts.c.id).where(selection.condition(by=by))
+    some = chosen.limit(MOST + 1).subquery()
     number = session.scalar(select(func.count()).select_from(some)) or 0
+    ids = list[int]()
+    if number <= MOST:  # else they are not locked in vain
+        ids = list(session.scalars(chosen.order_by(_contacts.c.id).with_for_update()))
+        number = len(ids)
     if number > MOST:
         raise InvalidInput(f"More than {MOST:,} contacts at a time cannot be changed: narrow the filter.")
-    return number
+    if expected not in (None, number):
+        raise Conflict(
+            f"Confirmed were {expected:,}, but {number:,} match by now: nothing was changed. "
+            "Look at the contacts again, then repeat it."
+        )
+    return ids
 
 
-def _require_someone_left(session: Session, selection: Selection, field: Field, by: Actor) -> None:
+def _require_someone_left(session: Session, ids: Sequence[int], field: Field) -> None:
     others = [_contacts.c[name].is_(None) for name in editing.IDENTIFYING if name != field.name]
-    bare = select(func.count()).select_from(_contacts).where(selection.condition(by=by), *others)
+    bare = select(func.count()).select_from(_contacts).where(_among(ids), *others)
     if number := session.scalar(bare.where(_contacts.c[field.column].is_not(None))):
         raise InvalidInput(f"{editing.NOBODY} {number:,} of these would be left with none of them.")
-
-
-def _locked(selection: Selection, differing: ColumnElement[bool] | None, by: Actor) -> CTE:
-    """The ids, locked in their order: two who change the same contacts wait for each other, and never both."""
-    chosen = select(_contacts.c.id).where(selection.condition(by=by))
-    if differing is not None:
-        chosen = chosen.where(differing)
-    return chosen.order_by(_contacts.c.id).with_for_update().cte("target")
 
 
 def _carry_out(session: Session, statement: Update | Delete, what: str, field: str | None, by: Actor) -> Batch:
@@ -274,5 +293,8 @@ def _put_back_changed(session: Session, batch: Batch) -> PutBack:
 
 
 def _put_back_deleted(session: Session, batch: Batch) -> PutBack:
-    """None is kept back: a contact that somebody restored in the meantime is there already."""
-    return PutBack(editing.bring_back(session, _OF_BATCH, _parameters(batch)), kept=0)
+    """A contact that somebody restored in the meantime is there already; one that is not was deleted again."""
+    restored = editing.bring_back(session, _OF_BATCH, _parameters(batch))
+    still_gone = f"NOT EXISTS (SELECT FROM contacts c WHERE c.id = h.id) AND {_OF_BATCH}"
+    kept = session.scalar(sql(f"SELECT count(*) FROM contact_history h WHERE {still_gone}"), _parameters(batch))
+    return PutBack(restored, kept or 0)

@@ -149,7 +149,9 @@ def bring_back(session: Session, versions: str, parameters: dict[str, Any]) -> i
     ids = session.scalars(
         text(
             f"""INSERT INTO contacts ({", ".join(columns)}) SELECT {", ".join(values)} FROM contact_history h
-            WHERE {versions} AND h.replaced_how = 'delete' ON CONFLICT (id) DO NOTHING RETURNING id"""
+            WHERE {versions} AND h.replaced_how = 'delete'
+                AND NOT EXISTS (SELECT FROM contact_history o WHERE o.id = h.id AND o.version_id > h.version_id)
+            ON CONFLICT (id) DO NOTHING RETURNING id"""
         ),
         parameters,
     ).all()

@@ -6,12 +6,12 @@ from sqlalchemy import func, insert, select, text
 
 from models import audit, filters, users
 from models.audit import AuditLine, Event
-from models.contacts import bulk
+from models.contacts import bulk, records
 from models.contacts.bulk import Batch, PutBack, Selection
 from models.contacts.history import ContactVersion
 from models.contacts.table import Contact
 from models.database import reading, writing
-from models.errors import InvalidInput, NotAllowed
+from models.errors import Conflict, InvalidInput, NotAllowed
 from models.filters import Filters
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Role
@@ -200,6 +200,25 @@ def test_too_many_are_refused(ann: Actor, monkeypatch: pytest.MonkeyPatch) -> No
     assert bulk.delete(where("country=Germany"), by=ann).count == 2
 
 
+def test_another_number_than_the_confirmed_one_changes_nothing(ann: Actor, contacts: list[int]) -> None:
+    germany = where("country=Germany")
+    ticked = replace(germany, ids=(contacts[0], contacts[2]))  # of which one matches no longer
+    for selection, expected, sentence in [(germany, 1, "Confirmed were 1, but 2 match"), (ticked, 2, "2, but 1 match")]:
+        for attempt in (
+            lambda selection=selection, expected=expected: bulk.delete(selection, expected=expected, by=ann),
+            lambda selection=selection, expected=expected: bulk.tag(selection, add=["new"], expected=expected, by=ann),
+            lambda selection=selection, expected=expected: bulk.change(
+                selection, "city", "Bonn", expected=expected, by=ann
+            ),
+        ):
+            with pytest.raises(Conflict, match=sentence):
+                attempt()
+    assert (versions(), lines()) == (0, [])
+    assert bulk.change(germany, "status", "active", expected=2, by=ann).count == 1
+    assert bulk.tag(germany, add=["new"], expected=2, by=ann).count == 2
+    assert bulk.delete(germany, expected=2, by=ann).count == 2
+
+
 def test_a_change_is_put_back(ann: Actor) -> None:
     before = column("country")
     batch = bulk.change(EVERYTHING, "country", "Chad", by=ann)
@@ -252,6 +271,18 @@ def test_the_deleted_come_back_as_they_were(ann: Actor) -> None:
         after = [tuple(row) for row in session.execute(select(Contact.__table__).order_by(Contact.id))]
     assert [row[:place] + row[place + 1 :] for row in after] == [row[:place] + row[place + 1 :] for row in before]
     assert bulk.put_back(batch, by=ann) == PutBack(restored=0, kept=0)
+
+
+def test_what_was_restored_and_deleted_again_stays_deleted(ann: Actor, ben: Actor, contacts: list[int]) -> None:
+    batch = bulk.delete(EVERYTHING, by=ann)
+    again, restored = contacts[0], contacts[1]
+    for contact_id in (again, restored):
+        records.restore(contact_id, by=ben)
+    newer = records.update(again, {"city": "Bonn"}, version=records.get(again, by=ben).version, by=ben)
+    records.delete(again, version=newer.version, by=ben)
+    assert bulk.put_back(batch, by=ann) == PutBack(restored=3, kept=1)
+    assert column("id") == contacts[1:]
+    assert records.restore(again, by=ben).values["city"] == "Bonn"
 
 
 def test_a_contact_comes_back_without_the_industry_that_is_gone(ann: Actor) -> None:

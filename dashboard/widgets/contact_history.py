@@ -86,8 +86,7 @@ def _source(change: Change) -> str:
 
 def _can_be_undone(change: Change, record: Record) -> bool:
     """Nothing that was changed again since: the newer change comes first."""
-    undoable = change.what in (What.CHANGED, What.TAKEN_BACK)
-    return undoable and all(record.values[one.name] == one.new for one in change.fields)
+    return change.can_be_undone and all(record.values[one.name] == one.new for one in change.fields)
 
 
 def _undo_button(change: Change, record: Record) -> None:

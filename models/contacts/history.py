@@ -93,6 +93,11 @@ class Change:
     file_name: str | None = None
     line: int | None = None
 
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether it changed anything that the reader sees, as long as nothing has changed it again."""
+        return self.what in (What.CHANGED, What.TAKEN_BACK) and bool(self.fields)
+
 
 def of_contact(contact_id: int, *, by: Actor, most: int = MOST_CHANGES) -> list[Change]:
     """What happened to the contact, newest first; a change of fields that `by` may not see is left out.

@@ -130,7 +130,7 @@ def undo(contact_id: int, version: int, *, by: Actor) -> Record:
     """Take back the change that replaced that version (`history.Change.version`), as far as `by` may see its fields.
 
     The values that stood before come back as they were, also where a form would refuse them today.
-    Raises NotAllowed, NotFound, Gone; Conflict where one of the fields was changed again since.
+    Raises NotAllowed, NotFound, Gone; Conflict where one of the fields was changed again since, or `by` sees none.
     """
     with editing.editing(by) as session:
         row = _locked(session, contact_id, by)
@@ -141,6 +141,8 @@ def undo(contact_id: int, version: int, *, by: Actor) -> Record:
         if moved := [column for column in differing if row[column] != new[column]]:
             label = next(field.label for field in FIELDS.values() if field.column == moved[0])
             raise Conflict(f"{label} was changed again since: undo the newer change first.")
+        if not differing:
+            raise Conflict("That change touched no field that you may see: there is nothing to undo.")
         return _changed(session, before, {column: old[column] for column in differing}, by)
 
 

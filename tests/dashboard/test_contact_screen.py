@@ -5,18 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, text, update
 from streamlit.testing.v1 import AppTest
 
 from dashboard import session
 from models import filters, sign_ins, users
 from models.audit import AuditLine, Event
-from models.contacts import history, records, search
+from models.contacts import changes, history, records, search
 from models.contacts.history import What
 from models.contacts.table import FIELDS, Contact
 from models.database import reading, writing
 from models.errors import Gone
 from models.fields import Kind
+from models.imports import Import
 from models.permissions import OPERATOR, Actor, Role
 from models.users import Changes
 from tests.dashboard.conftest import Site
@@ -306,6 +307,22 @@ def test_a_change_is_undone(screen: Screen, zoe: int, manager: Actor, admin: Act
     assert toasts(test) == ["The change was undone"]
     assert records.get(zoe, by=manager).values["title"] == "CFO"
     assert labels(screen(Role.ANALYST, at="contact", id=str(zoe))).count("Undo this change") == 0
+
+
+def test_what_an_undone_import_left_unchanged_is_not_offered_for_undo(screen: Screen, zoe: int) -> None:
+    with writing(OPERATOR) as session:
+        sheet = Import(state="committed", file_name="x.csv", file_path="", overrides={}, match="auto", keep="theirs")
+        session.add(sheet)
+        session.flush()
+        import_id = sheet.id
+    with writing(OPERATOR, import_id=import_id) as session:
+        values = {"extra": {"Shoe": "42"}, "import_id": import_id}
+        session.execute(update(Contact).where(Contact.id == zoe).values(**values))
+    with writing(OPERATOR) as session:
+        changes.undo_import(session, import_id)
+    test = screen(Role.MANAGER, at="contact", id=str(zoe))
+    assert "Import taken back" in drawn(test)
+    assert "Undo this change" not in labels(test)
 
 
 def test_a_contact_is_made_with_a_warning_of_those_like_it(screen: Screen, manager: Actor) -> None:

@@ -9,7 +9,7 @@ from models.contacts.bulk import Selection
 from models.contacts.history import Change, FieldChange, What
 from models.contacts.table import Contact
 from models.database import writing
-from models.errors import Gone, NotFound
+from models.errors import Conflict, Gone, NotFound
 from models.filters import Filters
 from models.imports import Import
 from models.industries import Industry
@@ -103,6 +103,13 @@ def test_imports_are_named_with_file_and_line(ann: Actor) -> None:
     newest = history.of_contact(contact, by=ann)[0]
     assert (newest.what, newest.by_name, newest.file_name) == (What.TAKEN_BACK, "Ann", "autumn.csv")
     assert newest.fields == (FieldChange("title", "CEO", None),)
+    assert newest.can_be_undone
+    ada = person("ada", Role.MANAGER, columns=("last_name",))
+    [unseen, made] = history.of_contact(contact, by=ada)
+    assert (unseen.what, unseen.fields, unseen.can_be_undone) == (What.TAKEN_BACK, (), False)
+    assert not made.can_be_undone
+    with pytest.raises(Conflict, match="touched no field that you may see"):
+        records.undo(contact, unseen.version or 0, by=ada)
 
 
 def test_deleted_and_restored(ann: Actor, contact: int) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from datetime import UTC, datetime
 
 import httpx
@@ -14,6 +15,15 @@ EXPORT_CONTACTS = "export-contacts/default"
 IMPORT_CONTACTS = "import-contacts/default"
 UNDO_IMPORT = "undo-import/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
+WINDOW, LONGEST = 10, 2  # seconds: after so long in a window nobody asks until it is over
+
+
+class _Waited:
+    """How long the screens of this process have waited for Prefect lately. Each asks for everything that waits, every
+    second: while Prefect is slow, or does not answer at all, they would do nothing else."""
+
+    since = 0.0
+    seconds = 0.0
 
 
 def start_export(export_id: int, *, at: datetime | None = None) -> bool:
@@ -43,8 +53,23 @@ def _minute(at: datetime | None) -> str:
 
 def _start(deployment: str, parameters: dict[str, object], *, key: str) -> bool:
     address = os.environ.get("PREFECT_API_URL")
-    if not address:
+    if not address or not _has_patience():
         return False
+    asked = time.monotonic()
+    try:
+        return _create_run(address, deployment, parameters, key)
+    finally:
+        _Waited.seconds += time.monotonic() - asked
+
+
+def _has_patience() -> bool:
+    now = time.monotonic()
+    if now - _Waited.since > WINDOW:
+        _Waited.since, _Waited.seconds = now, 0.0
+    return _Waited.seconds < LONGEST
+
+
+def _create_run(address: str, deployment: str, parameters: dict[str, object], key: str) -> bool:
     user, colon, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
     try:
         with httpx.Client(base_url=address, auth=(user, password) if colon else None, timeout=PATIENCE) as prefect:

@@ -1,6 +1,8 @@
 import base64
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +21,7 @@ class Prefect(BaseHTTPRequestHandler):
     runs: ClassVar[dict[str, dict[str, Any]]] = {}
     flows: ClassVar[dict[str, str]] = {}
     known: ClassVar[bool] = True
+    pause: ClassVar[float] = 0.0
 
     def do_GET(self) -> None:
         name = self.path.removeprefix("/api/deployments/name/")
@@ -34,12 +37,19 @@ class Prefect(BaseHTTPRequestHandler):
         self._answer(201 if made else 404, {"id": "r1"})
 
     def _answer(self, status: int, body: dict[str, Any]) -> None:
+        time.sleep(self.pause)
         self.send_response(status if self.headers["authorization"] == SIGN else 401)
         self.end_headers()
         self.wfile.write(json.dumps(body).encode())
 
     def log_message(self, *_: object) -> None:
         return
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_runs._Waited, "since", 0.0)
+    monkeypatch.setattr(flow_runs._Waited, "seconds", 0.0)
 
 
 @pytest.fixture
@@ -92,3 +102,27 @@ def test_an_import_is_started_for_what_is_wanted_of_it(prefect: type[Prefect]) -
     assert prefect.runs[planning]["parameters"] == {"import_id": 7, "until": "planned", "order": 3}
     assert prefect.runs[undoing]["parameters"] == {"import_id": 7, "order": 4}
     assert (prefect.flows[planning], prefect.flows[undoing]) == ("import-contacts", "undo-import")
+
+
+def test_however_much_waits_a_slow_prefect_holds_the_screens_up_for_seconds_only(
+    prefect: type[Prefect], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefect, "pause", 0.1)
+    monkeypatch.setattr(flow_runs, "WINDOW", 3)
+    began = time.monotonic()
+    started = [flow_runs.start_import(number, until="planned", order=1) for number in range(60)]
+    assert time.monotonic() - began < flow_runs.LONGEST + 1
+    assert started == sorted(started, reverse=True), "and none after the first that was not asked for"
+    assert 0 < sum(started) < 60
+    monkeypatch.setattr(flow_runs, "WINDOW", 0)
+    assert flow_runs.start_import(99, until="planned", order=1), "the next window"
+
+
+def test_one_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_runs, "PATIENCE", 0.5)
+    monkeypatch.setattr(flow_runs, "LONGEST", 0.4)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/api")
+        began = time.monotonic()
+        assert not any(flow_runs.start_export(number) for number in range(20))
+        assert time.monotonic() - began < 2

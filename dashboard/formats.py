@@ -4,6 +4,7 @@ import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
@@ -71,6 +72,18 @@ def pattern(*, clock: bool = False) -> str:
 def time_zone() -> str:
     """Of the person, as the browser says."""
     return st.context.timezone or "UTC"
+
+
+def value(stored: Any) -> str:
+    """A value of a filter: numbers and days as above, “yes”, or the text itself."""
+    match stored:
+        case bool():
+            return "yes" if stored else "no"
+        case int() | Decimal():
+            return number(stored, digits=2)
+        case date():
+            return day(stored)
+    return str(stored)
 
 
 def duration(seconds: float) -> str:

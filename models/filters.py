@@ -41,6 +41,7 @@ SYSTEM = {
 
 Values = tuple[Any, ...]
 Condition = Callable[[ColumnElement[Any], Values], ColumnElement[bool]]
+Shown = Callable[[Any], str]
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,12 @@ class Filter:
         name = self.field.name if self.operator == "is" else f"{self.field.name}.{self.operator}"
         return f"or{self.group}.{name}" if self.group else name
 
-    def sentence(self) -> str:
+    def sentence(self, shown: Shown | None = None) -> str:
+        """In words; `shown` writes a value for a person, else as programs do."""
         if self.operator == "empty":
             value = "empty" if self.values[0] else "filled"
         else:
-            value = (" and " if self.operator == "between" else " or ").join(map(_shown, self.values))
+            value = (" and " if self.operator == "between" else " or ").join(map(shown or _shown, self.values))
         return OPERATORS[self.operator].sentence.format(label=self.field.label.removeprefix("# "), value=value)
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -157,10 +159,10 @@ class Filters:
         either = [and_(*(one.condition() for one in group)) for group in self.alternatives.values()]
         return and_(true(), *(one.condition() for one in self.required), *([or_(*either)] if either else []), *words)
 
-    def sentence(self) -> str:
+    def sentence(self, shown: Shown | None = None) -> str:
         """ "All contacts", or the conditions in words: “Country is Germany and Employees at least 50”."""
-        parts = [one.sentence() for one in self.required]
-        if either := [_joined(group) for group in self.alternatives.values()]:
+        parts = [one.sentence(shown) for one in self.required]
+        if either := [_joined(group, shown) for group in self.alternatives.values()]:
             parts.append(either[0] if len(either) == 1 else f"either {' or '.join(either)}")
         if self.q:
             parts.append(f"name, title, company or e-mail contains “{self.q}”")
@@ -178,8 +180,8 @@ class Filters:
         return Filters(tuple(one for one in self.filters if one.key != key), "" if key == "q" else self.q)
 
 
-def _joined(group: list[Filter]) -> str:
-    words = " and ".join(one.sentence() for one in group)
+def _joined(group: list[Filter], shown: Shown | None) -> str:
+    words = " and ".join(one.sentence(shown) for one in group)
     return f"({words})" if len(group) > 1 or len(group[0].values) > 1 else words
 
 

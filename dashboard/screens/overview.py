@@ -41,7 +41,7 @@ def show() -> None:
             st.empty()  # takes the place of the last grey block, which nothing else would
             return
         clicked = metrics(numbers)
-        shown = Shown(numbers, chosen.sentence(), RANGES[span], by.may(Permission.CONTACTS_EXPORT))
+        shown = Shown(numbers, chosen.sentence(formats.value), RANGES[span], by.may(Permission.CONTACTS_EXPORT))
         clicked = cards(shown) or clicked
     if clicked:
         session.remembered().clicks += 1

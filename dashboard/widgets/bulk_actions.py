@@ -116,7 +116,7 @@ def _tag(selection: Selection, number: int) -> None:
 def _delete(selection: Selection, number: int) -> None:
     by = session.actor()
     what = formats.counted(number, "contact")
-    which = plain(selection.filters.sentence()) if selection.ids is None else "the selected rows"
+    which = plain(selection.filters.sentence(formats.value)) if selection.ids is None else "the selected rows"
     st.markdown(f"**{what}** will be deleted: {which}.")
     st.caption("It can be undone at once, and each contact can be restored from its page as long as history is kept.")
     if confirmed(f"Delete {what}"):

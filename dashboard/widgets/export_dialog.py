@@ -34,7 +34,7 @@ LONGEST = 200  # characters of the filter's sentence
 def export_dialog(view: View, total: int, ids: list[int] | None = None) -> None:
     """`total` contacts: all that the view's filters match, or those with `ids`."""
     by = session.actor()
-    sentence = "the selected rows" if ids else view.filters.sentence()
+    sentence = "the selected rows" if ids else view.filters.sentence(formats.value)
     st.markdown(f"**{formats.counted(total, 'contact')}** · {plain(_shortened(sentence))}")
     left, right = st.columns(2)
     with left:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import address
+from dashboard import address, formats
 from dashboard.address import View
 from dashboard.widgets.filter_dialog import filter_dialog
 from dashboard.widgets.page import plain
@@ -67,7 +67,7 @@ def _chip(view: View, one: Filter, by: Actor) -> None:
 
 def shortened(one: Filter) -> str:
     """“Country is **Germany or France**”; a long list of values is only counted."""
-    sentence, label = one.sentence(), one.field.label.removeprefix("# ")
+    sentence, label = one.sentence(formats.value), one.field.label.removeprefix("# ")
     if len(sentence) > LONGEST and len(one.values) > 1:
         return f"{plain(label)} is **any of {len(one.values)}**"
     if len(sentence) > LONGEST:

@@ -84,6 +84,13 @@ def test_the_address_filters_and_shows_its_sentence(screen: Screen, site: Site) 
     assert button(test, "Country is **Germany**")
 
 
+def test_chips_have_the_persons_numbers_and_days(screen: Screen) -> None:
+    test = screen(Role.MANAGER, **{"employees.gte": "5000", "added.gte": "2020-03-31"})
+    test.context = {"locale": "de-DE", "timezone": "Europe/Berlin"}
+    labels = {one.label for one in test.run().button}
+    assert {f"Employees at least **{plain('5.000')}**", f"Added at least **{plain('31. März 2020')}**"} <= labels
+
+
 def test_a_chip_removes_its_filter_and_clear_all_every_one(screen: Screen) -> None:
     test = screen(Role.ADMIN, country=["Germany", "France"], seniority="VP")
     button(test, "Country is **Germany or France**").click().run()

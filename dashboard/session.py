@@ -18,6 +18,9 @@ SCHEME_HEADER = "x-edge-scheme"  # both are set by edge.py on the websocket, wha
 ADDRESS_HEADER = "x-edge-address"
 
 
+Ticked = tuple[str, frozenset[int]]  # the filter, and the ids of the ticked rows
+
+
 @dataclass
 class Remembered:
     """What outlives a rerun and does not belong in the address."""
@@ -27,7 +30,7 @@ class Remembered:
     export_id: int | None = None  # the export whose progress the contacts screen shows
     started: set[int] = field(default_factory=set)  # exports whose flow this browser has started
     asked: dict[tuple[int, int], float] = field(default_factory=dict)  # import and order -> when its flow was asked for
-    whole: str | None = None  # the filter of which all contacts are selected, not only the ticked rows
+    whole: Ticked | None = None  # while just these rows are ticked, all that match are selected
     batch: "Batch | None" = None  # what was last done to many contacts, for its undo
     done: str = ""  # the same in words
     selections: int = 0  # a new number unticks every row

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import cached, formats, session
 from dashboard.address import View
+from dashboard.session import Ticked
 from dashboard.widgets import columns, page
 from dashboard.widgets.clipboard import copy_now
 from dashboard.widgets.confirm import confirmed
@@ -23,13 +24,17 @@ MORE = {"edit": "Edit a field…", "tag": "Add or remove tags…", "delete": "De
 
 
 def bulk_actions(view: View, found: Page, ids: tuple[int, ...], *, by: Actor) -> None:
-    """`ids` are ticked on the page; one click widens the selection to all that match."""
-    whole = session.remembered().whole == view.filters.query()
+    """`ids` are ticked on the page; one click widens the selection to all that match, for as long as just these are
+    ticked."""
+    remembered, ticked = session.remembered(), (view.filters.query(), frozenset(ids))
+    whole = remembered.whole == ticked
+    if not whole:
+        remembered.whole = None
     number = found.total if whole else len(ids)
     selection = Selection(view.filters, None if whole else ids)
     with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall"):
         st.markdown(f"**{formats.number(number)} selected**", width="content")
-        _widen(view, found, whole)
+        _widen(ticked, found, whole)
         _copy(found, ids)
         if by.may(Permission.CONTACTS_EXPORT) and st.button(
             "Export", key="export selected", icon=":material/download:"
@@ -39,14 +44,14 @@ def bulk_actions(view: View, found: Page, ids: tuple[int, ...], *, by: Actor) ->
             _more(selection, number, by)
 
 
-def _widen(view: View, found: Page, whole: bool) -> None:
-    remembered = session.remembered()
-    if whole and st.button("Only the ticked", type="tertiary"):
-        remembered.whole = None
-        st.rerun(scope="fragment")
-    if not whole and found.pages > 1 and st.button(f"Select all {formats.number(found.total)}", type="tertiary"):
-        remembered.whole = view.filters.query()
-        st.rerun(scope="fragment")
+def _widen(ticked: Ticked, found: Page, whole: bool) -> None:
+    def choose(chosen: Ticked | None) -> None:
+        session.remembered().whole = chosen
+
+    if whole:
+        st.button("Only the ticked", type="tertiary", on_click=choose, args=(None,))
+    elif found.pages > 1:
+        st.button(f"Select all {formats.number(found.total)}", type="tertiary", on_click=choose, args=(ticked,))
 
 
 def _copy(found: Page, ids: tuple[int, ...]) -> None:

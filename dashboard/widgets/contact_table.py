@@ -115,7 +115,7 @@ def _sort_by(view: View, column: str) -> None:
     field = columns.sorted_by(column)
     if column == columns.OPEN or (field in FIELDS and FIELDS[field].kind is Kind.LIST):
         session.remembered().selections += 1  # unmarks the column: there is no order of lists
-        st.rerun(scope="fragment")
+        st.rerun()
     falling = field not in FIELDS or FIELDS[field].kind in (Kind.WHOLE, Kind.MONEY, Kind.DATE)
     first, second = (f"-{field}", field) if falling else (field, f"-{field}")
     address.write(replace(view, sort=second if view.sort == first else first, page=1))

@@ -311,6 +311,30 @@ def test_a_search_of_ten_thousand_characters_is_refused_in_words(screen: Screen)
     assert any("has 10,000 characters" in note for note in notes(screen(Role.ADMIN, q="x" * 10_000)))
 
 
+def ticked(test: AppTest, *rows: int) -> AppTest:
+    test.session_state[test.dataframe[0].key] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
+    return test.run()
+
+
+def test_all_are_selected_only_while_the_same_rows_are_ticked(screen: Screen) -> None:
+    test = ticked(screen(Role.MANAGER), 0, 1, 2)
+    button(test, f"Select all {ROWS}").click().run()
+    assert f"**{ROWS} selected**" in [one.value for one in test.markdown]
+    assert "**2 selected**" in [one.value for one in ticked(test, 0, 2).markdown]
+    assert "**3 selected**" in [one.value for one in ticked(test, 0, 1, 2).markdown]
+    button(test, f"Select all {ROWS}").click().run()
+    button(test, "Only the ticked").click().run()
+    assert "**3 selected**" in [one.value for one in test.markdown]
+
+
+def test_a_click_on_the_header_of_a_list_orders_nothing(screen: Screen) -> None:
+    test = screen(Role.MANAGER)
+    test.session_state[test.dataframe[0].key] = {"selection": {"rows": [], "columns": ["tags"], "cells": []}}
+    test.run()
+    assert f"1–50 of {ROWS}" in notes(test)
+    assert test.query_params == {}
+
+
 def test_what_cannot_be_undone_is_said_and_can_be_tried_again(screen: Screen, site: Site) -> None:
     test = screen(Role.MANAGER)
     somebody = site.people[Role.ADMIN].id

@@ -9,7 +9,7 @@ from dashboard import address, cached, formats, places, session
 from dashboard.address import View
 from dashboard.widgets import page
 from dashboard.widgets.chart_cards import Shown, cards
-from dashboard.widgets.filter_bar import shortened
+from dashboard.widgets.chips import chips
 from dashboard.widgets.metrics import NO_CONDITION, Condition, metrics
 from models import filters
 from models.contacts.statistics import Statistics
@@ -87,31 +87,15 @@ def _actions(chosen: Filters, span: str, by: Actor) -> None:
 
 
 def _chips(chosen: Filters, span: str) -> None:
-    """The filter in sentences, each with a way to remove it."""
     if not chosen:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-        for one in chosen.required:
-            _chip(chosen, one.key, shortened(one), span)
-        for place, group in enumerate(chosen.alternatives.values()):
-            st.markdown(":gray[or]" if place else ":gray[either]", width="content")
-            for one in group:
-                _chip(chosen, one.key, shortened(one), span)
-        if chosen.q:
-            _chip(chosen, "q", f"Search **{page.plain(chosen.q)}**", span)
-        st.button("Clear all", type="tertiary", on_click=_write, args=(Filters(), span))
-
-
-def _chip(chosen: Filters, key: str, label: str, span: str) -> None:
-    st.button(
-        label,
-        key=f"chip {key}",
-        icon=":material/close:",
-        icon_position="right",
-        help="Remove this filter",
-        on_click=_write,
-        args=(chosen.without(key), span),
-    )
+        chips(
+            chosen,
+            remove=lambda key: _write(chosen.without(key), span),
+            clear=lambda: _write(Filters(), span),
+            searched=True,
+        )
 
 
 def _write(chosen: Filters, span: str) -> None:

@@ -37,7 +37,8 @@ def _shortened(one: Filter) -> str:
     """“Country is **Germany or France**”; a long list of values is only counted."""
     sentence, label = one.sentence(formats.value), one.field.label.removeprefix("# ")
     if len(sentence) > LONGEST and len(one.values) > 1:
-        sentence = OPERATORS[one.operator].sentence.format(label=label, value=f"any of {formats.number(len(one.values))}")
+        several = f"any of {formats.number(len(one.values))}"
+        sentence = OPERATORS[one.operator].sentence.format(label=label, value=several)
     elif len(sentence) > LONGEST:
         sentence = sentence[: LONGEST - 1] + "…"
     before = OPERATORS[one.operator].sentence.format(label=label, value="")

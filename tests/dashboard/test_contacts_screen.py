@@ -91,6 +91,12 @@ def test_chips_have_the_persons_numbers_and_days(screen: Screen) -> None:
     assert {f"Employees at least **{plain('5.000')}**", f"Added at least **{plain('31. März 2020')}**"} <= labels
 
 
+def test_a_condition_in_two_spellings_has_one_chip(screen: Screen) -> None:
+    test = screen(Role.ADMIN, **{"country": "Germany", "country.is": "France"})
+    button(test, "Country is **Germany or France**").click().run()
+    assert test.query_params == {}
+
+
 def test_a_chip_removes_its_filter_and_clear_all_every_one(screen: Screen) -> None:
     test = screen(Role.ADMIN, country=["Germany", "France"], seniority="VP")
     button(test, "Country is **Germany or France**").click().run()

@@ -37,6 +37,7 @@ SYSTEM = {
     "added": Field("Added", Group.OURS, Kind.DATE, name="added", column="created_at"),
     "changed": Field("Changed", Group.OURS, Kind.DATE, name="changed", column="updated_at"),
     "import": Field("Import", Group.OURS, Kind.WHOLE, name="import", column="import_id"),
+    "contact": Field("Contact", Group.OURS, Kind.WHOLE, name="contact", column="id"),
 }
 
 Values = tuple[Any, ...]

@@ -21,6 +21,7 @@ from models.permissions import Actor, Role
 
 SIZE = 50  # rows of a page
 ROWS_SHOWN, ROW_HEIGHT = 10, 36
+MOST_NAMED = 200  # contacts in an address: as many as one page can have ticked
 STATES = {
     "Waiting": "gray",
     "Running": "blue",
@@ -146,10 +147,23 @@ def _receipt(export: Export | None, by: Actor) -> None:
         _fingerprint(export)
         with st.container(horizontal=True, gap="xsmall"):
             download_link(export)
-            if st.button("Show these contacts", icon=":material/contacts:"):
-                places.go("contacts", parse_qs(export.filter_query))
+            _way_to_contacts(exports.get(export.id, by=by))
             if export.state not in UNDER_WAY and st.button("Ask for it again", icon=":material/refresh:"):
                 _ask_again(export.id)
+
+
+def _way_to_contacts(export: Export) -> None:
+    """To what was exported: all that match, or those that were selected, whether they still match or not."""
+    selected = export.ids or []
+    too_many = f"It holds {formats.number(len(selected))} selected contacts: too many to be named in an address"
+    if st.button(
+        "Show these contacts",
+        icon=":material/contacts:",
+        disabled=len(selected) > MOST_NAMED,
+        help=too_many if len(selected) > MOST_NAMED else None,
+    ):
+        named = {"contact": [str(contact_id) for contact_id in selected]}
+        places.go("contacts", named if selected else parse_qs(export.filter_query))
 
 
 def _facts(export: Export) -> None:

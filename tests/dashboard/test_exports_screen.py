@@ -15,6 +15,7 @@ from models.exports import Export, State
 from models.filters import parse
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import Site, click_in_table
+from tests.dashboard.contacts_data import ROWS
 
 Screen = Callable[..., AppTest]
 
@@ -111,6 +112,23 @@ def test_the_receipt_has_the_hash_and_leads_back_to_the_contacts(screen: Screen,
     assert re.fullmatch(r"/exports/\d+/file", link.proto.url)
     test = click(test, "Show these contacts")
     assert test.query_params == {"country": "Germany", "employees.gte": "50"}
+
+
+def test_the_receipt_of_a_selection_leads_to_the_selected_alone(screen: Screen, site: Site) -> None:
+    by, ids = site.people[Role.MANAGER].actor(), [3, 5, 8]
+    exports.request(filters=parse(["last_name.empty=no"], by=by), columns=["title"], format="csv", ids=ids, by=by)
+    test = click(selected(screen(Role.MANAGER, at="exports"), 0), "Show these contacts")
+    assert test.query_params == {"contact": ["3", "5", "8"]}
+    assert f"**3** of {ROWS} contacts" in words(test)
+    assert "Contact is **3 or 5 or 8**" in [one.label for one in test.button]
+
+
+def test_a_selection_too_large_for_an_address_says_so(screen: Screen, site: Site) -> None:
+    by, many = site.people[Role.MANAGER].actor(), list(range(1, 202))
+    exports.request(filters=parse([], by=by), columns=["title"], format="csv", ids=many, by=by)
+    test = selected(screen(Role.MANAGER, at="exports"), 0)
+    [show] = [one for one in test.button if one.label == "Show these contacts"]
+    assert (show.disabled, show.help) == (True, "It holds 201 selected contacts: too many to be named in an address")
 
 
 def test_a_failed_export_says_why_and_is_asked_for_again(screen: Screen, site: Site) -> None:

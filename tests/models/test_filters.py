@@ -69,6 +69,8 @@ def test_two_spellings_of_one_condition_are_one(contacts: None) -> None:
         ("import=99999999999", ""),
         ("import.not=4", "CD"),
         ("import.empty=yes", "C"),
+        ("contact.gte=1", "ABCD"),
+        ("contact=999999999999999", ""),
     ],
 )
 def test_what_the_system_keeps_can_be_filtered_by(contacts: None, query: str, names: str) -> None:

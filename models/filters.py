@@ -216,7 +216,8 @@ def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
     words = []
     for key, value in pairs:
         if len(value) > MAX_TEXT:
-            raise InvalidInput(f"The value of {key} has {len(value):,} characters; {MAX_TEXT:,} are the most.")
+            what = "The search" if key == "q" else f"The value of {key}"
+            raise InvalidInput(f"{what} has {len(value):,} characters; {MAX_TEXT:,} are the most.")
         text = value.replace("\x00", "")
         if key == "q":
             words.append(text)

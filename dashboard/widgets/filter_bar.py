@@ -4,9 +4,13 @@ import streamlit as st
 
 from dashboard import address
 from dashboard.address import View
+from dashboard.widgets import page
 from dashboard.widgets.chips import chips
 from dashboard.widgets.filter_dialog import filter_dialog
+from models.errors import AppError
 from models.permissions import Actor
+
+REFUSED = "search refused"  # what was typed, and why it cannot be searched for
 
 
 def filter_bar(view: View, *, by: Actor) -> None:
@@ -19,15 +23,20 @@ def filter_bar(view: View, *, by: Actor) -> None:
             remove=lambda key: address.filter_by(view, key, [], by=by),
             clear=lambda: address.clear_filters(view),
         )
+    if refused := _refused():
+        page.refusal(refused)
 
 
 def _search_box(view: View, by: Actor) -> None:
     def search() -> None:
         words = st.session_state.q.strip()
-        address.filter_by(view, "q", [words] if words else [], by=by)
+        try:
+            address.filter_by(view, "q", [words] if words else [], by=by)
+        except AppError as error:
+            st.session_state[REFUSED] = (st.session_state.q, error.sentence)
 
     # What is being typed may end in a space, which the filter does not keep: the box must not lose it.
-    if " ".join(st.session_state.get("q", "").split()) != view.filters.q:
+    if not _refused() and " ".join(st.session_state.get("q", "").split()) != view.filters.q:
         st.session_state.q = view.filters.q
     st.text_input(
         "Search",
@@ -40,3 +49,9 @@ def _search_box(view: View, by: Actor) -> None:
         width=330,
         on_change=search,
     )
+
+
+def _refused() -> str:
+    """Why what stands in the search box is not searched for; "" where it is."""
+    typed, sentence = st.session_state.get(REFUSED, ("", ""))
+    return sentence if typed and typed == st.session_state.get("q") else ""

@@ -34,7 +34,7 @@ def outcome(listed: Listed, phase: Phase) -> None:
 def error_of(found: Import) -> None:
     """Why the last thing that was asked of it did not happen."""
     if found.error:
-        st.error(plain(found.error), icon=":material/error:")
+        page.refusal(found.error)
 
 
 def _done(listed: Listed) -> None:

@@ -20,7 +20,7 @@ DONE = "industry done"  # what was done last, said after the whole page ran agai
 def create_dialog(listing: Listing) -> None:
     name, wanted = _name_form("", "Create")
     if taken := _called(listing, name):
-        st.error(f"There is an industry “{plain(taken.name)}” already. {_how_to_use(taken)}", icon=":material/error:")
+        page.refusal(f"There is an industry “{taken.name}” already. {_how_to_use(taken)}")
     elif wanted:
         _carry_out(lambda: industries.create(name, by=session.actor()), f"“{name.strip()}” was created.")
 
@@ -33,7 +33,7 @@ def rename_dialog(industry: Industry, number: int | None, listing: Listing) -> N
     name, wanted = _name_form(industry.name, "Rename", note)
     taken = _called(listing, name)
     if taken and taken.id != industry.id:
-        st.error(f"There is an industry “{plain(taken.name)}” already.", icon=":material/error:")
+        page.refusal(f"There is an industry “{taken.name}” already.")
         _offer_merge(industry, number, taken)
     elif wanted:
         _carry_out(

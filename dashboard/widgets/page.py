@@ -67,8 +67,13 @@ def refusals(*, passing: bool = False) -> Iterator[None]:
     try:
         yield
     except AppError as error:
-        show = st.toast if passing else st.error
-        show(plain(error.sentence), icon=":material/error:")
+        refusal(error.sentence, passing=passing)
+
+
+def refusal(sentence: str, *, passing: bool = False) -> None:
+    """Why something was refused, in plain text."""
+    show = st.toast if passing else st.error
+    show(plain(sentence), icon=":material/error:")
 
 
 @contextmanager

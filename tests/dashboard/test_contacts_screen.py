@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import delete, insert
 from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import Button
+from streamlit.testing.v1.element_tree import Button, TextInput
 
 from dashboard.widgets import row_buttons
 from dashboard.widgets.page import plain
@@ -133,6 +133,23 @@ def test_search_finds_parts_of_names(screen: Screen) -> None:
     next(one for one in test.text_input if one.label == "Search").set_value("zoë mül").run()
     assert test.query_params == {"q": "zoë mül"}
     assert set(test.dataframe[0].value["full_name"]) == {"Zoë Müller"}
+
+
+def test_a_search_that_is_too_long_stays_in_its_box_and_is_refused_in_words(screen: Screen) -> None:
+    def box(test: AppTest) -> TextInput:
+        return next(one for one in test.text_input if one.label == "Search")
+
+    test = screen(Role.ADMIN, country="Germany")
+    before = notes(test)
+    box(test).set_value("word " * 2_000).run()
+    assert [one.value for one in test.error] == ["The search has 9,999 characters; 1,000 are the most."]
+    assert box(test).value == "word " * 2_000
+    assert notes(test) == before
+    assert test.query_params == {"country": "Germany"}
+    assert test.run().error, "until it is mended"
+    box(test).set_value("oscar").run()
+    assert not test.error
+    assert test.query_params == {"country": "Germany", "q": "oscar"}
 
 
 def test_pages_follow_each_other_without_gap_or_repetition(screen: Screen) -> None:

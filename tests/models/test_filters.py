@@ -127,7 +127,7 @@ def test_removing_one_alternative_keeps_the_same_field_of_another() -> None:
         ("employees.gte=2.9", "employees.gte=2.9: “2.9” is no whole number (write 250)."),
         ("employees.gte=5&employees.gte=9", "employees.gte takes one value, and there are two: 5 and 9."),
         ("tags.empty=yes&tags.empty=no", "tags.empty takes one value, and there are two: yes and no."),
-        ("q=" + "x" * 10_000, "The value of q has 10,000 characters; 1,000 are the most."),
+        ("q=" + "x" * 10_000, "The search has 10,000 characters; 1,000 are the most."),
     ],
 )
 def test_what_does_not_fit_is_named(query: str, sentence: str) -> None:

@@ -11,8 +11,13 @@ from models.settings import settings
 
 
 def show() -> None:
-    by = session.actor()
-    total = exports.count(by=by)
+    with page.skeleton("exports", "Exports", 640) as place:
+        total = exports.count(by=session.actor())
+    with place.container():
+        _screen(total)
+
+
+def _screen(total: int) -> None:
     days = formats.counted(settings().days_kept_exports, "day")
     with page.header("Exports", f"A file is kept for {days}, its receipt for good."):
         if st.button("Choose contacts", icon=":material/contacts:", type="primary", disabled=not total):

@@ -36,7 +36,13 @@ def show() -> None:
 
 
 def _all() -> None:
-    listed, total = imports.page(number=page_number(), size=SIZE, by=session.actor())
+    with page.skeleton("imports", "Imports", 640) as place:
+        listed, total = imports.page(number=page_number(), size=SIZE, by=session.actor())
+    with place.container():
+        _list(listed, total)
+
+
+def _list(listed: list[Listed], total: int) -> None:
     with page.header("Imports", NOTE):
         if st.button("New import", icon=":material/upload_file:", type="primary"):
             places.go("imports", {"new": "1"})

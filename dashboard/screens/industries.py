@@ -15,7 +15,15 @@ Listing = list[tuple[Industry, int | None]]
 
 def show() -> None:
     by = session.actor()
-    listing = industries.listed(by=by, with_inactive=True)
+    with page.skeleton("industries", "Industries", 640) as place:
+        listing = industries.listed(by=by, with_inactive=True)
+        without = industries.contacts_without(by=by)
+    with place.container():
+        _screen(listing, without, by)
+
+
+def _screen(listing: Listing, without: int | None, by: Actor) -> None:
+    """`without` is how many contacts have no industry; None where `by` may not know."""
     with page.header("Industries", "What companies do. Imports add the names they bring."):
         if by.may(Permission.INDUSTRIES_MANAGE) and st.button("New", icon=":material/add:", type="primary"):
             create_dialog(listing)
@@ -23,14 +31,12 @@ def show() -> None:
     if not listing:
         _nothing_yet(by)
         return
-    _metrics(listing, by)
+    if without is not None:
+        _metrics(listing, without)
     industry_table(listing)
 
 
-def _metrics(listing: Listing, by: Actor) -> None:
-    without = industries.contacts_without(by=by)
-    if without is None:
-        return
+def _metrics(listing: Listing, without: int) -> None:
     in_use, total = sum(one.is_active for one, _ in listing), sum(number or 0 for _, number in listing)
     with st.grid(3, min_column_width=150, gap="small"):
         rest = len(listing) - in_use

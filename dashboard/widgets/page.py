@@ -30,7 +30,8 @@ def header(title: str, note: str = "") -> Iterator[None]:
 @contextmanager
 def skeleton(screen: str, title: str, *heights: int) -> Iterator[Any]:
     """The place for the screen's contents; while the block reads them, the first time, grey blocks of these heights
-    (pixels) stand there. They go where reading fails."""
+    (pixels) stand there below the title. Where reading fails they go; else the contents take their places, and have to
+    be as many elements."""
     place = st.empty()
     if screen not in session.remembered().painted:
         session.remembered().painted.add(screen)

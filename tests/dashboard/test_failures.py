@@ -5,10 +5,8 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
-from streamlit.testing.v1 import AppTest
 
 from dashboard import failures
-from dashboard.widgets.page import plain
 from models.errors import Conflict, NotAllowed, NotFound, TooSlow, Unavailable
 
 
@@ -71,39 +69,3 @@ def test_a_database_that_is_away_is_named(error: Exception) -> None:
 )
 def test_other_words_of_the_database_are_our_failure(error: Exception) -> None:
     assert failures.described(error).title == "Something went wrong on our side"
-
-
-@pytest.mark.parametrize(
-    ("text", "markdown"),
-    [
-        ("**b** [l](x) $x$ :red[y] <b> & ~ `", r"\*\*b\*\* \[l\]\(x\) \$x\$ \:red\[y\] \<b\> \& \~ \`"),
-        ("www.evil.example HTTPS://evil.example", "www\u2060.evil.example HTTPS\u2060\\://evil.example"),
-        ("a\n===\n\n# b", r"a === \# b"),
-        ("1. a 2.5", r"1\. a 2.5"),
-        ("Country is ", "Country is "),
-    ],
-)
-def test_text_is_shown_as_it_stands(text: str, markdown: str) -> None:
-    assert plain(text) == markdown
-
-
-def refused() -> None:
-    import streamlit as st
-
-    from dashboard.widgets import page
-    from models.errors import Conflict
-
-    for passing in (False, True):
-        with page.refusals(passing=passing):
-            raise Conflict("[Somebody](https://evil.example) was faster.")
-    with page.empty("lock", "[No](x)", "*Really*"):
-        st.write("It goes on")
-
-
-def test_a_refusal_and_an_empty_screen_are_plain_text() -> None:
-    test = AppTest.from_function(refused).run()
-    sentence = "\\[Somebody\\]\\(https\u2060\\://evil.example\\) was faster."
-    assert [one.value for one in (*test.error, *test.toast)] == [sentence, sentence]
-    assert r"**\[No\]\(x\)**" in [one.value for one in test.markdown]
-    assert r"\*Really\*" in [one.value for one in test.caption]
-    assert "It goes on" in [one.value for one in test.markdown]

@@ -12,12 +12,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard import session
-from models import import_rejects, imports
+from models import imports
 from models.contacts import clock, search
 from models.contacts.search import Range
 from models.contacts.statistics import Statistics
 from models.filters import Filters, visible_fields
-from models.import_rejects import Reason
 from models.imports import Changed, Import
 from models.permissions import Actor
 
@@ -72,11 +71,6 @@ def forget_statistics(filters: Filters, *, by: Actor) -> None:
 def changed_values(found: Import, *, by: Actor) -> list[Changed]:
     """What the import's plan changes; a plan stays as it was made, and the contacts are as they were then."""
     return _changed_values(found.id, (found.planned or {}).get("at"), found.state, _sight(by), by)
-
-
-def reject_reasons(found: Import, *, by: Actor) -> list[Reason]:
-    """Why rows of the import are refused."""
-    return _reject_reasons(found.id, (found.planned or {}).get("at"), _sight(by), by)
 
 
 def forget() -> None:
@@ -139,8 +133,3 @@ def _changed_values(
     import_id: int, planned: str | None, state: str, sight: tuple[str, ...], _by: Actor
 ) -> list[Changed]:
     return imports.changed_values(import_id, by=_by)
-
-
-@st.cache_data(ttl=VALUES_LIFETIME, max_entries=50, show_spinner=False)
-def _reject_reasons(import_id: int, planned: str | None, sight: tuple[str, ...], _by: Actor) -> list[Reason]:
-    return import_rejects.reasons(import_id, by=_by)

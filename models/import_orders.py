@@ -126,7 +126,7 @@ def clear(session: Session, found: Import) -> None:
     for table in (ImportReject, ImportNote, CheckResult):
         session.execute(delete(table).where(table.import_id == found.id))
     found.state, found.file_path, found.finished_at = State.CANCELLED, "", func.now()
-    found.preview = None
+    found.preview = found.reasons = None
     _settle(found)
 
 

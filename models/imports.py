@@ -95,6 +95,7 @@ class Import(Base):
     duplicates: Mapped[int] = mapped_column(BigInteger, server_default="0")
     rejected: Mapped[int] = mapped_column(BigInteger, server_default="0")
     changed_fields: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # field -> values the plan changes
+    reasons: Mapped[dict[str, list[tuple[str, int]]] | None] = mapped_column(JSONB)  # see import_rejects.reasons
     planned: Mapped[Plan | None] = mapped_column(JSONB)
     undone: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # removed, restored, kept
     error: Mapped[str | None] = mapped_column(Text)
@@ -133,7 +134,7 @@ class ImportReject(Base):
     reason: Mapped[str] = mapped_column(Text)
     cells: Mapped[list[str | None]] = mapped_column(JSON)  # not JSONB: cells may hold \\u0000
 
-    __table_args__ = (Index("import_rejects_import", "import_id", "line"),)
+    __table_args__ = (Index("import_rejects_import", "import_id", "kind", "line", "id"),)
 
 
 class ImportNote(Base):
@@ -335,5 +336,5 @@ def record(session: Session, import_id: int, **values: Any) -> None:
 
 
 def _newest_first() -> Any:
-    wide = (Import.opened, Import.overrides, Import.mapping, Import.changed_fields)
+    wide = (Import.opened, Import.overrides, Import.mapping, Import.changed_fields, Import.reasons)
     return select(Import).options(*(defer(column) for column in wide)).order_by(Import.id.desc())

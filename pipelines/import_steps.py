@@ -220,7 +220,9 @@ def _planned(found: Import, by: Actor) -> dict[str, Any]:
         left_out = _left_out(session, found.id, MatchRule(found.match))
     with _store(found.id) as store:
         inside = stage_contacts.counts(store)
-        _store_rejects(store, found, left_out, by)
+        stage_contacts.leave_out(store, left_out)
+        reasons = stage_contacts.reasons(store)
+        _store_rejects(store, found, by)
     return {
         "created": counts.get("create", 0),
         "updated": counts.get("update", 0),
@@ -228,6 +230,7 @@ def _planned(found: Import, by: Actor) -> dict[str, Any]:
         "duplicates": inside.duplicates + counts.get("duplicate", 0),
         "rejected": inside.rejected + counts.get("ambiguous", 0),
         "changed_fields": changed,
+        "reasons": reasons,
         "planned": {**moment, "at": datetime.now(UTC).isoformat(), "digest": digest},
         "error": None,
     }
@@ -398,11 +401,9 @@ def _replace_notes(session: Session, import_id: int) -> None:
         session.execute(insert(ImportNote), [{"import_id": import_id, "reason": reason, **note} for note in found])
 
 
-def _store_rejects(
-    store: duckdb.DuckDBPyConnection, found: Import, left_out: list[tuple[int, str, str]], by: Actor
-) -> None:
+def _store_rejects(store: duckdb.DuckDBPyConnection, found: Import, by: Actor) -> None:
     """Put every row that is not imported into import_rejects, with its cells, replacing what was there."""
     with working(found.id, by) as session:
         session.query(ImportReject).where(ImportReject.import_id == found.id).delete()
-    reader = stage_contacts.rejects(store, found.id, source_of(found), left_out)
+    reader = stage_contacts.rejects(store, found.id, source_of(found))
     copy_in(database.libpq_url(_server_url(found.id)), ImportReject.__tablename__, reader)

@@ -13,12 +13,14 @@ import duckdb
 import pyarrow as pa
 from duckdb.func import FunctionNullHandling
 
+from models import import_rejects
 from models.contacts import emails, staging
 from models.imports import MatchRule
 from pipelines import row_rules, typed_rows
 from pipelines.arrow_copy import copy_in
 from pipelines.contact_files.store import NO_FOREIGN_CODE
 from pipelines.repeated_rows import NAME, mark_repeated
+from pipelines.row_rules import quoted
 from pipelines.typed_rows import Source
 
 EXPLAINED_AT_ONCE = 10_000
@@ -95,13 +97,37 @@ def counts(connection: duckdb.DuckDBPyConnection) -> Staged:
     )
 
 
-def rejects(
-    connection: duckdb.DuckDBPyConnection, import_id: int, source: Source, left_out: Sequence[tuple[int, str, str]]
-) -> pa.RecordBatchReader:
-    """The rows of import_rejects: what could not be read, was rejected or repeated here, and `left_out` by the plan as
-    (line, kind, reason)."""
+def leave_out(connection: duckdb.DuckDBPyConnection, left_out: Sequence[tuple[int, str, str]]) -> None:
+    """Note what the plan leaves out, as (line, kind, reason), for `rejects` and `reasons`."""
     planned = [(str(line), kind, reason) for line, kind, reason in left_out]
     _append(connection, "CREATE OR REPLACE TEMPORARY TABLE planned AS", ("line", "kind", "reason"), planned)
+
+
+def reasons(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, int]]]:
+    """Kind (rejected | duplicate) -> (reason in general, rows), the commonest first."""
+    general = "reason"
+    for pattern, shown in import_rejects.GENERAL:
+        general = f"regexp_replace({general}, {quoted(pattern)}, {quoted(shown)}, 'g')"
+    counted = connection.execute(
+        f"""SELECT kind, {general} AS general, count(*) AS number
+        FROM ({_REFUSED} UNION ALL SELECT 'rejected', line, NULL, NULL, reason FROM unreadable)
+        GROUP BY 1, 2
+        QUALIFY row_number() OVER (PARTITION BY kind ORDER BY number DESC, general) <= {import_rejects.MOST_REASONS}
+        ORDER BY number DESC, general"""
+    ).fetchall()
+    return {kind: [(why, rows) for other, why, rows in counted if other == kind] for kind in import_rejects.KINDS}
+
+
+# What is not imported and has cells.
+_REFUSED = """SELECT 'rejected' AS kind, line, header, value, reason FROM rejected
+    UNION ALL
+    SELECT 'duplicate', line, NULL, NULL, 'Line ' || repeated.of || ' of the file means the same contact.' FROM repeated
+    UNION ALL
+    SELECT kind, line::BIGINT, NULL, NULL, reason FROM planned"""
+
+
+def rejects(connection: duckdb.DuckDBPyConnection, import_id: int, source: Source) -> pa.RecordBatchReader:
+    """The rows of import_rejects: what could not be read, was rejected or repeated here, or left out by the plan."""
     cells = ", ".join(source.column(header) for header in source.headers)
     reader: pa.RecordBatchReader = connection.sql(
         f"""SELECT {import_id}::INTEGER AS import_id, kind, line, header, value, reason, cells::VARCHAR AS cells
@@ -109,14 +135,7 @@ def rejects(
             SELECT 'rejected' AS kind, line, NULL AS header, NULL AS value, reason, to_json([raw]) AS cells
             FROM unreadable
             UNION ALL
-            SELECT kind, line, header, value, reason, to_json([{cells}]) FROM (
-                SELECT 'rejected' AS kind, line, header, value, reason FROM rejected
-                UNION ALL
-                SELECT 'duplicate', line, NULL, NULL,
-                       'Line ' || repeated.of || ' of the file means the same contact.' FROM repeated
-                UNION ALL
-                SELECT kind, line::BIGINT, NULL, NULL, reason FROM planned
-            ) JOIN raw USING (line)
+            SELECT kind, line, header, value, reason, to_json([{cells}]) FROM ({_REFUSED}) JOIN raw USING (line)
         )"""
     ).to_arrow_reader(BATCH_ROWS)
     return reader

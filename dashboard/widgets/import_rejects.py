@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, formats, session
+from dashboard import formats, session
 from dashboard.widgets import page
 from dashboard.widgets.page import plain
 from models import import_rejects
@@ -21,13 +21,14 @@ def reasons(found: Import) -> None:
     if not found.rejected:
         st.caption("No row is refused.")
         return
-    counted = cached.reject_reasons(found, by=session.actor())
+    counted = import_rejects.reasons(found.id, by=session.actor())[:REASONS]
     table = pd.DataFrame(
         {"Why": [plain(one.sentence) for one in counted], "Rows": [formats.number(one.rows) for one in counted]}
     )
-    st.table(table.head(REASONS), border="horizontal", hide_index=True, alt="Why rows are refused")
-    if len(counted) > REASONS:
-        st.caption(f"and {formats.counted(len(counted) - REASONS, 'other reason')}")
+    if counted:
+        st.table(table, border="horizontal", hide_index=True, alt="Why rows are refused")
+    if left := found.rejected - sum(one.rows for one in counted):
+        st.caption(f"{formats.counted(left, 'row')} for other reasons" if counted else "The file of them says why.")
     download(found, "rejected")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from models import imports, users
+from models import import_rejects, imports, users
 from models.contacts import browsing, changes
 from models.errors import Conflict, InvalidInput, NotAllowed, Unavailable
 from models.imports import Keep, MatchRule, State
@@ -215,6 +215,28 @@ def test_rejects_go_to_a_stream_and_duplicates_have_their_own(base: str, tmp_pat
     assert "Line 2 of the file means the same contact.,Ann,ARCHER" in stream.getvalue()
     with pytest.raises(Unavailable, match="could not be written: No such file or directory"):
         import_contacts.write_rejects(found.id, tmp_path / "missing" / "rejects.csv", by=OPERATOR)
+
+
+def test_reasons_are_counted_with_the_plan(base: str, tmp_path: Path) -> None:
+    odd = ["no at", "nor “here”", "a..b@x.com", "jo@ex#ample.com", "li@b!d.com", "é@" + "x" * 70 + ".de", "a@b@c.de"]
+    rows = [{"Email": email, "Company": "A"} for email in odd] + [{"Email": f"{n}@x.com"} for n in (1, 1, 2, 2, 2)]
+    file = written(tmp_path, [*rows, {"Email": "", "Company": "x"}, {"Email": "", "Company": ""}])
+    with file.open("a", encoding="utf-8") as more:
+        more.write("a,b,c\na,b,c,d\n")
+    found = imported(file, until=State.PLANNED)
+    told = {kind: {one.sentence: one.rows for one in import_rejects.reasons(found.id, kind=kind, by=OPERATOR)}
+            for kind in import_rejects.KINDS}  # fmt: skip
+    assert told["duplicate"] == {"Line … of the file means the same contact.": 3}
+    assert sum(told["rejected"].values()) == found.rejected == 10, told
+    assert told["rejected"]["… is no e-mail address: it has no @."] == 2
+    assert told["rejected"]["The row has neither a name nor an e-mail nor a company."] == 1
+    characters = "… is no e-mail address: the part after the @-sign contains invalid characters: …"
+    assert told["rejected"][characters] == 2
+    assert not [why for why in told["rejected"] if "#" in why or "x" * 9 in why]
+    listed, total = import_rejects.page(found.id, number=1, size=4, by=OPERATOR)
+    assert (len(listed), total) == (4, 10)
+    sql("TRUNCATE import_rejects")  # what is shown with the plan does not read them
+    assert len(import_rejects.reasons(found.id, by=OPERATOR)) == len(told["rejected"])
 
 
 def test_only_who_may_import_imports(base: str, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ CREATE INDEX exports_created_by ON exports (created_by, id);
 ALTER TABLE imports ADD COLUMN upload_bytes BIGINT;
 ALTER TABLE imports ADD COLUMN upload_modified BIGINT;
 ALTER TABLE imports ADD COLUMN preview JSONB;
+ALTER TABLE imports ADD COLUMN reasons JSONB;
 ALTER TABLE imports ADD COLUMN orders INTEGER DEFAULT '0' NOT NULL;
 ALTER TABLE imports ADD COLUMN wanted TEXT;
 ALTER TABLE imports ADD COLUMN wanted_at TIMESTAMP WITH TIME ZONE;
@@ -32,6 +33,10 @@ ALTER TABLE imports ADD COLUMN step_done BIGINT;
 ALTER TABLE imports ADD COLUMN step_total BIGINT;
 ALTER TABLE imports ADD COLUMN step_started TIMESTAMP WITH TIME ZONE;
 ALTER TABLE imports ADD COLUMN step_at TIMESTAMP WITH TIME ZONE;
+
+-- A page of the rows of one kind, also of the few duplicates behind a million rejected ones.
+DROP INDEX import_rejects_import;
+CREATE INDEX import_rejects_import ON import_rejects (import_id, kind, line, id);
 
 -- Browsing. One narrow index in the order of ids holds what people filter and sort by most: a count, or a page in any of
 -- these orders, reads its hundred bytes of a contact instead of the whole row. Lists and free text have their own.

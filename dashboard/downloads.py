@@ -75,13 +75,15 @@ async def import_rows(request: Request) -> Response:
         return PlainTextResponse("Not found.", 404)
     try:
         found = await run_in_threadpool(imports.get, import_id, by=actor)
+        kind, noted = FILES_OF_ROWS[file], request.method == "GET"  # there are no later parts: it answers no `Range`
+        lines = await run_in_threadpool(import_rejects.as_csv, import_id, by=actor, kind=kind, noted=noted)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     except NotFound as error:
         return PlainTextResponse(error.sentence, 404)
     name = f"{Path(found.file_name).stem} {file}"
     return StreamingResponse(
-        _in_blocks(import_rejects.as_csv(import_id, by=actor, kind=FILES_OF_ROWS[file])),
+        _in_blocks(lines),
         media_type=MEDIA_TYPES["csv"],
         headers={"content-disposition": f"attachment; filename*=utf-8''{quote(name)}", "content-encoding": "identity"},
     )

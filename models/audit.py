@@ -31,6 +31,7 @@ class Event(StrEnum):
     IMPORT_FAILED = "import failed"
     IMPORT_CANCELLED = "import cancelled"
     IMPORT_UNDONE = "import undone"
+    IMPORT_ROWS_DOWNLOADED = "import rows downloaded"  # those that did not come in
     EXPORT_MADE = "export made"
     EXPORT_FAILED = "export failed"
     EXPORT_CANCELLED = "export cancelled"

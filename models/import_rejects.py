@@ -1,14 +1,17 @@
 """The rows of an import that did not come in: as they are, counted by reason, and as a CSV file that one can mend."""
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Select, select
 
-from models import imports
-from models.database import reading
-from models.imports import ImportReject
+from models import audit, imports
+from models.audit import Event
+from models.database import reading, writing
+from models.errors import NotAllowed
+from models.imports import Import, ImportReject
 from models.permissions import Actor
 from models.spreadsheet_formulas import marked
 
@@ -35,8 +38,9 @@ class Reason:
 
 
 def rows(import_id: int, *, by: Actor, kind: str = "rejected") -> Iterator[ImportReject]:
-    """The rows of that kind (rejected | duplicate) in file order, streamed. Raises NotAllowed, NotFound."""
-    imports.get(import_id, by=by)
+    """The rows of that kind (rejected | duplicate) in file order, streamed. Raises NotAllowed, also where the values of
+    the file are hidden, and NotFound."""
+    _with_cells(import_id, by)
     with reading() as session:
         yield from session.scalars(_in_order(import_id, kind).execution_options(yield_per=1000))
 
@@ -44,12 +48,18 @@ def rows(import_id: int, *, by: Actor, kind: str = "rejected") -> Iterator[Impor
 def page(
     import_id: int, *, number: int, size: int, kind: str = "rejected", by: Actor
 ) -> tuple[list[ImportReject], int]:
-    """The rows of page `number` (from 1), and how many there are in all, as the plan counted them. Raises NotAllowed,
-    NotFound."""
+    """The rows of page `number` (from 1), and how many there are in all, as the plan counted them.
+
+    Where the values of the file are hidden: without value and cells, and the reason in general words. Raises
+    NotAllowed, NotFound.
+    """
     found = imports.get(import_id, by=by)
     with reading() as session:
-        listed = session.scalars(_in_order(import_id, kind).limit(size).offset((number - 1) * size))
-        return list(listed), found.rejected if kind == "rejected" else found.duplicates
+        listed = list(session.scalars(_in_order(import_id, kind).limit(size).offset((number - 1) * size)))
+    if imports.why_hidden(found, by=by):
+        for row in listed:
+            row.value, row.cells, row.reason = None, [], in_general(row.reason)
+    return listed, found.rejected if kind == "rejected" else found.duplicates
 
 
 def reasons(import_id: int, *, kind: str = "rejected", by: Actor) -> list[Reason]:
@@ -59,13 +69,36 @@ def reasons(import_id: int, *, kind: str = "rejected", by: Actor) -> list[Reason
     return [Reason(sentence, number) for sentence, number in counted.get(kind, [])]
 
 
-def as_csv(import_id: int, *, by: Actor, kind: str = "rejected") -> Iterator[str]:
+def in_general(reason: str) -> str:
+    """The reason without what is particular to its row, as `reasons` counts it."""
+    for pattern, shown in GENERAL:
+        reason = re.sub(pattern, shown, reason)
+    return reason
+
+
+def as_csv(import_id: int, *, by: Actor, kind: str = "rejected", noted: bool = True) -> Iterator[str]:
     """The lines of a CSV file: the header, then each row with line, column, value and reason before its own cells.
 
     A record that could not be read stands whole in its first cell. Cells that a spreadsheet would run as a formula get
-    an apostrophe, which the next import takes away again. Raises NotAllowed, NotFound.
+    an apostrophe, which the next import takes away again. `noted`, that `by` took them is written to the audit log.
+    Raises NotAllowed, also where the values of the file are hidden, and NotFound.
     """
-    headers = (imports.get(import_id, by=by).opened or {}).get("headers", [])
+    found = _with_cells(import_id, by)
+    if noted:
+        number = found.rejected if kind == "rejected" else found.duplicates
+        with writing(by) as session:
+            audit.write(session, Event.IMPORT_ROWS_DOWNLOADED, f"import {import_id}", by=by, kind=kind, rows=number)
+    return _lines(import_id, (found.opened or {}).get("headers", []), kind, by)
+
+
+def _with_cells(import_id: int, by: Actor) -> Import:
+    found = imports.get(import_id, by=by)
+    if why := imports.why_hidden(found, by=by):
+        raise NotAllowed(why)
+    return found
+
+
+def _lines(import_id: int, headers: list[str], kind: str, by: Actor) -> Iterator[str]:
     writer = csv.writer(_Lines())
     yield writer.writerow([*HEADERS, *map(marked, headers)])
     for row in rows(import_id, by=by, kind=kind):

@@ -1,7 +1,7 @@
 """Imports: one file on its way in, its plan, its numbers, its rejected rows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -155,7 +155,7 @@ class ImportNote(Base):
 class Preview:
     """The beginning of an opened file. `rows` are its first rows as (line, cells); `examples` and `filled`, by header,
     are some different values of the first rows and the share of those rows that has any. Texts are cut, and of a very
-    wide file only the first columns are there."""
+    wide file only the first columns are there. Neither rows nor examples for whom its values are hidden from."""
 
     rows: list[tuple[int, list[str | None]]]
     examples: dict[str, list[str]]
@@ -249,13 +249,27 @@ def listed(import_id: int, *, by: Actor) -> Listed:
         return Listed(found, name, import_id in being_worked_on(session, [import_id]))
 
 
+def why_hidden(found: Import, *, by: Actor) -> str | None:
+    """Why the values of its file are hidden from `by`, as a sentence; None where they are not.
+
+    A cell has no column of contacts before it is mapped, and none after it was refused: so cells are for whoever
+    brought the file, and for those who see every column. Numbers and the names of its columns are for all.
+    """
+    if by.columns is None or (by.id is not None and by.id == found.created_by):
+        return None
+    return "The values of this file are hidden from you: somebody else brought it, and you do not see every column."
+
+
 def preview(import_id: int, *, by: Actor) -> Preview | None:
-    """The beginning of its file; None before the file is opened, and for those opened by an older version."""
-    require(by, Permission.IMPORTS_RUN)
+    """The beginning of its file; None before the file is opened, and for those opened by an older version. Raises
+    NotAllowed, NotFound."""
+    found = get(import_id, by=by)
     with reading() as session:
         stored = session.scalar(select(Import.preview).where(Import.id == import_id))
     if not stored:
         return None
+    if why_hidden(found, by=by):
+        return Preview([], {}, stored["filled"])
     return Preview([(line, cells) for line, cells in stored["rows"]], stored["examples"], stored["filled"])
 
 
@@ -272,10 +286,14 @@ def changed_values(import_id: int, *, examples: int = 3, by: Actor) -> list[Chan
 
 
 def checks(import_id: int, *, by: Actor) -> list[Verdict]:
-    """What the quality rules say of the rows; their sentences are in the details. Empty before they were run."""
-    require(by, Permission.IMPORTS_RUN)
+    """What the quality rules say of the rows; their sentences are in the details, and examples, where its values are
+    not hidden. Empty before they were run. Raises NotAllowed, NotFound."""
+    found = get(import_id, by=by)
     with reading() as session:
-        return check_results.of_import(session, import_id)
+        verdicts = check_results.of_import(session, import_id)
+    if not why_hidden(found, by=by):
+        return verdicts
+    return [replace(one, details={**(one.details or {}), "examples": []}) for one in verdicts]
 
 
 def being_worked_on(session: Session, ids: Iterable[int]) -> set[int]:
@@ -318,11 +336,16 @@ def numbers(import_: Import) -> dict[str, int | float | str]:
 
 
 def notes(import_id: int, *, by: Actor) -> list[ImportNote]:
-    """Values that went to extra, by header; most frequent first."""
-    require(by, Permission.IMPORTS_RUN)
+    """Values that went to extra, by header; most frequent first, without examples where they are hidden. Raises
+    NotAllowed, NotFound."""
+    found = get(import_id, by=by)
     with reading() as session:
         wanted = select(ImportNote).where(ImportNote.import_id == import_id).order_by(ImportNote.count.desc())
-        return list(session.scalars(wanted))
+        noted = list(session.scalars(wanted))
+    if why_hidden(found, by=by):
+        for note in noted:
+            note.example = None
+    return noted
 
 
 def folder(import_id: int) -> Path:

@@ -9,7 +9,7 @@ from dashboard.widgets.import_orders import cancel_dialog
 from dashboard.widgets.import_outcome import error_of, outcome
 from dashboard.widgets.import_plan import plan_step
 from dashboard.widgets.import_progress import UNDER_WAY, follow
-from dashboard.widgets.import_steps import UPLOAD, step_of, steps
+from dashboard.widgets.import_steps import UPLOAD, hidden_values, step_of, steps
 from dashboard.widgets.import_table import SIZE, import_table, page_number
 from dashboard.widgets.import_upload import upload_step
 from models import import_phases, imports
@@ -73,6 +73,7 @@ def _one(named: str) -> None:
     mapping_again = phase is Phase.PLANNED and st.query_params.get("step") == "map"
     _header(listed, phase)
     steps(2 if mapping_again else step_of(found, phase), found)
+    hidden_values(found)
     follow(listed)
     if phase is Phase.UPLOADING:
         upload_step(found)

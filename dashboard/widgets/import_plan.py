@@ -135,7 +135,7 @@ def _kept_in_extra(found: Import) -> None:
                 "Values": [formats.number(one.count) for one in notes],
                 "Example": [_shown(one.example) for one in notes],
             }
-        )
+        ).dropna(axis="columns", how="all")
         st.caption("These rows come in; the values do not fit their field, and are kept beside it.")
         st.dataframe(
             table, hide_index=True, row_height=ROW_HEIGHT, height="content" if len(notes) <= 8 else 9 * ROW_HEIGHT,

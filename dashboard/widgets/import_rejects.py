@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard import formats, session
 from dashboard.widgets import page
 from dashboard.widgets.page import plain
-from models import import_rejects
+from models import import_rejects, imports
 from models.imports import Import
 
 SIZE = 20  # rows of a page
@@ -28,11 +28,14 @@ def reasons(found: Import) -> None:
     if counted:
         st.table(table, border="horizontal", hide_index=True, alt="Why rows are refused")
     if left := found.rejected - sum(one.rows for one in counted):
-        st.caption(f"{formats.counted(left, 'row')} for other reasons" if counted else "The file of them says why.")
+        st.caption(f"{formats.counted(left, 'row')} for other reasons" if counted else "Why stands with each, below.")
     download(found, "rejected")
 
 
 def download(found: Import, kind: str) -> None:
+    """Nothing for whom its values are hidden from."""
+    if imports.why_hidden(found, by=session.actor()):
+        return
     label = "Download rejected rows" if kind == "rejected" else "Download duplicates"
     st.link_button(label, f"/imports/{found.id}/{FILES[kind]}", icon=":material/download:")
 
@@ -60,7 +63,8 @@ def rows(found: Import) -> None:
 
 
 def _table(found: Import, listed: list[import_rejects.ImportReject]) -> None:
-    headers = (found.opened or {}).get("headers", [])[:30]
+    hidden = imports.why_hidden(found, by=session.actor())
+    headers = [] if hidden else (found.opened or {}).get("headers", [])[:30]
     config = st.column_config
     table = pd.DataFrame(
         [
@@ -76,6 +80,7 @@ def _table(found: Import, listed: list[import_rejects.ImportReject]) -> None:
         row_height=ROW_HEIGHT,
         placeholder="–",
         alt="Rows that do not come in",
+        column_order=["line", "reason", "column"] if hidden else None,
         column_config={
             "line": config.NumberColumn("Line", width=70, format="localized", pinned=True),
             "reason": config.TextColumn("Why", width=330),

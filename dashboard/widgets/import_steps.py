@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from dashboard import formats
+from dashboard import formats, session
 from dashboard.widgets.page import badge, plain
+from models import imports
 from models.import_phases import Phase
 from models.imports import Import, State
 
@@ -34,6 +35,13 @@ def steps(present: int, found: Import | None = None) -> None:
         if found is not None:
             st.space("stretch")
             st.markdown(_file(found), width="content")
+
+
+def hidden_values(found: Import) -> None:
+    """Says why the values of its file are hidden, to whom they are."""
+    why = imports.why_hidden(found, by=session.actor()) if found.opened else None
+    if why:
+        st.caption(f":material/visibility_off: {plain(why)}")
 
 
 def _step(number: int, name: str, present: int) -> str:

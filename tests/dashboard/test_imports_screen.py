@@ -13,13 +13,24 @@ from streamlit.testing.v1.element_tree import Button
 from dashboard import flow_runs
 from dashboard.widgets.import_mapping import EXTRA
 from dashboard.widgets.page import plain
-from models import import_orders, import_progress, import_uploads, imports, settings
+from models import (
+    check_results,
+    import_orders,
+    import_progress,
+    import_rejects,
+    import_uploads,
+    imports,
+    settings,
+    users,
+)
+from models.check_results import Verdict
 from models.contacts import search
 from models.contacts.table import Contact
 from models.database import writing
+from models.errors import NotAllowed
 from models.filters import parse
 from models.imports import Import, Keep, MatchRule, State
-from models.permissions import OPERATOR, Role
+from models.permissions import OPERATOR, Actor, Role
 from pipelines import import_contacts
 from pipelines import import_orders as orders
 from tests.dashboard.conftest import NARROW_MANAGER, Site, click_in_table
@@ -239,6 +250,74 @@ def test_values_of_hidden_fields_are_counted_and_not_shown(
     hidden = type(narrow)(narrow.id, narrow.name, narrow.role, frozenset({"company"}), None)
     [changed] = imports.changed_values(import_id, by=hidden)
     assert (changed.field, changed.contacts, changed.examples) == ("title", 2, [])
+
+
+@pytest.fixture
+def narrow(site: Site) -> Iterator[Actor]:
+    """The admin, while they see some columns only."""
+    users.change("admin@example.com", users.Changes(column_allowed=("company",)), by=OPERATOR)
+    someone = site.people[Role.ADMIN].actor()
+    yield type(someone)(someone.id, someone.name, someone.role, frozenset({"company"}), None)
+    users.change("admin@example.com", users.Changes(every_column=True), by=OPERATOR)
+
+
+SECRETS = ("ann@leads", "about forty", "no at sign", "Ann", "bob2@leads")
+
+
+def test_cells_of_a_file_are_for_who_brought_it_and_for_who_sees_every_column(
+    new: Callable[..., int], site: Site, narrow: Actor
+) -> None:
+    import_id = new(until=State.PLANNED)
+    failing = Verdict(
+        "email_is_an_address", "email", False, 4, 1, {"sentence": "It is one.", "examples": ["no at sign"]}
+    )
+    with writing(OPERATOR) as session:
+        check_results.replace(session, [failing], import_id=import_id)
+
+    def told(by: Actor) -> list[str]:
+        rows = [import_rejects.page(import_id, number=1, size=20, kind=kind, by=by) for kind in import_rejects.KINDS]
+        return [
+            repr(imports.preview(import_id, by=by)),
+            repr([(one.header, one.count, one.example) for one in imports.notes(import_id, by=by)]),
+            repr(imports.checks(import_id, by=by)),
+            repr([(one.line, one.header, one.value, one.reason, one.cells) for listed, _ in rows for one in listed]),
+        ]
+
+    everything = [told(by) for by in (site.people[Role.MANAGER].actor(), OPERATOR)]
+    assert everything[0] == everything[1]
+    for seen in everything[0]:
+        assert any(secret in seen for secret in SECRETS), seen
+    for hidden in told(narrow):
+        assert not [secret for secret in SECRETS if secret in hidden], hidden
+    preview = imports.preview(import_id, by=narrow)
+    assert preview is not None
+    assert preview.filled["Second Email"] == 0.2
+    assert [(one.header, one.count) for one in imports.notes(import_id, by=narrow)] == [("# Employees", 1)]
+    assert imports.checks(import_id, by=narrow)[0].failing == 1
+    listed, total = import_rejects.page(import_id, number=1, size=20, by=narrow)
+    assert (total, listed[0].line, listed[0].header) == (1, 5, "Email")
+    assert listed[0].reason == import_rejects.reasons(import_id, by=narrow)[0].sentence
+    for road in (import_rejects.rows, import_rejects.as_csv):
+        with pytest.raises(NotAllowed, match="somebody else brought it, and you do not see every column"):
+            next(road(import_id, by=narrow))
+    own = imports.create(file_name="x.csv", overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=narrow)
+    assert imports.why_hidden(imports.get(own, by=narrow), by=narrow) is None
+    for one in (import_id, own):
+        import_orders.cancel(one, by=OPERATOR)
+
+
+@pytest.mark.parametrize("step", ["map", "plan"])
+def test_a_screen_without_cells_says_why(screen: Screen, new: Callable[..., int], narrow: Actor, step: str) -> None:
+    import_id = new(until=State.PLANNED)
+    test = screen(Role.ADMIN, at="imports", id=str(import_id), **({"step": "map"} if step == "map" else {}))
+    told = texts(test)
+    assert "The values of this file are hidden from you" in told
+    tables = "\n".join(one.value.to_csv() for one in (*test.dataframe, *test.table, *test.data_editor))
+    assert not [secret for secret in SECRETS if secret in tables + told]
+    assert "Vorname" in tables if step == "map" else "it has no @" in tables
+    links = [one.proto.label for one in test.get("link_button")]
+    assert "Download rejected rows" not in links
+    import_orders.cancel(import_id, by=OPERATOR)
 
 
 def test_what_was_seen_is_committed_and_can_be_undone(screen: Screen, new: Callable[..., int], committed: int) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from dashboard.uploads import SIGNED_OUT
-from models import import_orders, import_phases, import_rejects, import_uploads, imports, settings, sign_ins
-from models.database import writing
+from models import import_orders, import_phases, import_rejects, import_uploads, imports, settings, sign_ins, users
+from models.audit import AuditLine, Event
+from models.database import reading, writing
 from models.import_phases import Phase
 from models.imports import Import, ImportReject, Keep, MatchRule, State
 from models.permissions import OPERATOR, Role
@@ -340,7 +341,8 @@ def test_the_rows_that_did_not_come_in_as_a_file(signed_in: Callable[..., Sender
     made = imports.create(file_name="böse.csv", overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=by)
     refused = {"import_id": made, "header": "Email", "value": "=1+1", "cells": ["=1+1", None]}
     with writing(OPERATOR) as session:
-        session.execute(update(Import).where(Import.id == made).values(opened={"headers": ["Email", "Title"]}))
+        opened = {"opened": {"headers": ["Email", "Title"]}, "rejected": 2, "duplicates": 1}
+        session.execute(update(Import).where(Import.id == made).values(opened))
         for kind, line in (("rejected", 2), ("rejected", 3), ("duplicate", 4)):
             session.execute(insert(ImportReject).values(**refused, kind=kind, line=line, reason="It is none."))
     manager, path = signed_in(Role.MANAGER).client, f"/imports/{made}"
@@ -351,6 +353,17 @@ def test_the_rows_that_did_not_come_in_as_a_file(signed_in: Callable[..., Sender
     assert header == [*import_rejects.HEADERS, "Email", "Title"]
     assert rows == [[str(line), "Email", "'=1+1", "It is none.", "'=1+1", ""] for line in (2, 3)]
     assert len(manager.get(f"{path}/duplicates.csv").text.splitlines()) == 2
+    assert manager.head(f"{path}/rejects.csv").status_code == 200
+    taken = [("An manager", {"kind": "rejected", "rows": 2}), ("An manager", {"kind": "duplicate", "rows": 1})]
+    with reading() as session:
+        lines = select(AuditLine).where(AuditLine.event == Event.IMPORT_ROWS_DOWNLOADED).order_by(AuditLine.id)
+        assert [(line.actor_name, line.details) for line in session.scalars(lines)] == taken
+    with writing(OPERATOR) as session:
+        session.execute(update(Import).where(Import.id == made).values(created_by=None))
+    users.change("manager@example.com", users.Changes(column_allowed=("email",)), by=OPERATOR)
+    hidden = manager.get(f"{path}/rejects.csv")
+    users.change("manager@example.com", users.Changes(every_column=True), by=OPERATOR)
+    assert (hidden.status_code, hidden.text.partition(":")[0]) == (403, "The values of this file are hidden from you")
     assert manager.get(f"{path}/secrets.csv").status_code == 404
     for unknown in (99999, 99999999999, 10**30):
         assert manager.get(f"/imports/{unknown}/rejects.csv").status_code == 404

@@ -15,7 +15,11 @@ export default function () {
     }
   };
   document.addEventListener("keydown", pressed);
-  return () => document.removeEventListener("keydown", pressed);
+  document.documentElement.dataset.keys = "contacts";  // for tests: nothing else shows that they are there
+  return () => {
+    document.removeEventListener("keydown", pressed);
+    delete document.documentElement.dataset.keys;
+  };
 }
 """
 

@@ -149,7 +149,7 @@ def test_the_keys_of_the_contacts_screen(new_page: Callable[[], Page], web: str)
     page.goto(f"{web}/contacts")
     sign_in(page)
     note(page, f"1–50 of {ROWS}")
-    page.wait_for_timeout(1000)  # the keys are the last to be loaded, and nothing shows when they are
+    page.locator("html[data-keys=contacts]").wait_for(state="attached")
     page.keyboard.press("]")
     note(page, f"51–100 of {ROWS}")
     page.keyboard.press("[")

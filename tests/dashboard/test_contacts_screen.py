@@ -435,3 +435,23 @@ def test_a_long_day_of_turning_pages_makes_no_more_buttons(screen: Screen) -> No
         buttons.append(test.run().dataframe[0].proto.button_click_widgets["open"])
     assert len(set(buttons)) == row_buttons.PAINTS
     assert test.run().dataframe[0].proto.button_click_widgets["open"] == buttons[-1]
+
+
+def delete_dialog(confirmed: int) -> None:
+    """The dialog over and over, as its own fragment runs; `confirmed` is what the person was told."""
+    from dashboard.widgets.bulk_actions import _delete
+    from models.contacts.bulk import Selection
+    from models.filters import Filters
+
+    _delete(Selection(Filters()), confirmed)
+
+
+def test_what_was_not_confirmed_is_not_deleted(screen: Screen) -> None:
+    screen(Role.MANAGER)  # signs in
+    test = AppTest.from_function(delete_dialog, args=(ROWS - 2,), default_timeout=60).run()
+    button(test, f"Delete {ROWS - 2} contacts").click().run()
+    assert [one.value for one in test.error] == [
+        f"Confirmed were {ROWS - 2}, but {ROWS} match by now\\: nothing was changed. "
+        "Look at the contacts again, then repeat it."
+    ]
+    assert search.count(filters.Filters(), by=OPERATOR) == ROWS

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import places, session, sign_in
-from dashboard.widgets import contact_form
+from dashboard.widgets import contact_form, import_choices
 from dashboard.widgets.browser_history import join_steps
 from dashboard.widgets.page import plain
 
@@ -21,6 +21,7 @@ except Exception:
 page = st.navigation(screens, position="sidebar" if actor else "hidden")
 if actor is None:
     contact_form.keep_typed()
+    import_choices.keep_chosen()
     sign_in.show()
     st.stop()
 

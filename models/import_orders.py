@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from models import audit, import_servers, imports, users
+from models import audit, import_drafts, import_servers, imports, users
 from models.audit import Event
 from models.check_results import CheckResult
 from models.contacts import mapping as field_mapping
@@ -80,6 +80,7 @@ def remap(import_id: int, columns: Mapping[str, str], *, match: MatchRule, keep:
         # Complete, so that a file that has to be opened once more is mapped the same way.
         found.overrides = {name: chosen.fields.get(name, "") for name in field_mapping.TARGETS}
         found.match, found.keep = match, keep
+        import_drafts.remove(session, import_id, of=by)
         found.state, found.planned, found.changed_fields = State.OPENED, None, None
         found.staged = found.created = found.updated = found.unchanged = found.duplicates = found.rejected = 0
         return give(found, State.PLANNED, by)
@@ -123,6 +124,7 @@ def clear(session: Session, found: Import) -> None:
     # A killed process may have left its server at work, which would hold the tables for as long as that takes.
     import_servers.end(session, found.id)
     staging.drop(session, found.id)
+    import_drafts.remove(session, found.id)
     for table in (ImportReject, ImportNote, CheckResult):
         session.execute(delete(table).where(table.import_id == found.id))
     found.state, found.file_path, found.finished_at = State.CANCELLED, "", func.now()

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from data_checks.gate import Gate
-from models import audit, database, import_orders, imports, settings
+from models import audit, database, import_drafts, import_orders, imports, settings
 from models.audit import Event
 from models.contacts import changes, staging
 from models.contacts import mapping as field_mapping
@@ -247,6 +247,7 @@ def _sentences(import_id: int, by: Actor, *, hints: bool, command: str) -> Itera
     except UnreadableFile as error:
         with writing(by) as session:
             imports.record(session, import_id, state=State.FAILED, error=error.sentence)
+            import_drafts.remove(session, import_id)
             audit.write(session, Event.IMPORT_FAILED, f"import {import_id}", by=by, error=error.sentence)
         raise
     except (OperationalError, InterfaceError, AdbcError) as error:

@@ -19,7 +19,7 @@ from sqlalchemy import delete, insert, make_url, select, text
 from sqlalchemy.orm import Session
 
 from data_checks.gate import Gate
-from models import audit, check_results, database, import_servers, imports, settings, users
+from models import audit, check_results, database, import_drafts, import_servers, imports, settings, users
 from models.audit import Event
 from models.check_results import Verdict
 from models.contacts import changes, mapping, matching, staging
@@ -189,6 +189,7 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             **imports.numbers(found) | {"state": State.COMMITTED},
         )
         staging.drop(session, import_id)
+        import_drafts.remove(session, import_id)
     remove_store(import_id)  # the upload stays; its cells are in contacts and rejects now
 
 

@@ -6,7 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
-from dashboard.widgets import columns, page
+from dashboard.widgets import columns, import_choices, page
+from dashboard.widgets.import_choices import EXTRA, Choices
 from dashboard.widgets.import_orders import carry_out
 from dashboard.widgets.page import plain
 from models import import_orders, imports
@@ -14,7 +15,6 @@ from models.contacts import mapping
 from models.contacts.table import FULL_NAME
 from models.imports import Import, Keep, MatchRule, Preview, State
 
-EXTRA = "extra"  # the choice of a column that fills no field
 MATCHES = {"Sure": "green", "Chosen": "blue", "No match": "gray"}
 MOST_ROWS, ROW_HEIGHT = 16, 33
 MATCH_WORDS = {
@@ -33,17 +33,21 @@ def mapping_step(found: Import) -> None:
     """Everything of the step, with the button that leaves it for the plan."""
     opened = found.opened or {}
     preview = imports.preview(found.id, by=session.actor()) or Preview([], {}, {})
+    choices = import_choices.opened(found, by=session.actor())
+    choices.collect()
+    choices.keep()
     cards = st.container()
     _notes(opened)
+    _goes_on(choices)
     with page.card(
         "Match columns to fields", "Change any cell in the Field column · what fills no field is kept in extra"
     ):
-        chosen = _editor(found, opened["headers"], preview)
+        _editor(choices, opened.get("proposed") or {}, preview)
     with cards:
-        _cards(found, opened, matched=len(chosen))
-    match, keep = _choices(found)
+        _cards(found, opened, matched=len(choices.now.columns))
+    _rules(choices)
     _first_rows(opened["headers"], preview)
-    _leave(found, chosen, match, keep)
+    _leave(found, choices)
 
 
 def _cards(found: Import, opened: dict[str, Any], *, matched: int) -> None:
@@ -71,32 +75,40 @@ def _notes(opened: dict[str, Any]) -> None:
         st.caption(f":material/info: {plain(note)}")
 
 
-def _editor(found: Import, headers: list[str], preview: Preview) -> dict[str, str]:
-    """Draws the table; returns header -> field for the headers that fill one, as they are chosen now."""
-    config = st.column_config
-    key = f"mapping {found.id} {found.orders}"
-    fields = {header: name for name, header in (found.mapping or {}).items()}
-    proposed = {header: name for name, header in ((found.opened or {}).get("proposed") or {}).items()}
-    edits = st.session_state.get(key, {}).get("edited_rows", {})
-    chosen = {
-        header: edits.get(place, {}).get("field", fields.get(header, EXTRA)) for place, header in enumerate(headers)
-    }
+def _goes_on(choices: Choices) -> None:
+    """Says that the controls go on from what was chosen earlier, and offers to drop that."""
+    if choices.kept_at is None or choices.kept is None:
+        return
+    with st.container(
+        border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"
+    ):
+        when = formats.moment(choices.kept_at)
+        st.markdown(f":material/edit_note: **Your choices** of {when}, of which no plan was made yet", width="content")
+        if st.button("Discard them", type="tertiary"):
+            choices.discard()
+            st.rerun()
+
+
+def _editor(choices: Choices, mapped: dict[str, str], preview: Preview) -> None:
+    """The table of columns; `mapped` is field -> header as it was proposed."""
+    config, headers = st.column_config, choices.headers
+    proposed = {header: name for name, header in mapped.items()}
     table = pd.DataFrame(
         [
             {
                 "header": header,
-                "field": fields.get(header, EXTRA),
+                "field": choices.start.columns.get(header, EXTRA),
                 "examples": preview.examples.get(header, []),
                 "filled": 100 * preview.filled.get(header, 0.0),
-                "match": [_match(chosen[header], proposed.get(header, EXTRA))],
+                "match": [_match(choices.now.columns.get(header, EXTRA), proposed.get(header, EXTRA))],
             }
             for header in headers
         ]
     )
     colours = [page.token(f"{colour}BackgroundColor") for colour in MATCHES.values()]
-    edited = st.data_editor(
+    st.data_editor(
         table,
-        key=key,
+        key=choices.key("columns"),
         hide_index=True,
         row_height=ROW_HEIGHT,
         height="content" if len(headers) <= MOST_ROWS else (MOST_ROWS + 1) * ROW_HEIGHT,
@@ -114,7 +126,6 @@ def _editor(found: Import, headers: list[str], preview: Preview) -> dict[str, st
             "match": config.MultiselectColumn("Match", options=list(MATCHES), color=colours, width=90),
         },
     )
-    return {row.header: row.field for row in edited.itertuples() if row.field not in (EXTRA, None)}
 
 
 def field_label(name: str) -> str:
@@ -128,20 +139,18 @@ def _match(chosen: str, proposed: str) -> str:
     return "No match" if chosen == EXTRA else "Sure"
 
 
-def _choices(found: Import) -> tuple[MatchRule, Keep]:
+def _rules(choices: Choices) -> None:
     wall = st.grid(2, min_column_width=300, gap="small", border=True)
     with wall.cell(), page.card("A row is an existing contact with", border=False):
-        match = st.selectbox(
-            "Match rule", list(MATCH_WORDS), index=list(MATCH_WORDS).index(MatchRule(found.match)),
-            format_func=MATCH_WORDS.get, label_visibility="collapsed", key=f"match {found.id} {found.orders}",
+        st.selectbox(
+            "Match rule", list(MATCH_WORDS), index=list(MATCH_WORDS).index(choices.start.match),
+            format_func=MATCH_WORDS.get, label_visibility="collapsed", key=choices.key("match"),
         )  # fmt: skip
     with wall.cell(), page.card("When both have a value", border=False):
-        keep = st.radio(
-            "Whose value stays", list(KEEP_WORDS), index=list(KEEP_WORDS).index(Keep(found.keep)),
-            format_func=KEEP_WORDS.get, label_visibility="collapsed", horizontal=True,
-            key=f"keep {found.id} {found.orders}",
+        st.radio(
+            "Whose value stays", list(KEEP_WORDS), index=list(KEEP_WORDS).index(choices.start.keep),
+            format_func=KEEP_WORDS.get, label_visibility="collapsed", horizontal=True, key=choices.key("keep"),
         )  # fmt: skip
-    return match, keep
 
 
 def _first_rows(headers: list[str], preview: Preview) -> None:
@@ -158,20 +167,21 @@ def _first_rows(headers: list[str], preview: Preview) -> None:
         st.dataframe(table, height="content", row_height=ROW_HEIGHT, placeholder="–", alt="The first rows of the file")
 
 
-def _leave(found: Import, chosen: dict[str, str], match: MatchRule, keep: Keep) -> None:
-    same = chosen == {header: name for name, header in (found.mapping or {}).items()}
-    planned = found.state == State.PLANNED and same and (match, keep) == (found.match, found.keep)
+def _leave(found: Import, choices: Choices) -> None:
+    chosen = choices.now
+    planned = found.state == State.PLANNED and chosen == choices.stored
     with st.bottom, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
         if found.state == State.PLANNED and st.button("Back to the plan"):
             _show_plan()
-        made = st.button("Make the plan", type="primary", disabled=not chosen)
+        made = st.button("Make the plan", type="primary", disabled=not chosen.columns)
     if not made:
         return
     if planned:
         _show_plan()
 
     def remap() -> None:
-        import_orders.remap(found.id, chosen, match=match, keep=keep, by=session.actor())
+        import_orders.remap(found.id, chosen.columns, match=chosen.match, keep=chosen.keep, by=session.actor())
+        import_choices.close()
         st.query_params.pop("step", None)
 
     with st.bottom:

@@ -11,16 +11,19 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
 from dashboard import flow_runs
-from dashboard.widgets.import_mapping import EXTRA
+from dashboard.widgets import import_choices
+from dashboard.widgets.import_choices import EXTRA
 from dashboard.widgets.page import plain
 from models import (
     check_results,
+    import_drafts,
     import_orders,
     import_progress,
     import_rejects,
     import_uploads,
     imports,
     settings,
+    sign_ins,
     users,
 )
 from models.check_results import Verdict
@@ -29,6 +32,7 @@ from models.contacts.table import Contact
 from models.database import writing
 from models.errors import NotAllowed
 from models.filters import parse
+from models.import_drafts import Chosen
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Role
 from pipelines import import_contacts
@@ -193,7 +197,7 @@ def test_the_columns_are_shown_with_examples_and_mapped(screen: Screen, new: Cal
     first = next(one.value for one in test.dataframe if "Vorname" in one.value.columns)
     assert (first.index[0], first.iloc[0]["Email"]) == (2, "ann@leads.example")
 
-    edit(test, import_id, {3: "email", 2: "other_phone"})
+    edit(test, {3: "email", 2: "other_phone"})
     press(test, "Make the plan")
     found = imports.get(import_id, by=OPERATOR)
     assert (found.wanted, found.wanted_by) == (State.PLANNED, site.people[Role.ADMIN].id)
@@ -202,18 +206,95 @@ def test_the_columns_are_shown_with_examples_and_mapped(screen: Screen, new: Cal
     assert "Making the plan: waiting" in texts(test)
 
 
-def edit(test: AppTest, import_id: int, fields: dict[int, str]) -> None:
+def edit(test: AppTest, fields: dict[int, str]) -> None:
     """Choose fields in the table, by row."""
-    key = f"mapping {import_id} {imports.get(import_id, by=OPERATOR).orders}"
+    key = test.session_state[import_choices.KEY].key("columns")
     rows = {place: {"field": name} for place, name in fields.items()}
     test.session_state[key] = {"edited_rows": rows, "added_rows": [], "deleted_rows": []}
     test.run()
 
 
+def fields(test: AppTest) -> dict[str, str]:
+    table = test.data_editor[0].value
+    return dict(zip(table["header"], table["field"], strict=True))
+
+
+def test_what_was_chosen_outlives_an_expired_session(screen: Screen, new: Callable[..., int], site: Site) -> None:
+    import_id = new(until=State.OPENED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "Your choices" not in texts(test)
+    edit(test, {3: "other_phone"})
+    next(one for one in test.radio).set_value(Keep.OURS).run()
+    sign_ins.sign_out(screen.token)  # type: ignore[attr-defined]
+    edit(test, {3: "other_phone", 4: "notes"})
+    assert "Sign in to Appointment360" in texts(test)
+    assert [one.label for one in test.text_input] == ["Work e-mail", "Password"]
+
+    other = screen(Role.ADMIN, at="imports", id=str(import_id))
+    assert fields(other)["Position"] == "title", "it is the other person's own"
+    again = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "**Your choices** of" in texts(again)
+    chosen = fields(again)
+    assert (chosen["Second Email"], chosen["Position"], chosen["Firma"]) == ("other_phone", "notes", "company")
+    assert next(one.value for one in again.radio) == Keep.OURS
+    press(again, "Make the plan")
+    found = flow(import_id)
+    assert (found.state, found.keep, (found.mapping or {})["notes"]) == (State.PLANNED, Keep.OURS, "Position")
+    again.run()
+    press(again, "Back")
+    assert "Your choices" not in texts(again)
+    assert fields(again) == chosen
+    import_orders.cancel(import_id, by=OPERATOR)
+
+
+def test_choices_stand_until_they_are_discarded(screen: Screen, new: Callable[..., int], site: Site) -> None:
+    import_id = new(until=State.OPENED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    edit(test, {3: "other_phone"})
+    press(test, "All imports")
+    test.query_params.clear()
+    test.query_params["id"] = str(import_id)
+    test.run()
+    assert fields(test)["Second Email"] == "other_phone", "the same browser, which was elsewhere meanwhile"
+    test.run()
+    assert fields(test)["Second Email"] == "other_phone"
+    again = screen(Role.MANAGER, at="imports", id=str(import_id))
+    press(again, "Discard them")
+    assert fields(again)["Second Email"] == EXTRA
+    assert "Your choices" not in texts(again)
+    assert import_drafts.find(import_id, by=site.people[Role.MANAGER].actor()) is None
+    import_orders.cancel(import_id, by=OPERATOR)
+
+
+@pytest.mark.parametrize("end", ["planned", "committed", "cancelled", "failed"])
+def test_drafts_are_forgotten_when_they_are_of_no_use(
+    new: Callable[..., int], site: Site, home: Path, end: str
+) -> None:
+    manager, admin = (site.people[role].actor() for role in (Role.MANAGER, Role.ADMIN))
+    import_id = new(until=State.PLANNED if end == "committed" else State.OPENED)
+    for by in (manager, admin):
+        import_drafts.keep(import_id, Chosen({"Email": "email"}, MatchRule.EMAIL, Keep.OURS), by=by)
+    if end == "planned":
+        import_orders.remap(import_id, {"Email": "email"}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=manager)
+    elif end == "committed":
+        import_contacts.run(import_id, by=OPERATOR)
+        import_contacts.undo(import_id, by=OPERATOR)
+    elif end == "cancelled":
+        import_orders.cancel(import_id, by=manager)
+    else:
+        shutil.rmtree(home / "imports" / str(import_id))
+        with pytest.raises(Exception, match="leads"):
+            import_contacts.run(import_id, by=OPERATOR)
+    assert import_drafts.find(import_id, by=manager) is None
+    assert (import_drafts.find(import_id, by=admin) is not None) == (end == "planned")
+    if end == "planned":
+        import_orders.cancel(import_id, by=OPERATOR)
+
+
 def test_two_columns_for_one_field_are_refused_in_words(screen: Screen, new: Callable[..., int]) -> None:
     import_id = new(until=State.OPENED)
     test = screen(Role.MANAGER, at="imports", id=str(import_id))
-    edit(test, import_id, {3: "email"})
+    edit(test, {3: "email"})
     press(test, "Make the plan")
     assert "Email is to come from “Email” and from “Second Email”" in texts(test).replace("\\", "")
     assert imports.get(import_id, by=OPERATOR).wanted is None

@@ -1,0 +1,103 @@
+"""What is chosen for an import's columns until its plan is made.
+
+It lives in one Choices of the browser's session, whatever becomes of the controls, and as a draft in the database:
+neither an expired session nor a restart loses any of it.
+"""
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import streamlit as st
+
+from models import import_drafts
+from models.import_drafts import Chosen
+from models.imports import Import
+from models.permissions import Actor
+
+KEY = "import choices"
+EXTRA = "extra"  # the choice of a column that fills no field
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Choices:
+    """What one person chooses for one import, since somebody gave the last order for it."""
+
+    by: Actor
+    import_id: int
+    order: int
+    headers: list[str]
+    stored: Chosen  # what the import has
+    start: Chosen  # what the controls began with
+    now: Chosen
+    kept: Chosen | None  # the draft as it is stored
+    kept_at: datetime | None  # of the draft that the step was opened with
+    number: int = field(default_factory=lambda: next(_numbers))  # of the controls: a new one makes new controls
+
+    def key(self, control: str) -> str:
+        return f"{control} {self.import_id} {self.number}"
+
+    def collect(self) -> None:
+        """Read the controls where the browser has them; those that are about to be drawn begin with what is chosen."""
+        seen = st.session_state
+        if self.key("columns") not in seen:
+            self.start = self.now
+            return
+        edits = seen[self.key("columns")]["edited_rows"]
+        columns = {}
+        for place, header in enumerate(self.headers):
+            name = edits.get(place, {}).get("field", self.start.columns.get(header, EXTRA))
+            if name not in (EXTRA, None):
+                columns[header] = name
+        match, keep = seen.get(self.key("match"), self.now.match), seen.get(self.key("keep"), self.now.keep)
+        self.now = Chosen(columns, match, keep)
+
+    def keep(self) -> None:
+        """Store the draft, where it is another than before; what the import has needs none."""
+        wanted = None if self.now == self.stored else self.now
+        if wanted == self.kept:
+            return
+        self.kept = wanted
+        if wanted:
+            import_drafts.keep(self.import_id, wanted, by=self.by)
+        else:
+            import_drafts.forget(self.import_id, by=self.by)
+
+    def discard(self) -> None:
+        """Go back to what the import has."""
+        import_drafts.forget(self.import_id, by=self.by)
+        close()
+
+
+def opened(found: Import, *, by: Actor) -> Choices:
+    """Those of this browser's session; else new ones, which go on from the person's draft."""
+    choices = st.session_state.get(KEY)
+    is_same = isinstance(choices, Choices) and (choices.import_id, choices.order) == (found.id, found.orders)
+    if is_same and choices.by.id == by.id:
+        return choices
+    stored, draft = import_drafts.stored(found), import_drafts.find(found.id, by=by)
+    start = draft.chosen if draft else stored
+    headers = list((found.opened or {})["headers"])
+    made = Choices(
+        by, found.id, found.orders, headers, stored, start, now=start, kept=draft and draft.chosen,
+        kept_at=draft and draft.at,
+    )  # fmt: skip
+    st.session_state[KEY] = made
+    return made
+
+
+def close() -> None:
+    """They are planned, or discarded."""
+    st.session_state.pop(KEY, None)
+
+
+def keep_chosen() -> None:
+    """Where the session has ended: store as a draft what the browser sent last, for whoever had opened the step.
+
+    Nothing else is written without a session; this is that person's own note, and theirs alone to read.
+    """
+    choices = st.session_state.get(KEY)
+    if isinstance(choices, Choices):
+        choices.collect()
+        choices.keep()

@@ -1,0 +1,69 @@
+"""What somebody chose for an import's columns and made no plan of yet: kept for the person and the import until then.
+
+It outlives an expired session, a closed tab and a restart of the web.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from models import preferences
+from models.contacts import mapping
+from models.imports import Import, Keep, MatchRule
+from models.permissions import Actor, Permission, require
+from models.preferences import Preference
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """`columns` is header -> field for the headers that fill one; the others go to extra."""
+
+    columns: dict[str, str]
+    match: MatchRule
+    keep: Keep
+
+
+@dataclass(frozen=True)
+class Draft:
+    at: datetime
+    chosen: Chosen
+
+
+def stored(found: Import) -> Chosen:
+    """What the import itself has, as it was proposed or last planned."""
+    columns = {header: name for name, header in (found.mapping or {}).items()}
+    return Chosen(columns, MatchRule(found.match), Keep(found.keep))
+
+
+def find(import_id: int, *, by: Actor) -> Draft | None:
+    """What `by` chose, of fields that there still are. Raises NotAllowed."""
+    require(by, Permission.IMPORTS_RUN)
+    kept = preferences.get(_name(import_id), by=by)
+    if not kept:
+        return None
+    columns = {header: name for header, name in kept["columns"].items() if name in mapping.TARGETS}
+    chosen = Chosen(columns, MatchRule(kept["match"]), Keep(kept["keep"]))
+    return Draft(datetime.fromisoformat(kept["at"]), chosen)
+
+
+def keep(import_id: int, chosen: Chosen, *, by: Actor) -> None:
+    """In place of an older draft. Raises NotAllowed."""
+    require(by, Permission.IMPORTS_RUN)
+    draft = {"at": datetime.now(UTC).isoformat(), "columns": chosen.columns, "match": chosen.match, "keep": chosen.keep}
+    preferences.put(_name(import_id), draft, by=by)
+
+
+def forget(import_id: int, *, by: Actor) -> None:
+    preferences.forget(_name(import_id), by=by)
+
+
+def remove(session: Session, import_id: int, *, of: Actor | None = None) -> None:
+    """Forget it in the caller's transaction: once `of` has a plan of it, or everybody's, once the import is over."""
+    drafts = delete(Preference).where(Preference.name == _name(import_id))
+    session.execute(drafts.where(Preference.user_id == of.id) if of else drafts)
+
+
+def _name(import_id: int) -> str:
+    return f"columns of import {import_id}"

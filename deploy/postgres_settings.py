@@ -26,8 +26,7 @@ def tuned(memory: int) -> dict[str, str]:
     return {
         "listen_addresses": "127.0.0.1",
         "max_connections": "200",
-        # A table of more than a quarter of this is read past it, by every search anew: a million contacts have 0.7 GB.
-        "shared_buffers": _megabytes(memory // 6, at_least=128, at_most=4096),
+        "shared_buffers": _megabytes(memory // 8, at_least=128, at_most=1024),
         "effective_cache_size": _megabytes(memory // 2, at_least=256),
         "work_mem": "32MB",
         "maintenance_work_mem": _megabytes(memory // 32, at_least=256, at_most=512),

@@ -393,7 +393,7 @@ def test_a_refused_setting_is_reported_with_the_log(home: Path) -> None:
 def test_settings_fit_the_machine_and_can_be_overridden(home: Path) -> None:
     gigabyte = 1024**3
     big, small = postgres_settings.tuned(24 * gigabyte), postgres_settings.tuned(gigabyte // 2)
-    assert (big["shared_buffers"], big["effective_cache_size"]) == ("4096MB", "12288MB")
+    assert (big["shared_buffers"], big["effective_cache_size"]) == ("1024MB", "12288MB")
     assert (small["shared_buffers"], small["maintenance_work_mem"]) == ("128MB", "256MB")
 
     server = start_or_join(home, tuning={"work_mem": "5MB", "log_line_prefix": "it's %p\\ "})

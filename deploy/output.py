@@ -10,16 +10,22 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-Progress = Callable[[str, int, "int | None"], None]
 PIPED_WIDTH = 400  # columns: a program or a file gets each row on one line
 SECONDS_BETWEEN_LINES = 5.0
+
+
+class Progress(Protocol):
+    """What long operations call with how much is done, of how much where that is known, in rows, bytes, or as a
+    share of the whole."""
+
+    def __call__(self, step: str, done: int, total: int | None, unit: str = "rows", /) -> None: ...
 
 
 class Mode:
@@ -200,13 +206,13 @@ def _bars(bars: Any) -> Progress:
     tasks: dict[str, Any] = {}
     begun: dict[str, float] = {}
 
-    def report(step: str, done: int, total: int | None) -> None:
+    def report(step: str, done: int, total: int | None, unit: str = "rows", /) -> None:
         if step not in tasks:
             for earlier in tasks.values():
                 bars.update(earlier, total=1, completed=1)
             tasks[step] = bars.add_task(step, total=None, numbers="")
             begun[step] = time.monotonic()
-        numbers = _numbers(done, total, time.monotonic() - begun[step])
+        numbers = _numbers(done, total, time.monotonic() - begun[step], unit)
         bars.update(tasks[step], completed=done, total=total or None, numbers=numbers)
 
     return report
@@ -216,22 +222,26 @@ def _lines() -> Progress:
     written: dict[str, float] = {}
     begun: dict[str, float] = {}
 
-    def report(step: str, done: int, total: int | None) -> None:
+    def report(step: str, done: int, total: int | None, unit: str = "rows", /) -> None:
         now = time.monotonic()
         begun.setdefault(step, now)
         if step in written and now - written[step] < SECONDS_BETWEEN_LINES:
             return
         written[step] = now
-        note(f"{step} {_numbers(done, total, now - begun[step])}".strip())
+        note(f"{step} {_numbers(done, total, now - begun[step], unit)}".strip())
 
     return report
 
 
-def _numbers(done: int, total: int | None, seconds: float) -> str:
+def _numbers(done: int, total: int | None, seconds: float, unit: str) -> str:
     if not done:
         return ""
-    rows = f"{done:,} of {total:,} rows" if total else f"{done:,} rows"
-    return f"{rows}, {done / seconds:,.0f}/s" if seconds > 0.5 else rows
+    if unit == "share":
+        return f"{done / total:.0%}" if total else ""
+    shown = bytes_shown if unit == "bytes" else "{:,.0f}".format
+    named = "" if unit == "bytes" else f" {unit}"
+    so_far = f"{shown(done)} of {shown(total)}{named}" if total else f"{shown(done)}{named}"
+    return f"{so_far}, {shown(round(done / seconds))}/s" if seconds > 0.5 else so_far
 
 
 def _console(*, stderr: bool = False) -> Console:

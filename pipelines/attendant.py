@@ -1,7 +1,7 @@
 """Beside whatever works on an import: a thread that shows how far it is, and stops it when it is no longer wanted.
 
-Nothing is measured where the work is done. Postgres tells how many rows a COPY has taken, and a sequence how many
-contacts were made, to whoever asks while the transaction is still open.
+Nothing is measured where the work is done. Postgres tells how many rows a COPY has taken and how much of an index is
+built, and sequences how many contacts were made and changed, to whoever asks while the transaction is still open.
 """
 
 import ctypes
@@ -18,14 +18,14 @@ from sqlalchemy.orm import Session
 
 from models import import_orders, import_progress, import_servers, imports
 from models.database import writing
-from models.import_progress import Progress, Step
+from models.import_progress import Progress, Step, Unit
 from models.permissions import OPERATOR
 from pipelines.interruptible import interrupt
 
 EVERY = 0.5  # seconds
 PATIENCE = "2s"  # of the server, for a look
 
-Tell = Callable[[str, int, int | None], None]
+Tell = Callable[[str, int, int | None, Unit], None]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Counter:
-    """A number that grows with each row, None while it cannot be read, and where it stood before the step."""
+    """A number that grows with what is done, None while it cannot be read, and where it stood before the step."""
 
     read: Callable[[Session], int | None]
     before: int = 0
@@ -46,7 +46,7 @@ class Unattended:
     """What a step talks to when nobody looks on."""
 
     def says(self, step: Step, *, total: int | None = None, counter: Counter | None = None) -> None:
-        """What is done from now on; `counter` counts its rows, of `total`."""
+        """What is done from now on; `counter` counts how much of it, of `total`, in the step's unit."""
 
     def confirm(self, session: Session) -> None:
         """In the transaction that finishes: the last moment to stop. Whoever cancels after it comes too late."""
@@ -59,7 +59,7 @@ class Attendant(Unattended):
     """
 
     def __init__(self, import_id: int, *, tell: Tell | None = None) -> None:
-        """`tell` is called with (step, rows done, rows in all) at each look, from the attendant's thread."""
+        """`tell` is called with (step, done, in all, their unit) at each look, from the attendant's thread."""
         self._import_id = import_id
         self._tell = tell
         self._worker = threading.get_ident()
@@ -96,7 +96,7 @@ class Attendant(Unattended):
     def says(self, step: Step, *, total: int | None = None, counter: Counter | None = None) -> None:
         self._now = _Now(step, total, counter)
         if self._tell:
-            self._tell(step, 0, None)
+            self._tell(step, 0, None, step.unit)
 
     def confirm(self, session: Session) -> None:
         if import_orders.locked_row(session, self._import_id).orders != self._order:
@@ -117,7 +117,7 @@ class Attendant(Unattended):
             progress = now.progress(session)
             order = import_progress.report(session, self._import_id, progress)
         if self._tell and progress and progress.done:
-            self._tell(progress.step, progress.done, progress.total)
+            self._tell(progress.step, progress.done, progress.total, progress.step.unit)
         if order not in (None, self._order):
             self._stop()
 
@@ -154,22 +154,25 @@ class Attendant(Unattended):
 
 
 class _Now:
-    """The present step, and when its rows began to move: what comes before the first of them says nothing of their
-    speed."""
+    """The present step, when it began, and when it was last seen with nothing done: what comes before that says nothing
+    of its speed."""
 
     def __init__(self, step: Step | None = None, total: int | None = None, counter: Counter | None = None) -> None:
         self.step, self.total, self.counter = step, total, counter
-        self.began = time.monotonic()
+        self.began = self.idle = time.monotonic()
         self.done: int | None = None
 
     def progress(self, session: Session) -> Progress | None:
         if self.step is None:
             return None
         if self.counter and (found := self.counter.read(session)) is not None:
-            self.done = max(found - self.counter.before, 0)
-        if self.counter and not self.done:
-            self.began = time.monotonic()
-        return Progress(self.step, self.done, self.total, time.monotonic() - self.began)
+            self.done = max(found - self.counter.before, self.done or 0)
+            if self.total is not None:
+                self.done = min(self.done, self.total)  # sequences are counted on by several at once
+        now = time.monotonic()
+        if not self.done:
+            self.idle = now
+        return Progress(self.step, self.done, self.total, now - (self.idle if self.done else self.began))
 
 
 def _set_async(thread: int, error: type[BaseException] | None) -> None:

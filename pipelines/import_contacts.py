@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -31,7 +32,7 @@ from pipelines.attendant import Attendant, Stopped, Tell, Unattended
 from pipelines.contact_files import UnreadableFile, read_opened
 from pipelines.contact_files.opened_file import NoRoom
 from pipelines.import_rejects import write_rejects
-from pipelines.import_steps import PlanMoved, remove_store, store_path, with_store
+from pipelines.import_steps import PlanMoved, remove_store, say_written, store_path, with_store
 
 __all__ = ["Busy", "WasStopped", "clear_abandoned", "create", "run", "undo", "write_rejects"]
 
@@ -136,7 +137,7 @@ def take_back(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int
         attendant.says(Step.UNDO)
         with working(import_id, by) as session:
             session.execute(text("LOCK TABLE contacts IN SHARE ROW EXCLUSIVE MODE"))
-            undone = changes.undo_import(session, import_id)
+            undone = changes.undo_import(session, import_id, say=partial(say_written, attendant))
             counts = {"removed": undone.removed, "restored": undone.restored, "kept": undone.kept}
             attendant.confirm(session)
             imports.record(session, import_id, state=State.UNDONE, undone=counts)

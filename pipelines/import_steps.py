@@ -24,6 +24,7 @@ from models.audit import Event
 from models.check_results import Verdict
 from models.contacts import changes, mapping, matching, staging
 from models.contacts.blanks import is_empty
+from models.contacts.changes import Written
 from models.database import writing
 from models.errors import Conflict
 from models.fields import Kind
@@ -38,6 +39,7 @@ from pipelines.contact_files import UnreadableFile, open_contact_file, read_open
 from pipelines.contact_files.open_file import OPENING
 from pipelines.interruptible import interruptible
 from pipelines.typed_rows import Source
+from pipelines.watched import Meter, watching
 
 SAMPLES = 200  # rows that the mapping and the preview may look at
 STORE = "rows.duckdb"
@@ -67,12 +69,13 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
         raise UnreadableFile(f"The file of import {import_id} was never stored completely: import it again.")
     remove_store(import_id)
     limits = settings.settings()
-    opened = open_contact_file(
-        Path(found.file_path),
-        store=store_path(import_id),
-        memory_limit=_bytes(limits.duckdb_memory * LOADING),
-        threads=limits.duckdb_threads,
-    )
+    with watching(partial(_say_read, attendant)):
+        opened = open_contact_file(
+            Path(found.file_path),
+            store=store_path(import_id),
+            memory_limit=_bytes(limits.duckdb_memory * LOADING),
+            threads=limits.duckdb_threads,
+        )
     lines, samples = _samples(import_id, len(opened.headers))
     proposed = mapping.propose(opened.headers, samples)
     chosen = mapping.changed(proposed, found.overrides)
@@ -177,7 +180,8 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             staged=found.staged,
             creating=found.created,
             by_id=by.id,
-            say=partial(_say_written, attendant, session, found),
+            updating=found.updated,
+            say=partial(say_written, attendant),
         )
         attendant.confirm(session)
         imports.record(session, import_id, state=State.COMMITTED, finished_at=text("now()"))
@@ -193,15 +197,15 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
     remove_store(import_id)  # the upload stays; its cells are in contacts and rejects now
 
 
-def _say_written(attendant: Unattended, session: Session, found: Import, step: Step) -> None:
-    """An update's rows cannot be counted from outside before all of them are written."""
-    if step is Step.CREATE and found.created:
-        counter = Counter(changes.numbered, before=changes.numbered(session))
-        attendant.says(step, total=found.created, counter=counter)
-    elif step is Step.UPDATE and found.updated:
-        attendant.says(step, total=found.updated)
-    elif step in (Step.INDEX, Step.FINISH):
-        attendant.says(step)
+def _say_read(attendant: Unattended, step: Step, total: int | None, meter: Meter) -> None:
+    counter = Counter(lambda _: meter.read()) if total else None
+    attendant.says(step, total=total or None, counter=counter)
+
+
+def say_written(attendant: Unattended, step: Step, written: Written | None) -> None:
+    """What `changes` begins, as the attendant counts it."""
+    counter = Counter(written.read, before=written.before) if written else None
+    attendant.says(step, total=written.total if written else None, counter=counter)
 
 
 def _awaited(checked: Future[list[Verdict]]) -> list[Verdict]:

@@ -1,5 +1,8 @@
 """An import under way: waiting for the scheduler, being worked on, or being stopped."""
 
+from html import escape
+from string import Template
+
 import streamlit as st
 
 from dashboard import formats, session
@@ -8,7 +11,7 @@ from dashboard.widgets.import_orders import cancel_dialog, carry_out, keep_dialo
 from dashboard.widgets.page import plain
 from models import import_orders, import_phases, import_progress, import_uploads, imports
 from models.import_phases import Phase
-from models.import_progress import Progress
+from models.import_progress import Progress, Unit
 from models.imports import Import, Listed, State
 
 UNDER_WAY = (Phase.WAITING, Phase.RUNNING, Phase.STOPPING)
@@ -19,6 +22,17 @@ TITLES = {
     State.COMMITTED: "Importing",
     State.UNDONE: "Taking the import back",
 }
+
+# As high as st.progress, which takes its place and gives it back.
+BUSY = Template("""
+.busy { font-size: .875rem; line-height: 16px; }
+.busy div { height: 7px; margin-top: 6px; border-radius: 4px; overflow: hidden; position: relative;
+    background: $ground; }
+.busy div::after { content: ""; position: absolute; inset: 0 70% 0 0; border-radius: 4px; background: $piece;
+    animation: busy 1.6s ease-in-out infinite alternate; }
+@keyframes busy { to { transform: translateX(233%); } }
+@media (prefers-reduced-motion: reduce) { .busy div::after { inset: 0; opacity: .4; animation: none; } }
+""")
 
 
 def follow(listed: Listed) -> None:
@@ -43,11 +57,11 @@ def _follow(import_id: int, before: tuple[object, ...]) -> None:
         st.rerun()
     found, phase = listed.import_, import_phases.phase(listed)
     if phase is Phase.WAITING:
-        st.progress(0.0, text=_why_waiting(found))
+        st.markdown(f":material/schedule: {_why_waiting(found)}")
     elif phase is Phase.RUNNING:
         _running(found)
     elif phase is Phase.STOPPING:
-        st.progress(0.0, text="It stops within seconds, and nothing of it is written.")
+        _busy("It stops within seconds, and nothing of it is written.")
     elif phase is Phase.UPLOADING and found.created_by != by.id:
         _somebody_elses(listed)
 
@@ -73,30 +87,49 @@ def _why_waiting(found: Import) -> str:
 
 def _running(found: Import) -> None:
     now = import_progress.of(found)
-    st.progress(_share(now) if now else 0.0, text=_words(now) if now else "It begins.")
+    if now is None:
+        _busy("It begins.")
+    elif now.share:
+        st.progress(now.share, text=f"{now.step}: {_so_far(now)}")
+    else:
+        _busy(f"{now.step}, for {formats.duration(now.seconds)} so far")
     _metrics(found, now)
 
 
-def _share(now: Progress) -> float:
-    return min(now.done / now.total, 1.0) if now.done and now.total else 0.0
+def _so_far(now: Progress) -> str:
+    done, total = now.done or 0, now.total or 0
+    if now.step.unit is Unit.BYTES:
+        return f"**{formats.size(done)}** of {formats.size(total)}"
+    if now.step.unit is Unit.SHARE:
+        return f"**{formats.share(done, total, digits=0)}**"
+    return f"**{formats.number(done)}** of {formats.counted(total, 'row')}"
 
 
-def _words(now: Progress) -> str:
-    if now.done is not None and now.total:
-        return f"{now.step}: **{formats.number(now.done)}** of {formats.counted(now.total, 'row')}"
-    return f"{now.step}: {formats.counted(now.total, 'row')}" if now.total else f"{now.step} …"
+def _busy(words: str) -> None:
+    """A bar that moves and claims nothing: where nobody knows how far it is, or nothing can be counted yet."""
+    colours = {"ground": page.token("borderColor"), "piece": page.token("primaryColor")}
+    st.html(f"<style>{BUSY.substitute(colours)}</style>")
+    said = escape(words)
+    st.html(f'<div class="busy">{said}<div role="progressbar" aria-label="{said}"></div></div>')
 
 
 def _metrics(found: Import, now: Progress | None) -> None:
-    rate, left = (now.rate, now.left) if now else (None, None)
+    left = now.left if now else None
     with st.grid(4, min_column_width=140, gap="small"):
-        st.metric("Speed", f"{formats.number(rate)} rows/s" if rate else formats.MISSING)
+        st.metric("Speed", _speed(now) if now and now.rate else formats.MISSING)
         st.metric("Time left in this step", formats.duration(left) if left is not None else formats.MISSING)
         if found.state == State.PLANNED:
             st.metric("To create", formats.number(found.created))
             st.metric("To update", formats.number(found.updated))
         elif found.opened:
             st.metric("Rows in the file", formats.number(found.rows))
+
+
+def _speed(now: Progress) -> str:
+    rate = now.rate or 0
+    if now.step.unit is Unit.BYTES:
+        return f"{formats.size(round(rate))}/s"
+    return f"{formats.number(rate)} rows/s" if now.step.unit is Unit.ROWS else formats.MISSING
 
 
 def _stop(found: Import, *, running: bool) -> None:

@@ -11,7 +11,9 @@ from typing import IO, Protocol, cast
 
 import zstandard
 
+from models.import_progress import Step
 from pipelines.contact_files.opened_file import UnreadableFile, disk_is_full
+from pipelines.watched import begin, place_in
 
 PIECE = 1024 * 1024
 # Text compresses 5 to 20 times, repetitive exports up to 100 times; bombs 1,000 times and more.
@@ -29,13 +31,13 @@ class Readable(Protocol):
 
 def unpack_gzip(path: Path, target: Path) -> None:
     """Write the content of a .gz file to `target`. Raises UnreadableFile when it is cut, damaged or a bomb."""
-    with damage_named(path), gzip.open(path, "rb") as source:
+    with damage_named(path), _opened(path) as packed, gzip.open(packed, "rb") as source:
         _copy(source, target, packed=path.stat().st_size, name=path.name)
 
 
 def unpack_zstd(path: Path, target: Path) -> None:
     """Write the content of a .zst file to `target`. Raises UnreadableFile when it is cut, damaged or a bomb."""
-    with damage_named(path), path.open("rb") as packed:
+    with damage_named(path), _opened(path) as packed:
         decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
         # The reader only ever calls read(size).
         source_and_last = cast(IO[bytes], _WithLastFrame(packed))
@@ -75,7 +77,7 @@ def unpack_zip(path: Path, target: Path) -> str:
 
     Raises UnreadableFile when it holds none or several, is protected, damaged or a bomb.
     """
-    with damage_named(path), zipfile.ZipFile(path) as archive:
+    with damage_named(path), _opened(path) as packed, zipfile.ZipFile(packed) as archive:
         member = the_only_file(archive, path.name)
         with archive.open(member) as source:
             _copy(source, target, packed=max(member.compress_size, 1), name=path.name)
@@ -111,6 +113,13 @@ def damage_named(path: Path) -> Iterator[None]:
         raise UnreadableFile(f"{path.name} is damaged and cannot be unpacked ({error}): upload it again.") from error
     except (NotImplementedError, RuntimeError) as error:
         raise UnreadableFile(f"{path.name} is packed in a way that is not supported ({error}).") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("rb") as packed:
+        begin(Step.UNPACK, path.stat().st_size, look=place_in(packed))
+        yield packed
 
 
 def _copy(source: Readable, target: Path, *, packed: int, name: str) -> int:

@@ -2,9 +2,11 @@
 
 import io
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
+
+from pipelines.watched import place_in
 
 LONGEST_LINE = 1024 * 1024
 
@@ -27,6 +29,11 @@ class Lines:
     def of_file(cls, path: Path, *, has_nuls: bool) -> "Lines":
         """The lines of a UTF-8 file, which is closed when the object goes."""
         return cls(path.open(encoding="utf-8-sig", errors="replace", newline=""), has_nuls=has_nuls)
+
+    @property
+    def place(self) -> Callable[[], int]:
+        """How many bytes of the file are read."""
+        return place_in(self._file)
 
     def close(self) -> None:
         """Close the file behind the lines."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 
+from models.import_progress import Step
 from pipelines.contact_files.csv_lines import LONGEST_LINE, Lines
 from pipelines.contact_files.csv_records import RecordReader
 from pipelines.contact_files.dialect import Dialect
@@ -15,6 +16,7 @@ from pipelines.contact_files.nuls import Nuls
 from pipelines.contact_files.opened_file import is_disk_full
 from pipelines.contact_files.received import BLOCK
 from pipelines.contact_files.store import Store
+from pipelines.watched import begin
 
 # Large enough for the longest line, small enough that two threads stay within the memory allowed.
 READ_BUFFER = 8 * 1024 * 1024
@@ -40,11 +42,13 @@ def fast_road(store: Store, text: Text, dialect: Dialect, header: Header) -> boo
     It counts only when every line after the header became one row, so that a row's line is its position: no blank
     line, no value over several lines. `raw` is a view that adds the line to the row's position.
     """
+    store.watch(Step.OPEN, text.path.stat().st_size)
     # Counting the file's delimiters needs a core while DuckDB's writing needs the other.
     with ThreadPoolExecutor(1) as beside:
         counted = beside.submit(_count_after, text.path, header.data_line - 1, dialect)
         if not _load(store, text, dialect, header):
             return False
+    begin(Step.OPEN)
     if not _is_whole(store, text, dialect, header, *counted.result()):
         store.connection.execute("DROP TABLE cells")
         return False
@@ -118,6 +122,7 @@ def careful_road(store: Store, text: Text, dialect: Dialect, header: Header) -> 
     width = len(header.names)
     store.create_raw(width)
     with closing(Lines.of_file(text.path, has_nuls=text.scan.nuls > 0)) as lines:
+        begin(Step.MEND, text.path.stat().st_size, look=lines.place)
         lines.skip(header.data_line - 1)
         records = RecordReader(lines, dialect, width=width)
         for record in records:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import chardet
 
+from models.import_progress import Step
 from pipelines.contact_files.received import ByteScan, blocks
+from pipelines.watched import Meter, begin
 
 BOMS = {
     b"\xff\xfe\x00\x00": "utf-32",
@@ -137,9 +139,9 @@ def implausible(sample: bytes, encoding: str) -> int:
 
 def _transcode(path: Path, target: Path, encoding: str) -> Text:
     decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-    scan, replaced = ByteScan(), 0
+    scan, replaced, meter = ByteScan(), 0, begin(Step.SCAN, path.stat().st_size)
     with target.open("wb") as out:
-        for text in filter(None, _decoded(path, decoder)):
+        for text in filter(None, _decoded(path, decoder, meter)):
             replaced += text.count("\ufffd")
             # UTF-16 can hold halves of a pair, which UTF-8 cannot.
             block = text.encode("utf-8", "replace")
@@ -148,7 +150,8 @@ def _transcode(path: Path, target: Path, encoding: str) -> Text:
     return Text(target, scan.finish(), encoding, replaced)
 
 
-def _decoded(path: Path, decoder: codecs.IncrementalDecoder) -> Iterator[str]:
+def _decoded(path: Path, decoder: codecs.IncrementalDecoder, meter: Meter) -> Iterator[str]:
     for block in blocks(path):
+        meter.done += len(block)
         yield decoder.decode(block)
     yield decoder.decode(b"", True)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 
+from models.import_progress import Step
 from pipelines.contact_files.csv_lines import LONGEST_LINE, Lines
 from pipelines.contact_files.encoding import Text
 from pipelines.contact_files.headers import MOST_COLUMNS, unique_names
@@ -11,6 +12,7 @@ from pipelines.contact_files.json_array import Item, item_of, read_array
 from pipelines.contact_files.nuls import Nuls
 from pipelines.contact_files.opened_file import UnreadableFile
 from pipelines.contact_files.store import Store
+from pipelines.watched import begin
 
 
 def read_json(store: Store, text: Text, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -22,7 +24,7 @@ def read_json(store: Store, text: Text, name: str) -> tuple[tuple[str, ...], tup
     keys = _keys(text, name)
     nuls = Nuls(text.scan.nuls)
     store.create_raw(len(keys))
-    for item in _items(text, nuls, name):
+    for item in _items(text, nuls, name, Step.OPEN):
         if item.value is None:
             store.add_unreadable(item.line, item.reason, item.raw)
         else:
@@ -33,7 +35,7 @@ def read_json(store: Store, text: Text, name: str) -> tuple[tuple[str, ...], tup
 
 def _keys(text: Text, name: str) -> list[str]:
     keys: dict[str, None] = {}
-    for item in _items(text, Nuls(), name):
+    for item in _items(text, Nuls(), name, Step.SCAN):
         keys.update(dict.fromkeys(item.value or ()))
         if len(keys) > MOST_COLUMNS:
             raise UnreadableFile(f"{name} has more than {MOST_COLUMNS:,} different keys: is it a list of contacts?")
@@ -53,8 +55,9 @@ def as_text(value: object) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _items(text: Text, nuls: Nuls, name: str) -> Iterator[Item]:
+def _items(text: Text, nuls: Nuls, name: str, step: Step) -> Iterator[Item]:
     with closing(Lines.of_file(text.path, has_nuls=text.scan.nuls > 0)) as lines:
+        begin(step, text.path.stat().st_size, look=lines.place)
         first = next((line for line in iter(lines.next, None) if line.strip()), "")
         lines.back([first])
         yield from read_array(lines, nuls, name) if first.lstrip().startswith("[") else _of_lines(lines, nuls)

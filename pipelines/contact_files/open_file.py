@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.import_progress import Step
 from pipelines.contact_files import formats
 from pipelines.contact_files.compression import unpack_gzip, unpack_zip, unpack_zstd
 from pipelines.contact_files.csv_records import delimiter_name, sample_records
@@ -18,6 +19,7 @@ from pipelines.contact_files.parquet import read_parquet
 from pipelines.contact_files.received import ByteScan, Checksum, checksum, scan_file
 from pipelines.contact_files.store import Store, new_store
 from pipelines.contact_files.workbooks import read_workbook
+from pipelines.watched import begin
 
 OPENING = ".opening-"  # begins the name of the folder, beside the store, in which a file is unpacked and read
 
@@ -59,6 +61,7 @@ def open_contact_file(
         built = Path(folder) / "store.duckdb"
         with new_store(built, memory_limit=memory_limit, threads=threads) as tables:
             table = _read(tables, content, path.name, Path(folder), sheet)
+            begin(Step.OPEN)
             opened = _account(tables, path.name, content, table)
             tables.write_opened(opened)
         built.replace(store)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import duckdb
 
+from models.import_progress import Step
 from pipelines.contact_files.headers import unique_names
 from pipelines.contact_files.nuls import ESCAPES, Nuls
 from pipelines.contact_files.opened_file import UnreadableFile, first_line, is_disk_full
@@ -18,9 +19,11 @@ def read_parquet(store: Store, path: Path, name: str) -> tuple[tuple[str, ...], 
     connection = store.connection
     try:
         columns = connection.execute("DESCRIBE SELECT * FROM read_parquet($path)", {"path": str(path)}).fetchall()
+        store.watch(Step.SCAN, path.stat().st_size)
         nuls = Nuls(_count_nuls(connection, columns, path))
         texts = [_without_nuls(*column[:2]) if nuls.removed else _as_text(*column[:2]) for column in columns]
         cells = ", ".join(f"{text} AS c{number}" for number, text in enumerate(texts))
+        store.watch(Step.OPEN, path.stat().st_size)
         connection.execute(f"CREATE TABLE cells AS SELECT {cells} FROM read_parquet($path)", {"path": str(path)})
     except duckdb.Error as error:
         if is_disk_full(error):

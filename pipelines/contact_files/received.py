@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.import_progress import Step
+from pipelines.watched import begin
+
 BLOCK = 1024 * 1024  # looked at several times while it is in the processor's cache
 HEAD = 256 * 1024
 SAMPLE = 512 * 1024
@@ -98,7 +101,7 @@ class Checksum:
 
 def scan_file(path: Path) -> tuple[Checksum, ByteScan]:
     """Read the file once. The checksum runs in its own thread, since hashing releases the interpreter lock."""
-    digest, scan = hashlib.sha256(), ByteScan()
+    digest, scan, meter = hashlib.sha256(), ByteScan(), begin(Step.SCAN, path.stat().st_size)
     with ThreadPoolExecutor(1) as hashing:
         pending = None
         for block in blocks(path):
@@ -106,6 +109,7 @@ def scan_file(path: Path) -> tuple[Checksum, ByteScan]:
                 pending.result()
             pending = hashing.submit(digest.update, block)
             scan.add(block)
+            meter.done += len(block)
         if pending is not None:
             pending.result()
     return Checksum(digest.hexdigest(), scan.size), scan.finish()
@@ -113,8 +117,8 @@ def scan_file(path: Path) -> tuple[Checksum, ByteScan]:
 
 def checksum(path: Path) -> Checksum:
     """SHA-256 and size alone, for formats that are not read as text."""
-    digest, size = hashlib.sha256(), 0
+    digest, meter = hashlib.sha256(), begin(Step.SCAN, path.stat().st_size)
     for block in blocks(path):
         digest.update(block)
-        size += len(block)
-    return Checksum(digest.hexdigest(), size)
+        meter.done += len(block)
+    return Checksum(digest.hexdigest(), meter.done)

@@ -7,8 +7,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from models.import_progress import Step
 from pipelines.contact_files.opened_file import OpenedFile
 from pipelines.interruptible import interruptible
+from pipelines.watched import begin
 
 # Cells and characters gathered before they go to DuckDB: a few tens of MB whatever the width.
 BATCH_CELLS = 200_000
@@ -33,6 +35,16 @@ class Store:
         self._batches = 0
         self._full = BATCH_CELLS
         connection.execute("CREATE TABLE unreadable (line BIGINT, reason VARCHAR, raw VARCHAR)")
+
+    def watch(self, step: Step, size: int) -> None:
+        """Let the statement that comes next be watched: it reads a file of so many bytes."""
+        before = self.connection.query_progress()  # of the last statement: it stands until the next one has begun
+
+        def look() -> int | None:
+            percent = self.connection.query_progress()  # below 0 while there is none
+            return int(size * percent / 100) if 0 < percent < 100 and percent != before else None
+
+        begin(step, size, look=look)
 
     def create_raw(self, width: int) -> None:
         """Create the table `raw` with a line and `width` cells."""
@@ -125,6 +137,8 @@ def new_store(path: Path, *, memory_limit: str, threads: int) -> Iterator[Store]
     try:
         with interruptible(connection.interrupt):
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = true")  # else nobody can ask how far a statement is
+            connection.execute("SET enable_progress_bar_print = false")
             yield Store(connection)
             connection.execute("CHECKPOINT")
     finally:

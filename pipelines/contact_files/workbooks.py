@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
+from models.import_progress import Step
 from pipelines.contact_files.headers import LOOK_AHEAD, Header, Record, find_header, unique_names
 from pipelines.contact_files.nuls import Nuls
 from pipelines.contact_files.opened_file import UnreadableFile, disk_is_full, says_disk_full
 from pipelines.contact_files.store import Store
 from pipelines.interruptible import interruptible
+from pipelines.watched import begin, place_in
 
 CHILD = Path(__file__).with_name("workbook_child.py")
 # A sheet of a million rows by forty columns takes about 3 GB in the reader.
@@ -39,8 +41,10 @@ def read_workbook(store: Store, path: Path, name: str, folder: Path, sheet: str 
     disk is full.
     """
     rows_file = folder / "rows.jsonl"
+    begin(Step.OPEN)
     _run_child(path, name, rows_file, sheet)
     with rows_file.open(encoding="utf-8") as lines:
+        begin(Step.OPEN, rows_file.stat().st_size, look=place_in(lines))
         nuls = Nuls()
         head = json.loads(nuls.without_escaped(lines.readline()))
         rows: Iterator[Row] = (json.loads(nuls.without_escaped(line)) for line in lines)

@@ -104,7 +104,8 @@ def press(test: AppTest, label: str) -> AppTest:
 def texts(test: AppTest) -> str:
     assert not test.exception, test.exception
     told = [*test.caption, *test.markdown, *test.subheader, *test.error, *test.title]
-    return "\n".join([*(one.value for one in told), *(one.proto.text for one in test.get("progress"))])
+    drawn = [*(one.proto.text for one in test.get("progress")), *(one.proto.body for one in test.get("html"))]
+    return "\n".join([*(one.value for one in told), *drawn])
 
 
 def metrics(test: AppTest) -> dict[str, str]:
@@ -477,10 +478,23 @@ def test_one_that_is_running_shows_only_what_is_known(screen: Screen, new: Calla
         assert "Creating contacts: **1,000** of 4,000 rows" in texts(test)
         assert metrics(test)["Speed"] == "500 rows/s"
         assert metrics(test)["Time left in this step"] == "6 s"
-        _shown(import_id, import_progress.Progress(import_progress.Step.INDEX, None, None, 9.0))
+        _shown(import_id, import_progress.Progress(import_progress.Step.INDEX, 1_000, 4_000, 9.0))
         test.run()
-        assert "Building the indexes …" in texts(test)
-        assert (metrics(test)["Speed"], metrics(test)["Time left in this step"]) == ("–", "–")
+        assert "Building the indexes: **25%**" in texts(test)
+        assert (metrics(test)["Speed"], metrics(test)["Time left in this step"]) == ("–", "27 s")
+        _shown(import_id, import_progress.Progress(import_progress.Step.OPEN, 250_000_000, 1_000_000_000, 10.0))
+        test.run()
+        assert "Reading the file: **250 MB** of 1 GB" in texts(test)
+        assert (metrics(test)["Speed"], metrics(test)["Time left in this step"]) == ("25 MB/s", "30 s")
+        for unknown in (
+            import_progress.Progress(import_progress.Step.MATCH, None, None, 72.0),
+            import_progress.Progress(import_progress.Step.MATCH, 0, 4_000, 72.0),
+        ):
+            _shown(import_id, unknown)
+            test.run()
+            assert "Comparing and checking, for 1 min 12 s so far" in texts(test)
+            assert not test.get("progress"), "a bar at 0 would say that nothing is done"
+            assert (metrics(test)["Speed"], metrics(test)["Time left in this step"]) == ("–", "–")
         row = screen(Role.MANAGER, at="imports").dataframe[0].value.iloc[0]
         assert row["state"] == ["Running"]
         test = screen(Role.MANAGER, at="imports", id=str(import_id))

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from data_checks import messages
+from deploy import output
 from tests.deploy.command_line import COMMAND, PROJECT, Cli
 
 NUMBERS = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
@@ -279,3 +280,14 @@ def test_a_killed_import_goes_on(cli: Cli, tmp_path: Path) -> None:
     resumed = cli("imports", "resume", "1", "--json").object
     assert (resumed["state"], resumed["rows"], resumed["created"]) == ("committed", 20_000, 20_000)
     assert cli("count", "--json").object == {"count": 20_000}
+
+
+def test_progress_says_what_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    with output.progress() as report:
+        report("Reading the file", 340_000_000, 1_000_000_000, "bytes")
+        report("Building the indexes", 3_400, 10_000, "share")
+        report("Creating contacts", 1_000, 4_000)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "Reading the file 340.0 MB of 1.0 GB", "Building the indexes 34%", "Creating contacts 1,000 of 4,000 rows"
+    ]  # fmt: skip

@@ -6,7 +6,10 @@ import io
 import subprocess
 import sys
 import textwrap
+import threading
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +20,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.import_progress import Step
 from pipelines.contact_files import UnreadableFile, open_contact_file, read_opened
+from pipelines.watched import Meter, watching
 from tests.bench.processes import watch
 from tests.pipelines.opened_table import open_table, open_text, refusal
 
@@ -36,6 +41,72 @@ def test_plain_file_takes_the_fast_road(tmp_path: Path) -> None:
     assert table.opened.notes == ()
     assert table.opened.bytes == len(PEOPLE)
     assert len(table.opened.sha256) == 64
+
+
+TALL = "Name,Email\n" + "Ada,ada@example.org\n" * 5000
+
+
+def parquet(path: Path) -> None:
+    pq.write_table(pa.table({"Name": ["Ada"] * 5000, "Email": ["ada@example.org"] * 5000}), path)
+
+
+def workbook(path: Path) -> None:
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        for number in range(200):
+            sheet.write_row(number, 0, ["Name", "Email"] if number == 0 else ["Ada", "ada@example.org"])
+
+
+def zipped(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("people.csv", TALL)
+
+
+READ, MENDED = [Step.SCAN, Step.OPEN, Step.OPEN, Step.OPEN], [Step.SCAN, Step.OPEN, Step.MEND, Step.OPEN]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "parts"),
+    [
+        ("a.csv", TALL.encode(), READ),
+        ("a.csv", TALL.encode() + b"Ada,ada@example.org,1\n", MENDED),
+        ("a.csv", TALL.encode("utf-16"), [Step.SCAN, *READ]),
+        ("a.csv.gz", gzip.compress(TALL.encode()), [Step.UNPACK, Step.SCAN, *READ]),
+        ("a.csv.zst", zstandard.compress(TALL.encode()), [Step.UNPACK, Step.SCAN, *READ]),
+        ("a.zip", zipped, [Step.UNPACK, Step.SCAN, *READ]),
+        ("a.jsonl", b'{"Email": "ada@example.org"}\n' * 5000, [Step.SCAN, Step.SCAN, Step.OPEN, Step.OPEN]),
+        ("a.parquet", parquet, [Step.SCAN, Step.SCAN, Step.OPEN, Step.OPEN]),
+        ("a.xlsx", workbook, [Step.SCAN, Step.OPEN, Step.OPEN, Step.OPEN]),
+    ],
+)
+def test_whoever_looks_on_sees_how_much_is_read(
+    tmp_path: Path, name: str, content: bytes | Callable[[Path], None], parts: list[Step]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content) if isinstance(content, bytes) else content(path)
+    seen: list[tuple[Step, int | None, Meter, list[int]]] = []
+    with watching(lambda step, total, meter: seen.append((step, total, meter, []))):
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(0.001):
+                if seen:
+                    seen[-1][3].append(seen[-1][2].read())
+
+        with ThreadPoolExecutor(1) as watcher:
+            watcher.submit(look)
+            try:
+                open_contact_file(path, store=tmp_path / "store.duckdb")
+            finally:
+                over.set()
+    assert [step for step, *_ in seen] == parts
+    size = path.stat().st_size
+    assert seen[0][1] == size
+    assert parts[0] is Step.UNPACK or seen[0][2].read() == size, "all of it, in the end"
+    assert seen[-1][1] is None, "how long the store takes to close cannot be known"
+    for step, total, _, read in seen:
+        assert read == sorted(read), step
+        assert total is None or max(read, default=0) <= total
 
 
 def test_a_second_opening_replaces_the_store_and_a_failed_one_keeps_it(tmp_path: Path) -> None:

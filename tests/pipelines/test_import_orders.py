@@ -132,14 +132,14 @@ def nothing_left(import_id: int, home: Path) -> None:
     assert sql("SELECT query FROM pg_stat_activity WHERE application_name LIKE 'import-%%'") == []
 
 
-@pytest.mark.parametrize("reached", [Step.OPEN, Step.JUDGE, Step.STAGE])
+@pytest.mark.parametrize("reached", [Step.MEND, Step.JUDGE, Step.STAGE])
 def test_an_import_that_is_planned_is_stopped_within_seconds(
     base: str, home: Path, tmp_path: Path, reached: Step
 ) -> None:
     import_id = created(large(tmp_path, MANY))
-    if reached is not Step.OPEN:
+    if reached is not Step.MEND:
         import_contacts.run(import_id, until=State.OPENED, by=OPERATOR)
-    stopped(base, home, import_id, State.OPENED if reached is Step.OPEN else State.PLANNED, reached)
+    stopped(base, home, import_id, State.OPENED if reached is Step.MEND else State.PLANNED, reached)
 
 
 @pytest.mark.parametrize(("reached", "slow"), [(Step.CREATE, "rows"), (Step.INDEX, "indexes")])
@@ -225,26 +225,68 @@ def test_a_second_process_is_no_try(base: str, tmp_path: Path) -> None:
     assert phase(import_id) is Phase.MAPPING
 
 
-def test_progress_counts_the_rows_while_they_are_written(base: str, home: Path, tmp_path: Path) -> None:
-    import_id = created(large(tmp_path, MANY))
-    slowed("rows", every=100)
-    import_contacts.run(import_id, until=State.OPENED, by=OPERATOR)
-    seen: dict[str, list[import_progress.Progress]] = {}
-    for wanted in (State.PLANNED, State.COMMITTED):
+Seen = dict[str, list[import_progress.Progress]]
+
+
+def watched(base: str, home: Path, import_id: int, *orders: State) -> Seen:
+    """What was shown of each step while those orders were carried out."""
+    seen: Seen = {}
+    for wanted in orders:
         with at_work(base, home, import_id, order(import_id, wanted)) as process:
             while process.poll() is None:
                 if now := import_progress.of(imports.get(import_id, by=OPERATOR)):
                     seen.setdefault(now.step, []).append(now)
                 time.sleep(0.02)
             assert process.returncode == 0, process.communicate()[1]
+    return seen
+
+
+def grew(seen: Seen, counted: Step, total: int) -> None:
+    """It was counted up towards the total, and not only at its end."""
+    done = [one.done for one in seen[counted] if one.done]
+    assert done, f"{counted} was never counted"
+    assert done == sorted(done)
+    assert done[0] < done[-1] <= total
+    assert {one.total for one in seen[counted] if one.done} == {total}
+
+
+def test_progress_counts_what_is_read_and_the_rows_that_are_written(base: str, home: Path, tmp_path: Path) -> None:
+    file = large(tmp_path, MANY)
+    import_id = created(file)
+    slowed("rows", every=100)
+    seen = watched(base, home, import_id, State.OPENED, State.PLANNED, State.COMMITTED)
+    grew(seen, Step.MEND, file.stat().st_size)
     for counted in (Step.STAGE, Step.CREATE):
-        rows = [one.done for one in seen[counted] if one.done]
-        assert rows, f"{counted} was never counted"
-        assert rows == sorted(rows)
-        assert rows[-1] <= MANY
-        assert {one.total for one in seen[counted]} == {MANY - 1}, "all but the row that is too long"
+        grew(seen, counted, MANY - 1)  # all but the row that is too long
     assert not [one for one in seen[Step.JUDGE] if one.done is not None or one.left is not None]
+    for unknown in (Step.JUDGE, Step.MATCH):
+        times = [one.seconds for one in seen[unknown]]
+        assert times == sorted(times)
+        assert times[0] < times[-1], "how long it takes so far is all that can be said"
     assert import_progress.of(imports.get(import_id, by=OPERATOR)) is None
+
+
+def test_progress_counts_contacts_that_are_changed_and_put_back(base: str, home: Path, tmp_path: Path) -> None:
+    rows = [{"First Name": f"P{n}", "Email": f"p{n}@example.com", "Title": "VP"} for n in range(MANY // 5)]
+    imported(written(tmp_path, rows[1:]))
+    before = contacts("email")
+    import_id = created(written(tmp_path, [row | {"Title": "CEO"} for row in rows]))
+    import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR)
+    seen = watched(base, home, import_id, State.COMMITTED, State.UNDONE)
+    grew(seen, Step.UPDATE, len(rows) - 1)
+    grew(seen, Step.UNDO, len(rows))
+    assert contacts("email") == before
+
+
+def test_progress_of_indexes_is_a_share_of_them_all(base: str, home: Path, tmp_path: Path) -> None:
+    import_id = imported(large(tmp_path, changes.BULK_LOAD + 100), until=State.PLANNED).id
+    slowed("indexes", every=20)
+    built = [one for one in watched(base, home, import_id, State.COMMITTED)[Step.INDEX] if one.done]
+    assert {one.total for one in built} == {built[0].total}
+    shares = [one.share or 0 for one in built]
+    assert shares == sorted(shares)
+    assert len(set(shares)) > 5, "of a single one that takes long, too"
+    assert {one.step.unit for one in built} == {import_progress.Unit.SHARE}
 
 
 def test_an_order_is_carried_out_once(base: str, tmp_path: Path) -> None:
@@ -338,7 +380,7 @@ def test_a_process_that_dies_leaves_the_order_to_the_next(base: str, home: Path,
     import_id = created(large(tmp_path, MANY))
     asked = order(import_id, State.OPENED)
     with at_work(base, home, import_id, asked) as process:
-        until(lambda: step(import_id) == Step.OPEN, process)
+        until(lambda: step(import_id) == Step.MEND, process)
         killed(process, import_id)
     set_to(import_id, wanted_at=func.now() - timedelta(minutes=1))
     sweep.carry_out_orders()

@@ -1,5 +1,6 @@
 """Which contact a row belongs to: the plan, held against a slow and readable account of the same rules."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -181,11 +182,12 @@ class Desk:
         return {line: (action, target) for line, action, target in found}
 
     def commit(self, plan: dict[int, Any]) -> None:
-        creating = sum(action == "create" for action, _ in plan.values())
+        counts = Counter(action for action, _ in plan.values())
         with writing(OPERATOR, import_id=IMPORT) as session:
             changes.commit_plan(
-                session, IMPORT, mapped=SOURCE.mapped, keep=self.keep, staged=len(plan), creating=creating, by_id=None
-            )
+                session, IMPORT, mapped=SOURCE.mapped, keep=self.keep, staged=len(plan), creating=counts["create"],
+                updating=counts["update"], by_id=None,
+            )  # fmt: skip
 
     def fill(self, contacts: Sequence[Row]) -> None:
         """Make these the only contacts."""

@@ -34,6 +34,10 @@ ALTER TABLE imports ADD COLUMN step_total BIGINT;
 ALTER TABLE imports ADD COLUMN step_started TIMESTAMP WITH TIME ZONE;
 ALTER TABLE imports ADD COLUMN step_at TIMESTAMP WITH TIME ZONE;
 
+-- Counts contacts that an import changes or takes back while it does so; a hundred at once, which makes it ten times
+-- cheaper than a contact's own number.
+CREATE SEQUENCE contacts_rewritten CACHE 100;
+
 -- A page of the rows of one kind, also of the few duplicates behind a million rejected ones.
 DROP INDEX import_rejects_import;
 CREATE INDEX import_rejects_import ON import_rejects (import_id, kind, line, id);

@@ -1,5 +1,6 @@
 """How the table looks: its order, its columns, the height of its rows, how many stand on a page."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -62,13 +63,13 @@ def order(view: View, *, by: Actor) -> None:
         st.caption("A click on a column's header does the same; a second one turns it round.")
 
 
-def _way(field: str) -> dict[str, str].get:  # type: ignore[valid-type]
+def _way(field: str) -> Callable[[str], str]:
     kind = FIELDS[field].kind if field in FIELDS else Kind.DATE
     if kind in (Kind.WHOLE, Kind.MONEY):
-        return {"A–Z": "Lowest first", "Z–A": "Highest first"}.get
+        return {"A–Z": "Lowest first", "Z–A": "Highest first"}.__getitem__
     if kind is Kind.DATE:
-        return {"A–Z": "Oldest first", "Z–A": "Newest first"}.get
-    return {"A–Z": "A–Z", "Z–A": "Z–A"}.get
+        return {"A–Z": "Oldest first", "Z–A": "Newest first"}.__getitem__
+    return {"A–Z": "A–Z", "Z–A": "Z–A"}.__getitem__
 
 
 def _order_label(sort: str) -> str:

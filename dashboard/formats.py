@@ -47,7 +47,8 @@ def day(value: date | datetime | None) -> str:
     """“22 Nov 2026”."""
     if value is None:
         return MISSING
-    return str(format_skeleton("yMMMd", _local(value), locale=_locale()))
+    # A number with a point and a space after it begins a list, where Markdown reads it.
+    return str(format_skeleton("yMMMd", _local(value), locale=_locale())).replace(". ", ".\u00a0")
 
 
 def month(value: date, *, short: bool = False) -> str:

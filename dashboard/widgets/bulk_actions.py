@@ -58,7 +58,7 @@ def _copy(found: Page, ids: tuple[int, ...]) -> None:
     """The e-mail addresses of the ticked rows, one on a line."""
     addresses = [row["email"] for row in found.rows if row["id"] in ids and row.get("email")]
     if addresses and st.button(
-        "", icon=":material/content_copy:", help="Copy the e-mail addresses", key="copy e-mails"
+        "", icon=":material/content_copy:", help="Copy the e-mail addresses of the ticked rows", key="copy e-mails"
     ):
         copy_now("\n".join(addresses))
 
@@ -79,10 +79,14 @@ def _more(selection: Selection, number: int, by: Actor) -> None:
 def _edit(selection: Selection, number: int) -> None:
     by = session.actor()
     st.markdown(f"One value for **{formats.counted(number, 'contact')}**.")
-    name = st.selectbox("Field", _editable(by), format_func=columns.label)
-    text = _value(name)
-    st.caption("An empty value empties the field. It can be undone, and every contact's history keeps the old value.")
-    if confirmed(f"Change {formats.counted(number, 'contact')}"):
+    name = st.selectbox("Field", _editable(by), index=None, format_func=columns.label, placeholder="Choose a field")
+    emptying = name is not None and st.checkbox("Empty the field")
+    text = _value(name) if name and not emptying else ""
+    st.caption("It can be undone, and every contact's history keeps the old value.")
+    if confirmed(f"Change {formats.counted(number, 'contact')}", disabled=name is None):
+        if not (text or emptying):
+            page.refusal("There is no new value: type one, or tick “Empty the field”.")
+            return
         said = f"“{columns.label(name)}” set to “{text}”" if text else f"“{columns.label(name)}” emptied"
         _carry_out(lambda: bulk.change(selection, name, text, expected=number, by=by), said)
 

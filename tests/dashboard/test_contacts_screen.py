@@ -88,7 +88,8 @@ def test_chips_have_the_persons_numbers_and_days(screen: Screen) -> None:
     test = screen(Role.MANAGER, **{"employees.gte": "5000", "added.gte": "2020-03-31"})
     test.context = {"locale": "de-DE", "timezone": "Europe/Berlin"}
     labels = {one.label for one in test.run().button}
-    assert {f"Employees at least **{plain('5.000')}**", f"Added at least **{plain('31. März 2020')}**"} <= labels
+    day = plain("31.\N{NO-BREAK SPACE}März 2020")
+    assert {f"Employees at least **{plain('5.000')}**", f"Added at least **{day}**"} <= labels
 
 
 def test_a_condition_in_two_spellings_has_one_chip(screen: Screen) -> None:

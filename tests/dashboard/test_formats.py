@@ -47,8 +47,8 @@ def written(locale: str | None, zone: str | None) -> list[str]:
         ),
         (
             "de-DE", "Europe/Berlin",
-            ["20.000", "2.100.000,5", "602\xa0Mio.", "2,1\xa0Mio.", "999", "62,6%", "22. Nov. 2026",
-             "23. Nov. 2026, 00:40", "4,5 KB", "1 contact", "1.234 contacts",
+            ["20.000", "2.100.000,5", "602\xa0Mio.", "2,1\xa0Mio.", "999", "62,6%", "22.\xa0Nov.\xa02026",
+             "23.\xa0Nov.\xa02026, 00:40", "4,5 KB", "1 contact", "1.234 contacts",
              "D. MMM YYYY, HH:mm"],
         ),
         (
@@ -58,8 +58,8 @@ def written(locale: str | None, zone: str | None) -> list[str]:
         ),
         (
             "pt-BR", "America/Sao_Paulo",
-            ["20.000", "2.100.000,5", "602\xa0mi", "2,1\xa0mi", "999", "62,6%", "22 de nov. de 2026",
-             "22 de nov. de 2026, 20:40", "4,5 KB", "1 contact", "1.234 contacts", "D [de] MMM [de] YYYY, HH:mm"],
+            ["20.000", "2.100.000,5", "602\xa0mi", "2,1\xa0mi", "999", "62,6%", "22 de nov.\xa0de 2026",
+             "22 de nov.\xa0de 2026, 20:40", "4,5 KB", "1 contact", "1.234 contacts", "D [de] MMM [de] YYYY, HH:mm"],
         ),
     ],
 )  # fmt: skip

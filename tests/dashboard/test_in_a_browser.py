@@ -212,6 +212,8 @@ def test_what_cannot_be_set_is_said_in_the_dialog(new_page: Callable[[], Page], 
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("combobox", name="Field").fill("E-mail")
     page.get_by_role("option", name="E-mail", exact=True).click()
+    dialog.get_by_role("button", name="Change 1 contact").click()
+    expect(dialog.get_by_text("There is no new value")).to_be_visible()
     dialog.get_by_label("New value").fill("nobody")
     dialog.get_by_role("button", name="Change 1 contact").click()
     expect(dialog.get_by_text("is not an e-mail address: it has no @")).to_be_visible()

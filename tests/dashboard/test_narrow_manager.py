@@ -70,6 +70,8 @@ def test_many_contacts_can_be_changed_but_not_in_hidden_fields(screen: Screen) -
     more(test).click("Edit a field…").run()
     fields = next(one for one in test.selectbox if one.label == "Field")
     assert fields.options == [FIELDS[name].label for name in NARROW]
+    assert fields.value is None
+    assert next(one for one in test.button if one.label == "Change 2 contacts").disabled
     test = ticked(screen)
     more(test).click("Delete…").run()
     assert "**2 contacts** will be deleted" in shown(test)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import streamlit as st
 
@@ -26,6 +26,7 @@ ALIKE = ("email", "person_linkedin_url")
 EARLIEST, LATEST = date(1900, 1, 1), date(2200, 12, 31)
 LONG_TEXT = ("notes",)
 LONGEST_THEIRS = 60  # characters of a value that somebody else wrote
+NOTHING = "–"  # as an option
 SAVE, DISCARD = "save contact", "discard changes"
 
 
@@ -145,16 +146,9 @@ def _control(form: Form, name: str) -> None:
     now = form.controlled(name)
     match kind:
         case Kind.CHOICE | Kind.INDUSTRY | Kind.OWNER:
-            offered = form.suggestions.get(name, [])
-            st.selectbox(
-                label, list(dict.fromkeys([*offered, *([now] if now else [])])), index=None, key=key,
-                placeholder="Add", label_visibility="collapsed", accept_new_options=kind is Kind.CHOICE,
-            )  # fmt: skip
+            _one_of(label, [*form.suggestions.get(name, []), now], key, accept_new_options=kind is Kind.CHOICE)
         case Kind.FLAG:
-            st.selectbox(
-                label, ["yes", "no"], index=None, key=key, format_func=str.capitalize, placeholder="Add",
-                label_visibility="collapsed",
-            )  # fmt: skip
+            _one_of(label, ["yes", "no"], key, format_func=lambda value: value.capitalize() or NOTHING)
         case Kind.LIST:
             offered = form.suggestions.get(name, [])
             st.multiselect(
@@ -171,6 +165,13 @@ def _control(form: Form, name: str) -> None:
         case _:
             live = "400ms" if name in WHILE_TYPING else False
             st.text_input(label, key=key, placeholder="Add", label_visibility="collapsed", live=live)
+
+
+def _one_of(label: str, offered: list[str], key: str, **more: Any) -> None:
+    """With nothing as an option: a box that can be cleared is cleared by Escape, too, which is to close its list."""
+    options = list(dict.fromkeys(["", *offered]))
+    looks = {"format_func": lambda value: value or NOTHING, "label_visibility": "collapsed"}
+    st.selectbox(label, options, key=key, **looks | more)
 
 
 def _remark(form: Form, name: str) -> None:

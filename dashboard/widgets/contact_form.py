@@ -176,8 +176,6 @@ def _as_control(name: str, text: str) -> Any:
             return values.split(text)
         case Kind.DATE:
             return date.fromisoformat(text) if text else None
-        case Kind.CHOICE | Kind.INDUSTRY | Kind.OWNER | Kind.FLAG:
-            return text or None
     return text
 
 

@@ -22,13 +22,13 @@ LONGEST = 120  # characters of a value
 
 def plan_step(found: Import) -> None:
     numbers(found)
+    _commit(found)  # at the foot of the window, also where one of the cards cannot be drawn
     wall = st.grid(3, min_column_width=300, gap="small", border=True)
     with wall.cell(column_span=2):
         _changes(found)
     with wall.cell(), page.card("Rejected", formats.counted(found.rejected, "row"), border=False):
         import_rejects.reasons(found)
     account(found)
-    _commit(found)
 
 
 def account(found: Import) -> None:

@@ -30,7 +30,7 @@ from models.check_results import Verdict
 from models.contacts import search
 from models.contacts.table import Contact
 from models.database import writing
-from models.errors import NotAllowed
+from models.errors import NotAllowed, TooSlow
 from models.filters import parse
 from models.import_drafts import Chosen
 from models.imports import Import, Keep, MatchRule, State
@@ -332,6 +332,19 @@ def test_values_of_hidden_fields_are_counted_and_not_shown(
     hidden = type(narrow)(narrow.id, narrow.name, narrow.role, frozenset({"company"}), None)
     [changed] = imports.changed_values(import_id, by=hidden)
     assert (changed.field, changed.contacts, changed.examples) == ("title", 2, [])
+
+
+def test_a_plan_can_be_committed_though_its_examples_took_too_long(
+    screen: Screen, new: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_slow(*_: object, **__: object) -> None:
+        raise TooSlow(seconds=10)
+
+    monkeypatch.setattr(imports, "changed_values", too_slow)
+    import_id = new(until=State.PLANNED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "Commit 3 changes" in [one.label for one in test.button]
+    import_orders.cancel(import_id, by=OPERATOR)
 
 
 @pytest.fixture

@@ -11,12 +11,25 @@ import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from sqlalchemy import BigInteger, ColumnElement, Date, Select, and_, cast, func, not_, null, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    and_,
+    cast,
+    func,
+    literal_column,
+    not_,
+    null,
+    or_,
+    select,
+    true,
+)
 
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
 from models.contacts.table import FIELDS, SEARCHED, Contact
@@ -116,12 +129,37 @@ class Filter:
         if self.field.name in SYSTEM and self.field.kind is Kind.WHOLE:
             column = cast(column, BigInteger)  # any number may be asked for, also one that no id can be
         if self.field.name in SYSTEM and self.field.kind is Kind.DATE:
-            column = cast(func.timezone("UTC", column), Date)
+            return _on_days(column, self.operator, self.values)
         if self.field.kind not in REFERENCES or self.operator == "empty":
             return OPERATORS[self.operator].condition(column, self.values)
         if self.operator == "not":
             return or_(column.is_(None), column.not_in(_referred(self.field, "is", self.values)))
         return column.in_(_referred(self.field, self.operator, self.values))
+
+
+def _on_days(column: ColumnElement[Any], operator: str, values: Values) -> ColumnElement[bool]:
+    """The condition on days, asked of moments: none of them has to be made a day for it."""
+    match operator:
+        case "is":
+            return or_(*(and_(column >= _start(day), column < _end(day)) for day in values))
+        case "not":
+            return not_(_on_days(column, "is", values))
+        case "gte":
+            return column >= _start(values[0])
+        case "lte":
+            return column < _end(values[0])
+        case "between":
+            return and_(column >= _start(values[0]), column < _end(values[1]))
+    return OPERATORS[operator].condition(column, values)
+
+
+def _start(day: date) -> datetime:
+    return datetime.combine(day, time(), tzinfo=UTC)
+
+
+def _end(day: date) -> ColumnElement[Any] | datetime:
+    """Where the next day begins; after the last one that Python knows there is none."""
+    return literal_column("'infinity'::timestamptz") if day == date.max else _start(day + timedelta(days=1))
 
 
 def _referred(field: Field, operator: str, values: Values) -> Select[Any]:
@@ -166,7 +204,7 @@ class Filters:
         if either := [_joined(group, shown) for group in self.alternatives.values()]:
             parts.append(either[0] if len(either) == 1 else f"either {' or '.join(either)}")
         if self.q:
-            parts.append(f"name, title, company or e-mail contains “{self.q}”")
+            parts.append(f"name, title, company, e-mail or website contains “{self.q}”")
         return " and ".join(parts) or "All contacts"
 
     def pairs(self) -> list[tuple[str, str]]:

@@ -4,10 +4,12 @@ import streamlit as st
 
 from dashboard import address
 from dashboard.address import View
-from dashboard.widgets import page
+from dashboard.widgets import columns, page
 from dashboard.widgets.chips import chips
 from dashboard.widgets.filter_dialog import filter_dialog
+from models.contacts.table import DERIVED, FULL_NAME, SEARCHED
 from models.errors import AppError
+from models.filters import visible_fields
 from models.permissions import Actor
 
 REFUSED = "search refused"  # what was typed, and why it cannot be searched for
@@ -44,11 +46,18 @@ def _search_box(view: View, by: Actor) -> None:
         type="search",
         live="300ms",
         icon=":material/search:",
-        placeholder="Search name, title, company or e-mail",
+        placeholder=f"Search {_searched(by)}",
         label_visibility="collapsed",
-        width=330,
+        width=370,
         on_change=search,
     )
+
+
+def _searched(by: Actor) -> str:
+    """ "name, title, company, e-mail, website": of what free text looks into, that which `by` sees."""
+    seen = [name for name in SEARCHED if name in visible_fields(by)]
+    words = ["name" if name in DERIVED[FULL_NAME].parts else columns.label(name).lower() for name in seen]
+    return ", ".join(dict.fromkeys(words))
 
 
 def _refused() -> str:

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     ColumnElement,
     FromClause,
     Select,
     Subquery,
     and_,
+    any_,
+    false,
     func,
+    literal,
     or_,
     select,
     tablesample,
@@ -32,6 +37,7 @@ from models.users import User
 SAMPLE = 0.1  # percent of the table, whole blocks
 FEW = 50_000  # contacts that are all read for one page; of more only those that are wanted
 NEAR = 20_000  # contacts that are looked at one by one along an index
+FIRST = 5_000  # contacts from the start, which the look that counts can bring along
 INDEXED = ("last_name", "company")  # orders with an index of their own, beside that of ids
 _contacts = Contact.__table__
 
@@ -85,9 +91,13 @@ class Order:
             found = self._at_once(session, where, first, size)
             if found[1] or first == 0:
                 return found
+        if total is None and not self.is_indexed and first + size <= FIRST:
+            total, ids = self._counted_with_first(session, where, first, size)
+            if len(ids) == size:
+                return total, ids
         if total is None:
             total = _count(session, _contacts, where)
-        if total <= FEW:
+        if total <= FEW and not (self.is_indexed and first + size <= NEAR):
             return total, self._at_once(session, where, first, size)[1]
         return total, self._walked_to(session, where, first, min(size, total - first), total)
 
@@ -110,6 +120,25 @@ class Order:
         rows = select(found.c.id, func.count().over()).order_by(*self._terms(found, self.falling))
         read = session.execute(rows.limit(size).offset(first)).all()
         return (read[0][1] if read else 0), [row.id for row in read]
+
+    def _counted_with_first(
+        self, session: Session, where: ColumnElement[bool], first: int, size: int
+    ) -> tuple[int, list[int]]:
+        """How many contacts match, and the page where it is short of a border that a sample finds; else too few ids."""
+        filled = self._parts(back=False)[0]
+        border = self._sampled(session, filled, where, 3 + round((first + size) * 2 * SAMPLE / 100))
+        near = filled.beyond(border, not self.falling) if border else false()
+        looked = select(func.count(), func.array_agg(_contacts.c.id).filter(near))
+        total, ids = session.execute(looked.select_from(self.source).where(where)).one()
+        listed = self._listed(filled, _contacts.c.id == any_(literal(ids or [], ARRAY(BigInteger))), back=False)
+        return total, list(session.scalars(listed.offset(first).limit(size)))
+
+    def _sampled(self, session: Session, part: Part, where: ColumnElement[bool], place: int) -> Sequence[Any] | None:
+        """The keys of the contact at this place of a sample of the part; None where it has no so many."""
+        sample = tablesample(_contacts, func.system(SAMPLE))
+        rows = select(*part.keys).select_from(self.source).where(where, part.rows)
+        listed = rows.order_by(*part.directed(self.falling)).offset(place).limit(1)
+        return session.execute(ClauseAdapter(sample).traverse(listed)).first()
 
     def _numbered(self, where: ColumnElement[bool]) -> Subquery:
         found = self._found(where)
@@ -216,6 +245,14 @@ def are_few(session: Session, where: ColumnElement[bool]) -> bool:
     sample = tablesample(_contacts, func.system(SAMPLE))
     here = ClauseAdapter(sample).traverse(where)
     return _count(session, sample, here) * 100 / SAMPLE <= FEW
+
+
+def share(session: Session, where: ColumnElement[bool]) -> float:
+    """The part of all contacts that match, from 0 to 1, by a sample; 0 where the sample is empty."""
+    sample = tablesample(_contacts, func.system(SAMPLE))
+    here = ClauseAdapter(sample).traverse(where)
+    found, looked_at = session.execute(select(func.count().filter(here), func.count()).select_from(sample)).one()
+    return float(found / looked_at) if looked_at else 0.0
 
 
 def _count(session: Session, source: FromClause, where: ColumnElement[bool]) -> int:

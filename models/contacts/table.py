@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.database import Base
 from models.fields import Derived, Field, Group, Kind, beside, field
 
-SEARCHED = ("first_name", "last_name", "title", "company", "email")  # what free text looks into
+SEARCHED = ("first_name", "last_name", "title", "company", "email", "website")  # what free text looks into
 EMAIL_STATUSES = ("Verified", "Unverified", "Invalid", "Unavailable", "Extrapolated", "Guessed", "Likely to engage")
 SENIORITIES = (
     "Owner", "Founder", "C suite", "Partner", "VP", "Head", "Director", "Manager", "Senior", "Entry", "Intern",

@@ -76,7 +76,7 @@ def test_a_visit(new_page: Callable[[], Page], web: str, site: Site) -> None:
     sign_in(page)
     note(page, f"{ROWS} contacts")
 
-    page.get_by_placeholder("Search name, title, company or e-mail").fill("oscar")
+    page.get_by_placeholder("Search name, title, company, e-mail, website").fill("oscar")
     expect(page).to_have_url(f"{web}/contacts?q=oscar")
     page.get_by_role("button", name="Clear all").click()
     note(page, f"{ROWS} contacts")

@@ -62,6 +62,10 @@ def test_two_spellings_of_one_condition_are_one(contacts: None) -> None:
     ("query", "names"),
     [
         ("added=2026-03-02", "B"),
+        ("added=2026-03-02&added=2026-03-03", "BC"),
+        ("added.not=2026-03-02", "ACD"),
+        ("added.empty=yes", ""),
+        ("added.gte=0001-01-01&added.lte=9999-12-31", "ABCD"),
         ("added.gte=2026-03-03", "CD"),
         ("added.between=2026-03-02,2026-03-03", "BC"),
         ("changed.lte=2026-03-01", "A"),

@@ -8,10 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
 from deploy.embedded_postgres import Server
 from models import database, filters
-from models.contacts import order, search
+from models.contacts import clock, order, search
 from models.contacts.table import FIELDS, Contact
 from models.errors import InvalidInput, NotAllowed, NotFound
 from models.filters import Filters
@@ -109,6 +110,27 @@ def test_what_is_far_along_an_index_is_found_by_sorting(
         for number in (1, 2, 3, 9):
             page = search.page(wanted(query), columns=["id"], sort=sort, number=number, size=50, by=OPERATOR)
             assert [row["id"] for row in page.rows] == listed[(number - 1) * 50 : number * 50]
+
+
+@pytest.mark.parametrize("sort", [direction + name for name in SORTS[4:] for direction in ("", "-")])
+def test_the_look_that_counts_brings_the_first_pages_along(
+    contacts: str, sort: str, long_lists: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "SAMPLE", 60)  # of some hundred blocks, so that there is always a border
+    walked: list[int] = []
+    walked_to = order.Order._walked_to
+
+    def counted(self: order.Order, session: Session, where: Any, first: int, size: int, total: int) -> list[int]:
+        walked.append(first)
+        return walked_to(self, session, where, first, size, total)
+
+    monkeypatch.setattr(order.Order, "_walked_to", counted)
+    listed = in_order("status=active", sort)
+    for number in (1, 2, 3):
+        monkeypatch.setattr(search, "_totals", clock.Kept())  # how many there are is not known yet
+        page = search.page(wanted("status=active"), columns=["id"], sort=sort, number=number, size=50, by=OPERATOR)
+        assert (page.total, [row["id"] for row in page.rows]) == (ROWS, listed[(number - 1) * 50 : number * 50])
+    assert bool(walked) == (sort.removeprefix("-") == "postal_code"), "where no contact has a value there is no border"
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ DO $$ BEGIN
     CREATE INDEX contacts_lists ON contacts USING gin (technologies, keywords, tags, departments)
         WITH (gin_pending_list_limit = 65536);
     CREATE INDEX contacts_words ON contacts
-        USING gin (contact_search_text(first_name, last_name, title, company, email) gin_trgm_ops)
+        USING gin (contact_search_text(first_name, last_name, title, company, email, website) gin_trgm_ops)
         WITH (gin_pending_list_limit = 262144);
 END $$;
 

@@ -10,11 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_skeleton
-from babel.numbers import format_compact_decimal, format_decimal, format_percent
+from babel.numbers import NumberFormatError, format_compact_decimal, format_decimal, format_percent, parse_decimal
+
+from models.errors import InvalidInput
 
 MISSING = "–"
 FALLBACK = "en_GB"  # 20,000 and 22 Nov 2026
 LDML = re.compile(r"'([^']*)'|(y+|d+|.)", re.DOTALL)  # a quoted text, or a sign of a date's pattern (UTS 35)
+GROUPING = re.compile(r"[\s'’]")  # signs that stand between thousands in some countries, and for nothing else in any
 MOMENT_JS = {"y": "YYYY", "d": "D", "dd": "DD"}
 
 
@@ -24,6 +27,14 @@ def number(value: int | float | Decimal | None, *, digits: int = 0) -> str:
         return MISSING
     pattern = "#,##0" + ("." + "#" * digits if digits else "")
     return str(format_decimal(value, format=pattern, locale=_locale()))
+
+
+def parsed_number(text: str) -> Decimal:
+    """The number that the person's locale writes so. Raises InvalidInput with how it is written."""
+    try:
+        return parse_decimal(GROUPING.sub("", text), locale=_locale(), strict=True)
+    except NumberFormatError as error:
+        raise InvalidInput(f"“{text}” is no number here: one and a half thousand is written {number(1500)}.") from error
 
 
 def compact(value: int | float | Decimal | None) -> str:

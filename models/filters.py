@@ -302,7 +302,12 @@ def _values(asked: Filter, texts: list[str]) -> Values:
         low, comma, high = texts[0].partition(",")
         if not comma:
             raise InvalidInput(f"{key} takes two values with a comma between, for example {key}=10,50.")
-        return (_parsed(field, key, low), _parsed(field, key, high))
+        first, last = _parsed(field, key, low), _parsed(field, key, high)
+        if first > last:
+            raise InvalidInput(
+                f"{key}={texts[0][:60]}: the first value is above the second, so nothing can be between."
+            )
+        return (first, last)
     return (_parsed(field, key, texts[0]),)
 
 

@@ -1,7 +1,6 @@
 """Adds a filter: any field that the person may see, the comparisons that fit it, and its values."""
 
 from datetime import date
-from typing import Any
 
 import streamlit as st
 
@@ -9,18 +8,23 @@ from dashboard import address, cached, formats, session
 from dashboard.address import View
 from dashboard.widgets import columns, page
 from dashboard.widgets.confirm import confirmed
+from dashboard.widgets.page import plain
 from models.contacts.table import FIELDS
+from models.errors import InvalidInput
 from models.fields import Field, Kind
-from models.filters import OPERATORS, Filters, filterable
+from models.filters import OPERATORS, Filter, Filters, filterable
 from models.permissions import Actor
 
 WORDS = {
     "is": "is any of", "has": "has any of", "not": "is none of", "contains": "contains", "starts": "starts with",
     "gte": "at least", "lte": "at most", "between": "between", "empty": "is empty or filled",
 }  # fmt: skip
+NUMBERS = (Kind.WHOLE, Kind.MONEY)
+REFUSED = "filter refused"
 FREQUENT = (Kind.CHOICE, Kind.LIST, Kind.INDUSTRY, Kind.OWNER)  # kinds whose stored values are worth offering
 OFFERED_TEXT = ("country", "city", "state", "company_country", "stage", "latest_funding")
 MOST_ALTERNATIVES = 5
+LONGEST = 40  # characters of a filter's sentence
 
 
 @st.dialog("Add a filter", icon=":material/filter_list:", width="medium")
@@ -32,6 +36,8 @@ def filter_dialog(view: View) -> None:
     operator = _operator(field)
     values = _values(field, operator, view, by)
     group = _group(view.filters)
+    if reason := _refused():
+        page.refusal(reason)
     _add(view, f"or{group}.{name}.{operator}" if group else f"{name}.{operator}", values, by)
 
 
@@ -64,13 +70,21 @@ def _values(field: Field, operator: str, view: View, by: Actor) -> list[str]:
     if OPERATORS[operator].arity == 1:
         one = _one(field, "Value", key)
         return [one] if one else []
+    if field.kind in NUMBERS:
+        one = _number("Value", key)
+        return [one] if one else []
     counts = _stored(field, operator, view, by)
+    if not counts:
+        typed = _typed("Value", key, hint="With the same comparison added again, either value will do.")
+        return [typed] if typed else []
     return st.multiselect(
         "Values",
         list(counts),
         accept_new_options=True,
         key=key,
-        placeholder="Choose or type" if counts else "Type a value, then Enter",
+        placeholder="Choose or type",
+        filter_mode="contains",
+        select_all=False,  # it would be what Enter takes, before the value that was typed
         format_func=lambda value: f"{value} · {formats.number(counts[value])}" if value in counts else value,
     )
 
@@ -79,8 +93,30 @@ def _one(field: Field, label: str, key: str) -> str:
     if field.kind is Kind.DATE:
         chosen: date | None = st.date_input(label, value=None, key=key, format="YYYY-MM-DD", min_value=date(1900, 1, 1))
         return chosen.isoformat() if chosen else ""
-    number: Any = st.number_input(label, value=None, step=1, key=key, placeholder="Any")
-    return "" if number is None else str(number)
+    return _number(label, key)
+
+
+def _number(label: str, key: str) -> str:
+    """As the person's locale writes it: Streamlit's own box takes “1.500.000” for 1."""
+    typed = _typed(label, key, placeholder=formats.number(1500))
+    if not typed:
+        return ""
+    try:
+        return str(formats.parsed_number(typed))
+    except InvalidInput as error:
+        st.session_state[REFUSED] = error.sentence
+        return ""
+
+
+def _typed(label: str, key: str, *, placeholder: str = "", hint: str | None = None) -> str:
+    """What stands in the box, while it is typed: nothing is lost for want of an Enter."""
+    text: str = st.text_input(label, key=key, live="300ms", placeholder=placeholder, help=hint)
+    return text.strip()
+
+
+def _refused() -> str:
+    """Why a value cannot be taken; told once."""
+    return str(st.session_state.pop(REFUSED, ""))
 
 
 def _stored(field: Field, operator: str, view: View, by: Actor) -> dict[str, int]:
@@ -93,22 +129,29 @@ def _stored(field: Field, operator: str, view: View, by: Actor) -> dict[str, int
 def _group(filters: Filters) -> int:
     """0 where the condition must hold; else the alternative that it belongs to."""
     groups = list(filters.alternatives)
-    fresh = next(number for number in range(1, 100) if number not in groups)
-    offered = [0, *groups, *([fresh] if len(groups) < MOST_ALTERNATIVES else [])]
+    fresh = next((number for number in range(1, 100) if number not in groups), None)
+    offered = [0, *groups, *([fresh] if fresh and len(groups) < MOST_ALTERNATIVES else [])]
 
     def words(group: int) -> str:
         if group == 0:
-            return "Must hold"
-        return "New alternative" if group == fresh else f"With alternative {groups.index(group) + 1}"
+            return "and"
+        if group == fresh:
+            return "or this" if groups else "either this"
+        return f"with “{_first(filters.alternatives[group])}”"
 
     return st.segmented_control(
-        "Join",
+        "Joined to the other filters",
         offered,
         default=0,
         required=True,
         format_func=words,
-        help="What must hold is joined by “and”. Of the alternatives one is enough: all conditions of one of them.",
+        help="With “and” a contact must match this as well. Of the filters joined by “either … or” one is enough.",
     )
+
+
+def _first(group: list[Filter]) -> str:
+    sentence = plain(group[0].sentence(formats.value))
+    return sentence if len(sentence) <= LONGEST else f"{sentence[: LONGEST - 1]}…"
 
 
 def _add(view: View, key: str, values: list[str], by: Actor) -> None:

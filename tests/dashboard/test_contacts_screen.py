@@ -245,8 +245,7 @@ def test_a_refusal_in_a_dialog_is_plain_text(screen: Screen) -> None:
     test = AppTest.from_function(open_dialog, default_timeout=60).run()
     choose(test, "Field", "employees")
     choose(test, "Comparison", "is")
-    next(one for one in test.multiselect if one.label == "Values").set_value([HOSTILE]).run()
-    button(test, "Add the filter").click().run()
+    write(test, "Value", HOSTILE)
     assert r"\[Sign in again\]\(" in test.error[0].value
 
 
@@ -265,22 +264,36 @@ def test_the_dialog_adds_any_filter_and_alternatives(screen: Screen, site: Site)
     test.run()
     choose(test, "Field", "city")
     choose(test, "Comparison", "starts")
-    next(one for one in test.multiselect if one.label == "Values").set_value(["Ber", "Pa"]).run()
-    next(one for one in test.button_group if one.label == "Join").set_value(1).run()
-    button(test, "Add the filter").click().run()
+    join = "Joined to the other filters"
+    for text in ("Ber", "Pa"):
+        write(test, "Value", text)
+        next(one for one in test.button_group if one.label == join).set_value(1).run()
+        button(test, "Add the filter").click().run()
     assert not test.exception, test.exception
     assert test.query_params == {"country": "Germany", "or1.city.starts": ["Ber", "Pa"]}
+    offered = next(one for one in test.button_group if one.label == join).options
+    assert offered == ["and", "with “City starts with Ber or Pa”", "or this"]
 
     choose(test, "Field", "employees")
     choose(test, "Comparison", "between")
-    for box, value in zip(test.number_input, (10, 500), strict=True):
-        box.set_value(value).run()
+    write(test, "From", "10")
+    write(test, "To", "1.500.000")
+    assert "is no number here" in test.error[0].value
+    assert button(test, "Add the filter").disabled
+    write(test, "To", "5")
     button(test, "Add the filter").click().run()
-    assert test.query_params["employees.between"] == "10,500"
+    assert "the first value is above the second" in test.error[0].value
+    write(test, "To", "1,500,000")
+    button(test, "Add the filter").click().run()
+    assert test.query_params["employees.between"] == "10,1500000"
 
     choose(test, "Field", "email_status")
     offered = next(one for one in test.multiselect if one.label == "Values").options
     assert any(option.startswith("Verified · ") for option in offered)
+
+
+def write(test: AppTest, label: str, text: str) -> None:
+    next(one for one in test.text_input if one.label == label).set_value(text).run()
 
 
 def choose(test: AppTest, label: str, value: str) -> None:

@@ -126,6 +126,10 @@ def test_removing_one_alternative_keeps_the_same_field_of_another() -> None:
         ("or1.contry=Germany", "There is no field “contry” to filter by. Did you mean country?"),
         ("or0.country=Germany", "There is no field “or0” to filter by."),
         ("or1=Germany", "There is no field “or1” to filter by."),
+        (
+            "employees.between=50,10",
+            "employees.between=50,10: the first value is above the second, so nothing can be between.",
+        ),
         ("added=yesterday", "added=yesterday: “yesterday” is no date (write 2026-03-31)."),
         ("import.contains=4", "“import.contains” does not fit: import takes "),
         ("employees.gte=2.9", "employees.gte=2.9: “2.9” is no whole number (write 250)."),

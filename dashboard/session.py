@@ -30,6 +30,8 @@ class Remembered:
     export_id: int | None = None  # the export whose progress the contacts screen shows
     started: set[int] = field(default_factory=set)  # exports whose flow this browser has started
     asked: dict[tuple[int, int], float] = field(default_factory=dict)  # import and order -> when its flow was asked for
+    basket: Ticked = ("", frozenset())  # what is ticked, on this and on other pages of the same filter
+    table: tuple[str, list[int]] = ("", [])  # the table of contacts, and which of its rows were ticked at first
     whole: Ticked | None = None  # while just these rows are ticked, all that match are selected
     batch: "Batch | None" = None  # what was last done to many contacts, for its undo
     done: str = ""  # the same in words
@@ -69,6 +71,13 @@ def actor() -> Actor:
     if found is None:
         st.rerun()
     return found
+
+
+def untick() -> None:
+    """No contact is ticked any more, on no page."""
+    known = remembered()
+    known.basket, known.whole = ("", frozenset()), None
+    known.selections += 1
 
 
 def remembered() -> Remembered:

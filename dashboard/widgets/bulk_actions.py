@@ -10,11 +10,12 @@ from dashboard.session import Ticked
 from dashboard.widgets import columns, page
 from dashboard.widgets.clipboard import copy_now
 from dashboard.widgets.confirm import confirmed
+from dashboard.widgets.contact_link import open_contact
 from dashboard.widgets.export_dialog import export_dialog
 from dashboard.widgets.page import plain
-from models.contacts import bulk
+from models.contacts import bulk, search
 from models.contacts.bulk import Batch, Selection
-from models.contacts.search import Page
+from models.contacts.search import MAX_PAGE_SIZE, Page
 from models.contacts.table import FIELDS
 from models.fields import Kind
 from models.filters import visible_fields
@@ -24,8 +25,8 @@ MORE = {"edit": "Edit a field…", "tag": "Add or remove tags…", "delete": "De
 
 
 def bulk_actions(view: View, found: Page, ids: tuple[int, ...], *, by: Actor) -> None:
-    """`ids` are ticked on the page; one click widens the selection to all that match, for as long as just these are
-    ticked."""
+    """`ids` are ticked, on this page and on others; one click widens the selection to all that match, for as long as
+    just these are ticked."""
     remembered, ticked = session.remembered(), (view.filters.query(), frozenset(ids))
     whole = remembered.whole == ticked
     if not whole:
@@ -35,13 +36,16 @@ def bulk_actions(view: View, found: Page, ids: tuple[int, ...], *, by: Actor) ->
     with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall"):
         st.markdown(f"**{formats.number(number)} selected**", width="content")
         _widen(ticked, found, whole)
-        _copy(found, ids)
+        if number == 1 and st.button("Open", key="open ticked", type="tertiary", shortcut="O"):
+            open_contact(view, ids[0])
+        _copy(selection, number, by)
         if by.may(Permission.CONTACTS_EXPORT) and st.button(
             "Export", key="export selected", icon=":material/download:"
         ):
             export_dialog(view, number, None if whole else list(ids))
         if by.may(Permission.CONTACTS_EDIT):
             _more(selection, number, by)
+        st.button("Untick", type="tertiary", on_click=session.untick)
 
 
 def _widen(ticked: Ticked, found: Page, whole: bool) -> None:
@@ -54,19 +58,34 @@ def _widen(ticked: Ticked, found: Page, whole: bool) -> None:
         st.button(f"Select all {formats.number(found.total)}", type="tertiary", on_click=choose, args=(ticked,))
 
 
-def _copy(found: Page, ids: tuple[int, ...]) -> None:
-    """The e-mail addresses of the ticked rows, one on a line."""
-    addresses = [row["email"] for row in found.rows if row["id"] in ids and row.get("email")]
-    if addresses and st.button(
-        "", icon=":material/content_copy:", help="Copy the e-mail addresses of the ticked rows", key="copy e-mails"
-    ):
-        copy_now("\n".join(addresses))
+def _copy(selection: Selection, number: int, by: Actor) -> None:
+    """The e-mail addresses of what is selected, one on a line, newest contact first."""
+    if "email" not in visible_fields(by):
+        return
+    few = number <= MAX_PAGE_SIZE
+    most = f"Up to {formats.number(MAX_PAGE_SIZE)} e-mail addresses can be copied: export them"
+    hint = "Copy the e-mail addresses" if few else most
+    if st.button("", icon=":material/content_copy:", help=hint, disabled=not few, key="copy e-mails"):
+        found = search.page(selection.filtered(), columns=["email"], size=MAX_PAGE_SIZE, by=by)
+        addresses = [row["email"] for row in found.rows if row["email"]]
+        if addresses:
+            copy_now("\n".join(addresses))
+        else:
+            st.toast("None of them has an e-mail address.")
 
 
 def _more(selection: Selection, number: int, by: Actor) -> None:
     hidden = {"edit": not _editable(by), "tag": "tags" not in visible_fields(by)}
     offered = [words for what, words in MORE.items() if not hidden.get(what)]
-    choice = st.menu_button("More", offered, icon=":material/more_horiz:", type="tertiary")
+    most = f"At most {formats.number(bulk.MOST)} contacts at a time can be changed: narrow the filter"
+    choice = st.menu_button(
+        "More",
+        offered,
+        icon=":material/more_horiz:",
+        type="tertiary",
+        disabled=number > bulk.MOST,
+        help=most if number > bulk.MOST else None,
+    )
     if choice == MORE["edit"]:
         _edit(selection, number)
     if choice == MORE["tag"]:
@@ -137,8 +156,7 @@ def _carry_out(operation: Callable[[], Batch], said: str) -> None:
     with page.refusals():
         batch = operation()
         remembered.batch, remembered.done = batch, f"{said}: {formats.counted(batch.count, 'contact')}."
-        remembered.whole = None
-        remembered.selections += 1
+        session.untick()
         cached.forget()
         st.rerun()
 
@@ -167,6 +185,6 @@ def _take_back(batch: Batch) -> None:
         kept = f" {formats.counted(back.kept, 'contact')} changed since and stayed as they are." if back.kept else ""
         remembered.batch = None
         remembered.done = f"Undone: {formats.counted(back.restored, 'contact')} put back.{kept}"
-        remembered.selections += 1
+        session.untick()
         cached.forget()
         st.rerun()

@@ -10,6 +10,7 @@ from dashboard.address import View
 from dashboard.widgets import columns, page
 from dashboard.widgets.bulk_actions import bulk_actions
 from dashboard.widgets.clipboard import copy_now
+from dashboard.widgets.contact_link import open_contact
 from dashboard.widgets.row_buttons import clicked
 from dashboard.widgets.view_controls import Style, style
 from models.contacts import search
@@ -27,7 +28,7 @@ OPEN_SIGN = ":material/open_in_full:"
 class Ticked:
     """What a person marked in the table: rows by their ids, and a column whose header was clicked."""
 
-    ids: tuple[int, ...]
+    ids: frozenset[int]
     column: str | None
 
 
@@ -50,14 +51,16 @@ def contact_table(view: View, read: list[Page]) -> None:
     """
     by = session.actor()
     found = read.pop() if read else read_page(view, number=address.page(), by=by)
+    _keep_basket(view)
     if not found.total:
         _nothing(view, by)
         return
     ticked = _rows(view, found, style(by=by), by)
+    basket = _put_into_basket(found, ticked.ids)
     _follow_clicks(view)
     if ticked.column:
         _sort_by(view, ticked.column)
-    _below(view, found, ticked.ids, by)
+    _below(view, found, tuple(sorted(basket)), by)
 
 
 def _nothing(view: View, by: Actor) -> None:
@@ -81,12 +84,14 @@ def _rows(view: View, found: Page, looks: Style, by: Actor) -> Ticked:
         [{columns.OPEN: OPEN_SIGN, **{name: columns.cell(name, row) for name in shown}} for row in found.rows]
     )
     ids = [row["id"] for row in found.rows]
+    key = f"contacts {hash((tuple(ids), view.sort, session.remembered().selections))}"  # ticks belong to rows
     marked = st.dataframe(
         table,
-        key=f"contacts {hash((tuple(ids), view.sort, session.remembered().selections))}",  # ticks belong to rows
+        key=key,
         on_select="rerun",
         # With columns selectable a header's click reaches us: the grid alone would sort just the rows of this page.
         selection_mode=["multi-row", "single-column"],
+        selection_default={"selection": {"rows": _ticked_before(key, ids)}},
         height=HEIGHT,
         row_height=looks.row_height,
         hide_index=True,
@@ -97,14 +102,35 @@ def _rows(view: View, found: Page, looks: Style, by: Actor) -> Ticked:
         alt="Contacts that match the filters",
     ).selection
     places_ticked = [place for place in marked.rows if place < len(ids)]
-    return Ticked(tuple(ids[place] for place in places_ticked), next(iter(marked.columns), None))
+    return Ticked(frozenset(ids[place] for place in places_ticked), next(iter(marked.columns), None))
+
+
+def _ticked_before(table: str, ids: list[int]) -> list[int]:
+    """The rows that are ticked already when the table is painted first; later ones would make it another table."""
+    remembered = session.remembered()
+    if remembered.table[0] != table:
+        remembered.table = (table, [place for place, one in enumerate(ids) if one in remembered.basket[1]])
+    return remembered.table[1]
+
+
+def _keep_basket(view: View) -> None:
+    """What was ticked stays ticked on every page of one filter; with another filter it begins anew."""
+    if session.remembered().basket[0] != view.filters.query():
+        session.remembered().basket = (view.filters.query(), frozenset())
+
+
+def _put_into_basket(found: Page, ticked: frozenset[int]) -> frozenset[int]:
+    """Ticks of this page in place of its former ones, beside those of other pages."""
+    query, before = session.remembered().basket
+    ids = before - {row["id"] for row in found.rows} | ticked
+    session.remembered().basket = (query, ids)
+    return ids
 
 
 def _follow_clicks(view: View) -> None:
     """A click on a row's open sign leaves for its page; one on an e-mail or a phone number copies it."""
     if opened := clicked(columns.OPENED):
-        here = address.query_params(replace(view, page=1, columns=None))
-        places.go("contact", {**here, "id": str(opened[0])})
+        open_contact(view, opened[0])
     for name, field in FIELDS.items():
         if field.kind in columns.COPIED_KINDS and (copied := clicked(f"{columns.COPIED} {name}")):
             copy_now(copied[0])

@@ -3,7 +3,7 @@
 import streamlit as st
 
 KEYS = """
-const SEARCH = 'input[placeholder^="Search name"]';
+const SEARCH = 'input[placeholder^="Search "]';
 export default function () {
   const pressed = (event) => {
     const typing = event.target.closest?.("input, textarea, select, [contenteditable=true], [role=dialog]");

@@ -4,7 +4,7 @@ Who asked a person first names the number that was confirmed as `expected`: anot
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -35,7 +35,7 @@ from models.contacts.table import FIELDS, Contact
 from models.contacts.values import within_length
 from models.errors import Conflict, InvalidInput, NotAllowed
 from models.fields import Field
-from models.filters import Filters
+from models.filters import SYSTEM, Filter, Filters
 from models.permissions import Actor, Permission, Role, require
 
 MOST = 100_000  # contacts at a time
@@ -57,6 +57,12 @@ class Selection:
 
     filters: Filters
     ids: tuple[int, ...] | None = None
+
+    def filtered(self) -> Filters:
+        """The same as filters alone."""
+        if self.ids is None:
+            return self.filters
+        return replace(self.filters, filters=(*self.filters.filters, Filter(SYSTEM["contact"], "is", self.ids)))
 
     def condition(self, *, by: Actor) -> ColumnElement[bool]:
         """Raises NotAllowed for a filter on a hidden field."""

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -362,6 +363,34 @@ def test_all_are_selected_only_while_the_same_rows_are_ticked(screen: Screen) ->
     button(test, f"Select all {ROWS}").click().run()
     button(test, "Only the ticked").click().run()
     assert "**3 selected**" in [one.value for one in test.markdown]
+
+
+def test_ticks_are_kept_from_page_to_page(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+    monkeypatch.setattr("dashboard.widgets.bulk_actions.copy_now", copied.append)
+    test = ticked(screen(Role.MANAGER, columns="email"), 0, 3)
+    addresses = [test.dataframe[0].value["email"][place] for place in (0, 3)]
+    test.query_params["page"] = "2"
+    test = ticked(test.run(), 1)
+    addresses.append(test.dataframe[0].value["email"][1])
+    assert "**3 selected**" in [one.value for one in test.markdown]
+    next(one for one in test.button if one.key == "copy e-mails").click().run()
+    assert copied == ["\n".join(addresses)]
+
+    test.query_params["page"] = "1"
+    test.run()
+    assert json.loads(test.dataframe[0].proto.selection_default)["selection"]["rows"] == [0, 3]
+    test.query_params["q"] = "anna"
+    assert not any("selected**" in one.value for one in test.run().markdown)
+    del test.query_params["q"]
+    assert "**3 selected**" not in [one.value for one in test.run().markdown]
+
+
+def test_the_ticked_contact_opens_by_a_button(screen: Screen) -> None:
+    test = ticked(screen(Role.MANAGER, sort="last_name"), 2)
+    [*_, third] = search.page(filters.Filters(), sort="last_name", size=3, by=OPERATOR).rows
+    button(test, "Open").click().run()
+    assert (test.query_params["id"], test.query_params["sort"]) == (str(third["id"]), "last_name")
 
 
 def test_a_click_on_the_header_of_a_list_orders_nothing(screen: Screen) -> None:

@@ -15,6 +15,7 @@ from models.permissions import OPERATOR, Role
 from tests.dashboard import chromium
 from tests.dashboard.conftest import PASSWORD, Site
 from tests.dashboard.contacts_data import ROWS
+from tests.dashboard.test_access import settled
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # ms: the machine may be busy
@@ -199,6 +200,42 @@ def test_many_contacts_are_tagged_and_put_back(new_page: Callable[[], Page], web
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text(f"Undone: {site.in_germany} contacts put back.")).to_be_visible()
     assert tagged(site) == 0
+
+
+def test_ticks_stay_from_page_to_page(new_page: Callable[[], Page], web: str) -> None:
+    page = new_page()
+    page.goto(f"{web}/contacts")
+    sign_in(page, Role.MANAGER)
+    note(page, f"1–50 of {ROWS}")
+    tick(page, 1)
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.get_by_test_id("stPagination").get_by_role("button", name="2").click()
+    page.wait_for_url("**page=2**")
+    settled(page)  # the bar below says the same before and after
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    tick(page, 0)
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    page.get_by_test_id("stPagination").get_by_text("1", exact=True).click()
+    expect(page).to_have_url(f"{web}/contacts")
+    settled(page)
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    tick(page, 1)  # it was ticked: that is taken back
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.get_by_role("button", name="Untick").click()
+    note(page, f"1–50 of {ROWS}")
+
+
+def test_keys_alone_tick_a_row_and_open_it(new_page: Callable[[], Page], web: str) -> None:
+    page = new_page()
+    page.goto(f"{web}/contacts?sort=last_name")
+    sign_in(page, Role.MANAGER)
+    note(page, f"1–50 of {ROWS}")
+    page.get_by_test_id("stDataFrame").locator("canvas").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Shift+Space")
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.keyboard.press("o")
+    page.wait_for_url("**/contact?*id=*")
 
 
 def test_what_cannot_be_set_is_said_in_the_dialog(new_page: Callable[[], Page], web: str, site: Site) -> None:

@@ -5,6 +5,7 @@ browser's back button always mean the same rows.
 """
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -70,6 +71,17 @@ def query_params(view: View) -> dict[str, str | list[str]]:
         grouped.setdefault(key, [])
         grouped[key] = [*grouped[key], value]
     return grouped
+
+
+def readable(*, by: Actor) -> list[tuple[str, str]]:
+    """Of the address's filters those that can be read: a colleague's may be on a hidden field."""
+    found: list[tuple[str, str]] = []
+    for key in (key for key in st.query_params if key not in OWN):
+        for value in st.query_params.get_all(key):
+            with suppress(InvalidInput):
+                filters.parse_pairs([*found, (key, value)], by=by)
+                found.append((key, value))
+    return found
 
 
 def filter_by(view: View, key: str, values: Iterable[object], *, by: Actor) -> None:

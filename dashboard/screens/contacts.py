@@ -15,6 +15,7 @@ from dashboard.widgets.keys import keys
 from dashboard.widgets.view_controls import order, table_settings
 from models.contacts.search import Page
 from models.errors import AppError, TooSlow
+from models.filters import Filters
 from models.permissions import Actor, Permission
 
 
@@ -24,7 +25,7 @@ def show() -> None:
         view = address.read(by=by)
         columns.chosen(view.columns, by=by)
     except AppError as error:
-        _unreadable(error)
+        _unreadable(error, by)
         return
     with st.sidebar:  # it shows nothing, and would leave a gap between the parts of the screen
         keys()
@@ -67,6 +68,8 @@ def _actions(view: View, total: int, by: Actor) -> None:
     _facet_switch()
     order(view, by=by)
     table_settings(view, by=by)
+    if st.button("", icon=":material/monitoring:", key="to overview", help="These contacts in numbers and charts"):
+        places.go("overview", address.query_params(View(view.filters)))
     if by.may(Permission.CONTACTS_EDIT) and st.button("New", icon=":material/person_add:", help="Create a contact"):
         places.go("contact", {"new": "1"})
     if by.may(Permission.CONTACTS_EXPORT) and st.button(
@@ -96,8 +99,13 @@ def _table_and_facets(view: View, found: Page, by: Actor) -> None:
             facets(view, by=by)
 
 
-def _unreadable(error: AppError) -> None:
+def _unreadable(error: AppError, by: Actor) -> None:
     with page.header("Contacts"):
         pass
-    with page.empty("link_off", "This address does not say which contacts to show", error.sentence, colour="red"):
+    rest = address.readable(by=by)
+    told = "This address does not say which contacts to show"
+    with page.empty("link_off", told, error.sentence, colour="red"), st.container(horizontal=True, width="content"):
+        if rest:
+            anew = View(Filters()), rest
+            st.button("Go by the rest of it", on_click=address.filter_anew, args=anew, kwargs={"by": by})
         st.button("Show all contacts", on_click=address.forget)

@@ -17,13 +17,14 @@ from models.permissions import Actor
 
 ADDED, CHANGED = "created_at", "updated_at"
 DEFAULT = (
-    FULL_NAME, "title", "company", "email_status", "country", "employees", "annual_revenue", "email",
+    FULL_NAME, "title", "company", "email", "email_status", "country", "employees", "annual_revenue",
     "work_direct_phone", "city", "state", "tags", ADDED,
 )  # fmt: skip
 LABELS = {
     FULL_NAME: "Name",
     ADDED: "Added",
     CHANGED: "Changed",
+    "id": "Number",
     "email": "E-mail",
     "tags": "Tags",
     "email_status": "E-mail status",
@@ -77,17 +78,13 @@ def needed(columns: Iterable[str]) -> list[str]:
     )
 
 
-def fields_of(columns: Iterable[str]) -> list[str]:
-    """The stored fields behind `columns`, nothing that is the system's own."""
-    return [name for name in needed(columns) if name in FIELDS]
-
-
 def sorted_by(name: str) -> str:
     """The field whose order a column stands in."""
     return "last_name" if name == FULL_NAME else name
 
 
 def label(name: str) -> str:
+    """What screens call a field, a column, or the system's own number of a contact."""
     if name in LABELS:
         return LABELS[name]
     return FIELDS[name].label.removeprefix("# ")

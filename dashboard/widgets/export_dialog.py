@@ -9,6 +9,7 @@ from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.export_progress import start
 from dashboard.widgets.page import plain
 from models import exports
+from models.contacts.search import SORTABLE_SYSTEM
 from models.contacts.table import FIELDS
 from models.filters import visible_fields
 from models.permissions import Actor
@@ -45,10 +46,10 @@ def export_dialog(view: View, total: int, ids: list[int] | None = None) -> None:
         which, chosen = _columns(view, by)
     st.caption(WORDS[file_format])
     if which == SOME:
-        every = exports.checked_columns(None, by=by)
+        every = [*exports.checked_columns(None, by=by), *SORTABLE_SYSTEM]
         chosen = st.multiselect("In this order", every, default=chosen, format_func=_label, placeholder="At least one")
     raw = st.checkbox("Leave formulas as they are", help=FORMULAS, disabled=file_format not in SPREADSHEETS)
-    _numbers(total, chosen, by)
+    _numbers(total, chosen)
     st.caption(_note(by))
     if confirmed(f"Export {formats.counted(total, 'contact')}", disabled=not chosen):
         _request(view, ids, chosen, file_format, raw and file_format in SPREADSHEETS, by)
@@ -56,7 +57,7 @@ def export_dialog(view: View, total: int, ids: list[int] | None = None) -> None:
 
 def _columns(view: View, by: Actor) -> tuple[str, list[str]]:
     """What the table shows, everything, or a choice that begins with the former."""
-    shown = columns.fields_of(columns.chosen(view.columns, by=by))
+    shown = columns.needed(columns.chosen(view.columns, by=by))
     every = exports.checked_columns(None, by=by)
     names = {SHOWN: f"Shown ({formats.number(len(shown))})", ALL: f"All ({formats.number(len(every))})", SOME: "Choose"}
     which = st.segmented_control("Columns", list(names), default=SHOWN, required=True, format_func=names.__getitem__)
@@ -64,14 +65,13 @@ def _columns(view: View, by: Actor) -> tuple[str, list[str]]:
 
 
 def _label(name: str) -> str:
-    return columns.label(name) if name in FIELDS else "Extra: what no field took"
+    return "Extra: what no field took" if name == exports.EXTRA else columns.label(name)
 
 
-def _numbers(total: int, chosen: list[str], by: Actor) -> None:
-    every = exports.checked_columns(None, by=by)
+def _numbers(total: int, chosen: list[str]) -> None:
     with st.grid(3, min_column_width=130, border=True, gap="xsmall"):
         st.metric("Contacts", formats.number(total))
-        st.metric("Columns", f"{formats.number(len(chosen))} of {formats.number(len(every))}")
+        st.metric("Columns", formats.number(len(chosen)))
         st.metric("Kept for", formats.counted(settings().days_kept_exports, "day"))
 
 

@@ -176,6 +176,17 @@ def test_order_and_columns_come_from_the_address(screen: Screen) -> None:
     assert table["employees"].is_monotonic_decreasing
 
 
+def test_a_link_of_somebody_who_sees_more_leads_to_the_rest_of_it(screen: Screen, site: Site) -> None:
+    test = screen(Role.ANALYST, **{"country": "Germany", "email.contains": "a", "country.empty": ["no", "yes"]})
+    assert any("There is no field “email”" in note for note in notes(test))
+    button(test, "Go by the rest of it").click().run()
+    assert test.query_params == {"country": "Germany", "country.empty": "no"}
+
+
+def test_an_address_without_anything_to_go_by_offers_all_contacts_alone(screen: Screen) -> None:
+    assert [one.label for one in screen(Role.ADMIN, countri="Germany").button][-1] == "Show all contacts"
+
+
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [

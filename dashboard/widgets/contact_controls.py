@@ -135,14 +135,19 @@ def _rows(form: Form, names: list[str]) -> None:
     with st.container(gap=6):
         for name in names:
             label, control = st.columns([1, 1.9], gap="xsmall", vertical_alignment="center", wrap=False)
-            label.markdown(f":gray[{columns.label(name)}]")
+            label.markdown(f":gray[{plain(_label(name))}]")
             with control, st.container(gap="xxsmall"):
                 _control(form, name)
                 _remark(form, name)
 
 
+def _label(name: str) -> str:
+    """The field's, with what its amounts are in."""
+    return f"{columns.label(name)} (US$)" if FIELDS[name].kind is Kind.MONEY else columns.label(name)
+
+
 def _control(form: Form, name: str) -> None:
-    kind, key, label = FIELDS[name].kind, form.key(name), columns.label(name)
+    kind, key, label = FIELDS[name].kind, form.key(name), _label(name)
     now = form.controlled(name)
     match kind:
         case Kind.CHOICE | Kind.INDUSTRY | Kind.OWNER:

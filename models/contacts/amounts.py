@@ -37,9 +37,18 @@ MULTIPLIERS = {
     "tn": 10**12, "trillion": 10**12,
 }  # fmt: skip
 _MULTIPLIER = "|".join(re.escape(word) for word in sorted(MULTIPLIERS, key=len, reverse=True))
-_CURRENCY = "us[$]|a[$]|c[$]|[$€£¥₹₽₩₺]|usd|eur|gbp|jpy|inr|chf|cad|aud|cny|rmb|sek|nok|dkk|pln|brl|rs[.]?"
-MONEY = rf"(?:{_CURRENCY})?[{SPACES}]*({POINT}|{COMMA})[{SPACES}]*({_MULTIPLIER})?[{SPACES}]*(?:{_CURRENCY})?"
+_DOLLARS = "us[$]|[$]|usd"
+_OTHERS = "a[$]|c[$]|[€£¥₹₽₩₺]|eur|gbp|jpy|inr|chf|cad|aud|cny|rmb|sek|nok|dkk|pln|brl|rs[.]?"
+
+
+def _amount(currency: str) -> str:
+    before, after = rf"(?:{currency})?[{SPACES}]*", rf"[{SPACES}]*(?:{currency})?"
+    return rf"{before}({POINT}|{COMMA})[{SPACES}]*({_MULTIPLIER})?{after}"
+
+
+MONEY = _amount(_DOLLARS)
 """Two groups: the number (POINT or COMMA) and the word of MULTIPLIERS, empty when there is none."""
+ANY_MONEY = _amount(f"{_DOLLARS}|{_OTHERS}")
 
 WHOLE_LIMIT = 10**15  # below it DuckDB, Postgres, pandas and JSON agree on a whole number
 MONEY_LIMIT = Decimal(10**13)  # Numeric(15, 2)
@@ -55,7 +64,10 @@ def whole(text: str) -> int | None:
 
 
 def money(text: str) -> Decimal | None:
-    """`$5.2M`, `€1.2bn`, `5200000.0`, to the cent (halves up); None for anything else. The currency is not kept."""
+    """US dollars, from `$5.2M`, `1.2bn USD`, `5200000.0`, to the cent (halves up); None for anything else.
+
+    Amounts are stored without a currency: one in another, taken as it stands, would be wrong and nobody could tell.
+    """
     matched = re.fullmatch(MONEY, text.lower())
     if matched is None:
         return None
@@ -64,6 +76,12 @@ def money(text: str) -> Decimal | None:
         return None
     amount = (found * MULTIPLIERS.get(matched[2] or "", 1)).quantize(CENT, ROUND_HALF_UP)
     return amount if amount < MONEY_LIMIT else None
+
+
+def is_foreign(text: str) -> bool:
+    """Whether it is an amount of money in another currency than US dollars: `€ 3m`, `$5M CAD`."""
+    lowered = text.lower()
+    return re.fullmatch(ANY_MONEY, lowered) is not None and re.fullmatch(MONEY, lowered) is None
 
 
 def _number(text: str, *, multiplied: bool = False) -> Decimal | None:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from models.contacts import amounts, emails, links
@@ -50,7 +51,7 @@ def parse(field: Field, text: str, *, day_first: bool | None = None) -> Any:
         case Kind.WHOLE:
             return _fitting(field, text, amounts.whole(text), _number_note(text))
         case Kind.MONEY:
-            return _fitting(field, text, amounts.money(text), _number_note(text))
+            return _money(field, text)
         case Kind.DATE:
             return _date(field, text, day_first)
         case Kind.URL:
@@ -134,6 +135,14 @@ def _email(field: Field, text: str) -> str:
     return address
 
 
+def _money(field: Field, text: str) -> Decimal:
+    if amounts.is_foreign(text):
+        raise InvalidInput(
+            f"{field.label}: “{text}” is in another currency: amounts are kept in US dollars (write 3000000)."
+        )
+    return _fitting(field, text, amounts.money(text), _number_note(text))
+
+
 def _date(field: Field, text: str, day_first: bool | None) -> date:
     try:
         return _fitting(field, text, day.parse(text, day_first=day_first))
@@ -147,7 +156,7 @@ Value = TypeVar("Value")
 _WANTED = {
     Kind.PHONE: "a phone number (5 to 20 digits, for example +44 20 7946 0958)",
     Kind.WHOLE: "a whole number (for example 250)",
-    Kind.MONEY: "an amount of money below 10 trillion (for example 1500000, $1.5M or 1,500,000.00)",
+    Kind.MONEY: "an amount of money in US dollars, below 10 trillion (for example 1500000, $1.5M or 1,500,000.00)",
     Kind.DATE: "a date (for example 2026-03-31)",
     Kind.URL: "a web address (for example https://example.com)",
     Kind.FLAG: "yes or no",

@@ -142,6 +142,18 @@ def test_problems_stand_beside_their_fields_and_nothing_typed_is_lost(screen: Sc
     assert records.get(zoe, by=manager).values["email"] == "z@acme.example"
 
 
+def test_an_amount_in_another_currency_is_refused_beside_its_field(screen: Screen, zoe: int, manager: Actor) -> None:
+    test = press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Edit")
+    assert control(test, "annual_revenue").label == "Revenue (US$)"
+    control(test, "annual_revenue").set_value("€ 3m").run()
+    assert "“€ 3m” is in another currency: amounts are kept in US dollars (write 3000000)." in drawn(test)
+    assert "Not saved: Revenue" in drawn(press(test, "Save changes"))
+    assert records.get(zoe, by=manager).values["annual_revenue"] == 1_500_000
+    control(test, "annual_revenue").set_value("$3m").run()
+    press(test, "Save changes")
+    assert records.get(zoe, by=manager).values["annual_revenue"] == 3_000_000
+
+
 def test_a_contact_that_would_be_nobody_is_refused(screen: Screen, manager: Actor) -> None:
     contact = records.create({"company": "Nobody Ltd"}, by=manager)
     test = press(screen(Role.MANAGER, at="contact", id=str(contact)), "Edit")

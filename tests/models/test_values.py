@@ -17,13 +17,16 @@ from models.fields import Kind
 WRONG = InvalidInput
 
 MONEY: dict[str, Any] = {
-    "$5.2M": "5200000", "1,234": "1234", "5200000.0": "5200000", "€1.2bn": "1200000000", "12k": "12000",
+    "$5.2M": "5200000", "1,234": "1234", "5200000.0": "5200000", "$1.2bn": "1200000000", "12k": "12000",
     "1.234,56": "1234.56", "1.234.567": "1234567", "1,234.56": "1234.56", "1 234 567,8": "1234567.8",
-    "1'234'567": "1234567", "12,34,567": "1234567", "12,5": "12.5", "€ 3,5 Mio.": "3500000",
+    "1'234'567": "1234567", "12,34,567": "1234567", "12,5": "12.5", "$ 3,5 Mio.": "3500000",
     "USD 5.2 million": "5200000", "5.2E+06": "5200000", "$1.234M": "1234000", "1234.567": "1234.57",
-    "0.125": "0.13", "0.005": "0.01", "US$ 10": "10", "1\xa0234\xa0€": "1234", "0": "0", "250.": "250", ".5": "0.5",
+    "0.125": "0.13", "0.005": "0.01", "US$ 10": "10", "1\xa0234\xa0$": "1234", "5M US$": "5000000",
+    "0": "0", "250.": "250", ".5": "0.5",
     "2 Crore": "20000000", "9999999999999.99": "9999999999999.99",
-    "1.234": WRONG, "€1.234": WRONG, "10000000000000": WRONG, "1e99": WRONG, "-5": WRONG, "1..2": WRONG, "5.2X": WRONG,
+    "1.234": WRONG, "$1.234": WRONG, "10000000000000": WRONG, "1e99": WRONG, "-5": WRONG, "1..2": WRONG, "5.2X": WRONG,
+    "€1.2bn": WRONG, "€ 3,5 Mio.": WRONG, "1\xa0234\xa0€": WRONG, "£5": WRONG, "3m EUR": WRONG, "CHF 1'000": WRONG,
+    "A$ 10": WRONG, "$5M CAD": WRONG, "Rs. 5 lakh": WRONG,
     "$1M - $10M": WRONG, "1,23,4": WRONG, "1.2.3": WRONG, "M": WRONG, "$": WRONG, "٣": WRONG, "9" * 4000: WRONG,
 }  # fmt: skip
 WHOLE: dict[str, Any] = {
@@ -170,9 +173,15 @@ def test_one_text_says_which_number_is_the_day(text: str, said: bool | None) -> 
 
 def test_a_point_that_may_part_thousands_is_explained() -> None:
     with pytest.raises(InvalidInput, match=r"Its point could part thousands or decimals: write 1234 or 1\.23\.$"):
-        parse(FIELDS["annual_revenue"], "€1.234")
+        parse(FIELDS["annual_revenue"], "$1.234")
     with pytest.raises(InvalidInput, match=r"for example 250\)\.$"):
         parse(FIELDS["employees"], "51-200")
+
+
+@pytest.mark.parametrize("text", ["€ 3m", "3,5 Mio. EUR", "£5", "$5M CAD", "€1.234", "Rs. 5 lakh"])
+def test_no_other_currency_becomes_dollars(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"is in another currency: amounts are kept in US dollars \(write 3000000\)"):
+        parse(FIELDS["annual_revenue"], text)
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00")).map(blanks.trimmed).filter(bool)
@@ -206,7 +215,7 @@ def test_any_text_is_read_or_refused(name: str, text: str) -> None:
 PATTERNS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": getattr(module, name)
     for module, names in {
-        amounts: ("POINT", "COMMA", "AMBIGUOUS", "MONEY"),
+        amounts: ("POINT", "COMMA", "AMBIGUOUS", "MONEY", "ANY_MONEY"),
         dates: ("UNDECIDED",),
         emails: ("SIMPLE",),
         links: ("URL", "LINKEDIN", "SECURE_HOST", "HANDLE", "FACEBOOK_HANDLE"),

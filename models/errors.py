@@ -51,6 +51,14 @@ class Gone(NotFound):
         super().__init__(sentence)
 
 
+class AlreadyThere(Conflict):
+    """A contact that can be no other is stored already: `contact_id`, whom people call `label`."""
+
+    def __init__(self, sentence: str, *, contact_id: int, label: str) -> None:
+        self.contact_id, self.label = contact_id, label
+        super().__init__(sentence)
+
+
 class ChangedMeanwhile(Conflict):
     """Somebody else wrote since it was read: `fields` gives their values, `version` is what stands now."""
 

@@ -53,6 +53,9 @@ def edit(form: Form, changes: list[Change], *, by: Actor) -> int | None:
     """The form, with the history's `changes` beside it; the contact's id once it is saved."""
     discarding, saving = _save_bar(form)
     _fields(form, changes)
+    if discarding and form.changes and not form.leaving:
+        form.leaving = True
+        st.rerun()
     if discarding:
         _discard(form)
     if not saving:
@@ -96,13 +99,21 @@ def _save_bar(form: Form) -> tuple[bool, bool]:
     ):
         st.markdown(_state(form), width="content")
         with st.container(horizontal=True, width="content", gap="xsmall"):
+            if form.leaving:
+                st.button("Go on editing", key="go on editing", on_click=form.stay)
+                return pressed("Discard it", key=DISCARD, type="primary"), False
             return pressed("Discard", key=DISCARD), pressed(_saving(form), key=SAVE, type="primary")
 
 
 def _state(form: Form) -> str:
+    if form.leaving:
+        typed = f"what you typed in {_labels(form.changes)}" if form.changes else "this"
+        return f":orange[:material/delete: Discard {plain(typed)}? It is kept nowhere else.]"
     if form.gone:
         who, when = plain(form.gone.by_name or "Somebody"), formats.moment(form.gone.at)
         return f":orange[:material/delete: {who} deleted this contact at {when}. What you typed is kept.]"
+    if form.there and form.is_told:
+        return f":orange[:material/group: {plain(form.there.sentence)}]"
     if problem := form.problems.get(InvalidValues.FORM):
         return f":red[:material/error: Not saved. {plain(problem)}]"
     if form.problems and form.refused == form.texts:
@@ -121,7 +132,9 @@ def _state(form: Form) -> str:
 def _saving(form: Form) -> str:
     if form.gone:
         return "Restore it with my changes"
-    return "Save changes" if form.record else "Create contact"
+    if form.record:
+        return "Save changes"
+    return "Create anyway" if form.is_told else "Create contact"
 
 
 def _discard(form: Form) -> NoReturn:
@@ -187,6 +200,8 @@ def _remark(form: Form, name: str) -> None:
         problem = problem or form.problems.get(name)
     if problem:
         remark(problem, "wrong")
+    elif told := _forgotten(form, name):
+        remark(f"Saving empties {told}: said of the old address. Set it here to say something of the new one.")
     if name in form.theirs and form.theirs[name] != text:
         theirs = form.theirs[name] or "nothing"
         st.button(
@@ -196,6 +211,15 @@ def _remark(form: Form, name: str) -> None:
         )  # fmt: skip
     elif name in form.changed and text == form.base[name]:
         remark(f"{form.changed_by} changed it just now")
+
+
+def _forgotten(form: Form, name: str) -> str:
+    """What is saved as unknown since the field's text was changed, in words; "" for nothing."""
+    if form.texts[name] == form.base[name]:
+        return ""
+    about = [one for one in editing.ABOUT_EMAIL.get(name, ()) if form.base.get(one)]
+    left = [one for one in about if form.texts[one] == form.base[one]]
+    return " and ".join(f"{columns.label(one)} “{form.base[one]}”" for one in left)
 
 
 def _alike(form: Form) -> None:
@@ -211,7 +235,8 @@ def _alike(form: Form) -> None:
         for one in found:
             with st.container(gap="xxsmall"):
                 st.markdown(f":material/person: **[{plain(one.name)}]({places.path('contact')}?id={one.id})**")
-                st.caption(plain(f"{one.company} · {one.reason}" if one.company else one.reason))
+                known = [part for part in (one.title, one.company, one.email) if part and part != one.name]
+                st.caption("  \n".join(plain(line) for line in (" · ".join(known), one.reason) if line))
 
 
 def _labels(names: Iterable[str]) -> str:

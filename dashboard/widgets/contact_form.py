@@ -15,11 +15,11 @@ import streamlit as st
 
 from dashboard.widgets import contact_draft
 from dashboard.widgets.contact_draft import Draft
-from models.contacts import records, values
+from models.contacts import likeness, records, values
 from models.contacts.editing import as_text
 from models.contacts.records import Record
 from models.contacts.table import FIELDS
-from models.errors import AppError, ChangedMeanwhile, Conflict, Gone, InvalidValues
+from models.errors import AlreadyThere, AppError, ChangedMeanwhile, Conflict, Gone, InvalidValues
 from models.fields import Kind
 from models.filters import visible_fields
 from models.permissions import Actor
@@ -49,6 +49,8 @@ class Form:
     changed_at: datetime | None = None
     changed: tuple[str, ...] = ()  # every field that was changed meanwhile
     gone: Gone | None = None  # the contact was deleted meanwhile
+    leaving: bool = False  # Discard was pressed, and is asked about
+    there: AlreadyThere | None = None  # the contact is stored already: `refused` was to be created beside it
 
     @property
     def contact_id(self) -> int | None:
@@ -57,6 +59,12 @@ class Form:
     @property
     def changes(self) -> dict[str, str]:
         return {name: text for name, text in self.texts.items() if text != self.base[name]}
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the person has read that this very contact is there already."""
+        same = all(self.texts.get(name) == self.refused.get(name) for name in likeness.CERTAIN)
+        return self.there is not None and same
 
     def key(self, name: str) -> str:
         return f"{KEY} {self.contact_id} {self.number} {name}"
@@ -95,6 +103,9 @@ class Form:
         self.texts[name] = self.theirs.pop(name)
         st.session_state[self.key(name)] = _as_control(name, self.texts[name])
 
+    def stay(self) -> None:
+        self.leaving = False
+
     def close(self) -> None:
         """Saved or discarded: the draft goes, too."""
         contact_draft.forget(self.contact_id, self.draft, by=self.by)
@@ -102,13 +113,16 @@ class Form:
 
     def save(self, *, by: Actor) -> int | None:
         """Closes the form and returns the contact's id; else the form knows why not. Restores it where it is `gone`."""
-        self.problems, self.refused = {}, dict(self.texts)
+        anyway = self.is_told
+        self.problems, self.refused, self.there = {}, dict(self.texts), None
         try:
-            saved = self._written(by)
+            saved = self._written(by, anyway=anyway)
         except InvalidValues as error:
             self.problems = error.problems
         except ChangedMeanwhile as error:
             self._take_in(error)
+        except AlreadyThere as error:
+            self.there = error
         except Gone as gone:
             self.gone = gone
         except AppError as error:
@@ -118,9 +132,9 @@ class Form:
             return saved
         return None
 
-    def _written(self, by: Actor) -> int:
+    def _written(self, by: Actor, *, anyway: bool) -> int:
         if self.record is None:
-            return records.create(self.texts, by=by)
+            return records.create(self.texts, anyway=anyway, by=by)
         if self.gone:
             with suppress(Conflict):  # somebody else restored it just now
                 records.restore(self.record.id, by=by)

@@ -98,7 +98,8 @@ class PutBack:
 
 
 def change(selection: Selection, field_name: str, text: str | None, *, expected: int | None = None, by: Actor) -> Batch:
-    """Set one field of all of them; "" and None empty it. Industries go by name, owners by e-mail.
+    """Set one field of all of them; "" and None empty it. Industries go by name, owners by e-mail. With another e-mail
+    address goes what is known of the old one.
 
     Raises NotAllowed, InvalidInput (no such field, a value that does not fit, too many contacts), Conflict.
     """
@@ -110,9 +111,9 @@ def change(selection: Selection, field_name: str, text: str | None, *, expected:
             _require_someone_left(session, ids, field)
         column = _contacts.c[field.column]
         changed = update(Contact).where(_among(ids), column.is_distinct_from(value))
-        batch = _carry_out(
-            session, changed.values({column: value, "updated_at": func.now()}), "changed", field.name, by
-        )
+        forgotten = dict.fromkeys(editing.ABOUT_EMAIL.get(field.column, ()))
+        new = {field.column: value, **forgotten, "updated_at": func.now()}
+        batch = _carry_out(session, changed.values(new), "changed", field.name, by)
         _note(session, Event.CONTACTS_CHANGED, selection, len(ids), batch, by, value=text or "")
     return batch
 
@@ -161,8 +162,9 @@ def delete(selection: Selection, *, expected: int | None = None, by: Actor) -> B
 def put_back(batch: Batch, *, by: Actor) -> PutBack:
     """Undo the batch: one's own, for an administrator anybody's. A second time it finds nothing left to do.
 
-    Of changed contacts the batch's field alone goes back, and only where it still holds what the batch put there and
-    nobody else changed the contact since. Deleted ones come back unless they were restored and deleted again since.
+    Of changed contacts the batch's field alone goes back (an e-mail address with what was known of it), and only where
+    it still holds what the batch put there and nobody else changed the contact since. Deleted ones come back unless
+    they were restored and deleted again since.
     Raises NotAllowed.
     """
     require(by, Permission.CONTACTS_EDIT)
@@ -263,6 +265,10 @@ def _parameters(batch: Batch) -> dict[str, Any]:
 def _put_back_changed(session: Session, batch: Batch) -> PutBack:
     field = FIELDS[batch.field or ""]
     column = field.column
+    together = editing.ABOUT_EMAIL.get(column, ())
+    older = "".join(f", h.{name} AS old_{name}" for name in together)
+    others = "".join(f", {name} = u.old_{name}" for name in together)
+    told = " OR ".join(f"c.{name} IS NOT NULL" for name in together) or "false"
     session.execute(
         sql(
             f"""SELECT count(*) FROM (SELECT FROM contacts c JOIN contact_history h USING (id)
@@ -273,10 +279,11 @@ def _put_back_changed(session: Session, batch: Batch) -> PutBack:
     found = session.execute(
         sql(
             f"""WITH undoing AS MATERIALIZED (
-                SELECT h.id, {editing.still_there("h", field)} AS before,
+                SELECT h.id, {editing.still_there("h", field)} AS before{older},
                     CASE WHEN c.id IS NULL THEN 'keep'
                          WHEN c.{column} IS NOT DISTINCT FROM h.{column} THEN 'is back'
                          WHEN next.version_id IS NOT NULL AND c.{column} IS DISTINCT FROM next.{column} THEN 'keep'
+                         WHEN {told} THEN 'keep' -- somebody found out since whether mail to the new address arrives
                          WHEN EXISTS (SELECT FROM contact_history o WHERE o.id = h.id AND o.version_id > h.version_id
                               AND (o.replaced_by IS DISTINCT FROM h.replaced_by OR o.replaced_import IS NOT NULL))
                              THEN 'keep'
@@ -287,7 +294,7 @@ def _put_back_changed(session: Session, batch: Batch) -> PutBack:
                     WHERE o.id = h.id AND o.version_id > h.version_id ORDER BY o.version_id LIMIT 1) AS next ON true
                 WHERE {_OF_BATCH}
             ), put_back AS (
-                UPDATE contacts SET {column} = u.before, updated_at = now() FROM undoing u
+                UPDATE contacts SET {column} = u.before{others}, updated_at = now() FROM undoing u
                 WHERE contacts.id = u.id AND u.what = 'restore' RETURNING 1
             )
             SELECT (SELECT count(*) FROM put_back) AS restored,

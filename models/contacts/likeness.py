@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, literal, select, union_all
+from sqlalchemy.orm import Session
 
 from models.contacts import values
 from models.contacts.table import FIELDS, Contact
@@ -14,17 +15,24 @@ from models.filters import visible_fields
 from models.permissions import Actor, Permission, require
 
 MOST = 5
-SHOWN = ("first_name", "last_name", "company", "email")
+SHOWN = ("first_name", "last_name", "title", "company", "email")
+CERTAIN = ("contact_id", "email", "person_linkedin_url")
+"""Fields of which no two people have the same value; nearly so: a desk's e-mail address is shared."""
 _contacts = Contact.__table__.c
 
 
 @dataclass(frozen=True)
 class Alike:
-    """A contact that shares something with what was typed; `reason` says what: “same e-mail, same LinkedIn”."""
+    """A contact that shares something with what was typed; `reason` says what: “same e-mail, same LinkedIn”.
+
+    What the reader may not see is None; a contact without a name goes by its e-mail or its number.
+    """
 
     id: int
     name: str
+    title: str | None
     company: str | None
+    email: str | None
     reason: str
 
 
@@ -34,21 +42,31 @@ def alike(texts: Mapping[str, str], *, besides: int | None = None, by: Actor) ->
     Nothing is compared or told that `by` may not see. Raises NotAllowed.
     """
     require(by, Permission.CONTACTS_READ)
+    with reading() as session:
+        return _found(session, list(_conditions(_typed(texts, by))), besides or 0, by)
+
+
+def certain(session: Session, texts: Mapping[str, str], *, by: Actor) -> Alike | None:
+    """The contact that has one of the CERTAIN values of a form's `texts`, as far as `by` may see them."""
+    typed = {name: value for name, value in _typed(texts, by).items() if name in CERTAIN}
+    return next(iter(_found(session, list(_conditions(typed)), 0, by)), None)
+
+
+def _found(session: Session, conditions: list[tuple[str, ColumnElement[bool]]], besides: int, by: Actor) -> list[Alike]:
     seen = [name for name in SHOWN if name in visible_fields(by)]
     shown = [_contacts[name] for name in seen]
     searches = [
         select(_contacts.id, literal(rank).label("rank"), literal(reason).label("reason"), *shown)
-        .where(condition, _contacts.id != (besides or 0))
+        .where(condition, _contacts.id != besides)
         .order_by(_contacts.id)
         .limit(MOST)
-        for rank, (reason, condition) in enumerate(_conditions(texts, by))
+        for rank, (reason, condition) in enumerate(conditions)
     ]
     if not searches:
         return []
     # Each in its own brackets: every one of them has its limit.
     together = union_all(*(select(one.subquery()) for one in searches)).subquery()
-    with reading() as session:
-        found = session.execute(select(together).order_by(together.c.rank, together.c.id)).mappings().all()
+    found = session.execute(select(together).order_by(together.c.rank, together.c.id)).mappings().all()
     reasons: dict[int, list[str]] = {}
     for row in found:
         reasons.setdefault(row["id"], []).append(row["reason"])
@@ -58,11 +76,15 @@ def alike(texts: Mapping[str, str], *, besides: int | None = None, by: Actor) ->
 
 def _told(row: Mapping[Any, Any], reason: str) -> Alike:
     name = " ".join(part for part in (row.get("first_name"), row.get("last_name")) if part)
-    return Alike(row["id"], name or row.get("email") or f"Contact {row['id']}", row.get("company"), reason)
+    known = {part: row.get(part) for part in ("title", "company", "email")}
+    return Alike(id=row["id"], name=name or row.get("email") or f"Contact {row['id']}", **known, reason=reason)
 
 
-def _conditions(texts: Mapping[str, str], by: Actor) -> Iterator[tuple[str, ColumnElement[bool]]]:
-    typed = {name: _parsed(name, texts.get(name, "")) for name in visible_fields(by)}
+def _typed(texts: Mapping[str, str], by: Actor) -> dict[str, Any]:
+    return {name: _parsed(name, texts.get(name, "")) for name in visible_fields(by)}
+
+
+def _conditions(typed: Mapping[str, Any]) -> Iterator[tuple[str, ColumnElement[bool]]]:
     if external := typed.get("contact_id"):
         yield "same external id", _contacts.contact_id == external
     if email := typed.get("email"):

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 
 from models import audit
 from models.audit import Event
-from models.contacts import editing, history
+from models.contacts import editing, history, likeness
 from models.contacts.editing import as_text
 from models.contacts.history import ContactVersion, newest_version, person, readable
 from models.contacts.table import FIELDS, STATUSES, Contact
 from models.database import reading
-from models.errors import ChangedMeanwhile, Conflict, InvalidInput, InvalidValues, NotFound
+from models.errors import AlreadyThere, ChangedMeanwhile, Conflict, InvalidInput, InvalidValues, NotFound
 from models.fields import Kind
 from models.filters import visible_fields
 from models.imports import Import
@@ -91,14 +91,18 @@ def deleted(contact_id: int, *, by: Actor) -> Record:
         return _record(row, by, deleted_at=last.at, deleted_by=last.by_name)
 
 
-def create(values: Mapping[str, str | None], *, by: Actor) -> int:
-    """A new contact from the texts of a form; returns its id.
+def create(values: Mapping[str, str | None], *, anyway: bool = False, by: Actor) -> int:
+    """A new contact from the texts of a form; returns its id. `anyway`: also where one with the same e-mail address,
+    LinkedIn page or external id is there, as far as `by` may see these.
 
-    Raises NotAllowed, InvalidInput (no such field), InvalidValues (with every problem at once).
+    Raises NotAllowed, InvalidInput (no such field), InvalidValues (with every problem at once), AlreadyThere.
     """
     with editing.editing(by) as session:
         entered = {name: text for name, text in values.items() if text is not None}
         made = _checked(session, entered, {}, {}, by)
+        if not anyway and (there := likeness.certain(session, entered, by=by)):
+            told = f"{there.name} (contact {there.id}) is there already: {there.reason}. Nothing was created."
+            raise AlreadyThere(told, contact_id=there.id, label=there.name)
         made = {column: value for column, value in made.items() if value is not None}
         made = {**DEFAULTS, **made, "created_by": by.id}
         contact_id = session.scalars(insert(Contact).returning(Contact.id), made).one()
@@ -110,7 +114,8 @@ def create(values: Mapping[str, str | None], *, by: Actor) -> int:
 
 def update(contact_id: int, changes: Mapping[str, str | None], *, version: int, by: Actor) -> Record:
     """Set fields from the texts of a form; "" and None empty them. What is as it was is left alone, also where it
-    would not fit today.
+    would not fit today. What is known of an e-mail address goes with it, unless `changes` say what is known of the new
+    one.
 
     Raises NotAllowed, NotFound, Gone, ChangedMeanwhile (it is no longer at `version`; nothing is written), InvalidInput
     (no such field), InvalidValues (with every problem at once).
@@ -123,7 +128,9 @@ def update(contact_id: int, changes: Mapping[str, str | None], *, version: int, 
         _require_unmoved(session, before, version, by)
         entered = {name: text or "" for name, text in changes.items()}
         checked = _checked(session, entered, before.texts(), dict(row), by)
-        return _changed(session, before, {c: value for c, value in checked.items() if row[c] != value}, by)
+        written = {column: value for column, value in checked.items() if row[column] != value}
+        told = {told for column in written for told in editing.ABOUT_EMAIL.get(column, ()) if told not in changes}
+        return _changed(session, before, written | {column: None for column in told if row[column] is not None}, by)
 
 
 def undo(contact_id: int, version: int, *, by: Actor) -> Record:
@@ -138,8 +145,11 @@ def undo(contact_id: int, version: int, *, by: Actor) -> Record:
         columns = [FIELDS[name].column for name in visible_fields(by)]
         old, new = _around(session, contact_id, version, row)
         differing = {column for column in columns if old[column] != new[column]}
+        # An address comes back with what was known of it: what is known of the newer one is not true of it.
+        differing |= {told for column in differing for told in editing.ABOUT_EMAIL.get(column, ())}
         if moved := [column for column in differing if row[column] != new[column]]:
-            label = next(field.label for field in FIELDS.values() if field.column == moved[0])
+            seen = (FIELDS[name] for name in visible_fields(by))
+            label = next((field.label for field in seen if field.column in moved), "The contact")
             raise Conflict(f"{label} was changed again since: undo the newer change first.")
         if not differing:
             raise Conflict("That change touched no field that you may see: there is nothing to undo.")

@@ -2,7 +2,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, select, text, update
 
 from models import audit, filters, users
 from models.audit import AuditLine, Event
@@ -87,6 +87,22 @@ def test_only_what_was_written_gets_a_new_moment(ann: Actor) -> None:
     before = column("updated_at")
     bulk.change(EVERYTHING, "country", "France", by=ann)
     assert [old < new for old, new in zip(before, column("updated_at"), strict=True)] == [True, True, False, True, True]
+
+
+KNOWN = {"email_status": "Verified", "primary_email_catch_all_status": "Not Catch-all"}
+
+
+def test_what_is_known_of_an_address_goes_and_comes_back_with_it(ann: Actor, contacts: list[int]) -> None:
+    with writing(OPERATOR) as session:
+        session.execute(update(Contact).values(email="old@example.com", **KNOWN))
+    batch = bulk.change(where("country=Germany"), "email", "new@example.com", by=ann)
+    assert column("email_status") == [None, None, "Verified", "Verified", "Verified"]
+    assert column("primary_email_catch_all_status")[:3] == [None, None, "Not Catch-all"]
+    bulk.change(Selection(Filters(), (contacts[0],)), "email_status", "Verified", by=ann)
+    assert bulk.put_back(batch, by=ann) == PutBack(1, 1)
+    assert column("email")[:3] == ["new@example.com", "old@example.com", "old@example.com"]
+    assert column("email_status") == ["Verified"] * 5
+    assert column("primary_email_catch_all_status")[:2] == [None, "Not Catch-all"]
 
 
 @pytest.mark.parametrize("empty", ["", None, " ", "N/A"])

@@ -13,7 +13,16 @@ from models.contacts import bulk, editing, records
 from models.contacts.bulk import Selection
 from models.contacts.table import FIELDS, Contact
 from models.database import reading, writing
-from models.errors import ChangedMeanwhile, Conflict, Gone, InvalidInput, InvalidValues, NotAllowed, NotFound
+from models.errors import (
+    AlreadyThere,
+    ChangedMeanwhile,
+    Conflict,
+    Gone,
+    InvalidInput,
+    InvalidValues,
+    NotAllowed,
+    NotFound,
+)
 from models.fields import Kind
 from models.filters import Filters
 from models.industries import Industry
@@ -294,6 +303,63 @@ def test_one_change_is_undone_as_long_as_nobody_changed_it_again(ann: Actor, zoe
     for nonsense in (0, 10**6):
         with pytest.raises(NotFound, match="has no change"):
             records.undo(zoe, nonsense, by=ann)
+
+
+def test_nobody_is_created_twice_without_being_meant(ann: Actor) -> None:
+    made = records.create(
+        {"first_name": "Jo", "email": "jo@acme.example", "contact_id": "c1", "person_linkedin_url": "jo"}, by=ann
+    )
+    for same, reason in [
+        ({"email": " JO@acme.example "}, "same e-mail"),
+        ({"last_name": "X", "contact_id": "c1"}, "same external id"),
+        ({"last_name": "X", "person_linkedin_url": "linkedin.com/in/JO"}, "same LinkedIn"),
+    ]:
+        with pytest.raises(AlreadyThere) as told:
+            records.create(same, by=ann)
+        assert told.value.sentence == f"Jo (contact {made}) is there already: {reason}. Nothing was created."
+        assert (told.value.contact_id, told.value.label) == (made, "Jo")
+        assert records.create(same, anyway=True, by=ann) > made
+    assert records.create({"first_name": "Jo"}, by=ann)
+    narrow = person("nia", Role.MANAGER, ("email",))
+    with pytest.raises(AlreadyThere, match=r"^jo@acme\.example \(contact"):  # the name is not hers to read
+        records.create({"email": "jo@acme.example"}, by=narrow)
+
+
+KNOWN = {"email_status": "Verified", "primary_email_catch_all_status": "Not Catch-all"}
+
+
+def known_of(contact: int, by: Actor) -> tuple[str | None, ...]:
+    return tuple(records.get(contact, by=by).values[name] for name in ("email", *KNOWN))
+
+
+def test_what_is_known_of_an_address_goes_and_comes_back_with_it(ann: Actor, zoe: int) -> None:
+    first = records.update(zoe, {"email": "zoe@old.example", **KNOWN}, version=0, by=ann).version
+    same = records.update(zoe, {"email": "ZOE@old.example", "title": "CEO"}, version=first, by=ann).version
+    assert known_of(zoe, ann) == ("zoe@old.example", *KNOWN.values())
+    after = records.update(zoe, {"email": "zoe@new.example"}, version=same, by=ann).version
+    assert known_of(zoe, ann) == ("zoe@new.example", None, None)
+    records.undo(zoe, after, by=ann)
+    assert known_of(zoe, ann) == ("zoe@old.example", *KNOWN.values())
+
+
+def test_what_is_said_of_the_new_address_stays(ann: Actor, zoe: int) -> None:
+    first = records.update(zoe, {"email": "zoe@old.example", **KNOWN}, version=0, by=ann).version
+    said = {"email": "zoe@new.example", "email_status": "Verified"}
+    after = records.update(zoe, said, version=first, by=ann)
+    assert known_of(zoe, ann) == ("zoe@new.example", "Verified", None)
+    said_later = {"primary_email_catch_all_status": "Catch-all"}
+    records.update(zoe, said_later, version=after.version, by=ann)
+    with pytest.raises(Conflict, match="Catch-all Status was changed again since"):
+        records.undo(zoe, after.version, by=ann)
+
+
+def test_who_sees_no_status_leaves_none_that_is_not_true(ann: Actor, zoe: int) -> None:
+    first = records.update(zoe, {"email": "zoe@old.example", **KNOWN}, version=0, by=ann).version
+    narrow = person("nia", Role.MANAGER, ("email", "first_name"))
+    after = records.update(zoe, {"email": "zoe@new.example"}, version=first, by=narrow)
+    assert known_of(zoe, ann) == ("zoe@new.example", None, None)
+    records.undo(zoe, after.version, by=narrow)
+    assert known_of(zoe, ann) == ("zoe@old.example", *KNOWN.values())
 
 
 def test_suggestions_are_declared_values_and_those_that_contacts_have(ann: Actor, zoe: int) -> None:

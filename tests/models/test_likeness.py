@@ -7,11 +7,12 @@ from models.database import writing
 from models.permissions import OPERATOR, Actor, Role
 
 ROWS = [
-    {"first_name": "Zoë", "last_name": "Müller", "company": "Acme", "email": "zoe@example.com", "contact_id": "c1"},
+    {"first_name": "Zoë", "last_name": "Müller", "company": "Acme", "email": "zoe@example.com", "contact_id": "c1",
+     "title": "CEO"},
     {"first_name": "ZOË", "last_name": "MÜLLER", "company": "ACME", "email": "z@example.com"},
     {"first_name": "Jo", "company": "Acme", "person_linkedin_url": "https://www.linkedin.com/in/Jo"},
     {"first_name": "Zoë", "last_name": "Müller", "company": "Other"},
-]
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -50,6 +51,11 @@ def test_oneself_is_not_alike(ids: list[int]) -> None:
     assert alike({"email": "zoe@example.com"}, besides=ids[0], by=OPERATOR) == []
 
 
+def test_what_tells_people_apart_is_told(ids: list[int]) -> None:
+    [found] = alike({"contact_id": "c1"}, by=OPERATOR)
+    assert (found.name, found.title, found.company, found.email) == ("Zoë Müller", "CEO", "Acme", "zoe@example.com")
+
+
 def test_no_more_than_five(ids: list[int]) -> None:
     with writing(OPERATOR) as session:
         session.execute(insert(Contact), [{"email": "info@example.com"} for _ in range(9)])
@@ -59,5 +65,5 @@ def test_no_more_than_five(ids: list[int]) -> None:
 def test_only_what_one_may_see_is_compared_and_told(ids: list[int]) -> None:
     narrow = Actor(1, "Nia", Role.MANAGER, frozenset({"email"}))
     texts = {"email": "zoe@example.com", "first_name": "Zoë", "last_name": "Müller", "company": "Acme"}
-    assert alike(texts, by=narrow) == [Alike(ids[0], "zoe@example.com", None, "same e-mail")]
+    assert alike(texts, by=narrow) == [Alike(ids[0], "zoe@example.com", None, None, "zoe@example.com", "same e-mail")]
     assert alike(texts, by=Actor(1, "Nia", Role.MANAGER, frozenset({"title"}))) == []

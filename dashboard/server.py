@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,6 +26,24 @@ from models import database, migrations, sign_ins
 from models.errors import InvalidInput, Unavailable
 from models.settings import settings
 from models.sign_ins import SignInRefused
+
+LARGEST_ID = 2**31 - 1  # of an export or an import; none will ever have it
+
+
+class Id(Convertor[int]):
+    """A number of any length: one that no column holds is that of nobody, not an error."""
+
+    regex = "[0-9]+"
+
+    def convert(self, value: str) -> int:
+        digits = value.lstrip("0") or "0"
+        return min(int(digits), LARGEST_ID) if len(digits) <= len(str(LARGEST_ID)) else LARGEST_ID
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("id", Id())
 
 SCRIPT = Path(__file__).parent / "app.py"  # .streamlit/ and static/ are found beside it
 MAX_BODY = 4096  # bytes of a sign-in request
@@ -122,12 +141,12 @@ app = st.App(
         Mount("/api/v1", api),
         Route("/auth/session", open_session, methods=["POST"]),
         Route("/auth/sign-out", close_session, methods=["POST"]),
-        Route("/exports/{export_id:int}/file", downloads.export_file),
+        Route("/exports/{export_id:id}/file", downloads.export_file),
         Route("/imports/uploads", uploads.begin, methods=["POST"]),
-        Route("/imports/{import_id:int}/upload", uploads.look),
-        Route("/imports/{import_id:int}/upload", uploads.receive, methods=["PUT"]),
-        Route("/imports/{import_id:int}/upload/complete", uploads.complete, methods=["POST"]),
-        Route("/imports/{import_id:int}/{file}", downloads.import_rows),
+        Route("/imports/{import_id:id}/upload", uploads.look),
+        Route("/imports/{import_id:id}/upload", uploads.receive, methods=["PUT"]),
+        Route("/imports/{import_id:id}/upload/complete", uploads.complete, methods=["POST"]),
+        Route("/imports/{import_id:id}/{file}", downloads.import_rows),
         *(Route(places.path(name), front_page) for name in places.PLACES),
         Route("/healthz", healthz),
         Route("/readyz", readyz),

@@ -216,7 +216,7 @@ def test_an_export_is_refused_to_others(client: httpx.Client, site: Site, export
     assert client.get(f"/exports/{export.id}/file").status_code == 401
     sign_in(client, site, Role.MANAGER)
     assert client.get(f"/exports/{export.id}/file").status_code == 404
-    for unknown in (999999, 99999999999, 10**30):
+    for unknown in (999999, 99999999999, 10**30, "9" * 5000, "0" * 5000):
         assert client.get(f"/exports/{unknown}/file").status_code == 404
 
 

@@ -20,9 +20,9 @@ except Exception:
     raise
 page = st.navigation(screens, position="sidebar" if actor else "hidden")
 if actor is None:
-    contact_form.keep_typed()
+    typed = contact_form.keep_typed()
     import_choices.keep_chosen()
-    sign_in.show()
+    sign_in.show(kept="what you typed on the contact’s page is kept" if typed else "")
     st.stop()
 
 theme = "dark" if st.context.theme.type == "dark" else "light"

@@ -83,13 +83,18 @@ class _Form(authenticator.Authenticate):
         self.authentication_controller = rules
 
 
-def show() -> None:
-    """Draw the sign-in page; after the right password the browser trades a ticket for its cookie and reloads."""
+def show(*, kept: str = "") -> None:
+    """Draw the sign-in page; after the right password the browser trades a ticket for its cookie and reloads.
+
+    `kept` says what awaits whoever was at work in this very tab when the session ended, and nothing of what it is.
+    """
     rules = _OurRules()
     with st.container(horizontal=True, horizontal_alignment="center", key="sign_in_page"), st.container(width=380):
         st.image(STATIC / "mark.svg", width=40, alt="")
         st.title("Sign in to Appointment360", anchor=False)
         st.caption("Contact data for the revenue team. Access is by invitation.")
+        if kept:
+            st.info(f"Your session has ended. Sign in again: {kept}.", icon=":material/edit_note:")
         _Form(rules).login(fields=LABELS, key="sign_in")
         st.components.v2.component("sign_in_fields", js=FIELDS)(key="sign in fields", height=1)
         if rules.refusal:  # below the button: the fields stay where they are

@@ -173,8 +173,9 @@ def open_form(record: Record | None, *, by: Actor, draft: Draft | None = None) -
     return form
 
 
-def keep_typed() -> None:
+def keep_typed() -> bool:
     """Where the session has ended: store as a draft what the browser sent last, for whoever had opened the form.
+    Whether there is any.
 
     Nothing else is written without a session; this is that person's own note, and theirs alone to read.
     """
@@ -182,6 +183,8 @@ def keep_typed() -> None:
     if isinstance(form, Form):
         form.collect()
         form.keep(again=True)
+        return bool(form.kept)
+    return False
 
 
 def _as_control(name: str, text: str) -> Any:

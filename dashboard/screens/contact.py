@@ -52,7 +52,7 @@ def _one(contact_id: int, by: Actor) -> None:
             raise
         _deleted(records.deleted(contact_id, by=by), by)
         return
-    beside = way_back()
+    beside = way_back(contact_id)
     if header(record, by=by, editing=False):
         open_form(record, by=by, draft=contact_draft.find(record.id, by=by))
         st.rerun()
@@ -71,7 +71,7 @@ def _read(record: Record, by: Actor) -> None:
 
 
 def _edited(form: Form, by: Actor) -> None:
-    way_back()
+    way_back(form.contact_id)
     form.show_to(by)
     if form.record:
         header(form.record, by=by, editing=True)

@@ -11,12 +11,14 @@ from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.copy_button import copy_button
 from dashboard.widgets.page import badge, plain
 from dashboard.widgets.press import pressed
+from dashboard.widgets.view_controls import style
 from models.contacts import records, search
 from models.contacts.records import Record
 from models.errors import AppError
 from models.permissions import Actor, Permission
 
 OURS = ("id", "new")  # of the address; the rest is the filter that the person came from
+PAGE = "page"  # of the list, in the address
 PHONES = ("mobile_phone", "work_direct_phone", "corporate_phone", "home_phone", "other_phone", "company_phone")
 SUBTITLE = ("title", "company")
 PLACE = ("city", "country")
@@ -27,13 +29,14 @@ TOP_LINE = 40  # pixels
 BACK = "back to contacts"
 
 
-def way_back() -> DeltaGenerator:
-    """The way to the list that the person came from; returns the place beside it, for `arrows`."""
+def way_back(contact_id: int | None = None) -> DeltaGenerator:
+    """The way to the list that the person came from, to the page where the contact stands; returns the place beside
+    it, for `arrows`."""
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", height=TOP_LINE, border=False
     ):
         if pressed("Contacts", key=BACK, icon=":material/arrow_back:", type="tertiary"):
-            places.go("contacts", came_from())
+            places.go("contacts", came_from() | _page_of(contact_id, by=session.actor()))
         return st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall")
 
 
@@ -51,9 +54,24 @@ def arrows(beside: DeltaGenerator, contact_id: int, *, by: Actor) -> None:
         _arrow("Next contact", "down", "J", around.next)
 
 
+def _page_of(contact_id: int | None, *, by: Actor) -> places.Params:
+    """The page of the list where the contact stands, as the address takes it; nothing where the address names one, or
+    holds no list that can be read."""
+    if contact_id is None or PAGE in st.query_params:
+        return {}
+    try:
+        view = address.read(besides=OURS, by=by)
+        around = search.neighbours(view.filters, sort=view.sort, contact_id=contact_id, by=by)
+    except AppError:
+        return {}
+    number = (around.place - 1) // style(by=by).size + 1
+    return {PAGE: str(number)} if number > 1 else {}
+
+
 def _arrow(label: str, way: str, shortcut: str, contact_id: int | None) -> None:
     def turn() -> None:
         st.query_params["id"] = str(contact_id)
+        st.query_params.pop(PAGE, None)  # it may stand on another one
 
     st.button(
         "", key=label, icon=f":material/keyboard_arrow_{way}:", help=label, type="tertiary", shortcut=shortcut,

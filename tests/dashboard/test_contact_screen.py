@@ -232,6 +232,8 @@ def test_what_was_typed_outlives_the_session(screen: Screen, zoe: int, manager: 
     test = field.run() if last == "typing" else press(test, "Save changes")
     assert [one.label for one in test.text_input] == ["Work e-mail", "Password"]
     assert "Zoë" not in drawn(test)
+    kept = "Your session has ended. Sign in again: what you typed on the contact’s page is kept."
+    assert [one.value for one in test.info] == [kept]
     assert records.get(zoe, by=manager).values["title"] == "CEO"
 
     again = screen(Role.MANAGER, at="contact", id=str(zoe))
@@ -244,6 +246,15 @@ def test_what_was_typed_outlives_the_session(screen: Screen, zoe: int, manager: 
     found = records.get(zoe, by=manager).values
     assert (found["title"], found["city"]) == ("CTO", "Bonn")
     assert "Unsaved changes" not in drawn(screen(Role.MANAGER, at="contact", id=str(zoe)))
+
+
+def test_the_sign_in_page_says_nothing_where_nothing_was_typed(screen: Screen, zoe: int) -> None:
+    assert not screen(None).info
+    test = press(screen(Role.MANAGER, at="contact", id=str(zoe)), "Edit")
+    sign_ins.sign_out(screen.token)  # type: ignore[attr-defined]
+    test.run()
+    assert [one.label for one in test.text_input] == ["Work e-mail", "Password"]
+    assert not test.info
 
 
 def test_each_tab_keeps_what_was_typed_in_it(screen: Screen, zoe: int, manager: Actor) -> None:
@@ -441,6 +452,20 @@ def test_the_arrows_lead_through_the_list_one_came_from(screen: Screen, site: Si
     test = screen(Role.MANAGER, at="contact", id=str(ids[0]), countri="Chad")  # no list: the contact shows all the same
     assert "Ada Order" in [one.value for one in test.title]
     assert "Next contact" not in [one.key for one in test.button]
+
+
+def test_the_way_back_leads_to_the_page_where_the_contact_stands(screen: Screen, manager: Actor) -> None:
+    contact = search.page(filters.parse([], by=manager), number=3, size=50, by=manager).rows[0]["id"]
+    test = press(screen(Role.MANAGER, at="contact", id=str(contact), columns="title,company"), "Contacts")
+    assert test.query_params == {"columns": "title,company", "page": "3"}
+    test = screen(Role.MANAGER, at="contact", id=str(contact), page="2")
+    assert press(test, "Contacts").query_params == {"page": "2"}
+    test = screen(Role.MANAGER, at="contact", id=str(contact), page="2")
+    next(one for one in test.button if one.key == "Previous contact").click().run()
+    assert press(press(test, "Edit"), "Contacts").query_params == {"page": "2"}
+    assert press(screen(Role.MANAGER, at="contact", id=str(contact), countri="Chad"), "Contacts").query_params == {
+        "countri": "Chad"
+    }
 
 
 @pytest.mark.shared_data

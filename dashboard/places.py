@@ -24,6 +24,7 @@ PLACES = {
     "overview": Place("Overview", "monitoring", None),
     "contacts": Place("Contacts", "contacts", "contacts"),
     "contact": Place("Contact", "person", "contact", hidden=True),
+    "deleted": Place("Deleted contacts", "auto_delete", "deleted", hidden=True),
     "imports": Place("Imports", "upload_file", "imports"),
     "exports": Place("Exports", "download", "exports"),
     "industries": Place("Industries", "category", "industries"),

@@ -29,6 +29,7 @@ from sqlalchemy import (
     func,
     null,
     select,
+    text,
 )
 from sqlalchemy.orm import Session
 
@@ -55,6 +56,13 @@ ContactVersion = Table(
     *(Column(column.name, column.type, nullable=column.name != "id") for column in Contact.__table__.columns),
     Index("contact_history_contact", "id", "version_id"),
     Index("contact_history_import", "replaced_import"),
+    # Deletions, newest first, are few among the versions: see deleted.py.
+    Index(
+        "contact_history_deleted",
+        "version_id",
+        postgresql_include=["id"],
+        postgresql_where=text("replaced_how = 'delete'"),
+    ),
 )
 
 LARGEST_ID = 2**63 - 1

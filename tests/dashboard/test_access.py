@@ -24,6 +24,8 @@ SCREENS = {
     "contact": "contact?id={id}",
     "contact, new": "contact?new=1",
     "contact, none": "contact?id=abc",
+    "deleted": "deleted",
+    "deleted, none": "deleted?q=Nobody",
     "imports": "imports",
     "exports": "exports",
     "industries": "industries",

@@ -12,6 +12,9 @@ ALTER TABLE industries ADD COLUMN merged_into INTEGER REFERENCES industries (id)
 ALTER TABLE industries ADD COLUMN merged_at TIMESTAMP WITH TIME ZONE[];
 ALTER TABLE industries ADD COLUMN merged_contacts BIGINT;
 
+-- Deleted contacts, newest first, are looked for among all versions of all contacts.
+CREATE INDEX contact_history_deleted ON contact_history (version_id) INCLUDE (id) WHERE replaced_how = 'delete';
+
 -- When an export's rows began to be written: its speed follows.
 ALTER TABLE exports ADD COLUMN started_at TIMESTAMP WITH TIME ZONE;
 

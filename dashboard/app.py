@@ -10,8 +10,13 @@ from dashboard.widgets.browser_history import join_steps
 from dashboard.widgets.page import plain
 
 STATIC = Path(__file__).parent / "static"
+ABOUT = """**Appointment360** keeps business contacts: browse, filter, chart, import and export them.
 
-st.set_page_config(page_title="Appointment360", page_icon=STATIC / "mark.svg", layout="wide")
+Nothing is lost and nothing is final: every change has its history, every import its undo."""
+
+# Without an item of its own the menu, and with it the choice of light and dark, need not be there.
+menu = {"About": ABOUT}
+st.set_page_config(page_title="Appointment360", page_icon=STATIC / "mark.svg", layout="wide", menu_items=menu)
 screens = [places.page(name) for name in places.PLACES]
 try:
     actor = session.someone()

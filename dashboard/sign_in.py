@@ -12,6 +12,7 @@ import streamlit as st
 import streamlit_authenticator as authenticator
 
 from dashboard import session
+from dashboard.widgets import script
 from models import sign_ins
 from models.sign_ins import SignInRefused
 
@@ -96,7 +97,7 @@ def show(*, kept: str = "") -> None:
         if kept:
             st.info(f"Your session has ended. Sign in again: {kept}.", icon=":material/edit_note:")
         _Form(rules).login(fields=LABELS, key="sign_in")
-        st.components.v2.component("sign_in_fields", js=FIELDS)(key="sign in fields", height=1)
+        script.run("sign_in_fields", FIELDS, key="sign in fields")
         if rules.refusal:  # below the button: the fields stay where they are
             st.error(rules.refusal, icon=":material/error:")
         st.caption(

@@ -1,6 +1,6 @@
 """One step of the browser's history for one change of screens."""
 
-import streamlit as st
+from dashboard.widgets import script
 
 # On the way to another screen Streamlit first puts its parameters on the present one's address, as a step of its own:
 # without this the back button leads to the present screen with another screen's filter, or with one it does not know.
@@ -22,4 +22,4 @@ export default function () {
 
 
 def join_steps() -> None:
-    st.components.v2.component("browser_history", js=JOIN)(key="browser history", height=1)
+    script.run("browser_history", JOIN, key="browser history")

@@ -4,6 +4,7 @@ import itertools
 
 import streamlit as st
 
+from dashboard.widgets import script
 from dashboard.widgets.page import plain
 
 # Browsers let a page write for some seconds after a click; without https only the old way through a field is there.
@@ -25,8 +26,7 @@ SHOWN = 60  # characters of a copied text
 
 def copy_now(text: str) -> None:
     number = next(_numbers)
-    put = st.components.v2.component("copy_now", js=COPY)
-    put(data={"text": text, "number": number}, key=f"copy {number}", height=1)
+    script.run("copy_now", COPY, key=f"copy {number}", data={"text": text, "number": number})
     first = text.splitlines()[0] if text else ""
     more = len(text) > SHOWN or text != first
     st.toast(f"Copied {plain(first[:SHOWN])}{'…' if more else ''}", icon=":material/content_copy:")

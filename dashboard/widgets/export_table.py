@@ -74,7 +74,7 @@ def _table(listed: list[Export], by: Actor) -> Export | None:
         row_height=ROW_HEIGHT,
         hide_index=True,
         placeholder="–",
-        column_order=["file", "state", "asked", *everybodys, "what", "rows", "size", "took", "action"],
+        column_order=["action", "file", "state", "asked", *everybodys, "what", "rows", "size", "took"],
         column_config=_drawings([export.id for export in listed]),
         alt="Exports",
     ).selection.rows
@@ -116,7 +116,7 @@ def _drawings(ids: list[int]) -> dict[str, Any]:
         "rows": config.NumberColumn("Rows", width=75, format="localized"),
         "size": config.TextColumn("Size", width=75, alignment="right"),
         "took": config.TextColumn("Took", width=75),
-        "action": row_button("", key=CLICKED, meant=ids, width=125),
+        "action": row_button("", key=CLICKED, meant=ids, width=125, pinned=True),  # in sight however narrow the page
     }
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 
-import streamlit as st
+from dashboard.widgets import script
 
 # With `download` an answer that is no file, such as an error, leaves the page where it is.
 FETCH = """
@@ -20,5 +20,4 @@ _numbers = itertools.count(1)
 def download_now(path: str) -> None:
     """`path` is an address on this host."""
     number = next(_numbers)
-    fetch = st.components.v2.component("file_download", js=FETCH)
-    fetch(data={"path": path, "number": number}, key=f"download {number}", height=1)
+    script.run("file_download", FETCH, key=f"download {number}", data={"path": path, "number": number})

@@ -1,6 +1,6 @@
 """Keys of the contacts screen beside those that stand on its buttons: / goes to the search, [ and ] turn pages."""
 
-import streamlit as st
+from dashboard.widgets import script
 
 KEYS = """
 const SEARCH = 'input[placeholder^="Search "]';
@@ -25,4 +25,4 @@ export default function () {
 
 
 def keys() -> None:
-    st.components.v2.component("contact_keys", js=KEYS)(key="contact keys", height=1)
+    script.run("contact_keys", KEYS, key="contact keys")

@@ -1,7 +1,8 @@
 """Industries: the few hundred names that contacts refer to. Names are unique without regard to capitals.
 
 No row is ever removed: old versions of contacts refer to it. One that is out of use, deactivated or merged into
-another, stays on the contacts that have it; an import that names it finds it. Only forms no longer offer it.
+another, stays on the contacts that have it, and forms no longer offer it. Names that files and people give mean what
+the view `industry_meanings` says: also a former name means its industry, and that of a merged one the other.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -64,6 +66,18 @@ class Industry(Base):
     merged_contacts: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (Index("industries_name", func.lower(text("name")), unique=True),)
+
+
+class FormerName(Base):
+    """What an industry was called before it was renamed; of several that were called so, the last."""
+
+    __tablename__ = "industry_former_names"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)  # in Postgres's small letters
+    industry_id: Mapped[int] = mapped_column(ForeignKey("industries.id"))
+
+
+MEANINGS = table("industry_meanings", column("key", Text), column("id", Integer), column("name", Text))
 
 
 class NameTaken(Conflict):
@@ -123,6 +137,7 @@ def create(name: str, *, by: Actor) -> Industry:
         session.add(made)
         session.flush()
         session.refresh(made)
+        _plans_look_again(session)
         audit.write(session, Event.INDUSTRY_CREATED, _subject(made.id), by=by, name=made.name)
         session.flush()
         session.expunge(made)
@@ -130,7 +145,8 @@ def create(name: str, *, by: Actor) -> Industry:
 
 
 def rename(industry_id: int, name: str, *, by: Actor) -> Industry:
-    """Every contact of it shows the new name; a filter by the old one, in a stored address, finds nothing any more.
+    """Every contact of it shows the new name. Imports and forms that give the old one mean it still, until another
+    industry is called so; a filter by the old name, in a stored address, finds nothing any more.
 
     Raises NotAllowed, NotFound, InvalidInput, NameTaken.
     """
@@ -141,8 +157,9 @@ def rename(industry_id: int, name: str, *, by: Actor) -> Industry:
         if found.name == wanted:
             return found
         before, found.name = found.name, wanted
-        # Plans of imports compare names: one made before this must look again before it is carried out.
-        session.execute(text("SELECT nextval('contacts_clock')"))
+        session.flush()
+        _keep_former(session, before, industry_id)
+        _plans_look_again(session)
         audit.write(session, Event.INDUSTRY_RENAMED, _subject(industry_id), by=by, before=before, after=wanted)
         session.flush()
         session.expunge(found)
@@ -152,8 +169,9 @@ def rename(industry_id: int, name: str, *, by: Actor) -> Industry:
 def merge(source_id: int, into_id: int, *, by: Actor) -> int:
     """Give the source's contacts the other industry, and take the source out of use; returns how many moved.
 
-    Imports may give a merged industry new contacts: those can be sent after the others, to the same industry.
-    `unmerge` takes it all back.
+    Its name means the other one from then on. One that came into use again may have contacts again, and so may one that
+    the undo of an import puts back: those can be sent after the others, to the same industry. `unmerge` takes it all
+    back.
 
     Raises NotAllowed, NotFound, InvalidInput, Conflict, Unavailable (an import is writing).
     """
@@ -288,7 +306,18 @@ def _set_active(industry_id: int, active: bool, event: Event, by: Actor) -> None
         if found.is_active == active:
             return
         found.is_active = active
+        _plans_look_again(session)
         audit.write(session, event, _subject(industry_id), by=by, name=found.name)
+
+
+def _keep_former(session: Session, name: str, industry_id: int) -> None:
+    kept = insert(FormerName).values(name=func.lower(name), industry_id=industry_id)
+    session.execute(kept.on_conflict_do_update(index_elements=["name"], set_={"industry_id": industry_id}))
+
+
+def _plans_look_again(session: Session) -> None:
+    """What names mean has changed: a plan of an import made before must look again before it is carried out."""
+    session.execute(text("SELECT nextval('contacts_clock')"))
 
 
 def _subject(industry_id: int) -> str:

@@ -29,7 +29,10 @@ def create_dialog(listing: Listing) -> None:
 def rename_dialog(industry: Industry, number: int | None, listing: Listing) -> None:
     shown = "its contacts" if number is None else formats.counted(number, "contact")
     st.markdown(f"**{plain(industry.name)}** gets another name, on **{shown}** at once.")
-    note = "Stored links that filter by the old name will find nothing: filter by the new name, and store them again."
+    note = (
+        "Files that give the old name still mean this industry. Stored links that filter by it will find nothing: "
+        "filter by the new name, and store them again."
+    )
     name, wanted = _name_form(industry.name, "Rename", note)
     taken = _called(listing, name)
     if taken and taken.id != industry.id:
@@ -56,8 +59,8 @@ def merge_dialog(industry: Industry, listing: Listing) -> None:
         after = formats.counted(numbers[into.id] + moving, "contact")
         st.caption(f"“{plain(into.name)}” will have {after}.")
     st.caption(
-        f"“{plain(industry.name)}” is then out of use. Every contact's history keeps the old value, and the merge can "
-        "be taken back. An import that names it will still put contacts there."
+        f"“{plain(industry.name)}” is then out of use, and in files and forms its name means the other industry. Every "
+        "contact's history keeps the old value, and the merge can be taken back."
     )
     if confirmed(f"Move {formats.counted(moving, 'contact')}", disabled=into is None):
         _merge(industry, into)

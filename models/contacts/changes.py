@@ -117,7 +117,7 @@ INDEX_BUILT = """SELECT (CASE WHEN blocks_done < blocks_total OR phase ~ 'sortin
 
 
 def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...], *, some: bool) -> None:
-    """Those that no industry is called yet, of the rows that the plan writes, which are all or `some`."""
+    """Those that no industry is or was called, of the rows that the plan writes, which are all or `some`."""
     if "industry" not in mapped:
         return
     # Read by itself, not inside the INSERT: only a plain SELECT is read by several processes.
@@ -127,7 +127,7 @@ def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...], *
             WHERE industry IS NOT NULL GROUP BY 1"""
         )
     ).all()
-    known = set(session.scalars(text("SELECT lower(name) FROM industries")))
+    known = set(session.scalars(text("SELECT key FROM industry_meanings")))
     unknown = {key: name for key, name in named if key not in known}
     if not unknown:
         return
@@ -226,7 +226,7 @@ def _stored(name: str) -> str:
 def _references(mapped: tuple[str, ...]) -> str:
     joins = []
     if "industry" in mapped:
-        joins.append("LEFT JOIN industries i ON lower(i.name) = lower(s.industry)")
+        joins.append("LEFT JOIN industry_meanings i ON i.key = lower(s.industry)")
     if "owner" in mapped:
         joins.append("LEFT JOIN users u ON lower(u.email) = s.owner")
     return " ".join(joins)

@@ -18,7 +18,7 @@ from models.database import writing
 from models.errors import InvalidInput, Unavailable
 from models.fields import REFERENCES, Field, Kind
 from models.filters import visible_fields
-from models.industries import Industry
+from models.industries import MEANINGS, Industry
 from models.permissions import Actor, Permission, require
 from models.users import User
 
@@ -176,7 +176,8 @@ def _region(country: str | None) -> str | None:
 
 
 def _industry(session: Session, field: Field, name: str) -> int:
-    found = session.scalar(select(Industry).where(func.lower(Industry.name) == func.lower(name)))
+    meant = select(MEANINGS.c.id).where(MEANINGS.c.key == func.lower(name))
+    found = session.scalar(select(Industry).where(Industry.id.in_(meant)))
     if found is None:
         raise InvalidInput(f"{field.label}: there is no industry “{name}”. It can be created under Industries.")
     if not found.is_active:

@@ -15,7 +15,7 @@ one contact become contacts of their own.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -34,10 +34,15 @@ SHARED_MAILBOX = 4  # the rule under which several candidates mean: a mailbox th
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the values of staged rows `s` meet those of contacts `c` (with industry `i` and owner `u` joined)."""
+    """How the values of staged rows `s` meet those of contacts `c`, with `joins` beside them.
+
+    `meanings` is a copy of the view industry_meanings, where an industry is mapped: a view of its kind is not read by
+    several processes.
+    """
 
     mapped: tuple[str, ...]
     keep: Keep
+    meanings: str | None
     folded: bool = False  # without regard to capitals
 
     def changed(self) -> str:
@@ -50,12 +55,17 @@ class Comparison:
         """SQL for whether the row would change anything."""
         return " OR ".join(f"({one})" for one in [*map(self._differs, self.mapped), self._extra_differs()])
 
+    def joins(self) -> str:
+        """SQL for the owner `u` of the contact, and what `n` the row's industry means."""
+        owner = "LEFT JOIN users u ON u.id = c.owner_id"
+        return f"{owner} LEFT JOIN {self.meanings} n ON n.key = lower(s.industry)" if self.meanings else owner
+
     def _differs(self, name: str) -> str:
-        ours = {Kind.INDUSTRY: "i.name", Kind.OWNER: "u.email"}.get(FIELDS[name].kind, f"c.{name}")
+        ours = {Kind.INDUSTRY: "c.industry_id", Kind.OWNER: "u.email"}.get(FIELDS[name].kind, f"c.{name}")
         if self.keep is Keep.OURS:
             return f"s.{name} IS NOT NULL AND {ours} IS NULL"
         if FIELDS[name].kind is Kind.INDUSTRY:
-            return f"s.{name} IS NOT NULL AND lower(s.{name}) IS DISTINCT FROM lower({ours})"
+            return f"s.{name} IS NOT NULL AND (n.id IS NULL OR n.id IS DISTINCT FROM {ours})"
         if self.folded:
             return f"s.{name} IS NOT NULL AND lower(s.{name}::text) IS DISTINCT FROM lower({ours}::text)"
         return f"s.{name} IS NOT NULL AND s.{name} IS DISTINCT FROM {ours}"
@@ -80,7 +90,7 @@ def plan(
     if match is MatchRule.NONE or not session.scalar(text("SELECT EXISTS (SELECT FROM contacts)")):
         planned = f"SELECT line, 'create' AS action, {_NO_TARGET} FROM {rows}"
         return staging.create_plan(session, import_id, planned, temporary=temporary)
-    comparison = Comparison(mapped, keep)
+    comparison = Comparison(mapped, keep, _copied_meanings(session, import_id) if "industry" in mapped else None)
     session.execute(text(f"SELECT set_config('work_mem', '{WORK_MEM}', true)"))
     # How many there are and how many differ is all that the planner must know of tables that live a few seconds.
     session.execute(text("SELECT set_config('default_statistics_target', '10', true)"))
@@ -92,8 +102,17 @@ def plan(
     session.execute(text(f"CREATE UNLOGGED TABLE {verdicts} {staging.UNWATCHED} AS {_verdicts(found)}"))
     session.execute(text(f"ANALYZE {verdicts}"))
     name = staging.create_plan(session, import_id, _planned(rows, verdicts, comparison), temporary=temporary)
-    session.execute(text(f"DROP TABLE {found}, {verdicts}"))
+    session.execute(text(f"DROP TABLE {', '.join(filter(None, (found, verdicts, comparison.meanings)))}"))
     return name
+
+
+def _copied_meanings(session: Session, import_id: int) -> str:
+    copied = f"{staging.SCHEMA}.meanings_{import_id}"
+    session.execute(text(f"DROP TABLE IF EXISTS {copied}"))
+    meant = "SELECT key, id FROM industry_meanings"
+    session.execute(text(f"CREATE UNLOGGED TABLE {copied} {staging.UNWATCHED} AS {meant}"))
+    session.execute(text(f"ANALYZE {copied}"))
+    return copied
 
 
 def _find_candidates(session: Session, import_id: int, found: str, match: MatchRule, comparison: Comparison) -> None:
@@ -179,7 +198,7 @@ def _rules(session: Session, import_id: int, match: MatchRule, comparison: Compa
         MatchRule.LINKEDIN: [linkedin],
     }[match]
     if match is MatchRule.AUTO:
-        yield _keyless(session, import_id, comparison.mapped)
+        yield _keyless(session, import_id, comparison)
 
 
 def _shared_mailbox(row: str, contact: str, *, rivals: str | None) -> str:
@@ -213,15 +232,16 @@ def _shared_mailbox(row: str, contact: str, *, rivals: str | None) -> str:
 WITHOUT_KEYS = "{0}.contact_id IS NULL AND {0}.email IS NULL AND {0}.person_linkedin_url IS NULL"
 
 
-def _keyless(session: Session, import_id: int, mapped: tuple[str, ...]) -> _Rule:
+def _keyless(session: Session, import_id: int, comparison: Comparison) -> _Rule:
     """Rule 6. Each row is looked up by the most telling value it has: ten thousand branches of one company, told apart
     by their addresses, or by their phones where an address is missing, are else compared each with each."""
     rows = f"{staging.SCHEMA}.{staging.rows_table(import_id)}"
-    cases = " ".join(f"WHEN s.{name} IS NOT NULL THEN '{name}'" for name in _most_telling(session, import_id, mapped))
+    most_telling = _most_telling(session, import_id, comparison.mapped)
+    cases = " ".join(f"WHEN s.{name} IS NOT NULL THEN '{name}'" for name in most_telling)
     telling = f"CASE {cases} ELSE '' END" if cases else "''"
     bare = f"SELECT s.*, {telling} AS telling FROM {rows} s WHERE {WITHOUT_KEYS.format('s')}"
     used = session.scalars(text(f"SELECT DISTINCT telling FROM ({bare}) bare")).all()
-    same = Comparison(mapped, Keep.THEIRS, folded=True)
+    same = replace(comparison, keep=Keep.THEIRS, folded=True)
     held = ", ".join(f"c.{FIELDS[name].column}" for name in FIELDS)
 
     def found(name: str) -> str:
@@ -230,7 +250,7 @@ def _keyless(session: Session, import_id: int, mapped: tuple[str, ...]) -> _Rule
         if name:
             shared.append(f"lower(c.{FIELDS[name].column}::text) = lower(s.{name}::text)")
         return f"""(SELECT DISTINCT ON (s.line) s.line, c.id, 6 FROM bare s JOIN known c ON {" AND ".join(shared)}
-            LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
+            {same.joins()}
             WHERE s.telling = '{name}' AND ({same.differs()}) IS NOT TRUE
             ORDER BY s.line, num_nonnulls({held}), length(coalesce(c.extra, '{{}}')::text), c.id)"""
 
@@ -298,8 +318,7 @@ def _planned(rows: str, verdicts: str, comparison: Comparison) -> str:
         FROM {rows} s
         LEFT JOIN {verdicts} v ON v.line = s.line
         LEFT JOIN contacts c ON c.id = v.id AND v.action = 'match'
-        LEFT JOIN industries i ON i.id = c.industry_id
-        LEFT JOIN users u ON u.id = c.owner_id
+        {comparison.joins()}
     )
     SELECT line,
            CASE WHEN action = 'match' THEN CASE WHEN changed IS NULL THEN 'unchanged' ELSE 'update' END

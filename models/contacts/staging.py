@@ -149,13 +149,14 @@ def _pairs(
     session: Session, import_id: int, names: Sequence[str], lines: Sequence[int]
 ) -> dict[int, dict[str, tuple[Any, Any]]]:
     """Line -> name -> (what the contact holds, what the row says): one pass over the rows, which have no index."""
+    meant = "LEFT JOIN industry_meanings m ON m.key = lower(s.industry)" if "industry" in names else ""
     shown = ", ".join(f"{_ours(name)} AS ours_{name}, {_theirs(name)} AS theirs_{name}" for name in names)
     found = session.execute(
         text(
             f"""SELECT s.line, {shown} FROM {SCHEMA}.{rows_table(import_id)} s
             JOIN {SCHEMA}.{plan_table(import_id)} p USING (line) JOIN contacts c ON c.id = p.target
             LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
-            WHERE s.line = ANY(:lines) AND p.line = ANY(:lines)"""
+            {meant} WHERE s.line = ANY(:lines) AND p.line = ANY(:lines)"""
         ),
         {"lines": list(lines)},
     ).mappings()
@@ -169,7 +170,10 @@ def _ours(name: str) -> str:
 
 
 def _theirs(name: str) -> str:
-    return f"s.{name}" if name in FIELDS else f"s.{name}::jsonb"
+    if name not in FIELDS:
+        return f"s.{name}::jsonb"
+    # What a former name, or that of a merged industry, comes to.
+    return f"coalesce(m.name, s.{name})" if FIELDS[name].kind is Kind.INDUSTRY else f"s.{name}"
 
 
 def _exists(session: Session, table: str) -> bool:

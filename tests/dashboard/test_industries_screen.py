@@ -149,7 +149,7 @@ def test_renaming_tells_of_old_links(opened: Callable[..., AppTest]) -> None:
     one = made("Sofware", 2)
     test = opened("rename", one)
     assert "**2 contacts** at once" in words(test)
-    assert "Stored links that filter by the old name will find nothing" in words(test)
+    assert "Files that give the old name still mean this industry. Stored links that filter by it" in words(test)
     test.text_input[0].set_value("Software, at last")
     buttons(test)["Rename"].click().run()
     assert stored(one)[0].name == "Software, at last"

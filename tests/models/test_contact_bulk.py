@@ -13,7 +13,7 @@ from models.contacts.table import Contact
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed
 from models.filters import Filters
-from models.industries import Industry
+from models.industries import FormerName, Industry
 from models.permissions import OPERATOR, Actor, Role
 
 ROWS: list[dict[str, Any]] = [
@@ -124,7 +124,13 @@ def test_industry_and_owner_go_by_name_and_address(ann: Actor) -> None:
         session.execute(
             insert(Industry), [{"name": "Software", "is_active": True}, {"name": "Coal", "is_active": False}]
         )
+        session.execute(insert(Industry).values(name="Sofware", is_active=False, merged_into=1))
+        session.execute(insert(FormerName).values(name="programs", industry_id=1))
     assert bulk.change(EVERYTHING, "industry", "software", by=ann).count == len(ROWS)
+    assert bulk.change(EVERYTHING, "industry", None, by=ann).count == len(ROWS)
+    for another in ("Sofware", "Programs"):  # it was merged, and it was called so
+        bulk.change(EVERYTHING, "industry", another, by=ann)
+        assert column("industry_id") == [1] * len(ROWS)
     assert bulk.change(EVERYTHING, "owner", "Ann@Example.com", by=ann).count == len(ROWS)
     assert column("owner_id") == [ann.id] * len(ROWS)
     for field, value, sentence in [

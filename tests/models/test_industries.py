@@ -9,7 +9,7 @@ from models.contacts.history import ContactVersion
 from models.contacts.table import Contact
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from models.industries import Industry, NameTaken, Unmerged
+from models.industries import MEANINGS, Industry, NameTaken, Unmerged
 from models.permissions import OPERATOR, Actor, Permission, Role
 
 Fill = Callable[..., dict[str, int]]
@@ -201,12 +201,50 @@ def test_a_merge_is_taken_back_where_nobody_changed_it_since(manager: Actor, fil
 def test_contacts_that_come_later_are_sent_after_the_others(manager: Actor, fill: Fill) -> None:
     ids = fill(A=2, B=1)
     industries.merge(ids["A"], ids["B"], by=manager)
-    with writing(OPERATOR) as session:  # as an import does that names it
+    industries.activate(ids["A"], by=manager)
+    with writing(OPERATOR) as session:
         session.execute(insert(Contact), [{"last_name": "later", "industry_id": ids["A"]}])
     assert industries.merge(ids["A"], ids["B"], by=manager) == 1
     assert (counts(manager), stored(ids["A"]).merged_contacts) == ({"A": 0, "B": 4}, 3)
     assert industries.unmerge(ids["A"], by=manager) == Unmerged(restored=3, kept=0)
     assert counts(manager) == {"A": 3, "B": 1}
+
+
+def meaning(name: str) -> str | None:
+    with reading() as session:
+        return session.scalar(select(MEANINGS.c.name).where(MEANINGS.c.key == func.lower(name)))
+
+
+def test_a_former_name_means_its_industry_until_another_is_called_so(manager: Actor, fill: Fill) -> None:
+    ids = fill(A=0, B=0)
+    industries.rename(ids["A"], "A two", by=manager)
+    industries.rename(ids["A"], "A three", by=manager)
+    assert [meaning(name) for name in ("a", "a TWO", "A three", "B", "C")] == ["A three"] * 3 + ["B", None]
+    industries.rename(ids["B"], "A", by=manager)
+    assert [meaning(name) for name in ("A", "A two", "B")] == ["A", "A three", "A"]
+    industries.rename(ids["B"], "B", by=manager)
+    assert [meaning(name) for name in ("A", "B")] == ["B", "B"]
+    industries.create("A two", by=manager)
+    industries.rename(ids["A"], "A", by=manager)
+    assert [meaning(name) for name in ("A", "A two", "A three")] == ["A", "A two", "A"]
+
+
+def test_the_name_of_a_merged_industry_means_the_other_one(manager: Actor, fill: Fill) -> None:
+    ids = fill(A=0, B=0, C=0)
+    industries.rename(ids["A"], "A two", by=manager)
+    industries.merge(ids["A"], ids["B"], by=manager)
+    assert [meaning(name) for name in ("A", "A two", "B")] == ["B"] * 3
+    industries.merge(ids["B"], ids["C"], by=manager)
+    assert [meaning(name) for name in ("A", "A two", "B")] == ["C"] * 3
+    industries.deactivate(ids["C"], by=manager)
+    assert [meaning(name) for name in ("A", "C")] == ["C", "C"]
+    industries.activate(ids["A"], by=manager)
+    assert [meaning(name) for name in ("A", "B")] == ["A two", "C"]
+    industries.deactivate(ids["A"], by=manager)
+    industries.unmerge(ids["B"], by=manager)
+    assert [meaning(name) for name in ("A", "B")] == ["B", "B"]
+    industries.unmerge(ids["A"], by=manager)
+    assert [meaning(name) for name in ("A", "A two", "B")] == ["A two", "A two", "B"]
 
 
 def test_no_merge_makes_another_one_final(manager: Actor, fill: Fill) -> None:

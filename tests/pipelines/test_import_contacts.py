@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from models import import_rejects, imports, users
+from models import import_rejects, imports, industries, users
 from models.contacts import browsing, changes
 from models.errors import Conflict, InvalidInput, NotAllowed, Unavailable
 from models.imports import Keep, MatchRule, State
@@ -322,6 +322,43 @@ def test_every_rule_finds_contacts_by_its_own_key(base: str, tmp_path: Path, mat
     found = imported(written(tmp_path, [*rows, linked | {"Title": "d"}]), match=match)
     wanted = RULES[match] if match is not MatchRule.AUTO else ["update", "create", "create", "duplicate"]
     assert numbers(found) == (4, *(wanted.count(one) for one in ("create", "update", "unchanged", "duplicate")), 0)
+
+
+def industry_of(name: str) -> int:
+    return int(sql("SELECT id FROM industries WHERE name = %s", name)[0][0])
+
+
+def test_a_file_that_gives_an_old_name_of_an_industry_means_the_new_one(base: str, tmp_path: Path) -> None:
+    rows = [ANN | {"Industry": "Softwear"}, BOB | {"Industry": "Banks"}]
+    imported(written(tmp_path, rows))
+    into = industries.create("Software", by=OPERATOR).id
+    industries.merge(industry_of("Softwear"), into, by=OPERATOR)
+    industries.rename(industry_of("Banks"), "Banking", by=OPERATOR)
+    assert numbers(imported(tmp_path / "people.csv")) == (2, 0, 0, 2, 0, 0)
+    new = {"First Name": "Cy", "Last Name": "Cooper", "Email": "cy@example.com", "Industry": "SOFTWEAR"}
+    more = [ANN | {"Industry": "Banks"}, BOB | {"Industry": "banking"}, new]
+    planned = imported(written(tmp_path, more), until=State.PLANNED)
+    assert [(one.field, one.examples) for one in imports.changed_values(planned.id, by=OPERATOR)] == [
+        ("industry", [("Software", "Banking")])
+    ]
+    assert numbers(committed(planned.id)) == (3, 1, 1, 1, 0, 0)
+    assert [one["industry"] for one in contacts("email")] == ["Banking", "Banking", "Software"]
+    assert sql("SELECT name FROM industries ORDER BY name") == [("Banking",), ("Software",), ("Softwear",)]
+    assert numbers(imported(tmp_path / "people.csv")) == (3, 0, 0, 3, 0, 0)
+    industries.unmerge(industry_of("Softwear"), by=OPERATOR)
+    assert numbers(imported(written(tmp_path, [new]))) == (1, 0, 1, 0, 0, 0)
+    assert [one["industry"] for one in contacts("email")] == ["Banking", "Banking", "Softwear"]
+
+
+def test_a_name_that_means_another_industry_since_the_plan_makes_it_anew(base: str, tmp_path: Path) -> None:
+    imported(written(tmp_path, [ANN | {"Industry": "Softwear"}]))
+    into = industries.create("Software", by=OPERATOR).id
+    planned = imported(written(tmp_path, [ANN | {"Industry": "Software"}]), until=State.PLANNED)
+    assert planned.changed_fields == {"industry": 1}
+    industries.merge(industry_of("Softwear"), into, by=OPERATOR)
+    with pytest.raises(Conflict, match="contacts changed since the plan was made"):
+        committed(planned.id)
+    assert numbers(committed(planned.id)) == (1, 0, 0, 1, 0, 0)
 
 
 def test_a_row_that_several_contacts_could_be_is_refused(base: str, tmp_path: Path) -> None:

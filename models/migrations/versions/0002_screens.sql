@@ -15,6 +15,30 @@ ALTER TABLE industries ADD COLUMN merged_contacts BIGINT;
 -- Deleted contacts, newest first, are looked for among all versions of all contacts.
 CREATE INDEX contact_history_deleted ON contact_history (version_id) INCLUDE (id) WHERE replaced_how = 'delete';
 
+-- What industries were called before, in small letters: who was called so last.
+CREATE TABLE industry_former_names (
+    name TEXT NOT NULL,
+    industry_id INTEGER NOT NULL,
+    PRIMARY KEY (name),
+    FOREIGN KEY(industry_id) REFERENCES industries (id)
+);
+
+-- Which industry a name means, by the name in small letters: the one that is called so, else the one that was called so;
+-- and, where that is out of use since it was merged into another, that one. Merges lead in no circle.
+CREATE VIEW industry_meanings AS
+WITH RECURSIVE named (key, id) AS (
+    SELECT lower(name), id FROM industries
+    UNION ALL
+    SELECT f.name, f.industry_id FROM industry_former_names f
+    WHERE NOT EXISTS (SELECT FROM industries i WHERE lower(i.name) = f.name)
+), meant (key, id) AS (
+    TABLE named
+    UNION ALL
+    SELECT m.key, i.merged_into FROM meant m JOIN industries i USING (id)
+    WHERE NOT i.is_active AND i.merged_into IS NOT NULL
+)
+SELECT m.key, i.id, i.name FROM meant m JOIN industries i USING (id) WHERE i.is_active OR i.merged_into IS NULL;
+
 -- When an export's rows began to be written: its speed follows.
 ALTER TABLE exports ADD COLUMN started_at TIMESTAMP WITH TIME ZONE;
 

@@ -131,8 +131,11 @@ def value(name: str, text: str) -> str:
         case Kind.LIST:
             return _list(text, f"s_{name}", odd)
         case Kind.CHOICE:
-            spelled = " ".join(f"WHEN {quoted(known.lower())} THEN {quoted(known)}" for known in field.choices)
-            return f"CASE lower({text}) {spelled} ELSE {_short(field, text)} END"
+            keys = ((values.choice_key(known), known) for known in field.choices)
+            spelled = " ".join(f"WHEN {quoted(key)} THEN {quoted(known)}" for key, known in keys)
+            blanks = quoted(" " * len(values.BETWEEN_WORDS))
+            key = f"translate(lower({text}), {quoted(values.BETWEEN_WORDS)}, {blanks})"
+            return f"CASE {key} {spelled} ELSE {_short(field, text)} END"
         case _:
             return _short(field, text)
 

@@ -30,6 +30,8 @@ PHONE_DASHES = "‐‑‒–—−"
 PHONE = r"\+?[0-9(][0-9 ()./+-]*(?:,? ?(?i:extension|ext\.?|x|#)[ .:#]*[0-9]{1,7})?"
 PHONE_DIGITS = r"(?:[^0-9]*[0-9]){5,20}[^0-9]*"
 
+BETWEEN_WORDS = "_-"  # programs write a choice with these in place of its blanks
+
 LIST_SEPARATORS = (" ::: ", ";", "\n", ",")
 """The first one found in a cell separates it; the others are then part of the values."""
 
@@ -98,8 +100,14 @@ def joined(values: Sequence[str]) -> str:
 
 
 def choice(choices: Sequence[str], text: str) -> str:
-    """The declared spelling, whatever the capitals; a word that is not declared stays as it is."""
-    return next((known for known in choices if known.lower() == text.lower()), text)
+    """The declared spelling, whatever the capitals and between words (`c_suite`); a word that is not declared stays as it
+    is."""
+    return next((known for known in choices if choice_key(known) == choice_key(text)), text)
+
+
+def choice_key(text: str) -> str:
+    """What choices are compared by; the SQL of imports does the same."""
+    return text.lower().translate(dict.fromkeys(map(ord, BETWEEN_WORDS), " "))
 
 
 def _json_array(text: str) -> list[str] | None:

@@ -107,7 +107,15 @@ KINDS = {
     "website": WEBSITES,
     "person_linkedin_url": LINKEDIN_PEOPLE,
     "tags": LISTS,
-    "seniority": {"c SUITE": "C suite", "vp": "VP", "Chief of All": "Chief of All"},
+    "seniority": {
+        "c SUITE": "C suite",
+        "vp": "VP",
+        "Chief of All": "Chief of All",
+        "head_of": "head_of",
+        "c_suite": "C suite",
+        "C-Suite": "C suite",
+        "_vp": "_vp",
+    },
     "email": {"Ann <Ann@Example.com>": "ann@example.com", "ann@gmail": WRONG, "ann": WRONG},
     "first_name": {" Ann\xa0": "Ann", "None": "None", "Na": "Na", "A\nB": "A\nB", "N\x00ul": "Nul"},
     "industry": {" Banking ": "Banking"},
@@ -115,6 +123,11 @@ KINDS = {
 }
 CASES = [(name, text, expected) for name, cases in KINDS.items() for text, expected in cases.items()]
 CASES += [(name, text, expected) for (name, text), expected in OTHER_PROFILES.items()]
+
+
+def test_no_two_choices_of_a_field_are_read_alike() -> None:
+    for field in FIELDS.values():
+        assert len({values.choice_key(one) for one in field.choices}) == len(field.choices)
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), CASES, ids=[f"{name}-{text[:40]!r}" for name, text, _ in CASES])

@@ -36,6 +36,14 @@ def import_file(
         list[str] | None,
         typer.Option("--map", metavar="FIELD=HEADER", help="Read FIELD from this header; FIELD= from none."),
     ] = None,
+    skipped: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--skip",
+            metavar="HEADER",
+            help="Leave this column out; what no field takes is else kept in extra. It stays in the stored file.",
+        ),
+    ] = None,
     match: Annotated[Match, typer.Option(help="What makes a row an existing contact.")] = "auto",
     keep: Annotated[Keeping, typer.Option(help="Whose value stays where file and contact differ.")] = "theirs",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, show the plan, and write nothing.")] = False,
@@ -51,8 +59,9 @@ def import_file(
 
         with output.progress() as progress:
             import_id = import_contacts.create(
-                file.expanduser().absolute(), mapping=mapping, match=MatchRule(match), keep=Keep(keep), by=OPERATOR
-            )
+                file.expanduser().absolute(), mapping=mapping, left_out=skipped or [], match=MatchRule(match),
+                keep=Keep(keep), by=OPERATOR,
+            )  # fmt: skip
             with _resumable(import_id):
                 found = import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR, progress=progress)
         if found.state == State.PLANNED:

@@ -82,7 +82,7 @@ def show_rejects(rows: Iterable[Any], kind: str) -> None:
 
 
 def _show_mapping(found: Import) -> None:
-    """Which fields are read from a header of another name, and which headers no field takes."""
+    """Which fields are read from a header of another name, and which headers no field takes or nothing does."""
     from models.contacts.table import FIELDS
 
     def is_told(name: str, header: str) -> bool:
@@ -92,8 +92,14 @@ def _show_mapping(found: Import) -> None:
     if read:
         output.say(f"Read: {', '.join(read)}. Change it with --map FIELD=HEADER.")
     if leftover := (found.opened or {}).get("leftover"):
-        more = f" and {len(leftover) - MOST_LINES:,} more" if len(leftover) > MOST_LINES else ""
-        output.say(f"Kept in extra: {', '.join(leftover[:MOST_LINES])}{more}.")
+        output.say(f"Kept in extra: {_listed(leftover)}. Leave one out with --skip HEADER.")
+    if found.left_out:
+        output.say(f"Left out: {_listed(found.left_out)}. They stay in the stored file, and in that of rejected rows.")
+
+
+def _listed(headers: list[str]) -> str:
+    more = f" and {len(headers) - MOST_LINES:,} more" if len(headers) > MOST_LINES else ""
+    return ", ".join(headers[:MOST_LINES]) + more
 
 
 def _show_warnings(found: Import) -> None:

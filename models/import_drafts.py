@@ -18,11 +18,12 @@ from models.preferences import Preference
 
 @dataclass(frozen=True)
 class Chosen:
-    """`columns` is header -> field for the headers that fill one; the others go to extra."""
+    """`columns` is header -> field for the headers that fill one; those `left_out` go nowhere, the others to extra."""
 
     columns: dict[str, str]
     match: MatchRule
     keep: Keep
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Draft:
 def stored(found: Import) -> Chosen:
     """What the import itself has, as it was proposed or last planned."""
     columns = {header: name for name, header in (found.mapping or {}).items()}
-    return Chosen(columns, MatchRule(found.match), Keep(found.keep))
+    return Chosen(columns, MatchRule(found.match), Keep(found.keep), tuple(found.left_out))
 
 
 def find(import_id: int, *, by: Actor) -> Draft | None:
@@ -44,14 +45,18 @@ def find(import_id: int, *, by: Actor) -> Draft | None:
     if not kept:
         return None
     columns = {header: name for header, name in kept["columns"].items() if name in mapping.TARGETS}
-    chosen = Chosen(columns, MatchRule(kept["match"]), Keep(kept["keep"]))
+    left_out = tuple(kept.get("left_out", ()))
+    chosen = Chosen(columns, MatchRule(kept["match"]), Keep(kept["keep"]), left_out)
     return Draft(datetime.fromisoformat(kept["at"]), chosen)
 
 
 def keep(import_id: int, chosen: Chosen, *, by: Actor) -> None:
     """In place of an older draft. Raises NotAllowed."""
     require(by, Permission.IMPORTS_RUN)
-    draft = {"at": datetime.now(UTC).isoformat(), "columns": chosen.columns, "match": chosen.match, "keep": chosen.keep}
+    draft = {
+        "at": datetime.now(UTC).isoformat(), "columns": chosen.columns, "left_out": chosen.left_out,
+        "match": chosen.match, "keep": chosen.keep,
+    }  # fmt: skip
     preferences.put(_name(import_id), draft, by=by)
 
 

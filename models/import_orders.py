@@ -6,7 +6,7 @@ on an import is never written down: it holds a lock, which ends with it.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -63,11 +63,20 @@ def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) ->
         return give(found, wanted, by, plan=found.planned if wanted is State.COMMITTED else None)
 
 
-def remap(import_id: int, columns: Mapping[str, str], *, match: MatchRule, keep: Keep, by: Actor) -> int:
+def remap(
+    import_id: int,
+    columns: Mapping[str, str],
+    *,
+    left_out: Sequence[str] = (),
+    match: MatchRule,
+    keep: Keep,
+    by: Actor,
+) -> int:
     """Set what is read from where, and ask for a plan made with it; returns the number of the order.
 
-    `columns` is header -> field for the headers that fill one; the others go to extra. A plan there was is given up.
-    Raises NotAllowed, NotFound, InvalidInput (unknown names, two columns for one field), Conflict.
+    `columns` is header -> field for the headers that fill one; those `left_out` go nowhere, and the others to extra. A
+    plan there was is given up. Raises NotAllowed, NotFound, InvalidInput (unknown names, two columns for one field),
+    Conflict.
     """
     require(by, Permission.IMPORTS_RUN)
     with writing(by) as session:
@@ -75,8 +84,8 @@ def remap(import_id: int, columns: Mapping[str, str], *, match: MatchRule, keep:
         _require_rest(session, found)
         if found.state not in MAPPED:
             raise Conflict(f"Import {import_id} is {found.state}: its columns can be mapped no more.")
-        chosen = field_mapping.chosen(columns, (found.opened or {}).get("headers", []))
-        found.mapping = chosen.fields
+        chosen = field_mapping.chosen(columns, (found.opened or {}).get("headers", []), left_out)
+        found.mapping, found.left_out = chosen.fields, list(chosen.left_out)
         # Complete, so that a file that has to be opened once more is mapped the same way.
         found.overrides = {name: chosen.fields.get(name, "") for name in field_mapping.TARGETS}
         found.match, found.keep = match, keep

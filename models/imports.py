@@ -85,6 +85,8 @@ class Import(Base):
     preview: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True)  # see Preview
     overrides: Mapped[dict[str, str]] = mapped_column(JSONB)  # what a person asked: field -> header, "" for none
     mapping: Mapped[dict[str, str] | None] = mapped_column(JSONB)  # field -> header
+    # Headers that go nowhere: all of them once the file was opened; before, those that a person asked for.
+    left_out: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
     match: Mapped[str] = mapped_column(Text)
     keep: Mapped[str] = mapped_column(Text)
     staged: Mapped[int] = mapped_column(BigInteger, server_default="0")  # rows in the staging table
@@ -184,6 +186,7 @@ def create(
     *,
     file_name: str,
     overrides: dict[str, str],
+    left_out: Sequence[str] = (),
     match: MatchRule,
     keep: Keep,
     upload: tuple[int, int] | None = None,
@@ -197,7 +200,8 @@ def create(
     size, modified = upload or (None, None)
     with writing(by) as session:
         made = Import(
-            state=State.NEW, file_name=file_name, file_path="", overrides=overrides, match=match, keep=keep,
+            state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
+            match=match, keep=keep,
             upload_bytes=size, upload_modified=modified, created_by=by.id,
         )  # fmt: skip
         session.add(made)
@@ -359,5 +363,5 @@ def record(session: Session, import_id: int, **values: Any) -> None:
 
 
 def _newest_first() -> Any:
-    wide = (Import.opened, Import.overrides, Import.mapping, Import.changed_fields, Import.reasons)
+    wide = (Import.opened, Import.overrides, Import.mapping, Import.left_out, Import.changed_fields, Import.reasons)
     return select(Import).options(*(defer(column) for column in wide)).order_by(Import.id.desc())

@@ -6,7 +6,7 @@ that was finished: `run` looks where the import stands and does what is missing.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -45,14 +45,27 @@ class WasStopped(Conflict):
     """Somebody cancelled it, or withdrew its undo, before it was done."""
 
 
-def create(path: Path, *, mapping: dict[str, str] | None = None, match: MatchRule, keep: Keep, by: Actor) -> int:
-    """A new import of the file at `path`, which is copied into the home folder. Raises NotAllowed, InvalidInput."""
+def create(
+    path: Path,
+    *,
+    mapping: dict[str, str] | None = None,
+    left_out: Sequence[str] = (),
+    match: MatchRule,
+    keep: Keep,
+    by: Actor,
+) -> int:
+    """A new import of the file at `path`, which is copied into the home folder; the headers `left_out` go nowhere.
+
+    Raises NotAllowed, InvalidInput.
+    """
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder: name a file in it.")
     if not path.is_file():
         raise InvalidInput(f"There is no file {path}.")
     field_mapping.check_fields(mapping or {})
-    import_id = imports.create(file_name=path.name, overrides=mapping or {}, match=match, keep=keep, by=by)
+    import_id = imports.create(
+        file_name=path.name, overrides=mapping or {}, left_out=left_out, match=match, keep=keep, by=by
+    )
     stored = folder(import_id) / "upload" / path.name
     try:
         stored.parent.mkdir(parents=True, exist_ok=True)

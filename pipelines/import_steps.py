@@ -78,7 +78,9 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
         )
     lines, samples = _samples(import_id, len(opened.headers))
     proposed = mapping.propose(opened.headers, samples)
-    chosen = mapping.changed(proposed, found.overrides)
+    # Once it was opened, and had to be opened again, what is left out is complete.
+    left_out = found.left_out if found.mapping is not None else [*proposed.left_out, *found.left_out]
+    chosen = mapping.changed(proposed, found.overrides, left_out)
     with working(import_id, by) as session:
         imports.record(
             session,
@@ -93,11 +95,13 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
                 "delimiter": opened.delimiter,
                 "headers": opened.headers,
                 "header_line": opened.header_line,
-                "leftover": Source(opened.headers, chosen.fields).leftover,
+                "leftover": Source(opened.headers, chosen.fields, frozenset(chosen.left_out)).leftover,
                 "proposed": dict(proposed.fields),
+                "proposed_left_out": proposed.left_out,
                 "notes": [*opened.notes, *chosen.notes],
             },
             mapping=dict(chosen.fields),
+            left_out=list(chosen.left_out),
             preview=_preview(opened.headers, lines, samples),
         )
 
@@ -261,7 +265,7 @@ def remove_store(import_id: int) -> None:
 
 
 def source_of(found: Import) -> Source:
-    return Source(tuple((found.opened or {})["headers"]), found.mapping or {})
+    return Source(tuple((found.opened or {})["headers"]), found.mapping or {}, frozenset(found.left_out))
 
 
 @contextmanager

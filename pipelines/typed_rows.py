@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from models.contacts.blanks import is_empty, trimmed
 from models.contacts.table import FIELDS, FULL_NAME
 from models.fields import Kind
-from models.import_rejects import HEADERS as REJECT_HEADERS
 from models.spreadsheet_formulas import unmarked
 from pipelines import row_rules
 from pipelines.row_rules import SEVERAL, quoted
@@ -20,10 +19,11 @@ ANGLED_EMAIL = "[^<>@]*<[^<>]*>"  # Smith, Ann <ann@example.com>: one address
 
 @dataclass(frozen=True)
 class Source:
-    """Where each value comes from: field -> header, and header -> column of the table raw."""
+    """Where each value comes from: field -> header, and header -> column of the table raw; `left_out` go nowhere."""
 
     headers: tuple[str, ...]
     fields: Mapping[str, str]
+    left_out: frozenset[str] = frozenset()
 
     def column(self, header: str) -> str:
         return f"c{self.headers.index(header)}"
@@ -41,15 +41,14 @@ class Source:
 
     @property
     def leftover(self) -> tuple[str, ...]:
-        added = REJECT_HEADERS if self.headers[: len(REJECT_HEADERS)] == REJECT_HEADERS else ()
-        used = {*self.fields.values(), *added, self.extra}
+        used = {*self.fields.values(), *self.left_out, self.extra}
         return tuple(header for header in self.headers if header not in used)
 
     @property
     def extra(self) -> str | None:
         """The header of the column that an export of ours wrote `extra` into."""
-        mapped = set(self.fields.values())
-        return next((one for one in EXTRA_HEADERS if one in self.headers and one not in mapped), None)
+        used = {*self.fields.values(), *self.left_out}
+        return next((one for one in EXTRA_HEADERS if one in self.headers and one not in used), None)
 
     @property
     def is_wide(self) -> bool:

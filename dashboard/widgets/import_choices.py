@@ -16,7 +16,7 @@ from models.imports import Import
 from models.permissions import Actor
 
 KEY = "import choices"
-EXTRA = "extra"  # the choice of a column that fills no field
+EXTRA, LEFT_OUT = "extra", "left out"  # the choices of a column that fills no field
 _numbers = itertools.count(1)
 
 
@@ -45,13 +45,15 @@ class Choices:
             self.start = self.now
             return
         edits = seen[self.key("columns")]["edited_rows"]
-        columns = {}
+        columns, left_out = {}, []
         for place, header in enumerate(self.headers):
-            name = edits.get(place, {}).get("field", self.start.columns.get(header, EXTRA))
-            if name not in (EXTRA, None):
+            name = edits.get(place, {}).get("field", of(self.start, header))
+            if name == LEFT_OUT:
+                left_out.append(header)
+            elif name not in (EXTRA, None):
                 columns[header] = name
         match, keep = seen.get(self.key("match"), self.now.match), seen.get(self.key("keep"), self.now.keep)
-        self.now = Chosen(columns, match, keep)
+        self.now = Chosen(columns, match, keep, tuple(left_out))
 
     def keep(self) -> None:
         """Store the draft, where it is another than before; what the import has needs none."""
@@ -68,6 +70,11 @@ class Choices:
         """Go back to what the import has."""
         import_drafts.forget(self.import_id, by=self.by)
         close()
+
+
+def of(chosen: Chosen, header: str) -> str:
+    """What is chosen for the column: a field, EXTRA or LEFT_OUT."""
+    return LEFT_OUT if header in chosen.left_out else chosen.columns.get(header, EXTRA)
 
 
 def opened(found: Import, *, by: Actor) -> Choices:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import formats, session
 from dashboard.widgets import columns, import_choices, page
-from dashboard.widgets.import_choices import EXTRA, Choices
+from dashboard.widgets.import_choices import EXTRA, LEFT_OUT, Choices
 from dashboard.widgets.import_orders import carry_out
 from dashboard.widgets.page import plain
 from models import import_orders, imports
@@ -40,9 +40,11 @@ def mapping_step(found: Import) -> None:
     _notes(opened)
     _goes_on(choices)
     with page.card(
-        "Match columns to fields", "Change any cell in the Field column · what fills no field is kept in extra"
+        "Match columns to fields",
+        "Change any cell in the Field column · what fills no field is kept in extra, or left out",
     ):
-        _editor(choices, opened.get("proposed") or {}, preview)
+        proposed = {header: name for name, header in (opened.get("proposed") or {}).items()}
+        _editor(choices, proposed | dict.fromkeys(opened.get("proposed_left_out", ()), LEFT_OUT), preview)
     with cards:
         _cards(found, opened, matched=len(choices.now.columns))
     _rules(choices)
@@ -89,18 +91,17 @@ def _goes_on(choices: Choices) -> None:
             st.rerun()
 
 
-def _editor(choices: Choices, mapped: dict[str, str], preview: Preview) -> None:
-    """The table of columns; `mapped` is field -> header as it was proposed."""
+def _editor(choices: Choices, proposed: dict[str, str], preview: Preview) -> None:
+    """The table of columns; `proposed` is header -> choice, where it is not EXTRA."""
     config, headers = st.column_config, choices.headers
-    proposed = {header: name for name, header in mapped.items()}
     table = pd.DataFrame(
         [
             {
                 "header": header,
-                "field": choices.start.columns.get(header, EXTRA),
+                "field": import_choices.of(choices.start, header),
                 "examples": preview.examples.get(header, []),
                 "filled": 100 * preview.filled.get(header, 0.0),
-                "match": [_match(choices.now.columns.get(header, EXTRA), proposed.get(header, EXTRA))],
+                "match": [_match(import_choices.of(choices.now, header), proposed.get(header, EXTRA))],
             }
             for header in headers
         ]
@@ -121,7 +122,12 @@ def _editor(choices: Choices, mapped: dict[str, str], preview: Preview) -> None:
                 "Filled", format="%d%%", min_value=0, max_value=100, width=110, help="In the first rows of the file"
             ),
             "field": config.SelectboxColumn(
-                "Field", options=[EXTRA, *mapping.TARGETS], format_func=field_label, required=True, width=190
+                "Field",
+                options=[EXTRA, LEFT_OUT, *mapping.TARGETS],
+                format_func=field_label,
+                required=True,
+                width=190,
+                help="A column that is left out stays in the stored file, and in the file of rejected rows",
             ),
             "match": config.MultiselectColumn("Match", options=list(MATCHES), color=colours, width=90),
         },
@@ -129,8 +135,8 @@ def _editor(choices: Choices, mapped: dict[str, str], preview: Preview) -> None:
 
 
 def field_label(name: str) -> str:
-    """What the field is called here; “Keep in extra” for none."""
-    return {EXTRA: "Keep in extra", FULL_NAME: "Full name"}.get(name) or columns.label(name)
+    """What the field is called here, or the choice of none."""
+    return {EXTRA: "Keep in extra", LEFT_OUT: "Leave out", FULL_NAME: "Full name"}.get(name) or columns.label(name)
 
 
 def _match(chosen: str, proposed: str) -> str:
@@ -180,7 +186,10 @@ def _leave(found: Import, choices: Choices) -> None:
         _show_plan()
 
     def remap() -> None:
-        import_orders.remap(found.id, chosen.columns, match=chosen.match, keep=chosen.keep, by=session.actor())
+        import_orders.remap(
+            found.id, chosen.columns, left_out=chosen.left_out, match=chosen.match, keep=chosen.keep,
+            by=session.actor(),
+        )  # fmt: skip
         import_choices.close()
         st.query_params.pop("step", None)
 

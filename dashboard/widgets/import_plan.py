@@ -18,6 +18,7 @@ from models.imports import Changed, Import, Keep, MatchRule, State
 
 ROW_HEIGHT, MOST_ROWS = 33, 12
 LONGEST = 120  # characters of a value
+MOST_NAMED = 20  # columns
 
 
 def plan_step(found: Import) -> None:
@@ -126,6 +127,7 @@ def _kept_in_extra(found: Import) -> None:
     notes = imports.notes(found.id, by=session.actor())
     total = sum(one.count for one in notes)
     with page.card("Kept in extra", formats.counted(total, "value") if notes else "", border=False):
+        _left_out(found.left_out)
         if not notes:
             st.caption("Every value fits its field.")
             return
@@ -141,6 +143,16 @@ def _kept_in_extra(found: Import) -> None:
             table, hide_index=True, row_height=ROW_HEIGHT, height="content" if len(notes) <= 8 else 9 * ROW_HEIGHT,
             placeholder="–", alt="Values kept in extra",
         )  # fmt: skip
+
+
+def _left_out(headers: list[str]) -> None:
+    if not headers:
+        return
+    more = f" and {formats.number(len(headers) - MOST_NAMED)} more" if len(headers) > MOST_NAMED else ""
+    st.caption(
+        f"Left out: {', '.join(map(plain, headers[:MOST_NAMED]))}{more}. They stay in the stored file, and in that of "
+        "rejected rows."
+    )
 
 
 def _commit(found: Import) -> None:

@@ -5,7 +5,7 @@ field the aliases are tried in the declared order, so "Job Title" beats "Title" 
 """
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from collections.abc import Mapping as Pairs
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +14,7 @@ from models.contacts.blanks import is_empty, trimmed
 from models.contacts.table import FIELDS, FULL_NAME, FULL_NAME_HEADERS
 from models.errors import InvalidInput
 from models.fields import Beside, Field, Kind
+from models.import_rejects import HEADERS as REJECT_HEADERS
 
 TARGETS = (*FIELDS, FULL_NAME)
 MOST_LISTED = 60  # names in an error message
@@ -35,16 +36,18 @@ _COPY = re.compile(r"(.+) \(\d+\)")
 
 @dataclass(frozen=True)
 class Mapping:
-    """`fields`: field name (or full_name) -> header. `leftover`: the headers that go to `extra`. `notes`: sentences."""
+    """`fields`: field name (or full_name) -> header. `leftover`: the headers that go to `extra`; `left_out`: those that
+    go nowhere. `notes`: sentences."""
 
     fields: dict[str, str]
     leftover: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def headers(self) -> tuple[str, ...]:
         """All headers of the file, the mapped ones first."""
-        return (*dict.fromkeys(self.fields.values()), *self.leftover)
+        return (*dict.fromkeys(self.fields.values()), *self.leftover, *self.left_out)
 
 
 def plain(label: str) -> str:
@@ -53,7 +56,8 @@ def plain(label: str) -> str:
 
 
 def propose(headers: Sequence[str], samples: Sequence[Sequence[str | None]] = ()) -> Mapping:
-    """The mapping that a person would expect. Each header serves one field at most.
+    """The mapping that a person would expect. Each header serves one field at most. The columns that a file of rejects
+    has of its own are left out.
 
     `headers` are unique names in the file's order; `samples` are rows with their cells in that order.
     """
@@ -67,23 +71,34 @@ def propose(headers: Sequence[str], samples: Sequence[Sequence[str | None]] = ()
     if not any(part in fields for part in NAME_PARTS):
         left = {label: header for label, header in free.items() if header not in fields.values()}
         fields |= _first_matches(left, {FULL_NAME: (FULL_NAME, *FULL_NAME_HEADERS)})
-    return _mapping(fields, headers, (*notes, *_rivals(headers, fields, known)))
+    left_out: tuple[str, ...] = ()
+    if set(REJECT_HEADERS) <= set(headers):
+        left_out = tuple(header for header in REJECT_HEADERS if header not in fields.values())
+        notes.append("These are rows that an import refused: the columns that say so are left out.")
+    return _mapping(fields, headers, (*notes, *_rivals(headers, fields, known)), left_out)
 
 
-def changed(mapping: Mapping, overrides: Pairs[str, str]) -> Mapping:
-    """The mapping with FIELD -> HEADER changes; an empty header leaves the field out.
+def changed(mapping: Mapping, overrides: Pairs[str, str], left_out: Iterable[str] | None = None) -> Mapping:
+    """The mapping with FIELD -> HEADER changes, where an empty header leaves the field out; and with the headers
+    `left_out` that go nowhere, in place of those that did.
 
     A header that another field had is taken from it: to fill two fields from one column is more often a slip than
     meant. Fields and headers are found like labels are. Raises InvalidInput for unknown ones, and for a change that
-    wants one header for two fields.
+    wants one header for two fields, or for a field and for none.
     """
     headers = mapping.headers
+    given_up = {_header_named(header, headers) for header in (mapping.left_out if left_out is None else left_out)}
     wanted = {_field_named(name): _header_named(header, headers) for name, header in overrides.items()}
     given = [header for header in wanted.values() if header]
     if twice := next((header for header in given if given.count(header) > 1), None):
         names = " and ".join(name for name, header in wanted.items() if header == twice)
         raise InvalidInput(f"“{twice}” is given to {names}: a column fills one field.")
-    kept = {name: header for name, header in mapping.fields.items() if name not in wanted and header not in given}
+    if left_out is None:
+        given_up -= set(given)
+    elif both := next((header for header in given if header in given_up), None):
+        raise InvalidInput(f"“{both}” is to fill a field and to be left out: choose one of the two.")
+    taken = {*given, *given_up}
+    kept = {name: header for name, header in mapping.fields.items() if name not in wanted and header not in taken}
     fields = kept | {name: header for name, header in wanted.items() if header}
     if FULL_NAME not in wanted and any(part in fields for part in NAME_PARTS):
         fields.pop(FULL_NAME, None)
@@ -96,15 +111,22 @@ def changed(mapping: Mapping, overrides: Pairs[str, str]) -> Mapping:
         header for name in {*wanted, *mapping.fields} if (header := mapping.fields.get(name)) != fields.get(name)
     }
     notes = [note for note in mapping.notes if not any(f"“{header}”" in note for header in {*given, *touched})]
-    return _mapping(fields, headers, notes)
+    return _mapping(fields, headers, notes, given_up)
 
 
-def chosen(columns: Pairs[str, str], headers: Sequence[str]) -> Mapping:
-    """The mapping that a person chose column by column: header -> field, for the headers that fill one.
+def chosen(columns: Pairs[str, str], headers: Sequence[str], left_out: Iterable[str] = ()) -> Mapping:
+    """The mapping that a person chose column by column: header -> field, for the headers that fill one, and those that
+    are left out.
 
-    Raises InvalidInput for names that are not there, two columns for one field, and a full name beside its parts.
+    Raises InvalidInput for names that are not there, two columns for one field, a full name beside its parts, and a
+    column that fills a field and is left out.
     """
     fields: dict[str, str] = {}
+    given_up = set(left_out)
+    if unknown := next((header for header in left_out if header not in headers), None):
+        raise InvalidInput(f"The file has no column “{unknown}”.")
+    if both := next((header for header in columns if header in given_up), None):
+        raise InvalidInput(f"“{both}” is to fill a field and to be left out: choose one of the two.")
     for header, name in columns.items():
         if header not in headers:
             raise InvalidInput(f"The file has no column “{header}”.")
@@ -122,7 +144,7 @@ def chosen(columns: Pairs[str, str], headers: Sequence[str]) -> Mapping:
             f"{label(FULL_NAME)} is split into first and last name, so it cannot stand beside {label(parts[0])}: "
             "keep one of the two in extra."
         )
-    return _mapping(fields, headers, ())
+    return _mapping(fields, headers, (), given_up)
 
 
 def label(name: str) -> str:
@@ -216,10 +238,17 @@ def _rivals(headers: Sequence[str], fields: Pairs[str, str], known: Pairs[str, I
     return notes
 
 
-def _mapping(fields: Pairs[str, str], headers: Sequence[str], notes: Iterable[str]) -> Mapping:
-    mapped = set(fields.values())
+def _mapping(
+    fields: Pairs[str, str], headers: Sequence[str], notes: Iterable[str], left_out: Collection[str]
+) -> Mapping:
+    used = {*fields.values(), *left_out}
     ordered = {name: fields[name] for name in TARGETS if name in fields}
-    return Mapping(ordered, tuple(header for header in headers if header not in mapped), tuple(notes))
+    return Mapping(
+        ordered,
+        leftover=tuple(header for header in headers if header not in used),
+        notes=tuple(notes),
+        left_out=tuple(header for header in headers if header in left_out),
+    )
 
 
 def _field_named(name: str) -> str:

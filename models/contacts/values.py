@@ -100,8 +100,8 @@ def joined(values: Sequence[str]) -> str:
 
 
 def choice(choices: Sequence[str], text: str) -> str:
-    """The declared spelling, whatever the capitals and between words (`c_suite`); a word that is not declared stays as it
-    is."""
+    """The declared spelling, whatever the capitals and whatever stands between words (`c_suite`); a word that is not
+    declared stays as it is."""
     return next((known for known in choices if choice_key(known) == choice_key(text)), text)
 
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1.element_tree import Button
 
 from dashboard import flow_runs
 from dashboard.widgets import import_choices
-from dashboard.widgets.import_choices import EXTRA
+from dashboard.widgets.import_choices import EXTRA, LEFT_OUT
 from dashboard.widgets.page import plain
 from models import (
     check_results,
@@ -198,12 +198,13 @@ def test_the_columns_are_shown_with_examples_and_mapped(screen: Screen, new: Cal
     first = next(one.value for one in test.dataframe if "Vorname" in one.value.columns)
     assert (first.index[0], first.iloc[0]["Email"]) == (2, "ann@leads.example")
 
-    edit(test, {3: "email", 2: "other_phone"})
+    edit(test, {3: "email", 2: "other_phone", 7: LEFT_OUT})
     press(test, "Make the plan")
     found = imports.get(import_id, by=OPERATOR)
     assert (found.wanted, found.wanted_by) == (State.PLANNED, site.people[Role.ADMIN].id)
     assert found.mapping is not None
     assert (found.mapping["email"], found.mapping["other_phone"]) == ("Second Email", "Email")
+    assert found.left_out == HEADER.split(",")[7:]
     assert "Making the plan: waiting" in texts(test)
 
 
@@ -227,7 +228,7 @@ def test_what_was_chosen_outlives_an_expired_session(screen: Screen, new: Callab
     edit(test, {3: "other_phone"})
     next(one for one in test.radio).set_value(Keep.OURS).run()
     sign_ins.sign_out(screen.token)  # type: ignore[attr-defined]
-    edit(test, {3: "other_phone", 4: "notes"})
+    edit(test, {3: "other_phone", 4: "notes", 7: LEFT_OUT})
     assert "Sign in to Appointment360" in texts(test)
     assert [one.label for one in test.text_input] == ["Work e-mail", "Password"]
 
@@ -237,11 +238,13 @@ def test_what_was_chosen_outlives_an_expired_session(screen: Screen, new: Callab
     assert "**Your choices** of" in texts(again)
     chosen = fields(again)
     assert (chosen["Second Email"], chosen["Position"], chosen["Firma"]) == ("other_phone", "notes", "company")
+    assert list(chosen.values())[7] == LEFT_OUT
     assert next(one.value for one in again.radio) == Keep.OURS
     press(again, "Make the plan")
     found = flow(import_id)
     assert (found.state, found.keep, (found.mapping or {})["notes"]) == (State.PLANNED, Keep.OURS, "Position")
     again.run()
+    assert f"Left out: {plain(HEADER.split(',')[7])}. They stay in the stored file" in texts(again)
     press(again, "Back")
     assert "Your choices" not in texts(again)
     assert fields(again) == chosen

@@ -113,7 +113,13 @@ def test_a_header_is_mapped_and_another_one_is_not(cli: Cli, tmp_path: Path) -> 
     file = tmp_path / "odd.csv"
     file.write_text("First Name,Email,Zzz\nAnn,ann@example.com,Director\n")
     cli("import", file, "--map", "title=Zzz", "--map", "first_name=", "--yes", "--json")
-    assert cli.sql("SELECT title, first_name, email FROM contacts") == [("Director", None, "ann@example.com")]
+    assert cli.sql("SELECT title, first_name, email, extra FROM contacts") == [
+        ("Director", None, "ann@example.com", {"First Name": "Ann"})
+    ]
+    shown = " ".join(cli("import", file, "--skip", "zzz", "--skip", "First Name", "--dry-run").out.split())
+    assert "Left out: First Name, Zzz. They stay in the stored file, and in that of rejected rows." in shown
+    assert cli("imports", "resume", "2", "--yes", "--json").object["unchanged"] == 1
+    assert "Left out: First Name, Zzz." in cli("imports", "show", "2").out
 
 
 def test_the_plan_for_people(cli: Cli, people: Path) -> None:
@@ -215,7 +221,7 @@ def test_the_plan_says_what_is_read_from_where(cli: Cli, people: Path) -> None:
     people.write_text(people.read_text().replace("Company,# Employees", "Company Name,Shoe size"))
     shown = " ".join(cli("import", people, "--dry-run").out.split())
     assert "Read: company from “Company Name”. Change it with --map FIELD=HEADER." in shown
-    assert "Kept in extra: Shoe size." in shown
+    assert "Kept in extra: Shoe size. Leave one out with --skip HEADER." in shown
 
 
 @pytest.mark.parametrize("arguments", [["imports", "show", "7"], ["imports", "undo", "7"], ["import", "nowhere.csv"]])

@@ -17,9 +17,16 @@ Row = dict[str, Any]
 NUMBERS = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
 
 
-def created(path: Path, *, match: MatchRule = MatchRule.AUTO, keep: Keep = Keep.THEIRS, **mapping: str) -> int:
+def created(
+    path: Path,
+    *,
+    match: MatchRule = MatchRule.AUTO,
+    keep: Keep = Keep.THEIRS,
+    left_out: Sequence[str] = (),
+    **mapping: str,
+) -> int:
     """A new import of the file; `mapping` is field=header."""
-    return import_contacts.create(path, mapping=mapping, match=match, keep=keep, by=OPERATOR)
+    return import_contacts.create(path, mapping=mapping, left_out=left_out, match=match, keep=keep, by=OPERATOR)
 
 
 def imported(path: Path, *, until: State = State.COMMITTED, **how: Any) -> Import:

@@ -206,6 +206,13 @@ def test_mended_rejects_come_in_and_nothing_else_does(base: str, tmp_path: Path)
     assert (eve["first_name"], eve["title"], "extra" in eve) == ("Eve", "=1+1", False)
     assert (cid["email"], cid["title"], "extra" in cid) == ("cid@example.com", "two\nlines", False)
     assert (one["first_name"], one["title"]) == ("one", "five")
+    assert again.left_out == header[:4]
+    assert "These are rows that an import refused: the columns that say so are left out." in again.opened["notes"]
+    moved = [[*line[4:], *line[3::-1]] for line in (header, [*nameless[:4], "Fay", *nameless[5:]])]
+    with target.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(moved)
+    assert numbers(imported(target)) == (1, 1, 0, 0, 0, 0)
+    assert "extra" not in contacts()[-1]
 
 
 def test_rejects_go_to_a_stream_and_duplicates_have_their_own(base: str, tmp_path: Path) -> None:
@@ -300,6 +307,21 @@ def test_a_person_decides_the_mapping(base: str, tmp_path: Path) -> None:
     }
     with pytest.raises(InvalidInput, match="no column “Yyy”"):
         imported(file, title="Yyy")
+
+
+def test_a_column_can_be_left_out(base: str, tmp_path: Path) -> None:
+    row = ANN | {"Title": "VP", "Salary": "100", "Shoe size": "39", "Extra": '{"Hat": "7"}'}
+    file = written(tmp_path, [row, {"Salary": "200"}])
+    found = imported(file, left_out=["salary", "Title"])
+    assert (contact()["extra"], "title" in contact()) == ({"Shoe size": "39", "Hat": "7"}, False)
+    assert (found.left_out, (found.opened or {})["leftover"]) == (["Title", "Salary"], ["Shoe size"])
+    assert "200" in rejected(found.id)[0][4]
+    assert numbers(imported(file, left_out=["Salary", "Extra", "Shoe size"]))[1:4] == (0, 1, 0)
+    assert contact()["title"] == "VP"
+    with pytest.raises(InvalidInput, match="no column “Wages”"):
+        imported(file, left_out=["Wages"])
+    with pytest.raises(InvalidInput, match="“Title” is to fill a field and to be left out"):
+        imported(file, left_out=["Title"], title="Title")
 
 
 RULES = {

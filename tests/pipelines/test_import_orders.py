@@ -327,13 +327,15 @@ def test_a_mapping_survives_the_loss_of_the_working_copy(base: str, home: Path, 
     import_id = created(written(tmp_path, [ANN | {"Nickname": "Annie"}]))
     import_contacts.run(import_id, until=State.OPENED, by=OPERATOR)
     planning = import_orders.remap(
-        import_id, {"Nickname": "first_name", "Email": "email"}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=OPERATOR
-    )
+        import_id, {"Nickname": "first_name", "Email": "email"}, left_out=["Title"], match=MatchRule.AUTO,
+        keep=Keep.THEIRS, by=OPERATOR,
+    )  # fmt: skip
     (home / "imports" / str(import_id) / "rows.duckdb").unlink()
     orders.carry_out(import_id, planning)
     found = imports.get(import_id, by=OPERATOR)
     assert found.mapping == {"first_name": "Nickname", "email": "Email"}
-    assert "First Name" in (found.opened or {})["leftover"]
+    assert (found.opened or {})["leftover"] == ["First Name", "Last Name", "Company"]
+    assert found.left_out == ["Title"]
 
 
 @pytest.mark.parametrize(

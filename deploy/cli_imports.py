@@ -81,10 +81,8 @@ def latest(as_json: Json = False, home: Home = None) -> None:
     if output.is_json():
         output.answer({"imports": [imports.numbers(one) | {"file_name": one.file_name} for one in found]})
         return
-    headers = ["id", "when", "file", "state", "rows", "created", "rejected"]  # what 80 columns hold unwrapped
-    rows = [
-        (str(one.id), one.created_at, one.file_name, one.state, one.rows, one.created, one.rejected) for one in found
-    ]
+    headers = ["id", "when", "file", "state", "created", "updated", "rejected"]  # what 80 columns hold unwrapped
+    rows = [(str(one.id), one.created_at, one.file_name, one.state, *_happened(one)) for one in found]
     output.table(headers, rows, numbers={*headers} - {"file"}, cut=["file"])
 
 
@@ -224,6 +222,15 @@ def _show_outcome(found: Import) -> None:
         output.answer(imports.numbers(found))
     else:
         import_report.show_outcome(found)
+
+
+def _happened(found: Import) -> tuple[int | None, ...]:
+    """Created, updated and rejected; of what is only planned, or was cancelled, nothing."""
+    from models.imports import State
+
+    if found.state not in (State.COMMITTED, State.UNDONE):
+        return None, None, None
+    return found.created, found.updated, found.rejected
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dashboard.widgets.import_orders import go, start
 from dashboard.widgets.row_buttons import clicked, row_button
 from models import import_phases, imports
 from models.import_phases import Phase
-from models.imports import Listed
+from models.imports import Listed, State
 
 SIZE = 20  # rows of a page
 ROW_HEIGHT = 36
@@ -86,7 +86,7 @@ def _rows(listed: list[Listed]) -> None:
         hide_index=True,
         row_height=ROW_HEIGHT,
         height="content",
-        placeholder=" ",
+        placeholder=formats.MISSING,
         alt="Imports",
         column_config={
             "open": row_button("", key=OPENED, meant=[one.import_.id for one in listed], width=75, pinned=True),
@@ -108,7 +108,7 @@ def _rows(listed: list[Listed]) -> None:
 def _row(one: Listed) -> dict[str, Any]:
     found, phase = one.import_, import_phases.phase(one)
     known = phase is not Phase.UPLOADING and bool(found.rows or found.seconds)
-    planned = known and bool(found.planned)
+    happened = found.state in (State.COMMITTED, State.UNDONE)
     return {
         "open": NEXT.get(phase, "Open"),
         "file": found.file_name,
@@ -116,8 +116,8 @@ def _row(one: Listed) -> dict[str, Any]:
         "started": found.created_at,
         "by": one.by_name or "Command line",
         "rows": found.rows if known else None,
-        "created": found.created if planned else None,
-        "updated": found.updated if planned else None,
-        "rejected": found.rejected if planned else None,
+        "created": found.created if happened else None,
+        "updated": found.updated if happened else None,
+        "rejected": found.rejected if happened else None,
         "took": formats.duration(found.seconds) if known else None,
     }

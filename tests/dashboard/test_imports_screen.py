@@ -597,6 +597,16 @@ def test_pages_of_imports(screen: Screen, new: Callable[..., int], home: Path) -
     shutil.rmtree(home / "imports", ignore_errors=True)
 
 
+def test_what_did_not_happen_has_no_numbers_in_the_list(screen: Screen, new: Callable[..., int]) -> None:
+    planned, cancelled = new(until=State.PLANNED), new(until=State.PLANNED)
+    import_orders.cancel(cancelled, by=OPERATOR)
+    rows = screen(Role.MANAGER, at="imports").dataframe[0].value
+    for place, state in ((0, ["Cancelled"]), (1, ["To check"])):
+        assert rows.iloc[place]["state"] == state
+        assert rows.iloc[place][["created", "updated", "rejected"]].isna().all()
+    import_orders.cancel(planned, by=OPERATOR)
+
+
 def test_a_click_opens_the_import_that_was_seen_though_another_one_came(
     screen: Screen, new: Callable[..., int]
 ) -> None:

@@ -78,6 +78,12 @@ def test_import_undo_and_import_again(cli: Cli, people: Path) -> None:
     listed = cli("imports", "list", "--json").object["imports"]
     assert [one["state"] for one in listed] == ["committed", "undone"]
     assert {one["file_name"] for one in listed} == {"people.csv"}
+    cli("import", people, "--dry-run")
+    cli("imports", "cancel", "3", "--yes")
+    shown = [line.split("people.csv")[1].split() for line in cli("imports", "list").out.splitlines()[1:]]
+    assert shown == [
+        ["cancelled", "–", "–", "–"], ["committed", "0", "0", "1"], ["undone", "3", "0", "1"],
+    ]  # fmt: skip
 
 
 def test_without_a_terminal_and_yes_it_stops_at_the_plan(cli: Cli, people: Path) -> None:

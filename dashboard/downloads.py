@@ -1,6 +1,7 @@
 """Downloads: files streamed from disk by a route, never through Streamlit, which would hold them in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ MEDIA_TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "jsonl": "application/x-ndjson",
 }
+BYTE_ORDER_MARK = "\ufeff"  # without it Excel does not take UTF-8 for what it is
 FILES_OF_ROWS = {"rejects.csv": "rejected", "duplicates.csv": "duplicate"}
 BLOCK = 65_536  # characters
 
@@ -83,13 +85,13 @@ async def import_rows(request: Request) -> Response:
         return PlainTextResponse(error.sentence, 404)
     name = f"{Path(found.file_name).stem} {file}"
     return StreamingResponse(
-        _in_blocks(lines),
+        _in_blocks(chain(BYTE_ORDER_MARK, lines)),
         media_type=MEDIA_TYPES["csv"],
         headers={"content-disposition": f"attachment; filename*=utf-8''{quote(name)}", "content-encoding": "identity"},
     )
 
 
-def _in_blocks(lines: Iterator[str]) -> Iterator[str]:
+def _in_blocks(lines: Iterable[str]) -> Iterator[str]:
     """Starlette asks for each block from another thread, which costs more than a line."""
     block, length = [], 0
     for line in lines:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import and_, func, or_, select
+from sqlalchemy.exc import IntegrityError
 
 from models import import_orders, imports
 from models.database import by_id, reading, writing
@@ -69,7 +70,7 @@ def begin(*, name: str, size: int, modified: int, by: Actor) -> Upload:
     was completed just now and is still open: the answer to `complete` may be lost, or another window was faster.
 
     `modified` is when the file was changed last, in milliseconds since 1970.
-    Raises NotAllowed, InvalidInput, TooLarge, NoRoom.
+    Raises NotAllowed, InvalidInput, TooLarge, NoRoom, Conflict.
     """
     require(by, Permission.IMPORTS_RUN)
     name = clean_name(name)
@@ -83,11 +84,7 @@ def begin(*, name: str, size: int, modified: int, by: Actor) -> Upload:
         )
     found = _same(name, size, modified, by)
     _require_room(name, size - (found.offset if found else 0))
-    if found is None:
-        made = imports.create(
-            file_name=name, overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, upload=(size, modified), by=by
-        )
-        found = Upload(made, name, size, offset=0)
+    found = found or _created(name, size, modified, by)
     if not found.is_complete:
         _make_folder(found.import_id)
     return found
@@ -221,6 +218,20 @@ class _disk_errors:  # noqa: N801  # it reads as a statement
                 "then go on."
             ) from error
         raise Unavailable(f"{self.name} could not be stored: {error.strerror or error}.") from error
+
+
+def _created(name: str, size: int, modified: int, by: Actor) -> Upload:
+    try:
+        made = imports.create(
+            file_name=name, overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, upload=(size, modified), by=by
+        )
+    except IntegrityError as error:
+        if (found := _same(name, size, modified, by)) is None:
+            raise Conflict(
+                f"{name} was just uploaded or cancelled in another window: look there, or try again."
+            ) from error
+        return found  # of another window, which asked in the same moment
+    return Upload(made, name, size, offset=0)
 
 
 def _same(name: str, size: int, modified: int, by: Actor) -> Upload | None:

@@ -119,7 +119,14 @@ class Import(Base):
     step_started: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     step_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
-    __table_args__ = (Index("imports_sha256", "sha256"),)
+    __table_args__ = (
+        Index("imports_sha256", "sha256"),
+        # One person's file is uploaded once at a time, also from two windows.
+        Index(
+            "imports_uploading", "created_by", "file_name", "upload_bytes", "upload_modified", unique=True,
+            postgresql_where=text("state = 'new' AND file_path = '' AND wanted IS NULL AND upload_bytes IS NOT NULL"),
+        ),
+    )  # fmt: skip
 
 
 class ImportReject(Base):

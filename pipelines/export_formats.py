@@ -1,5 +1,6 @@
 """The four formats, each written as a stream from one snapshot of the database."""
 
+import codecs
 import csv
 import io
 import time
@@ -54,9 +55,10 @@ class Source:
 
 
 def write_csv(source: Source, out: Written, progress: Progress) -> tuple[int, Notes]:
-    """UTF-8, commas, labels as the header; Postgres makes the text of the rows. Returns their number."""
+    """UTF-8 after a byte order mark, without which Excel does not take it for what it is; commas, labels as the header.
+    Postgres makes the text of the rows. Returns their number."""
     statement = export_select.as_cells(source.wanted, raw_formulas=source.raw_formulas)
-    out.write(_header(source.wanted.columns))
+    out.write(codecs.BOM_UTF8 + _header(source.wanted.columns))
     return _copied(source, statement, "FORMAT csv", out.write, progress), []
 
 

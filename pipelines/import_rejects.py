@@ -17,7 +17,8 @@ def write_rejects(import_id: int, target: Path | TextIO, *, by: Actor, kind: str
         return _write(import_id, target, by, kind)
     imports.get(import_id, by=by)  # before a file is made
     try:
-        with target.open("w", encoding="utf-8", newline="") as file:
+        # Excel takes UTF-8 for what it is only after a byte order mark; a pipe is for programs, and has none.
+        with target.open("w", encoding="utf-8-sig", newline="") as file:
             return _write(import_id, file, by, kind)
     except OSError as error:
         raise Unavailable(f"{target} could not be written: {error.strerror}.") from error

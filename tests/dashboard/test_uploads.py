@@ -5,8 +5,10 @@ import io
 import os
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -336,6 +338,22 @@ def test_an_upload_that_is_none(sender: Sender, unknown: int) -> None:
         assert answer.json()["error"].startswith("There is no ")
 
 
+def test_one_file_that_two_windows_begin_in_the_same_moment_is_one_import(site: Site, home: Path) -> None:
+    by = site.people[Role.MANAGER].actor()
+    ready = threading.Barrier(4)
+
+    def begin(_: int) -> int:
+        ready.wait()
+        return import_uploads.begin(name="twice.csv", size=10, modified=MODIFIED, by=by).import_id
+
+    with ThreadPoolExecutor(4) as windows:
+        [only] = set(windows.map(begin, range(4)))
+    import_orders.cancel(only, by=by)
+    again = import_uploads.begin(name="twice.csv", size=10, modified=MODIFIED, by=by).import_id
+    assert again != only
+    import_orders.cancel(again, by=by)
+
+
 def test_the_rows_that_did_not_come_in_as_a_file(signed_in: Callable[..., Sender], site: Site) -> None:
     by = site.people[Role.MANAGER].actor()
     made = imports.create(file_name="böse.csv", overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=by)
@@ -349,7 +367,8 @@ def test_the_rows_that_did_not_come_in_as_a_file(signed_in: Callable[..., Sender
     answer = manager.get(f"{path}/rejects.csv")
     assert answer.headers["content-disposition"] == "attachment; filename*=utf-8''b%C3%B6se%20rejects.csv"
     assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("text/csv; charset=utf-8", "no-store")
-    header, *rows = csv.reader(io.StringIO(answer.text))
+    assert answer.content.startswith("\ufeff".encode()), "Excel needs it"
+    header, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
     assert header == [*import_rejects.HEADERS, "Email", "Title"]
     assert rows == [[str(line), "Email", "'=1+1", "It is none.", "'=1+1", ""] for line in (2, 3)]
     assert len(manager.get(f"{path}/duplicates.csv").text.splitlines()) == 2

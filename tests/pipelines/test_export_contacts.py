@@ -1,3 +1,4 @@
+import codecs
 import csv
 import json
 import os
@@ -66,7 +67,8 @@ def _export(path: Path, **given: Any) -> exports.Export:
 
 
 def _csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
+    assert path.read_bytes().startswith(codecs.BOM_UTF8), "Excel needs it"
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 

@@ -1,5 +1,6 @@
 """What an import makes of rows, and what is left of it when something stops it."""
 
+import codecs
 import csv
 import io
 import random
@@ -188,7 +189,8 @@ def test_mended_rejects_come_in_and_nothing_else_does(base: str, tmp_path: Path)
     found = imported(written(tmp_path, REFUSED))
     target = tmp_path / "rejects.csv"
     assert import_contacts.write_rejects(found.id, target, by=OPERATOR) == 3
-    with target.open(newline="", encoding="utf-8") as file:
+    assert target.read_bytes().startswith(codecs.BOM_UTF8), "Excel needs it"
+    with target.open(newline="", encoding="utf-8-sig") as file:
         header, nameless, broken, wide = list(csv.reader(file))
     assert header[:4] == ["Rejected line", "Rejected column", "Rejected value", "Rejected reason"]
     assert header[4:] == ["First Name", "Last Name", "Email", "Company", "Title"]
@@ -196,7 +198,7 @@ def test_mended_rejects_come_in_and_nothing_else_does(base: str, tmp_path: Path)
     broken[6] = "cid@example.com"
     nameless[4] = "Eve"
     wide[4:] = wide[4].split(",")[:5]
-    with target.open("w", newline="", encoding="utf-8") as file:
+    with target.open("w", newline="", encoding="utf-8-sig") as file:
         csv.writer(file).writerows([header, nameless, broken, wide])
     before = contacts()
     again = imported(target)

@@ -62,6 +62,9 @@ ALTER TABLE imports ADD COLUMN step_total BIGINT;
 ALTER TABLE imports ADD COLUMN step_started TIMESTAMP WITH TIME ZONE;
 ALTER TABLE imports ADD COLUMN step_at TIMESTAMP WITH TIME ZONE;
 
+CREATE UNIQUE INDEX imports_uploading ON imports (created_by, file_name, upload_bytes, upload_modified)
+    WHERE state = 'new' AND file_path = '' AND wanted IS NULL AND upload_bytes IS NOT NULL;
+
 -- Counts contacts that an import changes or takes back while it does so; a hundred at once, which makes it ten times
 -- cheaper than a contact's own number.
 CREATE SEQUENCE contacts_rewritten CACHE 100;

@@ -162,7 +162,7 @@ def undo(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Hom
 
 @group.command()
 def cancel(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Home = None) -> None:
-    """Give an import up that is not committed, running ones too.
+    """Cancel an import that is not committed; one that runs is stopped.
 
     Nothing of it is written and its file is removed; its line in the list stays.
     """
@@ -170,7 +170,7 @@ def cancel(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: H
         from models import import_orders, imports
 
         found = imports.get(import_id, by=OPERATOR)
-        if output.asks() and not yes and not output.confirmed(f"Give import {import_id} ({found.file_name}) up?"):
+        if output.asks() and not yes and not output.confirmed(f"Cancel import {import_id} ({found.file_name})?"):
             output.say("Nothing was changed.")
             return
         import_orders.cancel(import_id, by=OPERATOR)

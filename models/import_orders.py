@@ -96,7 +96,7 @@ def remap(
 
 
 def cancel(import_id: int, *, by: Actor) -> None:
-    """Give the import up: nothing of it is written, its file is removed, its line in the list stays.
+    """Cancel the import: nothing of it is written, its file is removed, its line in the list stays.
 
     A process that works on it stops within seconds and clears it away; else that is done here. An undo that was asked
     for is only withdrawn: the import stands. Raises NotAllowed, NotFound, Conflict (it is over).

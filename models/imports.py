@@ -223,7 +223,7 @@ def get(import_id: int, *, by: Actor) -> Import:
     with reading() as session:
         found = by_id(session, Import, import_id)
         if found is None:
-            raise NotFound(f"There is no import {import_id}: `appointment360 imports list` shows them.")
+            raise NotFound(f"There is no import {import_id}.")
         session.expunge(found)
         return found
 

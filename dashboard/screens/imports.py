@@ -90,7 +90,7 @@ def _one(named: str) -> None:
 def _header(listed: Listed | None = None, phase: Phase | None = None) -> None:
     with page.header("Imports", NOTE):
         may_end = listed is not None and phase in (Phase.MAPPING, Phase.PLANNED, Phase.UPLOADING)
-        if may_end and st.button("Give it up", icon=":material/cancel:", type="tertiary"):
+        if may_end and st.button("Cancel import", icon=":material/cancel:", type="tertiary"):
             cancel_dialog(listed.import_, running=False)
         if st.button("All imports", icon=":material/list:", type="tertiary"):
             places.go("imports")

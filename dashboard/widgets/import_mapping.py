@@ -99,9 +99,9 @@ def _editor(choices: Choices, proposed: dict[str, str], preview: Preview) -> Non
             {
                 "header": header,
                 "field": import_choices.of(choices.start, header),
-                "examples": preview.examples.get(header, []),
-                "filled": 100 * preview.filled.get(header, 0.0),
                 "match": [_match(import_choices.of(choices.now, header), proposed.get(header, EXTRA))],
+                "filled": 100 * preview.filled.get(header, 0.0),
+                "examples": preview.examples.get(header, []),  # last: of all this a narrow window can do without it
             }
             for header in headers
         ]

@@ -44,14 +44,19 @@ def go(import_id: int, **params: str) -> None:
     places.go("imports", {"id": str(import_id), **params})
 
 
-@st.dialog("Give this import up?", icon=":material/cancel:")
 def cancel_dialog(found: Import, *, running: bool) -> None:
+    """Asks first. What runs is stopped, anything else is cancelled: either way the import is a cancelled one then."""
+    title = "Stop this import?" if running else "Cancel this import?"
+    st.dialog(title, icon=":material/cancel:")(_cancel)(found, running=running)
+
+
+def _cancel(found: Import, *, running: bool) -> None:
     name = f"**{plain(found.file_name)}**"
     st.markdown(
         f"{name} stops within seconds. Nothing of it is written." if running else f"Nothing of {name} was written yet."
     )
     st.caption("Its file is removed from here; its line in the list stays. To import it after all, upload it again.")
-    if confirmed("Give it up", no="Keep it"):
+    if confirmed("Stop" if running else "Cancel import", no="Keep it"):
         carry_out(lambda: import_orders.cancel(found.id, by=session.actor()))
 
 

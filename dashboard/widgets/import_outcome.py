@@ -78,7 +78,7 @@ def _stopped(found: Import) -> None:
     body = found.error or f"The last thing that was done: the file is {found.state}. Nothing was lost."
     with page.empty("pause_circle", title, body, colour="orange"):
         resume_button(found)
-        if st.button("Give it up", icon=":material/cancel:"):
+        if st.button("Cancel import", icon=":material/cancel:"):
             cancel_dialog(found, running=False)
 
 

@@ -137,7 +137,7 @@ def _stop(found: Import, *, running: bool) -> None:
         if st.button("Stop", icon=":material/stop_circle:"):
             keep_dialog(found)
         return
-    label = "Stop" if running else "Cancel"
+    label = "Stop" if running else "Cancel import"
     if st.button(label, icon=":material/stop_circle:", help="Nothing of it is written"):
         cancel_dialog(found, running=running)
 

@@ -13,6 +13,7 @@ from models import industries
 from models.industries import Industry
 
 Listing = list[tuple[Industry, int | None]]
+FROM_RIGHT = "<style>.st-key-industry_name_buttons { flex-direction: row-reverse; }</style>"
 DONE = "industry done"  # what was done last, said after the whole page ran again
 
 
@@ -112,8 +113,12 @@ def _name_form(name: str, label: str, note: str = "") -> tuple[str, bool]:
         entered = st.text_input("Name", value=name)
         if note:
             st.caption(note)
-        with st.container(horizontal=True, horizontal_alignment="right"):
+        # Enter presses the first button of a form, so that the way back, which stands before it, comes after it here.
+        st.html(FROM_RIGHT)
+        with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall", key="industry_name_buttons"):
             sent = st.form_submit_button(label, type="primary")
+            if st.form_submit_button("Cancel"):
+                st.rerun()
     return entered, sent
 
 

@@ -104,8 +104,7 @@ def changed(mapping: Mapping, overrides: Pairs[str, str], left_out: Iterable[str
         fields.pop(FULL_NAME, None)
     elif FULL_NAME in fields and any(part in fields for part in NAME_PARTS):
         raise InvalidInput(
-            f"{FULL_NAME} is split into first and last name, so it cannot stand beside them: "
-            f"leave those out with --map first_name= --map last_name=."
+            f"{FULL_NAME} is split into first and last name, so it cannot stand beside them: read those from no column."
         )
     touched = {
         header for name in {*wanted, *mapping.fields} if (header := mapping.fields.get(name)) != fields.get(name)

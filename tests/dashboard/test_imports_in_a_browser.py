@@ -338,8 +338,8 @@ def test_a_plan_is_given_up_and_two_tabs_see_the_same(
     expect(other.get_by_text("Match columns to fields")).to_be_visible()
     page.get_by_role("button", name="Make the plan").click()
     expect(other.get_by_text("What would change")).to_be_visible()
-    other.get_by_role("button", name="Give it up").click()
-    other.get_by_role("dialog").get_by_role("button", name="Give it up").click()
+    other.get_by_role("button", name="Cancel import").click()
+    other.get_by_role("dialog").get_by_role("button", name="Cancel import").click()
     for one in (other, page):
         expect(one.get_by_text("given up.csv was cancelled")).to_be_visible()
     with writing(OPERATOR) as session:

@@ -158,7 +158,7 @@ def test_an_unfinished_upload_says_how_far_it_is(screen: Screen, site: Site, hom
     own = screen(Role.MANAGER, at="imports", id=str(upload.import_id))
     data = own.get("bidi_component")[0].proto.json
     assert "500 KB of 2 MB are here: choose half *done*.csv again to go on" in data
-    press(own, "Give it up")
+    press(own, "Cancel import")
     assert not own.exception
 
 

@@ -13,7 +13,7 @@ SIZE = 20  # rows of a page
 REASONS = 6
 KINDS = {"rejected": "Rejected", "duplicate": "Duplicates"}
 FILES = {"rejected": "rejects.csv", "duplicate": "duplicates.csv"}
-ROW_HEIGHT = 52  # two lines of a reason
+ROW_HEIGHT = 33
 
 
 def reasons(found: Import) -> None:
@@ -83,7 +83,7 @@ def _table(found: Import, listed: list[import_rejects.ImportReject]) -> None:
         column_order=["line", "reason", "column"] if hidden else None,
         column_config={
             "line": config.NumberColumn("Line", width=70, format="localized", pinned=True),
-            "reason": config.TextColumn("Why", width=400),
+            "reason": config.TextColumn("Why", width=560),  # what our longest sentences take
             "column": config.TextColumn("Column", width=110),
             "value": config.TextColumn("Value", width=150),
             **{f"cell {place}": config.TextColumn(header, width=120) for place, header in enumerate(headers)},

@@ -16,6 +16,7 @@ TICKS = 13  # months named below a chart
 FEW = 6  # months
 STEPS = 5  # numbers at the side of a chart
 FEWEST, FEWEST_SHARES = 6, 12  # bars that a chart has room for: fewer are no thicker
+LEAST_SHARE = 0.5  # percent; what is less would be written as none
 CLEAR = "rgba(0,0,0,0)"
 
 
@@ -76,7 +77,7 @@ def shares(chart: Chart) -> str | None:
     """A column for each row (label, share in percent) before one of 100. Returns the label of the row clicked."""
     numbers = [share for _, share, *_ in chart.rows]
     said = [f"{plain(label, LONG)}: {formats.number(share, digits=1)}% filled" for label, share, *_ in chart.rows]
-    written = [f"{formats.number(share)}%" for share in numbers]
+    written = [f"{formats.number(share)}%" if share >= LEAST_SHARE else "&lt;1%" for share in numbers]
     figure = _bars(chart, said, written=written, ground=token("secondaryBackgroundColor"))
     figure.update_xaxes(
         tickvals=list(range(len(numbers))),

@@ -21,6 +21,7 @@ RANKED, ORDERED, LEAST = 8, 11, 12  # bars: of a ranking, of declared values, of
 COLUMNS = 4
 CONTACTS = "Contacts"
 LONGEST = 100  # characters of the filter's sentence in a picture
+NAMED = 15  # empty fields
 UNPLACED_HEIGHT = 44  # pixels of the sentence below the map, which the map gives away
 
 
@@ -152,7 +153,8 @@ def _spellings(clicked: str, places: list[Place]) -> list[str]:
 
 
 def completeness(shown: Shown) -> Condition | None:
-    """A click means the contacts without the field: those are to be completed."""
+    """The least complete of the fields that any contact has; the others are named. A click means the contacts without
+    the field: those are to be completed."""
     numbers = shown.numbers
     fields = sorted(numbers.filled, key=lambda name: numbers.filled[name])
     rows = [
@@ -164,13 +166,22 @@ def completeness(shown: Shown) -> Condition | None:
         )
         for name in fields
     ]
-    note = f"Lowest {LEAST} of {len(rows)}" if len(rows) > LEAST else ""
+    empty, some = [row for row in rows if not row[2]], [row for row in rows if row[2]]
+    note = f"Lowest {LEAST} of {len(some)}" if len(some) > LEAST else ""
     headers = ("Field", "Filled, %", "Contacts with it", "Contacts without it")
-    chart = Chart("Completeness by field", headers, rows[:LEAST], note, rows[LEAST:])
+    chart = Chart("Completeness by field", headers, some[:LEAST], note, some[LEAST:] + empty)
     with shown.card(chart):
-        clicked = shares(chart)
+        clicked = shares(chart) if some else None
+        if empty:
+            st.caption(empty_words([row[0] for row in empty]))
     field = next((name for name in fields if label(name) == clicked), None)
     return None if field is None else (f"{field}.empty", ["yes"])
+
+
+def empty_words(labels: list[str]) -> str:
+    """“2 fields are empty: Notes, Facebook”; of very many the first are named."""
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return f"{formats.counted(len(labels), 'field is', 'fields are')} empty: {', '.join(labels[:NAMED])}{more}"
 
 
 CARDS: list[

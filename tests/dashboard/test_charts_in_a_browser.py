@@ -4,6 +4,7 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -78,7 +79,7 @@ def test_a_month_and_a_field_are_clicked(page: Page) -> None:
     expect(chart(page, "Completeness").locator(".bars").first).to_be_visible()
     click(page, "Completeness", 0.5 / 12, 0.5)
     expect(page).to_have_url(re.compile(r"contacts\?[a-z_]+\.empty=yes$"))
-    note(page, f"{ROWS} contacts")
+    note(page, f"{number(urlsplit(page.url).query)} of {ROWS} contacts")
 
 
 def test_a_country_on_the_map_is_clicked_and_the_world_is_ours(

@@ -146,7 +146,7 @@ def movers(site: Site) -> Iterator[None]:
         ("Where they are", "France: ", {"country": "France"}),
         ("Top countries", "France: ", {"country": "France"}),
         ("Top industries", "Banking: ", {"industry": "Banking"}),
-        ("Completeness", "Home Phone: ", {"home_phone.empty": "yes"}),
+        ("Completeness", "Country: ", {"country.empty": "yes"}),
     ],
 )
 def test_a_click_means_the_bar_that_was_seen_though_the_numbers_have_moved(
@@ -160,6 +160,29 @@ def test_a_click_means_the_bar_that_was_seen_though_the_numbers_have_moved(
     assert not test.exception
     assert (test.title[0].value, test.query_params) == ("Contacts", {"last_name": "Mover"} | condition)
     assert not bars(screen(Role.MANAGER, at="overview", last_name="Mover"), name)[place][1].startswith(said)
+
+
+def test_completeness_shows_what_is_partly_filled_and_names_what_is_empty(screen: Screen) -> None:
+    test = screen(Role.MANAGER, at="overview")
+    shares = [float(said.split(": ")[1].split("%")[0]) for _, said in bars(test, "Completeness")]
+    assert shares == sorted(shares)
+    assert shares[0] > 0
+    assert "31 fields are empty: Departments, " in notes(test)
+    assert "and 16 more" in notes(test)
+
+
+def test_a_share_too_small_to_be_written_is_not_none(screen: Screen, site: Site) -> None:
+    with writing(OPERATOR) as session:
+        only = session.scalar(insert(Contact).values(last_name="Only", notes="one").returning(Contact.id))
+    try:
+        assert "&lt;1%" in next(
+            one.proto.spec
+            for one in screen(Role.MANAGER, at="overview").get("plotly_chart")
+            if "Notes" in one.proto.alt
+        )
+    finally:
+        with writing(OPERATOR) as session:
+            session.execute(delete(Contact).where(Contact.id == only))
 
 
 def test_new_contacts_are_no_others_than_the_filter_has(screen: Screen) -> None:

@@ -47,6 +47,10 @@ def _screen(view: View, found: Page, by: Actor) -> None:
     last_batch()
     last_export()
     _table_and_facets(view, found, by)
+    if by.may(Permission.CONTACTS_EDIT) and st.button(
+        "Deleted contacts", icon=":material/auto_delete:", type="tertiary", help="See who was deleted, and bring back"
+    ):
+        places.go("deleted")
 
 
 def _too_slow(view: View, error: TooSlow, by: Actor) -> None:

@@ -397,6 +397,14 @@ def test_ticks_are_kept_from_page_to_page(screen: Screen, monkeypatch: pytest.Mo
     assert "**3 selected**" not in [one.value for one in test.run().markdown]
 
 
+def test_ways_to_the_deleted_and_to_the_overview(screen: Screen) -> None:
+    test = screen(Role.MANAGER, country="Germany")
+    next(one for one in test.button if one.key == "to overview").click().run()
+    assert (test.title[0].value, test.query_params) == ("Overview", {"country": "Germany"})
+    button(screen(Role.MANAGER), "Deleted contacts").click().run()
+    assert not any(one.label == "Deleted contacts" for one in screen(Role.ANALYST).button)
+
+
 def test_the_ticked_contact_opens_by_a_button(screen: Screen) -> None:
     test = ticked(screen(Role.MANAGER, sort="last_name"), 2)
     [*_, third] = search.page(filters.Filters(), sort="last_name", size=3, by=OPERATOR).rows

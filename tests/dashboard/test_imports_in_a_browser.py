@@ -302,7 +302,7 @@ def test_from_the_file_to_the_contacts_and_back(page: Page, web: str, tmp_path: 
     with page.expect_download() as download:
         page.get_by_role("link", name="Download rejected rows").first.click()
     assert download.value.suggested_filename == "leads rejects.csv"
-    with Path(download.value.path()).open(newline="") as rejects:
+    with Path(download.value.path()).open(newline="", encoding="utf-8-sig") as rejects:
         header, row = csv.reader(rejects)
     assert header[:4] == ["Rejected line", "Rejected column", "Rejected value", "Rejected reason"]
     assert row[:3] == ["42", "Email", "no at sign"]

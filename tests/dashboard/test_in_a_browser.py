@@ -286,13 +286,13 @@ def test_an_export_from_the_screen(new_page: Callable[[], Page], web: str, site:
 
     [export] = exports.mine(by=site.people[Role.ANALYST].actor())
     assert export.filter_query == "country=Germany"
-    assert export.columns == ["first_name", "last_name", "title", "country"]
+    assert export.columns == ["first_name", "last_name", "title", "country", "created_at"]
     finish(export.id, tmp_path)
     expect(page.get_by_text("is ready")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == "contacts.csv"
-    assert Path(download.value.path()).read_text() == "First Name\nZoë\n"
+    assert Path(download.value.path()).read_text("utf-8-sig") == "First Name\nZoë\n"
 
     page.get_by_role("link", name="Exports").click()
     table = page.get_by_test_id("stDataFrame")

@@ -17,7 +17,7 @@ from models.permissions import Actor
 
 ADDED, CHANGED = "created_at", "updated_at"
 DEFAULT = (
-    FULL_NAME, "title", "company", "email", "email_status", "country", "employees", "annual_revenue",
+    FULL_NAME, "title", "company", "country", "email", "email_status", "employees", "annual_revenue",
     "work_direct_phone", "city", "state", "tags", ADDED,
 )  # fmt: skip
 LABELS = {
@@ -31,7 +31,7 @@ LABELS = {
     "annual_revenue": "Revenue",
 }
 WIDTHS = {
-    FULL_NAME: 125, "title": 150, "company": 150, "city": 110, "state": 110, "email": 215, "email_status": 100,
+    FULL_NAME: 125, "title": 145, "company": 145, "city": 110, "state": 110, "email": 195, "email_status": 100,
     "country": 108, "employees": 82, "annual_revenue": 82, ADDED: 95, CHANGED: 95, "industry": 150,
 }  # fmt: skip
 STATUS_COLOURS = {

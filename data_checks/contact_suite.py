@@ -74,15 +74,15 @@ def _somebody() -> Rule:
 def _external_id_once() -> Rule:
     one = FIELDS["contact_id"]
     return _rule(
-        one, "is_unique", f"No two contacts have the same {one.label}.", "ExpectColumnValuesToBeUnique", NEARLY_ALL
+        one, "is_unique", f"No two contacts have the same {one.title}.", "ExpectColumnValuesToBeUnique", NEARLY_ALL
     )
 
 
 def _of_field(one: Field, today: date) -> Iterator[Rule]:
     if one.kind is Kind.EMAIL:
-        yield _rule(one, "is_an_address", f"{one.label} is an e-mail address.", _MATCHES, regex=EMAIL)
+        yield _rule(one, "is_an_address", f"{one.title} is an e-mail address.", _MATCHES, regex=EMAIL)
     if one.kind is Kind.PHONE:
-        sentence = f"{one.label} is written in digits and the usual signs."
+        sentence = f"{one.title} is written in digits and the usual signs."
         yield _rule(one, "looks_like_a_phone", sentence, _MATCHES, MOST, regex=PHONE)
     if one.kind is Kind.URL:
         yield _web_address(one)
@@ -91,11 +91,11 @@ def _of_field(one: Field, today: date) -> Iterator[Rule]:
     if one.kind in (Kind.WHOLE, Kind.MONEY):
         yield _amount(one)
     if one.kind is Kind.DATE:
-        sentence = f"{one.label} lies between {FIRST_FUNDING.year} and today."
+        sentence = f"{one.title} lies between {FIRST_FUNDING.year} and today."
         limits = {"min_value": FIRST_FUNDING, "max_value": today}
         yield _rule(one, "is_not_in_the_future", sentence, _BETWEEN, NEARLY_ALL, **limits)
     if longest := LONGEST.get(one.name):
-        sentence = f"{one.label} has at most {longest} characters."
+        sentence = f"{one.title} has at most {longest} characters."
         yield _rule(one, "is_not_too_long", sentence, "ExpectColumnValueLengthsToBeBetween", max_value=longest)
 
 
@@ -112,7 +112,7 @@ def _web_address(one: Field) -> Rule:
     if one.profile is None:
         patterns = ["https://_%", "http://_%"]
         return _rule(
-            one, "is_a_web_address", f"{one.label} starts with http:// or https://.", _LIKE, NEARLY_ALL,
+            one, "is_a_web_address", f"{one.title} starts with http:// or https://.", _LIKE, NEARLY_ALL,
             like_pattern_list=patterns, match_on="any",
         )  # fmt: skip
     host = str(urlsplit(one.profile).hostname).removeprefix("www.")
@@ -121,17 +121,17 @@ def _web_address(one: Field) -> Rule:
     starts = [f"{scheme}://{before}" for before in ("www.", "", "%.") for scheme in ("https", "http")]
     patterns = [f"{start}{name}/%" for start in starts for name in hosts]
     return _rule(
-        one, "is_on_its_site", f"{one.label} leads to {' or '.join(hosts)}.", _LIKE, MOST,
+        one, "is_on_its_site", f"{one.title} leads to {' or '.join(hosts)}.", _LIKE, MOST,
         like_pattern_list=patterns, match_on="any",
     )  # fmt: skip
 
 
 def _known_value(one: Field) -> Rule:
-    sentence = f"{one.label} is usually one of {', '.join(one.choices)}."
+    sentence = f"{one.title} is usually one of {', '.join(one.choices)}."
     return _rule(one, "is_a_known_value", sentence, "ExpectColumnValuesToBeInSet", USUALLY, value_set=list(one.choices))
 
 
 def _amount(one: Field) -> Rule:
     most = MOST_EMPLOYEES if one.kind is Kind.WHOLE else MOST_MONEY
-    sentence = f"{one.label} is between 0 and {most:,}."
+    sentence = f"{one.title} is between 0 and {most:,}."
     return _rule(one, "is_plausible", sentence, _BETWEEN, NEARLY_ALL, min_value=0, max_value=most)

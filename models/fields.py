@@ -73,7 +73,10 @@ def beside(header: str, other: str) -> Beside:
 
 @dataclass(frozen=True)
 class Field:
-    """One contact field. `name` is its word in filters, mappings and files; `column` the table's column."""
+    """One contact field. `name` is its word in filters, mappings and files; `column` the table's column.
+
+    `label` is its header in files, as other systems write it; `title` what people read, on screens and in sentences.
+    """
 
     label: str
     group: Group
@@ -84,6 +87,11 @@ class Field:
     longest: int | None = None  # characters that a value, or a list's member, has at most; a longer one does not fit
     name: str = ""
     column: str = ""
+    shown: str | None = None  # the title where it is not the label
+
+    @property
+    def title(self) -> str:
+        return self.shown or self.label.removeprefix("# ")
 
     @property
     def is_text(self) -> bool:
@@ -106,9 +114,10 @@ def field(
     choices: tuple[str, ...] = (),
     profile: str | None = None,
     longest: int | None = None,
+    shown: str | None = None,
     **column: Any,
 ) -> MappedColumn[Any]:
     """A nullable column of the kind's type that carries its Field; `headers` are the labels other systems give it."""
-    declared = Field(label, group, kind, headers, choices, profile, longest)
+    declared = Field(label, group, kind, headers, choices, profile, longest, shown=shown)
     reference = [ForeignKey(REFERENCES[kind])] if kind in REFERENCES else []
     return mapped_column(COLUMN_TYPES.get(kind, Text()), *reference, nullable=True, info={"field": declared}, **column)

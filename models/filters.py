@@ -117,7 +117,7 @@ class Filter:
             value = "empty" if self.values[0] else "filled"
         else:
             value = (" and " if self.operator == "between" else " or ").join(map(shown or _shown, self.values))
-        return OPERATORS[self.operator].sentence.format(label=self.field.label.removeprefix("# "), value=value)
+        return OPERATORS[self.operator].sentence.format(label=self.field.title, value=value)
 
     def pairs(self) -> list[tuple[str, str]]:
         if self.operator == "between":

@@ -232,7 +232,7 @@ def clean_name(name: str) -> str:
     cleaned = values.parse(FIELD, name.encode(errors="replace").decode())
     if cleaned is None:
         said = f"“{name.strip()[:40]}” stands for nothing" if name.strip() else "an industry needs a name"
-        raise InvalidInput(f"{FIELD.label}: {said}: write a word that says what its companies do.")
+        raise InvalidInput(f"{FIELD.title}: {said}: write a word that says what its companies do.")
     return str(cleaned)
 
 

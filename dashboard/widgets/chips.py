@@ -35,7 +35,7 @@ def _chip(label: str, key: str, remove: Callable[[str], None]) -> None:
 
 def _shortened(one: Filter) -> str:
     """“Country is **Germany or France**”; a long list of values is only counted."""
-    sentence, label = one.sentence(formats.value), one.field.label.removeprefix("# ")
+    sentence, label = one.sentence(formats.value), one.field.title
     if len(sentence) > LONGEST and len(one.values) > 1:
         several = f"any of {formats.number(len(one.values))}"
         sentence = OPERATORS[one.operator].sentence.format(label=label, value=several)

@@ -133,9 +133,9 @@ def tag(
     field = editing.editable(TAGS, by=by)
     adding, removing = _labels(field, add), _labels(field, remove)
     if not adding and not removing:
-        raise InvalidInput(f"{field.label}: name at least one to add or to remove.")
+        raise InvalidInput(f"{field.title}: name at least one to add or to remove.")
     if both := [one for one in adding if one in removing]:
-        raise InvalidInput(f"{field.label}: “{both[0]}” cannot be added and removed at once.")
+        raise InvalidInput(f"{field.title}: “{both[0]}” cannot be added and removed at once.")
     with editing.editing(by) as session:
         ids = _locked(session, selection, expected, by)
         tags = _contacts.c.tags

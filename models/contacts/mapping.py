@@ -148,7 +148,7 @@ def chosen(columns: Pairs[str, str], headers: Sequence[str], left_out: Iterable[
 
 def label(name: str) -> str:
     """What people call one of TARGETS."""
-    return FIELDS[name].label if name in FIELDS else "Full Name"
+    return FIELDS[name].title if name in FIELDS else "Full Name"
 
 
 def check_fields(overrides: Pairs[str, str]) -> None:
@@ -215,7 +215,7 @@ def _decided_by_values(
         if before != name:
             fields.pop(before or "", None)
             fields[name] = header
-            notes.append(f"“{header}” is taken as {FIELDS[name].label}, since its values are such addresses.")
+            notes.append(f"“{header}” is taken as {FIELDS[name].title}, since its values are such addresses.")
     return fields, notes
 
 
@@ -233,7 +233,7 @@ def _rivals(headers: Sequence[str], fields: Pairs[str, str], known: Pairs[str, I
     for header in headers:
         name = meant.get(plain(_copied(header, names)))
         if name is not None and name in fields and header not in mapped:
-            notes.append(f"“{header}” goes to extra: {FIELDS[name].label} comes from “{fields[name]}”.")
+            notes.append(f"“{header}” goes to extra: {FIELDS[name].title} comes from “{fields[name]}”.")
     return notes
 
 

@@ -149,7 +149,7 @@ def undo(contact_id: int, version: int, *, by: Actor) -> Record:
         differing |= {told for column in differing for told in editing.ABOUT_EMAIL.get(column, ())}
         if moved := [column for column in differing if row[column] != new[column]]:
             seen = (FIELDS[name] for name in visible_fields(by))
-            label = next((field.label for field in seen if field.column in moved), "The contact")
+            label = next((field.title for field in seen if field.column in moved), "The contact")
             raise Conflict(f"{label} was changed again since: undo the newer change first.")
         if not differing:
             raise Conflict("That change touched no field that you may see: there is nothing to undo.")
@@ -317,7 +317,7 @@ def _require_unmoved(session: Session, now: Record, version: int, by: Actor) -> 
     last = session.execute(
         select(person(older.replaced_by).label("by_name"), older.replaced_at).where(older.version_id == now.version)
     ).one()
-    labels = ", ".join(FIELDS[name].label.removeprefix("# ") for name in moved)
+    labels = ", ".join(FIELDS[name].title for name in moved)
     raise ChangedMeanwhile(
         f"{last.by_name} changed this contact since you opened it ({labels}). Nothing was written.",
         fields=moved,

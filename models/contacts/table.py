@@ -71,9 +71,10 @@ class Contact(Base):
         "Email", Group.REACH, Kind.EMAIL,
         "Email Address", "E-mail 1 - Value", "Email 1", "Work Email", "Business Email", "Primary Email",
         "Mail", "E-Mail-Adresse", "Adresse e-mail", "Correo electrónico", "Security contact email",
+        shown="E-mail",
     )  # fmt: skip
     email_status: Mapped[str | None] = field(
-        "Email Status", Group.REACH, Kind.CHOICE, choices=EMAIL_STATUSES, longest=SHORT
+        "Email Status", Group.REACH, Kind.CHOICE, choices=EMAIL_STATUSES, longest=SHORT, shown="E-mail status"
     )
     primary_email_catch_all_status: Mapped[str | None] = field(
         "Primary Email Catch-all Status", Group.REACH, Kind.CHOICE, choices=("Catch-all", "Not Catch-all")
@@ -124,7 +125,7 @@ class Contact(Base):
     )  # fmt: skip
 
     annual_revenue: Mapped[Decimal | None] = field(
-        "Annual Revenue", Group.FINANCE, Kind.MONEY, "Company Revenue", "Revenue", "Jahresumsatz"
+        "Annual Revenue", Group.FINANCE, Kind.MONEY, "Company Revenue", "Revenue", "Jahresumsatz", shown="Revenue"
     )
     total_funding: Mapped[Decimal | None] = field("Total Funding", Group.FINANCE, Kind.MONEY, "Total Money Raised")
     latest_funding: Mapped[str | None] = field("Latest Funding", Group.FINANCE, Kind.TEXT)
@@ -227,7 +228,7 @@ class Contact(Base):
     tags: Mapped[list[str] | None] = field(
         "Lists", Group.OURS, Kind.LIST,
         "List", "Tags", "Tag", "Labels", "Label", "Categories", "Group Membership", "Kategorien",
-        longest=LONGEST,
+        longest=LONGEST, shown="Tags",
     )  # fmt: skip
     status: Mapped[str | None] = field("Status", Group.OURS, Kind.CHOICE, choices=STATUSES)
     is_active: Mapped[bool | None] = field("Is Active", Group.OURS, Kind.FLAG, "Active", "Aktiv")

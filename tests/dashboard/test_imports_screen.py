@@ -300,7 +300,7 @@ def test_two_columns_for_one_field_are_refused_in_words(screen: Screen, new: Cal
     test = screen(Role.MANAGER, at="imports", id=str(import_id))
     edit(test, {3: "email"})
     press(test, "Make the plan")
-    assert "Email is to come from “Email” and from “Second Email”" in texts(test).replace("\\", "")
+    assert "E-mail is to come from “Email” and from “Second Email”" in texts(test).replace("\\", "")
     assert imports.get(import_id, by=OPERATOR).wanted is None
 
 

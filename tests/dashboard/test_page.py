@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.widgets import columns
 from dashboard.widgets.page import plain
+from models.contacts.table import FIELDS
 from models.permissions import Role
 from tests.dashboard.conftest import NARROW_MANAGER
 
@@ -68,3 +70,7 @@ def test_grey_blocks_stand_where_a_screen_reads_for_the_first_time(
     heights.clear()
     assert not test.run().exception
     assert heights == []
+
+
+def test_a_column_is_called_as_the_sentences_of_filters_call_its_field() -> None:
+    assert {name: columns.label(name) for name in FIELDS} == {name: field.title for name, field in FIELDS.items()}

@@ -65,8 +65,8 @@ def test_every_field_with_a_form_of_its_own_has_a_rule() -> None:
 
 def test_a_rule_speaks_in_the_words_of_the_declaration() -> None:
     sentences = {rule.name: rule.sentence for rule in rules(date(2026, 3, 31))}
-    assert sentences["email_is_an_address"] == "Email is an e-mail address."
-    assert sentences["employees_is_plausible"] == "# Employees is between 0 and 5,000,000."
+    assert sentences["email_is_an_address"] == "E-mail is an e-mail address."
+    assert sentences["employees_is_plausible"] == "Employees is between 0 and 5,000,000."
     assert sentences["twitter_url_is_on_its_site"] == "Twitter Url leads to twitter.com or x.com."
 
 

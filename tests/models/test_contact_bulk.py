@@ -211,7 +211,7 @@ def test_only_contacts_that_lack_or_have_a_label_are_written(ann: Actor) -> None
 
 @pytest.mark.parametrize(("add", "remove"), [([], []), (["  "], []), (["x"], ["x"]), (["x" * 301], [])])
 def test_labels_that_make_no_sense_are_refused(ann: Actor, add: list[str], remove: list[str]) -> None:
-    with pytest.raises(InvalidInput, match="Lists: "):
+    with pytest.raises(InvalidInput, match="Tags: "):
         bulk.tag(EVERYTHING, add=add, remove=remove, by=ann)
 
 

@@ -5,7 +5,7 @@ from sqlalchemy import insert
 
 from models import filters
 from models.contacts import search
-from models.contacts.table import Contact
+from models.contacts.table import FIELDS, Contact
 from models.database import writing
 from models.errors import InvalidInput
 from models.permissions import OPERATOR, Actor, Role
@@ -149,3 +149,15 @@ def test_an_alternative_does_not_reach_a_hidden_field() -> None:
         filters.parse_query("or1.email=ann@example.com", by=NARROW)
     with pytest.raises(Exception, match="You may not filter by “email”"):
         filters.parse_query("or1.email=ann@example.com", by=OPERATOR).condition(by=NARROW)
+
+
+def test_a_sentence_calls_a_field_as_screens_do_and_a_file_by_its_header() -> None:
+    chosen = filters.parse(
+        ["email_status=Verified", "annual_revenue.gte=50", "tags.has=VIP", "employees.lte=9"], by=OPERATOR
+    )
+    assert [one.sentence() for one in chosen.filters] == [
+        "E-mail status is Verified", "Revenue at least 50", "Tags has VIP", "Employees at most 9",
+    ]  # fmt: skip
+    assert [FIELDS[name].label for name in ("email_status", "annual_revenue", "tags", "employees")] == [
+        "Email Status", "Annual Revenue", "Lists", "# Employees",
+    ]  # fmt: skip

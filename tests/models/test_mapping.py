@@ -257,7 +257,7 @@ def test_values_do_not_take_a_field_that_has_its_own_column() -> None:
 def test_notes_say_where_rival_columns_went() -> None:
     assert propose(["Job Title", "Title", "Email", "Email (2)", "Hobby"]).notes == (
         "“Title” goes to extra: Title comes from “Job Title”.",
-        "“Email (2)” goes to extra: Email comes from “Email”.",
+        "“Email (2)” goes to extra: E-mail comes from “Email”.",
     )
     moved = propose(["URL"], [["https://linkedin.com/in/ann"]])
     assert moved.notes == ("“URL” is taken as Person Linkedin Url, since its values are such addresses.",)

@@ -135,7 +135,7 @@ def test_a_value_is_read_or_refused(name: str, text: str, expected: Any) -> None
     if expected is WRONG:
         with pytest.raises(InvalidInput) as refused:
             parse(FIELDS[name], text)
-        assert refused.value.sentence.startswith(f"{FIELDS[name].label}: “{text}” ")
+        assert refused.value.sentence.startswith(f"{FIELDS[name].title}: “{text}” ")
     else:
         found = parse(FIELDS[name], f" {text}\t")
         assert (found, type(found)) == (expected, type(expected))

@@ -341,7 +341,7 @@ def test_a_mapping_survives_the_loss_of_the_working_copy(base: str, home: Path, 
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ({"Email": "email", "Mail": "email"}, "Email is to come from “Email” and from “Mail”"),
+        ({"Email": "email", "Mail": "email"}, "E-mail is to come from “Email” and from “Mail”"),
         ({"Email": "shoe"}, "There is no field “shoe”"),
         ({"Shoe": "email"}, "The file has no column “Shoe”"),
         ({"Email": "full_name", "Mail": "last_name"}, "Full Name is split into first and last name"),

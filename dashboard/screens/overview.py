@@ -1,5 +1,9 @@
-"""Overview: what the contacts are, in numbers and charts; each leads to the contacts behind it."""
+"""Overview: what the contacts are, in numbers and charts; each leads to the contacts behind it.
 
+It takes the address of the contacts screen, and keeps its order and columns for the way back.
+"""
+
+from dataclasses import replace
 from datetime import date
 from typing import NoReturn
 
@@ -17,7 +21,7 @@ from models.errors import AppError, InvalidInput
 from models.filters import Filters
 from models.permissions import Actor, Permission
 
-RANGE = "range"  # how far growth goes back; the rest of the address are filters
+RANGE = "range"  # how far growth goes back; the rest of the address is that of the contacts screen
 RANGES = {"3m": 3, "12m": 12, "all": None}
 LABELS = {"3m": "3 months", "12m": "12 months", "all": "All time"}
 STANDARD = "12m"
@@ -26,18 +30,19 @@ STANDARD = "12m"
 def show() -> None:
     by = session.actor()
     try:
-        chosen, span = _filters(by), _span()
+        view, span = address.read(besides=(RANGE,), by=by), _span()
     except AppError as error:
         _unreadable(error)
         return
+    chosen = view.filters
     with page.skeleton("overview", "Overview", 250, 956) as place:
         numbers = cached.statistics(chosen, by=by)
     with place.container():
         with page.header("Overview", _note(numbers)):
-            _actions(chosen, span, by)
-        _chips(chosen, span)
+            _actions(view, span, by)
+        _chips(view, span)
         if not numbers.total:
-            _nothing(chosen, by)
+            _nothing(view, by)
             st.empty()  # takes the place of the last grey block, which nothing else would
             return
         clicked = metrics(numbers)
@@ -45,12 +50,7 @@ def show() -> None:
         clicked = cards(shown) or clicked
     if clicked:
         session.remembered().clicks += 1
-        _see(chosen, clicked, by)
-
-
-def _filters(by: Actor) -> Filters:
-    params = st.query_params
-    return filters.parse_pairs([(key, one) for key in params if key != RANGE for one in params.get_all(key)], by=by)
+        _see(view, clicked, by)
 
 
 def _span() -> str:
@@ -65,9 +65,9 @@ def _note(numbers: Statistics) -> str:
     return f"As of {formats.moment(numbers.at)} · {formats.counted(numbers.total, 'contact')}{companies}"
 
 
-def _actions(chosen: Filters, span: str, by: Actor) -> None:
+def _actions(view: View, span: str, by: Actor) -> None:
     def change() -> None:
-        _write(chosen, st.session_state[RANGE])
+        _write(view, st.session_state[RANGE])
 
     st.session_state[RANGE] = span
     st.segmented_control(
@@ -80,36 +80,42 @@ def _actions(chosen: Filters, span: str, by: Actor) -> None:
         on_change=change,
     )
     if st.button("Refresh", icon=":material/refresh:"):
-        cached.forget_statistics(chosen, by=by)
+        cached.forget_statistics(view.filters, by=by)
         st.rerun()
-    if chosen and st.button("See these contacts", type="primary"):
-        _see(chosen, NO_CONDITION, by)
+    if view.filters and st.button("Show these contacts", icon=":material/contacts:", type="primary"):
+        _see(view, NO_CONDITION, by)
 
 
-def _chips(chosen: Filters, span: str) -> None:
-    if not chosen:
+def _chips(view: View, span: str) -> None:
+    if not view.filters:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         chips(
-            chosen,
-            remove=lambda key: _write(chosen.without(key), span),
-            clear=lambda: _write(Filters(), span),
+            view.filters,
+            remove=lambda key: _write(_filtered(view, view.filters.without(key)), span),
+            clear=lambda: _write(_filtered(view, Filters()), span),
             searched=True,
         )
 
 
-def _write(chosen: Filters, span: str) -> None:
-    params = address.query_params(View(chosen))
+def _filtered(view: View, chosen: Filters) -> View:
+    return replace(view, filters=chosen, page=1)
+
+
+def _write(view: View, span: str) -> None:
+    params = address.query_params(view)
     if span != STANDARD:
         params[RANGE] = span
     st.query_params.from_dict(params)
 
 
-def _see(chosen: Filters, condition: Condition, by: Actor) -> NoReturn:
-    """Leave for the contacts that match the filter and the condition."""
+def _see(view: View, condition: Condition, by: Actor) -> NoReturn:
+    """Leave for the contacts that match the filter and the condition; without one, for the page that one came from."""
     key, values = condition
-    pairs = chosen.without(key).pairs() + [(key, value) for value in _within(chosen, key, values)]
-    places.go("contacts", address.query_params(View(filters.parse_pairs(pairs, by=by))))
+    if key:
+        pairs = view.filters.without(key).pairs() + [(key, value) for value in _within(view.filters, key, values)]
+        view = _filtered(view, filters.parse_pairs(pairs, by=by))
+    places.go("contacts", address.query_params(view))
 
 
 def _within(chosen: Filters, key: str, values: list[str]) -> list[str]:
@@ -125,10 +131,10 @@ def _within(chosen: Filters, key: str, values: list[str]) -> list[str]:
     return [",".join(map(str, narrowed))]
 
 
-def _nothing(chosen: Filters, by: Actor) -> None:
-    if chosen:
+def _nothing(view: View, by: Actor) -> None:
+    if view.filters:
         with page.empty("search_off", "No contact matches", "Remove a filter above, or start again."):
-            st.button("Clear all filters", on_click=_write, args=(Filters(), STANDARD))
+            st.button("Clear all filters", on_click=_write, args=(_filtered(view, Filters()), STANDARD))
     elif by.may(Permission.IMPORTS_RUN):
         with page.empty("monitoring", "No contacts yet", "Import a file: then their numbers stand here."):
             if st.button("Import a file", icon=":material/upload_file:", type="primary"):

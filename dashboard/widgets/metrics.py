@@ -45,7 +45,7 @@ def _leads_on(one: Metric) -> bool:
         icon=":material/arrow_forward:",
         icon_position="right",
         key=f"see {one.label}",
-        help="See these contacts",
+        help="Show these contacts",
     )
 
 

@@ -196,9 +196,25 @@ def test_new_contacts_are_no_others_than_the_filter_has(screen: Screen) -> None:
 
 def test_see_these_contacts(screen: Screen) -> None:
     test = screen(Role.ANALYST, at="overview", country=["Germany", "France"], range="3m")
-    button(test, "See these contacts").click().run()
+    button(test, "Show these contacts").click().run()
     assert test.title[0].value == "Contacts"
     assert test.query_params == {"country": ["Germany", "France"]}
+
+
+def test_the_address_of_the_contacts_leads_here_and_back(screen: Screen, site: Site) -> None:
+    came = {"country": "Germany", "sort": "title", "columns": "title,country", "page": "2"}
+    test = screen(Role.MANAGER, at="overview", **came)
+    assert metric(test, "Contacts") == f"{site.in_germany}"
+    assert button(test, "Country is **Germany**")
+    button(test, "Show these contacts").click().run()
+    assert test.title[0].value == "Contacts"
+    assert test.query_params == came
+
+    test = screen(Role.MANAGER, at="overview", **came)
+    next(one for one in test.button if one.key == "see Companies").click().run()
+    assert test.query_params == {"country": "Germany", "company.empty": "no"} | {
+        key: came[key] for key in ("sort", "columns")
+    }
 
 
 def test_growth_goes_as_far_back_as_the_address_says(screen: Screen) -> None:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from models.contacts import search
-from models.contacts.table import FIELDS, Contact
+from models.contacts.table import FIELDS, SYSTEM_HEADERS, Contact
 from models.database import engine
 from models.exports import EXTRA
 from models.fields import Kind
@@ -39,7 +39,7 @@ from models.permissions import Actor
 from models.spreadsheet_formulas import neutralised
 from models.users import User
 
-SYSTEM_LABELS = {"id": "Record ID", "created_at": "Created At", "updated_at": "Updated At", EXTRA: "Extra"}
+SYSTEM_LABELS = {**SYSTEM_HEADERS, EXTRA: "Extra"}
 # A list is joined by ", " unless an element holds one of these, or the text would look like a JSON array.
 BETWEEN = "\x1f"  # joined by it first: no element should hold it, so that what is found is the elements' own
 NOT_JOINABLE = (",", ";", " ::: ", "\n")

@@ -79,7 +79,9 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
     lines, samples = _samples(import_id, len(opened.headers))
     proposed = mapping.propose(opened.headers, samples)
     # Once it was opened, and had to be opened again, what is left out is complete.
-    left_out = found.left_out if found.mapping is not None else [*proposed.left_out, *found.left_out]
+    given = set(found.overrides.values())
+    itself = [header for header in proposed.left_out if header not in given]
+    left_out = found.left_out if found.mapping is not None else [*itself, *found.left_out]
     chosen = mapping.changed(proposed, found.overrides, left_out)
     with working(import_id, by) as session:
         imports.record(

@@ -73,7 +73,7 @@ def _actions(view: View, total: int, by: Actor) -> None:
     order(view, by=by)
     table_settings(view, by=by)
     if st.button("", icon=":material/monitoring:", key="to overview", help="These contacts in numbers and charts"):
-        places.go("overview", address.query_params(View(view.filters)))
+        places.go("overview", address.query_params(view))
     if by.may(Permission.CONTACTS_EDIT) and st.button("New", icon=":material/person_add:", help="Create a contact"):
         places.go("contact", {"new": "1"})
     if by.may(Permission.CONTACTS_EXPORT) and st.button(

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from dashboard import address, places, session
+from dashboard import address, failures, places, session
 from dashboard.widgets import page
 from dashboard.widgets.deleted_table import SIZE, deleted_table
 from models.contacts import deleted
-from models.errors import InvalidInput
+from models.errors import InvalidInput, TooSlow
 from models.permissions import Permission, Role
 
 TITLE, NOTE = "Deleted contacts", "Each can be restored, whole and with its history."
@@ -28,6 +28,10 @@ def show() -> None:
     except InvalidInput as error:
         with page.empty("search_off", "This address cannot be read", error.sentence, colour="red"):
             st.button("Show all", on_click=st.query_params.clear)
+        return
+    except TooSlow as error:
+        with place.container():
+            failures.show(error)
         return
     with place.container():
         _list(words, found, total, number)

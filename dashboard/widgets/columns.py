@@ -25,10 +25,6 @@ LABELS = {
     ADDED: "Added",
     CHANGED: "Changed",
     "id": "Number",
-    "email": "E-mail",
-    "tags": "Tags",
-    "email_status": "E-mail status",
-    "annual_revenue": "Revenue",
 }
 WIDTHS = {
     FULL_NAME: 125, "title": 145, "company": 145, "city": 110, "state": 110, "email": 195, "email_status": 100,
@@ -87,7 +83,7 @@ def label(name: str) -> str:
     """What screens call a field, a column, or the system's own number of a contact."""
     if name in LABELS:
         return LABELS[name]
-    return FIELDS[name].label.removeprefix("# ")
+    return FIELDS[name].title
 
 
 def cell(name: str, row: dict[str, Any]) -> Any:

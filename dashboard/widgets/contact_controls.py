@@ -12,7 +12,7 @@ from dashboard.widgets.contact_fields import COLUMNS, group_card, of_group, rema
 from dashboard.widgets.contact_form import Form, open_form
 from dashboard.widgets.contact_header import BACK, came_from
 from dashboard.widgets.page import card, plain
-from dashboard.widgets.press import pressed, waiting
+from dashboard.widgets.press import pressed, taken, waiting
 from models.contacts import editing, likeness
 from models.contacts.history import Change
 from models.contacts.records import Record
@@ -27,7 +27,7 @@ EARLIEST, LATEST = date(1900, 1, 1), date(2200, 12, 31)
 LONG_TEXT = ("notes",)
 LONGEST_THEIRS = 60  # characters of a value that somebody else wrote
 NOTHING = "–"  # as an option
-SAVE, DISCARD = "save contact", "discard changes"
+SAVE, ANYWAY, DISCARD = "save contact", "create anyway", "discard changes"
 
 
 def draft_offer(record: Record, *, by: Actor) -> None:
@@ -51,16 +51,16 @@ def draft_offer(record: Record, *, by: Actor) -> None:
 
 def edit(form: Form, changes: list[Change], *, by: Actor) -> int | None:
     """The form, with the history's `changes` beside it; the contact's id once it is saved."""
-    discarding, saving = _save_bar(form)
+    discarding, saving, anyway = _save_bar(form)
     _fields(form, changes)
     if discarding and form.changes and not form.leaving:
         form.leaving = True
         st.rerun()
     if discarding:
         _discard(form)
-    if not saving:
+    if not (saving or anyway):
         return None
-    saved = form.save(by=by)
+    saved = form.save(anyway=anyway, by=by)
     if saved is None:
         st.rerun()
     return saved
@@ -71,7 +71,7 @@ def _fields(form: Form, changes: list[Change]) -> None:
     """Every control; typing reruns this alone."""
     may_see_less = session.actor() != form.by
     form.collect()
-    if may_see_less or waiting(SAVE, DISCARD, BACK):
+    if may_see_less or waiting(SAVE, ANYWAY, DISCARD, BACK):
         st.rerun()
     wall = st.grid(3, min_column_width=260, gap="small")
     with wall.cell(column_span=2):
@@ -89,10 +89,11 @@ def _fields(form: Form, changes: list[Change]) -> None:
     form.keep()
 
 
-def _save_bar(form: Form) -> tuple[bool, bool]:
+def _save_bar(form: Form) -> tuple[bool, bool, bool]:
     """At the foot of the window; says what became of the last try, wherever the page is scrolled to.
 
-    Whether Discard and whether Save was pressed: drawn before the fields, which make the page run again for either.
+    Whether Discard, Save, and Create anyway was pressed: drawn before the fields, which make the page run again for
+    each. “Create anyway” is another button at another place, for the second click of two means the first's.
     """
     with st.bottom.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"
@@ -101,8 +102,10 @@ def _save_bar(form: Form) -> tuple[bool, bool]:
         with st.container(horizontal=True, width="content", gap="xsmall"):
             if form.leaving:
                 st.button("Go on editing", key="go on editing", on_click=form.stay)
-                return pressed("Discard it", key=DISCARD, type="primary"), False
-            return pressed("Discard", key=DISCARD), pressed(_saving(form), key=SAVE, type="primary")
+                return pressed("Discard it", key=DISCARD, type="primary"), False, False
+            told = form.record is None and form.is_told
+            anyway = pressed("Create anyway", key=ANYWAY) if told else taken(ANYWAY)
+            return pressed("Discard", key=DISCARD), pressed(_saving(form), key=SAVE, type="primary"), anyway
 
 
 def _state(form: Form) -> str:
@@ -132,9 +135,7 @@ def _state(form: Form) -> str:
 def _saving(form: Form) -> str:
     if form.gone:
         return "Restore it with my changes"
-    if form.record:
-        return "Save changes"
-    return "Create anyway" if form.is_told else "Create contact"
+    return "Save changes" if form.record else "Create contact"
 
 
 def _discard(form: Form) -> NoReturn:
@@ -201,7 +202,7 @@ def _remark(form: Form, name: str) -> None:
     if problem:
         remark(problem, "wrong")
     elif told := _forgotten(form, name):
-        remark(f"Saving empties {told}: said of the old address. Set it here to say something of the new one.")
+        remark(f"{told} was said of the old address, and is emptied. Set it where you know it of the new one.")
     if name in form.theirs and form.theirs[name] != text:
         theirs = form.theirs[name] or "nothing"
         st.button(
@@ -214,11 +215,11 @@ def _remark(form: Form, name: str) -> None:
 
 
 def _forgotten(form: Form, name: str) -> str:
-    """What is saved as unknown since the field's text was changed, in words; "" for nothing."""
+    """What is unknown since the field's text was changed, in words; "" for nothing."""
     if form.texts[name] == form.base[name]:
         return ""
     about = [one for one in editing.ABOUT_EMAIL.get(name, ()) if form.base.get(one)]
-    left = [one for one in about if form.texts[one] == form.base[one]]
+    left = [one for one in about if not form.texts[one]]
     return " and ".join(f"{columns.label(one)} “{form.base[one]}”" for one in left)
 
 

@@ -16,7 +16,7 @@ import streamlit as st
 from dashboard.widgets import contact_draft
 from dashboard.widgets.contact_draft import Draft
 from models.contacts import likeness, records, values
-from models.contacts.editing import as_text
+from models.contacts.editing import ABOUT_EMAIL, as_text
 from models.contacts.records import Record
 from models.contacts.table import FIELDS
 from models.errors import AlreadyThere, AppError, ChangedMeanwhile, Conflict, Gone, InvalidValues
@@ -50,6 +50,7 @@ class Form:
     changed: tuple[str, ...] = ()  # every field that was changed meanwhile
     gone: Gone | None = None  # the contact was deleted meanwhile
     leaving: bool = False  # Discard was pressed, and is asked about
+    has_new_address: bool = False  # so that what was known of the old one no longer stands in the controls
     there: AlreadyThere | None = None  # the contact is stored already: `refused` was to be created beside it
 
     @property
@@ -78,6 +79,20 @@ class Form:
         for name in self.texts:
             if (key := self.key(name)) in st.session_state:
                 self.texts[name] = _as_text(name, st.session_state[key])
+        self._follow_address()
+
+    def _follow_address(self) -> None:
+        """What is known of an address is emptied once it is changed, and comes back with it."""
+        changed = self.record is not None and self.texts.get("email") != self.base.get("email")
+        if changed == self.has_new_address:
+            return
+        self.has_new_address = changed
+        for name in self._about_address():
+            self.texts[name] = "" if changed else self.base[name]
+            st.session_state[self.key(name)] = _as_control(name, self.texts[name])
+
+    def _about_address(self) -> list[str]:
+        return [name for name in ABOUT_EMAIL["email"] if name in self.texts]
 
     def keep(self, *, again: bool = False) -> None:
         """Store the draft, where it is another than before; `again` also where it is not, as another tab that went on
@@ -111,9 +126,10 @@ class Form:
         contact_draft.forget(self.contact_id, self.draft, by=self.by)
         st.session_state.pop(KEY, None)
 
-    def save(self, *, by: Actor) -> int | None:
-        """Closes the form and returns the contact's id; else the form knows why not. Restores it where it is `gone`."""
-        anyway = self.is_told
+    def save(self, *, anyway: bool = False, by: Actor) -> int | None:
+        """Closes the form and returns the contact's id; else the form knows why not. Restores it where it is `gone`;
+        creates beside a contact that is there already only what the person was told of, and `anyway`."""
+        anyway = anyway and self.is_told
         self.problems, self.refused, self.there = {}, dict(self.texts), None
         try:
             saved = self._written(by, anyway=anyway)
@@ -139,7 +155,8 @@ class Form:
             with suppress(Conflict):  # somebody else restored it just now
                 records.restore(self.record.id, by=by)
             self.gone = None
-        return records.update(self.record.id, self.changes, version=self.version, by=by).id
+        known = {name: self.texts[name] for name in self._about_address()} if self.has_new_address else {}
+        return records.update(self.record.id, self.changes | known, version=self.version, by=by).id
 
     def _take_in(self, meanwhile: ChangedMeanwhile) -> None:
         """Their values where this person typed none; beside what was typed where both did."""
@@ -169,6 +186,7 @@ def open_form(record: Record | None, *, by: Actor, draft: Draft | None = None) -
         form.texts |= draft.texts
         form.version, form.draft = draft.version, draft.name
         form.kept, form.kept_at = dict(draft.texts), draft.at
+        form.has_new_address = record is not None and "email" in form.changes
     st.session_state[KEY] = form
     return form
 

@@ -27,6 +27,7 @@ LONGEST = 100  # characters of a value here; the fields below show it whole
 LONGEST_BADGE = 40
 TOP_LINE = 40  # pixels
 BACK = "back to contacts"
+STANDS = "place in the list"  # of the contact that was shown last, with the list
 
 
 def way_back(contact_id: int | None = None) -> DeltaGenerator:
@@ -50,21 +51,24 @@ def arrows(beside: DeltaGenerator, contact_id: int, *, by: Actor) -> None:
         return
     with beside:
         st.caption(f"{formats.number(around.place)} of {formats.number(around.total)}", width="content")
+        st.session_state[STANDS] = (contact_id, view.filters.query(), view.sort, around.place)
         _arrow("Previous contact", "up", "K", around.previous)
         _arrow("Next contact", "down", "J", around.next)
 
 
 def _page_of(contact_id: int | None, *, by: Actor) -> places.Params:
-    """The page of the list where the contact stands, as the address takes it; nothing where the address names one, or
-    holds no list that can be read."""
+    """The page of the list where the contact stands, as `arrows` has counted it, for the address; nothing where the
+    address names one, holds no list that can be read, or was not counted yet."""
     if contact_id is None or PAGE in st.query_params:
         return {}
     try:
         view = address.read(besides=OURS, by=by)
-        around = search.neighbours(view.filters, sort=view.sort, contact_id=contact_id, by=by)
     except AppError:
         return {}
-    number = (around.place - 1) // style(by=by).size + 1
+    *counted, place = st.session_state.get(STANDS, (None, 1))
+    if counted != [contact_id, view.filters.query(), view.sort]:
+        return {}
+    number = (place - 1) // style(by=by).size + 1
     return {PAGE: str(number)} if number > 1 else {}
 
 

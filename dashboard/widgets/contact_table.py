@@ -56,7 +56,7 @@ def contact_table(view: View, read: list[Page]) -> None:
         _nothing(view, by)
         return
     ticked = _rows(view, found, style(by=by), by)
-    basket = _put_into_basket(found, ticked.ids)
+    basket = _put_into_basket(view, found, ticked.ids, by)
     _follow_clicks(view)
     if ticked.column:
         _sort_by(view, ticked.column)
@@ -106,9 +106,10 @@ def _rows(view: View, found: Page, looks: Style, by: Actor) -> Ticked:
 
 
 def _ticked_before(table: str, ids: list[int]) -> list[int]:
-    """The rows that are ticked already when the table is painted first; later ones would make it another table."""
+    """The rows that are ticked already when the table is painted first, or anew after another page or screen; later
+    ones would make it another table."""
     remembered = session.remembered()
-    if remembered.table[0] != table:
+    if remembered.table[0] != table or table not in st.session_state:  # what is not painted, Streamlit forgets
         remembered.table = (table, [place for place, one in enumerate(ids) if one in remembered.basket[1]])
     return remembered.table[1]
 
@@ -119,10 +120,11 @@ def _keep_basket(view: View) -> None:
         session.remembered().basket = (view.filters.query(), frozenset())
 
 
-def _put_into_basket(found: Page, ticked: frozenset[int]) -> frozenset[int]:
-    """Ticks of this page in place of its former ones, beside those of other pages."""
+def _put_into_basket(view: View, found: Page, ticked: frozenset[int], by: Actor) -> frozenset[int]:
+    """Ticks of this page in place of its former ones, beside those of other pages that still match."""
     query, before = session.remembered().basket
-    ids = before - {row["id"] for row in found.rows} | ticked
+    others = before - {row["id"] for row in found.rows}
+    ids = (search.those_of(view.filters, others, by=by) if others else others) | ticked
     session.remembered().basket = (query, ids)
     return ids
 

@@ -1,6 +1,5 @@
 """One page of deleted contacts; a sign opens one, those that are ticked can be restored."""
 
-from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -11,7 +10,7 @@ from dashboard.widgets import page
 from dashboard.widgets.row_buttons import clicked, row_button
 from models.contacts import records
 from models.contacts.deleted import Deleted
-from models.errors import Conflict
+from models.errors import AppError, Conflict
 
 SIZE = 50  # rows of a page
 HEIGHT, ROWS_SHOWN, ROW_HEIGHT = 598, 15, 36  # pixels, rows, pixels
@@ -84,12 +83,17 @@ def _turn(key: str) -> None:
 
 
 def _restore(ids: list[int]) -> None:
-    by, done = session.actor(), 0
+    by, done, before = session.actor(), 0, 0
     for contact_id in ids:
-        with suppress(Conflict):  # somebody else restored it just now
+        try:
             records.restore(contact_id, by=by)
-            done += 1
-    others = len(ids) - done
-    beside = f"; {formats.number(others)} had been restored already" if others else ""
+        except Conflict:  # somebody else restored it just now
+            before += 1
+            continue
+        except AppError as error:  # the others would meet the same
+            page.refusal(error.sentence, passing=True)
+            break
+        done += 1
+    beside = f"; {formats.number(before)} had been restored already" if before else ""
     st.toast(f"{formats.counted(done, 'contact')} restored{beside}", icon=":material/check:")
     session.remembered().selections += 1

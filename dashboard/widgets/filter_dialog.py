@@ -67,15 +67,13 @@ def _values(field: Field, operator: str, view: View, by: Actor) -> list[str]:
         with high:
             last = _one(field, "To", f"{key} to")
         return [f"{first},{last}"] if first and last else []
-    if OPERATORS[operator].arity == 1:
+    if field.kind in (*NUMBERS, Kind.DATE):
         one = _one(field, "Value", key)
-        return [one] if one else []
-    if field.kind in NUMBERS:
-        one = _number("Value", key)
         return [one] if one else []
     counts = _stored(field, operator, view, by)
     if not counts:
-        typed = _typed("Value", key, hint="With the same comparison added again, either value will do.")
+        joint = "neither value may hold" if operator == "not" else "either value will do"
+        typed = _typed("Value", key, hint=f"With the same comparison added again, {joint}.")
         return [typed] if typed else []
     return st.multiselect(
         "Values",

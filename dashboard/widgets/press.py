@@ -13,10 +13,12 @@ import streamlit as st
 def pressed(label: str, *, key: str, **button: Any) -> bool:
     """Draws the button (`st.button` with what else it takes); whether it was clicked since it was asked last."""
     st.button(label, key=key, on_click=_note, args=(key,), **button)
-    if waiting(key):
-        del st.session_state[_noted(key)]
-        return True
-    return False
+    return taken(key)
+
+
+def taken(key: str) -> bool:
+    """The same for a button that is no longer drawn."""
+    return st.session_state.pop(_noted(key), False)
 
 
 def waiting(*keys: str) -> bool:

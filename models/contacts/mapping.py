@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from models.contacts.blanks import is_empty, trimmed
-from models.contacts.table import FIELDS, FULL_NAME, FULL_NAME_HEADERS
+from models.contacts.table import FIELDS, FULL_NAME, FULL_NAME_HEADERS, SYSTEM_HEADERS
 from models.errors import InvalidInput
 from models.fields import Beside, Field, Kind
 from models.import_rejects import HEADERS as REJECT_HEADERS
@@ -75,6 +75,9 @@ def propose(headers: Sequence[str], samples: Sequence[Sequence[str | None]] = ()
     if set(REJECT_HEADERS) <= set(headers):
         left_out = tuple(header for header in REJECT_HEADERS if header not in fields.values())
         notes.append("These are rows that an import refused: the columns that say so are left out.")
+    if given_here := tuple(header for header in SYSTEM_HEADERS.values() if header in headers):
+        left_out += given_here
+        notes.append(f"Left out, since each contact here has its own: {', '.join(given_here)}.")
     return _mapping(fields, headers, (*notes, *_rivals(headers, fields, known)), left_out)
 
 

@@ -2,12 +2,12 @@
 
 import os
 import threading
-from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, and_, any_, func, literal, or_, select, true
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
@@ -102,6 +102,14 @@ def neighbours(filters: Filters, *, sort: str = NEWEST_FIRST, contact_id: int, b
             return listed.around(session, where, contact_id)
         except NoResultFound as error:
             raise NotFound(f"There is no contact {contact_id}: it was deleted.") from error
+
+
+def those_of(filters: Filters, ids: Collection[int], *, by: Actor) -> frozenset[int]:
+    """Which of the contacts with these ids match. Raises NotAllowed."""
+    require(by, Permission.CONTACTS_READ)
+    among = Contact.id == any_(literal(list(ids), ARRAY(BigInteger)))
+    with _looking() as session:
+        return frozenset(session.scalars(select(Contact.id).where(among, _condition(filters, by))))
 
 
 def count(filters: Filters, *, by: Actor) -> int:

@@ -278,6 +278,11 @@ FULL_NAME_HEADERS = (
     "Name", "Contact Name", "Lead Name", "Person Name", "Display Name", "Contact", "Vollständiger Name", "Nom complet",
     "Nombre completo",
 )  # fmt: skip
+# Headers of what exports add of the system's own. No field takes them, and no import brings them back: the number and
+# the moments of a contact are given here.
+SYSTEM_HEADERS = {
+    "id": "Appointment360 Number", "created_at": "Appointment360 Added", "updated_at": "Appointment360 Changed",
+}  # fmt: skip
 SYSTEM_COLUMNS = ("id", "extra", "created_at", "updated_at", "created_by", "import_id", "import_line")
 DERIVED = {
     FULL_NAME: Derived("Name", ("first_name", "last_name")),

@@ -146,7 +146,7 @@ def _email(field: Field, text: str) -> str:
 def _money(field: Field, text: str) -> Decimal:
     if amounts.is_foreign(text):
         raise InvalidInput(
-            f"{field.label}: “{text}” is in another currency: amounts are kept in US dollars (write 3000000)."
+            f"{field.title}: “{text}” is in another currency: amounts are kept in US dollars (write 3000000)."
         )
     return _fitting(field, text, amounts.money(text), _number_note(text))
 

@@ -390,11 +390,48 @@ def test_ticks_are_kept_from_page_to_page(screen: Screen, monkeypatch: pytest.Mo
 
     test.query_params["page"] = "1"
     test.run()
-    assert json.loads(test.dataframe[0].proto.selection_default)["selection"]["rows"] == [0, 3]
+    assert first_ticks(test) == [0, 3]
     test.query_params["q"] = "anna"
     assert not any("selected**" in one.value for one in test.run().markdown)
     del test.query_params["q"]
     assert "**3 selected**" not in [one.value for one in test.run().markdown]
+
+
+def test_ticks_are_those_that_were_left_when_one_comes_back(screen: Screen) -> None:
+    test = ticked(screen(Role.MANAGER), 0, 3)
+    test.query_params["page"] = "2"
+    test.run()
+    test.query_params["page"] = "1"
+    test.run()
+    assert first_ticks(test) == [0, 3]
+    ticked(test, 3)
+    button(test, "Open").click().run()
+    test = button(test, "Contacts").click().run()
+    del test.query_params["id"]  # AppTest keeps the address of the other screen
+    test.run()
+    assert first_ticks(test) == [3]
+    test.query_params["q"] = "nobody at all"
+    test.run()
+    del test.query_params["q"]
+    assert first_ticks(test.run()) == []
+    assert not any("selected**" in one.value for one in test.markdown)
+
+
+def test_a_ticked_contact_of_another_page_that_is_gone_is_no_longer_selected(
+    screen: Screen, newcomers: Callable[[], None]
+) -> None:
+    newcomers()
+    test = ticked(screen(Role.MANAGER), 0, 4)
+    test.query_params["page"] = "2"
+    assert "**2 selected**" in [one.value for one in test.run().markdown]
+    with writing(OPERATOR) as session:
+        session.execute(delete(Contact).where(Contact.email == "n2@new.example"))
+    assert "**1 selected**" in [one.value for one in test.run().markdown]
+
+
+def first_ticks(test: AppTest) -> list[int]:
+    found: list[int] = json.loads(test.dataframe[0].proto.selection_default)["selection"]["rows"]
+    return found
 
 
 def test_ways_to_the_deleted_and_to_the_overview(screen: Screen) -> None:

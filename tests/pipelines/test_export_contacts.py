@@ -213,8 +213,8 @@ def test_filter_selection_and_column_order(db: str, tmp_path: Path) -> None:
     chosen = parse(["country=Chad", "country=Cuba's %", "first_name.contains=n", "q=n"], by=OPERATOR)
     made = _export(tmp_path / "a.csv", filters=chosen, columns=["country", "id"], ids=[ids[3], ids[0], 0])
     assert _csv(tmp_path / "a.csv") == [
-        {"Country": "Cuba's %", "Record ID": str(ids[0])},
-        {"Country": "Chad", "Record ID": str(ids[3])},
+        {"Country": "Cuba's %", "Appointment360 Number": str(ids[0])},
+        {"Country": "Chad", "Appointment360 Number": str(ids[3])},
     ]
     assert made.filter_sentence.startswith("3 selected of: Country is Chad or Cuba's %")
     assert _export(tmp_path / "b.jsonl", filters=parse(["country=Nowhere"], by=OPERATOR)).rows == 0
@@ -279,7 +279,7 @@ def test_a_requested_export_runs_into_its_folder_once(zoe: None, tmp_path: Path)
     made = export_contacts.run(export_id, home=tmp_path)
     assert made.state == State.DONE
     assert made.path == str(tmp_path / "exports" / str(export_id) / "contacts.csv")
-    assert Path(made.path).read_text() == "Email\nzoe@example.com\n\n"
+    assert Path(made.path).read_text("utf-8-sig") == "Email\nzoe@example.com\n\n"
     assert export_contacts.run(export_id, home=tmp_path).finished_at == made.finished_at
 
 
@@ -520,7 +520,7 @@ def test_dates_and_numbers_that_excel_would_change_stay_text(db: str, tmp_path: 
     first, second = _xlsx(tmp_path / "a.xlsx")
     assert (first["Last Raised At"], first["# Employees"]) == ("1899-01-01", "1234567890123456789")
     assert second["Last Raised At"] == datetime(1900, 3, 1)
-    assert isinstance(second["Created At"], datetime)
+    assert isinstance(second["Appointment360 Added"], datetime)
 
 
 def test_memory_does_not_grow_with_the_rows(db: str, tmp_path: Path) -> None:

@@ -53,6 +53,19 @@ def test_what_was_exported_is_unchanged(base: str, tmp_path: Path, suffix: str) 
     assert contacts() == before
 
 
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_numbers_and_moments_of_the_system_do_not_come_back(base: str, tmp_path: Path, suffix: str) -> None:
+    rows: list[Row] = [{"First Name": one, "Email": f"{one}@example.com", "Apollo Contact Id": one} for one in "abc"]
+    imported(written(tmp_path, rows))
+    before, path = contacts(), tmp_path / f"out.{suffix}"
+    columns = ["id", "first_name", "email", "created_at", "updated_at"]
+    export_contacts.export(path, filters=Filters(), columns=columns, by=OPERATOR)
+    again = imported(path)
+    assert (numbers(again), again.changed_fields) == ((3, 0, 0, 3, 0, 0), {})
+    assert contacts() == before
+    assert again.left_out == ["Appointment360 Number", "Appointment360 Added", "Appointment360 Changed"]
+
+
 def test_into_an_empty_base_it_brings_everything_back(base: str, tmp_path: Path) -> None:
     rows = [{"First Name": one, "Email": f"n{number}@example.com", "Odd": one} for number, one in enumerate(NASTY)]
     imported(written(tmp_path, rows))

@@ -16,7 +16,7 @@ from dashboard.widgets.press import pressed, taken, waiting
 from models.contacts import editing, likeness
 from models.contacts.history import Change
 from models.contacts.records import Record
-from models.contacts.table import FIELDS
+from models.contacts.table import ABOUT_EMAIL, FIELDS
 from models.errors import InvalidValues
 from models.fields import Kind
 from models.permissions import Actor
@@ -218,7 +218,7 @@ def _forgotten(form: Form, name: str) -> str:
     """What is unknown since the field's text was changed, in words; "" for nothing."""
     if form.texts[name] == form.base[name]:
         return ""
-    about = [one for one in editing.ABOUT_EMAIL.get(name, ()) if form.base.get(one)]
+    about = [one for one in ABOUT_EMAIL.get(name, ()) if form.base.get(one)]
     left = [one for one in about if not form.texts[one]]
     return " and ".join(f"{columns.label(one)} “{form.base[one]}”" for one in left)
 

@@ -16,9 +16,9 @@ import streamlit as st
 from dashboard.widgets import contact_draft
 from dashboard.widgets.contact_draft import Draft
 from models.contacts import likeness, records, values
-from models.contacts.editing import ABOUT_EMAIL, as_text
+from models.contacts.editing import as_text
 from models.contacts.records import Record
-from models.contacts.table import FIELDS
+from models.contacts.table import ABOUT_EMAIL, FIELDS
 from models.errors import AlreadyThere, AppError, ChangedMeanwhile, Conflict, Gone, InvalidValues
 from models.fields import Kind
 from models.filters import visible_fields

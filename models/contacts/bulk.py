@@ -31,7 +31,7 @@ from models import audit
 from models.audit import Event
 from models.contacts import editing
 from models.contacts.blanks import trimmed
-from models.contacts.table import FIELDS, Contact
+from models.contacts.table import ABOUT_EMAIL, FIELDS, Contact
 from models.contacts.values import within_length
 from models.errors import Conflict, InvalidInput, NotAllowed
 from models.fields import Field
@@ -111,7 +111,7 @@ def change(selection: Selection, field_name: str, text: str | None, *, expected:
             _require_someone_left(session, ids, field)
         column = _contacts.c[field.column]
         changed = update(Contact).where(_among(ids), column.is_distinct_from(value))
-        forgotten = dict.fromkeys(editing.ABOUT_EMAIL.get(field.column, ()))
+        forgotten = dict.fromkeys(ABOUT_EMAIL.get(field.column, ()))
         new = {field.column: value, **forgotten, "updated_at": func.now()}
         batch = _carry_out(session, changed.values(new), "changed", field.name, by)
         _note(session, Event.CONTACTS_CHANGED, selection, len(ids), batch, by, value=text or "")
@@ -265,7 +265,7 @@ def _parameters(batch: Batch) -> dict[str, Any]:
 def _put_back_changed(session: Session, batch: Batch) -> PutBack:
     field = FIELDS[batch.field or ""]
     column = field.column
-    together = editing.ABOUT_EMAIL.get(column, ())
+    together = ABOUT_EMAIL.get(column, ())
     older = "".join(f", h.{name} AS old_{name}" for name in together)
     others = "".join(f", {name} = u.old_{name}" for name in together)
     told = " OR ".join(f"c.{name} IS NOT NULL" for name in together) or "false"

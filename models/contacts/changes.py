@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.contacts import browsing, staging
-from models.contacts.table import FIELDS, Contact
+from models.contacts.table import ABOUT_EMAIL, FIELDS, Contact
 from models.fields import Kind
 from models.import_progress import Step
 from models.imports import Keep
@@ -205,6 +205,9 @@ def _create(session: Session, import_id: int, mapped: tuple[str, ...], by_id: in
 def _update(session: Session, import_id: int, mapped: tuple[str, ...], keep: Keep) -> None:
     order = "contacts.{0}, {1}" if keep is Keep.OURS else "{1}, contacts.{0}"
     sets = [f"{FIELDS[name].column} = coalesce({order.format(FIELDS[name].column, _stored(name))})" for name in mapped]
+    if "email" in mapped and keep is Keep.THEIRS:
+        sets = [one for one in sets if one.partition(" = ")[0] not in ABOUT_EMAIL["email"]]
+        sets += [_about_address(name, _stored(name) if name in mapped else "NULL") for name in ABOUT_EMAIL["email"]]
     ours, theirs = "coalesce(contacts.extra, '{}')", "coalesce(s.extra::jsonb, '{}')"
     merged = f"{theirs} || {ours}" if keep is Keep.OURS else f"{ours} || {theirs}"
     sets.append(f"extra = nullif({merged}, '{{}}')")
@@ -217,6 +220,12 @@ def _update(session: Session, import_id: int, mapped: tuple[str, ...], keep: Kee
         ),
         {"import_id": import_id},
     )
+
+
+def _about_address(column: str, said: str) -> str:
+    """What is known of an address goes with it: of a new one only what the row says of it is."""
+    moved = "contacts.email IS NOT NULL AND s.email IS DISTINCT FROM contacts.email AND s.email IS NOT NULL"
+    return f"{column} = CASE WHEN {moved} THEN {said} ELSE coalesce({said}, contacts.{column}) END"
 
 
 def _stored(name: str) -> str:

@@ -27,8 +27,6 @@ BUSY = "An import, or a change of many contacts, is being written just now: try 
 LONGEST_TEXT = 100_000  # characters of one value
 IDENTIFYING = ("first_name", "last_name", "email", "company")
 NOBODY = "A contact needs a name, an e-mail or a company."
-ABOUT_EMAIL = {"email": ("email_status", "primary_email_catch_all_status")}
-"""Columns that tell of the value of another: somebody found out whether mail to that very address arrives."""
 COMPANY_PHONES = ("company_phone", "corporate_phone")
 LENGTHS = {
     ValidationResult.TOO_SHORT: "it is too short",

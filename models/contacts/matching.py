@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.contacts import staging
-from models.contacts.table import FIELDS
+from models.contacts.table import ABOUT_EMAIL, FIELDS
 from models.fields import Kind
 from models.imports import Keep, MatchRule
 
@@ -48,6 +48,9 @@ class Comparison:
     def changed(self) -> str:
         """SQL for the text[] of fields that the row would change; NULL when none."""
         differing = {name: self._differs(name) for name in self.mapped} | {"extra": self._extra_differs()}
+        if "email" in self.mapped and self.keep is Keep.THEIRS:
+            for name in ABOUT_EMAIL["email"]:
+                differing[name] = f"{differing.get(name, 'false')} OR {self._forgotten(name)}"
         named = ", ".join(f"CASE WHEN {differs} THEN '{name}' END" for name, differs in differing.items())
         return f"CASE WHEN {self.differs()} THEN array_remove(ARRAY[{named}]::text[], NULL) END"
 
@@ -69,6 +72,12 @@ class Comparison:
         if self.folded:
             return f"s.{name} IS NOT NULL AND lower(s.{name}::text) IS DISTINCT FROM lower({ours}::text)"
         return f"s.{name} IS NOT NULL AND s.{name} IS DISTINCT FROM {ours}"
+
+    def _forgotten(self, name: str) -> str:
+        """SQL for whether what is known of the contact's address goes with it, since the row brings another."""
+        unsaid = f"s.{name} IS NULL" if name in self.mapped else "true"
+        moved = "s.email IS NOT NULL AND c.email IS NOT NULL AND s.email IS DISTINCT FROM c.email"
+        return f"({moved} AND c.{name} IS NOT NULL AND {unsaid})"
 
     def _extra_differs(self) -> str:
         if self.keep is Keep.OURS:

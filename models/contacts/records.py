@@ -16,7 +16,7 @@ from models.audit import Event
 from models.contacts import editing, history, likeness
 from models.contacts.editing import as_text
 from models.contacts.history import ContactVersion, newest_version, person, readable
-from models.contacts.table import FIELDS, STATUSES, Contact
+from models.contacts.table import ABOUT_EMAIL, FIELDS, STATUSES, Contact
 from models.database import reading
 from models.errors import AlreadyThere, ChangedMeanwhile, Conflict, InvalidInput, InvalidValues, NotFound
 from models.fields import Kind
@@ -129,7 +129,7 @@ def update(contact_id: int, changes: Mapping[str, str | None], *, version: int, 
         entered = {name: text or "" for name, text in changes.items()}
         checked = _checked(session, entered, before.texts(), dict(row), by)
         written = {column: value for column, value in checked.items() if row[column] != value}
-        told = {told for column in written for told in editing.ABOUT_EMAIL.get(column, ()) if told not in changes}
+        told = {told for column in written for told in ABOUT_EMAIL.get(column, ()) if told not in changes}
         return _changed(session, before, written | {column: None for column in told if row[column] is not None}, by)
 
 
@@ -146,7 +146,7 @@ def undo(contact_id: int, version: int, *, by: Actor) -> Record:
         old, new = _around(session, contact_id, version, row)
         differing = {column for column in columns if old[column] != new[column]}
         # An address comes back with what was known of it: what is known of the newer one is not true of it.
-        differing |= {told for column in differing for told in editing.ABOUT_EMAIL.get(column, ())}
+        differing |= {told for column in differing for told in ABOUT_EMAIL.get(column, ())}
         if moved := [column for column in differing if row[column] != new[column]]:
             seen = (FIELDS[name] for name in visible_fields(by))
             label = next((field.title for field in seen if field.column in moved), "The contact")

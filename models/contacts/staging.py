@@ -10,7 +10,7 @@ from sqlalchemy import Dialect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from models.contacts.table import FIELDS, Contact
+from models.contacts.table import ABOUT_EMAIL, FIELDS, Contact
 from models.fields import Kind
 
 SCHEMA = "staging"
@@ -172,6 +172,8 @@ def _ours(name: str) -> str:
 def _theirs(name: str) -> str:
     if name not in FIELDS:
         return f"s.{name}::jsonb"
+    if any(name in told for told in ABOUT_EMAIL.values()):
+        return f"to_jsonb(s) ->> '{name}'"  # the file may not have it: what it brings is then nothing
     # What a former name, or that of a merged industry, comes to.
     return f"coalesce(m.name, s.{name})" if FIELDS[name].kind is Kind.INDUSTRY else f"s.{name}"
 

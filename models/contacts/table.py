@@ -278,6 +278,9 @@ FULL_NAME_HEADERS = (
     "Name", "Contact Name", "Lead Name", "Person Name", "Display Name", "Contact", "Vollständiger Name", "Nom complet",
     "Nombre completo",
 )  # fmt: skip
+ABOUT_EMAIL = {"email": ("email_status", "primary_email_catch_all_status")}
+"""Columns that tell of the value of another: somebody found out whether mail to that very address arrives. Whatever
+changes it leaves nothing of them that it does not say itself."""
 # Headers of what exports add of the system's own. No field takes them, and no import brings them back: the number and
 # the moments of a contact are given here.
 SYSTEM_HEADERS = {

@@ -507,6 +507,42 @@ def test_thousands_may_share_an_address(base: str, tmp_path: Path) -> None:
     assert numbers(found) == (10_000, 5_000, 5_000, 0, 0, 0), "5,000 found the nameless contact of their company"
 
 
+KNOWN = {"Apollo Contact Id": "x1", "Email": "ann@old.example", "Email Status": "Verified", "First Name": "Ann"}
+
+
+@pytest.mark.parametrize(
+    ("row", "keep", "status", "changed"),
+    [
+        ({"Email": "ann@new.example"}, Keep.THEIRS, None, {"email": 1, "email_status": 1}),
+        ({"Email": "ann@new.example", "Email Status": ""}, Keep.THEIRS, None, {"email": 1, "email_status": 1}),
+        (
+            {"Email": "ann@new.example", "Email Status": "Guessed"},
+            Keep.THEIRS,
+            "Guessed",
+            {"email": 1, "email_status": 1},
+        ),
+        ({"Email": "ann@new.example", "Email Status": "Verified"}, Keep.THEIRS, "Verified", {"email": 1}),
+        ({"Email": "ann@new.example"}, Keep.OURS, "Verified", {}),
+        ({"Email": "ANN@old.example", "Title": "CTO"}, Keep.THEIRS, "Verified", {"title": 1}),
+        ({"Email": "", "First Name": "Ann", "Title": "CTO"}, Keep.THEIRS, "Verified", {"title": 1}),
+    ],
+)
+def test_what_is_known_of_an_address_goes_with_it(
+    base: str, tmp_path: Path, row: Row, keep: Keep, status: str | None, changed: dict[str, int]
+) -> None:
+    imported(written(tmp_path, [KNOWN]))
+    file = written(tmp_path, [{"Apollo Contact Id": "x1", **row}], "again.csv")
+    planned = imported(file, keep=keep, until=State.PLANNED)
+    assert planned.changed_fields == changed
+    told = {one.field: one.examples for one in imports.changed_values(planned.id, by=OPERATOR)}
+    assert told.get("email_status", []) == ([("Verified", status)] if "email_status" in changed else [])
+    if changed:
+        found = committed(planned.id)
+        assert contact().get("email_status") == status
+        import_contacts.undo(found.id, by=OPERATOR)
+    assert (contact()["email"], contact()["email_status"]) == ("ann@old.example", "Verified")
+
+
 def test_undo_removes_and_restores_and_keeps_what_was_changed_since(base: str, tmp_path: Path) -> None:
     imported(written(tmp_path, [ANN, BOB]))
     before = contacts()

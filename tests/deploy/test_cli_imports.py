@@ -276,7 +276,7 @@ def test_check_tells_people_what_is_broken_in_words(cli: Cli, people: Path) -> N
     assert re.fullmatch(r"All \d+ rules hold\.\n", cli("check").out)
     cli.sql("UPDATE contacts SET email = 'nobody' WHERE first_name = 'Bob' RETURNING id")
     printed = cli("check").out
-    assert re.search(r"^Email is an e-mail address\. +email_is_an_address +1$", printed, re.MULTILINE)
+    assert re.search(r"^E-mail is an e-mail address\. +email_is_an_address +1$", printed, re.MULTILINE)
     assert re.search(r"^1 of \d+ rules broken\.$", printed, re.MULTILINE)
 
 

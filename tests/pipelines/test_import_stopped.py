@@ -61,7 +61,7 @@ def undisturbed(mixed: Path, tmp_path: Path, home: Path) -> str:
     assert numbers(imported(mixed)) == MIXED
     left = importing.base()
     tables = "contacts, contact_history, industries, imports, import_rejects, import_notes, check_results"
-    sql(f"TRUNCATE {tables} RESTART IDENTITY")
+    sql(f"TRUNCATE {tables}, industry_former_names RESTART IDENTITY")
     imported(tmp_path / "before.csv")
     return left
 

@@ -43,7 +43,8 @@ def base() -> Iterator[Path]:
     yield directory
     left = [process for process in psutil.process_iter() if str(directory) in _cwd(process)]
     for process in left:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     # In a container nobody may collect the dead; a zombie counts as gone.
     _eventually(lambda: not [process for process in left if _cwd(process)], "the servers end")
     shutil.rmtree(directory)

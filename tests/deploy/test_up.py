@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,8 @@ class Machine:
 
     def kill(self) -> None:
         for process in self.processes():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it ended by itself since it was listed
+                process.kill()
         if self.process is not None:
             self.process.wait()
 

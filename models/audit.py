@@ -37,12 +37,28 @@ class Event(StrEnum):
     EXPORT_CANCELLED = "export cancelled"
     EXPORT_DOWNLOADED = "export downloaded"
     EXPORT_EXPIRED = "export expired"
+    CONTACTS_COPIED = "contacts copied"  # to the clipboard
     USER_ADDED = "user added"
+    USER_INVITED = "user invited"
+    INVITATION_ACCEPTED = "invitation accepted"
     USER_CHANGED = "user changed"
     USER_DEACTIVATED = "user deactivated"
+    USER_REACTIVATED = "user reactivated"
+    RESET_REQUESTED = "password reset requested"
+    PASSWORD_CHANGED = "password changed"
+    EMAIL_CHANGED = "e-mail changed"
+    SECOND_FACTOR_ADDED = "second factor added"
+    SECOND_FACTOR_REMOVED = "second factor removed"
+    RECOVERY_CODES_MADE = "recovery codes made"
+    ROLE_RULE_CHANGED = "role rule changed"
     SIGNED_IN = "signed in"
     SIGN_IN_FAILED = "sign-in failed"
     SIGNED_OUT = "signed out"
+    SESSIONS_ENDED = "sessions ended"
+    CREDITS_GRANTED = "credits granted"
+    CREDITS_CHANGED = "credits changed"  # a limit's share of the month
+    AUDIT_LOG_EXPORTED = "audit log exported"
+    AUDIT_LOG_EXPIRED = "audit log expired"
     CHECKS_RAN = "checks ran"
 
 
@@ -58,7 +74,12 @@ class AuditLine(Base):
     subject: Mapped[str] = mapped_column(Text)  # "import 17", "user ann@example.com"
     details: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
-    __table_args__ = (Index("audit_log_at", "at"), Index("audit_log_subject", "subject"))
+    __table_args__ = (
+        Index("audit_log_at", "at"),
+        Index("audit_log_subject", "subject"),
+        Index("audit_log_event", "event", "id"),
+        Index("audit_log_actor", "actor_id", "id"),
+    )
 
 
 def write(session: Session, event: Event, subject: str, *, by: Actor, **details: Any) -> None:

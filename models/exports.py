@@ -15,6 +15,7 @@ from sqlalchemy import (
     CursorResult,
     DateTime,
     Float,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -81,6 +82,7 @@ class Export(Base):
     started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     seconds: Mapped[float] = mapped_column(Float, server_default="0")
+    again_of: Mapped[int | None] = mapped_column(ForeignKey("exports.id"))
 
     __table_args__ = (Index("exports_created_by", "created_by", "id"),)
 

@@ -18,6 +18,8 @@ class Permission(StrEnum):
     IMPORTS_UNDO = "undo imports"
     CHECKS_RUN = "run data checks"
     USERS_MANAGE = "manage users"
+    CREDITS_GRANT = "grant download credits"
+    SETTINGS_CHANGE = "change settings"
     AUDIT_READ = "read the audit log"
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     DateTime,
     ForeignKey,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -53,6 +55,8 @@ class SignInTicket(Base):
     token_hash: Mapped[str] = mapped_column(Text, primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    stage: Mapped[str] = mapped_column(Text, server_default="session")
+    stays: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
 
 class SignInSession(Base):
@@ -66,8 +70,10 @@ class SignInSession(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     address: Mapped[str | None] = mapped_column(Text)
     device: Mapped[str | None] = mapped_column(Text)
+    id: Mapped[int] = mapped_column(BigInteger, Identity())  # what a list of sessions may show
+    stays: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))  # beyond the browser's end
 
-    __table_args__ = (Index("sign_in_sessions_user", "user_id"),)
+    __table_args__ = (Index("sign_in_sessions_user", "user_id"), Index("sign_in_sessions_id", "id", unique=True))
 
 
 class SignInFailure(Base):

@@ -48,7 +48,7 @@ class User(Base):
     email: Mapped[str] = mapped_column(Text)
     role: Mapped[str] = mapped_column(Text)
     password_hash: Mapped[str | None] = mapped_column(Text)
-    download_limit: Mapped[int] = mapped_column(Integer, server_default=text(str(DEFAULT_DOWNLOAD_LIMIT)))
+    download_limit: Mapped[int | None] = mapped_column(Integer, server_default=text(str(DEFAULT_DOWNLOAD_LIMIT)))
     column_allowed: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # fields and groups; NULL is all
     created_by: Mapped[int | None]
     last_ip: Mapped[str | None] = mapped_column(Text)

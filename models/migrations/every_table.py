@@ -1,9 +1,24 @@
 """Imports every module that declares a table, so that Base.metadata is whole."""
 
-from models import audit, check_results, exports, imports, industries, preferences, sign_ins, users
+from models import (
+    account_links,
+    audit,
+    check_results,
+    credits,
+    exports,
+    imports,
+    industries,
+    mails,
+    preferences,
+    request_limits,
+    role_rules,
+    second_factors,
+    sign_ins,
+    users,
+)
 from models.contacts import history, table
 
 __all__ = [
-    "audit", "check_results", "exports", "history", "imports", "industries", "preferences", "sign_ins", "table",
-    "users",
+    "account_links", "audit", "check_results", "credits", "exports", "history", "imports", "industries", "mails",
+    "preferences", "request_limits", "role_rules", "second_factors", "sign_ins", "table", "users",
 ]  # fmt: skip

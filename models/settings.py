@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     duckdb_threads: int = 2
     max_upload: ByteSize = ByteSize(10_000_000_000)  # bytes of a file that a browser may send
     session_hours: int = 12
+    requests_per_address: int = 1200  # in a minute, to one instance; an office of 30 has one address
+    requests_per_person: int = 600  # in a minute, to one instance: pieces of uploads, downloads
+    sockets_per_address: int = 200  # open at once: one for each browser tab
     search_seconds: int = 10  # after so long the web stops what it asked the database
     days_kept_exports: int = 7
     days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever

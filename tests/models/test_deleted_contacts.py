@@ -1,20 +1,18 @@
 import pytest
 from sqlalchemy import insert, select, text
 
-from models import users
 from models.audit import AuditLine, Event
 from models.contacts import bulk, deleted, records
 from models.contacts.table import Contact
 from models.database import reading, writing
 from models.errors import InvalidInput, NotAllowed
 from models.permissions import OPERATOR, Actor, Role
+from tests import people
 
 
 def person(name: str, role: Role, columns: tuple[str, ...] | None = None) -> Actor:
-    made = users.add(
-        email=f"{name}@example.com", name=name, role=role, password="p", column_allowed=columns, by=OPERATOR
-    )
-    return made[0].actor()
+    made = people.person(email=f"{name}@example.com", name=name, role=role, column_allowed=columns, by=OPERATOR)
+    return made.actor()
 
 
 @pytest.fixture

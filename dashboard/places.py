@@ -28,6 +28,7 @@ PLACES = {
     "imports": Place("Imports", "upload_file", "imports"),
     "exports": Place("Exports", "download", "exports"),
     "industries": Place("Industries", "category", "industries"),
+    "profile": Place("Profile", "account_circle", "profile", hidden=True),
 }
 
 

@@ -138,6 +138,21 @@ def get(export_id: int, *, by: Actor) -> Export:
         return export
 
 
+def take(export_id: int, *, noted: bool = True, by: Actor) -> Export:
+    """The export whose file `by` downloads. `noted`, that they do is written to the audit log.
+
+    Raises NotAllowed, NotFound (also where it has no file).
+    """
+    require(by, Permission.CONTACTS_EXPORT)
+    export = get(export_id, by=by)
+    if export.state != State.DONE or not Path(export.path).is_file():
+        raise NotFound(f"Export {export_id} has no file: it is not finished, failed, or its file's time is over.")
+    if noted:
+        with writing(by) as session:
+            audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
+    return export
+
+
 def mine(*, by: Actor, limit: int = 50, offset: int = 0) -> list[Export]:
     """The newest first, without the ids of selections; an administrator sees everybody's."""
     return _listed(_seen_by(select(Export), by).limit(limit).offset(offset))

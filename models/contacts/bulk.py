@@ -114,7 +114,8 @@ def change(selection: Selection, field_name: str, text: str | None, *, expected:
         forgotten = dict.fromkeys(ABOUT_EMAIL.get(field.column, ()))
         new = {field.column: value, **forgotten, "updated_at": func.now()}
         batch = _carry_out(session, changed.values(new), "changed", field.name, by)
-        _note(session, Event.CONTACTS_CHANGED, selection, len(ids), batch, by, value=text or "")
+        told = {field.name: text or "", **dict.fromkeys(forgotten, "")}
+        _note(session, Event.CONTACTS_CHANGED, selection, len(ids), batch, by, after=told)
     return batch
 
 

@@ -79,7 +79,7 @@ def test_a_field_is_set_where_it_differs(ann: Actor) -> None:
     assert (line.event, line.actor_name) == (Event.CONTACTS_CHANGED, "ann")
     assert line.details == {
         "filter": "Country is Germany", "query": "country=Germany", "selected": None, "matched": 2, "changed": 1,
-        "versions": [batch.first, batch.last], "field": "status", "value": "ACTIVE",
+        "versions": [batch.first, batch.last], "field": "status", "after": {"status": "ACTIVE"},
     }  # fmt: skip
 
 

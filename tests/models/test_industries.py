@@ -129,8 +129,8 @@ def test_renaming_changes_the_name_and_nothing_of_the_contacts(manager: Actor, f
     with reading() as session:
         assert session.scalar(select(func.count()).select_from(ContactVersion)) == 0
     assert events()[1:] == [
-        ("industry renamed", {"before": "Software", "after": "software & IT"}),
-        ("industry renamed", {"before": "software & IT", "after": "Software & IT"}),
+        ("industry renamed", {"before": {"name": "Software"}, "after": {"name": "software & IT"}}),
+        ("industry renamed", {"before": {"name": "software & IT"}, "after": {"name": "Software & IT"}}),
     ]
     with pytest.raises(NotFound, match="no industry 999"):
         industries.rename(999, "Mining", by=manager)

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # Of Streamlit's own routes only what its pages need; the rest (metrics, an interface for agents) stays closed.
 STREAMLIT_ROUTES = re.compile(r"/_stcore/(health|host-config|stream|upload_file/.+|bidi-components/.+)")
 BEHIND_SIGN_IN = ("/_stcore/upload_file", "/media")  # Streamlit asks nobody who they are there
-NEVER_STORED = ("/auth/", "/exports/", "/imports/", "/media/")
+NEVER_STORED = ("/audit/", "/auth/", "/exports/", "/imports/", "/media/")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, func, literal, select,
 
 from models import audit, csv_lines, filters
 from models.audit import AuditLine, Event
-from models.contacts.table import SEARCHED
+from models.contacts.table import FIELDS, SEARCHED
 from models.database import reading, writing
 from models.errors import AppError, InvalidInput
 from models.filters import visible_fields
@@ -218,7 +218,8 @@ def _csv(chosen: Select[AuditLine], by: Actor) -> Iterator[str]:
 def _read(line: AuditLine, by: Actor) -> Line:
     told = dict(line.details or {})
     before, after = _named(told.pop("before", None)), _named(told.pop("after", None))
-    differing = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    both = [name for name in (*FIELDS, *sorted({*before, *after} - {*FIELDS})) if name in before or name in after]
+    differing = [name for name in both if before.get(name) != after.get(name)]
     kept = _seen(line.event, differing, told, by)
     return Line(
         id=line.id,

@@ -81,8 +81,13 @@ def require(by: Actor, permission: Permission) -> None:
     """Raises NotAllowed with the permission in words and who has it."""
     if by.may(permission):
         return
-    holders = [role.label.lower() for role in Role if permission in role.permissions]
-    raise NotAllowed(f"You may not {permission.value}: that needs the role {' or '.join(holders)}.")
+    needed = f": that needs the role {' or '.join(roles)}" if (roles := holders(permission)) else ""
+    raise NotAllowed(f"You may not {permission.value}{needed}.")
+
+
+def holders(permission: Permission) -> list[str]:
+    """The roles that have it, in small letters: “admin”, “manager”."""
+    return [role.label.lower() for role in Role if permission in role.permissions]
 
 
 def visible(names: Iterable[str], groups: dict[str, str], by: Actor) -> list[str]:

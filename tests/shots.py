@@ -38,6 +38,7 @@ SCREENS = {
     "import": "imports?id=1",
     "exports": "exports",
     "industries": "industries",
+    "audit": "audit",
 }
 
 

@@ -29,6 +29,8 @@ SCREENS = {
     "imports": "imports",
     "exports": "exports",
     "industries": "industries",
+    "audit": "audit",
+    "audit, none": "audit?q=nothing+like+it",
 }
 
 

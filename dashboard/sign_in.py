@@ -68,11 +68,14 @@ class _OurRules:
             self.refusal = "Enter your e-mail and your password."
             return False
         try:
-            actor = sign_ins.check_password(username, password, address=session.address())
+            step = sign_ins.check_password(username, password, address=session.address())
         except SignInRefused as refused:
             self.refusal = refused.sentence
             return False
-        self.ticket = sign_ins.issue_ticket(actor)
+        if step.needs:
+            self.refusal = "This account signs in with a second factor."
+            return False
+        self.ticket = step.ticket
         return True
 
 

@@ -120,6 +120,7 @@ def served(url: str | None, folder: Path, **environment: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    environment = {"APPOINTMENT360_HOME": str(folder), **environment}  # not the developer's own
     with (folder / "web.log").open("wb") as log:
         process = subprocess.Popen(
             [*server_command(), "--port", str(port)], env=server_environment(url, **environment), cwd=folder, stderr=log

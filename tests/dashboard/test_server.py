@@ -44,11 +44,17 @@ def flags(answer: httpx.Response) -> tuple[str, set[str]]:
 def test_the_cookie_over_http_and_over_https(client: httpx.Client, site: Site) -> None:
     plain = client.post("/auth/session", json=ticket(site), headers=from_here(client))
     assert plain.status_code == 204
-    assert flags(plain) == ("session", {"httponly", "path=/", "samesite=lax", "max-age=43200"})
+    assert flags(plain) == ("session", {"httponly", "path=/", "samesite=lax"})
     behind_tls = {**from_here(client), "x-forwarded-proto": "https"}
     secure = client.post("/auth/session", json=ticket(site), headers=behind_tls)
-    assert flags(secure) == ("__Host-session", {"httponly", "path=/", "samesite=lax", "max-age=43200", "secure"})
+    assert flags(secure) == ("__Host-session", {"httponly", "path=/", "samesite=lax", "secure"})
     assert secure.headers["strict-transport-security"]
+
+
+def test_who_stays_signed_in_keeps_the_cookie_for_thirty_days(client: httpx.Client, site: Site) -> None:
+    body = {"ticket": sign_ins.issue_ticket(site.people[Role.ADMIN].actor(), stays=True)}
+    staying = client.post("/auth/session", json=body, headers=from_here(client))
+    assert flags(staying) == ("session", {"httponly", "path=/", "samesite=lax", "max-age=2592000"})
 
 
 def test_a_ticket_works_once(client: httpx.Client, site: Site) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text
 
-from models import users
 from models.audit import AuditLine, Event
 from models.contacts import bulk, editing, records
 from models.contacts.bulk import Selection
@@ -27,6 +26,7 @@ from models.fields import Kind
 from models.filters import Filters
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Role
+from tests import people
 
 FULL = {
     "first_name": "Zoë", "last_name": "Müller", "email": "ZOE@Example.com", "mobile_phone": "+49 30 1234567",
@@ -36,11 +36,11 @@ FULL = {
 
 
 def person(name: str, role: Role, columns: tuple[str, ...] | None = None) -> Actor:
-    made = users.add(
-        email=f"{name}@example.com", name=name.capitalize(), role=role, password="p", column_allowed=columns,
+    made = people.person(
+        email=f"{name}@example.com", name=name.capitalize(), role=role, column_allowed=columns,
         by=OPERATOR,
     )  # fmt: skip
-    return made[0].actor()
+    return made.actor()
 
 
 @pytest.fixture

@@ -1,19 +1,17 @@
 import pytest
 from sqlalchemy import insert, text
 
-from models import users
 from models.contacts import deleted, records
 from models.contacts.table import Contact
 from models.database import reading, writing
 from models.errors import InvalidInput, NotAllowed
 from models.permissions import OPERATOR, Actor, Role
+from tests import people
 
 
 def person(name: str, role: Role, columns: tuple[str, ...] | None = None) -> Actor:
-    made = users.add(
-        email=f"{name}@example.com", name=name, role=role, password="p", column_allowed=columns, by=OPERATOR
-    )
-    return made[0].actor()
+    made = people.person(email=f"{name}@example.com", name=name, role=role, column_allowed=columns, by=OPERATOR)
+    return made.actor()
 
 
 @pytest.fixture

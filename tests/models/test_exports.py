@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from models import exports, settings, users
+from models import exports, settings
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
@@ -14,12 +14,11 @@ from models.exports import Export, State
 from models.fields import Group
 from models.filters import Filters, parse
 from models.permissions import OPERATOR, Actor, Role
+from tests import people
 
 
 def _person(name: str, role: Role, operator: Actor, columns: tuple[str, ...] | None = None) -> Actor:
-    return users.add(
-        email=f"{name}@example.com", name=name, role=role, password="long enough", column_allowed=columns, by=operator
-    )[0].actor()
+    return people.person(email=f"{name}@example.com", name=name, role=role, column_allowed=columns, by=operator).actor()
 
 
 @pytest.fixture

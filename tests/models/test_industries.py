@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import func, insert, select, text, update
 
-from models import industries, users
+from models import industries
 from models.audit import AuditLine, Event
 from models.contacts.history import ContactVersion
 from models.contacts.table import Contact
@@ -11,13 +11,14 @@ from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.industries import MEANINGS, Industry, NameTaken, Unmerged
 from models.permissions import OPERATOR, Actor, Permission, Role
+from tests import people
 
 Fill = Callable[..., dict[str, int]]
 
 
 @pytest.fixture
 def manager(db: str) -> Actor:
-    user, _ = users.add(email="max@example.com", name="Max", role=Role.MANAGER, password="long enough", by=OPERATOR)
+    user = people.person(email="max@example.com", name="Max", role=Role.MANAGER, by=OPERATOR)
     return user.actor()
 
 

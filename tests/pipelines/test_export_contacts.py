@@ -32,6 +32,7 @@ from models.industries import Industry
 from models.permissions import OPERATOR, Role
 from pipelines import export_contacts, export_copy, export_file
 from pipelines.export_workbook import ROWS_OF_A_SHEET, Shape, Workbook
+from tests import people
 from tests.bench.processes import watch
 
 NASTY = [
@@ -99,7 +100,7 @@ def zoe(db: str) -> None:
     with writing(OPERATOR) as session:
         made = insert(Industry).values(name="Oil, Gas & Energy").returning(Industry.id)
         industry = session.execute(made).scalar_one()
-    owner = users.add(email="owner@example.com", name="O", role=Role.ANALYST, password="long enough", by=OPERATOR)[0]
+    owner = people.person(email="owner@example.com", name="O", role=Role.ANALYST, by=OPERATOR)
     _add(WHOLE | {"industry_id": industry, "owner_id": owner.id}, {"last_name": "Nobody"})
 
 
@@ -223,10 +224,10 @@ def test_filter_selection_and_column_order(db: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_hidden_columns_are_in_no_format(zoe: None, tmp_path: Path, file_format: str) -> None:
-    limited = users.add(
-        email="lea@example.com", name="Lea", role=Role.ANALYST, password="long enough",
+    limited = people.person(
+        email="lea@example.com", name="Lea", role=Role.ANALYST,
         column_allowed=(Group.PERSON.value, "city"), by=OPERATOR,
-    )[0].actor()  # fmt: skip
+    ).actor()  # fmt: skip
     path = tmp_path / f"a.{file_format}"
     made = _export(path, by=limited)
     assert made.columns == ["first_name", "last_name", "title", "seniority", "departments", "city"]
@@ -239,7 +240,7 @@ def test_hidden_columns_are_in_no_format(zoe: None, tmp_path: Path, file_format:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_every_role_exports_and_leaves_a_receipt(zoe: None, tmp_path: Path, role: Role) -> None:
-    by = users.add(email="r@example.com", name="R", role=role, password="long enough", by=OPERATOR)[0].actor()
+    by = people.person(email="r@example.com", name="R", role=role, by=OPERATOR).actor()
     path = tmp_path / "a.csv"
     seen: list[tuple[int, int]] = []
     made = _export(path, by=by, progress=lambda rows, total: seen.append((rows, total)))
@@ -274,7 +275,7 @@ def test_an_unknown_suffix_names_the_four(db: str, tmp_path: Path, name: str) ->
 
 
 def test_a_requested_export_runs_into_its_folder_once(zoe: None, tmp_path: Path) -> None:
-    by = users.add(email="r@example.com", name="R", role=Role.ANALYST, password="long enough", by=OPERATOR)[0].actor()
+    by = people.person(email="r@example.com", name="R", role=Role.ANALYST, by=OPERATOR).actor()
     export_id = exports.request(filters=Filters(), columns=["email"], format="csv", by=by)
     made = export_contacts.run(export_id, home=tmp_path)
     assert made.state == State.DONE
@@ -284,8 +285,8 @@ def test_a_requested_export_runs_into_its_folder_once(zoe: None, tmp_path: Path)
 
 
 def test_what_was_hidden_since_fails(zoe: None, tmp_path: Path) -> None:
-    users.add(email="ada@example.com", name="Ada", role=Role.ADMIN, password="long enough", by=OPERATOR)
-    user = users.add(email="r@example.com", name="R", role=Role.ANALYST, password="long enough", by=OPERATOR)[0]
+    people.person(email="ada@example.com", name="Ada", role=Role.ADMIN, by=OPERATOR)
+    user = people.person(email="r@example.com", name="R", role=Role.ANALYST, by=OPERATOR)
     first, second = (
         exports.request(filters=Filters(), columns=["email"], format="csv", by=user.actor()) for _ in range(2)
     )
@@ -319,7 +320,7 @@ def test_a_lost_database_leaves_no_file(db: str, tmp_path: Path, file_format: st
             _export(path, progress=lose)
     assert path.read_text() == "what was there before"
     assert list(tmp_path.iterdir()) == [path]
-    failed = exports.mine(by=OPERATOR)[0]
+    failed = exports.mine(by=OPERATOR)
     assert (failed.state, failed.path, failed.sha256) == (State.FAILED, "", None)
     assert failed.error is not None
     assert "atabase" in failed.error
@@ -444,7 +445,7 @@ def test_a_full_disk_is_named_and_leaves_no_file(db: str, tmp_path: Path, file_f
     output, _ = child.communicate(timeout=120)
     assert "The disk is full" in output
     assert list(tmp_path.iterdir()) == []
-    failed = exports.mine(by=OPERATOR)[0]
+    failed = exports.mine(by=OPERATOR)
     assert failed.state == State.FAILED
     assert failed.error is not None
     assert failed.error.startswith("The disk is full")
@@ -463,7 +464,7 @@ def test_a_killed_export_leaves_nothing_after_the_next(db: str, tmp_path: Path) 
     left = list(tmp_path.iterdir())
     assert len(left) == 1
     assert left[0].name.endswith(export_file.SUFFIX)
-    killed = exports.mine(by=OPERATOR)[0].id
+    killed = exports.mine(by=OPERATOR).id
     _until(lambda: exports.fail_interrupted() == [killed])
     assert exports.get(killed, by=OPERATOR).state == State.FAILED
     assert _export(target).rows == 20_000

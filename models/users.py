@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit
+from models import audit, credit_ledger
 from models.audit import Event
 from models.contacts import emails
 from models.contacts.table import FIELDS
@@ -48,7 +48,9 @@ class User(Base):
     email: Mapped[str] = mapped_column(Text)
     role: Mapped[str] = mapped_column(Text)
     password_hash: Mapped[str | None] = mapped_column(Text)
-    download_limit: Mapped[int | None] = mapped_column(Integer, server_default=text(str(DEFAULT_DOWNLOAD_LIMIT)))
+    download_limit: Mapped[int | None] = mapped_column(  # None given is no limit; nothing given is the default
+        Integer().evaluates_none(), server_default=text(str(DEFAULT_DOWNLOAD_LIMIT))
+    )
     column_allowed: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # fields and groups; NULL is all
     created_by: Mapped[int | None]
     last_ip: Mapped[str | None] = mapped_column(Text)
@@ -178,6 +180,7 @@ def change(email: str, changes: Changes, *, by: Actor) -> User:
             user.column_allowed = _known_columns(None if changes.every_column else changes.column_allowed)
         user.updated_at = func.now()
         session.flush()
+        credit_ledger.limit_changed(session, user.id, by=by)
         if led and not _has_administrator(session):
             raise Conflict("This is the last active administrator: name another one first.")
         session.refresh(user)

@@ -14,6 +14,7 @@ from models.database import writing
 from models.exports import Export, State
 from models.filters import parse
 from models.permissions import OPERATOR, Role
+from tests import ledger
 from tests.dashboard.conftest import Site, click_in_table
 from tests.dashboard.contacts_data import ROWS
 
@@ -23,8 +24,7 @@ Screen = Callable[..., AppTest]
 @pytest.fixture(autouse=True)
 def _no_exports(site: Site) -> Iterator[None]:
     yield
-    with writing(OPERATOR) as session:
-        session.query(Export).delete()
+    ledger.forget()
 
 
 def asked(site: Site, role: Role, *conditions: str, **values: Any) -> int:

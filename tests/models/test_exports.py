@@ -242,7 +242,7 @@ def test_a_cancelled_export_neither_goes_on_nor_ends_otherwise(analyst: Actor, b
     with pytest.raises(Conflict, match="was cancelled"):
         exports.progressed(export_id, 5)
     with pytest.raises(Conflict, match="was cancelled"), writing(OPERATOR) as session:
-        exports.finish(session, export_id, written={}, by=analyst)
+        exports.finish(session, export_id, written={}, fresh=None, by=analyst)
     assert not exports.fail(export_id, "Too late.", by=analyst)
     assert exports.fail_interrupted() == []
     assert exports.waiting(longer_than=timedelta(0)) == []

@@ -106,6 +106,9 @@ CREATE TABLE credit_takings (
 
 CREATE INDEX credit_takings_month ON credit_takings (user_id, month);
 
+-- To compress a million ids takes a second and saves half of 8 MB.
+ALTER TABLE credit_takings ALTER COLUMN contact_ids SET STORAGE EXTERNAL;
+
 ALTER TABLE exports ADD COLUMN again_of INTEGER REFERENCES exports (id);
 
 -- Not logged: after a crash everybody begins anew, which does no harm.

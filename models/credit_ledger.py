@@ -139,9 +139,11 @@ def limit_changed(session: Session, user_id: int, *, by: Actor) -> None:
     if account.due and session.scalar(begun) is not None:
         before = account.monthly
         _level(session, account, by=by)
+        email = session.scalar(sql("SELECT email FROM users WHERE id = :id"), {"id": user_id})
         audit.write(
-            session, Event.CREDITS_CHANGED, f"user {user_id}", by=by,
-            month=account.month.isoformat(), limit=account.limit, before=before, after=account.monthly,
+            session, Event.CREDITS_CHANGED, f"user {email}", by=by,
+            month=account.month.isoformat(), limit=account.limit,
+            before={"credits": before}, after={"credits": account.monthly},
         )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def grant(email: str, amount: int, note: str | None = None, *, by: Actor) -> Bal
         credit_ledger.add(session, account, amount, Kind.GRANT, note=said, by=by)
         audit.write(
             session, Event.CREDITS_GRANTED, f"user {user.email}", by=by,
-            amount=amount, note=said, before=before, after=account.lasting,
+            amount=amount, note=said, before={"credits": before}, after={"credits": account.lasting},
         )  # fmt: skip
         user_id = user.id
     return balance(by=by, of=user_id)

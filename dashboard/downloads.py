@@ -10,12 +10,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from dashboard import edge
-from models import audit, exports, import_rejects, imports
-from models.audit import Event
-from models.database import writing
+from models import exports, import_rejects, imports
 from models.errors import NotAllowed, NotFound
-from models.exports import Export, State
-from models.permissions import Actor, Permission, require
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -37,7 +33,9 @@ async def export_file(request: Request) -> Response:
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     try:
-        export = await run_in_threadpool(_taken, request.path_params["export_id"], actor, noted=_begins(request))
+        export = await run_in_threadpool(
+            exports.downloaded, request.path_params["export_id"], noted=_begins(request), by=actor
+        )
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     except NotFound as error:
@@ -53,18 +51,6 @@ async def export_file(request: Request) -> Response:
 def _begins(request: Request) -> bool:
     """Not a download's later parts, nor a look at its headers: each download is in the audit log once."""
     return request.method == "GET" and request.headers.get("range", "bytes=0-").startswith("bytes=0-")
-
-
-def _taken(export_id: int, by: Actor, *, noted: bool) -> Export:
-    """The export whose file `by` takes; `noted`, with its audit line. Raises NotFound, NotAllowed."""
-    require(by, Permission.CONTACTS_EXPORT)
-    export = exports.get(export_id, by=by)
-    if export.state != State.DONE or not Path(export.path).is_file():
-        raise NotFound(f"Export {export_id} has no file: it is not finished, failed, or its file's time is over.")
-    if noted:
-        with writing(by) as session:
-            audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
-    return export
 
 
 async def import_rows(request: Request) -> Response:

@@ -35,7 +35,7 @@ async def export_file(request: Request) -> Response:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     try:
         export = await run_in_threadpool(
-            exports.take, request.path_params["export_id"], noted=_begins(request), by=actor
+            exports.downloaded, request.path_params["export_id"], noted=_begins(request), by=actor
         )
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)

@@ -82,6 +82,6 @@ def _refuse(place: Place) -> None:
     with frame.header(place.title):
         pass
     able = " and ".join(f"{role}s" for role in holders(place.permission))
-    body = f"The {able} may. Ask one of them, or have your role changed."
+    body = f"The {able} may: ask one of them, or have your role changed."
     with frame.empty("lock", f"You may not {place.permission.value}", body):
         pass

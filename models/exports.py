@@ -36,7 +36,7 @@ from models.credits import Fresh
 from models.database import EXPORTS_LOCK, Base, by_id, reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.filters import Filters
-from models.permissions import OPERATOR, Actor, Permission, Role, require
+from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import home
 from models.users import User, acting
 
@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 
 FORMATS = ("csv", "xlsx", "parquet", "jsonl")
 EXTRA = "extra"  # a column of exports beside the fields: what no field took, as JSON
+
+
+HIDDEN_FILTER = "A filter on a column that you may not see"  # in place of its sentence, which holds values
 
 
 class State(StrEnum):
@@ -133,24 +136,23 @@ def request(
 
 
 def get(export_id: int, *, by: Actor) -> Export:
-    """One's own export; an administrator's may be anybody's. Raises NotFound."""
-    with reading() as session:
-        export = by_id(session, Export, export_id)
-        if export is None or not (by.role is Role.ADMIN or (by.id is not None and export.created_by == by.id)):
-            raise NotFound(f"There is no export {export_id}, or it is not yours.")
-        session.expunge(export)
-        return export
+    """One's own export; for who looks after what others did anybody's. Raises NotAllowed, NotFound."""
+    require(by, Permission.CONTACTS_EXPORT)
+    return _as_seen([_found(export_id, by)], by)[0]
 
 
-def take(export_id: int, *, noted: bool = True, by: Actor) -> Export:
-    """The export whose file `by` downloads. `noted`, that they do is written to the audit log.
+def downloaded(export_id: int, *, noted: bool, by: Actor) -> Export:
+    """The export whose file `by` takes; `noted`, with its audit line.
 
-    Raises NotAllowed, NotFound (also where it has no file).
+    Raises NotAllowed, also where it holds or was chosen by a column that is hidden by now; NotFound, also where there
+    is no file.
     """
     require(by, Permission.CONTACTS_EXPORT)
-    export = get(export_id, by=by)
+    export = _found(export_id, by)
     if export.state != State.DONE or not Path(export.path).is_file():
         raise NotFound(f"Export {export_id} has no file: it is not finished, failed, or its file's time is over.")
+    checked_columns(export.columns, by=by)
+    filter_syntax.parse_query(export.filter_query, by=by)
     if noted:
         with writing(by) as session:
             audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
@@ -158,19 +160,23 @@ def take(export_id: int, *, noted: bool = True, by: Actor) -> Export:
 
 
 def mine(*, by: Actor, limit: int = 50, offset: int = 0) -> list[Export]:
-    """The newest first, without the ids of selections; an administrator sees everybody's."""
-    return _listed(_seen_by(select(Export), by).limit(limit).offset(offset))
+    """The newest first, without the ids of selections; who looks after what others did sees everybody's. Raises
+    NotAllowed."""
+    require(by, Permission.CONTACTS_EXPORT)
+    return _listed(_seen_by(select(Export), by).limit(limit).offset(offset), by)
 
 
 def count(*, by: Actor) -> int:
-    """How many `mine` gives without a limit."""
+    """How many `mine` gives without a limit. Raises NotAllowed."""
+    require(by, Permission.CONTACTS_EXPORT)
     with reading() as session:
         return session.scalar(_seen_by(select(func.count()).select_from(Export), by)) or 0
 
 
 def under_way(*, by: Actor) -> list[Export]:
-    """Those of `mine` that wait or run, newest first."""
-    return _listed(_seen_by(select(Export), by).where(Export.state.in_(UNDER_WAY)))
+    """Those of `mine` that wait or run, newest first. Raises NotAllowed."""
+    require(by, Permission.CONTACTS_EXPORT)
+    return _listed(_seen_by(select(Export), by).where(Export.state.in_(UNDER_WAY)), by)
 
 
 def people(listed: Sequence[Export]) -> dict[int | None, str]:
@@ -186,7 +192,8 @@ def again(export_id: int, *, by: Actor) -> int:
 
     Raises NotFound, NotAllowed, InvalidInput (a field that `by` may no longer see), NotEnoughCredits.
     """
-    old = get(export_id, by=by)
+    require(by, Permission.CONTACTS_EXPORT)
+    old = _found(export_id, by)
     return request(
         filters=filter_syntax.parse_query(old.filter_query, by=by),
         columns=old.columns,
@@ -410,16 +417,39 @@ def _require_wanted(export: Export) -> None:
         raise Conflict(f"Export {export.id} was cancelled: ask for it again.")
 
 
-def _listed(wanted: Select[Any]) -> list[Export]:
+def _found(export_id: int, by: Actor) -> Export:
+    """Raises NotFound."""
+    with reading() as session:
+        export = by_id(session, Export, export_id)
+        own = export is not None and by.id is not None and export.created_by == by.id
+        if export is None or not (own or by.may(Permission.OTHERS_OVERSEE)):
+            raise NotFound(f"There is no export {export_id}, or it is not yours.")
+        session.expunge(export)
+        return export
+
+
+def _as_seen(listed: list[Export], by: Actor) -> list[Export]:
+    """Without the filters of those, detached here, that ask for a column that `by` may not see: they hold values."""
+    if by.columns is None:
+        return listed
+    for export in listed:
+        try:
+            filter_syntax.parse_query(export.filter_query, by=by)
+        except (NotAllowed, InvalidInput):  # the latter of an older version's, whose columns nobody knows
+            export.filter_query, export.filter_sentence = "", HIDDEN_FILTER
+    return listed
+
+
+def _listed(wanted: Select[Any], by: Actor) -> list[Export]:
     with reading() as session:
         newest_first = wanted.order_by(Export.id.desc()).options(defer(Export.ids))
         found = list(session.scalars(newest_first))
         session.expunge_all()
-    return found
+    return _as_seen(found, by)
 
 
 def _seen_by(exports: Select[Any], by: Actor) -> Select[Any]:
-    return exports if by.role is Role.ADMIN else exports.where(Export.created_by == by.id)
+    return exports if by.may(Permission.OTHERS_OVERSEE) else exports.where(Export.created_by == by.id)
 
 
 def _sentence(filters: Filters, ids: Sequence[int] | None) -> str:

@@ -46,6 +46,7 @@ def export(
 
     `progress` gets the rows written and the rows to write. Raises NotAllowed, InvalidInput, Unavailable.
     """
+    require(by, Permission.CONTACTS_EXPORT)
     target = Path(path).expanduser().resolve()
     wanted = _format_of(target)
     if not target.parent.is_dir():

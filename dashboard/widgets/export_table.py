@@ -17,7 +17,7 @@ from dashboard.widgets.row_buttons import clicked, row_button
 from models import exports
 from models.contacts.table import FIELDS
 from models.exports import UNDER_WAY, Export, State
-from models.permissions import Actor, Role
+from models.permissions import Actor, Permission
 
 SIZE = 50  # rows of a page
 ROWS_SHOWN, ROW_HEIGHT = 10, 36
@@ -43,7 +43,7 @@ def export_table(total: int) -> None:
     """`total` is how many there are."""
     by = session.actor()
     with page.card(
-        "Everybody's exports" if by.role is Role.ADMIN else "Your exports", formats.counted(total, "export")
+        "Everybody's exports" if by.may(Permission.OTHERS_OVERSEE) else "Your exports", formats.counted(total, "export")
     ):
         listed = exports.mine(by=by, limit=SIZE, offset=(st.session_state.get("exports page", 1) - 1) * SIZE)
         selected = _table(listed, by)
@@ -64,7 +64,7 @@ def _table(listed: list[Export], by: Actor) -> Export | None:
     """Draws the rows; returns the selected one."""
     people = exports.people(listed)
     table = pd.DataFrame([_row(export, people) for export in listed])
-    everybodys = ["by"] if by.role is Role.ADMIN else []
+    everybodys = ["by"] if by.may(Permission.OTHERS_OVERSEE) else []
     picked = st.dataframe(
         table,
         key=f"exports {hash(tuple(export.id for export in listed))}",
@@ -155,11 +155,12 @@ def _receipt(export: Export | None, by: Actor) -> None:
 def _way_to_contacts(export: Export) -> None:
     """To what was exported: all that match, or those that were selected, whether they still match or not."""
     selected = export.ids or []
+    hidden = export.filter_sentence == exports.HIDDEN_FILTER and not selected
     too_many = f"It holds {formats.number(len(selected))} selected contacts: too many to be named in an address"
     if st.button(
         "Show these contacts",
         icon=":material/contacts:",
-        disabled=len(selected) > MOST_NAMED,
+        disabled=hidden or len(selected) > MOST_NAMED,
         help=too_many if len(selected) > MOST_NAMED else None,
     ):
         named = {"contact": [str(contact_id) for contact_id in selected]}

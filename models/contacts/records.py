@@ -117,6 +117,7 @@ def update(contact_id: int, changes: Mapping[str, str | None], *, version: int, 
     Raises NotAllowed, NotFound, Gone, ChangedMeanwhile (it is no longer at `version`; nothing is written), InvalidInput
     (no such field), InvalidValues (with every problem at once).
     """
+    require(by, Permission.CONTACTS_EDIT)
     for name in changes:
         editing.editable(name, by=by)
     with editing.editing(by) as session:
@@ -144,10 +145,10 @@ def undo(contact_id: int, version: int, *, by: Actor) -> Record:
         differing = {column for column in columns if old[column] != new[column]}
         # An address comes back with what was known of it: what is known of the newer one is not true of it.
         differing |= {told for column in differing for told in ABOUT_EMAIL.get(column, ())}
-        if moved := [column for column in differing if row[column] != new[column]]:
-            seen = (FIELDS[name] for name in visible_fields(by))
-            label = next((field.title for field in seen if field.column in moved), "The contact")
-            raise Conflict(f"{label} was changed again since: undo the newer change first.")
+        # Only what `by` sees can keep it from going back: a refusal would tell that something else was changed.
+        seen = (FIELDS[name] for name in visible_fields(by))
+        if moved := [field for field in seen if field.column in differing and row[field.column] != new[field.column]]:
+            raise Conflict(f"{moved[0].title} was changed again since: undo the newer change first.")
         if not differing:
             raise Conflict("That change touched no field that you may see: there is nothing to undo.")
         return _changed(session, before, {column: old[column] for column in differing}, by)
@@ -275,7 +276,8 @@ def _checked(
         except InvalidInput as error:
             problems[name] = error.sentence
     if not row or not values.keys().isdisjoint(editing.IDENTIFYING):
-        after = {**row, **values, **problems}
+        # What `by` may not see does not count: the answer would tell whether something stands there.
+        after = {**{name: row.get(name) for name in visible_fields(by)}, **values, **problems}
         if all(after.get(name) is None for name in editing.IDENTIFYING):
             problems[InvalidValues.FORM] = editing.NOBODY
     if problems:

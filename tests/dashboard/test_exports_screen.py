@@ -146,7 +146,7 @@ def test_what_may_no_longer_be_seen_is_not_asked_for_again(screen: Screen, site:
     asked(site, Role.ANALYST, columns=["email"], state=State.FAILED, error="The disk is full.")
     test = click(selected(screen(Role.ANALYST, at="exports"), 0), "Ask for it again")
     assert [toast.value for toast in test.toast] == [
-        "You may not see the field “email”\\: an administrator can allow it."
+        "You may not see the column E\\-mail\\: an administrator can allow it."
     ]
     assert exports.count(by=site.people[Role.ANALYST].actor()) == 1
 

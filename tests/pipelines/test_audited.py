@@ -284,7 +284,7 @@ OPERATIONS: dict[str, Operation] = {
     "import_rejects.as_csv": lambda t: list(import_rejects.as_csv(t["import"], by=t.by)),
     "import_contacts.undo": lambda t: import_contacts.undo(t["import"], by=OPERATOR),
     "export_contacts.export": _exported,
-    "exports.take": lambda t: exports.take(t["export"], by=t.by),
+    "exports.downloaded": lambda t: exports.downloaded(t["export"], by=t.by),
     "exports.cancel": lambda t: exports.cancel(_requested(t), by=t.by),
     "check_contacts": lambda t: check_contacts(home=t["home"], by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),

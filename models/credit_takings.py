@@ -6,6 +6,7 @@ Everything is set-wise: a million ids pass through Python as some hundred texts,
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -56,13 +57,13 @@ class Fresh:
     seen: int = 0
 
 
-def number_of_fresh(session: Session, wanted: Select[tuple[int]], *, user_id: int, month: date) -> int:
+def number_of_fresh(session: Session, wanted: Select[Any], *, user_id: int, month: date) -> int:
     """How many of the `wanted` ids the person has not taken in that month."""
     ids = _untaken(wanted, user_id, month).subquery("untaken")
     return session.scalar(select(func.count()).select_from(ids)) or 0
 
 
-def fresh(session: Session, wanted: Select[tuple[int]], *, user_id: int, month: date) -> Fresh:
+def fresh(session: Session, wanted: Select[Any], *, user_id: int, month: date) -> Fresh:
     """Those of the `wanted` ids that the person has not taken in that month."""
     ids = _untaken(wanted, user_id, month).subquery("untaken")
     # One array, cut afterwards: to number a million rows would take as long as to read them.
@@ -113,7 +114,7 @@ _TAKE_REST = sql(
 )
 
 
-def _untaken(wanted: Select[tuple[int]], user_id: int, month: date) -> Select[tuple[int]]:
+def _untaken(wanted: Select[Any], user_id: int, month: date) -> Select[Any]:
     mine = CreditTaking.user_id == user_id, CreditTaking.month == month
     taken = select(func.unnest(CreditTaking.contact_ids).label("id")).where(*mine).subquery("taken")
     asked = wanted.order_by(None).subquery("wanted")

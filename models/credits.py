@@ -8,6 +8,7 @@ credits back. The operator at the command line has no ledger.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Select, any_, func, literal, select
 from sqlalchemy import text as sql
@@ -20,7 +21,7 @@ from models.contacts.table import Contact
 from models.credit_ledger import Account, CreditEntry, Kind
 from models.credit_takings import CreditTaking, Fresh
 from models.database import LARGEST_ID, reading, writing
-from models.errors import InvalidInput, NotFound, credits_left
+from models.errors import InvalidInput, NotEnoughCredits, NotFound, credits_left
 from models.filters import Filters
 from models.permissions import Actor, Permission, require
 from models.users import User
@@ -44,6 +45,11 @@ class Balance:
     @property
     def available(self) -> int | None:
         return None if self.left is None else self.left + self.lasting
+
+    def require(self, cost: int) -> None:
+        """Raises NotEnoughCredits where they are fewer than `cost`."""
+        if self.left is not None and cost > self.left + self.lasting:
+            raise NotEnoughCredits(cost, monthly=self.left, lasting=self.lasting, until=self.renews)
 
     @property
     def words(self) -> str:
@@ -97,11 +103,15 @@ def cost(filters: Filters, ids: Sequence[int] | None, *, by: Actor) -> int:
     """
     require(by, Permission.CONTACTS_EXPORT)
     with reading() as session:
-        wanted = _wanted(filters, ids, by)
-        if by.id is None:
-            return session.scalar(select(func.count()).select_from(wanted.order_by(None).subquery())) or 0
-        month = credit_ledger.this_month(session)
-        return credit_takings.number_of_fresh(session, wanted, user_id=by.id, month=month)
+        return cost_of(session, _wanted(filters, ids, by), by=by)
+
+
+def cost_of(session: Session, wanted: Select[Any], *, by: Actor) -> int:
+    """`cost` of contacts that the caller selects by their ids."""
+    if by.id is None:
+        return session.scalar(select(func.count()).select_from(wanted.order_by(None).subquery())) or 0
+    month = credit_ledger.this_month(session)
+    return credit_takings.number_of_fresh(session, wanted, user_id=by.id, month=month)
 
 
 def grant(email: str, amount: int, note: str | None = None, *, by: Actor) -> Balance:
@@ -189,7 +199,7 @@ def refund(session: Session, export_id: int, *, payer: int, month: date, by: Act
     credit_ledger.give_back(session, account, held, export_id=export_id, by=by)
 
 
-def pay(session: Session, wanted: Select[tuple[int]], *, by: Actor) -> int:
+def pay(session: Session, wanted: Select[Any], *, by: Actor) -> int:
     """Take contacts out at once, without a file; returns what that cost. Raises NotEnoughCredits."""
     if by.id is None:
         return 0
@@ -206,7 +216,7 @@ def fresh(
     return credit_takings.fresh(session, _wanted(filters, ids, by), user_id=payer, month=month)
 
 
-def _wanted(filters: Filters, ids: Sequence[int] | None, by: Actor) -> Select[tuple[int]]:
+def _wanted(filters: Filters, ids: Sequence[int] | None, by: Actor) -> Select[Any]:
     matching = search.matching(filters, [], by=by)
     return matching if ids is None else matching.where(Contact.id == any_(literal(list(ids), ARRAY(BigInteger))))
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -203,6 +204,29 @@ def again(export_id: int, *, by: Actor) -> int:
         again_of=old.id,
         by=by,
     )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What an export says of one made before, of the same filter, columns and format."""
+
+    same: bool
+    """Byte for byte, which means value for value: all formats are written the same way each time."""
+    rows_then: int
+    rows_now: int
+
+
+def compared(export: Export, *, by: Actor) -> Comparison | None:
+    """With the one that it was made anew of; None where there is none, or one of the two has no receipt.
+
+    Raises NotFound.
+    """
+    if export.again_of is None or export.sha256 is None:
+        return None
+    before = get(export.again_of, by=by)
+    if before.sha256 is None:
+        return None
+    return Comparison(before.sha256 == export.sha256, before.rows, export.rows)
 
 
 def cancel(export_id: int, *, by: Actor) -> None:

@@ -17,13 +17,14 @@ Nothing is lost and nothing is final: every change has its history, every import
 # Without an item of its own the menu, and with it the choice of light and dark, need not be there.
 menu = {"About": ABOUT}
 st.set_page_config(page_title="Appointment360", page_icon=STATIC / "mark.svg", layout="wide", menu_items=menu)
-screens = [places.page(name) for name in places.PLACES]
 try:
     actor = session.someone()
 except Exception:
+    screens = [places.page(name) for name in places.PLACES]
     st.navigation(screens, position="hidden")  # else the address means the start page once the database is back
     raise
 link = account_link.opened()
+screens = [places.page(name, actor) for name in places.PLACES]
 page = st.navigation(screens, position="sidebar" if actor and link is None else "hidden")
 if link is not None:
     account_link.show(link)

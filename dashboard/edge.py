@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 # Of Streamlit's own routes only what its pages need; the rest (metrics, an interface for agents) stays closed.
 STREAMLIT_ROUTES = re.compile(r"/_stcore/(health|host-config|stream|upload_file/.+|bidi-components/.+)")
 BEHIND_SIGN_IN = ("/_stcore/upload_file", "/media")  # Streamlit asks nobody who they are there
-OF_PERSONS = (*BEHIND_SIGN_IN, "/exports/", "/imports/", "/audit")  # the rest of these answer for themselves
-NEVER_STORED = ("/auth/", "/exports/", "/imports/", "/media/")
+OF_PERSONS = (*BEHIND_SIGN_IN, "/audit/", "/exports/", "/imports/")  # the rest of these answer for themselves
+NEVER_STORED = ("/audit/", "/auth/", "/exports/", "/imports/", "/media/")
 ACTOR = "appointment360.actor"  # where a request's scope keeps who asks
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

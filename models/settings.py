@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     public_url: str | None = None  # where people reach the web, for links in messages
     search_seconds: int = 10  # after so long the web stops what it asked the database
     days_kept_exports: int = 7
+    days_kept_audit: int = Field(default=730, ge=30)
     days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever
 
     @property

@@ -17,7 +17,7 @@ from models.contacts.table import FIELDS, Contact
 from models.database import writing
 from models.errors import InvalidInput, Unavailable
 from models.fields import REFERENCES, Field, Kind
-from models.filters import visible_fields
+from models.filters import hidden_field, visible_fields
 from models.industries import MEANINGS, Industry
 from models.permissions import Actor, Permission, require
 from models.users import User
@@ -56,9 +56,11 @@ def editing(by: Actor) -> Iterator[Session]:
 
 
 def editable(name: str, *, by: Actor) -> Field:
-    """The field of that name. Raises InvalidInput for one that does not exist or that `by` may not see: no difference
-    is made between the two."""
+    """The field of that name. Raises InvalidInput for one that does not exist, NotAllowed for one that `by` may not
+    see."""
     seen = visible_fields(by)
+    if name in FIELDS and name not in seen:
+        raise hidden_field(name)
     if name not in seen:
         raise InvalidInput(f"There is no field “{name[:60]}” to change. Fields are: {', '.join(seen)}.")
     return FIELDS[name]

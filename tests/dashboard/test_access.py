@@ -33,6 +33,8 @@ SCREENS = {
     "exports": "exports",
     "industries": "industries",
     "profile": "profile",
+    "audit": "audit",
+    "audit, none": "audit?q=nothing+like+it",
 }
 
 

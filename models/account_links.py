@@ -94,7 +94,7 @@ def request_reset(email: str, *, address: str | None) -> None:
     with writing(by) as session:
         session.execute(insert(Mail).from_select(["kind", "user_id", "email", "created_by"], to))
         audit.write(session, Event.RESET_REQUESTED, f"user {email}", by=by)
-    mails.waiting.set()
+        mails.tell(session)
 
 
 def _too_many(email: str, address: str | None) -> bool:

@@ -138,7 +138,7 @@ def redeem_ticket(ticket: str, *, address: str | None, device: str | None) -> st
         if not user.is_active or unprotected:
             raise SignInRefused(TOO_LATE)
         token = sessions.begin(session, user, stays=found.stays, address=address, device=device)
-        said = (device or "")[: sessions.MAX_DEVICE]
+        said = accounts.printable(device or "")[: sessions.MAX_DEVICE]
         audit.write(session, Event.SIGNED_IN, f"user {user.email}", by=user.actor(address), device=said)
     return token
 

@@ -320,7 +320,7 @@ def test_a_lost_database_leaves_no_file(db: str, tmp_path: Path, file_format: st
             _export(path, progress=lose)
     assert path.read_text() == "what was there before"
     assert list(tmp_path.iterdir()) == [path]
-    failed = exports.mine(by=OPERATOR)
+    failed = exports.mine(by=OPERATOR)[0]
     assert (failed.state, failed.path, failed.sha256) == (State.FAILED, "", None)
     assert failed.error is not None
     assert "atabase" in failed.error
@@ -447,7 +447,7 @@ def test_a_full_disk_is_named_and_leaves_no_file(db: str, tmp_path: Path, file_f
     output, _ = child.communicate(timeout=120)
     assert "The disk is full" in output
     assert list(tmp_path.iterdir()) == []
-    failed = exports.mine(by=OPERATOR)
+    failed = exports.mine(by=OPERATOR)[0]
     assert failed.state == State.FAILED
     assert failed.error is not None
     assert failed.error.startswith("The disk is full")
@@ -466,7 +466,7 @@ def test_a_killed_export_leaves_nothing_after_the_next(db: str, tmp_path: Path) 
     left = list(tmp_path.iterdir())
     assert len(left) == 1
     assert left[0].name.endswith(export_file.SUFFIX)
-    killed = exports.mine(by=OPERATOR).id
+    killed = exports.mine(by=OPERATOR)[0].id
     _until(lambda: exports.fail_interrupted() == [killed])
     assert exports.get(killed, by=OPERATOR).state == State.FAILED
     assert _export(target).rows == 20_000

@@ -29,6 +29,8 @@ SCREENS = {
     "imports": "imports",
     "exports": "exports",
     "industries": "industries",
+    "users": "users",
+    "users, nobody": "users?q=nobody+like+it",
     "audit": "audit",
     "audit, none": "audit?q=nothing+like+it",
 }

@@ -235,6 +235,6 @@ def test_a_person_is_invited_and_the_log_tells_of_it(new_page: Callable[[], Page
     settled(page)
     assert serious(page) == []
     file = re.compile(r"/audit/log\.csv\?about=user\+aaa%40example\.com$")
-    expect(page.get_by_role("link", name="Export")).to_have_attribute("href", file)
+    expect(page.get_by_test_id("stLinkButton").get_by_role("link")).to_have_attribute("href", file)
     page.get_by_role("button", name="Show user aaa").click()
     expect(page).to_have_url(f"{web}/users?q=aaa%40example.com")

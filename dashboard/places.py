@@ -22,7 +22,7 @@ class Place:
     title: str
     icon: str
     path: str | None
-    permission: Permission | None
+    permission: Permission | None  # None: it is everybody’s own
     hidden: bool = False
 
 
@@ -36,6 +36,7 @@ PLACES = {
     "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ),
     "users": Place("People", "group", "users", Permission.USERS_MANAGE),
     "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
+    "profile": Place("Profile", "account_circle", "profile", None, hidden=True),
 }
 
 

@@ -63,16 +63,23 @@ def clean_email(value: str) -> str:
 
 def looked_up(value: str) -> str:
     """`clean_email` for looking somebody up: what is no address is nobody's."""
+    value = printable(value.strip()[: 2 * MAX_EMAIL])
     try:
-        return clean_email(value[: 2 * MAX_EMAIL])
+        return clean_email(value)
     except InvalidInput:
         return value.strip().lower()[:MAX_EMAIL]
 
 
+def printable(value: str) -> str:
+    """NULs, half surrogate pairs and the like, which the database refuses to be asked about, become �."""
+    return "".join(character if character.isprintable() else "�" for character in value)
+
+
 def clean_name(value: str) -> str:
     """Without control characters and needless blanks. Raises InvalidInput for one that is empty or too long."""
-    kept = "".join(" " if unicodedata.category(character).startswith(("Cc", "Z")) else character for character in value)
-    name = " ".join(kept.split())
+    blank = ("Cc", "Cs", "Z")  # control characters, half surrogate pairs, separators
+    name = "".join(" " if unicodedata.category(one).startswith(blank) else one for one in value)
+    name = " ".join(name.split())
     if not name:
         raise InvalidInput("The name is empty. Give the name that others are to see.")
     if len(name) > MAX_NAME:
@@ -92,6 +99,13 @@ def by_email(session: Session, email: str, *, locked: bool = False) -> User:
 def lock(session: Session) -> None:
     """Until the transaction ends nobody else changes a person or signs in: two may not demote each other at once."""
     session.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def share(session: Session) -> None:
+    """First in a transaction that writes an account and what belongs to it: it waits for `lock` before it holds any
+    row that whoever has the lock will want, or both would wait for each other.
+    """
+    session.execute(text("LOCK TABLE users IN ROW EXCLUSIVE MODE"))
 
 
 def require_self(by: Actor) -> int:

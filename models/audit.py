@@ -31,6 +31,7 @@ class Event(StrEnum):
     CONTACT_RESTORED = "contact restored"
     CONTACTS_CHANGED = "contacts changed"  # many at once
     CONTACTS_DELETED = "contacts deleted"
+    CONTACTS_RESTORED = "contacts restored"
     CONTACTS_PUT_BACK = "contacts put back"  # the undo of the two above
     INDUSTRY_CREATED = "industry created"
     INDUSTRY_RENAMED = "industry renamed"

@@ -67,6 +67,14 @@ class ChangedMeanwhile(Conflict):
         super().__init__(sentence)
 
 
+class TooMany(AppError):
+    """Asked too often: after `seconds` it is worth trying again."""
+
+    def __init__(self, sentence: str, *, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(sentence)
+
+
 class TooSlow(AppError):
     """An answer took longer than people wait for one, and was stopped."""
 

@@ -219,8 +219,9 @@ class Comparison:
 def compared(export: Export, *, by: Actor) -> Comparison | None:
     """With the one that it was made anew of; None where there is none, or one of the two has no receipt.
 
-    Raises NotFound.
+    Raises NotAllowed, NotFound.
     """
+    require(by, Permission.CONTACTS_EXPORT)
     if export.again_of is None or export.sha256 is None:
         return None
     before = get(export.again_of, by=by)

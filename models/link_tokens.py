@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import DateTime, ForeignKey, Index, Text, func, select, update
+from sqlalchemy import DateTime, ForeignKey, Index, Text, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import secret_tokens
@@ -30,6 +30,7 @@ LASTS = {
     Purpose.RESET: timedelta(hours=1),
     Purpose.EMAIL: timedelta(hours=1),
 }
+KEPT = timedelta(days=30)  # after its end
 
 
 class AccountLink(Base):
@@ -68,6 +69,7 @@ class Link:
 
 def make(session: Session, user_id: int, purpose: Purpose, *, email: str | None = None, by: Actor | None) -> str:
     """A new link's token, in the caller's transaction; those made before keep working."""
+    session.execute(delete(AccountLink).where(AccountLink.expires_at < func.clock_timestamp() - KEPT))
     token = secret_tokens.fresh()
     session.add(
         AccountLink(

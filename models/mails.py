@@ -16,7 +16,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, Text, delete, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    delete,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -91,8 +104,13 @@ def queue(
     mail = Mail(kind=kind, user_id=user.id, email=to or user.email, details=details, created_by=by.id)
     session.add(mail)
     session.flush()
-    waiting.set()
+    tell(session)
     return mail
+
+
+def tell(session: Session) -> None:
+    """Whoever delivers in this process looks at once, when the caller's transaction has ended and can be seen."""
+    event.listen(session, "after_commit", lambda _: waiting.set(), once=True)
 
 
 def drop(session: Session, user_id: int, *kinds: Kind) -> None:

@@ -69,6 +69,7 @@ DEEDS: dict[str, Permission | None] = {
     "See industries": Permission.CONTACTS_READ,
     "Export contacts and download the file": Permission.CONTACTS_EXPORT,
     "See one's own exports and receipts": Permission.CONTACTS_EXPORT,
+    "Copy a column of many contacts": Permission.CONTACTS_EXPORT,
     "See everybody's exports and receipts": Permission.OTHERS_OVERSEE,
     "Create, edit, tag and delete contacts, also many at once, and undo that": Permission.CONTACTS_EDIT,
     "See deleted contacts and restore them": Permission.CONTACTS_EDIT,
@@ -78,8 +79,13 @@ DEEDS: dict[str, Permission | None] = {
     "Import a file, and cancel an import": Permission.IMPORTS_RUN,
     "Undo an import": Permission.IMPORTS_UNDO,
     "Run the data checks": Permission.CHECKS_RUN,
-    "See people, add them, change role, limit, columns and password, deactivate them": Permission.USERS_MANAGE,
-    "Keep one's own columns, page size and drafts": None,
+    "See people, invite them, change role, limit and columns, deactivate them": Permission.USERS_MANAGE,
+    "Send somebody a link for a new password, remove a lost second factor, end sessions": Permission.USERS_MANAGE,
+    "Grant download credits": Permission.CREDITS_GRANT,
+    "Require a second factor of everybody in a role": Permission.SETTINGS_CHANGE,
+    "Read and export the audit log": Permission.AUDIT_READ,
+    "Change one's own name, e-mail, password and second factor, end one's own sessions": None,
+    "See one's own credits, keep one's own columns and page size": None,
 }
 
 

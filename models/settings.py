@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     duckdb_threads: int = 2
     max_upload: ByteSize = ByteSize(10_000_000_000)  # bytes of a file that a browser may send
     session_hours: int = 12
+    requests_per_address: int = 1200  # in a minute, to one instance; an office of 30 has one address
+    requests_per_person: int = 600  # in a minute, to one instance: pieces of uploads, downloads
+    sockets_per_address: int = 200  # open at once: one for each browser tab
     stay_days: int = 30  # of a session that is to outlive the browser
     smtp_host: str | None = None  # without it messages are files in the outbox folder
     smtp_port: int = 587

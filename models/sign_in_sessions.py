@@ -30,6 +30,7 @@ from models.permissions import Actor, Permission, require
 from models.settings import settings
 
 SEEN_EVERY = timedelta(minutes=1)  # a session's last use is written at most this often
+LARGEST_BIGINT = 2**63 - 1
 MAX_DEVICE = 300  # characters of what a browser says of itself
 
 
@@ -83,7 +84,7 @@ def begin(session: Session, user: User, *, stays: bool, address: str | None, dev
         user_id=user.id,
         expires_at=func.clock_timestamp() + lasts,
         address=address,
-        device=(device or "")[:MAX_DEVICE],
+        device=accounts.printable(device or "")[:MAX_DEVICE],
         stays=stays,
     )
     session.add(row)
@@ -149,6 +150,7 @@ def sessions_of(*, by: Actor) -> list[OpenSession]:
 def end(session_id: int, *, by: Actor) -> None:
     """Sign the person out in one place. Raises NotAllowed, NotFound (also where it is somebody else's)."""
     user_id = accounts.require_self(by)
+    session_id = session_id if 0 < session_id <= LARGEST_BIGINT else 0  # what no column holds is nobody's
     with writing(by) as session:
         mine = SignInSession.user_id == user_id, SignInSession.id == session_id, SignInSession.revoked_at.is_(None)
         revoked = update(SignInSession).where(*mine).values(revoked_at=func.clock_timestamp())

@@ -181,7 +181,7 @@ def everyone(*, by: Actor, search: str = "", status: Status | None = None) -> li
     """By e-mail; `search` is a part of the name or the e-mail, in any capitals. Raises NotAllowed."""
     require(by, Permission.USERS_MANAGE)
     with reading() as session:
-        return [_person(*row) for row in session.execute(_listed(search.strip(), status))]
+        return [_person(*row) for row in session.execute(_listed(accounts.printable(search).strip(), status))]
 
 
 def person(email: str, *, by: Actor) -> Person:

@@ -19,8 +19,10 @@ from models.permissions import DEEDS, Actor, Role
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
-SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, EDIT, RESTORE, UNDO_OTHERS, ORDER_INDUSTRIES = list(DEEDS)[:9]
-SEE_IMPORTS, IMPORT, UNDO_IMPORT, CHECK, PEOPLE, OWN = list(DEEDS)[9:15]
+SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, COPY, ALL_EXPORTS, EDIT, RESTORE, UNDO_OTHERS = list(DEEDS)[:9]
+ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, CHECK, PEOPLE, HELP, GRANT, RULES, AUDIT, SELF, OWN = list(DEEDS)[
+    9:
+]
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
     SEE: (
@@ -34,8 +36,9 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     EXPORT: (
         "models.exports.request", "models.exports.again", "models.exports.cancel", "models.exports.downloaded",
-        "pipelines.export_contacts.export",
+        "models.exports.compared", "models.credits.cost", "pipelines.export_contacts.export",
     ),
+    COPY: ("models.contacts.copies.copy", "models.contacts.copies.cost"),
     OWN_EXPORTS: ("models.exports.get", "models.exports.mine", "models.exports.count", "models.exports.under_way"),
     EDIT: (
         "models.contacts.records.create", "models.contacts.records.update", "models.contacts.records.undo",
@@ -44,6 +47,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     RESTORE: (
         "models.contacts.deleted.page", "models.contacts.records.deleted", "models.contacts.records.restore",
+        "models.contacts.bulk.restore",
     ),
     ORDER_INDUSTRIES: (
         "models.industries.create", "models.industries.rename", "models.industries.merge", "models.industries.unmerge",
@@ -67,11 +71,24 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     CHECK: ("data_checks.contacts.check_contacts",),
     PEOPLE: (
-        "models.users.add", "models.users.find", "models.users.everyone", "models.users.change",
-        "models.users.deactivate", "models.users.set_password",
+        "models.users.invite", "models.users.find", "models.users.person", "models.users.everyone",
+        "models.users.change", "models.users.deactivate", "models.users.reactivate", "models.credits.usage",
+    ),
+    HELP: ("models.users.new_link", "models.second_factors.reset", "models.sign_in_sessions.end_all"),
+    GRANT: ("models.credits.grant",),
+    RULES: ("models.role_rules.require_second_factor",),
+    AUDIT: (
+        "models.audit_log.page", "models.audit_log.get", "models.audit_log.people", "models.audit_log.as_csv",
+    ),
+    SELF: (
+        "models.profile.get", "models.profile.rename", "models.profile.change_password",
+        "models.profile.ask_email_change", "models.second_factors.begin", "models.second_factors.confirm",
+        "models.second_factors.left", "models.second_factors.new_recovery_codes", "models.second_factors.remove",
+        "models.sign_in_sessions.sessions_of", "models.sign_in_sessions.end", "models.sign_in_sessions.end_others",
     ),
     OWN: (
         "models.preferences.get", "models.preferences.under", "models.preferences.put", "models.preferences.forget",
+        "models.credits.balance", "models.credits.entries",
     ),
 }  # fmt: skip
 
@@ -84,6 +101,29 @@ A_STEP = "a step of pipelines.import_contacts.go_on, which was allowed"
 OF_A_FILE = "notes how the file of an export comes along that exports.request allowed; its writer looks again"
 RELIES_ON: dict[str, str] = {
     "models.audit.write": IN_A_SESSION,
+    "models.audit.write_once_a_minute": IN_A_SESSION,
+    "models.audit_log.statement": READS_NOTHING,
+    "models.accounts.require_self": READS_NOTHING,
+    "models.accounts.require_still": IN_A_SESSION,
+    "models.contacts.copies.fields": READS_NOTHING,
+    "models.credit_ledger.add": IN_A_SESSION,
+    "models.credit_ledger.give_back": IN_A_SESSION,
+    "models.credit_ledger.limit_changed": IN_A_SESSION,
+    "models.credit_ledger.opened": IN_A_SESSION,
+    "models.credit_ledger.spend": IN_A_SESSION,
+    "models.credits.cost_of": IN_A_SESSION,
+    "models.credits.cover": IN_A_SESSION,
+    "models.credits.fresh": IN_A_SESSION,
+    "models.credits.pay": IN_A_SESSION,
+    "models.credits.refund": IN_A_SESSION,
+    "models.credits.reserve": IN_A_SESSION,
+    "models.credits.settle": IN_A_SESSION,
+    "models.exports.fresh": IN_A_SESSION,
+    "models.link_tokens.make": IN_A_SESSION,
+    "models.mails.queue": IN_A_SESSION,
+    "models.own_password.require": "is the check itself: whether it is still the person who signed in",
+    "models.second_factors.complete": IN_A_SESSION,
+    "models.sign_ins.after_link": "is for whoever has just chosen a password by a link, and goes on as a sign-in does",
     "models.contacts.history.missing": IN_A_SESSION,
     "models.contacts.likeness.certain": IN_A_SESSION,
     "models.database.writing": "opens the transaction of an operation that was allowed",

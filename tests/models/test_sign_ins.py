@@ -1,12 +1,29 @@
+import re
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from models import secret_tokens, sign_ins, users
+from models import (
+    account_links,
+    accounts,
+    link_tokens,
+    role_rules,
+    secret_tokens,
+    sign_in_sessions,
+    sign_ins,
+    users,
+)
 from models.audit import AuditLine, Event
 from models.database import reading, writing
+from models.errors import AppError, NotAllowed, NotFound
 from models.permissions import OPERATOR, Actor, Role
 from models.sign_in_failures import ADDRESS_TRIES, SignInFailure, SignInRefused, pause_after
 from models.sign_in_sessions import SignInSession, SignInTicket
@@ -171,3 +188,207 @@ def test_the_audit_log_tells_it_all(ann: users.User) -> None:
     sign_ins.sign_out(token)
     who = "user ann@example.com"
     assert events() == [(Event.SIGN_IN_FAILED, who), (Event.SIGNED_IN, who), (Event.SIGNED_OUT, who)]
+
+
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+SAFARI = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/18.5 Mobile/15E148 Safari/604.1"
+)
+
+
+class TestStaying:
+    def left(self) -> timedelta:
+        with reading() as session:
+            left = session.scalar(select(SignInSession.expires_at - func.clock_timestamp()))
+        assert left is not None
+        return left
+
+    def test_otherwise_the_cookie_ends_with_the_browser_and_the_session_after_hours(self, ann: users.User) -> None:
+        step = sign_ins.check_password(ann.email, PASSWORD, address=None)
+        token = sign_ins.redeem_ticket(step.ticket, address=None, device=None)
+        assert sign_ins.lasts(token) is None
+        assert timedelta(hours=11) < self.left() <= timedelta(hours=12)
+
+    def test_who_stays_signed_in_stays_for_thirty_days(self, ann: users.User) -> None:
+        step = sign_ins.check_password(ann.email, PASSWORD, address=None, stays=True)
+        token = sign_ins.redeem_ticket(step.ticket, address=None, device=None)
+        assert sign_ins.lasts(token) == timedelta(days=30)
+        assert timedelta(days=29) < self.left() <= timedelta(days=30)
+
+
+class TestSessions:
+    def test_each_is_listed_with_its_device_this_one_first(self, ann: users.User) -> None:
+        def begun(address: str | None, device: str | None) -> str:
+            return sign_ins.redeem_ticket(sign_ins.issue_ticket(ann.actor()), address=address, device=device)
+
+        this = begun("10.0.0.1", FIREFOX)
+        begun("10.0.0.2", SAFARI)
+        begun(None, None)
+        ended = begun("10.0.0.4", "gone")
+        sign_ins.sign_out(ended)
+        signed_in(users.find("root@example.com", by=OPERATOR))
+        found = sign_ins.sessions_of(by=actor(this))
+        assert [(one.device, one.address, one.is_this) for one in found] == [
+            ("Firefox on Windows", "10.0.0.1", True),
+            ("Unknown device", None, False),
+            ("Mobile Safari on iOS", "10.0.0.2", False),
+        ]
+
+    def test_one_is_ended_by_its_number_and_only_ones_own(self, ann: users.User) -> None:
+        root = users.find("root@example.com", by=OPERATOR)
+        this, other, foreign = signed_in(ann), signed_in(ann), signed_in(root)
+        [number] = [one.id for one in sign_ins.sessions_of(by=actor(this)) if not one.is_this]
+        [rootly] = [one.id for one in sign_ins.sessions_of(by=actor(foreign))]
+        for no_session in (rootly, 0, -1, 2**63 - 1, 2**70):
+            with pytest.raises(NotFound, match="has ended already"):
+                sign_ins.end(no_session, by=actor(this))
+        sign_ins.end(number, by=actor(this))
+        assert sign_ins.actor_of(other) is None
+        assert sign_ins.actor_of(this) is not None
+        assert sign_ins.actor_of(foreign) is not None
+        with pytest.raises(NotFound):
+            sign_ins.end(number, by=actor(this))
+        assert events()[-1] == (Event.SESSIONS_ENDED, "user ann@example.com")
+
+    def test_all_others_end_and_this_one_stays(self, ann: users.User) -> None:
+        this, second, third, ticket = signed_in(ann), signed_in(ann), signed_in(ann), sign_ins.issue_ticket(ann.actor())
+        assert sign_ins.end_others(by=actor(this), token=this) == 2
+        assert [sign_ins.actor_of(one) is None for one in (this, second, third)] == [False, True, True]
+        with pytest.raises(SignInRefused):
+            sign_ins.redeem_ticket(ticket, address=None, device=None)
+
+    def test_an_administrator_signs_somebody_out_everywhere(self, ann: users.User) -> None:
+        root = users.find("root@example.com", by=OPERATOR).actor()
+        first, second = signed_in(ann), signed_in(ann)
+        with pytest.raises(NotAllowed, match="You may not manage users"):
+            sign_ins.end_all("root@example.com", by=ann.actor())
+        assert sign_ins.end_all("ANN@example.com", by=root) == 2
+        assert sign_ins.actor_of(first) is sign_ins.actor_of(second) is None
+
+    def test_the_same_person_is_one_actor_in_any_session(self, ann: users.User) -> None:
+        first, second = actor(signed_in(ann)), actor(signed_in(ann))
+        assert first.session_id != second.session_id
+        assert first == second, "what is kept for a person is kept once"
+
+
+class TestClocks:
+    """The machine's clock jumps; what is compared is the database's."""
+
+    def test_pythons_clock_decides_nothing(self, ann: users.User) -> None:
+        roads = "accounts account_links link_tokens mails own_password profile request_limits role_rules second_factors"
+        roads += " sign_in_failures sign_in_sessions sign_ins users"
+        for road in roads.split():
+            source = (Path(sign_ins.__file__).parent / f"{road}.py").read_text()
+            assert not re.search(r"datetime\.now|utcnow|time\.time|\btime\.monotonic", source), road
+
+    def test_failures_of_the_future_make_nobody_wait_for_it(self, ann: users.User) -> None:
+        failed(5)
+        grown_older(-timedelta(days=3))  # the clock was three days ahead, and was put right
+        with pytest.raises(SignInRefused, match=r"Try again in (1 min|\d+ s)\."):
+            sign_ins.check_password(ann.email, PASSWORD, address=None)
+        grown_older(timedelta(seconds=61))
+        assert sign_ins.check_password(ann.email, PASSWORD, address=None).needs is None
+
+    def test_a_jump_ahead_ends_tickets_and_sessions(self, ann: users.User) -> None:
+        token, ticket = signed_in(ann), sign_ins.issue_ticket(ann.actor())
+        with writing(OPERATOR) as session:
+            ago = timedelta(hours=13)
+            session.execute(update(SignInSession).values(expires_at=SignInSession.expires_at - ago))
+            session.execute(update(SignInTicket).values(expires_at=SignInTicket.expires_at - ago))
+        assert sign_ins.actor_of(token) is None
+        with pytest.raises(SignInRefused):
+            sign_ins.redeem_ticket(ticket, address=None, device=None)
+
+
+def test_one_ticket_at_many_doors_opens_one(ann: users.User) -> None:
+    ticket, opened = sign_ins.issue_ticket(ann.actor()), []
+
+    def redeem() -> None:
+        with suppress(SignInRefused):
+            opened.append(sign_ins.redeem_ticket(ticket, address=None, device=None))
+
+    threads = [threading.Thread(target=redeem) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 1
+
+
+class TestAtTheSameMoment:
+    """What the person does while an administrator's change is on its way waits for it, and neither fails."""
+
+    def done_meanwhile(self, act: Callable[[], object], change: Callable[[Session], object]) -> list[Exception]:
+        """`act` begins while a transaction holds the lock and has not written yet; returns what `act` raised."""
+        raised: list[Exception] = []
+
+        def run() -> None:
+            try:
+                act()
+            except (AppError, SQLAlchemyError) as error:
+                raised.append(error)
+
+        with writing(OPERATOR) as session:
+            accounts.lock(session)
+            thread = threading.Thread(target=run)
+            thread.start()
+            waiting = text(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            while not session.scalar(waiting):
+                assert thread.is_alive()
+            change(session)
+        thread.join()
+        return raised
+
+    def deactivating(self, user: users.User) -> Callable[[Session], object]:
+        def change(session: Session) -> None:
+            session.execute(update(users.User).where(users.User.id == user.id).values(is_active=False))
+            sign_in_sessions.end_of(session, user.id)
+            link_tokens.end(session, user.id)
+
+        return change
+
+    def test_a_ticket_is_redeemed(self, ann: users.User) -> None:
+        ticket = sign_ins.issue_ticket(ann.actor())
+        [error] = self.done_meanwhile(
+            lambda: sign_ins.redeem_ticket(ticket, address=None, device=None), self.deactivating(ann)
+        )
+        assert isinstance(error, SignInRefused)
+
+    def test_a_link_is_used(self, ann: users.User) -> None:
+        link = people.link_of(ann, link_tokens.Purpose.RESET)
+        [error] = self.done_meanwhile(
+            lambda: account_links.accept(link, "staple orange lantern", address=None), self.deactivating(ann)
+        )
+        assert isinstance(error, link_tokens.LinkRefused)
+
+    def test_a_role_comes_to_ask_for_a_second_factor(self, ann: users.User) -> None:
+        def change(session: Session) -> None:
+            session.add(role_rules.RoleRule(role=Role.ANALYST, second_factor=True))
+            sign_in_sessions.end_of(session, ann.id)
+
+        ticket = sign_ins.issue_ticket(ann.actor())
+        [error] = self.done_meanwhile(lambda: sign_ins.redeem_ticket(ticket, address=None, device=None), change)
+        assert isinstance(error, SignInRefused)
+
+
+@pytest.mark.parametrize("token", ["", "forged", "x" * 10_000, "half \ud83d", "\0"])
+def test_a_forged_token_is_nobody(ann: users.User, token: str) -> None:
+    signed_in(ann)
+    assert sign_ins.actor_of(token) is None
+    sign_ins.sign_out(token)
+
+
+@pytest.mark.parametrize("password", ["x" * 10_000, " ", "😀" * 3_000, "half \ud83d", "\0"])
+def test_any_password_gets_the_same_answer(ann: users.User, password: str) -> None:
+    with pytest.raises(SignInRefused, match=r"do not match\. 4 tries left"):
+        sign_ins.check_password(ann.email, password, address=None)
+
+
+def actor(token: str) -> Actor:
+    found = sign_ins.actor_of(token)
+    assert found is not None
+    return found

@@ -54,6 +54,14 @@ def test_letters_that_look_like_others_make_no_account(ann: users.User, operator
         sign_ins.check_password(alike, people.PASSWORD, address=None)
 
 
+@pytest.mark.parametrize("strange", ["ann\0@example.com", "ann\ud83d@example.com", "", "x" * 10_000 + "@example.com"])
+def test_what_no_database_takes_is_no_address(ann: users.User, operator: Actor, strange: str) -> None:
+    with pytest.raises(InvalidInput, match="is not an e-mail address"):
+        users.invite(email=strange, name="Not Ann", role=Role.ANALYST, by=operator)
+    with pytest.raises(sign_ins.SignInRefused):
+        sign_ins.check_password(strange, "wrong", address=None)
+
+
 def test_the_first_administrator_is_made_once_without_a_limit(db: str) -> None:
     first = users.first_administrator(email="root@example.com", password=None)
     assert first is not None
@@ -219,6 +227,7 @@ def test_the_list_finds_by_part_and_status(ann: users.User, operator: Actor) -> 
     assert found("100%") == ["Bob 100% Ok"]
     assert found("%") == ["Bob 100% Ok"]
     assert found("_") == []
+    assert found("\0\ud83d") == []
     assert [found(status=status) for status in Status] == [["Ann"], ["Cid"], ["Bob 100% Ok"]]
     first, second, third = users.everyone(by=operator)
     assert (first.last_seen_at is None, second.last_seen_at, third.column_allowed) == (False, None, ("person",))

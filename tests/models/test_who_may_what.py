@@ -2,14 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from deploy.embedded_postgres import Server
-from models import database, exports, migrations, permissions, preferences, users
+from models import credits, database, exports, migrations, permissions, preferences
 from models.contacts import bulk
 from models.contacts.bulk import Batch
 from models.database import engine
@@ -18,7 +18,8 @@ from models.filters import Filters
 from models.imports import State
 from models.permissions import DEEDS, OPERATOR, Actor, Permission, Role
 from tests import who_may_what
-from tests.who_may_what import OPERATIONS, OWN, README, RELIES_ON, WITHIN
+from tests.people import person
+from tests.who_may_what import OPERATIONS, OWN, README, RELIES_ON, SELF, WITHIN
 
 ACTING = dict(who_may_what.acting())
 NEEDED = {name: permission for deed, names in OPERATIONS.items() for name in names if (permission := DEEDS[deed])}
@@ -27,7 +28,7 @@ GIVEN = {"models.import_orders.ask (undone)": {"wanted": State.UNDONE}}
 NOWHERE = {
     name: {"import_id": 10**6}
     for name in ("pipelines.import_contacts.go_on", "pipelines.import_contacts.run", "pipelines.import_contacts.undo")
-} | {"pipelines.import_contacts.take_back": {"import_id": 10**6}}
+} | {"pipelines.import_contacts.take_back": {"import_id": 10**6}, "models.users.invite": {"email": "nobody"}}
 
 
 class Touched(Exception):
@@ -59,8 +60,7 @@ def people(postgres: Server) -> Iterator[dict[Role, Actor]]:
 
 
 def added(role: Role) -> Actor:
-    who = {"email": f"{role}@example.com", "name": role.label, "password": "a long one 360"}
-    return users.add(**who, role=role, by=OPERATOR)[0].actor()
+    return person(email=f"{role}@example.com", name=role.label, role=role).actor()
 
 
 def call(name: str, by: Actor, **given: Any) -> None:
@@ -141,7 +141,24 @@ def test_what_everybody_may_is_ones_own(people: dict[Role, Actor]) -> None:
         assert preferences.get("columns", by=by) == [by.name]
         assert preferences.under("col", by=by) == {"columns": [by.name]}
         preferences.forget("columns", by=by)
-    assert set(OPERATIONS[OWN]) == {f"models.preferences.{name}" for name in ("get", "under", "put", "forget")}
+    for by in people.values():
+        others = [one for one in people.values() if one != by]
+        assert credits.balance(by=by).limit == 100
+        assert credits.entries(by=by)
+        for other in others:
+            for operation in (credits.balance, credits.entries):
+                with nullcontext() if by.may(Permission.USERS_MANAGE) else pytest.raises(NotAllowed):
+                    operation(of=other.id, by=by)
+    own = {f"models.preferences.{name}" for name in ("get", "under", "put", "forget")}
+    assert set(OPERATIONS[OWN]) == own | {"models.credits.balance", "models.credits.entries"}
+
+
+def test_ones_own_account_is_that_of_nobody_else() -> None:
+    """They name nobody: it is whoever acts. For the operator, who is no person, there is none."""
+    for name in OPERATIONS[SELF]:
+        assert not {"email", "user_id", "of"} & inspect.signature(ACTING[name]).parameters.keys(), name
+        with pytest.raises(NotAllowed, match="Only a signed-in person can do this, for themselves"):
+            call(name, OPERATOR)
 
 
 def test_only_who_looks_after_others_sees_their_exports(people: dict[Role, Actor]) -> None:

@@ -93,7 +93,7 @@ def _drawings() -> dict[str, Any]:
 def _actions(one: Person | None) -> None:
     """Always there, so that nothing jumps when a row is selected."""
     gone = one is not None and one.status is Status.DEACTIVATED
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         st.caption(f"**{plain(one.name)}**" if one else "Select a person to change the account", width="content")
         with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
             _action("Edit", "edit", user_dialogs.edit, one)

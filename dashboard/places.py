@@ -22,7 +22,7 @@ class Place:
     title: str
     icon: str
     path: str | None
-    permission: Permission | None
+    permission: Permission | None  # None: it is everybody’s own
     hidden: bool = False
 
 
@@ -34,6 +34,8 @@ PLACES = {
     "imports": Place("Imports", "upload_file", "imports", Permission.IMPORTS_RUN),
     "exports": Place("Exports", "download", "exports", Permission.CONTACTS_EXPORT),
     "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ),
+    "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
+    "profile": Place("Profile", "account_circle", "profile", None, hidden=True),
 }
 
 

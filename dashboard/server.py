@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from dashboard import downloads, edge, failures, places, uploads
+from dashboard import downloads, edge, failures, mail_delivery, places, uploads
 from dashboard.api import api
 from dashboard.front_page import front_page
 from dashboard.session import cookie_name
@@ -56,7 +56,8 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     if url is None:
         raise Unavailable("The web needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
-    yield {}
+    with mail_delivery.delivering():
+        yield {}
     database.engine().dispose()
 
 
@@ -75,10 +76,11 @@ async def open_session(request: Request) -> Response:
         return JSONResponse({"error": error.sentence}, 401)
     answer = Response(status_code=204)
     secure = edge.is_secure(request.scope)
+    lasts = await run_in_threadpool(sign_ins.lasts, token)
     answer.set_cookie(
         cookie_name(secure=secure),
         token,
-        max_age=settings().session_hours * 3600,
+        max_age=int(lasts.total_seconds()) if lasts else None,
         path="/",
         secure=secure,
         httponly=True,
@@ -142,6 +144,7 @@ app = st.App(
         Route("/auth/session", open_session, methods=["POST"]),
         Route("/auth/sign-out", close_session, methods=["POST"]),
         Route("/exports/{export_id:id}/file", downloads.export_file),
+        Route("/audit/log.csv", downloads.audit_log),
         Route("/imports/uploads", uploads.begin, methods=["POST"]),
         Route("/imports/{import_id:id}/upload", uploads.look),
         Route("/imports/{import_id:id}/upload", uploads.receive, methods=["PUT"]),

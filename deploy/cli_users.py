@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
-from deploy import local, output
+from deploy import cli_credits, local, output, running
 from deploy.cli_options import Home, Json, names
 from models.permissions import OPERATOR, Role
 
 if TYPE_CHECKING:
-    from models.users import User
+    from models.users import Person, Status
 
 group = typer.Typer(help="Who may sign in, see what, take out how much.", no_args_is_help=True)
+group.command("grant")(cli_credits.grant)
+group.command("credits")(cli_credits.ledger)
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL")]
 Name = Annotated[str | None, typer.Option(help="The name shown to others.")]
-Limit = Annotated[int | None, typer.Option(min=0, help="Contacts a month that may be exported.")]
+Limit = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="Contacts a month that may be exported; “none” for no limit.")
+]
 Columns = Annotated[
     str | None, typer.Option(metavar="A,B", help="Fields and groups of fields that may be seen; “all” for every one.")
 ]
@@ -30,45 +37,53 @@ def add(
     role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.ANALYST,
     limit: Limit = None,
     columns: Columns = None,
-    password: Annotated[str | None, typer.Option(help="Without it one is generated, and printed once.")] = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
-    """Add a person."""
-    with local.connected():
+    """Invite a person, who chooses a password by the link. Without a mail server the link is printed, to hand over."""
+    wanted = _limit(limit)
+    with _connected():
         from models import users
 
-        user, chosen = users.add(
+        invited = users.invite(
             email=email,
             name=name or email.partition("@")[0],
             role=role,
-            password=password,
-            download_limit=users.DEFAULT_DOWNLOAD_LIMIT if limit is None else limit,
+            download_limit=users.DEFAULT_DOWNLOAD_LIMIT if limit is None else wanted,
             column_allowed=_columns(columns),
             by=OPERATOR,
         )
-    if output.is_json():
-        output.answer(_described(user) | {"password": None if password else chosen})
-        return
-    output.say(f"{user.email} may sign in as {Role(user.role).label.lower()}.")
-    if not password:
-        _say_once(chosen)
+        person = users.person(invited.user.email, by=OPERATOR)
+        problem = _delivered(person)
+    output.answer_or_say(
+        _described(person) | {"link": invited.link}, f"{person.email} is invited as {person.role.label.lower()}."
+    )
+    _say_link(person, invited.link, problem)
 
 
 @group.command("list")
-def everyone(as_json: Json = False, home: Home = None) -> None:
+def everyone(
+    search: Annotated[str, typer.Option(metavar="TEXT", help="A part of the name or the e-mail.")] = "",
+    status: Annotated[str | None, typer.Option(metavar="active|invited|deactivated", help="Only these.")] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
     """List everybody."""
-    with local.connected():
+    with _connected():
         from models import users
 
-        found = users.everyone(by=OPERATOR)
+        found = users.everyone(by=OPERATOR, search=search, status=_status(status))
     if output.is_json():
-        output.answer({"users": [_described(user) for user in found]})
+        output.answer({"users": [_described(one) for one in found]})
         return
     rows = [
-        (one.email, one.name, one.role, one.download_limit, one.column_allowed or "all", one.is_active) for one in found
-    ]
-    output.table(["e-mail", "name", "role", "limit", "columns", "active"], rows, numbers=["limit", "role", "active"])
+        (
+            one.email, one.name, one.role, "none" if one.download_limit is None else one.download_limit,
+            one.column_allowed or "all", one.status,
+        )
+        for one in found
+    ]  # fmt: skip
+    output.table(["e-mail", "name", "role", "limit", "columns", "status"], rows, numbers=["limit", "role", "status"])
 
 
 @group.command("set")
@@ -79,70 +94,124 @@ def change(
     limit: Limit = None,
     columns: Columns = None,
     active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether the person may sign in.")] = None,
-    new_password: Annotated[
-        bool, typer.Option("--new-password", help="Generate a password, print it once, and end the person's sign-ins.")
-    ] = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """Change a person; what is not given stays."""
-    changed = any(value is not None for value in (name, role, limit, columns, active))
-    if not changed and not new_password:
-        raise typer.BadParameter(
-            "Nothing to change: give --name, --role, --limit, --columns, --active, --inactive or --new-password."
-        )
-    with local.connected():
+    if all(value is None for value in (name, role, limit, columns, active)):
+        raise typer.BadParameter("Nothing to change: give --name, --role, --limit, --columns, --active or --inactive.")
+    wanted = _limit(limit)
+    with _connected():
         from models import users
 
         changes = users.Changes(
             name=name,
             role=role,
-            download_limit=limit,
+            download_limit=wanted,
+            unlimited=limit is not None and wanted is None,
             column_allowed=_columns(columns),
             every_column=columns == "all",
             is_active=active,
         )
-        user = users.change(email, changes, by=OPERATOR) if changed else users.find(email, by=OPERATOR)
-        password = users.set_password(email, None, by=OPERATOR) if new_password else None
-    _show(user, password)
+        user = users.change(email, changes, by=OPERATOR)
+        person = users.person(user.email, by=OPERATOR)
+    _show(person)
 
 
 @group.command()
 def deactivate(email: Email, as_json: Json = False, home: Home = None) -> None:
-    """Keep a person from signing in; what they did stays."""
-    with local.connected():
+    """Keep a person from signing in, from now on; what they did stays."""
+    with _connected():
         from models import users
 
         user = users.deactivate(email, by=OPERATOR)
-    _show(user)
+        person = users.person(user.email, by=OPERATOR)
+    _show(person)
 
 
-def _show(user: User, password: str | None = None) -> None:
-    state = "active" if user.is_active else "deactivated"
-    limit = f"{user.download_limit:,} contacts a month"
-    columns = output.shown(user.column_allowed) if user.column_allowed is not None else "all"
+@group.command()
+def link(email: Email, as_json: Json = False, home: Home = None) -> None:
+    """Send a new link to choose a password: an invitation, or a reset. Those before work no more."""
+    with _connected():
+        from models import users
+
+        made = users.new_link(email, by=OPERATOR)
+        person = users.person(email, by=OPERATOR)
+        problem = _delivered(person)
+    if output.is_json():
+        output.answer(_described(person) | {"link": made})
+    _say_link(person, made, problem)
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    """With links that lead to where `up` of this home runs, when it does."""
+    with local.connected():
+        from models.settings import settings
+
+        recorded, facts = running.read(local.home() / "running.json")
+        address = urlsplit(str(facts.get("address", "")))
+        if address.port and any(running.is_alive(one) for one in recorded):
+            settings().port = address.port
+        yield
+
+
+def _delivered(person: Person) -> str | None:
+    """Send what waits; returns why the person's message could not be sent."""
+    from models import mails
+
+    mails.deliver()
+    return mails.problem(person.id)
+
+
+def _say_link(person: Person, link: str | None, problem: str | None) -> None:
+    if link:
+        output.say(f"Link: {link}", style="bold")
+        output.note("It works once, and is shown only this once. Hand it to the person yourself.")
+    elif problem:
+        output.note(f"The link could not be mailed yet ({problem}). It is tried again while Appointment360 runs.")
+    else:
+        output.say(f"A link was mailed to {person.email}.")
+
+
+def _show(person: Person) -> None:
+    limit = "no limit" if person.download_limit is None else f"{person.download_limit:,} contacts a month"
+    columns = output.shown(list(person.column_allowed)) if person.column_allowed is not None else "all"
     output.answer_or_say(
-        _described(user) | ({"password": password} if password else {}),
-        f"{user.email}: {user.name}, {user.role}, {limit}, columns {columns}, {state}.",
+        _described(person),
+        f"{person.email}: {person.name}, {person.role.value}, {limit}, columns {columns}, {person.status.value}.",
     )
-    if password and not output.is_json():
-        _say_once(password)
 
 
-def _say_once(password: str) -> None:
-    output.say(f"Password: {password}", style="bold")
-    output.note("It is shown only this once.")
-
-
-def _described(user: User) -> dict[str, Any]:
+def _described(person: Person) -> dict[str, Any]:
     return {
-        "email": user.email,
-        "name": user.name,
-        "role": user.role,
-        "download_limit": user.download_limit,
-        "column_allowed": user.column_allowed,
-        "is_active": user.is_active,
+        "email": person.email,
+        "name": person.name,
+        "role": person.role,
+        "status": person.status,
+        "download_limit": person.download_limit,
+        "column_allowed": person.column_allowed,
+        "second_factor": person.second_factor,
+        "is_active": person.status != "deactivated",
     }
+
+
+def _limit(given: str | None) -> int | None:
+    if given is None or given == "none":
+        return None
+    if not (given.isascii() and given.isdigit()):
+        raise typer.BadParameter(f"--limit is “{given}”: give a whole number, or “none” for no limit.")
+    return int(given)
+
+
+def _status(given: str | None) -> Status | None:
+    from models.users import Status
+
+    if given is None:
+        return None
+    if given not in list(Status):
+        raise typer.BadParameter(f"--status is “{given}”: give {', '.join(Status)}.")
+    return Status(given)
 
 
 def _columns(listed: str | None) -> tuple[str, ...] | None:

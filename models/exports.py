@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
-from models import audit
+from models import audit, credits
 from models import filters as filter_syntax
 from models.audit import Event
 from models.contacts.search import chosen_columns
+from models.credits import Fresh
 from models.database import EXPORTS_LOCK, Base, by_id, reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.filters import Filters
@@ -101,13 +103,14 @@ def request(
     format: str,  # noqa: A002  # the word of the interface
     ids: Sequence[int] | None = None,
     raw_formulas: bool = False,
+    again_of: int | None = None,
     by: Actor,
 ) -> int:
-    """Note that `by` wants this file; returns the export's id, for `run`.
+    """Note that `by` wants this file, and reserve what it will cost; returns the export's id, for `run`.
 
     `ids` narrows the filter to a selection. Without `columns` it is every field that `by` may see, and `extra` for who
-    may see all of them: values without a field have no permission of their own.
-    Raises NotAllowed, InvalidInput.
+    may see all of them: values without a field have no permission of their own. `again_of` is an export that this one
+    will be compared with. Raises NotAllowed, InvalidInput, NotEnoughCredits.
     """
     require(by, Permission.CONTACTS_EXPORT)
     if format not in FORMATS:
@@ -125,9 +128,11 @@ def request(
             columns=checked_columns(columns, by=by),
             raw_formulas=raw_formulas,
             created_by=by.id,
+            again_of=again_of,
         )
         session.add(export)
         session.flush()
+        export.credits = credits.reserve(session, export.id, filters, export.ids, by=by)
         return export.id
 
 
@@ -186,7 +191,7 @@ def people(listed: Sequence[Export]) -> dict[int | None, str]:
 def again(export_id: int, *, by: Actor) -> int:
     """Ask for the same once more: filter, selection, columns and format; returns the new export's id.
 
-    Raises NotFound, NotAllowed, InvalidInput (a field that `by` may no longer see).
+    Raises NotFound, NotAllowed, InvalidInput (a field that `by` may no longer see), NotEnoughCredits.
     """
     require(by, Permission.CONTACTS_EXPORT)
     old = _found(export_id, by)
@@ -196,8 +201,32 @@ def again(export_id: int, *, by: Actor) -> int:
         format=old.format,
         ids=old.ids,
         raw_formulas=old.raw_formulas,
+        again_of=old.id,
         by=by,
     )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What an export says of one made before, of the same filter, columns and format."""
+
+    same: bool
+    """Byte for byte, which means value for value: all formats are written the same way each time."""
+    rows_then: int
+    rows_now: int
+
+
+def compared(export: Export, *, by: Actor) -> Comparison | None:
+    """With the one that it was made anew of; None where there is none, or one of the two has no receipt.
+
+    Raises NotFound.
+    """
+    if export.again_of is None or export.sha256 is None:
+        return None
+    before = get(export.again_of, by=by)
+    if before.sha256 is None:
+        return None
+    return Comparison(before.sha256 == export.sha256, before.rows, export.rows)
 
 
 def cancel(export_id: int, *, by: Actor) -> None:
@@ -213,6 +242,7 @@ def cancel(export_id: int, *, by: Actor) -> None:
             raise Conflict(f"Export {export_id} has ended already: it is {export.state}.")
         export.state, export.error, export.finished_at = State.CANCELLED, f"{by.name} stopped it.", func.now()
         export.rows, export.path = 0, ""
+        _refund(session, export, by)
         audit.write(session, Event.EXPORT_CANCELLED, f"export {export_id}", by=by)
 
 
@@ -246,13 +276,34 @@ def requester(export: Export) -> Actor:
     return acting(export.created_by, f"Export {export.id}")
 
 
-def begin(export_id: int, *, total: int, path: str, by: Actor) -> None:
-    """Mark it as running. The caller holds `lock`, so one found running was left by a process that died."""
+def payer(export: Export) -> int | None:
+    """Whose credits it costs; None for the operator, who has no ledger."""
+    return export.created_by
+
+
+def month(export: Export) -> date:
+    """In which its credits count: that in which it was asked for, also when it runs in the next one."""
+    return export.created_at.astimezone(UTC).date().replace(day=1)
+
+
+def fresh(session: Session, export: Export, filters: Filters, *, by: Actor) -> Fresh | None:
+    """What of it costs credits, as the session's snapshot has it; None where it costs nobody any."""
+    who = payer(export)
+    return None if who is None else credits.fresh(session, filters, export.ids, payer=who, month=month(export), by=by)
+
+
+def begin(export_id: int, *, total: int, path: str, fresh: Fresh | None = None, by: Actor) -> None:
+    """Mark it as running, and set aside what it costs beyond what was reserved.
+
+    The caller holds `lock`, so one found running was left by a process that died. Raises Conflict, NotEnoughCredits.
+    """
     with writing(by) as session:
         export = _locked_row(session, export_id)
         if export.state == State.DONE:
             raise Conflict(f"Export {export_id} is finished already.")
         _require_wanted(export)
+        if (who := payer(export)) is not None and fresh is not None:
+            export.credits = credits.cover(session, export_id, fresh, payer=who, month=month(export), by=by)
         export.state, export.error, export.finished_at = State.RUNNING, None, None
         export.total, export.rows, export.path = total, 0, path
         export.started_at = func.clock_timestamp()
@@ -268,9 +319,10 @@ def progressed(export_id: int, rows: int) -> None:
             _require_wanted(_locked_row(session, export_id))
 
 
-def finish(session: Session, export_id: int, *, written: dict[str, Any], by: Actor) -> None:
-    """In the caller's transaction: `written` holds rows, bytes, sha256, notes and seconds. One row costs one credit.
+def finish(session: Session, export_id: int, *, written: dict[str, Any], fresh: Fresh | None, by: Actor) -> None:
+    """In the caller's transaction: `written` holds rows, bytes, sha256, notes and seconds; `fresh` is what `begin` got.
 
+    A person's receipt says what it cost; the operator's, for whom nothing is counted, its rows.
     Raises Conflict where it was cancelled.
     """
     export = _locked_row(session, export_id)
@@ -279,6 +331,9 @@ def finish(session: Session, export_id: int, *, written: dict[str, Any], by: Act
         setattr(export, name, written[name])
     export.state, export.error, export.finished_at = State.DONE, None, func.clock_timestamp()
     export.credits = export.rows
+    if (who := payer(export)) is not None:
+        assert fresh is not None
+        export.credits = credits.settle(session, export_id, fresh, payer=who, month=month(export), by=by)
     audit.write(
         session,
         Event.EXPORT_MADE,
@@ -304,6 +359,7 @@ def fail(export_id: int, sentence: str, *, by: Actor, states: Collection[str] = 
             return False
         export.state, export.error, export.finished_at = State.FAILED, sentence, func.clock_timestamp()
         export.rows, export.bytes, export.path = 0, 0, ""
+        _refund(session, export, by)
         audit.write(session, Event.EXPORT_FAILED, f"export {export_id}", by=by, error=sentence)
     return True
 
@@ -372,6 +428,12 @@ def _locked_row(session: Session, export_id: int) -> Export:
     if export is None:
         raise NotFound(f"There is no export {export_id}.")
     return export
+
+
+def _refund(session: Session, export: Export, by: Actor) -> None:
+    if (who := payer(export)) is not None:
+        credits.refund(session, export.id, payer=who, month=month(export), by=by)
+    export.credits = 0
 
 
 def _require_wanted(export: Export) -> None:

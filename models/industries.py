@@ -141,7 +141,7 @@ def create(name: str, *, by: Actor) -> Industry:
         session.flush()
         session.refresh(made)
         _plans_look_again(session)
-        audit.write(session, Event.INDUSTRY_CREATED, _subject(made.id), by=by, name=made.name)
+        audit.write(session, Event.INDUSTRY_CREATED, _subject(made.id), by=by, after={"name": made.name})
         session.flush()
         session.expunge(made)
     return made
@@ -164,7 +164,8 @@ def rename(industry_id: int, name: str, *, by: Actor) -> Industry:
         session.flush()
         _keep_former(session, before, industry_id)
         _plans_look_again(session)
-        audit.write(session, Event.INDUSTRY_RENAMED, _subject(industry_id), by=by, before=before, after=wanted)
+        names = {"before": {"name": before}, "after": {"name": wanted}}
+        audit.write(session, Event.INDUSTRY_RENAMED, _subject(industry_id), by=by, **names)
         session.flush()
         session.expunge(found)
     return found

@@ -1,13 +1,66 @@
-"""Messages on their way to people: by SMTP, or as .eml files in the outbox folder where none is set."""
+"""Messages on their way to people: by SMTP, or as .eml files in the outbox folder where none is set.
 
-from datetime import datetime
+A message is queued in the transaction of what it tells, and sent afterwards by `deliver`: no message without its cause,
+and no cause that waits for a mail server. The text, and the link in it, are made only when it is sent.
+"""
+
+import logging
+import os
+import smtplib
+import ssl
+import threading
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.utils import formataddr, formatdate, make_msgid, parseaddr
+from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, Text, func, text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    delete,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database import Base
+from models import link_tokens, mail_texts
+from models.accounts import User, nobody
+from models.database import Base, reading, writing
+from models.link_tokens import Purpose
+from models.permissions import Actor
+from models.settings import home, settings
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 10  # seconds for each answer of the mail server
+TRIES = 14  # then it is given up: a little more than two days
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=6)  # each pause is three times the one before
+MAX_ERROR = 500  # characters
+
+waiting = threading.Event()  # something was queued in this process: whoever delivers need not wait for its next look
+
+
+class Kind(StrEnum):
+    INVITATION = "invitation"
+    RESET = "reset"
+    EMAIL = "email"
+    PASSWORD_CHANGED = "password changed"  # noqa: S105
+    EMAIL_CHANGED = "e-mail changed"
+    SECOND_FACTOR_ADDED = "second factor added"
+    SECOND_FACTOR_REMOVED = "second factor removed"
+
+
+PURPOSES = {Kind.INVITATION: Purpose.INVITATION, Kind.RESET: Purpose.RESET, Kind.EMAIL: Purpose.EMAIL}
 
 
 class Mail(Base):
@@ -31,3 +84,133 @@ class Mail(Base):
         Index("mails_waiting", "next_try_at", postgresql_where=text("sent_at IS NULL")),
         Index("mails_user", "user_id", "id"),
     )
+
+
+def are_sent() -> bool:
+    """Whether there is a mail server; else an administrator hands the links over."""
+    return settings().smtp_host is not None
+
+
+def queue(
+    session: Session,
+    kind: Kind,
+    user: User,
+    details: dict[str, Any] | None = None,
+    *,
+    by: Actor,
+    to: str | None = None,
+) -> Mail:
+    """Put the message into the caller's transaction; `to` is an address other than the account's."""
+    mail = Mail(kind=kind, user_id=user.id, email=to or user.email, details=details, created_by=by.id)
+    session.add(mail)
+    session.flush()
+    tell(session)
+    return mail
+
+
+def tell(session: Session) -> None:
+    """Whoever delivers in this process looks at once, when the caller's transaction has ended and can be seen."""
+    event.listen(session, "after_commit", lambda _: waiting.set(), once=True)
+
+
+def drop(session: Session, user_id: int, *kinds: Kind) -> None:
+    """Messages of these kinds that are not sent yet will not be."""
+    unsent = Mail.user_id == user_id, Mail.sent_at.is_(None), Mail.kind.in_(kinds)
+    session.execute(delete(Mail).where(*unsent), execution_options={"synchronize_session": False})
+
+
+def problem(user_id: int) -> str | None:
+    """Why the person's newest message could not be sent yet, in the mail server's words; else None."""
+    with reading() as session:
+        newest = select(Mail.error).where(Mail.user_id == user_id).order_by(Mail.id.desc()).limit(1)
+        return session.scalar(newest)
+
+
+def deliver() -> int:
+    """Send what is due, one transaction each; returns how many were sent. Several processes may do it at once."""
+    sent = 0
+    while (outcome := _deliver_next()) is not None:
+        sent += outcome
+    return sent
+
+
+def _deliver_next() -> bool | None:
+    """Whether the next message could be sent; None where none is due."""
+    due = Mail.sent_at.is_(None), Mail.attempts < TRIES, Mail.next_try_at <= func.clock_timestamp()
+    query = select(Mail).where(*due).order_by(Mail.next_try_at, Mail.id).limit(1)
+    with writing(nobody(None)) as session:
+        mail = session.scalar(query.with_for_update(skip_locked=True))
+        if mail is None:
+            return None
+        user = session.get_one(User, mail.user_id)
+        purpose = PURPOSES.get(Kind(mail.kind))
+        if purpose and not user.is_active:
+            session.delete(mail)
+            return False
+        mail.attempts += 1
+        try:
+            with session.begin_nested():  # a link that nobody got is none
+                _send(_message(session, mail, user, purpose), mail)
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            mail.error = str(error)[:MAX_ERROR] or type(error).__name__
+            mail.next_try_at = func.clock_timestamp() + pause_after(mail.attempts)
+            log.warning("mail %s (%s) was not sent, try %s: %s", mail.id, mail.kind, mail.attempts, mail.error)
+            return False
+        mail.sent_at, mail.error = func.clock_timestamp(), None
+    return True
+
+
+def pause_after(attempts: int) -> timedelta:
+    """15 s after the first try that failed, then 45 s, 2 min 15 s, … and every six hours."""
+    return min(timedelta(seconds=FIRST_PAUSE.total_seconds() * 3.0 ** (attempts - 1)), LONGEST_PAUSE)
+
+
+def _message(session: Session, mail: Mail, user: User, purpose: Purpose | None) -> EmailMessage:
+    link = None
+    if purpose:
+        new_email = mail.email if purpose is Purpose.EMAIL else None
+        token = link_tokens.make(session, user.id, purpose, email=new_email, by=None)
+        link = link_tokens.address(token)
+    subject, body = mail_texts.text_of(mail.kind, name=user.name, email=user.email, link=link, details=mail.details)
+    message = EmailMessage()
+    message["From"] = settings().mail_from
+    message["To"] = formataddr((user.name, mail.email))
+    message["Subject"] = subject
+    message["Date"] = formatdate(localtime=True)
+    message["Message-ID"] = make_msgid(domain=parseaddr(settings().mail_from)[1].rpartition("@")[2] or None)
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+    message.set_content(body)
+    return message
+
+
+def _send(message: EmailMessage, mail: Mail) -> None:
+    if not are_sent():
+        _put_in_outbox(message, mail)
+        return
+    chosen = settings()
+    host, port = chosen.smtp_host or "", chosen.smtp_port
+    if chosen.smtp_security == "tls":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=ssl.create_default_context())
+    else:
+        server = smtplib.SMTP(host, port, timeout=TIMEOUT)
+    with server:
+        if chosen.smtp_security == "starttls":
+            server.starttls(context=ssl.create_default_context())
+        if chosen.smtp_user:
+            server.login(chosen.smtp_user, chosen.smtp_password.get_secret_value() if chosen.smtp_password else "")
+        server.send_message(message, to_addrs=[mail.email])
+
+
+def outbox() -> Path:
+    return home() / "outbox"
+
+
+def _put_in_outbox(message: EmailMessage, mail: Mail) -> None:
+    """Whole or not at all, and readable by this system user only: it may hold a link."""
+    folder = outbox()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = folder / f".{mail.id}.part"
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(message.as_bytes())
+    part.replace(folder / f"{mail.id:06}-{mail.kind.replace(' ', '-')}.eml")

@@ -1,7 +1,7 @@
 """Who may do what. Operations require the permission themselves; screens only ask in order to hide what is refused."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from models.errors import NotAllowed
@@ -95,12 +95,14 @@ class Actor:
     role: Role
     columns: frozenset[str] | None = None
     address: str | None = None
+    session_id: int | None = field(default=None, compare=False)  # the same person in any of their sessions
 
     def may(self, permission: Permission) -> bool:
         return permission in self.role.permissions
 
 
 OPERATOR = Actor(None, "operator", Role.ADMIN)
+NOBODY = Actor(None, "nobody", Role.ANALYST, frozenset())  # not signed in yet; may see nothing
 
 
 def require(by: Actor, permission: Permission) -> None:

@@ -1,11 +1,14 @@
 """How often something may be asked for, counted in the database so that it holds over instances."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import DateTime, Text
+from sqlalchemy import DateTime, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.database import Base
+from models.database import Base, writing
+from models.permissions import NOBODY
+
+PRUNED = 20  # rows at most that one request clears away
 
 
 class RequestLimit(Base):
@@ -17,3 +20,38 @@ class RequestLimit(Base):
     due_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = {"prefixes": ["UNLOGGED"]}  # noqa: RUF012
+
+
+# GCRA: each request moves the due moment on by `every`; it may lie ahead of now by at most `burst`.
+_TAKE = text(
+    """
+    WITH taken AS (
+        INSERT INTO request_limits AS held (key, due_at) VALUES (:key, clock_timestamp() + :every)
+        ON CONFLICT (key) DO UPDATE SET due_at = greatest(held.due_at, clock_timestamp()) + :every
+        WHERE held.due_at <= clock_timestamp() + :burst
+        RETURNING 1)
+    SELECT EXISTS (SELECT FROM taken) AS allowed,
+           (SELECT due_at - :burst - clock_timestamp() FROM request_limits WHERE key = :key) AS wait
+    """
+)
+_PRUNE = text(
+    """
+    DELETE FROM request_limits WHERE key IN (
+        SELECT key FROM request_limits WHERE due_at < clock_timestamp() AND key <> :key LIMIT :pruned
+        FOR UPDATE SKIP LOCKED)
+    """
+)
+
+
+def take(key: str, *, times: int, within: timedelta) -> timedelta | None:
+    """Count one request for `key`; None where it is allowed, else how long to wait for the next that is.
+
+    `times` may come at once; after them one each `within / times`. Counted in a transaction of its own.
+    """
+    every = within / times
+    with writing(NOBODY) as session:
+        session.execute(_PRUNE, {"key": key, "pruned": PRUNED})
+        found = session.execute(_TAKE, {"key": key, "every": every, "burst": within - every}).one()
+    if found.allowed:
+        return None
+    return max(found.wait or every, timedelta(seconds=1))  # the row may be younger than what this statement sees

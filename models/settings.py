@@ -3,6 +3,7 @@
 import os
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 from pydantic import ByteSize, Field, SecretStr, ValidationError
@@ -25,9 +26,26 @@ class Settings(BaseSettings):
     duckdb_threads: int = 2
     max_upload: ByteSize = ByteSize(10_000_000_000)  # bytes of a file that a browser may send
     session_hours: int = 12
+    requests_per_address: int = 1200  # in a minute, to one instance; an office of 30 has one address
+    requests_per_person: int = 600  # in a minute, to one instance: pieces of uploads, downloads
+    sockets_per_address: int = 200  # open at once: one for each browser tab
+    stay_days: int = 30  # of a session that is to outlive the browser
+    smtp_host: str | None = None  # without it messages are files in the outbox folder
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    mail_from: str = "Appointment360 <appointment360@localhost>"
+    public_url: str | None = None  # where people reach the web, for links in messages
     search_seconds: int = 10  # after so long the web stops what it asked the database
     days_kept_exports: int = 7
+    days_kept_audit: int = Field(default=730, ge=30)
     days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever
+
+    @property
+    def address(self) -> str:
+        """Where people reach the web, without a slash at the end."""
+        return (self.public_url or f"http://127.0.0.1:{self.port}").rstrip("/")
 
 
 def home() -> Path:

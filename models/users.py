@@ -1,66 +1,73 @@
-"""People: who may sign in, in which role, seeing which columns, with which allowance of downloads."""
+"""People: who may sign in, in which role, seeing which columns, with which allowance of downloads.
+
+Nobody chooses a password for somebody else: who is invited chooses it by a link.
+"""
 
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import (
-    ARRAY,
-    Boolean,
-    DateTime,
-    Identity,
-    Index,
-    Integer,
-    Text,
-    column,
-    delete,
-    func,
-    select,
-    table,
-    text,
-    update,
-)
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
-from models import audit
+from models import (
+    accounts,
+    audit,
+    credit_ledger,
+    link_tokens,
+    mails,
+    passwords,
+    role_rules,
+    second_factors,
+    sign_in_sessions,
+)
+from models.accounts import DEFAULT_DOWNLOAD_LIMIT as DEFAULT_DOWNLOAD_LIMIT
+from models.accounts import User as User
+from models.accounts import clean_email as clean_email
 from models.audit import Event
-from models.contacts import emails
 from models.contacts.table import FIELDS
-from models.database import Base, reading, writing
-from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models.database import LARGEST_ID, reading, writing
+from models.errors import Conflict, InvalidInput, NotAllowed
 from models.fields import Group
-from models.passwords import digest
+from models.mails import Kind
 from models.permissions import OPERATOR, Actor, Permission, Role, require
-
-DEFAULT_DOWNLOAD_LIMIT = 100  # contacts a month
-
-# Names only: their classes in sign_ins need the one of users.
-_SESSIONS = table("sign_in_sessions", column("user_id"), column("revoked_at"))
-_TICKETS = table("sign_in_tickets", column("user_id"))
+from models.sign_in_sessions import SignInSession
 
 
-class User(Base):
-    __tablename__ = "users"
+class Status(StrEnum):
+    ACTIVE = "active"
+    INVITED = "invited"  # has chosen no password yet
+    DEACTIVATED = "deactivated"
 
-    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
-    email: Mapped[str] = mapped_column(Text)
-    role: Mapped[str] = mapped_column(Text)
-    password_hash: Mapped[str | None] = mapped_column(Text)
-    download_limit: Mapped[int | None] = mapped_column(Integer, server_default=text(str(DEFAULT_DOWNLOAD_LIMIT)))
-    column_allowed: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # fields and groups; NULL is all
-    created_by: Mapped[int | None]
-    last_ip: Mapped[str | None] = mapped_column(Text)
-    is_active: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    @property
+    def label(self) -> str:
+        return self.value.capitalize()
 
-    __table_args__ = (Index("users_email", func.lower(text("email")), unique=True),)
 
-    def actor(self, address: str | None = None) -> Actor:
-        columns = None if self.column_allowed is None else frozenset(self.column_allowed)
-        return Actor(self.id, self.name, Role(self.role), columns, address)
+@dataclass(frozen=True)
+class Person:
+    """A line of the list. `download_limit` None is no limit, `column_allowed` None all columns."""
+
+    id: int
+    name: str
+    email: str
+    role: Role
+    status: Status
+    download_limit: int | None
+    column_allowed: tuple[str, ...] | None
+    second_factor: bool
+    last_seen_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Invited:
+    """`link` is for the administrator to hand over, where no mail server is set; else None: it was mailed."""
+
+    user: User
+    link: str | None
 
 
 @dataclass(frozen=True)
@@ -70,67 +77,95 @@ class Changes:
     name: str | None = None
     role: Role | None = None
     download_limit: int | None = None
+    unlimited: bool = False
     column_allowed: tuple[str, ...] | None = None
     every_column: bool = False
     is_active: bool | None = None
 
 
-def clean_email(value: str) -> str:
-    """The address as it is stored: lower case, normalised. Raises InvalidInput."""
-    address = emails.normalised(value)
-    if found := emails.problem(address):
-        raise InvalidInput(f"“{value}” is not an e-mail address: {found}.")
-    return address
-
-
-def add(
+def invite(
     *,
     email: str,
     name: str,
     role: Role,
-    password: str | None = None,
-    download_limit: int = DEFAULT_DOWNLOAD_LIMIT,
+    download_limit: int | None = DEFAULT_DOWNLOAD_LIMIT,
     column_allowed: tuple[str, ...] | None = None,
     by: Actor,
-) -> tuple[User, str]:
-    """Create a person; returns it with the password, generated where none was given.
+) -> Invited:
+    """Create a person and send them a link to choose their password; `download_limit` None is no limit.
 
     Raises NotAllowed, InvalidInput, Conflict (the e-mail is taken).
     """
     require(by, Permission.USERS_MANAGE)
-    password = password or secrets.token_urlsafe(15)
     user = User(
         email=clean_email(email),
-        name=name.strip() or email,
+        name=accounts.clean_name(name),
         role=role,
-        password_hash=digest(password),
-        download_limit=download_limit,
+        download_limit=_known_limit(download_limit),
         column_allowed=_known_columns(column_allowed),
         created_by=by.id,
     )
     try:
         with writing(by) as session:
+            accounts.require_still(session, by, Permission.USERS_MANAGE)
             session.add(user)
-            audit.write(session, Event.USER_ADDED, f"user {user.email}", by=by, role=role, limit=download_limit)
             session.flush()
+            session.refresh(user)
+            audit.write(session, Event.USER_INVITED, f"user {user.email}", by=by, after=_described(user))
+            link = _send_link(session, user, Kind.INVITATION, by=by)
             session.expunge(user)
     except IntegrityError as error:
         raise Conflict(f"There is a user with the e-mail {user.email} already.") from error
-    return user, password
+    return Invited(user, link)
+
+
+def new_link(email: str, *, by: Actor) -> str | None:
+    """A new invitation for who has not accepted yet, else a link for a new password; those before work no more.
+
+    Returns the link where no mail server is set, else None. Raises NotAllowed, NotFound, Conflict (deactivated).
+    """
+    require(by, Permission.USERS_MANAGE)
+    with writing(by) as session:
+        accounts.require_still(session, by, Permission.USERS_MANAGE)
+        user = accounts.by_email(session, email, locked=True)
+        if not user.is_active:
+            raise Conflict(f"{user.email} is deactivated. Reactivate the account first.")
+        kind = Kind.INVITATION if user.password_hash is None else Kind.RESET
+        event = Event.USER_INVITED if kind is Kind.INVITATION else Event.RESET_REQUESTED
+        audit.write(session, event, f"user {user.email}", by=by)
+        return _send_link(session, user, kind, by=by)
+
+
+def _send_link(session: Session, user: User, kind: Kind, *, by: Actor) -> str | None:
+    purpose = mails.PURPOSES[kind]
+    link_tokens.end(session, user.id, purpose)
+    mails.drop(session, user.id, kind)
+    mails.queue(session, kind, user, {"by": by.name if by.id else "An administrator"}, by=by)
+    if mails.are_sent():
+        return None
+    return link_tokens.address(link_tokens.make(session, user.id, purpose, by=by))
 
 
 def first_administrator(*, email: str, password: str | None) -> tuple[User, str] | None:
-    """Create the first administrator where there is nobody yet; None where there is. Safe to call twice at once."""
+    """Create the first administrator where there is nobody yet; None where there is. Safe to call twice at once.
+
+    Returns the password with the person, generated where none was given. Raises InvalidInput (a weak one).
+    """
     with writing(OPERATOR) as session:
-        session.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
+        accounts.lock(session)
         if session.scalar(select(func.count()).select_from(User)):
             return None
-        password = password or secrets.token_urlsafe(15)
-        user = User(email=clean_email(email), name="Administrator", role=Role.ADMIN, password_hash=digest(password))
+        user = User(email=clean_email(email), name="Administrator", role=Role.ADMIN, download_limit=None)
+        if password is None:
+            password = secrets.token_urlsafe(15)
+        else:
+            passwords.require_good(password, name=user.name, email=user.email)
+        user.password_hash = passwords.digest(password)
         session.add(user)
-        audit.write(session, Event.USER_ADDED, f"user {user.email}", by=OPERATOR, role=Role.ADMIN)
         session.flush()
         session.refresh(user)
+        audit.write(session, Event.USER_ADDED, f"user {user.email}", by=OPERATOR, after=_described(user))
+        session.flush()
         session.expunge(user)
     return user, password
 
@@ -139,13 +174,56 @@ def find(email: str, *, by: Actor) -> User:
     """Raises NotAllowed, NotFound."""
     require(by, Permission.USERS_MANAGE)
     with reading() as session:
-        return _by_email(session, email)
+        return accounts.by_email(session, email)
 
 
-def everyone(*, by: Actor) -> list[User]:
+def everyone(*, by: Actor, search: str = "", status: Status | None = None) -> list[Person]:
+    """By e-mail; `search` is a part of the name or the e-mail, in any capitals. Raises NotAllowed."""
     require(by, Permission.USERS_MANAGE)
     with reading() as session:
-        return list(session.scalars(select(User).order_by(User.email)))
+        return [_person(*row) for row in session.execute(_listed(accounts.printable(search).strip(), status))]
+
+
+def person(email: str, *, by: Actor) -> Person:
+    """One line of the list. Raises NotAllowed, NotFound."""
+    require(by, Permission.USERS_MANAGE)
+    with reading() as session:
+        user = accounts.by_email(session, email)
+        return _person(*session.execute(_listed("", None).where(User.id == user.id)).one())
+
+
+_STATUS = case(
+    (~User.is_active, Status.DEACTIVATED.value),
+    (User.password_hash.is_(None), Status.INVITED.value),
+    else_=Status.ACTIVE.value,
+)
+
+
+def _listed(search: str, status: Status | None) -> Select[User, str, bool, datetime | None]:
+    seen = select(func.max(SignInSession.last_seen_at)).where(SignInSession.user_id == User.id).scalar_subquery()
+    query = select(User, _STATUS, second_factors.exists_for(User.id), seen).order_by(User.email)
+    if search:
+        query = query.where(
+            User.name.icontains(search, autoescape=True) | User.email.icontains(search, autoescape=True)
+        )
+    if status:
+        query = query.where(_STATUS.in_([status.value]))
+    return query
+
+
+def _person(user: User, status: str, second_factor: bool, last_seen_at: datetime | None) -> Person:
+    return Person(
+        user.id,
+        user.name,
+        user.email,
+        Role(user.role),
+        Status(status),
+        user.download_limit,
+        None if user.column_allowed is None else tuple(user.column_allowed),
+        second_factor,
+        last_seen_at,
+        user.created_at,
+    )
 
 
 def active(session: Session) -> list[User]:
@@ -165,58 +243,71 @@ def acting(user_id: int | None, what: str) -> Actor:
 
 
 def change(email: str, changes: Changes, *, by: Actor) -> User:
-    """Apply `changes`; the last active administrator stays one. Raises NotAllowed, NotFound, InvalidInput, Conflict."""
+    """Apply `changes`, which count at once for running sessions; the last active administrator stays one.
+
+    Who is deactivated is signed out, and their links end; who comes into a role that asks for a second factor, and has
+    none, is signed out. Raises NotAllowed, NotFound, InvalidInput, Conflict.
+    """
     require(by, Permission.USERS_MANAGE)
     with writing(by) as session:
-        session.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))  # two may not demote each other at once
-        user = _by_email(session, email)
-        before, led = _described(user), _has_administrator(session)
-        for name in ("name", "role", "download_limit", "is_active"):
-            if (value := getattr(changes, name)) is not None:
-                setattr(user, name, value)
-        if changes.every_column or changes.column_allowed is not None:
-            user.column_allowed = _known_columns(None if changes.every_column else changes.column_allowed)
-        user.updated_at = func.now()
+        accounts.lock(session)
+        accounts.require_still(session, by, Permission.USERS_MANAGE)
+        user = accounts.by_email(session, email)
+        before, led = _described(user), _leadership(session)
+        _apply(user, changes)
         session.flush()
-        if led and not _has_administrator(session):
+        credit_ledger.limit_changed(session, user.id, by=by)
+        if _leadership(session) < led:
             raise Conflict("This is the last active administrator: name another one first.")
         session.refresh(user)
-        event = Event.USER_DEACTIVATED if changes.is_active is False else Event.USER_CHANGED
-        audit.write(session, event, f"user {user.email}", by=by, before=before, after=_described(user))
+        _settle(session, user)
+        event = {True: Event.USER_REACTIVATED, False: Event.USER_DEACTIVATED, None: Event.USER_CHANGED}
+        after = _described(user)
+        switched = None if before["is_active"] == after["is_active"] else user.is_active
+        audit.write(session, event[switched], f"user {user.email}", by=by, before=before, after=after)
         session.flush()
         session.expunge(user)
     return user
 
 
 def deactivate(email: str, *, by: Actor) -> User:
+    """Raises NotAllowed, NotFound, Conflict (the last administrator)."""
     return change(email, Changes(is_active=False), by=by)
 
 
-def set_password(email: str, password: str | None, *, by: Actor) -> str:
-    """Give a person a new password, generated where it is None, and return it; whoever was signed in with the old one
-    no longer is. Raises NotAllowed, NotFound, InvalidInput (an empty one).
-    """
-    require(by, Permission.USERS_MANAGE)
-    chosen = secrets.token_urlsafe(15) if password is None else password
-    if not chosen:
-        raise InvalidInput("The new password is empty: give one, or leave it out to have one generated.")
-    hashed = digest(chosen)
-    with writing(by) as session:
-        user = _by_email(session, email)
-        user.password_hash, user.updated_at = hashed, func.now()
-        session.execute(delete(_TICKETS).where(_TICKETS.c.user_id == user.id))
-        live = _SESSIONS.c.user_id == user.id, _SESSIONS.c.revoked_at.is_(None)
-        session.execute(update(_SESSIONS).where(*live).values(revoked_at=func.now()))
-        changed = "changed"  # the word, never the password
-        audit.write(session, Event.USER_CHANGED, f"user {user.email}", by=by, password=changed)
-    return chosen
+def reactivate(email: str, *, by: Actor) -> User:
+    """The person may sign in again, with the password and the second factor of before. Raises NotAllowed, NotFound."""
+    return change(email, Changes(is_active=True), by=by)
 
 
-def _by_email(session: Session, email: str) -> User:
-    user = session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
-    if user is None:
-        raise NotFound(f"There is no user with the e-mail {email}.")
-    return user
+def _apply(user: User, changes: Changes) -> None:
+    if changes.name is not None:
+        user.name = accounts.clean_name(changes.name)
+    if changes.role is not None:
+        user.role = changes.role
+    if changes.unlimited or changes.download_limit is not None:
+        user.download_limit = _known_limit(None if changes.unlimited else changes.download_limit)
+    if changes.every_column or changes.column_allowed is not None:
+        user.column_allowed = _known_columns(None if changes.every_column else changes.column_allowed)
+    if changes.is_active is not None:
+        user.is_active = changes.is_active
+    user.updated_at = func.now()
+
+
+def _settle(session: Session, user: User) -> None:
+    """What the person has open must fit what they are now."""
+    if user.is_active:
+        role_rules.enforce(session, user)
+        return
+    sign_in_sessions.end_of(session, user.id)
+    link_tokens.end(session, user.id)
+    mails.drop(session, user.id, *mails.PURPOSES)
+
+
+def _known_limit(limit: int | None) -> int | None:
+    if limit is not None and not 0 <= limit <= LARGEST_ID:
+        raise InvalidInput(f"The download limit is {limit:,}: give a number from 0 to {LARGEST_ID:,}, or no limit.")
+    return limit
 
 
 def _described(user: User) -> dict[str, object]:
@@ -229,8 +320,10 @@ def _described(user: User) -> dict[str, object]:
     }
 
 
-def _has_administrator(session: Session) -> bool:
-    return bool(session.scalar(select(func.count()).where(User.role == Role.ADMIN, User.is_active)))
+def _leadership(session: Session) -> int:
+    """2 where an administrator can sign in, 1 where one is only invited, 0 where there is none."""
+    ranks = select(func.max(case((User.password_hash.is_(None), 1), else_=2)))
+    return session.scalar(ranks.where(User.role == Role.ADMIN, User.is_active)) or 0
 
 
 def _known_columns(names: tuple[str, ...] | None) -> list[str] | None:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from deploy.embedded_postgres import Server, start_or_join
-from models import database, migrations
+from models import database, migrations, passwords
 from models.permissions import OPERATOR, Actor
 
 SHARED_DATA = Path(os.environ.get("APPOINTMENT360_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -53,6 +53,12 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if number := config.stash.get(_DESELECTED, 0):
         terminalreporter.write_line(f"{number} tests were deselected: they read corpora that are not on this machine.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashes() -> None:
+    """A password's hash takes 0.3 s on purpose; what it costs stands in the hash itself, so servers read these, too."""
+    passwords.ROUNDS = 4
 
 
 @pytest.fixture(scope="session")

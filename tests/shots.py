@@ -14,8 +14,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from deploy.embedded_postgres import start_or_join
-from models import database, migrations, users
+from models import database, migrations
 from models.permissions import OPERATOR, Role
+from tests import people
 from tests.bench import data
 from tests.bench.processes import command
 from tests.dashboard import chromium
@@ -38,6 +39,7 @@ SCREENS = {
     "import": "imports?id=1",
     "exports": "exports",
     "industries": "industries",
+    "audit": "audit",
 }
 
 
@@ -65,7 +67,7 @@ def _shoot_all(browser: Browser, home: Path, state: str, file: Path | None, opti
         server.ensure_database(DATABASE)
         migrations.upgrade(server.url())
         database.bind(server.url())
-        users.add(email=EMAIL, name="Nadia Okafor", role=Role.ADMIN, password=PASSWORD, by=OPERATOR)
+        people.person(email=EMAIL, name="Nadia Okafor", role=Role.ADMIN, password=PASSWORD, by=OPERATOR)
         if file:
             command(home, "import", str(file), "--yes")
         with served(server.url(), home, APPOINTMENT360_HOME=str(home)) as web:

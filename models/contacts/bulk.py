@@ -3,7 +3,7 @@
 Who asked a person first names the number that was confirmed as `expected`: another number changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,7 +115,8 @@ def change(selection: Selection, field_name: str, text: str | None, *, expected:
         forgotten = dict.fromkeys(ABOUT_EMAIL.get(field.column, ()))
         new = {field.column: value, **forgotten, "updated_at": func.now()}
         batch = _carry_out(session, changed.values(new), "changed", field.name, by)
-        _note(session, Event.CONTACTS_CHANGED, selection, len(ids), batch, by, value=text or "")
+        told = {field.name: text or "", **dict.fromkeys(forgotten, "")}
+        _note(session, Event.CONTACTS_CHANGED, selection, len(ids), batch, by, after=told)
     return batch
 
 
@@ -181,6 +182,20 @@ def put_back(batch: Batch, *, by: Actor) -> PutBack:
             what=batch.what, field=batch.field, at=batch.at, restored=done.restored, kept=done.kept,
         )  # fmt: skip
     return done
+
+
+def restore(ids: Collection[int], *, by: Actor) -> int:
+    """Bring those of them back that are deleted; returns how many. Somebody else may have restored the rest.
+
+    Raises NotAllowed, InvalidInput (too many contacts).
+    """
+    with editing.editing(by) as session:
+        if len(ids) > MOST:
+            raise InvalidInput(f"More than {MOST:,} contacts at a time cannot be restored.")
+        restored = editing.bring_back(session, "h.id = ANY (CAST(:ids AS bigint[]))", {"ids": sorted(ids)})
+        if restored:
+            audit.write(session, Event.CONTACTS_RESTORED, SUBJECT, by=by, contacts=restored)
+    return len(restored)
 
 
 def _labels(field: Field, given: Sequence[str]) -> list[str]:
@@ -313,7 +328,7 @@ def _put_back_changed(session: Session, batch: Batch, by: Actor) -> PutBack:
 
 def _put_back_deleted(session: Session, batch: Batch) -> PutBack:
     """A contact that somebody restored in the meantime is there already; one that is not was deleted again."""
-    restored = editing.bring_back(session, _OF_BATCH, _parameters(batch))
+    restored = len(editing.bring_back(session, _OF_BATCH, _parameters(batch)))
     still_gone = f"NOT EXISTS (SELECT FROM contacts c WHERE c.id = h.id) AND {_OF_BATCH}"
     kept = session.scalar(sql(f"SELECT count(*) FROM contact_history h WHERE {still_gone}"), _parameters(batch))
     return PutBack(restored, kept or 0)

@@ -140,15 +140,15 @@ def phone_problem(number: str, country: str | None) -> str | None:
     return LENGTHS.get(phonenumbers.is_possible_number_with_reason(parsed), "it has the wrong length") + where
 
 
-def bring_back(session: Session, versions: str, parameters: dict[str, Any]) -> int:
-    """Insert the deleted contacts whose last versions `h` fulfil the SQL condition `versions`; returns how many.
+def bring_back(session: Session, versions: str, parameters: dict[str, Any]) -> list[int]:
+    """Insert the deleted contacts whose last versions `h` fulfil the SQL condition `versions`; returns their ids.
 
     They are touched at once: the version that this leaves, equal to the deleted one, says who restored it and when.
     """
     columns = [column.name for column in Contact.__table__.columns]
     fields = {field.column: field for field in FIELDS.values()}
     values = [still_there("h", fields[name]) if name in fields else f"h.{name}" for name in columns]
-    ids = session.scalars(
+    inserted = session.scalars(
         text(
             f"""INSERT INTO contacts ({", ".join(columns)}) SELECT {", ".join(values)} FROM contact_history h
             WHERE {versions} AND h.replaced_how = 'delete'
@@ -156,10 +156,11 @@ def bring_back(session: Session, versions: str, parameters: dict[str, Any]) -> i
             ON CONFLICT (id) DO NOTHING RETURNING id"""
         ),
         parameters,
-    ).all()
+    )
+    ids = sorted(inserted)
     touched = text("UPDATE contacts SET updated_at = now() WHERE id = ANY (CAST(:ids AS bigint[]))")
-    session.execute(touched, {"ids": list(ids)})
-    return len(ids)
+    session.execute(touched, {"ids": ids})
+    return ids
 
 
 def still_there(table: str, field: Field) -> str:

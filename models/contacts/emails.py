@@ -74,6 +74,15 @@ def normalised(address: str) -> str:
     return f"{mailbox}@{_with_end(domain, _end(lowered))}"
 
 
+def with_ascii_domain(address: str) -> str:
+    """An acceptable address with its domain as the DNS has it: müller.de becomes xn--mller-kva.de."""
+    if address.isascii():
+        return address
+    validated = _validated(address)
+    mailbox = address.rpartition("@")[0]
+    return f"{mailbox}@{_with_end(validated.ascii_domain or validated.domain, _end(address))}"
+
+
 def _unwrapped(text: str) -> str:
     if angled := _ANGLED.fullmatch(text):
         text = trimmed(angled[1])

@@ -1,24 +1,26 @@
 """Imports every module that declares a table, so that Base.metadata is whole."""
 
 from models import (
-    account_links,
+    accounts,
     audit,
     check_results,
     credits,
     exports,
     imports,
     industries,
+    link_tokens,
     mails,
     preferences,
     request_limits,
     role_rules,
     second_factors,
-    sign_ins,
-    users,
+    sign_in_failures,
+    sign_in_sessions,
 )
 from models.contacts import history, table
 
 __all__ = [
-    "account_links", "audit", "check_results", "credits", "exports", "history", "imports", "industries", "mails",
-    "preferences", "request_limits", "role_rules", "second_factors", "sign_ins", "table", "users",
+    "accounts", "audit", "check_results", "credits", "exports", "history", "imports", "industries", "link_tokens",
+    "mails", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions",
+    "table",
 ]  # fmt: skip

@@ -13,8 +13,9 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-from models import sign_ins, users
+from models import sign_ins
 from models.permissions import OPERATOR, Role
+from tests import people
 from tests.bench.limits import Measured, milliseconds
 from tests.bench.processes import memory_of_web
 from tests.dashboard.conftest import served
@@ -42,8 +43,8 @@ class Waited:
 
 def token() -> str:
     """Signs somebody in who was never here before."""
-    person, _ = users.add(email=f"{time.time_ns()}@example.com", name="Clicking", role=Role.ADMIN, by=OPERATOR)
-    return sign_ins.redeem_ticket(sign_ins.issue_ticket(person.actor()), address=None, device=None)
+    somebody = people.person(email=f"{time.time_ns()}@example.com", name="Clicking", role=Role.ADMIN, by=OPERATOR)
+    return sign_ins.redeem_ticket(sign_ins.issue_ticket(somebody.actor()), address=None, device=None)
 
 
 def measure(url: str, home: Path, *, people: int = PEOPLE, rounds: int = ROUNDS) -> Waited:

@@ -54,6 +54,7 @@ def _filled(url: str) -> Site:
             name=f"An {who}",
             role=Role.MANAGER if who == NARROW_MANAGER else who,
             password_hash=stored,
+            download_limit=None,
             column_allowed=list(NARROW) if who in (Role.ANALYST, NARROW_MANAGER) else None,
         )
         for who in (*Role, NARROW_MANAGER)
@@ -120,6 +121,7 @@ def served(url: str | None, folder: Path, **environment: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    environment = {"APPOINTMENT360_HOME": str(folder), **environment}  # not the developer's own
     with (folder / "web.log").open("wb") as log:
         process = subprocess.Popen(
             [*server_command(), "--port", str(port)], env=server_environment(url, **environment), cwd=folder, stderr=log

@@ -378,7 +378,8 @@ def test_all_are_selected_only_while_the_same_rows_are_ticked(screen: Screen) ->
 
 def test_ticks_are_kept_from_page_to_page(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     copied: list[str] = []
-    monkeypatch.setattr("dashboard.widgets.bulk_actions.copy_now", copied.append)
+    monkeypatch.setattr("dashboard.widgets.copy_dialog.copy_now", copied.append)
+    monkeypatch.setattr("dashboard.widgets.copy_dialog.confirmed", lambda *_, **__: True)  # AppTest loses the dialog
     test = ticked(screen(Role.MANAGER, columns="email"), 0, 3)
     addresses = [test.dataframe[0].value["email"][place] for place in (0, 3)]
     test.query_params["page"] = "2"
@@ -386,6 +387,8 @@ def test_ticks_are_kept_from_page_to_page(screen: Screen, monkeypatch: pytest.Mo
     addresses.append(test.dataframe[0].value["email"][1])
     assert "**3 selected**" in [one.value for one in test.markdown]
     next(one for one in test.button if one.key == "copy e-mails").click().run()
+    numbers = {metric.label: metric.value for metric in test.metric}
+    assert (numbers["With a value"], numbers["Takes credits"]) == ("3", "3")
     assert copied == ["\n".join(addresses)]
 
     test.query_params["page"] = "1"

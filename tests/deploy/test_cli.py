@@ -15,7 +15,6 @@ import pytest
 from deploy import cli_imports
 from models.database import libpq_url
 from models.imports import Keep, MatchRule
-from models.passwords import matches
 from tests.deploy.command_line import COMMAND, PROJECT, Cli
 
 HEAVY = ("prefect", "great_expectations", "streamlit", "pandas", "duckdb", "alembic", "numpy")
@@ -174,51 +173,3 @@ def test_help_needs_no_database_code() -> None:
 def test_the_options_offer_what_the_model_knows() -> None:
     assert get_args(cli_imports.Match) == tuple(MatchRule)
     assert get_args(cli_imports.Keeping) == tuple(Keep)
-
-
-class TestUsers:
-    def test_added_with_a_generated_password_that_works(self, cli: Cli) -> None:
-        added = cli("users", "add", "Ann@Example.com", "--role", "manager", "--limit", "7", "--json").object
-        password = added.pop("password")
-        assert added == {
-            "email": "ann@example.com", "name": "Ann", "role": "manager", "download_limit": 7, "column_allowed": None,
-            "is_active": True,
-        }  # fmt: skip
-        [(stored,)] = cli.sql("SELECT password_hash FROM users")
-        assert matches(password, stored)
-        assert cli("users", "list", "--json").object == {"users": [added]}
-
-    def test_a_given_password_is_not_printed(self, cli: Cli) -> None:
-        ended = cli("users", "add", "ann@example.com", "--password", "correct horse battery")
-        assert ended.out == "ann@example.com may sign in as analyst.\n"
-        assert "correct horse" not in ended.err
-
-    def test_added_twice(self, cli: Cli) -> None:
-        cli("users", "add", "ann@example.com")
-        ended = cli("users", "add", "ANN@example.com", "--json")
-        assert (ended.code, ended.object) == (
-            1, {"error": "There is a user with the e-mail ann@example.com already."}
-        )  # fmt: skip
-
-    def test_changed_and_deactivated(self, cli: Cli) -> None:
-        cli("users", "add", "root@example.com", "--role", "admin")
-        cli("users", "add", "ann@example.com", "--columns", "person, email")
-        changed = cli("users", "set", "ann@example.com", "--role", "manager", "--columns", "all", "--json").object
-        assert (changed["role"], changed["column_allowed"]) == ("manager", None)
-        assert cli("users", "deactivate", "ann@example.com", "--json").object["is_active"] is False
-        assert cli("users", "set", "ann@example.com", "--active", "--json").object["is_active"] is True
-        last = cli("users", "deactivate", "root@example.com", "--json")
-        assert (last.code, "last active administrator" in last.object["error"]) == (1, True)
-
-    def test_a_new_password_is_printed_once_and_works(self, cli: Cli) -> None:
-        cli("users", "add", "root@example.com", "--role", "admin")
-        cli("users", "add", "ann@example.com", "--password", "correct horse battery")
-        stored = "SELECT password_hash FROM users WHERE email = 'ann@example.com'"
-        changed = cli("users", "set", "ann@example.com", "--new-password", "--name", "Ann B", "--json").object
-        assert changed["name"] == "Ann B"
-        assert matches(changed["password"], cli.sql(stored)[0][0])
-        said = cli("users", "set", "ann@example.com", "--new-password").out.splitlines()
-        assert said[0] == "ann@example.com: Ann B, analyst, 100 contacts a month, columns all, active."
-        password = said[1].removeprefix("Password: ")
-        assert matches(password, cli.sql(stored)[0][0])
-        assert "password" not in cli("users", "set", "ann@example.com", "--limit", "5", "--json").object

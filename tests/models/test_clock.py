@@ -6,11 +6,12 @@ import psycopg
 import pytest
 from sqlalchemy import insert
 
-from models import database, filters, industries, users
+from models import database, filters, industries
 from models.contacts import clock, order, search
 from models.contacts.table import Contact
 from models.database import libpq_url, writing
 from models.permissions import OPERATOR, Role
+from tests import people
 
 ROWS = 40
 
@@ -108,7 +109,7 @@ def test_a_new_name_of_an_industry_is_a_change(counted: list[int]) -> None:
 
 def test_owners_are_counted_each_time(counted: list[int]) -> None:
     """A person may get another address, of which the contacts' clock knows nothing."""
-    users.add(email="ann@example.com", name="Ann", role=Role.ADMIN, password="long enough", by=OPERATOR)
+    people.person(email="ann@example.com", name="Ann", role=Role.ADMIN, by=OPERATOR)
     execute("UPDATE contacts SET owner_id = (SELECT id FROM users)")
     assert total("owner=ann@example.com") == ROWS
     execute("UPDATE users SET email = 'anna@example.com'")

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select, text, update
 
-from models import audit, filters, users
+from models import audit, filters
 from models.audit import AuditLine, Event
 from models.contacts import bulk, records
 from models.contacts.bulk import Batch, PutBack, Selection
@@ -15,6 +15,7 @@ from models.errors import Conflict, InvalidInput, NotAllowed
 from models.filters import Filters
 from models.industries import FormerName, Industry
 from models.permissions import OPERATOR, Actor, Role
+from tests import people
 
 ROWS: list[dict[str, Any]] = [
     {"first_name": "A", "country": "Germany", "tags": ["x", "y"], "status": "active"},
@@ -27,10 +28,8 @@ EVERYTHING = Selection(Filters())
 
 
 def person(name: str, role: Role, columns: tuple[str, ...] | None = None) -> Actor:
-    made = users.add(
-        email=f"{name}@example.com", name=name, role=role, password="p", column_allowed=columns, by=OPERATOR
-    )
-    return made[0].actor()
+    made = people.person(email=f"{name}@example.com", name=name, role=role, column_allowed=columns, by=OPERATOR)
+    return made.actor()
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ def test_a_field_is_set_where_it_differs(ann: Actor) -> None:
     assert (line.event, line.actor_name) == (Event.CONTACTS_CHANGED, "ann")
     assert line.details == {
         "filter": "Country is Germany", "query": "country=Germany", "selected": None, "matched": 2, "changed": 1,
-        "versions": [batch.first, batch.last], "field": "status", "value": "ACTIVE",
+        "versions": [batch.first, batch.last], "field": "status", "after": {"status": "ACTIVE"},
     }  # fmt: skip
 
 

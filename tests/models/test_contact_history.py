@@ -3,7 +3,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from models import users
 from models.contacts import bulk, changes, history, records
 from models.contacts.bulk import Selection
 from models.contacts.history import Change, FieldChange, What
@@ -14,14 +13,15 @@ from models.filters import Filters
 from models.imports import Import
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Role
+from tests import people
 
 
 def person(name: str, role: Role, columns: tuple[str, ...] | None = None) -> Actor:
-    made = users.add(
-        email=f"{name}@example.com", name=name.capitalize(), role=role, password="p", column_allowed=columns,
+    made = people.person(
+        email=f"{name}@example.com", name=name.capitalize(), role=role, column_allowed=columns,
         by=OPERATOR,
     )  # fmt: skip
-    return made[0].actor()
+    return made.actor()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text
 
-from models import users
 from models.audit import AuditLine, Event
 from models.contacts import bulk, editing, records
 from models.contacts.bulk import Selection
@@ -26,6 +25,7 @@ from models.fields import Kind
 from models.filters import Filters
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Role
+from tests import people
 
 FULL = {
     "first_name": "Zoë", "last_name": "Müller", "email": "ZOE@Example.com", "mobile_phone": "+49 30 1234567",
@@ -35,11 +35,11 @@ FULL = {
 
 
 def person(name: str, role: Role, columns: tuple[str, ...] | None = None) -> Actor:
-    made = users.add(
-        email=f"{name}@example.com", name=name.capitalize(), role=role, password="p", column_allowed=columns,
+    made = people.person(
+        email=f"{name}@example.com", name=name.capitalize(), role=role, column_allowed=columns,
         by=OPERATOR,
     )  # fmt: skip
-    return made[0].actor()
+    return made.actor()
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_what_was_entered_is_stored_as_an_import_would(ann: Actor, zoe: int) -> 
     made = line(Event.CONTACT_CREATED)
     assert (made.subject, made.actor_name) == (f"contact {zoe}", "Ann")
     assert made.details is not None
-    assert made.details["values"]["annual_revenue"] == "1500000"
+    assert made.details["after"]["annual_revenue"] == "1500000"
 
 
 def test_texts_make_the_same_values_again(ann: Actor, zoe: int) -> None:
@@ -166,7 +166,8 @@ def test_a_change_writes_what_changed_and_its_line(ann: Actor, zoe: int) -> None
     assert after.version > before.version
     assert after.updated_at > before.updated_at
     assert line(Event.CONTACT_CHANGED).details == {
-        "changes": {"title": ["", "CEO"], "tags": ["a, b", "b"], "is_active": ["no", ""]}
+        "before": {"title": "", "tags": "a, b", "is_active": "no"},
+        "after": {"title": "CEO", "tags": "b", "is_active": ""},
     }
 
 
@@ -263,7 +264,9 @@ def test_a_deleted_contact_says_so_and_comes_back(ann: Actor, ben: Actor, zoe: i
         records.restore(zoe, by=ben)
     with pytest.raises(NotFound, match="There is no deleted contact"):
         records.deleted(zoe, by=ann)
-    assert line(Event.CONTACT_DELETED).details == line(Event.CONTACT_RESTORED).details == {"contact": "Zoë Müller"}
+    who = {"first_name": "Zoë", "last_name": "Müller", "email": "zoe@example.com"}
+    assert line(Event.CONTACT_DELETED).details == {"before": who}
+    assert line(Event.CONTACT_RESTORED).details == {"after": who}
     # What was typed before it was deleted can be saved now: nobody changed anything that was seen.
     assert records.update(zoe, {"title": "CTO"}, version=before.version, by=ann).values["title"] == "CTO"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from models import exports, settings, users
+from models import exports, settings
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
@@ -14,12 +14,11 @@ from models.exports import Export, State
 from models.fields import Group
 from models.filters import Filters, parse
 from models.permissions import OPERATOR, Actor, Role
+from tests import people
 
 
 def _person(name: str, role: Role, operator: Actor, columns: tuple[str, ...] | None = None) -> Actor:
-    return users.add(
-        email=f"{name}@example.com", name=name, role=role, password="long enough", column_allowed=columns, by=operator
-    )[0].actor()
+    return people.person(email=f"{name}@example.com", name=name, role=role, column_allowed=columns, by=operator).actor()
 
 
 @pytest.fixture
@@ -272,7 +271,7 @@ def test_a_cancelled_export_neither_goes_on_nor_ends_otherwise(analyst: Actor, b
     with pytest.raises(Conflict, match="was cancelled"):
         exports.progressed(export_id, 5)
     with pytest.raises(Conflict, match="was cancelled"), writing(OPERATOR) as session:
-        exports.finish(session, export_id, written={}, by=analyst)
+        exports.finish(session, export_id, written={}, fresh=None, by=analyst)
     assert not exports.fail(export_id, "Too late.", by=analyst)
     assert exports.fail_interrupted() == []
     assert exports.waiting(longer_than=timedelta(0)) == []

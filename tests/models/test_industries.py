@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import func, insert, select, text, update
 
-from models import industries, users
+from models import industries
 from models.audit import AuditLine, Event
 from models.contacts.history import ContactVersion
 from models.contacts.table import Contact
@@ -11,13 +11,14 @@ from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.industries import MEANINGS, Industry, NameTaken, Unmerged
 from models.permissions import OPERATOR, Actor, Permission, Role
+from tests import people
 
 Fill = Callable[..., dict[str, int]]
 
 
 @pytest.fixture
 def manager(db: str) -> Actor:
-    user, _ = users.add(email="max@example.com", name="Max", role=Role.MANAGER, password="long enough", by=OPERATOR)
+    user = people.person(email="max@example.com", name="Max", role=Role.MANAGER, by=OPERATOR)
     return user.actor()
 
 
@@ -136,8 +137,8 @@ def test_renaming_changes_the_name_and_nothing_of_the_contacts(manager: Actor, f
     with reading() as session:
         assert session.scalar(select(func.count()).select_from(ContactVersion)) == 0
     assert events()[1:] == [
-        ("industry renamed", {"before": "Software", "after": "software & IT"}),
-        ("industry renamed", {"before": "software & IT", "after": "Software & IT"}),
+        ("industry renamed", {"before": {"name": "Software"}, "after": {"name": "software & IT"}}),
+        ("industry renamed", {"before": {"name": "software & IT"}, "after": {"name": "Software & IT"}}),
     ]
     with pytest.raises(NotFound, match="no industry 999"):
         industries.rename(999, "Mining", by=manager)

@@ -11,13 +11,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from models import import_rejects, imports, industries, users
+from models import import_rejects, imports, industries
 from models.contacts import browsing, changes
 from models.errors import Conflict, InvalidInput, NotAllowed, Unavailable
 from models.imports import Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Role
 from pipelines import import_contacts, import_steps
 from pipelines.contact_files import UnreadableFile
+from tests import people
 from tests.pipelines import importing
 from tests.pipelines.importing import Row, contact, contacts, imported, noted, numbers, rejected, sql, written
 
@@ -109,7 +110,7 @@ def test_owners_are_found_by_name_and_by_email(base: str, tmp_path: Path) -> Non
     for name in ("Olga Owner", "Twin", "Twin"):
         number = sql("SELECT count(*) FROM users")[0][0]
         email = f"owner{number}@example.com"
-        users.add(email=email, name=name, role=Role.ANALYST, password="long enough", by=OPERATOR)
+        people.person(email=email, name=name, role=Role.ANALYST, by=OPERATOR)
     cells = ["olga OWNER", " Owner0@Example.com ", "Twin", "Stranger"]
     rows = [{"First Name": f"P{n}", "Contact Owner": cell} for n, cell in enumerate(cells)]
     found = imported(written(tmp_path, rows))

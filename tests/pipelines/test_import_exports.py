@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, text
 
-from models import users
 from models.contacts.table import Contact
 from models.database import writing
 from models.filters import Filters
 from models.imports import Keep, MatchRule
 from models.permissions import OPERATOR, Role
 from pipelines import export_contacts
+from tests import people
 from tests.pipelines import importing
 from tests.pipelines.importing import Row, contacts, imported, noted, numbers, written
 
@@ -30,7 +30,7 @@ def export(path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "xlsx"])
 def test_what_was_exported_is_unchanged(base: str, tmp_path: Path, suffix: str) -> None:
-    users.add(email="owner@example.com", name="Olga Owner", role=Role.ANALYST, password="long enough", by=OPERATOR)
+    people.person(email="owner@example.com", name="Olga Owner", role=Role.ANALYST, by=OPERATOR)
     rows: list[Row] = [
         {"First Name": one, "Title": one, "Company": one, "Industry": one, "Lists": f"{one} ::: b", "Odd": one,
          "Email": f"n{number}@example.com"}

@@ -31,6 +31,7 @@ from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Permission, Role
 from pipelines import attendant, import_contacts, sweep
 from pipelines import import_orders as orders
+from tests import people
 from tests.pipelines.importing import contacts, created, imported, numbers, sql, written
 from tests.pipelines.test_import_contacts import ANN, BOB
 
@@ -509,8 +510,8 @@ def test_an_error_is_kept_with_the_import(base: str, home: Path, tmp_path: Path)
 
 
 def test_the_rights_are_those_of_whoever_asked(base: str, tmp_path: Path) -> None:
-    manager, _ = users.add(email="m@example.com", name="Mia", role=Role.MANAGER, by=OPERATOR)
-    analyst, _ = users.add(email="a@example.com", name="Al", role=Role.ANALYST, by=OPERATOR)
+    manager = people.person(email="m@example.com", name="Mia", role=Role.MANAGER, by=OPERATOR)
+    analyst = people.person(email="a@example.com", name="Al", role=Role.ANALYST, by=OPERATOR)
     import_id = created(written(tmp_path, [ANN]))
     for refused in (State.OPENED, State.PLANNED, State.COMMITTED, State.UNDONE):
         with pytest.raises(NotAllowed):

@@ -1,0 +1,79 @@
+"""What the messages say, in plain text: a subject, and sentences."""
+
+from typing import Any
+
+SIGNATURE = "Appointment360"
+
+
+def text_of(kind: str, *, name: str, email: str, link: str | None, details: dict[str, Any] | None) -> tuple[str, str]:
+    """Subject and text of a message of that kind (`mails.Kind`); `link` where it carries one."""
+    subject, text = TEXTS[kind]
+    known = {"by": "An administrator", "new": "", "old": ""} | (details or {})
+    body = text.strip().format(name=name, email=email, link=link, **known)
+    return subject, f"Hello {name},\n\n{body}\n\n{SIGNATURE}\n"
+
+
+TEXTS = {
+    "invitation": (
+        "Your invitation to Appointment360",
+        """
+{by} has invited you to Appointment360, the contact database. Open this link and choose a password:
+
+{link}
+
+The link works once, for 7 days. You then sign in as {email}.
+""",
+    ),
+    "reset": (
+        "Choose a new password for Appointment360",
+        """
+Somebody, probably you, asked for a new password for {email}. Open this link and choose one:
+
+{link}
+
+The link works once, for 1 hour. If you did not ask for it, you need not do anything: your password stays as it is.
+""",
+    ),
+    "email": (
+        "Confirm your new e-mail for Appointment360",
+        """
+You asked to sign in to Appointment360 with this address from now on, instead of {email}. Open this link to confirm it:
+
+{link}
+
+The link works once, for 1 hour. If you did not ask for it, you need not do anything.
+""",
+    ),
+    "password changed": (
+        "Your password for Appointment360 was changed",
+        """
+The password of {email} was just changed, and everybody who was signed in with the old one was signed out.
+
+If that was not you, choose a new password with "Forgot the password?" on the sign-in page, and tell an administrator.
+""",
+    ),
+    "e-mail changed": (
+        "Your e-mail for Appointment360 was changed",
+        """
+Your account now has the e-mail {new} instead of {old}. You sign in with the new one.
+
+If that was not you, tell an administrator at once.
+""",
+    ),
+    "second factor added": (
+        "Signing in to Appointment360 now takes a code",
+        """
+A second factor was set up for {email}: signing in now takes a code from your authenticator app.
+
+If that was not you, tell an administrator at once.
+""",
+    ),
+    "second factor removed": (
+        "The second factor of your account was removed",
+        """
+{by} removed the second factor of {email}. Signing in takes no code any more until you set up a new one.
+
+If that surprises you, tell an administrator at once.
+""",
+    ),
+}

@@ -1,0 +1,118 @@
+"""Failed sign-ins and the waits that follow from them, counted in the database so that they hold over instances."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Identity, Index, Text, delete, func, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models import audit
+from models.accounts import nobody
+from models.audit import Event
+from models.database import Base, writing
+from models.errors import NotAllowed
+
+TRIES = 5  # failures in a row before each wait
+WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))  # the last one repeats
+FORGOTTEN = timedelta(hours=24)  # failures older than this no longer count
+ADDRESS_TRIES = 60  # failures from one address, over all accounts, within ADDRESS_WINDOW
+ADDRESS_WINDOW = timedelta(minutes=15)
+
+
+class SignInRefused(NotAllowed):
+    """A wrong password or code, or an unknown, deactivated or paused account: which of them is not said, except the
+    pause.
+    """
+
+
+class SignInFailure(Base):
+    """One failed try, of a password or of a code."""
+
+    __tablename__ = "sign_in_failures"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    email: Mapped[str] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
+
+    __table_args__ = (
+        Index("sign_in_failures_email", "email", "at"),
+        Index("sign_in_failures_address", "address", "at"),
+    )
+
+
+def begin(email: str, address: str | None) -> int:
+    """Count the try as a failure before it is looked at: a hundred tries at once get no further than five.
+
+    Returns the try's id, for `forgive` or `clear`. Raises SignInRefused while the account or the address waits.
+    """
+    with writing(nobody(address)) as session:
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(email, 360))))
+        wait, whose = _wait(session, email, address)
+        if wait <= timedelta(0):
+            attempt = SignInFailure(email=email, address=address)
+            session.add(attempt)
+            session.flush()
+            return attempt.id
+        audit.write_once_a_minute(session, Event.SIGN_IN_FAILED, whose, by=nobody(address), reason="paused")
+    raise SignInRefused(f"Too many failed tries. Try again in {in_words(wait)}.")
+
+
+def refusal(email: str, address: str | None, *, wrong: str, reason: str) -> SignInRefused:
+    """Writes the failure's audit line; the sentence is `wrong` and what is left, the same for unknown accounts."""
+    with writing(nobody(address)) as session:
+        audit.write(session, Event.SIGN_IN_FAILED, f"user {email}", by=nobody(address), reason=reason)
+        count, _ = _failures(session, SignInFailure.email == email, within=FORGOTTEN)
+    if pause := pause_after(count):
+        return SignInRefused(f"{wrong} Try again in {in_words(pause)}.")
+    left = TRIES - count % TRIES
+    next_pause = in_words(pause_after(count + left))
+    return SignInRefused(f"{wrong} {left} {'try' if left == 1 else 'tries'} left before a pause of {next_pause}.")
+
+
+def forgive(session: Session, attempt: int) -> None:
+    """The try was right, but the sign-in is not whole yet: earlier failures still count."""
+    session.execute(delete(SignInFailure).where(SignInFailure.id == attempt))
+
+
+def clear(session: Session, email: str, attempt: int) -> None:
+    """The whole sign-in was right: the account begins anew."""
+    session.execute(delete(SignInFailure).where(SignInFailure.email == email, SignInFailure.id <= attempt))
+    session.execute(delete(SignInFailure).where(SignInFailure.at < func.clock_timestamp() - FORGOTTEN))
+
+
+def pause_after(failures: int) -> timedelta:
+    """Nothing until the fifth failure in a row, then 1, 5 and 15 minutes after each five more."""
+    if failures == 0 or failures % TRIES:
+        return timedelta(0)
+    return WAITS[min(failures // TRIES, len(WAITS)) - 1]
+
+
+def in_words(wait: timedelta) -> str:
+    """“1 min”, “4 min 12 s”: rounded up, so that the time is over when it says so."""
+    minutes, seconds = divmod(-(-wait // timedelta(seconds=1)), 60)
+    return " ".join(part for part in (f"{minutes} min" if minutes else "", f"{seconds} s" if seconds else "") if part)
+
+
+def _wait(session: Session, email: str, address: str | None) -> tuple[timedelta, str]:
+    """How long this account, or this address, still has to wait, and which of the two in the words of the audit log:
+    an address may try one made-up account after the other. Zero or less when neither has to."""
+    ours = SignInFailure.email == email
+    if address:
+        ours |= SignInFailure.address == address
+    # The server's clock went back: what lies ahead of it happened now, or somebody would wait as long as it jumped.
+    ahead = update(SignInFailure).where(ours, SignInFailure.at > func.clock_timestamp())
+    session.execute(ahead.values(at=func.clock_timestamp()), execution_options={"synchronize_session": False})
+    count, since = _failures(session, SignInFailure.email == email, within=FORGOTTEN)
+    waits = [(pause_after(count) - since, f"user {email}")]
+    if address:
+        count, since = _failures(session, SignInFailure.address == address, within=ADDRESS_WINDOW)
+        waits += [(WAITS[0] - since, f"address {address}")] if count >= ADDRESS_TRIES else []
+    return max(waits)
+
+
+def _failures(session: Session, which: ColumnElement[bool], *, within: timedelta) -> tuple[int, timedelta]:
+    """How many, and how long ago the latest was."""
+    ago = func.coalesce(func.clock_timestamp() - func.max(SignInFailure.at), timedelta(0))
+    counted = select(func.count(), ago).where(which, SignInFailure.at > func.clock_timestamp() - within)
+    count, since = session.execute(counted).one()
+    return count, since

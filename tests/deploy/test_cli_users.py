@@ -1,0 +1,77 @@
+"""`appointment360 users` as real processes, on a real database."""
+
+import email
+from email.policy import default
+
+import pytest
+
+from models import account_links
+from tests.deploy.command_line import Cli
+from tests.people import PASSWORD
+
+
+def test_invited_with_a_link_to_hand_over(cli: Cli) -> None:
+    added = cli("users", "add", "Ann@Example.com", "--role", "manager", "--limit", "7", "--json").object
+    link = added.pop("link")
+    assert added == {
+        "email": "ann@example.com", "name": "Ann", "role": "manager", "status": "invited", "download_limit": 7,
+        "column_allowed": None, "second_factor": False, "is_active": True,
+    }  # fmt: skip
+    assert cli("users", "list", "--json").object == {"users": [added]}
+    account_links.accept(link.partition("?link=")[2], PASSWORD, address=None)
+    assert cli("users", "list", "--status", "active", "--json").object["users"][0]["status"] == "active"
+    assert cli("users", "list", "--status", "invited", "--json").object == {"users": []}
+    assert cli("users", "list", "--search", "nobody", "--json").object == {"users": []}
+
+
+def test_the_message_lies_in_the_outbox(cli: Cli) -> None:
+    said = cli("users", "add", "ann@example.com").out.splitlines()
+    assert said[0] == "ann@example.com is invited as analyst."
+    assert said[1].startswith("Link: http://127.0.0.1:8360/?link=")
+    [file] = (cli.home / "outbox").glob("*.eml")
+    message = email.message_from_bytes(file.read_bytes(), policy=default)
+    assert message["To"] == "ann <ann@example.com>"
+    token = message.get_content().partition("?link=")[2].split()[0]
+    assert account_links.look(token).name == "ann"
+
+
+def test_added_twice(cli: Cli) -> None:
+    cli("users", "add", "ann@example.com")
+    ended = cli("users", "add", "ANN@example.com", "--json")
+    assert (ended.code, ended.object) == (1, {"error": "There is a user with the e-mail ann@example.com already."})
+
+
+def test_changed_and_deactivated(cli: Cli) -> None:
+    cli("users", "add", "root@example.com", "--role", "admin")
+    cli("users", "add", "ann@example.com", "--columns", "person, email")
+    changed = cli("users", "set", "ann@example.com", "--role", "manager", "--columns", "all", "--limit", "none")
+    assert changed.out == "ann@example.com: ann, manager, no limit, columns all, invited.\n"
+    assert cli("users", "deactivate", "ann@example.com", "--json").object["is_active"] is False
+    assert cli("users", "set", "ann@example.com", "--active", "--json").object["is_active"] is True
+    last = cli("users", "deactivate", "root@example.com", "--json")
+    assert (last.code, "last active administrator" in last.object["error"]) == (1, True)
+
+
+def test_a_new_link_ends_the_one_before(cli: Cli) -> None:
+    first = cli("users", "add", "ann@example.com", "--json").object["link"]
+    second = cli("users", "link", "ann@example.com", "--json").object["link"]
+    with pytest.raises(account_links.LinkRefused):
+        account_links.look(first.partition("?link=")[2])
+    account_links.accept(second.partition("?link=")[2], PASSWORD, address=None)
+    third = cli("users", "link", "ann@example.com").out.partition("?link=")[2].strip()
+    assert account_links.look(third).purpose == account_links.Purpose.RESET
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["add", "a@b.co", "--limit", "many"], "--limit is “many”"),
+        (["list", "--status", "asleep"], "--status is “asleep”"),
+        (["add", "a@b.co", "--password", "x"], "No such option"),
+        (["set", "a@b.co"], "Nothing to change"),
+    ],
+)
+def test_what_means_nothing_is_a_usage_error(cli: Cli, arguments: list[str], hint: str) -> None:
+    ended = cli("users", *arguments, "--json")
+    assert ended.code == 2
+    assert hint in ended.object["error"]

@@ -70,6 +70,7 @@ DEEDS: dict[str, Permission | None] = {
     "Export contacts and download the file": Permission.CONTACTS_EXPORT,
     "See one's own exports and receipts": Permission.CONTACTS_EXPORT,
     "See everybody's exports and receipts": Permission.OTHERS_OVERSEE,
+    "Copy the e-mail addresses or phone numbers of many contacts": Permission.CONTACTS_EXPORT,
     "Create, edit, tag and delete contacts, also many at once, and undo that": Permission.CONTACTS_EDIT,
     "See deleted contacts and restore them": Permission.CONTACTS_EDIT,
     "Undo what somebody else did to many contacts": Permission.OTHERS_OVERSEE,
@@ -78,8 +79,14 @@ DEEDS: dict[str, Permission | None] = {
     "Import a file, and cancel an import": Permission.IMPORTS_RUN,
     "Undo an import": Permission.IMPORTS_UNDO,
     "Run the data checks": Permission.CHECKS_RUN,
-    "See people, add them, change role, limit, columns and password, deactivate them": Permission.USERS_MANAGE,
-    "Keep one's own columns, page size and drafts": None,
+    "See people and what they used of their credits": Permission.USERS_MANAGE,
+    "Invite people, and change their role, limit and columns": Permission.USERS_MANAGE,
+    "Deactivate people, end their sessions, remove a lost second factor": Permission.USERS_MANAGE,
+    "Grant download credits": Permission.CREDITS_GRANT,
+    "Require a second factor of a role": Permission.SETTINGS_CHANGE,
+    "Read the audit log, also as a file": Permission.AUDIT_READ,
+    "Change one's own name, e-mail, password and second factor, and end one's own sessions": None,
+    "See one's own credits, and keep one's own columns, page size and drafts": None,
 }
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as draw
 from sqlalchemy import insert, text
 
 from dashboard import cached
-from models import filters, industries, users
+from models import filters, industries
 from models.contacts import bulk, deleted, editing, history, likeness, records, search
 from models.contacts.bulk import Selection
 from models.contacts.history import ContactVersion
@@ -32,6 +32,7 @@ from models.filters import OPERATORS, SYSTEM, Filters, visible_fields
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Role
 from pipelines import export_contacts
+from tests.people import person
 
 CONTACTS, GONE = 12, 3  # the last ones are deleted
 FIXED = datetime(2001, 1, 1, tzinfo=UTC)
@@ -47,10 +48,10 @@ def narrow(db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Actor:
     with writing(OPERATOR) as session:
         session.execute(insert(Industry), [{"name": f"zqxj industry {number}"} for number in range(4)])
     made = [
-        users.add(email=f"{name}@example.com", name=name, role=Role.MANAGER, password="a long one 360", by=OPERATOR)
+        person(email=f"{name}@example.com", name=name, role=Role.MANAGER, download_limit=None)
         for name in ("max", "mia")
     ]
-    return made[0][0].actor()
+    return made[0].actor()
 
 
 def value(field: Field, number: int, variant: int) -> Any:

@@ -454,7 +454,8 @@ def _found(export_id: int, by: Actor) -> Export:
 
 
 def _as_seen(listed: list[Export], by: Actor) -> list[Export]:
-    """Without the filters of those, detached here, that ask for a column that `by` may not see: they hold values."""
+    """Those, detached here, without what tells of columns that `by` may not see: filters hold values, and from a
+    file's SHA-256 and size one could find out its values by trying."""
     if by.columns is None:
         return listed
     for export in listed:
@@ -462,6 +463,10 @@ def _as_seen(listed: list[Export], by: Actor) -> list[Export]:
             filter_syntax.parse_query(export.filter_query, by=by)
         except (NotAllowed, InvalidInput):  # the latter of an older version's, whose columns nobody knows
             export.filter_query, export.filter_sentence = "", HIDDEN_FILTER
+        try:
+            checked_columns(export.columns, by=by)
+        except (NotAllowed, InvalidInput):
+            export.sha256, export.bytes = None, 0
     return listed
 
 

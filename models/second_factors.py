@@ -182,7 +182,7 @@ def _takes(session: Session, factor: SecondFactor, code: str) -> bool:
     now = int(session.scalar(select(func.extract("epoch", func.clock_timestamp()))) or 0) // STEP
     codes = pyotp.HOTP(factor.secret, digits=DIGITS)
     for step in (now, now - 1, now + 1):
-        if step > factor.last_step and pyotp.utils.strings_equal(codes.at(step), typed):
+        if pyotp.utils.strings_equal(codes.at(step), typed):
             newer = SecondFactor.user_id == factor.user_id, SecondFactor.last_step < step
             taken = session.execute(update(SecondFactor).where(*newer).values(last_step=step).returning(1))
             return taken.one_or_none() is not None

@@ -6,12 +6,15 @@ import socket
 from email.policy import default
 from typing import Any
 
+import pyotp
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
 
 from deploy import running
-from models import account_links
+from models import account_links, second_factors, sign_ins
+from models.permissions import Role
+from tests import people
 from tests.deploy.command_line import Cli
 from tests.people import PASSWORD
 
@@ -122,6 +125,20 @@ def test_a_mail_server_that_is_down_is_told_and_loses_nothing(cli: Cli, smtp_por
     assert "The link could not be mailed yet" in said.err
     assert cli("users", "link", "ann@example.com", "--json").object["link"] is None
     assert cli.sql("SELECT kind, attempts FROM mails WHERE sent_at IS NULL") == [("invitation", 1)]
+
+
+def test_a_lost_second_factor_is_removed_at_the_machine(cli: Cli) -> None:
+    ann = people.person(email="ann@example.com", name="Ann", role=Role.ADMIN)  # the only one, so nobody else can help
+    begun = second_factors.begin(by=ann.actor())
+    second_factors.confirm(pyotp.TOTP(begun.secret).now(), by=ann.actor())
+    assert cli("users", "list", "--json").object["users"][0]["second_factor"] is True
+    said = cli("users", "set", "ann@example.com", "--remove-second-factor")
+    assert said.out == "ann@example.com: Ann, admin, 100 contacts a month, columns all, active.\n"
+    assert cli("users", "list", "--json").object["users"][0]["second_factor"] is False
+    assert sign_ins.check_password(ann.email, people.PASSWORD, address=None).needs is None
+    assert [file.name for file in (cli.home / "outbox").glob("*second-factor-removed.eml")]
+    again = cli("users", "set", "ann@example.com", "--remove-second-factor", "--json")
+    assert (again.code, again.object) == (1, {"error": "Ann has no second factor."})
 
 
 def test_the_link_leads_to_where_up_runs(cli: Cli) -> None:

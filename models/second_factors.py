@@ -59,7 +59,7 @@ def begin(*, by: Actor) -> Enrolment:
     """A new secret, which counts once `confirm` got its code. Raises NotAllowed, Conflict (there is a factor)."""
     user_id = accounts.require_self(by)
     with writing(by) as session:
-        return prepare(session, session.get_one(User, user_id, with_for_update=True))
+        return prepare(session, accounts.locked(session, user_id))
 
 
 def prepare(session: Session, user: User) -> Enrolment:
@@ -82,7 +82,7 @@ def confirm(code: str, *, by: Actor) -> list[str]:
     """
     user_id = accounts.require_self(by)
     with writing(by) as session:
-        return complete(session, session.get_one(User, user_id, with_for_update=True), code, by=by)
+        return complete(session, accounts.locked(session, user_id), code, by=by)
 
 
 def complete(session: Session, user: User, code: str, *, by: Actor) -> list[str]:
@@ -120,7 +120,7 @@ def remove(*, password: str, by: Actor) -> None:
     user_id = accounts.require_self(by)
     own_password.require(password, by=by)
     with writing(by) as session:
-        user = session.get_one(User, user_id, with_for_update=True)
+        user = accounts.locked(session, user_id)
         _delete(session, user, by=by)
         role_rules.enforce(session, user)
 
@@ -140,7 +140,7 @@ def new_recovery_codes(*, by: Actor, password: str) -> list[str]:
     user_id = accounts.require_self(by)
     own_password.require(password, by=by)
     with writing(by) as session:
-        user = session.get_one(User, user_id, with_for_update=True)
+        user = accounts.locked(session, user_id)
         if not has_one(session, user_id):
             raise NotFound("You have no second factor, so there is nothing to recover. Set one up first.")
         audit.write(session, Event.RECOVERY_CODES_MADE, f"user {user.email}", by=by)

@@ -1,5 +1,8 @@
-"""A new colleague in a browser, every part real: invitation, first sign-in with a second factor, exports until the limit,
-a grant, another export, a new password, and the session of before is gone."""
+"""A new colleague in browsers, every part real.
+
+Invitation, first sign-in with a second factor, exports until the limit, a grant, another export, a new password; and the
+session of before is gone.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

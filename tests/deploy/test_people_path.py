@@ -1,7 +1,7 @@
 """A new colleague in browsers, every part real.
 
-Invitation, first sign-in with a second factor, exports until the limit, a grant, another export, a new password; and the
-session of before is gone.
+Invitation, first sign-in with a second factor, exports until the limit, a grant, another export, a new password; and
+the session of before is gone.
 """
 
 from collections.abc import Callable, Iterator
@@ -129,7 +129,7 @@ def _limit_is_reached(tom: Page, web: str) -> None:
     tom.goto(f"{web}/contacts?last_name=Kelly")
     tom.get_by_role("button", name="Export", exact=True).click()
     dialog = tom.get_by_role("dialog")
-    expect(dialog.get_by_role("alert")).to_contain_text(f"This would take {KELLYS} credits; you have 1 credit")
+    expect(dialog.get_by_role("alert")).to_contain_text(f"This would take {KELLYS} credits; you have 1 until")
     expect(dialog.get_by_role("button", name=f"Export {KELLYS} contacts")).to_be_disabled()
 
 

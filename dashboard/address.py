@@ -12,7 +12,7 @@ import streamlit as st
 
 from models import filters
 from models.contacts import search
-from models.errors import InvalidInput
+from models.errors import InvalidInput, NotAllowed
 from models.filters import OPERATORS, Filters
 from models.permissions import Actor
 
@@ -78,7 +78,7 @@ def readable(*, by: Actor) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for key in (key for key in st.query_params if key not in OWN):
         for value in st.query_params.get_all(key):
-            with suppress(InvalidInput):
+            with suppress(InvalidInput, NotAllowed):
                 filters.parse_pairs([*found, (key, value)], by=by)
                 found.append((key, value))
     return found

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import places, session, sign_in
+from dashboard import account_link, places, session, sign_in
 from dashboard.widgets import contact_form, import_choices
 from dashboard.widgets.browser_history import join_steps
 from dashboard.widgets.page import plain
@@ -17,13 +17,18 @@ Nothing is lost and nothing is final: every change has its history, every import
 # Without an item of its own the menu, and with it the choice of light and dark, need not be there.
 menu = {"About": ABOUT}
 st.set_page_config(page_title="Appointment360", page_icon=STATIC / "mark.svg", layout="wide", menu_items=menu)
-screens = [places.page(name) for name in places.PLACES]
 try:
     actor = session.someone()
 except Exception:
+    screens = [places.page(name) for name in places.PLACES]
     st.navigation(screens, position="hidden")  # else the address means the start page once the database is back
     raise
-page = st.navigation(screens, position="sidebar" if actor else "hidden")
+link = account_link.opened()
+screens = [places.page(name, actor) for name in places.PLACES]
+page = st.navigation(screens, position="sidebar" if actor and link is None else "hidden")
+if link is not None:
+    account_link.show(link)
+    st.stop()
 if actor is None:
     typed = contact_form.keep_typed()
     import_choices.keep_chosen()
@@ -34,9 +39,14 @@ theme = "dark" if st.context.theme.type == "dark" else "light"
 st.logo(STATIC / f"logo-{theme}.svg", icon_image=STATIC / "mark.svg", size="large")
 with st.sidebar, st.container(key="person_menu", gap=None):
     name = plain(actor.name)
-    choice = st.menu_button(name, ["Sign out"], icon=":material/account_circle:", type="tertiary", key="person")
+    choice = st.menu_button(
+        name, ["Profile", "Sign out"], icon=":material/account_circle:", type="tertiary", key="person"
+    )
     st.caption(actor.role.label, help=actor.role.description)
     join_steps()
 if choice == "Sign out":
     sign_in.sign_out()
+if choice == "Profile":
+    places.go("profile")
+account_link.said()
 page.run()

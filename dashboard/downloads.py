@@ -10,12 +10,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from dashboard import edge
-from models import audit, exports, import_rejects, imports
-from models.audit import Event
-from models.database import writing
-from models.errors import NotAllowed, NotFound
-from models.exports import Export, State
-from models.permissions import Actor, Permission, require
+from models import audit_log as lines_of_log
+from models import exports, import_rejects, imports
+from models.errors import InvalidInput, NotAllowed, NotFound
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -37,7 +34,9 @@ async def export_file(request: Request) -> Response:
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     try:
-        export = await run_in_threadpool(_taken, request.path_params["export_id"], actor, noted=_begins(request))
+        export = await run_in_threadpool(
+            exports.downloaded, request.path_params["export_id"], noted=_begins(request), by=actor
+        )
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     except NotFound as error:
@@ -53,18 +52,6 @@ async def export_file(request: Request) -> Response:
 def _begins(request: Request) -> bool:
     """Not a download's later parts, nor a look at its headers: each download is in the audit log once."""
     return request.method == "GET" and request.headers.get("range", "bytes=0-").startswith("bytes=0-")
-
-
-def _taken(export_id: int, by: Actor, *, noted: bool) -> Export:
-    """The export whose file `by` takes; `noted`, with its audit line. Raises NotFound, NotAllowed."""
-    require(by, Permission.CONTACTS_EXPORT)
-    export = exports.get(export_id, by=by)
-    if export.state != State.DONE or not Path(export.path).is_file():
-        raise NotFound(f"Export {export_id} has no file: it is not finished, failed, or its file's time is over.")
-    if noted:
-        with writing(by) as session:
-            audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
-    return export
 
 
 async def import_rows(request: Request) -> Response:
@@ -83,7 +70,26 @@ async def import_rows(request: Request) -> Response:
         return PlainTextResponse(error.sentence, 403)
     except NotFound as error:
         return PlainTextResponse(error.sentence, 404)
-    name = f"{Path(found.file_name).stem} {file}"
+    return _csv(lines, f"{Path(found.file_name).stem} {file}")
+
+
+async def audit_log(request: Request) -> Response:
+    """The lines that the address asks for, as the screen's address does; 400, 401 or 403 else."""
+    actor = await edge.signed_in(request.scope)
+    if actor is None:
+        return PlainTextResponse("Sign in first, then open this link again.", 401)
+    try:
+        wanted = lines_of_log.parse(request.query_params.multi_items())
+        noted = request.method == "GET"
+        lines = await run_in_threadpool(lines_of_log.as_csv, wanted, noted=noted, by=actor)
+    except InvalidInput as error:
+        return PlainTextResponse(error.sentence, 400)
+    except NotAllowed as error:
+        return PlainTextResponse(error.sentence, 403)
+    return _csv(lines, "audit log.csv")
+
+
+def _csv(lines: Iterable[str], name: str) -> Response:
     return StreamingResponse(
         _in_blocks(chain(BYTE_ORDER_MARK, lines)),
         media_type=MEDIA_TYPES["csv"],

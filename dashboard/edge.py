@@ -18,8 +18,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard import rate_limits
 from dashboard.session import ADDRESS_HEADER, SCHEME_HEADER, cookie_name
 from models import sign_ins
+from models.errors import TooMany
 from models.permissions import Actor
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,9 @@ log = logging.getLogger(__name__)
 # Of Streamlit's own routes only what its pages need; the rest (metrics, an interface for agents) stays closed.
 STREAMLIT_ROUTES = re.compile(r"/_stcore/(health|host-config|stream|upload_file/.+|bidi-components/.+)")
 BEHIND_SIGN_IN = ("/_stcore/upload_file", "/media")  # Streamlit asks nobody who they are there
-NEVER_STORED = ("/auth/", "/exports/", "/imports/", "/media/")
+OF_PERSONS = (*BEHIND_SIGN_IN, "/audit/", "/exports/", "/imports/")  # the rest of these answer for themselves
+NEVER_STORED = ("/audit/", "/auth/", "/exports/", "/imports/", "/media/")
+ACTOR = "appointment360.actor"  # where a request's scope keeps who asks
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -108,7 +112,11 @@ class Edge:
         if scope["path"] != "/_stcore/stream" or not same_origin(Headers(scope=scope)):
             await send({"type": "websocket.close", "code": 1008})
             return
-        await self.app({**scope, "headers": _told(scope)}, receive, send)
+        try:
+            with rate_limits.socket_of(_address(scope)):
+                await self.app({**scope, "headers": _told(scope)}, receive, send)
+        except TooMany:
+            await send({"type": "websocket.close", "code": 1013})
 
 
 async def _refusal(scope: Scope) -> Response | None:
@@ -119,7 +127,14 @@ async def _refusal(scope: Scope) -> Response | None:
     # Programs call /api with a token that no browser sends by itself, so no other site can make one call it.
     if scope["method"] not in SAFE_METHODS and not path.startswith("/api/") and not same_origin(Headers(scope=scope)):
         return PlainTextResponse("This request came from another site.", 403)
-    if path.startswith(BEHIND_SIGN_IN) and await signed_in(scope) is None:
+    try:
+        rate_limits.count_address(_address(scope), path)
+        actor = await signed_in(scope) if path.startswith(OF_PERSONS) else None
+        if actor is not None:
+            rate_limits.count_person(actor)
+    except TooMany as error:
+        return PlainTextResponse(error.sentence, 429, {"retry-after": str(error.seconds)})
+    if path.startswith(BEHIND_SIGN_IN) and actor is None:
         return PlainTextResponse("Sign in first.", 401)
     return None
 
@@ -140,12 +155,21 @@ def token(scope: Scope) -> str | None:
 
 
 async def signed_in(scope: Scope) -> Actor | None:
-    return await run_in_threadpool(sign_ins.actor_of, token(scope))
+    """Who asks; looked up once for a request."""
+    if ACTOR not in scope:
+        scope[ACTOR] = await run_in_threadpool(sign_ins.actor_of, token(scope))
+    found: Actor | None = scope[ACTOR]
+    return found
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _told(scope: Scope) -> list[tuple[bytes, bytes]]:
     """The handshake's headers with scheme and address as this server sees them, whatever the browser claimed."""
-    ours = {SCHEME_HEADER: "https" if is_secure(scope) else "http", ADDRESS_HEADER: (scope.get("client") or [""])[0]}
+    ours = {SCHEME_HEADER: "https" if is_secure(scope) else "http", ADDRESS_HEADER: _address(scope)}
     kept = [(name, value) for name, value in scope["headers"] if name.decode("latin-1") not in ours]
     return kept + [(name.encode(), value.encode()) for name, value in ours.items() if value]
 

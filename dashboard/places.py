@@ -1,4 +1,4 @@
-"""The screens by name: what the navigation shows, and where a screen sends a person."""
+"""The screens by name: what the navigation shows, who may see it, and where a screen sends a person."""
 
 import importlib
 from collections.abc import Callable
@@ -7,40 +7,50 @@ from typing import NoReturn
 
 import streamlit as st
 
+from dashboard import session
+from dashboard.widgets import page as frame
+from models.permissions import Actor, Permission, holders
+
 Params = dict[str, str | list[str]]
 
 
 @dataclass(frozen=True)
 class Place:
-    """`path` is the place's own part of the address; None stands for the start page."""
+    """`path` is the place's own part of the address; None stands for the start page. Who lacks the permission does not
+    find it in the navigation, and is refused at its address; its operations refuse them, too."""
 
     title: str
     icon: str
     path: str | None
+    permission: Permission | None  # None: it is everybody’s own
     hidden: bool = False
 
 
 PLACES = {
-    "overview": Place("Overview", "monitoring", None),
-    "contacts": Place("Contacts", "contacts", "contacts"),
-    "contact": Place("Contact", "person", "contact", hidden=True),
-    "deleted": Place("Deleted contacts", "auto_delete", "deleted", hidden=True),
-    "imports": Place("Imports", "upload_file", "imports"),
-    "exports": Place("Exports", "download", "exports"),
-    "industries": Place("Industries", "category", "industries"),
+    "overview": Place("Overview", "monitoring", None, Permission.CONTACTS_READ),
+    "contacts": Place("Contacts", "contacts", "contacts", Permission.CONTACTS_READ),
+    "contact": Place("Contact", "person", "contact", Permission.CONTACTS_READ, hidden=True),
+    "deleted": Place("Deleted contacts", "auto_delete", "deleted", Permission.CONTACTS_EDIT, hidden=True),
+    "imports": Place("Imports", "upload_file", "imports", Permission.IMPORTS_RUN),
+    "exports": Place("Exports", "download", "exports", Permission.CONTACTS_EXPORT),
+    "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ),
+    "users": Place("People", "group", "users", Permission.USERS_MANAGE),
+    "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
+    "profile": Place("Profile", "account_circle", "profile", None, hidden=True),
 }
 
 
-def page(name: str) -> st.Page:
-    """The screen's page: Streamlit takes two of one address for the same."""
+def page(name: str, by: Actor | None = None) -> st.Page:
+    """The screen's page, as the navigation has it for `by`: Streamlit takes two of one address for the same."""
     place = PLACES[name]
+    shown = not place.hidden and (by is None or _may(by, place))
     return st.Page(
         _show(name),
         title=place.title,
         icon=f":material/{place.icon}:",
         url_path=place.path,
         default=place.path is None,
-        visibility="hidden" if place.hidden else "visible",
+        visibility="visible" if shown else "hidden",
     )
 
 
@@ -56,7 +66,24 @@ def path(name: str) -> str:
 
 def _show(name: str) -> Callable[[], None]:
     def show() -> None:
+        if not _may(session.actor(), PLACES[name]):
+            _refuse(PLACES[name])
+            return
         importlib.import_module(f"dashboard.screens.{name}").show()
 
     show.__name__ = name
     return show
+
+
+def _may(by: Actor, place: Place) -> bool:
+    return place.permission is None or by.may(place.permission)
+
+
+def _refuse(place: Place) -> None:
+    assert place.permission is not None
+    with frame.header(place.title):
+        pass
+    able = " and ".join(f"{role}s" for role in holders(place.permission))
+    body = f"The {able} may: ask one of them, or have your role changed."
+    with frame.empty("lock", f"You may not {place.permission.value}", body):
+        pass

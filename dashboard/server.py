@@ -144,6 +144,7 @@ app = st.App(
         Route("/auth/session", open_session, methods=["POST"]),
         Route("/auth/sign-out", close_session, methods=["POST"]),
         Route("/exports/{export_id:id}/file", downloads.export_file),
+        Route("/audit/log.csv", downloads.audit_log),
         Route("/imports/uploads", uploads.begin, methods=["POST"]),
         Route("/imports/{import_id:id}/upload", uploads.look),
         Route("/imports/{import_id:id}/upload", uploads.receive, methods=["PUT"]),

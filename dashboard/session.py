@@ -28,6 +28,7 @@ class Remembered:
     facets_open: bool = True
     pagers: int = 0
     export_id: int | None = None  # the export whose progress the contacts screen shows
+    comparing: int | None = None  # the export that was made anew last, whose receipt the exports screen shows
     started: set[int] = field(default_factory=set)  # exports whose flow this browser has started
     asked: dict[tuple[int, int], float] = field(default_factory=dict)  # import and order -> when its flow was asked for
     basket: Ticked = ("", frozenset())  # what is ticked, on this and on other pages of the same filter

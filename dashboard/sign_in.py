@@ -1,4 +1,4 @@
-"""The sign-in page: streamlit-authenticator's form, our own rules behind it.
+"""The sign-in page: streamlit-authenticator's form, our own rules behind it, and the steps that may come after it.
 
 As shipped, the library sets its cookie from JavaScript and keeps every user in a dictionary. Only its form is used:
 what it calls on submit is replaced here by two stand-ins. That leans on its internals, so its version is pinned and
@@ -6,15 +6,22 @@ no other module knows it.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import streamlit as st
 import streamlit_authenticator as authenticator
 
 from dashboard import session
-from dashboard.widgets import script
-from models import sign_ins
-from models.sign_ins import SignInRefused
+from dashboard.widgets import page, script
+from dashboard.widgets.second_factor import code_form, enrolment, recovery_codes
+from models import account_links, sign_ins
+from models.errors import AppError
+from models.second_factors import Enrolment
+from models.settings import settings
+from models.sign_ins import Step
 
 STATIC = Path(__file__).parent / "static"
 LABELS = {
@@ -47,6 +54,18 @@ export default function () {
 """
 
 
+@dataclass
+class _SigningIn:
+    """How far this tab is; `step` is what came after the right password."""
+
+    step: Step | None = None
+    forgot: bool = False
+    asked_for: str = ""  # the e-mail for which a new password was asked
+    enrolment: Enrolment | None = None
+    codes: list[str] = field(default_factory=list)  # recovery codes to be put away, before `ticket` is used
+    ticket: str = ""
+
+
 class _NoCookie:
     """Stands in for the cookie controller: no cookie is read or written from the script."""
 
@@ -60,22 +79,19 @@ class _NoCookie:
 class _OurRules:
     """Stands in for the authentication controller: the password is checked, and failures are counted, in models."""
 
-    ticket: str | None = None
+    step: Step | None = None
     refusal: str | None = None
 
     def login(self, username: str, password: str, *_: object, **__: object) -> bool:
         if not username.strip() or not password:
             self.refusal = "Enter your e-mail and your password."
             return False
+        stays = bool(st.session_state.get("stays"))
         try:
-            step = sign_ins.check_password(username, password, address=session.address())
-        except SignInRefused as refused:
+            self.step = sign_ins.check_password(username, password, address=session.address(), stays=stays)
+        except AppError as refused:
             self.refusal = refused.sentence
             return False
-        if step.needs:
-            self.refusal = "This account signs in with a second factor."
-            return False
-        self.ticket = step.ticket
         return True
 
 
@@ -88,32 +104,127 @@ class _Form(authenticator.Authenticate):
 
 
 def show(*, kept: str = "") -> None:
-    """Draw the sign-in page; after the right password the browser trades a ticket for its cookie and reloads.
+    """Draw the sign-in page; after the last step the browser trades a ticket for its cookie and reloads.
 
     `kept` says what awaits whoever was at work in this very tab when the session ended, and nothing of what it is.
     """
-    rules = _OurRules()
+    now = _signing_in()
+    if now.codes:
+        _put_codes_away(now)
+    elif now.step and now.step.needs == "code":
+        _ask_code(now, now.step)
+    elif now.step and now.step.needs == "enrol":
+        _enrol(now, now.step)
+    elif now.forgot:
+        _ask_reset(now)
+    else:
+        _ask_password(now, kept)
+
+
+@contextmanager
+def narrow_page(title: str, note: str) -> Iterator[None]:
+    """The column in which whoever is not signed in finds everything."""
     with st.container(horizontal=True, horizontal_alignment="center", key="sign_in_page"), st.container(width=380):
         st.image(STATIC / "mark.svg", width=40, alt="")
-        st.title("Sign in to Appointment360", anchor=False)
-        st.caption("Contact data for the revenue team. Access is by invitation.")
-        if kept:
-            st.info(f"Your session has ended. Sign in again: {kept}.", icon=":material/edit_note:")
-        _Form(rules).login(fields=LABELS, key="sign_in")
-        script.run("sign_in_fields", FIELDS, key="sign in fields")
-        if rules.refusal:  # below the button: the fields stay where they are
-            st.error(rules.refusal, icon=":material/error:")
-        st.caption(
-            "Forgot the password? An administrator can set a new one. Every sign-in is written to the audit log."
-        )
-    if rules.ticket:
-        _post("/auth/session", {"ticket": rules.ticket})
+        st.title(title, anchor=False)
+        st.caption(note)
+        yield
+
+
+def go_on(step: Step) -> None:
+    """The password was right, or was chosen by a link: what comes next."""
+    if step.needs is None:
+        post_ticket(step.ticket)
+        return
+    st.session_state["signing in"] = _SigningIn(step=step)
+    st.rerun()
+
+
+def post_ticket(ticket: str, *, next_page: str | None = None) -> None:
+    _post("/auth/session", {"ticket": ticket}, next_page)
 
 
 def sign_out() -> None:
     """End the session and go to the start page."""
     _post("/auth/sign-out", {}, next_page="/")
     st.stop()
+
+
+def _ask_password(now: _SigningIn, kept: str) -> None:
+    rules = _OurRules()
+    with narrow_page("Sign in to Appointment360", "Contact data for the revenue team. Access is by invitation."):
+        if kept:
+            st.info(f"Your session has ended. Sign in again: {kept}.", icon=":material/edit_note:")
+        _Form(rules).login(fields=LABELS, key="sign_in")
+        script.run("sign_in_fields", FIELDS, key="sign in fields")
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            days = settings().stay_days
+            st.checkbox(
+                "Stay signed in", key="stays", help=f"For {days} days in this browser, also after you close it."
+            )
+            if st.button("Forgot the password?", type="tertiary"):
+                now.forgot = True
+                st.rerun()
+        if rules.refusal:  # below the button: the fields stay where they are
+            page.refusal(rules.refusal)
+        st.caption("Every sign-in is written to the audit log.")
+    if rules.step:
+        go_on(rules.step)
+
+
+def _ask_reset(now: _SigningIn) -> None:
+    with narrow_page("Forgot the password?", "A link to choose a new one comes by e-mail and works for one hour."):
+        with st.form("forgot", border=False):
+            email = st.text_input("Work e-mail", autocomplete="username", placeholder="you@company.com")
+            if st.form_submit_button("Send the link") and email.strip():
+                account_links.request_reset(email, address=session.address())
+                now.asked_for = email.strip()
+        if now.asked_for:
+            told = f"If {now.asked_for} has an account, a link is on its way. Look into your spam folder, too."
+            st.success(page.plain(told), icon=":material/mark_email_read:")
+        _back("Back to sign-in")
+
+
+def _ask_code(now: _SigningIn, step: Step) -> None:
+    with narrow_page("Enter your code", "Open your authenticator app, and type the six digits that it shows now."):
+        code = code_form("Continue", help="Without the app, one of your recovery codes does as well; each works once.")
+        if code:
+            with page.refusals():
+                now.ticket = sign_ins.check_code(step.ticket, code, address=session.address())
+        st.caption("No app and no recovery codes left? An administrator can remove the second factor.")
+        _back("Start over")
+    if now.ticket:
+        post_ticket(now.ticket)
+
+
+def _enrol(now: _SigningIn, step: Step) -> None:
+    note = "Your role asks for a second factor: a code of an app on your phone beside the password."
+    with narrow_page("Set up a second factor", note):
+        with page.refusals():
+            now.enrolment = now.enrolment or sign_ins.enrol(step.ticket)
+            if code := enrolment(now.enrolment, "Continue"):
+                now.codes, now.ticket = sign_ins.confirm_enrolment(step.ticket, code, address=session.address())
+                st.rerun()
+        _back("Start over")
+
+
+def _put_codes_away(now: _SigningIn) -> None:
+    with narrow_page("Keep your recovery codes", "Each replaces the app once, should you lose it."):
+        recovery_codes(now.codes)
+        done = st.button("I have put them away", type="primary", width="stretch")
+    if done:
+        post_ticket(now.ticket)
+
+
+def _back(label: str) -> None:
+    if st.button(label, type="tertiary", icon=":material/arrow_back:"):
+        st.session_state.pop("signing in", None)
+        st.rerun()
+
+
+def _signing_in() -> _SigningIn:
+    now: _SigningIn = st.session_state.setdefault("signing in", _SigningIn())
+    return now
 
 
 def _post(path: str, body: dict[str, str], next_page: str | None = None) -> None:

@@ -11,7 +11,8 @@ from models.permissions import Actor, Permission, require
 
 
 def check_contacts(*, home: Path, by: Actor) -> list[Verdict]:
-    """What each rule says of the contacts table; stored and audited in one transaction.
+    """What each rule about fields that `by` may see says of the contacts; all are stored and audited, in one
+    transaction.
 
     `home` is where a warm checker may listen. Raises NotAllowed, and what data_checks.gate.Gate.check raises.
     """
@@ -23,4 +24,4 @@ def check_contacts(*, home: Path, by: Actor) -> list[Verdict]:
     with database.writing(by) as session:
         check_results.store(session, verdicts, import_id=None)
         audit.write(session, Event.CHECKS_RAN, "contacts", by=by, rules=len(verdicts), broken=broken)
-    return verdicts
+    return check_results.seen_by(by, verdicts)

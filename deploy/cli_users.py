@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from deploy import local, output, running
+from deploy import cli_credits, local, output, running
 from deploy.cli_options import Home, Json, names
 from models.permissions import OPERATOR, Role
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from models.users import Person, Status
 
 group = typer.Typer(help="Who may sign in, see what, take out how much.", no_args_is_help=True)
+group.command("grant")(cli_credits.grant)
+group.command("credits")(cli_credits.ledger)
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL")]
 Name = Annotated[str | None, typer.Option(help="The name shown to others.")]

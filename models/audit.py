@@ -1,15 +1,27 @@
-"""The audit log: every operation writes its line in its own transaction. The table only grows: a trigger sees to it."""
+"""The audit log: every operation writes its line in its own transaction. A line never changes, and leaves by age only.
 
-from datetime import datetime
+Triggers see to it; see deploy/audit_role.sql for a database in which the program could not switch them off either. What
+reads the log is in audit_log.py.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, Text, func
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, Label, Text, func, literal_column, select
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database import Base
-from models.permissions import Actor
+from models.database import AUDIT_LOCK, Base, reading, writing
+from models.permissions import OPERATOR, Actor
+
+LONGEST_TEXT, LONGEST_LIST = 1000, 200  # characters and members of one detail; the history holds values whole
+ONCE_IN = timedelta(minutes=1)  # a line for what may come in floods
+FEWEST_DAYS = 30  # that lines are kept; the database refuses less
+BATCH = 100_000  # lines that one transaction removes
+WORDS: Label[str] = literal_column("audit_words(actor_name, subject, details)").label("words")
 
 
 class Event(StrEnum):
@@ -19,6 +31,7 @@ class Event(StrEnum):
     CONTACT_RESTORED = "contact restored"
     CONTACTS_CHANGED = "contacts changed"  # many at once
     CONTACTS_DELETED = "contacts deleted"
+    CONTACTS_RESTORED = "contacts restored"
     CONTACTS_PUT_BACK = "contacts put back"  # the undo of the two above
     INDUSTRY_CREATED = "industry created"
     INDUSTRY_RENAMED = "industry renamed"
@@ -62,7 +75,14 @@ class Event(StrEnum):
     CHECKS_RAN = "checks ran"
 
 
+def label(event: str) -> str:
+    """What people read: “Contact changed”."""
+    return event[:1].upper() + event[1:]
+
+
 class AuditLine(Base):
+    """`details` holds `before` and `after` by the names of what changed, and whatever else the event tells."""
+
     __tablename__ = "audit_log"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -74,23 +94,111 @@ class AuditLine(Base):
     subject: Mapped[str] = mapped_column(Text)  # "import 17", "user ann@example.com"
     details: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
+    # Each ends with the order of pages: a page is read from any of them without sorting.
     __table_args__ = (
-        Index("audit_log_at", "at"),
-        Index("audit_log_subject", "subject"),
-        Index("audit_log_event", "event", "id"),
-        Index("audit_log_actor", "actor_id", "id"),
+        Index("audit_log_at", "at", "id"),
+        Index("audit_log_subject", "subject", "at", "id", postgresql_ops={"subject": "text_pattern_ops"}),
+        Index("audit_log_event", "event", "at", "id"),
+        Index("audit_log_actor", "actor_id", "at", "id"),
+        Index("audit_log_words", WORDS, postgresql_using="gin", postgresql_ops={"words": "gin_trgm_ops"}),
     )
+
+
+class AuditRepeat(Base):
+    """What was told of a flood by a line, and how many times it happened since without one."""
+
+    __tablename__ = "audit_repeats"
+
+    event: Mapped[str] = mapped_column(Text, primary_key=True)
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    actor_id: Mapped[int | None]
+    actor_name: Mapped[str] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    written_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    unwritten: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
 def write(session: Session, event: Event, subject: str, *, by: Actor, **details: Any) -> None:
-    """Add the line to the caller's transaction: it stands exactly when the operation does."""
-    session.add(
-        AuditLine(
-            actor_id=by.id,
-            actor_name=by.name,
-            address=by.address,
-            event=event,
-            subject=subject,
-            details=details or None,
-        )
-    )
+    """Add the line to the caller's transaction: it stands exactly when the operation does.
+
+    Among the details, `before` and `after` go by the names of what changed; of contacts by the names of their fields,
+    so that whoever reads the log sees of them what they may see of contacts. Never a password, a token or a hash of it.
+    """
+    _add(session, event, subject, actor_id=by.id, actor_name=by.name, address=by.address, details=_fitting(details))
+
+
+def write_once_a_minute(session: Session, event: Event, subject: str, *, by: Actor, **details: Any) -> None:
+    """`write` for what anybody may cause as often as they like: one line a minute for each event and subject. The next
+    line, or that of `write_outstanding`, says in `times` how many it stands for."""
+    session.execute(select(func.pg_advisory_xact_lock(AUDIT_LOCK, func.hashtext(f"{event} {subject}"))))
+    now = session.scalars(select(func.clock_timestamp())).one()
+    known = session.get(AuditRepeat, (event, subject))
+    if known is None:
+        known = AuditRepeat(event=event, subject=subject, unwritten=0)
+        session.add(known)
+    elif now - ONCE_IN < known.written_at <= now:  # not one of a clock that was put back
+        known.unwritten += 1
+        known.actor_id, known.actor_name, known.address = by.id, by.name, by.address
+        known.details = _fitting(details)
+        return
+    write(session, event, subject, by=by, **details, times=known.unwritten + 1)
+    known.actor_id, known.actor_name, known.address, known.details = by.id, by.name, by.address, _fitting(details)
+    known.written_at, known.unwritten = now, 0
+
+
+def write_outstanding() -> int:
+    """Write the lines of floods that have ended, and forget them; returns how many lines it wrote."""
+    ended = select(AuditRepeat).where(AuditRepeat.written_at < func.clock_timestamp() - ONCE_IN)
+    with writing(OPERATOR) as session:
+        found = list(session.scalars(ended.with_for_update(skip_locked=True)))
+        missing = [one for one in found if one.unwritten]
+        for one in missing:
+            who = {"actor_id": one.actor_id, "actor_name": one.actor_name, "address": one.address}
+            _add(session, one.event, one.subject, **who, details={**(one.details or {}), "times": one.unwritten})
+        for one in found:
+            session.delete(one)
+        return len(missing)
+
+
+def expire(*, older_than_days: int) -> int:
+    """Remove the lines that are older, the oldest first; returns how many. For each BATCH of them, which is one
+    transaction, a line tells how many and until when.
+
+    It begins only once some are a day older: asked every minute it writes one line a day.
+    """
+    days = max(older_than_days, FEWEST_DAYS)
+    with reading() as session:
+        oldest = select(AuditLine.id).where(AuditLine.at < func.now() - timedelta(days=days + 1)).limit(1)
+        if session.scalar(oldest) is None:
+            return 0
+    total = 0
+    while number := _expire_batch(days):
+        total += number
+    return total
+
+
+def _expire_batch(days: int) -> int:
+    with writing(OPERATOR) as session:
+        removed = sql("SELECT number, until FROM expire_audit_log(:days, :most)")
+        gone = session.execute(removed, {"days": days, "most": BATCH}).one()
+        if gone.number:
+            until = gone.until.isoformat(timespec="seconds")
+            write(session, Event.AUDIT_LOG_EXPIRED, "audit log", by=OPERATOR, lines=gone.number, until=until, days=days)
+        return int(gone.number)
+
+
+def _add(session: Session, event: str, subject: str, *, details: dict[str, Any], **who: Any) -> None:
+    session.add(AuditLine(event=event, subject=subject, details=details or None, **who))
+
+
+def _fitting(value: Any) -> Any:
+    """The value, with texts and lists in it that are too long cut short."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 1] + "…"
+    if isinstance(value, Mapping):
+        return {name: _fitting(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        rest = [f"… and {len(value) - LONGEST_LIST:,} more"] if len(value) > LONGEST_LIST else []
+        return [_fitting(one) for one in value[:LONGEST_LIST]] + rest
+    return value

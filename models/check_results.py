@@ -9,6 +9,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database import Base
+from models.filters import visible_fields
+from models.permissions import Actor
 
 
 class CheckResult(Base):
@@ -59,6 +61,14 @@ def replace(session: Session, verdicts: list[Verdict], *, import_id: int) -> Non
     """Store the verdicts of an import in place of those of an earlier try."""
     session.execute(delete(CheckResult).where(CheckResult.import_id == import_id))
     store(session, verdicts, import_id=import_id)
+
+
+def seen_by(by: Actor, verdicts: list[Verdict]) -> list[Verdict]:
+    """Those about fields that `by` may see; a rule about whole rows is for who sees every column."""
+    if by.columns is None:
+        return verdicts
+    seen = visible_fields(by)
+    return [one for one in verdicts if one.field in seen]
 
 
 def of_import(session: Session, import_id: int) -> list[Verdict]:

@@ -1,45 +1,238 @@
-"""Download credits: a ledger that only grows. One credit takes one contact out, as often as one likes in a month."""
+"""Download credits. One credit takes one contact out, as often as one likes in a month.
 
-from datetime import date, datetime
+Each person has a month's allowance (`download_limit`; NULL is no limit) and what was granted, which lasts. An export
+reserves what it will cost when it is asked for and settles when its file is there; whatever ends it before gives the
+credits back. The operator at the command line has no ledger.
+"""
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Date, DateTime, ForeignKey, Identity, Index, Text, func
-from sqlalchemy.orm import Mapped, mapped_column
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
-from models.database import Base
+from sqlalchemy import ARRAY, BigInteger, Select, any_, func, literal, select
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Session
 
+from models import audit, credit_ledger, credit_takings
+from models.audit import Event
+from models.contacts import search
+from models.contacts.table import Contact
+from models.credit_ledger import Account, CreditEntry, Kind
+from models.credit_takings import CreditTaking, Fresh
+from models.database import LARGEST_ID, reading, writing
+from models.errors import InvalidInput, NotEnoughCredits, NotFound, credits_left
+from models.filters import Filters
+from models.permissions import Actor, Permission, require
+from models.users import User
 
-class CreditEntry(Base):
-    """A pool is a month's allowance, or with month NULL what was granted and bought, which lasts."""
+__all__ = ["Balance", "CreditEntry", "CreditTaking", "Entry", "Fresh", "Kind"]
 
-    __tablename__ = "credit_entries"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
-    month: Mapped[date | None] = mapped_column(Date)
-    kind: Mapped[str] = mapped_column(Text)
-    amount: Mapped[int] = mapped_column(BigInteger)
-    balance: Mapped[int] = mapped_column(BigInteger)  # of the pool, after this entry
-    export_id: Mapped[int | None] = mapped_column(ForeignKey("exports.id"))
-    created_by: Mapped[int | None]
-    note: Mapped[str | None] = mapped_column(Text)
-
-    __table_args__ = (
-        CheckConstraint("balance >= 0", name="credit_entries_balance"),
-        Index("credit_entries_pool", "user_id", "month", "id"),
-        Index("credit_entries_export", "export_id"),
-    )
+MOST = 1_000_000_000  # credits of one grant
 
 
-class CreditTaking(Base):
-    """Some thousands of the contacts that a person took out in a month."""
+@dataclass(frozen=True)
+class Balance:
+    """A person's credits now. `limit` and `left` are of the month, None without a limit; `lasting` stays."""
 
-    __tablename__ = "credit_takings"
+    limit: int | None
+    used: int
+    """Contacts of this month, whichever pool paid for them, those of exports under way included."""
+    left: int | None
+    lasting: int
+    renews: date
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
-    month: Mapped[date] = mapped_column(Date)
-    export_id: Mapped[int | None] = mapped_column(ForeignKey("exports.id"))
-    contact_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    @property
+    def available(self) -> int | None:
+        return None if self.left is None else self.left + self.lasting
 
-    __table_args__ = (Index("credit_takings_month", "user_id", "month"),)
+    def require(self, cost: int) -> None:
+        """Raises NotEnoughCredits where they are fewer than `cost`."""
+        if self.left is not None and cost > self.left + self.lasting:
+            raise NotEnoughCredits(cost, monthly=self.left, lasting=self.lasting, until=self.renews)
+
+    @property
+    def words(self) -> str:
+        """“310 until 1 December”."""
+        return "no limit" if self.left is None else credits_left(self.left, self.lasting, self.renews)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the ledger, as people read it; `by_name` is None for the operator."""
+
+    entry: CreditEntry
+    by_name: str | None
+
+
+_USED = """SELECT -coalesce(sum(e.amount), 0)::bigint
+    FROM credit_entries e LEFT JOIN exports x ON x.id = e.export_id
+    WHERE e.user_id = u.id AND e.kind = ANY (:spending) AND (e.month = :month OR (e.month IS NULL
+        AND date_trunc('month', coalesce(x.created_at, e.at) AT TIME ZONE 'UTC') = :month))"""
+_LASTING = """SELECT e.balance FROM credit_entries e WHERE e.user_id = u.id AND e.month IS NULL
+    ORDER BY e.id DESC LIMIT 1"""
+_USAGE = sql(
+    f"""SELECT u.id, u.download_limit AS limit, ({_USED}) AS used, coalesce(({_LASTING}), 0) AS lasting
+    FROM users u WHERE u.id = ANY (:ids)"""
+)
+
+
+def balance(*, by: Actor, of: int | None = None) -> Balance:
+    """One's own, or that of the person with the id `of`. The first look of a month posts its allowance.
+
+    Raises NotAllowed, NotFound.
+    """
+    user_id = _whose(of, by)
+    with reading() as session:
+        month = credit_ledger.this_month(session)
+        if user_id is None:
+            return Balance(None, 0, None, 0, credit_ledger.renewal(month))
+        _person(session, user_id)
+        account, used = credit_ledger.read(session, user_id, month), _used(session, [user_id], month)[user_id][0]
+    if account.due:
+        with writing(by) as session:
+            account = credit_ledger.opened(session, user_id, by=by)
+    left = None if account.limit is None else account.monthly
+    return Balance(account.limit, used, left, account.lasting, credit_ledger.renewal(account.month))
+
+
+def cost(filters: Filters, ids: Sequence[int] | None, *, by: Actor) -> int:
+    """How many credits it takes to take these contacts out now: those that were not taken in this month.
+
+    Raises NotAllowed.
+    """
+    require(by, Permission.CONTACTS_EXPORT)
+    with reading() as session:
+        return cost_of(session, _wanted(filters, ids, by), by=by)
+
+
+def cost_of(session: Session, wanted: Select[Any], *, by: Actor) -> int:
+    """`cost` of contacts that the caller selects by their ids."""
+    if by.id is None:
+        return session.scalar(select(func.count()).select_from(wanted.order_by(None).subquery())) or 0
+    month = credit_ledger.this_month(session)
+    return credit_takings.number_of_fresh(session, wanted, user_id=by.id, month=month)
+
+
+def grant(email: str, amount: int, note: str | None = None, *, by: Actor) -> Balance:
+    """Give a person credits that last. Raises NotAllowed, NotFound, InvalidInput (an amount below 1, or too large)."""
+    require(by, Permission.CREDITS_GRANT)
+    if not 1 <= amount <= MOST:
+        raise InvalidInput(f"{amount:,} credits cannot be granted: give a number from 1 to {MOST:,}.")
+    said = (note or "").strip() or None
+    with writing(by) as session:
+        user = session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
+        if user is None:
+            raise NotFound(f"There is no user with the e-mail {email}.")
+        account = credit_ledger.opened(session, user.id, by=by)
+        before = account.lasting
+        credit_ledger.add(session, account, amount, Kind.GRANT, note=said, by=by)
+        audit.write(
+            session, Event.CREDITS_GRANTED, f"user {user.email}", by=by,
+            amount=amount, note=said, before={"credits": before}, after={"credits": account.lasting},
+        )  # fmt: skip
+        user_id = user.id
+    return balance(by=by, of=user_id)
+
+
+def entries(*, of: int | None = None, by: Actor, limit: int = 50, offset: int = 0) -> list[Entry]:
+    """The ledger of a person, newest first. Raises NotAllowed for another's without the permission."""
+    user_id = _whose(of, by)
+    lines = select(CreditEntry, User.name).outerjoin(User, User.id == CreditEntry.created_by)
+    newest_first = lines.where(CreditEntry.user_id == user_id).order_by(CreditEntry.id.desc())
+    with reading() as session:
+        found = [Entry(entry, name) for entry, name in session.execute(newest_first.limit(limit).offset(offset))]
+        session.expunge_all()
+    return found
+
+
+def usage(user_ids: Collection[int], *, by: Actor) -> dict[int, tuple[int, int | None, int]]:
+    """For each of these people the contacts used this month, the limit (None is none), and the credits that last."""
+    require(by, Permission.USERS_MANAGE)
+    with reading() as session:
+        return _used(session, user_ids, credit_ledger.this_month(session))
+
+
+def reserve(session: Session, export_id: int, filters: Filters, ids: Sequence[int] | None, *, by: Actor) -> int:
+    """Set aside what an export will cost, in the transaction that notes it; returns that.
+
+    Raises NotEnoughCredits.
+    """
+    wanted = _wanted(filters, ids, by)
+    if by.id is None:
+        return 0
+    account = credit_ledger.opened(session, by.id, by=by)
+    number = credit_takings.number_of_fresh(session, wanted, user_id=by.id, month=account.month)
+    credit_ledger.spend(session, account, number, Kind.RESERVED, by=by, export_id=export_id)
+    return number
+
+
+def cover(session: Session, export_id: int, fresh: Fresh, *, payer: int, month: date, by: Actor) -> int:
+    """Set aside as much as the export's snapshot costs, where that is more by now; returns what is held.
+
+    Raises NotEnoughCredits.
+    """
+    account = credit_ledger.opened(session, payer, month=month, by=by)
+    held = credit_ledger.held(session, export_id)
+    more = max(0, fresh.number - held)
+    credit_ledger.spend(session, account, more, Kind.SETTLED, by=by, export_id=export_id)
+    return held + more
+
+
+def settle(session: Session, export_id: int, fresh: Fresh, *, payer: int, month: date, by: Actor) -> int:
+    """Note what was taken out, and give back what was held beyond that; returns the export's cost.
+
+    `cover` set aside enough: since then another export may only have taken some of the same contacts.
+    """
+    account = credit_ledger.opened(session, payer, month=month, by=by)
+    number = credit_takings.take(session, fresh, user_id=payer, month=month, export_id=export_id)
+    held = credit_ledger.held(session, export_id)
+    credit_ledger.spend(session, account, max(0, number - held), Kind.SETTLED, by=by, export_id=export_id)
+    credit_ledger.give_back(session, account, max(0, held - number), export_id=export_id, by=by)
+    return number
+
+
+def refund(session: Session, export_id: int, *, payer: int, month: date, by: Actor) -> None:
+    """Give back all that the export holds; a second time there is nothing."""
+    account = credit_ledger.opened(session, payer, month=month, by=by)
+    held = credit_ledger.held(session, export_id)
+    credit_ledger.give_back(session, account, held, export_id=export_id, by=by)
+
+
+def pay(session: Session, wanted: Select[Any], *, by: Actor) -> int:
+    """Take contacts out at once, without a file; returns what that cost. Raises NotEnoughCredits."""
+    if by.id is None:
+        return 0
+    account: Account = credit_ledger.opened(session, by.id, by=by)
+    fresh = credit_takings.fresh(session, wanted, user_id=by.id, month=account.month)
+    credit_ledger.spend(session, account, fresh.number, Kind.SETTLED, by=by)
+    return credit_takings.take(session, fresh, user_id=by.id, month=account.month, export_id=None)
+
+
+def fresh(
+    session: Session, filters: Filters, ids: Sequence[int] | None, *, payer: int, month: date, by: Actor
+) -> Fresh:
+    """What an export would have to pay for, as the session's snapshot has it; `by` is whose sight counts."""
+    return credit_takings.fresh(session, _wanted(filters, ids, by), user_id=payer, month=month)
+
+
+def _wanted(filters: Filters, ids: Sequence[int] | None, by: Actor) -> Select[Any]:
+    matching = search.matching(filters, [], by=by)
+    return matching if ids is None else matching.where(Contact.id == any_(literal(list(ids), ARRAY(BigInteger))))
+
+
+def _whose(of: int | None, by: Actor) -> int | None:
+    if of is None or of == by.id:
+        return by.id
+    require(by, Permission.USERS_MANAGE)
+    return of
+
+
+def _person(session: Session, user_id: int) -> None:
+    if not 0 < user_id <= LARGEST_ID or session.get(User, user_id) is None:
+        raise NotFound(f"There is no user {user_id}.")
+
+
+def _used(session: Session, user_ids: Collection[int], month: date) -> dict[int, tuple[int, int | None, int]]:
+    parameters = {"ids": list(user_ids), "month": month, "spending": list(credit_ledger.SPENDING)}
+    return {row.id: (row.used, row.limit, row.lasting) for row in session.execute(_USAGE, parameters)}

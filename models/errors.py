@@ -1,7 +1,7 @@
 """Errors that a person reads. The message is the whole sentence: what happened, where, and the way out."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 
@@ -67,6 +67,14 @@ class ChangedMeanwhile(Conflict):
         super().__init__(sentence)
 
 
+class TooMany(AppError):
+    """Asked too often: after `seconds` it is worth trying again."""
+
+    def __init__(self, sentence: str, *, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(sentence)
+
+
 class TooSlow(AppError):
     """An answer took longer than people wait for one, and was stopped."""
 
@@ -75,3 +83,20 @@ class TooSlow(AppError):
         super().__init__(
             f"The search took longer than {seconds} seconds and was stopped: narrow it with a filter, or try again."
         )
+
+
+class NotEnoughCredits(NotAllowed):
+    """It would take `cost` credits, and the person has `monthly` of them `until` that day, and `lasting` ones."""
+
+    def __init__(self, cost: int, *, monthly: int, lasting: int, until: date) -> None:
+        self.cost, self.monthly, self.lasting, self.until = cost, monthly, lasting, until
+        super().__init__(
+            f"This would take {cost:,} {'credit' if cost == 1 else 'credits'}; you have "
+            f"{credits_left(monthly, lasting, until)}. Narrow the filter, or ask an administrator for more."
+        )
+
+
+def credits_left(monthly: int, lasting: int, until: date) -> str:
+    """“310 until 1 December”, or “400: 310 until 1 December, 90 that last”."""
+    ending = f"{f'{monthly:,}' if monthly else 'none left'} until {until.day} {until:%B}"
+    return f"{monthly + lasting:,}: {ending}, {lasting:,} that last" if lasting else ending

@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
-from models import audit
+from models import audit, credits
 from models import filters as filter_syntax
 from models.audit import Event
 from models.contacts.search import chosen_columns
+from models.credits import Fresh
 from models.database import EXPORTS_LOCK, Base, by_id, reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.filters import Filters
-from models.permissions import OPERATOR, Actor, Permission, Role, require
+from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import home
 from models.users import User, acting
 
@@ -43,6 +45,9 @@ log = logging.getLogger(__name__)
 
 FORMATS = ("csv", "xlsx", "parquet", "jsonl")
 EXTRA = "extra"  # a column of exports beside the fields: what no field took, as JSON
+
+
+HIDDEN_FILTER = "A filter on a column that you may not see"  # in place of its sentence, which holds values
 
 
 class State(StrEnum):
@@ -98,13 +103,14 @@ def request(
     format: str,  # noqa: A002  # the word of the interface
     ids: Sequence[int] | None = None,
     raw_formulas: bool = False,
+    again_of: int | None = None,
     by: Actor,
 ) -> int:
-    """Note that `by` wants this file; returns the export's id, for `run`.
+    """Note that `by` wants this file, and reserve what it will cost; returns the export's id, for `run`.
 
     `ids` narrows the filter to a selection. Without `columns` it is every field that `by` may see, and `extra` for who
-    may see all of them: values without a field have no permission of their own.
-    Raises NotAllowed, InvalidInput.
+    may see all of them: values without a field have no permission of their own. `again_of` is an export that this one
+    will be compared with. Raises NotAllowed, InvalidInput, NotEnoughCredits.
     """
     require(by, Permission.CONTACTS_EXPORT)
     if format not in FORMATS:
@@ -122,36 +128,56 @@ def request(
             columns=checked_columns(columns, by=by),
             raw_formulas=raw_formulas,
             created_by=by.id,
+            again_of=again_of,
         )
         session.add(export)
         session.flush()
+        export.credits = credits.reserve(session, export.id, filters, export.ids, by=by)
         return export.id
 
 
 def get(export_id: int, *, by: Actor) -> Export:
-    """One's own export; an administrator's may be anybody's. Raises NotFound."""
-    with reading() as session:
-        export = by_id(session, Export, export_id)
-        if export is None or not (by.role is Role.ADMIN or (by.id is not None and export.created_by == by.id)):
-            raise NotFound(f"There is no export {export_id}, or it is not yours.")
-        session.expunge(export)
-        return export
+    """One's own export; for who looks after what others did anybody's. Raises NotAllowed, NotFound."""
+    require(by, Permission.CONTACTS_EXPORT)
+    return _as_seen([_found(export_id, by)], by)[0]
+
+
+def downloaded(export_id: int, *, noted: bool, by: Actor) -> Export:
+    """The export whose file `by` takes; `noted`, with its audit line.
+
+    Raises NotAllowed, also where it holds or was chosen by a column that is hidden by now; NotFound, also where there
+    is no file.
+    """
+    require(by, Permission.CONTACTS_EXPORT)
+    export = _found(export_id, by)
+    if export.state != State.DONE or not Path(export.path).is_file():
+        raise NotFound(f"Export {export_id} has no file: it is not finished, failed, or its file's time is over.")
+    checked_columns(export.columns, by=by)
+    filter_syntax.parse_query(export.filter_query, by=by)
+    if noted:
+        with writing(by) as session:
+            audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
+    return export
 
 
 def mine(*, by: Actor, limit: int = 50, offset: int = 0) -> list[Export]:
-    """The newest first, without the ids of selections; an administrator sees everybody's."""
-    return _listed(_seen_by(select(Export), by).limit(limit).offset(offset))
+    """The newest first, without the ids of selections; who looks after what others did sees everybody's. Raises
+    NotAllowed."""
+    require(by, Permission.CONTACTS_EXPORT)
+    return _listed(_seen_by(select(Export), by).limit(limit).offset(offset), by)
 
 
 def count(*, by: Actor) -> int:
-    """How many `mine` gives without a limit."""
+    """How many `mine` gives without a limit. Raises NotAllowed."""
+    require(by, Permission.CONTACTS_EXPORT)
     with reading() as session:
         return session.scalar(_seen_by(select(func.count()).select_from(Export), by)) or 0
 
 
 def under_way(*, by: Actor) -> list[Export]:
-    """Those of `mine` that wait or run, newest first."""
-    return _listed(_seen_by(select(Export), by).where(Export.state.in_(UNDER_WAY)))
+    """Those of `mine` that wait or run, newest first. Raises NotAllowed."""
+    require(by, Permission.CONTACTS_EXPORT)
+    return _listed(_seen_by(select(Export), by).where(Export.state.in_(UNDER_WAY)), by)
 
 
 def people(listed: Sequence[Export]) -> dict[int | None, str]:
@@ -165,17 +191,43 @@ def people(listed: Sequence[Export]) -> dict[int | None, str]:
 def again(export_id: int, *, by: Actor) -> int:
     """Ask for the same once more: filter, selection, columns and format; returns the new export's id.
 
-    Raises NotFound, NotAllowed, InvalidInput (a field that `by` may no longer see).
+    Raises NotFound, NotAllowed, InvalidInput (a field that `by` may no longer see), NotEnoughCredits.
     """
-    old = get(export_id, by=by)
+    require(by, Permission.CONTACTS_EXPORT)
+    old = _found(export_id, by)
     return request(
         filters=filter_syntax.parse_query(old.filter_query, by=by),
         columns=old.columns,
         format=old.format,
         ids=old.ids,
         raw_formulas=old.raw_formulas,
+        again_of=old.id,
         by=by,
     )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What an export says of one made before, of the same filter, columns and format."""
+
+    same: bool
+    """Byte for byte, which means value for value: all formats are written the same way each time."""
+    rows_then: int
+    rows_now: int
+
+
+def compared(export: Export, *, by: Actor) -> Comparison | None:
+    """With the one that it was made anew of; None where there is none, or one of the two has no receipt.
+
+    Raises NotAllowed, NotFound.
+    """
+    require(by, Permission.CONTACTS_EXPORT)
+    if export.again_of is None or export.sha256 is None:
+        return None
+    before = get(export.again_of, by=by)
+    if before.sha256 is None:
+        return None
+    return Comparison(before.sha256 == export.sha256, before.rows, export.rows)
 
 
 def cancel(export_id: int, *, by: Actor) -> None:
@@ -191,6 +243,7 @@ def cancel(export_id: int, *, by: Actor) -> None:
             raise Conflict(f"Export {export_id} has ended already: it is {export.state}.")
         export.state, export.error, export.finished_at = State.CANCELLED, f"{by.name} stopped it.", func.now()
         export.rows, export.path = 0, ""
+        _refund(session, export, by)
         audit.write(session, Event.EXPORT_CANCELLED, f"export {export_id}", by=by)
 
 
@@ -224,13 +277,34 @@ def requester(export: Export) -> Actor:
     return acting(export.created_by, f"Export {export.id}")
 
 
-def begin(export_id: int, *, total: int, path: str, by: Actor) -> None:
-    """Mark it as running. The caller holds `lock`, so one found running was left by a process that died."""
+def payer(export: Export) -> int | None:
+    """Whose credits it costs; None for the operator, who has no ledger."""
+    return export.created_by
+
+
+def month(export: Export) -> date:
+    """In which its credits count: that in which it was asked for, also when it runs in the next one."""
+    return export.created_at.astimezone(UTC).date().replace(day=1)
+
+
+def fresh(session: Session, export: Export, filters: Filters, *, by: Actor) -> Fresh | None:
+    """What of it costs credits, as the session's snapshot has it; None where it costs nobody any."""
+    who = payer(export)
+    return None if who is None else credits.fresh(session, filters, export.ids, payer=who, month=month(export), by=by)
+
+
+def begin(export_id: int, *, total: int, path: str, fresh: Fresh | None = None, by: Actor) -> None:
+    """Mark it as running, and set aside what it costs beyond what was reserved.
+
+    The caller holds `lock`, so one found running was left by a process that died. Raises Conflict, NotEnoughCredits.
+    """
     with writing(by) as session:
         export = _locked_row(session, export_id)
         if export.state == State.DONE:
             raise Conflict(f"Export {export_id} is finished already.")
         _require_wanted(export)
+        if (who := payer(export)) is not None and fresh is not None:
+            export.credits = credits.cover(session, export_id, fresh, payer=who, month=month(export), by=by)
         export.state, export.error, export.finished_at = State.RUNNING, None, None
         export.total, export.rows, export.path = total, 0, path
         export.started_at = func.clock_timestamp()
@@ -246,9 +320,10 @@ def progressed(export_id: int, rows: int) -> None:
             _require_wanted(_locked_row(session, export_id))
 
 
-def finish(session: Session, export_id: int, *, written: dict[str, Any], by: Actor) -> None:
-    """In the caller's transaction: `written` holds rows, bytes, sha256, notes and seconds. One row costs one credit.
+def finish(session: Session, export_id: int, *, written: dict[str, Any], fresh: Fresh | None, by: Actor) -> None:
+    """In the caller's transaction: `written` holds rows, bytes, sha256, notes and seconds; `fresh` is what `begin` got.
 
+    A person's receipt says what it cost; the operator's, for whom nothing is counted, its rows.
     Raises Conflict where it was cancelled.
     """
     export = _locked_row(session, export_id)
@@ -257,6 +332,9 @@ def finish(session: Session, export_id: int, *, written: dict[str, Any], by: Act
         setattr(export, name, written[name])
     export.state, export.error, export.finished_at = State.DONE, None, func.clock_timestamp()
     export.credits = export.rows
+    if (who := payer(export)) is not None:
+        assert fresh is not None
+        export.credits = credits.settle(session, export_id, fresh, payer=who, month=month(export), by=by)
     audit.write(
         session,
         Event.EXPORT_MADE,
@@ -282,6 +360,7 @@ def fail(export_id: int, sentence: str, *, by: Actor, states: Collection[str] = 
             return False
         export.state, export.error, export.finished_at = State.FAILED, sentence, func.clock_timestamp()
         export.rows, export.bytes, export.path = 0, 0, ""
+        _refund(session, export, by)
         audit.write(session, Event.EXPORT_FAILED, f"export {export_id}", by=by, error=sentence)
     return True
 
@@ -352,21 +431,50 @@ def _locked_row(session: Session, export_id: int) -> Export:
     return export
 
 
+def _refund(session: Session, export: Export, by: Actor) -> None:
+    if (who := payer(export)) is not None:
+        credits.refund(session, export.id, payer=who, month=month(export), by=by)
+    export.credits = 0
+
+
 def _require_wanted(export: Export) -> None:
     if export.state == State.CANCELLED:
         raise Conflict(f"Export {export.id} was cancelled: ask for it again.")
 
 
-def _listed(wanted: Select[Any]) -> list[Export]:
+def _found(export_id: int, by: Actor) -> Export:
+    """Raises NotFound."""
+    with reading() as session:
+        export = by_id(session, Export, export_id)
+        own = export is not None and by.id is not None and export.created_by == by.id
+        if export is None or not (own or by.may(Permission.OTHERS_OVERSEE)):
+            raise NotFound(f"There is no export {export_id}, or it is not yours.")
+        session.expunge(export)
+        return export
+
+
+def _as_seen(listed: list[Export], by: Actor) -> list[Export]:
+    """Without the filters of those, detached here, that ask for a column that `by` may not see: they hold values."""
+    if by.columns is None:
+        return listed
+    for export in listed:
+        try:
+            filter_syntax.parse_query(export.filter_query, by=by)
+        except (NotAllowed, InvalidInput):  # the latter of an older version's, whose columns nobody knows
+            export.filter_query, export.filter_sentence = "", HIDDEN_FILTER
+    return listed
+
+
+def _listed(wanted: Select[Any], by: Actor) -> list[Export]:
     with reading() as session:
         newest_first = wanted.order_by(Export.id.desc()).options(defer(Export.ids))
         found = list(session.scalars(newest_first))
         session.expunge_all()
-    return found
+    return _as_seen(found, by)
 
 
 def _seen_by(exports: Select[Any], by: Actor) -> Select[Any]:
-    return exports if by.role is Role.ADMIN else exports.where(Export.created_by == by.id)
+    return exports if by.may(Permission.OTHERS_OVERSEE) else exports.where(Export.created_by == by.id)
 
 
 def _sentence(filters: Filters, ids: Sequence[int] | None) -> str:

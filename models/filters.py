@@ -36,7 +36,7 @@ from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.errors import InvalidInput, NotAllowed
 from models.fields import REFERENCES, Field, Group, Kind
 from models.industries import Industry
-from models.permissions import Actor, visible
+from models.permissions import Actor, hidden_column, visible
 from models.users import User
 
 MAX_TEXT = 1000  # characters of one value
@@ -193,7 +193,7 @@ class Filters:
         """The WHERE clause; free text looks only into what `by` may see. Raises NotAllowed for a hidden field."""
         known = filterable(by)
         if hidden := [one.field.name for one in self.filters if one.field.name not in known]:
-            raise NotAllowed(f"You may not filter by “{hidden[0]}”: an administrator can allow it.")
+            raise hidden_field(hidden[0])
         words = [search_text(by).ilike(f"%{_like(word)}%") for word in self.q.split()]
         either = [and_(*(one.condition() for one in group)) for group in self.alternatives.values()]
         return and_(true(), *(one.condition() for one in self.required), *([or_(*either)] if either else []), *words)
@@ -231,7 +231,7 @@ def search_text(by: Actor) -> ColumnElement[str]:
 
 
 def parse(conditions: Iterable[str], *, by: Actor) -> Filters:
-    """Filters from `FIELD.OP=VALUE` strings, as the CLI takes them. Raises InvalidInput."""
+    """Filters from `FIELD.OP=VALUE` strings, as the CLI takes them. Raises InvalidInput, NotAllowed."""
     pairs = []
     for condition in conditions:
         key, equals, value = condition.partition("=")
@@ -244,12 +244,12 @@ def parse(conditions: Iterable[str], *, by: Actor) -> Filters:
 
 
 def parse_query(query: str, *, by: Actor) -> Filters:
-    """Filters from a query string, as addresses and receipts hold it. Raises InvalidInput."""
+    """Filters from a query string, as addresses and receipts hold it. Raises InvalidInput, NotAllowed."""
     return parse_pairs(parse_qsl(query, keep_blank_values=True), by=by)
 
 
 def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
-    """Raises InvalidInput that names the unknown field, operator or value; a hidden field is as unknown as none."""
+    """Raises InvalidInput that names the unknown field, operator or value, and NotAllowed that names a hidden field."""
     asked: dict[str, tuple[Filter, list[str]]] = {}
     words = []
     for key, value in pairs:
@@ -273,6 +273,8 @@ def _asked(key: str, by: Actor) -> Filter:
     name, _, operator = condition.partition(".")
     operator = operator or "is"
     known = filterable(by)
+    if name in FIELDS and name not in known:
+        raise hidden_field(name)
     if name not in known:
         raise InvalidInput(f"There is no field “{name[:60]}” to filter by.{_meant(name, known)}")
     field = known[name]
@@ -372,6 +374,16 @@ def filterable(by: Actor) -> dict[str, Field]:
     return {name: FIELDS[name] for name in visible_fields(by)} | SYSTEM
 
 
+def hidden_field(name: str) -> NotAllowed:
+    return hidden_column(FIELDS[name].title)
+
+
 def visible_fields(by: Actor) -> list[str]:
     """The names of the fields `by` may see, in the declared order."""
     return visible(FIELDS, {name: field.group.value for name, field in FIELDS.items()}, by)
+
+
+def fields_of(allowed: Iterable[str]) -> list[str]:
+    """The fields that these names of fields and groups mean, in the declared order."""
+    names = set(allowed)
+    return [name for name, field in FIELDS.items() if name in names or field.group.value in names]

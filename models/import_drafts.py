@@ -61,6 +61,8 @@ def keep(import_id: int, chosen: Chosen, *, by: Actor) -> None:
 
 
 def forget(import_id: int, *, by: Actor) -> None:
+    """Raises NotAllowed."""
+    require(by, Permission.IMPORTS_RUN)
     preferences.forget(_name(import_id), by=by)
 
 

@@ -50,7 +50,7 @@ def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) ->
     To ask again for what is wanted already changes nothing. For a commit `plan` is when the plan was made that the
     person has seen: another one is not committed. Raises NotAllowed, NotFound, Conflict.
     """
-    require(by, Permission.IMPORTS_UNDO if wanted is State.UNDONE else Permission.IMPORTS_RUN)
+    imports.require_importing(by, Permission.IMPORTS_UNDO if wanted is State.UNDONE else Permission.IMPORTS_RUN)
     with writing(by) as session:
         found = locked_row(session, import_id)
         if found.wanted == wanted:
@@ -78,7 +78,7 @@ def remap(
     plan there was is given up. Raises NotAllowed, NotFound, InvalidInput (unknown names, two columns for one field),
     Conflict.
     """
-    require(by, Permission.IMPORTS_RUN)
+    imports.require_importing(by)
     with writing(by) as session:
         found = locked_row(session, import_id)
         _require_rest(session, found)

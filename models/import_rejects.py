@@ -1,19 +1,17 @@
 """The rows of an import that did not come in: as they are, counted by reason, and as a CSV file that one can mend."""
 
-import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Select, select
 
-from models import audit, imports
+from models import audit, csv_lines, imports
 from models.audit import Event
 from models.database import reading, writing
 from models.errors import NotAllowed
 from models.imports import Import, ImportReject
 from models.permissions import Actor
-from models.spreadsheet_formulas import marked
 
 # The columns that a file of rejects has before its own: a mended one comes in without them.
 HEADERS = ("Rejected line", "Rejected column", "Rejected value", "Rejected reason")
@@ -99,19 +97,11 @@ def _with_cells(import_id: int, by: Actor) -> Import:
 
 
 def _lines(import_id: int, headers: list[str], kind: str, by: Actor) -> Iterator[str]:
-    writer = csv.writer(_Lines())
-    yield writer.writerow([*HEADERS, *map(marked, headers)])
+    yield csv_lines.line([*HEADERS, *headers])
     for row in rows(import_id, by=by, kind=kind):
         account = (str(row.line), row.header or "", row.value or "", row.reason)
         cells = [cell or "" for cell in row.cells]
-        yield writer.writerow([marked(cell) for cell in (*account, *cells, *[""] * (len(headers) - len(cells)))])
-
-
-class _Lines:
-    """Where csv.writer writes to: its writerow then gives the line."""
-
-    def write(self, line: str) -> str:
-        return line
+        yield csv_lines.line([*account, *cells, *[""] * (len(headers) - len(cells))])
 
 
 def _in_order(import_id: int, kind: str) -> Select[ImportReject]:

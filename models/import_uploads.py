@@ -72,7 +72,7 @@ def begin(*, name: str, size: int, modified: int, by: Actor) -> Upload:
     `modified` is when the file was changed last, in milliseconds since 1970.
     Raises NotAllowed, InvalidInput, TooLarge, NoRoom, Conflict.
     """
-    require(by, Permission.IMPORTS_RUN)
+    imports.require_importing(by)
     name = clean_name(name)
     if size <= 0:
         raise InvalidInput(f"{name} is empty: choose a file with contacts in it.")
@@ -107,7 +107,7 @@ def complete(import_id: int, *, by: Actor) -> int:
 
     To complete it again changes nothing. Raises NotAllowed, NotFound, WrongPlace (some of it is missing), Unavailable.
     """
-    require(by, Permission.IMPORTS_RUN)
+    imports.require_importing(by)
     with writing(by) as session:
         found = import_orders.locked_row(session, import_id)
         upload = _own(found, import_id, by)

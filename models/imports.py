@@ -30,7 +30,7 @@ from models.audit import Event
 from models.check_results import Verdict
 from models.contacts import staging
 from models.database import IMPORTS_LOCK, Base, by_id, reading, writing
-from models.errors import NotFound
+from models.errors import NotAllowed, NotFound
 from models.filters import visible_fields
 from models.permissions import Actor, Permission, require
 from models.settings import home
@@ -189,6 +189,17 @@ class Listed:
     is_running: bool
 
 
+def require_importing(by: Actor, permission: Permission = Permission.IMPORTS_RUN) -> None:
+    """Raises NotAllowed; also for who does not see every column. A plan says in how many contacts, and where, a file
+    differs from what is stored: with a file made for that, one could ask for any hidden value."""
+    require(by, permission)
+    if by.columns is not None:
+        raise NotAllowed(
+            f"You may not {permission.value}: that compares every column, and you do not see all of them. "
+            "Let somebody do it who does."
+        )
+
+
 def create(
     *,
     file_name: str,
@@ -203,7 +214,7 @@ def create(
 
     `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send. Raises NotAllowed.
     """
-    require(by, Permission.IMPORTS_RUN)
+    require_importing(by)
     size, modified = upload or (None, None)
     with writing(by) as session:
         made = Import(
@@ -285,23 +296,24 @@ def preview(import_id: int, *, by: Actor) -> Preview | None:
 
 
 def changed_values(import_id: int, *, examples: int = 3, by: Actor) -> list[Changed]:
-    """What the plan changes, the most changed field first; without examples where `by` may not see the field, or the
-    import is committed."""
+    """What the plan changes of the fields that `by` may see, the most changed first; without examples where the import
+    is committed. Raises NotAllowed, NotFound."""
     found = get(import_id, by=by)
-    counts = sorted((found.changed_fields or {}).items(), key=lambda item: -item[1])
     seen = {*visible_fields(by), *(["extra"] if by.columns is None else [])}
-    names = [name for name, _ in counts if name in seen] if found.state == State.PLANNED else []
+    counted = [(name, number) for name, number in (found.changed_fields or {}).items() if name in seen]
+    counts = sorted(counted, key=lambda item: -item[1])
+    names = [name for name, _ in counts] if found.state == State.PLANNED else []
     with reading() as session:
         pairs = staging.changed_values(session, import_id, names, most=examples)
     return [Changed(name, number, pairs.get(name, [])) for name, number in counts]
 
 
 def checks(import_id: int, *, by: Actor) -> list[Verdict]:
-    """What the quality rules say of the rows; their sentences are in the details, and examples, where its values are
-    not hidden. Empty before they were run. Raises NotAllowed, NotFound."""
+    """What the quality rules say of the rows, those about fields that `by` may see; their sentences are in the details,
+    and examples, where its values are not hidden. Empty before they were run. Raises NotAllowed, NotFound."""
     found = get(import_id, by=by)
     with reading() as session:
-        verdicts = check_results.of_import(session, import_id)
+        verdicts = check_results.seen_by(by, check_results.of_import(session, import_id))
     if not why_hidden(found, by=by):
         return verdicts
     return [replace(one, details={**(one.details or {}), "examples": []}) for one in verdicts]

@@ -41,8 +41,8 @@ from models.audit import Event
 from models.contacts import values
 from models.contacts.table import FIELDS, Contact
 from models.database import Base, reading, writing
-from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from models.permissions import Actor, Permission, require, visible
+from models.errors import Conflict, InvalidInput, NotFound
+from models.permissions import Actor, Permission, hidden_column, require, visible
 
 FIELD = FIELDS["industry"]
 _contacts = Contact.__table__
@@ -96,19 +96,20 @@ class Unmerged:
     kept: int
 
 
-def listed(*, by: Actor, with_inactive: bool) -> list[tuple[Industry, int | None]]:
-    """By name, each with the number of its contacts; None for who may not see the field. Raises NotAllowed."""
+def listed(*, by: Actor, with_inactive: bool) -> list[tuple[Industry, int]]:
+    """By name, each with the number of its contacts. Raises NotAllowed, also where the column is hidden: what imports
+    bring in it stands here."""
     require(by, Permission.CONTACTS_READ)
+    _require_seen(by)
     wanted: Select[Any] = select(Industry).order_by(func.lower(Industry.name), Industry.id)
     if not with_inactive:
         wanted = wanted.where(Industry.is_active)
-    if _is_seen(by):
-        counted = select(_contacts.c.industry_id, func.count().label("number")).group_by(_contacts.c.industry_id)
-        counts = counted.where(_contacts.c.industry_id.is_not(None)).subquery()
-        wanted = wanted.outerjoin(counts, counts.c.industry_id == Industry.id)
-        wanted = wanted.add_columns(func.coalesce(counts.c.number, 0))
+    counted = select(_contacts.c.industry_id, func.count().label("number")).group_by(_contacts.c.industry_id)
+    counts = counted.where(_contacts.c.industry_id.is_not(None)).subquery()
+    wanted = wanted.outerjoin(counts, counts.c.industry_id == Industry.id)
+    wanted = wanted.add_columns(func.coalesce(counts.c.number, 0))
     with reading() as session:
-        found = [(row[0], row[1] if len(row) > 1 else None) for row in session.execute(wanted)]
+        found = [(row[0], row[1]) for row in session.execute(wanted)]
         session.expunge_all()
     return found
 
@@ -116,29 +117,31 @@ def listed(*, by: Actor, with_inactive: bool) -> list[tuple[Industry, int | None
 def out_of_use(*, by: Actor) -> set[str]:
     """The names that are not to be offered. Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
+    _require_seen(by)
     with reading() as session:
         return set(session.scalars(select(Industry.name).where(Industry.is_active.is_(False))))
 
 
-def contacts_without(*, by: Actor) -> int | None:
-    """How many contacts have no industry; None for who may not see the field. Raises NotAllowed."""
+def contacts_without(*, by: Actor) -> int:
+    """How many contacts have no industry. Raises NotAllowed, also where the column is hidden."""
     require(by, Permission.CONTACTS_READ)
-    if not _is_seen(by):
-        return None
+    _require_seen(by)
+    without = select(func.count()).select_from(_contacts).where(_contacts.c.industry_id.is_(None))
     with reading() as session:
-        return session.scalar(select(func.count()).select_from(_contacts).where(_contacts.c.industry_id.is_(None)))
+        return session.scalar(without) or 0
 
 
 def create(name: str, *, by: Actor) -> Industry:
     """Raises NotAllowed, InvalidInput, NameTaken."""
     require(by, Permission.INDUSTRIES_MANAGE)
+    _require_seen(by)
     made = Industry(name=clean_name(name))
     with _named(made.name, "choose another name"), writing(by) as session:
         session.add(made)
         session.flush()
         session.refresh(made)
         _plans_look_again(session)
-        audit.write(session, Event.INDUSTRY_CREATED, _subject(made.id), by=by, name=made.name)
+        audit.write(session, Event.INDUSTRY_CREATED, _subject(made.id), by=by, after={"name": made.name})
         session.flush()
         session.expunge(made)
     return made
@@ -151,6 +154,7 @@ def rename(industry_id: int, name: str, *, by: Actor) -> Industry:
     Raises NotAllowed, NotFound, InvalidInput, NameTaken.
     """
     require(by, Permission.INDUSTRIES_MANAGE)
+    _require_seen(by)
     wanted = clean_name(name)
     with _named(wanted, "choose another name, or merge the two"), writing(by) as session:
         [found] = _locked(session, [industry_id])
@@ -160,7 +164,8 @@ def rename(industry_id: int, name: str, *, by: Actor) -> Industry:
         session.flush()
         _keep_former(session, before, industry_id)
         _plans_look_again(session)
-        audit.write(session, Event.INDUSTRY_RENAMED, _subject(industry_id), by=by, before=before, after=wanted)
+        names = {"before": {"name": before}, "after": {"name": wanted}}
+        audit.write(session, Event.INDUSTRY_RENAMED, _subject(industry_id), by=by, **names)
         session.flush()
         session.expunge(found)
     return found
@@ -243,13 +248,9 @@ def _require_whole(session: Session, industry: Industry, *, unless_into: int | N
         raise Conflict(f"“{industry.name}” was merged into “{other.name}”: take that merge back first.")
 
 
-def _is_seen(by: Actor) -> bool:
-    return bool(visible([FIELD.name], {FIELD.name: FIELD.group.value}, by))
-
-
 def _require_seen(by: Actor) -> None:
-    if not _is_seen(by):
-        raise NotAllowed("You may not see the industries of contacts, so you cannot move contacts between them.")
+    if not visible([FIELD.name], {FIELD.name: FIELD.group.value}, by):
+        raise hidden_column(FIELD.title)
 
 
 @contextmanager
@@ -301,6 +302,7 @@ def _of_merge(source: Industry) -> Update:
 
 def _set_active(industry_id: int, active: bool, event: Event, by: Actor) -> None:
     require(by, Permission.INDUSTRIES_MANAGE)
+    _require_seen(by)
     with writing(by) as session:
         [found] = _locked(session, [industry_id])
         if found.is_active == active:

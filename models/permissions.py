@@ -13,6 +13,7 @@ class Permission(StrEnum):
     CONTACTS_READ = "see contacts"
     CONTACTS_EDIT = "edit contacts"
     CONTACTS_EXPORT = "export contacts"
+    OTHERS_OVERSEE = "look after what others did"
     INDUSTRIES_MANAGE = "manage industries"
     IMPORTS_RUN = "import files"
     IMPORTS_UNDO = "undo imports"
@@ -40,6 +41,11 @@ class Role(StrEnum):
     def permissions(self) -> frozenset[Permission]:
         return PERMISSIONS[self]
 
+    @property
+    def deeds(self) -> list[str]:
+        """What the role may do, in words, in the order of the table "Who may what"."""
+        return [words for words, needed in DEEDS.items() if needed is None or needed in self.permissions]
+
 
 DESCRIPTIONS = {
     Role.ADMIN: "Manages people, limits and settings, and may do everything that a manager may.",
@@ -55,6 +61,32 @@ _MANAGER = _ANALYST | {
     Permission.CHECKS_RUN,
 }
 PERMISSIONS = {Role.ANALYST: _ANALYST, Role.MANAGER: _MANAGER, Role.ADMIN: frozenset(Permission)}
+
+# The rows of "Who may what": what a person does, and the permission that it takes; None is everybody who is signed in.
+# tests/who_may_what.py names the operations, screens and routes of each row, and holds them and the README to it.
+DEEDS: dict[str, Permission | None] = {
+    "See, search, count and chart contacts, and read their history": Permission.CONTACTS_READ,
+    "See industries": Permission.CONTACTS_READ,
+    "Export contacts and download the file": Permission.CONTACTS_EXPORT,
+    "See one's own exports and receipts": Permission.CONTACTS_EXPORT,
+    "Copy a column of many contacts": Permission.CONTACTS_EXPORT,
+    "See everybody's exports and receipts": Permission.OTHERS_OVERSEE,
+    "Create, edit, tag and delete contacts, also many at once, and undo that": Permission.CONTACTS_EDIT,
+    "See deleted contacts and restore them": Permission.CONTACTS_EDIT,
+    "Undo what somebody else did to many contacts": Permission.OTHERS_OVERSEE,
+    "Create, rename, merge and deactivate industries": Permission.INDUSTRIES_MANAGE,
+    "See imports, their plans, rejects and checks": Permission.IMPORTS_RUN,
+    "Import a file, and cancel an import": Permission.IMPORTS_RUN,
+    "Undo an import": Permission.IMPORTS_UNDO,
+    "Run the data checks": Permission.CHECKS_RUN,
+    "See people, invite them, change role, limit and columns, deactivate them": Permission.USERS_MANAGE,
+    "Send somebody a link for a new password, remove a lost second factor, end sessions": Permission.USERS_MANAGE,
+    "Grant download credits": Permission.CREDITS_GRANT,
+    "Require a second factor of everybody in a role": Permission.SETTINGS_CHANGE,
+    "Read and export the audit log": Permission.AUDIT_READ,
+    "Change one's own name, e-mail, password and second factor, end one's own sessions": None,
+    "See one's own credits, keep one's own columns and page size": None,
+}
 
 
 @dataclass(frozen=True)
@@ -83,8 +115,18 @@ def require(by: Actor, permission: Permission) -> None:
     """Raises NotAllowed with the permission in words and who has it."""
     if by.may(permission):
         return
-    holders = [role.label.lower() for role in Role if permission in role.permissions]
-    raise NotAllowed(f"You may not {permission.value}: that needs the role {' or '.join(holders)}.")
+    needed = f": that needs the role {' or '.join(roles)}" if (roles := holders(permission)) else ""
+    raise NotAllowed(f"You may not {permission.value}{needed}.")
+
+
+def hidden_column(title: str) -> NotAllowed:
+    """The error for a field that the person may not see, whatever was asked of it."""
+    return NotAllowed(f"You may not see the column {title}: an administrator can allow it.")
+
+
+def holders(permission: Permission) -> list[str]:
+    """The roles that have it, in small letters: “admin”, “manager”."""
+    return [role.label.lower() for role in Role if permission in role.permissions]
 
 
 def visible(names: Iterable[str], groups: dict[str, str], by: Actor) -> list[str]:

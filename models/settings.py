@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     duckdb_threads: int = 2
     max_upload: ByteSize = ByteSize(10_000_000_000)  # bytes of a file that a browser may send
     session_hours: PositiveInt = 12
+    requests_per_address: int = 1200  # in a minute, to one instance; an office of 30 has one address
+    requests_per_person: int = 600  # in a minute, to one instance: pieces of uploads, downloads
+    sockets_per_address: int = 200  # open at once: one for each browser tab
     stay_days: PositiveInt = 30  # of a session that is to outlive the browser
     smtp_host: str | None = None  # without it messages are files in the outbox folder
     smtp_port: int = Field(default=587, gt=0, lt=65536)
@@ -48,11 +51,10 @@ class Settings(BaseSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     mail_from: Annotated[str, AfterValidator(_sender)] = "Appointment360 <appointment360@localhost>"
-    public_url: Annotated[str | None, AfterValidator(_web_address)] = (
-        None  # where people reach the web, for links in messages
-    )
+    public_url: Annotated[str | None, AfterValidator(_web_address)] = None  # where people reach the web
     search_seconds: int = 10  # after so long the web stops what it asked the database
     days_kept_exports: int = 7
+    days_kept_audit: int = Field(default=730, ge=30)
     days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever
 
     @property

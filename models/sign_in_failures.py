@@ -47,13 +47,13 @@ def begin(email: str, address: str | None) -> int:
     """
     with writing(nobody(address)) as session:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(email, 360))))
-        wait = _wait(session, email, address)
+        wait, whose = _wait(session, email, address)
         if wait <= timedelta(0):
             attempt = SignInFailure(email=email, address=address)
             session.add(attempt)
             session.flush()
             return attempt.id
-        audit.write(session, Event.SIGN_IN_FAILED, f"user {email}", by=nobody(address), reason="paused")
+        audit.write_once_a_minute(session, Event.SIGN_IN_FAILED, whose, by=nobody(address), reason="paused")
     raise SignInRefused(f"Too many failed tries. Try again in {in_words(wait)}.")
 
 
@@ -93,8 +93,9 @@ def in_words(wait: timedelta) -> str:
     return " ".join(part for part in (f"{minutes} min" if minutes else "", f"{seconds} s" if seconds else "") if part)
 
 
-def _wait(session: Session, email: str, address: str | None) -> timedelta:
-    """How long this account, or this address, still has to wait; zero or less when it has not."""
+def _wait(session: Session, email: str, address: str | None) -> tuple[timedelta, str]:
+    """How long this account, or this address, still has to wait, and which of the two in the words of the audit log:
+    an address may try one made-up account after the other. Zero or less when neither has to."""
     ours = SignInFailure.email == email
     if address:
         ours |= SignInFailure.address == address
@@ -102,10 +103,10 @@ def _wait(session: Session, email: str, address: str | None) -> timedelta:
     ahead = update(SignInFailure).where(ours, SignInFailure.at > func.clock_timestamp())
     session.execute(ahead.values(at=func.clock_timestamp()), execution_options={"synchronize_session": False})
     count, since = _failures(session, SignInFailure.email == email, within=FORGOTTEN)
-    waits = [pause_after(count) - since]
+    waits = [(pause_after(count) - since, f"user {email}")]
     if address:
         count, since = _failures(session, SignInFailure.address == address, within=ADDRESS_WINDOW)
-        waits += [WAITS[0] - since] if count >= ADDRESS_TRIES else []
+        waits += [(WAITS[0] - since, f"address {address}")] if count >= ADDRESS_TRIES else []
     return max(waits)
 
 

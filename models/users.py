@@ -12,7 +12,17 @@ from sqlalchemy import Select, case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models import accounts, audit, link_tokens, mails, passwords, role_rules, second_factors, sign_in_sessions
+from models import (
+    accounts,
+    audit,
+    credit_ledger,
+    link_tokens,
+    mails,
+    passwords,
+    role_rules,
+    second_factors,
+    sign_in_sessions,
+)
 from models.accounts import DEFAULT_DOWNLOAD_LIMIT as DEFAULT_DOWNLOAD_LIMIT
 from models.accounts import User as User
 from models.accounts import clean_email as clean_email
@@ -246,6 +256,7 @@ def change(email: str, changes: Changes, *, by: Actor) -> User:
         before, led = _described(user), _leadership(session)
         _apply(user, changes)
         session.flush()
+        credit_ledger.limit_changed(session, user.id, by=by)
         if _leadership(session) < led:
             raise Conflict("This is the last active administrator: name another one first.")
         session.refresh(user)

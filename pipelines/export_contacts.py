@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from models import exports
 from models import filters as filter_syntax
+from models.credits import Fresh
 from models.database import reading, writing
 from models.errors import AppError, Conflict, InvalidInput, NotAllowed, Unavailable
 from models.exports import FORMATS, Export, State
@@ -45,6 +46,7 @@ def export(
 
     `progress` gets the rows written and the rows to write. Raises NotAllowed, InvalidInput, Unavailable.
     """
+    require(by, Permission.CONTACTS_EXPORT)
     target = Path(path).expanduser().resolve()
     wanted = _format_of(target)
     if not target.parent.is_dir():
@@ -113,7 +115,8 @@ def _write(session: Session, task: _Task) -> None:
     started = time.monotonic()
     wanted = _wanted(task)
     total, ids = export_select.extent(session, wanted)
-    exports.begin(task.export.id, total=total, path=str(task.target), by=task.by)
+    fresh = exports.fresh(session, task.export, wanted.filters, by=task.by)
+    exports.begin(task.export.id, total=total, path=str(task.target), fresh=fresh, by=task.by)
     connection = session.connection().connection.driver_connection
     assert isinstance(connection, psycopg.Connection)
     source = Source(wanted, connection, ids, task.export.raw_formulas, total)
@@ -123,15 +126,15 @@ def _write(session: Session, task: _Task) -> None:
         size, digest = out.sealed()
         report(rows, total)
         written = {"rows": rows, "bytes": size, "sha256": digest, "notes": notes or None}
-        _publish(task, out, written | {"seconds": round(time.monotonic() - started, 3)})
+        _publish(task, out, written | {"seconds": round(time.monotonic() - started, 3)}, fresh)
 
 
-def _publish(task: _Task, out: Written, written: dict[str, object]) -> None:
+def _publish(task: _Task, out: Written, written: dict[str, object], fresh: Fresh | None) -> None:
     """The receipt and the file appear together; a receipt that cannot be committed takes the file with it."""
     moved = False
     try:
         with writing(task.by) as session:
-            exports.finish(session, task.export.id, written=written, by=task.by)
+            exports.finish(session, task.export.id, written=written, fresh=fresh, by=task.by)
             session.flush()
             out.move_to(task.target)
             moved = True

@@ -230,8 +230,13 @@ class Workbook:
             "[Content_Types].xml": _content_types(self._sheets),
         }
         for name, content in parts.items():
-            self._archive.writestr(name, HEADER + content)
-        self._archive.writestr("xl/styles.xml", STYLES)
+            self._write_part(name, HEADER + content)
+        self._write_part("xl/styles.xml", STYLES)
+
+    def _write_part(self, name: str, content: bytes) -> None:
+        """Without the time of day, which `writestr` would note: the same rows make the same bytes."""
+        with self._archive.open(name, "w") as part:
+            part.write(content)
 
 
 def _relationships(lines: list[tuple[bytes, bytes, bytes]]) -> bytes:
@@ -260,8 +265,8 @@ def _decoded(xml: bytes) -> bytes:
         xml = NOT_CHARACTERS.sub(lambda found: b"_xFFF%c_" % (b"E" if found[0][2] == 0xBE else b"F"), xml)
     if b"\\" in xml:
         xml = re.sub(rb"\\(.)", lambda found: ESCAPED[found[1]], xml, flags=re.DOTALL)
-    if re.search(rb"<t>\s|\s</t>", xml):
-        xml = xml.replace(b"<t>", b'<t xml:space="preserve">')
+    if re.search(rb"<t>\s|\s</t>", xml):  # cell by cell: where a block ends must not be seen in the file
+        xml = re.sub(rb"<t>(?=\s|[^<]*\s</t>)", b'<t xml:space="preserve">', xml)
     return xml
 
 

@@ -26,7 +26,7 @@ from models.errors import Conflict, InvalidInput, Unavailable
 from models.import_progress import Step
 from models.import_servers import working
 from models.imports import Import, Keep, MatchRule, Plan, State, folder
-from models.permissions import OPERATOR, Actor, Permission, require
+from models.permissions import OPERATOR, Actor, Permission
 from pipelines import import_steps
 from pipelines.attendant import Attendant, Stopped, Tell, Unattended
 from pipelines.contact_files import UnreadableFile, read_opened
@@ -58,6 +58,7 @@ def create(
 
     Raises NotAllowed, InvalidInput.
     """
+    imports.require_importing(by)
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder: name a file in it.")
     if not path.is_file():
@@ -86,6 +87,7 @@ def run(
     UnreadableFile, Conflict (undone, failed, cancelled, or the data moved since the plan), Busy, WasStopped,
     Unavailable (the database or the disk; the import can be resumed).
     """
+    imports.require_importing(by)
     with claimed(import_id):
         return go_on(import_id, until=until, by=by, progress=progress, hints=hints)
 
@@ -102,7 +104,7 @@ def go_on(
     """`run` for who has claimed the import already. `plan` is the one that somebody wants to have committed, where it
     is not the one that is stored now: another one is not committed, which is a Conflict.
     """
-    require(by, Permission.IMPORTS_RUN)
+    imports.require_importing(by)
     with _attended(import_id, by, progress, hints=hints, command="resume") as attendant, ExitStack() as opened:
         wanted = plan or _stored_plan(imports.get(import_id, by=by))
         _notice_lost_rows(import_id, by)
@@ -136,13 +138,14 @@ def undo(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int]:
 
     Raises NotAllowed, NotFound, Conflict, Busy, WasStopped, Unavailable.
     """
+    imports.require_importing(by, Permission.IMPORTS_UNDO)
     with claimed(import_id):
         return take_back(import_id, by=by, hints=hints)
 
 
 def take_back(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int]:
     """`undo` for who has claimed the import already."""
-    require(by, Permission.IMPORTS_UNDO)
+    imports.require_importing(by, Permission.IMPORTS_UNDO)
     with _attended(import_id, by, hints=hints, command="undo") as attendant:
         found = imports.get(import_id, by=by)
         if found.state != State.COMMITTED:

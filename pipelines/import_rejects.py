@@ -5,7 +5,7 @@ from typing import TextIO
 
 from models import import_rejects, imports
 from models.errors import Unavailable
-from models.permissions import Actor
+from models.permissions import Actor, Permission, require
 
 
 def write_rejects(import_id: int, target: Path | TextIO, *, by: Actor, kind: str = "rejected") -> int:
@@ -13,6 +13,7 @@ def write_rejects(import_id: int, target: Path | TextIO, *, by: Actor, kind: str
 
     Raises NotAllowed, NotFound, Unavailable (the disk).
     """
+    require(by, Permission.IMPORTS_RUN)
     if not isinstance(target, Path):
         return _write(import_id, target, by, kind)
     imports.get(import_id, by=by)  # before a file is made

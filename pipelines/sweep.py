@@ -1,8 +1,8 @@
 """What no flow does: ends exports that died, makes those and imports whose flow never came, deletes what nobody comes
-back for, and builds the indexes that a first load left out.
+back for and audit lines whose time is over, and builds the indexes that a first load left out.
 
-Reads and writes exports, imports and their files below the home. The flow runner starts it and repeats it; a second
-run, or one beside a flow, changes nothing that is done or under way.
+Reads and writes exports, imports, their files below the home, and the audit log. The flow runner starts it and repeats
+it; a second run, or one beside a flow, changes nothing that is done or under way.
 """
 
 import logging
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from models import database, exports, import_orders, import_uploads
+from models import audit, database, exports, import_orders, import_uploads
 from models.contacts import browsing
 from models.errors import Conflict
 from models.settings import settings
@@ -37,6 +37,10 @@ def sweep() -> None:
             _make(export_id)
     with _logged("deleting expired files"):
         exports.expire(older_than_days=settings().days_kept_exports)
+    with _logged("writing the outstanding audit lines"):
+        audit.write_outstanding()
+    with _logged("removing expired audit lines"):
+        audit.expire(older_than_days=settings().days_kept_audit)
     with _logged("clearing cancelled imports"):
         import_contacts.clear_cancelled()
     with _logged("clearing abandoned imports"):

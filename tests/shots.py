@@ -39,6 +39,8 @@ SCREENS = {
     "import": "imports?id=1",
     "exports": "exports",
     "industries": "industries",
+    "users": "users",
+    "audit": "audit",
 }
 
 

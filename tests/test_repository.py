@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from models.contacts.table import FIELDS, Contact
-from models.database import BROWSING_LOCK, EXPORTS_LOCK, IMPORTS_LOCK, MIGRATIONS_LOCK, Base
+from models.database import AUDIT_LOCK, BROWSING_LOCK, EXPORTS_LOCK, IMPORTS_LOCK, MIGRATIONS_LOCK, Base
 from models.fields import Group
 
 ROOT = Path(__file__).parents[1]
@@ -70,4 +70,4 @@ def test_no_field_has_the_name_of_a_group() -> None:
 
 
 def test_every_class_of_locks_has_its_own_number() -> None:
-    assert len({MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK}) == 4
+    assert len({MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK}) == 5

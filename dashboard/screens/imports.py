@@ -13,19 +13,14 @@ from dashboard.widgets.import_steps import UPLOAD, hidden_values, step_of, steps
 from dashboard.widgets.import_table import SIZE, import_table, page_number
 from dashboard.widgets.import_upload import upload_step
 from models import import_phases, imports
-from models.errors import AppError, NotFound
+from models.errors import AppError, NotAllowed, NotFound
 from models.import_phases import Phase
 from models.imports import Listed
-from models.permissions import Permission, Role
 
 NOTE = "Bring in a file of contacts. Nothing changes before you have seen the plan."
 
 
 def show() -> None:
-    by = session.actor()
-    if not by.may(Permission.IMPORTS_RUN):
-        _who_may()
-        return
     named = st.query_params.get("id")
     if named is not None:
         _one(named)
@@ -55,6 +50,13 @@ def _list(listed: list[Listed], total: int) -> None:
 
 
 def _new() -> None:
+    try:
+        imports.require_importing(session.actor())
+    except NotAllowed as error:
+        _header()
+        with page.empty("visibility_off", "You do not see every column", error.sentence):
+            pass
+        return
     _header()
     steps(UPLOAD)
     upload_step(None)
@@ -101,12 +103,3 @@ def _number(named: str) -> int:
     if not (named.isascii() and named.isdecimal() and len(named) <= 9):
         raise NotFound(f"id={named[:50]}: imports are numbered from 1.")
     return int(named)
-
-
-def _who_may() -> None:
-    with page.header("Imports", NOTE):
-        pass
-    holders = " and ".join(f"{role.label.lower()}s" for role in Role if Permission.IMPORTS_RUN in role.permissions)
-    body = f"The {holders} import files. Ask one of them, or have your role changed."
-    with page.empty("lock", "You may not import files", body):
-        pass

@@ -8,14 +8,14 @@ from dashboard import cached, formats, session
 from dashboard.address import View
 from dashboard.session import Ticked
 from dashboard.widgets import columns, page
-from dashboard.widgets.clipboard import copy_now
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.contact_link import open_contact
+from dashboard.widgets.copy_dialog import copy_dialog
 from dashboard.widgets.export_dialog import export_dialog
 from dashboard.widgets.page import plain
-from models.contacts import bulk, search
+from models.contacts import bulk, copies
 from models.contacts.bulk import Batch, Selection
-from models.contacts.search import MAX_PAGE_SIZE, Page
+from models.contacts.search import Page
 from models.contacts.table import FIELDS
 from models.fields import Kind
 from models.filters import visible_fields
@@ -59,19 +59,14 @@ def _widen(ticked: Ticked, found: Page, whole: bool) -> None:
 
 
 def _copy(selection: Selection, number: int, by: Actor) -> None:
-    """The e-mail addresses of what is selected, one on a line, newest contact first."""
-    if "email" not in visible_fields(by):
+    """E-mail addresses or phone numbers of what is selected. It takes contacts out, and so it asks first."""
+    if not by.may(Permission.CONTACTS_EXPORT) or not copies.fields(by=by):
         return
-    few = number <= MAX_PAGE_SIZE
-    most = f"Up to {formats.number(MAX_PAGE_SIZE)} e-mail addresses can be copied: export them"
-    hint = "Copy the e-mail addresses" if few else most
+    few = number <= copies.MOST
+    most = f"Up to {formats.number(copies.MOST)} contacts can be copied at a time: export them"
+    hint = "Copy e-mail addresses or phone numbers" if few else most
     if st.button("", icon=":material/content_copy:", help=hint, disabled=not few, key="copy e-mails"):
-        found = search.page(selection.filtered(), columns=["email"], size=MAX_PAGE_SIZE, by=by)
-        addresses = [row["email"] for row in found.rows if row["email"]]
-        if addresses:
-            copy_now("\n".join(addresses))
-        else:
-            st.toast("None of them has an e-mail address.")
+        copy_dialog(selection)
 
 
 def _more(selection: Selection, number: int, by: Actor) -> None:

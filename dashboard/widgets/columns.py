@@ -12,7 +12,7 @@ from models import preferences
 from models.contacts.table import DERIVED, EMAIL_STATUSES, FIELDS, FULL_NAME
 from models.errors import InvalidInput
 from models.fields import Kind
-from models.filters import visible_fields
+from models.filters import hidden_field, visible_fields
 from models.permissions import Actor
 
 ADDED, CHANGED = "created_at", "updated_at"
@@ -47,11 +47,14 @@ def offered(by: Actor) -> list[str]:
 
 
 def chosen(columns: Iterable[str] | None, *, by: Actor) -> list[str]:
-    """`columns`, or what `by` chose before, or the default set. Raises InvalidInput for one that is not offered."""
+    """`columns`, or what `by` chose before, or the default set. Raises InvalidInput for one that does not exist,
+    NotAllowed for one that is hidden."""
     known = offered(by)
     if columns is None:
         wanted = session.once(CHOSEN, lambda: preferences.get(CHOSEN, by=by)) or DEFAULT
         return [name for name in wanted if name in known] or known[:1]  # what was chosen may be hidden by now
+    if hidden := next((name for name in needed(columns) if name in FIELDS and name not in known), None):
+        raise hidden_field(hidden)
     if unknown := [name for name in columns if name not in known]:
         raise InvalidInput(f"There is no column “{unknown[0]}”. Columns are: {', '.join(known)}.")
     return list(dict.fromkeys(columns))

@@ -8,9 +8,8 @@ import streamlit as st
 from dashboard import formats, places, session
 from dashboard.widgets import page
 from dashboard.widgets.row_buttons import clicked, row_button
-from models.contacts import records
+from models.contacts import bulk
 from models.contacts.deleted import Deleted
-from models.errors import AppError, Conflict
 
 SIZE = 50  # rows of a page
 HEIGHT, ROWS_SHOWN, ROW_HEIGHT = 598, 15, 36  # pixels, rows, pixels
@@ -83,17 +82,9 @@ def _turn(key: str) -> None:
 
 
 def _restore(ids: list[int]) -> None:
-    by, done, before = session.actor(), 0, 0
-    for contact_id in ids:
-        try:
-            records.restore(contact_id, by=by)
-        except Conflict:  # somebody else restored it just now
-            before += 1
-            continue
-        except AppError as error:  # the others would meet the same
-            page.refusal(error.sentence, passing=True)
-            break
-        done += 1
-    beside = f"; {formats.number(before)} had been restored already" if before else ""
-    st.toast(f"{formats.counted(done, 'contact')} restored{beside}", icon=":material/check:")
-    session.remembered().selections += 1
+    with page.refusals(passing=True):
+        done = bulk.restore(ids, by=session.actor())
+        before = len(ids) - done  # by somebody else, just now
+        beside = f"; {formats.number(before)} had been restored already" if before else ""
+        st.toast(f"{formats.counted(done, 'contact')} restored{beside}", icon=":material/check:")
+        session.remembered().selections += 1

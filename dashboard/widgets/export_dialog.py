@@ -6,11 +6,14 @@ from dashboard import formats, session
 from dashboard.address import View
 from dashboard.widgets import columns, page
 from dashboard.widgets.confirm import confirmed
+from dashboard.widgets.credits import words
 from dashboard.widgets.export_progress import start
 from dashboard.widgets.page import plain
-from models import exports
+from models import credits, exports
 from models.contacts.search import SORTABLE_SYSTEM
 from models.contacts.table import FIELDS
+from models.credits import Balance
+from models.errors import NotEnoughCredits
 from models.filters import visible_fields
 from models.permissions import Actor
 from models.settings import settings
@@ -19,6 +22,7 @@ FORMULAS = (
     "Otherwise a cell that looks like a formula is written as plain text. "
     "In a spreadsheet a stranger's formula can run programs and send your data away."
 )
+FREE = "One for each contact; those that you took out in this month already are free."
 SPREADSHEETS = ("csv", "xlsx")
 FORMATS = {"csv": "CSV", "xlsx": "Excel", "parquet": "Parquet", "jsonl": "JSON lines"}
 WORDS = {
@@ -31,9 +35,18 @@ SHOWN, ALL, SOME = "shown", "all", "some"  # columns
 LONGEST = 200  # characters of the filter's sentence
 
 
-@st.dialog("Export contacts", icon=":material/download:", width="medium")
 def export_dialog(view: View, total: int, ids: list[int] | None = None) -> None:
-    """`total` contacts: all that the view's filters match, or those with `ids`."""
+    """`total` contacts: all that the view's filters match, or those with `ids`.
+
+    What it costs is counted once, before the dialog opens: it does not depend on what is chosen there.
+    """
+    with page.refusals(passing=True):  # counting took too long
+        by = session.actor()
+        _dialog(view, total, ids, credits.cost(view.filters, ids, by=by), credits.balance(by=by))
+
+
+@st.dialog("Export contacts", icon=":material/download:", width="medium")
+def _dialog(view: View, total: int, ids: list[int] | None, cost: int, balance: Balance) -> None:
     by = session.actor()
     sentence = "the selected rows" if ids else view.filters.sentence(formats.value)
     st.markdown(f"**{formats.counted(total, 'contact')}** · {plain(_shortened(sentence))}")
@@ -49,9 +62,10 @@ def export_dialog(view: View, total: int, ids: list[int] | None = None) -> None:
         every = [*exports.checked_columns(None, by=by), *SORTABLE_SYSTEM]
         chosen = st.multiselect("In this order", every, default=chosen, format_func=_label, placeholder="At least one")
     raw = st.checkbox("Leave formulas as they are", help=FORMULAS, disabled=file_format not in SPREADSHEETS)
-    _numbers(total, chosen)
+    _numbers(total, chosen, cost)
+    enough = _enough(cost, balance)
     st.caption(_note(by))
-    if confirmed(f"Export {formats.counted(total, 'contact')}", disabled=not chosen):
+    if confirmed(f"Export {formats.counted(total, 'contact')}", disabled=not chosen or not enough):
         _request(view, ids, chosen, file_format, raw and file_format in SPREADSHEETS, by)
 
 
@@ -68,11 +82,22 @@ def _label(name: str) -> str:
     return "Extra: what no field took" if name == exports.EXTRA else columns.label(name)
 
 
-def _numbers(total: int, chosen: list[str]) -> None:
+def _numbers(total: int, chosen: list[str], cost: int) -> None:
     with st.grid(3, min_column_width=130, border=True, gap="xsmall"):
         st.metric("Contacts", formats.number(total))
         st.metric("Columns", formats.number(len(chosen)))
-        st.metric("Kept for", formats.counted(settings().days_kept_exports, "day"))
+        st.metric("Takes credits", formats.number(cost), help=FREE)
+
+
+def _enough(cost: int, balance: Balance) -> bool:
+    """Says what the person has, or why that is not enough."""
+    try:
+        balance.require(cost)
+    except NotEnoughCredits as error:
+        page.refusal(error.sentence)
+        return False
+    st.caption(f"You have {words(balance)}.")
+    return True
 
 
 def _note(by: Actor) -> str:

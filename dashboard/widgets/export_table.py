@@ -16,11 +16,15 @@ from dashboard.widgets.page import plain
 from dashboard.widgets.row_buttons import clicked, row_button
 from models import exports
 from models.contacts.table import FIELDS
+from models.errors import NotFound
 from models.exports import UNDER_WAY, Export, State
-from models.permissions import Actor, Role
+from models.permissions import Actor, Permission
 
 SIZE = 50  # rows of a page
 ROWS_SHOWN, ROW_HEIGHT = 10, 36
+COMPARING = (
+    "Makes the file anew and says whether the data changed. What you took out in this month costs nothing again."
+)
 MOST_NAMED = 200  # contacts in an address: as many as one page can have ticked
 STATES = {
     "Waiting": "gray",
@@ -43,7 +47,7 @@ def export_table(total: int) -> None:
     """`total` is how many there are."""
     by = session.actor()
     with page.card(
-        "Everybody's exports" if by.role is Role.ADMIN else "Your exports", formats.counted(total, "export")
+        "Everybody's exports" if by.may(Permission.OTHERS_OVERSEE) else "Your exports", formats.counted(total, "export")
     ):
         listed = exports.mine(by=by, limit=SIZE, offset=(st.session_state.get("exports page", 1) - 1) * SIZE)
         selected = _table(listed, by)
@@ -51,7 +55,7 @@ def export_table(total: int) -> None:
             st.pagination(-(-total // SIZE), key="exports page")
     if click := clicked(CLICKED):
         _act(*click)
-    _receipt(selected, by)
+    _receipt(selected or _comparing(by), by)
 
 
 def state(export: Export) -> str:
@@ -64,7 +68,7 @@ def _table(listed: list[Export], by: Actor) -> Export | None:
     """Draws the rows; returns the selected one."""
     people = exports.people(listed)
     table = pd.DataFrame([_row(export, people) for export in listed])
-    everybodys = ["by"] if by.role is Role.ADMIN else []
+    everybodys = ["by"] if by.may(Permission.OTHERS_OVERSEE) else []
     picked = st.dataframe(
         table,
         key=f"exports {hash(tuple(export.id for export in listed))}",
@@ -135,6 +139,20 @@ def _ask_again(export_id: int) -> None:
         st.rerun()
 
 
+def _run_again(export_id: int) -> None:
+    """Its receipt is shown in place of one that is selected, and says what changed as soon as it is there."""
+    with page.refusals(passing=True):
+        new = exports.again(export_id, by=session.actor())
+        session.remembered().comparing = new
+        start(new)
+        st.rerun()
+
+
+def _comparing(by: Actor) -> Export | None:
+    wanted = session.remembered().comparing
+    return None if wanted is None else exports.get(wanted, by=by)
+
+
 def _receipt(export: Export | None, by: Actor) -> None:
     if export is None:
         st.caption("Select an export to see its receipt")
@@ -143,23 +161,48 @@ def _receipt(export: Export | None, by: Actor) -> None:
         if export.error:
             show = st.info if export.state == State.CANCELLED else st.error
             show(plain(export.error), icon=":material/info:")
+        _comparison(export, by)
         _facts(export)
         _fingerprint(export)
         with st.container(horizontal=True, gap="xsmall"):
             download_link(export)
             _way_to_contacts(exports.get(export.id, by=by))
-            if export.state not in UNDER_WAY and st.button("Ask for it again", icon=":material/refresh:"):
+            if export.state == State.DONE:
+                if st.button("Run again and compare", icon=":material/difference:", help=COMPARING):
+                    _run_again(export.id)
+            elif export.state not in UNDER_WAY and st.button("Ask for it again", icon=":material/refresh:"):
                 _ask_again(export.id)
+
+
+def _comparison(export: Export, by: Actor) -> None:
+    if export.again_of is None:
+        return
+    if export.state in UNDER_WAY:
+        st.info(f"It will be compared with export {export.again_of}.", icon=":material/difference:")
+        return
+    try:
+        found = exports.compared(export, by=by)
+    except NotFound:  # an administrator's, who is none any more
+        return
+    if found is None:
+        return
+    if found.same:
+        st.success(f"Nothing changed since export {export.again_of}: the SHA-256 is the same.", icon=":material/check:")
+        return
+    then, now = formats.counted(found.rows_then, "contact"), formats.number(found.rows_now)
+    counted = f"{then} then, {now} now" if found.rows_then != found.rows_now else f"{then} as then, with other values"
+    st.warning(f"The data changed since export {export.again_of}: {counted}.", icon=":material/difference:")
 
 
 def _way_to_contacts(export: Export) -> None:
     """To what was exported: all that match, or those that were selected, whether they still match or not."""
     selected = export.ids or []
+    hidden = export.filter_sentence == exports.HIDDEN_FILTER and not selected
     too_many = f"It holds {formats.number(len(selected))} selected contacts: too many to be named in an address"
     if st.button(
         "Show these contacts",
         icon=":material/contacts:",
-        disabled=len(selected) > MOST_NAMED,
+        disabled=hidden or len(selected) > MOST_NAMED,
         help=too_many if len(selected) > MOST_NAMED else None,
     ):
         named = {"contact": [str(contact_id) for contact_id in selected]}
@@ -170,9 +213,11 @@ def _facts(export: Export) -> None:
     facts = {
         "Contacts": export.filter_sentence,
         "Asked for": formats.moment(export.created_at),
+        "By": exports.people([export]).get(export.created_by, formats.MISSING),
         "Finished": formats.moment(export.finished_at),
         "Took": formats.duration(export.seconds),
         "Rows": formats.number(export.rows),
+        "Credits": formats.number(export.credits),
         "Size": formats.size(export.bytes),
         "Formulas": "Left as they are" if export.raw_formulas else "Written as plain text",
         "Columns": formats.number(len(export.columns)),
@@ -189,9 +234,17 @@ def _facts(export: Export) -> None:
 
 
 def _fingerprint(export: Export) -> None:
-    if not export.sha256:
+    """What a program, or somebody else, can check: the filter as it is typed, and the file's hash."""
+    _copyable("Filter", export.filter_query, export.id)
+    _copyable("SHA-256", export.sha256, export.id)
+
+
+def _copyable(name: str, value: str | None, export_id: int) -> None:
+    if not value:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.caption("SHA-256", width="content")
-        st.markdown(f"`{export.sha256}`", width="content")
-        copy_button(export.sha256, label="Copy the SHA-256", key=f"sha256 {export.id}")
+        st.caption(name, width="content")
+        st.code(value, language=None, wrap_lines=True, width="content") if "`" in value else st.markdown(
+            f"`{value}`", width="content"
+        )
+        copy_button(value, label=f"Copy the {name}", key=f"{name} {export_id}")

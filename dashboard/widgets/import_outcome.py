@@ -10,8 +10,9 @@ from dashboard.widgets.import_orders import cancel_dialog, undo_dialog
 from dashboard.widgets.import_plan import account
 from dashboard.widgets.import_progress import resume_button
 from dashboard.widgets.page import plain
+from models import imports
 from models.import_phases import Phase
-from models.imports import Import, Listed
+from models.imports import Changed, Import, Listed
 from models.permissions import Permission
 
 WORTH_A_SPEED = 1000  # rows: with fewer it is the start that takes the time
@@ -49,11 +50,12 @@ def _done(listed: Listed) -> None:
         if may and st.button("Undo the import", icon=":material/undo:"):
             undo_dialog(found)
     wall = st.grid(3, min_column_width=300, gap="small", border=True)
-    values = formats.counted(sum((found.changed_fields or {}).values()), "value")
+    changed_fields = imports.changed_values(found.id, by=session.actor())
+    values = formats.counted(sum(one.contacts for one in changed_fields), "value")
     with wall.cell(), page.card("The import", border=False):
         _facts(listed)
     with wall.cell(), page.card("Changed values", values, border=False):
-        _changed(found)
+        _changed(changed_fields)
     with wall.cell(), page.card("Rejected", formats.counted(found.rejected, "row"), border=False):
         import_rejects.reasons(found)
     account(found)
@@ -113,12 +115,13 @@ def _facts(listed: Listed) -> None:
             st.markdown(plain(value), width="content")
 
 
-def _changed(found: Import) -> None:
-    if not found.changed_fields:
+def _changed(changed: list[Changed]) -> None:
+    if not changed:
         st.caption("No contact that was here already changed.")
         return
-    counted = sorted(found.changed_fields.items(), key=lambda item: -item[1])
-    rows = [("Extra" if name == "extra" else field_label(name), formats.number(count)) for name, count in counted]
+    rows = [
+        ("Extra" if one.field == "extra" else field_label(one.field), formats.number(one.contacts)) for one in changed
+    ]
     st.table(
         {"Field": [name for name, _ in rows], "Contacts": [count for _, count in rows]},
         border="horizontal", hide_index=True, height=260 if len(rows) > 6 else "content", alt="Fields that changed",

@@ -12,7 +12,7 @@ from dashboard.widgets.page import plain
 from models import industries
 from models.industries import Industry
 
-Listing = list[tuple[Industry, int | None]]
+Listing = list[tuple[Industry, int]]
 FROM_RIGHT = "<style>.st-key-industry_name_buttons { flex-direction: row-reverse; }</style>"
 DONE = "industry done"  # what was done last, said after the whole page ran again
 
@@ -27,9 +27,8 @@ def create_dialog(listing: Listing) -> None:
 
 
 @st.dialog("Rename an industry", icon=":material/edit:")
-def rename_dialog(industry: Industry, number: int | None, listing: Listing) -> None:
-    shown = "its contacts" if number is None else formats.counted(number, "contact")
-    st.markdown(f"**{plain(industry.name)}** gets another name, on **{shown}** at once.")
+def rename_dialog(industry: Industry, number: int, listing: Listing) -> None:
+    st.markdown(f"**{plain(industry.name)}** gets another name, on **{formats.counted(number, 'contact')}** at once.")
     note = (
         "Files that give the old name still mean this industry. Stored links that filter by it will find nothing: "
         "filter by the new name, and store them again."
@@ -87,8 +86,8 @@ def unmerge_dialog(industry: Industry, listing: Listing) -> None:
 
 
 @st.dialog("Deactivate an industry?", icon=":material/toggle_off:")
-def deactivate_dialog(industry: Industry, number: int | None) -> None:
-    shown = "its contacts" if number is None else f"its {formats.counted(number, 'contact')}"
+def deactivate_dialog(industry: Industry, number: int) -> None:
+    shown = f"its {formats.counted(number, 'contact')}"
     st.markdown(f"**{plain(industry.name)}** stays on {shown}, but forms no longer offer it.")
     st.caption("It can be activated again at any time. An import that names it will still put contacts there.")
     if confirmed("Deactivate"):
@@ -130,8 +129,8 @@ def _how_to_use(taken: Industry) -> str:
     return "Choose another name." if taken.is_active else "It is not in use: activate it instead."
 
 
-def _offer_merge(industry: Industry, number: int | None, taken: Industry) -> None:
-    if number is None or not taken.is_active:
+def _offer_merge(industry: Industry, number: int, taken: Industry) -> None:
+    if not taken.is_active:
         st.caption(_how_to_use(taken))
         return
     st.markdown(f"Merge the two instead? {_moves(number, industry, taken)}")

@@ -16,7 +16,7 @@ from dashboard.widgets.row_buttons import clicked, row_button
 from models.industries import Industry
 from models.permissions import Permission
 
-Listing = list[tuple[Industry, int | None]]
+Listing = list[tuple[Industry, int]]
 STATES = {"In use": "green", "Merged": "violet", "Not in use": "gray"}
 ROWS_SHOWN, ROW_HEIGHT = 11, 36
 OPENED = "industry opened"  # the key of clicks on a row's sign
@@ -26,9 +26,7 @@ OPENED = "industry opened"  # the key of clicks on a row's sign
 def industry_table(listing: Listing) -> None:
     """`listing` is what the screen has read; selecting a row or searching reads nothing."""
     by = session.actor()
-    counted = any(number is not None for _, number in listing)
-    note = "The sign in front shows an industry's contacts" if counted else "Their contacts are hidden for you"
-    with page.card("All industries", note):
+    with page.card("All industries", "The sign in front shows an industry's contacts"):
         rows = _chosen(listing)
         selected = _table(listing, rows, acting=by.may(Permission.INDUSTRIES_MANAGE))
         if by.may(Permission.INDUSTRIES_MANAGE):
@@ -59,14 +57,14 @@ def _chosen(listing: Listing) -> Listing:
     return [row for row in listing if sought in row[0].name.casefold() and wanted in (None, state(row[0]))]
 
 
-def _table(listing: Listing, rows: Listing, *, acting: bool) -> tuple[Industry, int | None] | None:
+def _table(listing: Listing, rows: Listing, *, acting: bool) -> tuple[Industry, int] | None:
     """Draws the rows; returns the selected one."""
     if not rows:
         with page.empty("search_off", "No industry is called so", "Search for a part of its name, in any state."):
             pass
         return None
     names = {one.id: one.name for one, _ in listing}
-    most = max((number or 0 for _, number in listing), default=0)
+    most = max((number for _, number in listing), default=0)
     table = pd.DataFrame(
         {
             "open": ":material/open_in_full:",
@@ -97,9 +95,8 @@ def _table(listing: Listing, rows: Listing, *, acting: bool) -> tuple[Industry, 
 
 
 def _columns(rows: Listing) -> list[str]:
-    counted = ["contacts", "share"] if any(number is not None for _, number in rows) else []
     merged = ["into"] if any(state(one) == "Merged" for one, _ in rows) else []
-    return [*(["open"] if counted else []), "name", *counted, "state", *merged, "added"]
+    return ["open", "name", "contacts", "share", "state", *merged, "added"]
 
 
 def _drawings(most: int, shown: list[str]) -> dict[str, object]:
@@ -116,18 +113,18 @@ def _drawings(most: int, shown: list[str]) -> dict[str, object]:
     }
 
 
-def _actions(listing: Listing, selected: tuple[Industry, int | None] | None) -> None:
+def _actions(listing: Listing, selected: tuple[Industry, int] | None) -> None:
     """Always there, so that nothing jumps when a row is selected."""
-    one, number = selected or (None, None)
+    one, number = selected or (None, 0)
     merged = one is not None and one.merged_into is not None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(_said_of(one, number), width="content")
         st.space("stretch")
         if _action("Rename", "edit", one):
             rename_dialog(one, number, listing)
-        if _action("Merge into another", "merge", one if number is not None else None):
+        if _action("Merge into another", "merge", one):
             merge_dialog(one, listing)
-        if _action("Take the merge back", "undo", one if merged and number is not None else None):
+        if _action("Take the merge back", "undo", one if merged else None):
             unmerge_dialog(one, listing)
         if one is not None and not one.is_active:
             if _action("Activate", "toggle_on", one):
@@ -140,8 +137,7 @@ def _action(label: str, icon: str, selected: Industry | None) -> bool:
     return st.button(label, icon=f":material/{icon}:", type="tertiary", disabled=selected is None)
 
 
-def _said_of(one: Industry | None, number: int | None) -> str:
+def _said_of(one: Industry | None, number: int) -> str:
     if one is None:
         return "Select an industry to change it"
-    contacts = "" if number is None else f" · {formats.counted(number, 'contact')}"
-    return f"**{page.plain(one.name)}**{contacts}"
+    return f"**{page.plain(one.name)}** · {formats.counted(number, 'contact')}"

@@ -11,7 +11,8 @@ from dashboard import session
 from models.errors import AppError
 
 SIGNS = re.compile(r"[\\`*_{}\[\]<>()#+\-!|~$:&]|(?<=\d)\.(?=\s)")  # Markdown's, formulas' and lists'
-LINKED = re.compile(r"(?i)(www(?=\.)|https?(?=:))")  # Markdown makes links of these where nothing asks for one
+# Markdown makes links of these where nothing asks for one.
+LINKED = re.compile(r"(?i)(www(?=\.)|https?(?=:)|@(?=[\w-]+\.))")
 LINES = re.compile(r"\s*[\r\n]\s*")  # a line of === or --- would make a heading of the one above it
 
 

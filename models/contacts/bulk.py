@@ -3,7 +3,7 @@
 Who asked a person first names the number that was confirmed as `expected`: another number changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,8 +35,8 @@ from models.contacts.table import ABOUT_EMAIL, FIELDS, Contact
 from models.contacts.values import within_length
 from models.errors import Conflict, InvalidInput, NotAllowed
 from models.fields import Field
-from models.filters import SYSTEM, Filter, Filters
-from models.permissions import Actor, Permission, Role, require
+from models.filters import SYSTEM, Filter, Filters, visible_fields
+from models.permissions import Actor, Permission, require
 
 MOST = 100_000  # contacts at a time
 SUBJECT = "contacts"
@@ -103,18 +103,20 @@ def change(selection: Selection, field_name: str, text: str | None, *, expected:
 
     Raises NotAllowed, InvalidInput (no such field, a value that does not fit, too many contacts), Conflict.
     """
+    require(by, Permission.CONTACTS_EDIT)
     field = editing.editable(field_name, by=by)
     with editing.editing(by) as session:
         value = editing.stored(session, field, text)
         ids = _locked(session, selection, expected, by)
         if value is None and field.name in editing.IDENTIFYING:
-            _require_someone_left(session, ids, field)
+            _require_someone_left(session, ids, field, by)
         column = _contacts.c[field.column]
         changed = update(Contact).where(_among(ids), column.is_distinct_from(value))
         forgotten = dict.fromkeys(ABOUT_EMAIL.get(field.column, ()))
         new = {field.column: value, **forgotten, "updated_at": func.now()}
         batch = _carry_out(session, changed.values(new), "changed", field.name, by)
-        _note(session, Event.CONTACTS_CHANGED, selection, len(ids), batch, by, value=text or "")
+        told = {field.name: text or "", **dict.fromkeys(forgotten, "")}
+        _note(session, Event.CONTACTS_CHANGED, selection, len(ids), batch, by, after=told)
     return batch
 
 
@@ -130,6 +132,7 @@ def tag(
 
     Raises NotAllowed, InvalidInput (none given, one both added and removed, too many contacts), Conflict.
     """
+    require(by, Permission.CONTACTS_EDIT)
     field = editing.editable(TAGS, by=by)
     adding, removing = _labels(field, add), _labels(field, remove)
     if not adding and not removing:
@@ -160,7 +163,7 @@ def delete(selection: Selection, *, expected: int | None = None, by: Actor) -> B
 
 
 def put_back(batch: Batch, *, by: Actor) -> PutBack:
-    """Undo the batch: one's own, for an administrator anybody's. A second time it finds nothing left to do.
+    """Undo the batch: one's own, for who looks after what others did anybody's. A second time it finds nothing left.
 
     Of changed contacts the batch's field alone goes back (an e-mail address with what was known of it), and only where
     it still holds what the batch put there and nobody else changed the contact since. Deleted ones come back unless
@@ -168,17 +171,31 @@ def put_back(batch: Batch, *, by: Actor) -> PutBack:
     Raises NotAllowed.
     """
     require(by, Permission.CONTACTS_EDIT)
-    if batch.by_id != by.id and by.role is not Role.ADMIN:
+    if batch.by_id != by.id and not by.may(Permission.OTHERS_OVERSEE):
         raise NotAllowed("You may put back only what you changed yourself: an administrator may put back the rest.")
     if batch.field:
         editing.editable(batch.field, by=by)
     with editing.editing(by) as session:
-        done = _put_back_deleted(session, batch) if batch.field is None else _put_back_changed(session, batch)
+        done = _put_back_deleted(session, batch) if batch.field is None else _put_back_changed(session, batch, by)
         audit.write(
             session, Event.CONTACTS_PUT_BACK, SUBJECT, by=by,
             what=batch.what, field=batch.field, at=batch.at, restored=done.restored, kept=done.kept,
         )  # fmt: skip
     return done
+
+
+def restore(ids: Collection[int], *, by: Actor) -> int:
+    """Bring those of them back that are deleted; returns how many. Somebody else may have restored the rest.
+
+    Raises NotAllowed, InvalidInput (too many contacts).
+    """
+    with editing.editing(by) as session:
+        if len(ids) > MOST:
+            raise InvalidInput(f"More than {MOST:,} contacts at a time cannot be restored.")
+        restored = editing.bring_back(session, "h.id = ANY (CAST(:ids AS bigint[]))", {"ids": sorted(ids)})
+        if restored:
+            audit.write(session, Event.CONTACTS_RESTORED, SUBJECT, by=by, contacts=restored)
+    return len(restored)
 
 
 def _labels(field: Field, given: Sequence[str]) -> list[str]:
@@ -217,8 +234,10 @@ def _locked(session: Session, selection: Selection, expected: int | None, by: Ac
     return ids
 
 
-def _require_someone_left(session: Session, ids: Sequence[int], field: Field) -> None:
-    others = [_contacts.c[name].is_(None) for name in editing.IDENTIFYING if name != field.name]
+def _require_someone_left(session: Session, ids: Sequence[int], field: Field, by: Actor) -> None:
+    """What `by` may not see does not count, else the answer would tell whether something stands there."""
+    seen = visible_fields(by)
+    others = [_contacts.c[name].is_(None) for name in editing.IDENTIFYING if name != field.name and name in seen]
     bare = select(func.count()).select_from(_contacts).where(_among(ids), *others)
     if number := session.scalar(bare.where(_contacts.c[field.column].is_not(None))):
         raise InvalidInput(f"{editing.NOBODY} {number:,} of these would be left with none of them.")
@@ -262,13 +281,15 @@ def _parameters(batch: Batch) -> dict[str, Any]:
     return {"first": batch.first, "last": batch.last, "at": batch.at, "by_id": batch.by_id}
 
 
-def _put_back_changed(session: Session, batch: Batch) -> PutBack:
+def _put_back_changed(session: Session, batch: Batch, by: Actor) -> PutBack:
+    """What is known of a new address keeps it from going back only for who sees that: the numbers would tell it."""
     field = FIELDS[batch.field or ""]
     column = field.column
     together = ABOUT_EMAIL.get(column, ())
     older = "".join(f", h.{name} AS old_{name}" for name in together)
     others = "".join(f", {name} = u.old_{name}" for name in together)
-    told = " OR ".join(f"c.{name} IS NOT NULL" for name in together) or "false"
+    seen = visible_fields(by)
+    told = " OR ".join(f"c.{name} IS NOT NULL" for name in together if name in seen) or "false"
     session.execute(
         sql(
             f"""SELECT count(*) FROM (SELECT FROM contacts c JOIN contact_history h USING (id)
@@ -307,7 +328,7 @@ def _put_back_changed(session: Session, batch: Batch) -> PutBack:
 
 def _put_back_deleted(session: Session, batch: Batch) -> PutBack:
     """A contact that somebody restored in the meantime is there already; one that is not was deleted again."""
-    restored = editing.bring_back(session, _OF_BATCH, _parameters(batch))
+    restored = len(editing.bring_back(session, _OF_BATCH, _parameters(batch)))
     still_gone = f"NOT EXISTS (SELECT FROM contacts c WHERE c.id = h.id) AND {_OF_BATCH}"
     kept = session.scalar(sql(f"SELECT count(*) FROM contact_history h WHERE {still_gone}"), _parameters(batch))
     return PutBack(restored, kept or 0)

@@ -17,7 +17,7 @@ from models.contacts.table import FIELDS, Contact
 from models.database import writing
 from models.errors import InvalidInput, Unavailable
 from models.fields import REFERENCES, Field, Kind
-from models.filters import visible_fields
+from models.filters import hidden_field, visible_fields
 from models.industries import MEANINGS, Industry
 from models.permissions import Actor, Permission, require
 from models.users import User
@@ -56,9 +56,11 @@ def editing(by: Actor) -> Iterator[Session]:
 
 
 def editable(name: str, *, by: Actor) -> Field:
-    """The field of that name. Raises InvalidInput for one that does not exist or that `by` may not see: no difference
-    is made between the two."""
+    """The field of that name. Raises InvalidInput for one that does not exist, NotAllowed for one that `by` may not
+    see."""
     seen = visible_fields(by)
+    if name in FIELDS and name not in seen:
+        raise hidden_field(name)
     if name not in seen:
         raise InvalidInput(f"There is no field “{name[:60]}” to change. Fields are: {', '.join(seen)}.")
     return FIELDS[name]
@@ -138,15 +140,15 @@ def phone_problem(number: str, country: str | None) -> str | None:
     return LENGTHS.get(phonenumbers.is_possible_number_with_reason(parsed), "it has the wrong length") + where
 
 
-def bring_back(session: Session, versions: str, parameters: dict[str, Any]) -> int:
-    """Insert the deleted contacts whose last versions `h` fulfil the SQL condition `versions`; returns how many.
+def bring_back(session: Session, versions: str, parameters: dict[str, Any]) -> list[int]:
+    """Insert the deleted contacts whose last versions `h` fulfil the SQL condition `versions`; returns their ids.
 
     They are touched at once: the version that this leaves, equal to the deleted one, says who restored it and when.
     """
     columns = [column.name for column in Contact.__table__.columns]
     fields = {field.column: field for field in FIELDS.values()}
     values = [still_there("h", fields[name]) if name in fields else f"h.{name}" for name in columns]
-    ids = session.scalars(
+    inserted = session.scalars(
         text(
             f"""INSERT INTO contacts ({", ".join(columns)}) SELECT {", ".join(values)} FROM contact_history h
             WHERE {versions} AND h.replaced_how = 'delete'
@@ -154,10 +156,11 @@ def bring_back(session: Session, versions: str, parameters: dict[str, Any]) -> i
             ON CONFLICT (id) DO NOTHING RETURNING id"""
         ),
         parameters,
-    ).all()
+    )
+    ids = sorted(inserted)
     touched = text("UPDATE contacts SET updated_at = now() WHERE id = ANY (CAST(:ids AS bigint[]))")
-    session.execute(touched, {"ids": list(ids)})
-    return len(ids)
+    session.execute(touched, {"ids": ids})
+    return ids
 
 
 def still_there(table: str, field: Field) -> str:

@@ -1,6 +1,6 @@
 """One contact: read, created, changed, deleted, restored. Whoever writes names the version of it that they saw."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -23,11 +23,10 @@ from models.fields import Kind
 from models.filters import visible_fields
 from models.imports import Import
 from models.industries import Industry
-from models.permissions import Actor, Permission, require
+from models.permissions import OPERATOR, Actor, Permission, require
 from models.users import User
 
 DEFAULTS: Mapping[str, Any] = {"status": STATUSES[0], "is_active": True}  # as imports set them
-LONGEST_AUDITED = 1000  # characters of a value in an audit line; the history holds it whole
 _contacts = Contact.__table__
 
 
@@ -106,9 +105,7 @@ def create(values: Mapping[str, str | None], *, anyway: bool = False, by: Actor)
         made = {column: value for column, value in made.items() if value is not None}
         made = {**DEFAULTS, **made, "created_by": by.id}
         contact_id = session.scalars(insert(Contact).returning(Contact.id), made).one()
-        record = _read(session, contact_id, by)
-        given = {name: _shortened(text) for name, text in record.texts().items() if text}
-        audit.write(session, Event.CONTACT_CREATED, _subject(contact_id), by=by, values=given)
+        audit.write(session, Event.CONTACT_CREATED, _subject(contact_id), by=by, after=_known(session, contact_id))
     return contact_id
 
 
@@ -120,6 +117,7 @@ def update(contact_id: int, changes: Mapping[str, str | None], *, version: int, 
     Raises NotAllowed, NotFound, Gone, ChangedMeanwhile (it is no longer at `version`; nothing is written), InvalidInput
     (no such field), InvalidValues (with every problem at once).
     """
+    require(by, Permission.CONTACTS_EDIT)
     for name in changes:
         editing.editable(name, by=by)
     with editing.editing(by) as session:
@@ -147,10 +145,10 @@ def undo(contact_id: int, version: int, *, by: Actor) -> Record:
         differing = {column for column in columns if old[column] != new[column]}
         # An address comes back with what was known of it: what is known of the newer one is not true of it.
         differing |= {told for column in differing for told in ABOUT_EMAIL.get(column, ())}
-        if moved := [column for column in differing if row[column] != new[column]]:
-            seen = (FIELDS[name] for name in visible_fields(by))
-            label = next((field.title for field in seen if field.column in moved), "The contact")
-            raise Conflict(f"{label} was changed again since: undo the newer change first.")
+        # Only what `by` sees can keep it from going back: a refusal would tell that something else was changed.
+        seen = (FIELDS[name] for name in visible_fields(by))
+        if moved := [field for field in seen if field.column in differing and row[field.column] != new[field.column]]:
+            raise Conflict(f"{moved[0].title} was changed again since: undo the newer change first.")
         if not differing:
             raise Conflict("That change touched no field that you may see: there is nothing to undo.")
         return _changed(session, before, {column: old[column] for column in differing}, by)
@@ -162,8 +160,9 @@ def delete(contact_id: int, *, version: int, by: Actor) -> None:
         _locked(session, contact_id, by)
         record = _read(session, contact_id, by)
         _require_unmoved(session, record, version, by)
+        who = _known(session, contact_id, editing.IDENTIFYING)
         session.execute(sql_delete(Contact).where(Contact.id == contact_id))
-        audit.write(session, Event.CONTACT_DELETED, _subject(contact_id), by=by, contact=_shortened(record.label))
+        audit.write(session, Event.CONTACT_DELETED, _subject(contact_id), by=by, before=who)
 
 
 def restore(contact_id: int, *, by: Actor) -> Record:
@@ -175,7 +174,8 @@ def restore(contact_id: int, *, by: Actor) -> Record:
         if not editing.bring_back(session, "h.version_id = :version", {"version": last.version_id}):
             raise Conflict(f"Contact {contact_id} was restored already.")
         record = _read(session, contact_id, by)
-        audit.write(session, Event.CONTACT_RESTORED, _subject(contact_id), by=by, contact=_shortened(record.label))
+        who = _known(session, contact_id, editing.IDENTIFYING)
+        audit.write(session, Event.CONTACT_RESTORED, _subject(contact_id), by=by, after=who)
     return record
 
 
@@ -211,8 +211,10 @@ def _subject(contact_id: int) -> str:
     return f"contact {contact_id}"
 
 
-def _shortened(value: str) -> str:
-    return value if len(value) <= LONGEST_AUDITED else value[: LONGEST_AUDITED - 1] + "…"
+def _known(session: Session, contact_id: int, names: Iterable[str] = FIELDS) -> dict[str, str]:
+    """What the audit log tells of the contact, whoever writes: of a reader's fields the log itself sees to it."""
+    texts = _read(session, contact_id, OPERATOR).texts()
+    return {name: texts[name] for name in names if texts[name]}
 
 
 def _locked(session: Session, contact_id: int, by: Actor) -> RowMapping:
@@ -274,7 +276,8 @@ def _checked(
         except InvalidInput as error:
             problems[name] = error.sentence
     if not row or not values.keys().isdisjoint(editing.IDENTIFYING):
-        after = {**row, **values, **problems}
+        # What `by` may not see does not count: the answer would tell whether something stands there.
+        after = {**{name: row.get(name) for name in visible_fields(by)}, **values, **problems}
         if all(after.get(name) is None for name in editing.IDENTIFYING):
             problems[InvalidValues.FORM] = editing.NOBODY
     if problems:
@@ -287,12 +290,13 @@ def _changed(session: Session, before: Record, values: dict[str, Any], by: Actor
     if not values:
         return before
     changed = sql_update(Contact).where(Contact.id == before.id).values(**values, updated_at=sql("now()"))
+    old = _read(session, before.id, OPERATOR).texts()
     session.execute(changed, execution_options={"synchronize_session": False})
-    after = _read(session, before.id, by)
-    old, new = before.texts(), after.texts()
-    differing = {name: [_shortened(old[name]), _shortened(new[name])] for name in new if old[name] != new[name]}
-    audit.write(session, Event.CONTACT_CHANGED, _subject(before.id), by=by, changes=differing)
-    return after
+    new = _read(session, before.id, OPERATOR).texts()  # with what went along with an e-mail address, seen or not
+    differing = [name for name in new if old[name] != new[name]]
+    was, now = ({name: texts[name] for name in differing} for texts in (old, new))
+    audit.write(session, Event.CONTACT_CHANGED, _subject(before.id), by=by, before=was, after=now)
+    return _read(session, before.id, by)
 
 
 def _require_unmoved(session: Session, now: Record, version: int, by: Actor) -> None:

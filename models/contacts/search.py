@@ -17,9 +17,9 @@ from models.contacts.order import Neighbours, Order
 from models.contacts.statistics import Statistics
 from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.database import Database, reading
-from models.errors import InvalidInput, NotAllowed, NotFound
+from models.errors import InvalidInput, NotFound
 from models.fields import Kind
-from models.filters import OPERATORS, Filter, Filters, visible_fields
+from models.filters import OPERATORS, Filter, Filters, hidden_field, visible_fields
 from models.industries import Industry
 from models.permissions import Actor, Permission, require
 from models.users import User
@@ -175,8 +175,12 @@ def statistics_of(filters: Filters, *, by: Actor) -> Statistics:
 
 
 def matching(filters: Filters, columns: list[str], *, by: Actor) -> Select[Any]:
-    """The rows of an export in the order they were created: `id` and the columns, references by name."""
+    """The rows of an export in the order they were created: `id` and the columns, references by name.
+
+    Raises NotAllowed, InvalidInput.
+    """
     require(by, Permission.CONTACTS_READ)
+    chosen_columns(columns, by=by)
     return select(Contact.id, *labelled(columns)).where(_condition(filters, by)).order_by(Contact.id)
 
 
@@ -188,7 +192,7 @@ def chosen_columns(columns: list[str] | None, *, by: Actor) -> list[str]:
     if unknown := [name for name in columns if name not in FIELDS and name not in SORTABLE_SYSTEM]:
         raise InvalidInput(f"There is no field “{unknown[0]}”. Fields are: {', '.join(seen)}.")
     if hidden := [name for name in columns if name in FIELDS and name not in seen]:
-        raise NotAllowed(f"You may not see the field “{hidden[0]}”: an administrator can allow it.")
+        raise hidden_field(hidden[0])
     return columns
 
 

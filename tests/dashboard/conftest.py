@@ -54,6 +54,7 @@ def _filled(url: str) -> Site:
             name=f"An {who}",
             role=Role.MANAGER if who == NARROW_MANAGER else who,
             password_hash=stored,
+            download_limit=None,
             column_allowed=list(NARROW) if who in (Role.ANALYST, NARROW_MANAGER) else None,
         )
         for who in (*Role, NARROW_MANAGER)

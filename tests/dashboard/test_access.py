@@ -1,5 +1,6 @@
 """WCAG 2.2 AA as axe-core sees it: every screen, light and dark. Nothing serious is left, Streamlit's own included."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -7,10 +8,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashboard import places
-from models.permissions import Role
+from models import role_rules, users
+from models.permissions import OPERATOR, Role
 from tests.dashboard import chromium
 from tests.dashboard.conftest import Site
 from tests.dashboard.contacts_data import ROWS
+from tests.people import link_of
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000
@@ -29,6 +32,11 @@ SCREENS = {
     "imports": "imports",
     "exports": "exports",
     "industries": "industries",
+    "profile": "profile",
+    "users": "users",
+    "users, nobody": "users?q=nobody+like+it",
+    "audit": "audit",
+    "audit, none": "audit?q=nothing+like+it",
 }
 
 
@@ -65,6 +73,26 @@ def test_sign_in(page: Page, web: str) -> None:
     page.context.clear_cookies()
     page.goto(web)
     expect(page.get_by_label("Work e-mail")).to_be_visible()
+    settled(page)
+    assert serious(page) == []
+
+
+def test_links_and_the_second_factor(page: Page, web: str) -> None:
+    """What is behind an invitation, for whose role a second factor is required."""
+    page.context.clear_cookies()
+    page.goto(f"{web}/?link=used")
+    expect(page.get_by_role("heading", name="This link does not work any more")).to_be_visible()
+    settled(page)
+    assert serious(page) == []
+    role_rules.require_second_factor(Role.ANALYST, True, by=OPERATOR)
+    invited = users.invite(email=f"{time.monotonic_ns()}@example.com", name="Tom", role=Role.ANALYST, by=OPERATOR)
+    page.goto(f"{web}/?link={link_of(invited.user)}")
+    page.get_by_role("textbox", name="New password").fill("purple tractor sings loudly")
+    settled(page)
+    assert serious(page) == []
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Set up a second factor")).to_be_visible()
+    role_rules.require_second_factor(Role.ANALYST, False, by=OPERATOR)
     settled(page)
     assert serious(page) == []
 

@@ -54,7 +54,7 @@ def test_who_edits_contacts_sees_what_was_deleted(screen: Screen, manager: Actor
 def test_the_analyst_is_told_who_may(screen: Screen, manager: Actor) -> None:
     gone(manager, first_name="Zoë")
     test = screen(Role.ANALYST, at="deleted")
-    assert "You may not see deleted contacts" in said(test)
+    assert "You may not edit contacts" in said(test)
     assert not test.dataframe
 
 

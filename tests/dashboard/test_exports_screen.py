@@ -8,12 +8,14 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import flow_runs, session
 from dashboard.widgets import export_table
-from models import exports
+from models import credits, exports
 from models.contacts.table import FIELDS
 from models.database import writing
 from models.exports import Export, State
 from models.filters import parse
 from models.permissions import OPERATOR, Role
+from models.users import User
+from tests import ledger
 from tests.dashboard.conftest import Site, click_in_table
 from tests.dashboard.contacts_data import ROWS
 
@@ -23,8 +25,7 @@ Screen = Callable[..., AppTest]
 @pytest.fixture(autouse=True)
 def _no_exports(site: Site) -> Iterator[None]:
     yield
-    with writing(OPERATOR) as session:
-        session.query(Export).delete()
+    ledger.forget()
 
 
 def asked(site: Site, role: Role, *conditions: str, **values: Any) -> int:
@@ -146,7 +147,7 @@ def test_what_may_no_longer_be_seen_is_not_asked_for_again(screen: Screen, site:
     asked(site, Role.ANALYST, columns=["email"], state=State.FAILED, error="The disk is full.")
     test = click(selected(screen(Role.ANALYST, at="exports"), 0), "Ask for it again")
     assert [toast.value for toast in test.toast] == [
-        "You may not see the field “email”\\: an administrator can allow it."
+        "You may not see the column E\\-mail\\: an administrator can allow it."
     ]
     assert exports.count(by=site.people[Role.ANALYST].actor()) == 1
 
@@ -207,7 +208,101 @@ def test_the_dialog_says_what_the_file_will_hold(screen: Screen, site: Site) -> 
     assert "It is kept for 7 days, its receipt for good." in words(test)
     assert "fields are hidden for you and left out" in words(test)
     numbers = {metric.label: metric.value for metric in test.metric}
-    assert (numbers["Contacts"], numbers["Columns"], numbers["Kept for"]) == (f"{site.in_germany}", "5", "7 days")
+    assert (numbers["Contacts"], numbers["Columns"]) == (f"{site.in_germany}", "5")
+    assert numbers["Takes credits"] == f"{site.in_germany}"
+    assert "You have no limit of credits." in words(test)
+
+
+@pytest.fixture
+def limited(site: Site) -> Iterator[None]:
+    """The analyst may take out 40 contacts a month."""
+    yield from _with_limit(site, 40)
+
+
+def _with_limit(site: Site, limit: int) -> Iterator[None]:
+    def stored(value: int | None) -> None:
+        with writing(OPERATOR) as session:
+            analyst = User.id == site.people[Role.ANALYST].id
+            session.execute(update(User).where(analyst).values(download_limit=value))
+
+    stored(limit)
+    yield
+    stored(None)
+
+
+def test_the_dialog_refuses_what_is_too_much_and_says_the_way_out(screen: Screen, site: Site, limited: None) -> None:
+    test = click(screen(Role.ANALYST, country="Germany"), "Export")
+    sentence = f"This would take {site.in_germany} credits; you have 40 until 1 "
+    assert any(one.value.startswith(sentence) and "ask an administrator" in one.value for one in test.error)
+    export = next(one for one in test.button if one.label == f"Export {site.in_germany} contacts")
+    assert export.disabled
+    credits.grant(site.people[Role.ANALYST].email, 300, by=OPERATOR)
+    test = click(screen(Role.ANALYST, country="Germany"), "Export")
+    assert not test.error
+    assert "You have 40 credits until 1 " in words(test)
+    assert "and 300 that last." in words(test)
+
+
+def test_the_screen_says_what_is_left(screen: Screen, site: Site, limited: None) -> None:
+    assert "You have 40 credits until 1 " in words(screen(Role.ANALYST, at="exports"))
+    assert "You have no limit of credits." in words(screen(Role.MANAGER, at="exports"))
+
+
+def test_the_receipt_says_who_took_what_for_how_much(screen: Screen, site: Site) -> None:
+    done(site, Role.MANAGER, "country=Germany", "employees.gte=50")
+    test = selected(screen(Role.ADMIN, at="exports"), 0)
+    shown = words(test)
+    for expected in ("An manager", "Credits", "`country=Germany&employees.gte=50`", "Country is Germany and Employees"):
+        assert expected in shown
+    assert len(test.get("bidi_component")) >= 2  # the buttons that copy the filter and the hash
+
+
+@pytest.mark.parametrize(
+    ("sha256", "rows", "said"),
+    [
+        ("ab" * 32, 12, "Nothing changed since export {}: the SHA-256 is the same."),
+        ("cd" * 32, 12, "The data changed since export {}: 12 contacts as then, with other values."),
+        ("cd" * 32, 14, "The data changed since export {}: 12 contacts then, 14 now."),
+    ],
+)
+def test_run_again_and_compare_says_what_changed(screen: Screen, site: Site, sha256: str, rows: int, said: str) -> None:
+    old = done(site, Role.MANAGER, "country=Germany")
+    test = click(selected(screen(Role.MANAGER, at="exports"), 0), "Run again and compare")
+    assert f"It will be compared with export {old}." in words(test)
+    [new, _] = exports.mine(by=site.people[Role.MANAGER].actor())
+    assert (new.again_of, new.state, new.filter_query) == (old, State.WAITING, "country=Germany")
+    finished = {"state": State.DONE, "path": "x", "finished_at": func.now(), "rows": rows, "sha256": sha256}
+    with writing(OPERATOR) as session:
+        session.execute(update(Export).where(Export.id == new.id).values(**finished))
+    test.run()
+    told = [one.value for one in (*test.success, *test.warning)]
+    assert told == [said.format(old)]
+
+
+def own_credits(actor: object) -> None:
+    from dashboard.widgets.credits import balance
+
+    balance(actor)
+
+
+def test_ones_own_credits_and_where_they_went(site: Site, limited: None) -> None:
+    by = site.people[Role.ANALYST].actor()
+    credits.grant(site.people[Role.ANALYST].email, 5, "for the fair", by=OPERATOR)
+    export_id = exports.request(filters=parse([], by=by), columns=["title"], format="csv", ids=[1, 2, 3], by=by)
+    test = AppTest.from_function(own_credits, kwargs={"actor": by}, default_timeout=60)
+    test.context = {"locale": "en-GB", "timezone": "UTC"}
+    test.run()
+    assert not test.exception, test.exception
+    assert {metric.label: metric.value for metric in test.metric} == {
+        "Left this month": "37", "Used this month": "3", "Granted": "5"
+    }  # fmt: skip
+    assert "of 40 until 1 " in words(test)
+    lines = [(row["what"], row["credits"], row["left"], row["why"]) for row in table(test)[:2]]
+    assert lines == [
+        ("Taken", -3, 37, f"Export {export_id}"),
+        ("Granted", 5, 5, "for the fair (operator)"),
+    ]
+    assert [row["what"] for row in table(test)] == ["Taken", "Granted", "Allowance"]
 
 
 def dialog(actor: object) -> None:

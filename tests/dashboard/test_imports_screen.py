@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,7 @@ def flow(import_id: int) -> Import:
 @pytest.mark.parametrize("address", [{}, {"new": "1"}, {"id": "1"}])
 def test_the_analyst_is_told_who_may_import(screen: Screen, address: dict[str, str]) -> None:
     test = screen(Role.ANALYST, at="imports", **address)
-    assert "The admins and managers import files." in texts(test)
+    assert "The admins and managers may" in texts(test)
     assert not test.dataframe
     assert "New import" not in buttons(test)
 
@@ -327,14 +328,14 @@ def test_the_plan_in_numbers_changes_and_reasons(screen: Screen, new: Callable[.
     assert list(rows["line"]) == [4]
 
 
-def test_values_of_hidden_fields_are_counted_and_not_shown(
+def test_changes_of_hidden_fields_are_not_told(
     screen: Screen, new: Callable[..., int], committed: int, site: Site
 ) -> None:
     import_id = new(CHANGED, State.PLANNED)
     narrow = site.people[Role.MANAGER].actor()
     hidden = type(narrow)(narrow.id, narrow.name, narrow.role, frozenset({"company"}), None)
-    [changed] = imports.changed_values(import_id, by=hidden)
-    assert (changed.field, changed.contacts, changed.examples) == ("title", 2, [])
+    assert [one.field for one in imports.changed_values(import_id, by=narrow)] == ["title"]
+    assert imports.changed_values(import_id, by=hidden) == []
 
 
 def test_a_plan_can_be_committed_though_its_examples_took_too_long(
@@ -367,10 +368,12 @@ def test_cells_of_a_file_are_for_who_brought_it_and_for_who_sees_every_column(
 ) -> None:
     import_id = new(until=State.PLANNED)
     failing = Verdict(
-        "email_is_an_address", "email", False, 4, 1, {"sentence": "It is one.", "examples": ["no at sign"]}
+        "company_is_short", "company", False, 4, 1, {"sentence": "It is one.", "examples": ["no at sign"]}
     )
+    of_hidden = replace(failing, name="email_is_an_address", field="email")
+    of_rows = replace(failing, name="somebody", field=None)
     with writing(OPERATOR) as session:
-        check_results.replace(session, [failing], import_id=import_id)
+        check_results.replace(session, [failing, of_hidden, of_rows], import_id=import_id)
 
     def told(by: Actor) -> list[str]:
         rows = [import_rejects.page(import_id, number=1, size=20, kind=kind, by=by) for kind in import_rejects.KINDS]
@@ -391,14 +394,17 @@ def test_cells_of_a_file_are_for_who_brought_it_and_for_who_sees_every_column(
     assert preview is not None
     assert preview.filled["Second Email"] == 0.2
     assert [(one.header, one.count) for one in imports.notes(import_id, by=narrow)] == [("# Employees", 1)]
-    assert imports.checks(import_id, by=narrow)[0].failing == 1
+    assert [(one.name, one.failing) for one in imports.checks(import_id, by=narrow)] == [("company_is_short", 1)]
     listed, total = import_rejects.page(import_id, number=1, size=20, by=narrow)
     assert (total, listed[0].line, listed[0].header) == (1, 5, "Email")
     assert listed[0].reason == import_rejects.reasons(import_id, by=narrow)[0].sentence
     for road in (import_rejects.rows, import_rejects.as_csv):
         with pytest.raises(NotAllowed, match="somebody else brought it, and you do not see every column"):
             next(road(import_id, by=narrow))
-    own = imports.create(file_name="x.csv", overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=narrow)
+    with pytest.raises(NotAllowed, match="compares every column, and you do not see all of them"):
+        imports.create(file_name="x.csv", overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=narrow)
+    saw_more = replace(narrow, columns=None)
+    own = imports.create(file_name="x.csv", overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, by=saw_more)
     assert imports.why_hidden(imports.get(own, by=narrow), by=narrow) is None
     for one in (import_id, own):
         import_orders.cancel(one, by=OPERATOR)

@@ -7,11 +7,11 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
 from dashboard import session
-from models import industries
+from models import industries, users
 from models.contacts.table import Contact
 from models.database import writing
 from models.permissions import OPERATOR, Role
-from tests.dashboard.conftest import Site, click_in_table
+from tests.dashboard.conftest import NARROW, Site, click_in_table
 from tests.dashboard.contacts_data import INDUSTRIES, ROWS
 
 Screen = Callable[..., AppTest]
@@ -55,13 +55,22 @@ def test_who_manages_industries_sees_numbers_and_what_can_be_done(screen: Screen
     assert not buttons(test)["New"].disabled
 
 
-def test_the_analyst_sees_names_alone(screen: Screen) -> None:
+def test_who_may_not_see_the_column_sees_no_industries(screen: Screen) -> None:
     test = screen(Role.ANALYST, at="industries")
-    table = test.dataframe[0]
-    assert set(INDUSTRIES) <= set(table.value["name"])
-    assert list(table.proto.column_order) == ["name", "state", "added"]
+    assert "You may not see the column Industry: an administrator can allow it." in [
+        one.value.replace("\\", "") for one in test.caption
+    ]
+    assert not test.dataframe
     assert not set(buttons(test)) & {"New", *ACTIONS}
     assert not test.metric
+
+
+def test_an_analyst_sees_industries_and_changes_none(screen: Screen) -> None:
+    users.change("analyst@example.com", users.Changes(every_column=True), by=OPERATOR)
+    test = screen(Role.ANALYST, at="industries")
+    assert set(INDUSTRIES) <= set(test.dataframe[0].value["name"])
+    assert not set(buttons(test)) & {"New", *ACTIONS}
+    users.change("analyst@example.com", users.Changes(column_allowed=NARROW), by=OPERATOR)
 
 
 def test_actions_come_with_a_selection(screen: Screen) -> None:

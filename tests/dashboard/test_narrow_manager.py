@@ -86,6 +86,6 @@ def test_a_hidden_field_is_not_counted(site: Site, monkeypatch: pytest.MonkeyPat
         lambda: cached.sizes(filters.Filters(), by=by),
         lambda: cached.values("tags", by=by),
     ):
-        with pytest.raises(NotAllowed, match="You may not see the field"):
+        with pytest.raises(NotAllowed, match="You may not see the column"):
             count()
     assert sum(cached.facet(filters.Filters(), "country", by=by).values()) == ROWS

@@ -1,11 +1,16 @@
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import pyotp
 import pytest
 from sqlalchemy import select
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from deploy.embedded_postgres import Server
 from models import exports, second_factors, sign_ins
@@ -243,3 +248,46 @@ def test_an_export_without_its_file_says_so(client: httpx.Client, site: Site, ex
     answer = client.get(f"/exports/{export.id}/file")
     assert answer.status_code == 404
     assert "has no file" in answer.text
+
+
+@pytest.fixture(scope="module")
+def strict(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A web that lets an address ask 40 times and a person 5 times a minute."""
+    limits = {"REQUESTS_PER_ADDRESS": "40", "REQUESTS_PER_PERSON": "5", "SOCKETS_PER_ADDRESS": "2"}
+    environment = {f"APPOINTMENT360_{name}": value for name, value in limits.items()}
+    with served(site.url, tmp_path_factory.mktemp("strict"), **environment) as address:
+        yield address
+
+
+def test_a_person_and_an_address_that_ask_too_often_wait(strict: str, site: Site) -> None:
+    with httpx.Client(base_url=strict) as client:
+        sign_in(client, site, Role.ANALYST)
+        answers = [client.get("/exports/999999/file") for _ in range(6)]
+        assert [one.status_code for one in answers] == [404] * 5 + [429]
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+        assert answers[-1].text.startswith("Too many requests of yours. Try again in ")
+        sign_in(client, site, Role.MANAGER)  # another person at the same address goes on
+        assert client.get("/exports/999999/file").status_code == 404
+    other = {"x-forwarded-for": "2001:db8:1:2::1"}
+    with httpx.Client(base_url=strict, headers=other) as client:
+        asked = [client.get("/nothing") for _ in range(39)]
+        assert {one.status_code for one in asked} == {200}  # Streamlit's page, whatever the path
+        neighbour = {"x-forwarded-for": "2001:db8:1:2:ffff::9"}  # of the same network
+        assert client.get("/nothing", headers=neighbour).status_code == 200
+        assert client.post("/auth/session", json={}, headers=from_here(client)).status_code == 429
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/nothing", headers={"x-forwarded-for": "2001:db8:1:3::1"}).status_code == 200
+
+
+def test_an_address_has_so_many_sockets(strict: str) -> None:
+    address = f"ws{strict.removeprefix('http')}/_stcore/stream"
+    with ExitStack() as open_ones:
+        for _ in range(2):
+            open_ones.enter_context(connect(address, origin=Origin(strict)))
+        with pytest.raises(InvalidStatus, match="403"), connect(address, origin=Origin(strict)):
+            pass
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:  # closing takes the server a moment
+        with suppress(InvalidStatus), connect(address, origin=Origin(strict)):
+            return
+    pytest.fail("closed sockets are never given back")

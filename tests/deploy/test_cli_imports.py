@@ -256,7 +256,7 @@ def test_export_with_somebodys_rights(cli: Cli, people: Path, tmp_path: Path) ->
     assert cli("export", target, "--as", "ann@example.com", "--json").object["rows"] == 3
     assert all(set(json.loads(line)) == {"first_name"} for line in target.read_text().splitlines())
     hidden = cli("export", tmp_path / "no.csv", "--as", "ann@example.com", "--columns", "email", "--json")
-    assert (hidden.code, hidden.object["error"][:26]) == (1, "You may not see the field ")
+    assert (hidden.code, hidden.object["error"][:27]) == (1, "You may not see the column ")
     assert not (tmp_path / "no.csv").exists()
     assert cli("users", "deactivate", "ann@example.com").code == 0
     assert cli("export", tmp_path / "no.csv", "--as", "ann@example.com").code == 1

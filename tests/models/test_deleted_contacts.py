@@ -1,7 +1,8 @@
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
-from models.contacts import deleted, records
+from models.audit import AuditLine, Event
+from models.contacts import bulk, deleted, records
 from models.contacts.table import Contact
 from models.database import reading, writing
 from models.errors import InvalidInput, NotAllowed
@@ -97,3 +98,17 @@ def test_deletions_are_found_by_their_index(ann: Actor) -> None:
         ).all()
     assert any("contact_history_deleted" in line for line in plan), plan
     assert deleted.page(by=ann)[1] == 30
+
+
+def test_several_come_back_at_once_with_one_line_in_the_audit_log(ann: Actor) -> None:
+    ids = [gone(ann, first_name=name) for name in ("Ada", "Bea", "Cid")]
+    records.restore(ids[0], by=OPERATOR)
+    assert bulk.restore([*ids, 10**12], by=ann) == 2
+    assert [records.get(one, by=ann).values["first_name"] for one in ids] == ["Ada", "Bea", "Cid"]
+    assert bulk.restore(ids, by=ann) == 0
+    with reading() as session:
+        lines = session.scalars(select(AuditLine).where(AuditLine.event == Event.CONTACTS_RESTORED)).all()
+    assert [(line.actor_name, line.details) for line in lines] == [("ann", {"contacts": ids[1:]})]
+    analyst = Actor(ann.id, "ann", Role.ANALYST)
+    with pytest.raises(NotAllowed):
+        bulk.restore(ids, by=analyst)

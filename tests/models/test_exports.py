@@ -51,11 +51,11 @@ def test_ones_own_exports_are_ones_own(analyst: Actor, operator: Actor) -> None:
 
 def test_hidden_columns_cannot_be_asked_for(db: str, operator: Actor) -> None:
     limited = _person("lea", Role.ANALYST, operator, (Group.PERSON.value,))
-    with pytest.raises(NotAllowed, match="may not see the field “email”"):
+    with pytest.raises(NotAllowed, match="may not see the column E-mail"):
         exports.request(filters=Filters(), columns=["first_name", "email"], format="csv", by=limited)
     with pytest.raises(NotAllowed, match="column “extra”"):
         exports.request(filters=Filters(), columns=["first_name", "extra"], format="csv", by=limited)
-    with pytest.raises(InvalidInput, match="no field “country” to filter by"):
+    with pytest.raises(NotAllowed, match="may not see the column Country"):
         exports.request(filters=parse(["country=Chad"], by=operator), columns=None, format="csv", by=limited)
     export_id = exports.request(filters=Filters(), columns=None, format="csv", by=limited)
     seen = exports.get(export_id, by=limited).columns
@@ -222,11 +222,40 @@ def test_asking_again_is_for_the_same(analyst: Actor) -> None:
 def test_asking_again_gives_nothing_that_was_hidden_since(analyst: Actor, operator: Actor) -> None:
     old = _requested(analyst)
     narrow = Actor(analyst.id, "ann", Role.ANALYST, frozenset({"first_name"}))
-    with pytest.raises(NotAllowed, match="may not see the field “email”"):
+    with pytest.raises(NotAllowed, match="may not see the column E-mail"):
         exports.again(old, by=narrow)
     other = _person("max", Role.MANAGER, operator)
     with pytest.raises(NotFound, match="not yours"):
         exports.again(old, by=other)
+
+
+def test_the_file_of_an_export_is_for_who_may_still_see_its_columns(
+    analyst: Actor, operator: Actor, tmp_path: Path
+) -> None:
+    file = tmp_path / "contacts.csv"
+    file.write_text("x")
+    chosen = parse(["country=Germany"], by=analyst)
+    old = exports.request(filters=chosen, columns=["email"], format="csv", by=analyst)
+    with writing(OPERATOR) as session:
+        session.execute(update(Export).where(Export.id == old).values(state=State.DONE, path=str(file)))
+    assert exports.downloaded(old, noted=True, by=analyst).path == str(file)
+    for columns, title in (({"country"}, "E-mail"), ({"email"}, "Country")):
+        narrow = Actor(analyst.id, "ann", Role.ANALYST, frozenset(columns))
+        with pytest.raises(NotAllowed, match=f"may not see the column {title}"):
+            exports.downloaded(old, noted=True, by=narrow)
+    with reading() as session:
+        assert session.scalar(select(func.count()).where(AuditLine.event == Event.EXPORT_DOWNLOADED)) == 1
+
+
+def test_the_filter_of_a_receipt_is_for_who_may_see_its_columns(analyst: Actor, operator: Actor) -> None:
+    chosen = parse(["country=Germany"], by=analyst)
+    old = exports.request(filters=chosen, columns=["email"], format="csv", by=analyst)
+    boss = _person("ada", Role.ADMIN, operator, ("email",))
+    for found in (exports.get(old, by=boss), exports.mine(by=boss)[0], exports.under_way(by=boss)[0]):
+        assert (found.filter_sentence, found.filter_query) == (exports.HIDDEN_FILTER, "")
+    assert exports.get(old, by=analyst).filter_query == "country=Germany"
+    with pytest.raises(NotAllowed, match="may not see the column Country"):
+        exports.again(old, by=boss)
 
 
 @pytest.mark.parametrize("begun", [False, True])
@@ -242,7 +271,7 @@ def test_a_cancelled_export_neither_goes_on_nor_ends_otherwise(analyst: Actor, b
     with pytest.raises(Conflict, match="was cancelled"):
         exports.progressed(export_id, 5)
     with pytest.raises(Conflict, match="was cancelled"), writing(OPERATOR) as session:
-        exports.finish(session, export_id, written={}, by=analyst)
+        exports.finish(session, export_id, written={}, fresh=None, by=analyst)
     assert not exports.fail(export_id, "Too late.", by=analyst)
     assert exports.fail_interrupted() == []
     assert exports.waiting(longer_than=timedelta(0)) == []

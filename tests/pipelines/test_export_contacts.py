@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import insert, select, text
 
-from models import exports, spreadsheet_formulas, users
+from models import credits, exports, spreadsheet_formulas, users
 from models.audit import AuditLine
 from models.contacts.table import FIELDS, Contact
 from models.database import libpq_url, reading, writing
-from models.errors import InvalidInput, NotAllowed, Unavailable
+from models.errors import InvalidInput, NotAllowed, NotEnoughCredits, Unavailable
 from models.exports import FORMATS, State
 from models.fields import Group
 from models.filters import Filters, parse
@@ -34,6 +34,7 @@ from pipelines import export_contacts, export_copy, export_file
 from pipelines.export_workbook import ROWS_OF_A_SHEET, Shape, Workbook
 from tests import people
 from tests.bench.processes import watch
+from tests.people import person
 
 NASTY = [
     "=HYPERLINK(\"http://x\",\"y\")", "+1 415", "-5", "@SUM(1)", "\t=1", "\r=1", "  =1+1", "\uff1d1", "'=1", "''",
@@ -416,9 +417,11 @@ from models import database
 from models.errors import AppError
 from models.filters import Filters
 from models.permissions import OPERATOR
+from models import users
 from pipelines import export_contacts, export_formats
-url, path, limit, what = sys.argv[1:]
+url, path, limit, what, person = sys.argv[1:]
 database.bind(url)
+by = users.find(person, by=OPERATOR).actor() if person else OPERATOR
 export_formats.SECONDS_BETWEEN_REPORTS = 0
 if limit != "0":
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
@@ -427,14 +430,14 @@ def progress(rows, total):
         print("writing", flush=True)
         signal.pause()
 try:
-    export_contacts.export(Path(path), filters=Filters(), columns=None, by=OPERATOR, progress=progress)
+    export_contacts.export(Path(path), filters=Filters(), columns=None, by=by, progress=progress)
 except AppError as error:
     print(error.sentence)
 """
 
 
-def _child(db: str, path: Path, *, limit: int = 0, what: str = "end") -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "error", "-c", CHILD, db, str(path), str(limit), what]
+def _child(db: str, path: Path, *, limit: int = 0, what: str = "end", person: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "error", "-c", CHILD, db, str(path), str(limit), what, person]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
 
 
@@ -559,3 +562,77 @@ def test_an_export_that_is_cancelled_while_it_runs_leaves_no_file(
     monkeypatch.setattr(exports, "progressed", cancelled_just_before)
     assert export_contacts.run(export_id, home=tmp_path).state == State.CANCELLED
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_the_same_rows_make_the_same_bytes(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str
+) -> None:
+    """However they come over the connections: by their hashes an export is compared with one made before."""
+    _add(*({"notes": value} for value in NASTY))
+    _many(3_000)
+    before = _export(tmp_path / f"a.{file_format}")
+    monkeypatch.setattr("pipelines.export_formats.PIECE", 10_000)
+    monkeypatch.setattr("pipelines.export_select.ROWS_OF_A_PIECE", 700)
+    again = exports.again(before.id, by=OPERATOR)
+    now = export_contacts.run(again, home=tmp_path)
+    found = exports.compared(now, by=OPERATOR)
+    assert found is not None
+    assert (found.same, found.rows_then, found.rows_now) == (True, len(NASTY) + 3_000, len(NASTY) + 3_000)
+    with writing(OPERATOR) as session:
+        session.execute(text("UPDATE contacts SET notes = 'other' WHERE id = 5"))
+    third = export_contacts.run(exports.again(before.id, by=OPERATOR), home=tmp_path)
+    found = exports.compared(third, by=OPERATOR)
+    assert found is not None
+    assert (found.same, found.rows_now) == (False, found.rows_then)
+    assert exports.compared(before, by=OPERATOR) is None
+
+
+def test_a_killed_export_gives_its_credits_back(db: str, tmp_path: Path) -> None:
+    _many(20_000)
+    user = person(email="r@example.com", name="R", role=Role.ANALYST, download_limit=20_000)
+    by = user.actor()
+    child = _child(db, tmp_path / "a.csv", what="wait", person=user.email)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "writing\n"
+    assert credits.balance(by=by).left == 0
+    os.kill(child.pid, signal.SIGKILL)
+    child.communicate(timeout=60)
+    assert credits.balance(by=by).left == 0
+    _until(lambda: exports.fail_interrupted() != [])
+    assert (credits.balance(by=by).left, credits.balance(by=by).used) == (20_000, 0)
+    assert [one.credits for one in exports.mine(by=by)] == [0]
+    assert _export(tmp_path / "a.csv", by=by).credits == 20_000
+    assert credits.balance(by=by).left == 0
+
+
+def test_an_export_that_cannot_be_written_gives_its_credits_back(db: str, tmp_path: Path) -> None:
+    _many(50)
+    by = person(email="r@example.com", name="R", role=Role.ANALYST).actor()
+    with pytest.MonkeyPatch.context() as patch:
+
+        def full(*_: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(export_file.Written, "move_to", full)
+        with pytest.raises(Unavailable, match="The disk is full"):
+            _export(tmp_path / "a.csv", by=by)
+    assert credits.balance(by=by).left == 100
+    assert _export(tmp_path / "a.csv", by=by).credits == 50
+    assert _export(tmp_path / "b.xlsx", by=by).credits == 0
+    assert credits.balance(by=by).left == 50
+
+
+def test_contacts_that_came_since_it_was_asked_for_may_be_too_many(db: str, tmp_path: Path) -> None:
+    _many(90)
+    by = person(email="r@example.com", name="R", role=Role.ANALYST).actor()
+    export_id = exports.request(filters=Filters(), columns=["email"], format="csv", by=by)
+    assert credits.balance(by=by).left == 10
+    _many(20)
+    with pytest.raises(NotEnoughCredits, match="take 20 credits; you have 10 until"):
+        export_contacts.run(export_id, home=tmp_path)
+    failed = exports.get(export_id, by=by)
+    assert (failed.state, failed.credits) == (State.FAILED, 0)
+    assert failed.error is not None
+    assert "ask an administrator for more" in failed.error
+    assert credits.balance(by=by).left == 100

@@ -106,6 +106,9 @@ CREATE TABLE credit_takings (
 
 CREATE INDEX credit_takings_month ON credit_takings (user_id, month);
 
+-- To compress a million ids takes a second and saves half of 8 MB.
+ALTER TABLE credit_takings ALTER COLUMN contact_ids SET STORAGE EXTERNAL;
+
 ALTER TABLE exports ADD COLUMN again_of INTEGER REFERENCES exports (id);
 
 -- Not logged: after a crash everybody begins anew, which does no harm.
@@ -123,8 +126,30 @@ END $$;
 CREATE TRIGGER credit_entries_only_grow BEFORE UPDATE OR DELETE OR TRUNCATE ON credit_entries
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change();
 
-CREATE INDEX audit_log_event ON audit_log (event, id);
-CREATE INDEX audit_log_actor ON audit_log (actor_id, id);
+-- What people search for words in, with an index: an expression of its own would have to be repeated to the letter.
+CREATE FUNCTION audit_words(actor_name text, subject text, details jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN actor_name || ' ' || subject || ' ' || coalesce(details::text, '');
+
+DROP INDEX audit_log_at;
+DROP INDEX audit_log_subject;
+CREATE INDEX audit_log_at ON audit_log (at, id);
+CREATE INDEX audit_log_subject ON audit_log (subject text_pattern_ops, at, id);
+CREATE INDEX audit_log_event ON audit_log (event, at, id);
+CREATE INDEX audit_log_actor ON audit_log (actor_id, at, id);
+CREATE INDEX audit_log_words ON audit_log USING gin (audit_words(actor_name, subject, details) gin_trgm_ops);
+
+CREATE TABLE audit_repeats (
+    event TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    actor_id INTEGER,
+    actor_name TEXT NOT NULL,
+    address TEXT,
+    details JSONB,
+    written_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    unwritten INTEGER DEFAULT '0' NOT NULL,
+    PRIMARY KEY (event, subject)
+);
 
 -- Lines leave the audit log only by age, and those of the last 30 days never.
 DROP TRIGGER audit_log_only_grows ON audit_log;
@@ -142,3 +167,17 @@ END $$;
 
 CREATE TRIGGER audit_log_keeps_young_lines BEFORE DELETE ON audit_log
 FOR EACH ROW EXECUTE FUNCTION refuse_young_line();
+
+-- The one way out, which also a role takes that may not delete: deploy/audit_role.sql.
+CREATE FUNCTION expire_audit_log(days integer, most integer, OUT number bigint, OUT until timestamp with time zone)
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    WITH old AS (
+        SELECT id FROM audit_log WHERE at < now() - make_interval(days => greatest(days, 30))
+        ORDER BY at, id LIMIT most FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM audit_log USING old WHERE audit_log.id = old.id RETURNING at
+    )
+    SELECT count(*), max(at) FROM gone
+$$;
+
+REVOKE EXECUTE ON FUNCTION expire_audit_log FROM PUBLIC;

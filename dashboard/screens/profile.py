@@ -1,0 +1,31 @@
+"""A person's own account: name, e-mail, password, second factor, where they are signed in."""
+
+import streamlit as st
+
+from dashboard import session
+from dashboard.widgets import page
+from dashboard.widgets.profile_about import about, password
+from dashboard.widgets.profile_factor import second_factor
+from dashboard.widgets.profile_sessions import sessions
+from dashboard.widgets.said import said
+from models import profile, second_factors, sign_ins
+
+
+def show() -> None:
+    by = session.actor()
+    with page.skeleton("profile", "Profile", 200, 200, 200) as place:
+        me = profile.get(by=by)
+        left = second_factors.left(by) if me.second_factor else 0
+        open_sessions = sign_ins.sessions_of(by=by)
+    with place.container():
+        with page.header("Profile", me.role.label):
+            pass
+        said()
+        cards = st.grid(2, min_column_width=320, border=True)
+        with cards.cell():
+            about(me)
+        with cards.cell():
+            password()
+            st.divider()
+            second_factor(me, left)
+        sessions(open_sessions)

@@ -1,0 +1,88 @@
+"""The audit log's conditions: read from the address, shown as controls, and written back to it."""
+
+from dataclasses import replace
+from datetime import date
+
+import streamlit as st
+
+from dashboard import formats
+from dashboard.widgets.page import plain
+from models import audit, audit_log
+from models.audit import Event
+from models.audit_log import Wanted
+from models.errors import InvalidInput
+
+BEFORE = "before"  # in the address: the last line of the page before this one
+WHO, EVENTS, ABOUT, PERIOD, WORDS = (f"audit {name}" for name in ("who", "events", "about", "period", "words"))
+
+
+def wanted() -> Wanted:
+    """What the address asks for. Raises InvalidInput."""
+    params = st.query_params
+    return audit_log.parse([(key, one) for key in params if key != BEFORE for one in params.get_all(key)])
+
+
+def before() -> int | None:
+    """Raises InvalidInput."""
+    text = st.query_params.get(BEFORE)
+    if text is not None and not (text.isdecimal() and text.isascii()):
+        raise InvalidInput(f"{BEFORE}={text}: it is the number of a line.")
+    return int(text) if text else None
+
+
+def write(chosen: Wanted, last: int | None = None) -> None:
+    grouped: dict[str, str | list[str]] = {}
+    for key, value in chosen.pairs():
+        grouped[key] = [*grouped.get(key, []), value]
+    st.query_params.from_dict(grouped | ({BEFORE: str(last)} if last is not None else {}))
+
+
+def audit_filters(chosen: Wanted, people: dict[str, str]) -> None:
+    """`people` is what `who` may be, with their names."""
+    since, until = chosen.since, chosen.until
+    period = tuple(one for one in (since or until, until if since else None) if one)
+    st.session_state.update({
+        WHO: chosen.who.lower() or None, EVENTS: list(chosen.events), ABOUT: chosen.about, PERIOD: period,
+        WORDS: chosen.words,
+    })  # fmt: skip
+    with st.grid(5, min_column_width=180, gap="small"):
+        st.text_input(
+            "Search", key=WORDS, type="search", icon=":material/search:", placeholder="Words in a line",
+            max_chars=audit_log.LONGEST_WORDS, on_change=_changed,
+        )  # fmt: skip
+        st.selectbox(
+            "Who", list(people), key=WHO, placeholder="Anybody", on_change=_changed,
+            format_func=lambda who: plain(people[who] if who in audit_log.NAMELESS else f"{people[who]} · {who}"),
+        )  # fmt: skip
+        st.multiselect(
+            "What happened", [event.value for event in Event], key=EVENTS, format_func=audit.label,
+            placeholder="Anything", on_change=_changed,
+        )  # fmt: skip
+        st.text_input(
+            "On what", key=ABOUT, type="search", placeholder="import, or import 17", on_change=_changed,
+            max_chars=audit_log.LONGEST_WORDS,
+            help="A kind of thing (contact, import, export, industry, user), or one of them: contact 5, user ann@x.com",
+        )  # fmt: skip
+        st.date_input(
+            "Period", key=PERIOD, max_value=date(9999, 12, 30), format=_day_pattern(), on_change=_changed,
+            help="From and to, both included; days are days in UTC",
+        )  # fmt: skip
+
+
+def turn(chosen: Wanted, last: int | None) -> None:
+    write(replace(chosen), last)
+
+
+def _changed() -> None:
+    """Of a period whose end is not chosen yet nothing changes."""
+    state = st.session_state
+    period = state[PERIOD] if isinstance(state[PERIOD], tuple) else (state[PERIOD],)
+    old = wanted()
+    days = (old.since, old.until) if len(period) == 1 else period or (None, None)
+    write(Wanted(state[WHO] or "", tuple(state[EVENTS]), " ".join(state[ABOUT].split()), *days, state[WORDS].strip()))
+
+
+def _day_pattern() -> str:
+    """The one of Streamlit's three that is nearest to how the person writes days."""
+    written = formats.pattern()
+    return "DD/MM/YYYY" if written.startswith("D") else "MM/DD/YYYY" if written.startswith("M") else "YYYY/MM/DD"

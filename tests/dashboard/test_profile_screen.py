@@ -1,0 +1,141 @@
+from collections.abc import Callable
+from itertools import count
+
+import pyotp
+import pytest
+from sqlalchemy import select
+from streamlit.testing.v1 import AppTest
+
+from dashboard import session
+from models import mails, profile, sign_ins
+from models.accounts import User
+from models.database import reading
+from models.mails import Mail
+from models.permissions import Role
+from tests.dashboard.conftest import Site, click_in_table
+from tests.people import PASSWORD, person
+
+Screen = Callable[..., AppTest]
+NEW = "purple tractor sings loudly"
+_numbers = count(1)
+
+
+@pytest.fixture
+def me(site: Site) -> User:
+    number = next(_numbers)
+    made = person(email=f"me{number}@example.com", name=f"Mia {number}", role=Role.ANALYST)
+    site.people["me"] = made
+    return made
+
+
+def texts(test: AppTest) -> str:
+    assert not test.exception, test.exception
+    shown = (*test.title, *test.text, *test.caption, *test.markdown, *test.error, *test.toast)
+    return "\n".join(one.value for one in shown)
+
+
+def press(test: AppTest, label: str) -> AppTest:
+    return next(one for one in test.button if one.label == label).click().run()
+
+
+def submit(test: AppTest, label: str, **fields: str) -> AppTest:
+    for name, value in fields.items():
+        next(one for one in test.text_input if one.label == name).set_value(value)
+    return press(test, label)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_everybody_has_a_profile(screen: Screen, site: Site, role: Role) -> None:
+    test = screen(role, at="profile")
+    assert site.people[role].email in texts(test)
+    assert role.description in texts(test)
+    assert "(this one)" in test.dataframe[0].value["device"][0]
+
+
+def dialog(module: str, name: str) -> None:
+    """The dialog over and over, as its own fragment runs."""
+    import importlib
+
+    from dashboard import session
+    from models import profile
+
+    opened = getattr(importlib.import_module(f"dashboard.widgets.{module}"), name)
+    opened(*([profile.get(by=session.actor())] if name in ("rename_dialog", "email_dialog", "remove_dialog") else []))
+
+
+@pytest.fixture
+def opened(site: Site, me: User, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], AppTest]:
+    token = site.token("me")
+    monkeypatch.setattr(session, "cookie_token", lambda: token)
+
+    def run(module: str, name: str) -> AppTest:
+        return AppTest.from_function(dialog, kwargs={"module": module, "name": name}, default_timeout=60).run()
+
+    return run
+
+
+Opened = Callable[[str, str], AppTest]
+
+
+def test_the_name_is_changed(opened: Opened, screen: Screen, me: User) -> None:
+    test = opened("profile_about", "rename_dialog")
+    test = submit(test, "Save", Name="   ")
+    assert "The name is empty" in test.error[0].value
+    submit(test, "Save", Name="Mia <b>Rossi</b>")
+    assert "Mia <b>Rossi</b>" in [one.value for one in screen("me", at="profile").text]
+
+
+def test_a_new_address_waits_for_its_link(opened: Opened, me: User) -> None:
+    test = opened("profile_about", "email_dialog")
+    test = submit(test, "Send the link", **{"New e-mail": "mia.new@example.com", "Your password": "wrong"})
+    assert "That is not your current password" in test.error[0].value
+    test = submit(test, "Send the link", **{"New e-mail": "mia.new@example.com", "Your password": PASSWORD})
+    assert test.session_state["said"].startswith("A link is on its way to mia.new@example.com.")
+    assert profile.get(by=me.actor()).email == me.email
+    with reading() as database:
+        queued = database.scalars(select(Mail).where(Mail.user_id == me.id, Mail.kind == mails.Kind.EMAIL)).one()
+    assert queued.email == "mia.new@example.com"
+
+
+def test_a_new_password_ends_the_other_sessions_and_keeps_this_one(opened: Opened, site: Site, me: User) -> None:
+    other = site.token("me")
+    test = opened("profile_about", "password_dialog")
+    test = submit(test, "Change", **{"Current password": PASSWORD, "New password": "short"})
+    assert "fewer than 12 characters" in test.error[0].value
+    test = submit(test, "Change", **{"Current password": PASSWORD, "New password": NEW})
+    assert "Your password was changed" in test.session_state["said"]
+    assert sign_ins.actor_of(other) is None
+    assert session.someone() is not None
+    assert sign_ins.check_password(me.email, NEW, address=None).needs is None
+
+
+def test_a_second_factor_from_its_beginning_to_its_end(opened: Opened, screen: Screen, me: User) -> None:
+    test = opened("profile_factor", "set_up_dialog")
+    secret = test.code[0].value.replace(" ", "")
+    test = submit(test, "Turn it on", Code="000000")
+    assert "That code does not match" in texts(test)
+    test = submit(test, "Turn it on", Code=pyotp.TOTP(secret).now())
+    assert len(test.code[0].value.splitlines()) == 10
+    press(test, "I have put them away")
+    assert "10 recovery codes left." in texts(screen("me", at="profile"))
+
+    test = submit(opened("profile_factor", "codes_dialog"), "Make new ones", **{"Your password": PASSWORD})
+    assert len(test.code[0].value.splitlines()) == 10
+    assert not press(test, "I have put them away").code
+
+    submit(opened("profile_factor", "remove_dialog"), "Remove", **{"Your password": PASSWORD})
+    assert not profile.get(by=me.actor()).second_factor
+
+
+def test_sessions_end_one_by_one_and_all_at_once(screen: Screen, site: Site, me: User) -> None:
+    others = [site.token("me") for _ in range(3)]
+    test = screen("me", at="profile")
+    assert len(test.dataframe[0].value) == 4
+    assert list(test.dataframe[0].value["end"].notna()) == [False, True, True, True]
+    test = click_in_table(test, "end", 1, "Sign out")
+    assert "Signed out there." in texts(test)
+    assert len(test.dataframe[0].value) == 3
+    assert sum(sign_ins.actor_of(token) is not None for token in others) == 2
+    test = press(test, "Sign out everywhere else")
+    assert [sign_ins.actor_of(token) for token in others] == [None] * 3
+    assert len(test.dataframe[0].value) == 1

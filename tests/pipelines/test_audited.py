@@ -1,0 +1,388 @@
+"""Nobody changes anything without a line in the audit log, and where the line cannot be written nothing is changed.
+
+A tour through the operations, with a trigger on each table that tells which transaction wrote to it; and a walk through
+the code, so that a new operation comes into the tour's rules: it writes its line, or says here why it has none.
+"""
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyotp
+import pytest
+from sqlalchemy import insert, select
+
+from data_checks.contacts import check_contacts
+from models import (
+    account_links,
+    audit,
+    audit_log,
+    credits,
+    exports,
+    import_orders,
+    import_rejects,
+    industries,
+    profile,
+    role_rules,
+    second_factors,
+    sign_in_failures,
+    sign_ins,
+    users,
+)
+from models.audit import AuditLine, Event
+from models.audit_log import Wanted
+from models.contacts import bulk, records
+from models.contacts.bulk import Selection
+from models.database import Base, libpq_url, reading, writing
+from models.filters import Filters
+from models.link_tokens import Purpose
+from models.migrations import every_table
+from models.permissions import OPERATOR, Actor, Role
+from models.sign_in_failures import SignInFailure
+from pipelines import export_contacts, import_contacts
+from tests.people import PASSWORD, link_of, person
+from tests.pipelines import importing
+
+ROOT = Path(__file__).parents[2]
+BEN, NEW_EMAIL = "ben@example.com", "benjamin@example.com"
+NEW_PASSWORD = "staple of a battery"
+ALWAYS = [("INSERT OR UPDATE OR DELETE", "true")]
+
+# What moves only together with a line: the table, and which of its changes; the others are work on the way there.
+TOLD = {
+    "users": [("INSERT OR DELETE", "true"), ("UPDATE", "OLD.* IS DISTINCT FROM NEW.*")],
+    "contacts": ALWAYS,
+    "contact_history": ALWAYS,
+    "industries": ALWAYS,
+    "industry_former_names": ALWAYS,
+    "second_factors": [
+        ("UPDATE", "OLD.confirmed_at IS DISTINCT FROM NEW.confirmed_at"),
+        ("DELETE", "OLD.confirmed_at IS NOT NULL"),
+    ],
+    "recovery_codes": [("INSERT OR DELETE", "true")],
+    "role_rules": ALWAYS,
+    "account_links": [("UPDATE", "OLD.used_at IS DISTINCT FROM NEW.used_at")],
+    "sign_in_sessions": [("INSERT OR DELETE", "true"), ("UPDATE", "OLD.revoked_at IS DISTINCT FROM NEW.revoked_at")],
+    "imports": [
+        ("INSERT", "true"),
+        ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('committed', 'undone', 'failed')"),
+        ("UPDATE", "OLD.wanted IS DISTINCT FROM NEW.wanted AND NEW.wanted = 'cancelled'"),
+    ],
+    "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
+}
+UNTOLD = {
+    "audit_log": "the log itself",
+    "audit_repeats": "the log itself",
+    "preferences": "a person's own way of looking at a screen",
+    "sign_in_tickets": "half of a sign-in, gone after 30 seconds; the session that comes of it has its line",
+    "sign_in_failures": "counted before the password is looked at; the line follows with the answer",
+    "import_rejects": "a part of the plan of an import, whose commit has its line",
+    "import_notes": "a part of the plan of an import, whose commit has its line",
+    "check_results": "of contacts with the line of the check; of an import a part of its plan",
+    "request_limits": "counts requests, changes nothing",
+    "mails": "a message is queued with what it tells of",
+    "credit_entries": "a log of its own, which only grows; grants and new limits have lines besides",
+    "credit_takings": "a part of the export or copy, which has its line",
+}
+# Functions that write without a line.
+WITHOUT = {
+    "models/audit.py": {"write_outstanding": "writes lines", "_expire_batch": "writes the line of the expiry"},
+    "models/exports.py": {
+        "request": "a wish; the export that is made, fails or is cancelled has its line",
+        "begin": "progress",
+        "progressed": "progress",
+    },
+    "models/import_orders.py": {
+        "ask": "a wish; what comes of it has its line, by whoever wished it",
+        "remap": "prepares a plan; only its commit changes anything",
+        "clear_cancelled": "removes what the cancelled import, which has its line, left",
+        "begin": "progress",
+        "settle": "progress",
+        "put_back": "progress",
+    },
+    "models/import_uploads.py": {"complete": "a part of the creation, which has its line"},
+    "models/preferences.py": {"put": UNTOLD["preferences"], "forget": UNTOLD["preferences"]},
+    "models/credits.py": {"balance": "posts the month's allowance, in a log of its own"},
+    "models/mails.py": {"_deliver_next": "sends what was queued"},
+    "models/own_password.py": {"require": UNTOLD["sign_in_failures"]},
+    "models/profile.py": {"ask_email_change": "a wish; the address that is confirmed has its line"},
+    "models/request_limits.py": {"take": UNTOLD["request_limits"]},
+    "models/second_factors.py": {"begin": "counts for nothing until it is confirmed"},
+    "models/sign_in_sessions.py": {"actor_of": "when a session was last seen"},
+    "models/sign_ins.py": dict.fromkeys(
+        ("check_password", "after_link", "check_code", "enrol", "confirm_enrolment", "issue_ticket"),
+        UNTOLD["sign_in_tickets"],
+    ),
+    "pipelines/attendant.py": {"_look": "progress", "_stop": "ends a server's work", "_show_nothing": "progress"},
+    "pipelines/export_contacts.py": {"_publish": "exports.finish, which it calls, writes the line"},
+    "pipelines/import_contacts.py": {
+        "create": "imports.create, which it calls, writes the line; here its file's place is noted",
+        "clear_abandoned": "removes working copies that can be made again",
+        "_notice_lost_rows": "progress",
+        "_add_seconds": "progress",
+    },
+    "pipelines/import_steps.py": dict.fromkeys(
+        ("open_file", "stage", "check_and_plan", "plan", "_planned", "_plan_again", "_store_rejects"),
+        "prepares a plan; only its commit changes anything",
+    ),
+}
+# Which open the transaction for others, who write the line.
+DOORS = {"writing", "editing", "working", "_moving_contacts"}
+
+
+@dataclass
+class Tour:
+    """What the operations of the tour need of each other."""
+
+    by: Actor
+    folder: Path
+    kept: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.kept[name]
+
+    def keep(self, name: str, value: Any) -> None:
+        self.kept[name] = value
+
+    def secret(self, *words: str) -> None:
+        """What the log must not hold."""
+        self.kept.setdefault("secrets", []).extend(word for word in words if word)
+
+    def own(self) -> Actor:
+        """Ben himself."""
+        return Actor(self["ben"].id, "Ben", Role.MANAGER, None, "10.0.0.9")
+
+    def link(self, purpose: Purpose) -> str:
+        token = link_of(self["ben"], purpose, NEW_EMAIL if purpose is Purpose.EMAIL else None)
+        self.secret(token)
+        return token
+
+    def contact(self) -> records.Record:
+        return records.get(self["contact"], by=self.by)
+
+
+Operation = Callable[[Tour], object]
+
+
+def _invited(tour: Tour) -> users.Invited:
+    made = users.invite(email=BEN, name="Ben", role=Role.ANALYST, by=tour.by)
+    tour.secret((made.link or "").partition("link=")[2])
+    return made
+
+
+def _signed_in(tour: Tour) -> None:
+    ticket = sign_ins.check_password(BEN, PASSWORD, address="10.0.0.9").ticket
+    tour.keep("token", sign_ins.redeem_ticket(ticket, address="10.0.0.9", device="a test"))
+    tour.secret(ticket, tour["token"])
+
+
+def _failed_sign_in(tour: Tour) -> None:
+    with pytest.raises(sign_ins.SignInRefused):
+        sign_ins.check_password("eve@example.com", "wrong " + PASSWORD, address="10.0.0.9")
+
+
+def _paused_sign_in(tour: Tour) -> None:
+    with writing(OPERATOR) as session:
+        session.execute(insert(SignInFailure), [{"email": "eve@example.com"}] * (sign_in_failures.TRIES - 2))
+    for _ in range(2):
+        _failed_sign_in(tour)
+
+
+def _confirmed(tour: Tour) -> None:
+    made = second_factors.begin(by=tour.own())
+    tour.secret(made.secret, *second_factors.confirm(pyotp.TOTP(made.secret).now(), by=tour.own()))
+
+
+def _one(tour: Tour) -> Selection:
+    return Selection(Filters(), (tour["contact"],))
+
+
+def _committed(tour: Tour) -> None:
+    if "import" not in tour.kept:
+        rows = [{"Last Name": "Zoe", "Industry": "Tin", "Email": "zoe@example.com"}, {"Last Name": "", "Email": "x"}]
+        tour.keep("import", importing.created(importing.written(tour.folder, rows)))
+    import_contacts.run(tour["import"], by=OPERATOR)
+
+
+def _unreadable(tour: Tour) -> None:
+    if "unreadable" not in tour.kept:
+        tour.keep("unreadable", importing.created(importing.written(tour.folder, "", "empty.csv")))
+    with pytest.raises(import_contacts.UnreadableFile):
+        import_contacts.run(tour["unreadable"], by=OPERATOR)
+
+
+def _exported(tour: Tour) -> None:
+    path = tour.folder / "out.csv"
+    made = export_contacts.export(path, filters=Filters(), columns=["last_name"], by=tour.by)
+    tour.keep("export", made.id)
+
+
+def _requested(tour: Tour) -> int:
+    if "wish" not in tour.kept:
+        tour.keep("wish", exports.request(filters=Filters(), columns=["email"], format="csv", by=tour.by))
+    return int(tour["wish"])
+
+
+OPERATIONS: dict[str, Operation] = {
+    "users.invite": lambda t: t.keep("ben", _invited(t).user),
+    "users.new_link": lambda t: users.new_link(BEN, by=t.by),
+    "account_links.accept": lambda t: account_links.accept(t.link(Purpose.INVITATION), PASSWORD, address="10.0.0.9"),
+    "users.change": lambda t: users.change(BEN, users.Changes(role=Role.MANAGER, download_limit=70), by=t.by),
+    "credits.grant": lambda t: credits.grant(BEN, 10, "for the fair", by=t.by),
+    "users.change, a limit": lambda t: users.change(BEN, users.Changes(download_limit=500), by=t.by),
+    "sign in": _signed_in,
+    "sign in, wrongly": _failed_sign_in,
+    "sign in, paused": _paused_sign_in,
+    "profile.rename": lambda t: profile.rename("Benjamin", by=t.own()),
+    "second_factors.confirm": _confirmed,
+    "second_factors.new_recovery_codes": lambda t: t.secret(
+        *second_factors.new_recovery_codes(password=PASSWORD, by=t.own())
+    ),
+    "sign_ins.end_others": lambda t: sign_ins.end_others(by=t.own(), token=t["token"]),
+    "sign_ins.end": lambda t: sign_ins.end(sign_ins.sessions_of(by=t.own())[0].id, by=t.own()),
+    "second_factors.reset": lambda t: second_factors.reset(BEN, by=t.by),
+    "sign in again": _signed_in,
+    "sign_ins.sign_out": lambda t: sign_ins.sign_out(t["token"]),
+    "sign_ins.end_all": lambda t: sign_ins.end_all(BEN, by=t.by),
+    "role_rules.require_second_factor": lambda t: role_rules.require_second_factor(Role.MANAGER, True, by=t.by),
+    "profile.change_password": lambda t: profile.change_password(PASSWORD, NEW_PASSWORD, by=t.own(), token=None),
+    "account_links.request_reset": lambda t: account_links.request_reset(BEN, address="10.0.0.9"),
+    "account_links.accept, a reset": lambda t: account_links.accept(t.link(Purpose.RESET), PASSWORD, address=None),
+    "account_links.confirm_email": lambda t: account_links.confirm_email(t.link(Purpose.EMAIL), address="10.0.0.9"),
+    "users.deactivate": lambda t: users.deactivate(NEW_EMAIL, by=t.by),
+    "users.reactivate": lambda t: users.reactivate(NEW_EMAIL, by=t.by),
+    "industries.create": lambda t: t.keep("coal", industries.create("Coal", by=t.by).id),
+    "industries.create, another": lambda t: t.keep("iron", industries.create("Iron", by=t.by).id),
+    "industries.rename": lambda t: industries.rename(t["coal"], "Charcoal", by=t.by),
+    "records.create": lambda t: t.keep(
+        "contact", records.create({"last_name": "Ann", "email": "a@b.example", "industry": "Charcoal"}, by=t.by)
+    ),
+    "industries.merge": lambda t: industries.merge(t["coal"], t["iron"], by=t.by),
+    "industries.unmerge": lambda t: industries.unmerge(t["coal"], by=t.by),
+    "industries.deactivate": lambda t: industries.deactivate(t["coal"], by=t.by),
+    "industries.activate": lambda t: industries.activate(t["coal"], by=t.by),
+    "records.update": lambda t: t.keep(
+        "changed", records.update(t["contact"], {"title": "CEO"}, version=t.contact().version, by=t.by)
+    ),
+    "records.undo": lambda t: records.undo(t["contact"], t["changed"].version, by=t.by),
+    "records.delete": lambda t: records.delete(t["contact"], version=t.contact().version, by=t.by),
+    "records.restore": lambda t: records.restore(t["contact"], by=t.by),
+    "bulk.change": lambda t: t.keep("batch", bulk.change(_one(t), "title", "CTO", by=t.by)),
+    "bulk.put_back": lambda t: bulk.put_back(t["batch"], by=t.by),
+    "bulk.tag": lambda t: bulk.tag(_one(t), add=["new"], by=t.by),
+    "bulk.delete": lambda t: t.keep("batch", bulk.delete(_one(t), by=t.by)),
+    "bulk.put_back, deleted": lambda t: bulk.put_back(t["batch"], by=t.by),
+    "imports.create": lambda t: t.keep(
+        "dropped", importing.created(importing.written(t.folder, [{"Last Name": "X"}], "dropped.csv"))
+    ),
+    "import_orders.cancel": lambda t: import_orders.cancel(t["dropped"], by=t.by),
+    "import_contacts.run": _committed,
+    "import_contacts.run, unreadable": _unreadable,
+    "import_rejects.as_csv": lambda t: list(import_rejects.as_csv(t["import"], by=t.by)),
+    "import_contacts.undo": lambda t: import_contacts.undo(t["import"], by=OPERATOR),
+    "export_contacts.export": _exported,
+    "exports.downloaded": lambda t: exports.downloaded(t["export"], by=t.by),
+    "exports.cancel": lambda t: exports.cancel(_requested(t), by=t.by),
+    "check_contacts": lambda t: check_contacts(home=t["home"], by=t.by),
+    "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),
+    "audit.expire": lambda t: audit.expire(older_than_days=730),
+}
+
+
+@pytest.fixture
+def connection(base: str) -> Iterator[psycopg.Connection[Any]]:
+    """With the triggers that tell who wrote what, and one that refuses every line, not switched on."""
+    with psycopg.connect(libpq_url(base), autocommit=True) as connection:
+        connection.execute(
+            """CREATE TABLE writes (transaction xid8 DEFAULT pg_current_xact_id(), name text);
+            CREATE FUNCTION note_write() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                INSERT INTO writes (name) VALUES (TG_TABLE_NAME); RETURN NULL; END $$;
+            CREATE FUNCTION refuse_line() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                RAISE EXCEPTION 'no line can be written'; END $$;
+            INSERT INTO audit_log (at, actor_name, event, subject)
+            VALUES (now() - interval '900 days', 'x', 'signed in', 'user x');
+            CREATE TRIGGER refuse_line BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse_line();
+            ALTER TABLE audit_log DISABLE TRIGGER refuse_line"""
+        )
+        for table, parts in {**TOLD, "audit_log": [("INSERT", "true")]}.items():
+            for number, (events, when) in enumerate(parts):
+                connection.execute(
+                    f"""CREATE TRIGGER note_{number} AFTER {events} ON {table}
+                    FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION note_write()""".encode()
+                )
+        yield connection
+
+
+def test_each_operation_stands_with_its_line_and_falls_without(
+    connection: psycopg.Connection[Any], base: str, home: Path, tmp_path: Path
+) -> None:
+    ann = person(email="ann@example.com", name="Ann", role=Role.ADMIN, download_limit=None)
+    tour = Tour(Actor(ann.id, "Ann", Role.ADMIN, None, "10.0.0.7"), tmp_path, {"home": home})
+    moved = set[str]()
+    for name, operation in OPERATIONS.items():
+        before = dict(tour.kept)
+        connection.execute("TRUNCATE writes; ALTER TABLE audit_log ENABLE TRIGGER refuse_line")
+        with pytest.raises(Exception, match="no line can be written"):
+            operation(tour)
+        assert connection.execute("SELECT DISTINCT name FROM writes").fetchall() == [], f"{name} stood without a line"
+        assert before.keys() <= tour.kept.keys()
+
+        connection.execute("ALTER TABLE audit_log DISABLE TRIGGER refuse_line")
+        operation(tour)
+        written = connection.execute("SELECT transaction::text, array_agg(DISTINCT name) FROM writes GROUP BY 1")
+        transactions = [set(names) for _, names in written.fetchall()]
+        assert any("audit_log" in names for names in transactions), f"{name} wrote no line"
+        assert [names for names in transactions if "audit_log" not in names] == [], name
+        moved |= set().union(*transactions)
+    assert moved == {*TOLD, "audit_log"}, "the tour leaves tables out"
+    with reading() as session:
+        lines = session.scalars(select(AuditLine).order_by(AuditLine.id)).all()
+        told = repr([(line.subject, line.details) for line in lines])
+        hashes = session.scalars(select(users.User.password_hash)).all()
+    for secret in (PASSWORD, NEW_PASSWORD, *tour["secrets"], *hashes):
+        assert secret not in told
+    own = [line for line in lines if line.actor_name == "Ann" and line.event != Event.INVITATION_ACCEPTED]
+    assert {line.address for line in own} == {"10.0.0.7"}
+
+
+def test_each_table_is_told_of_or_says_why_not() -> None:
+    assert every_table
+    assert {*TOLD, *UNTOLD} == set(Base.metadata.tables)
+    assert not set(TOLD) & set(UNTOLD)
+
+
+def test_each_function_that_writes_writes_a_line_or_says_why_not() -> None:
+    found = {
+        str(path.relative_to(ROOT)): names
+        for folder in ("models", "data_checks", "pipelines", "dashboard", "deploy")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if (names := _without_a_line(ast.parse(path.read_text())))
+    }
+    assert found == {path: set(functions) for path, functions in WITHOUT.items()}
+
+
+def _without_a_line(module: ast.Module) -> set[str]:
+    """The functions that open a transaction to write, and neither they nor what they call in their module writes a
+    line."""
+    functions = {one.name: one for one in ast.walk(module) if isinstance(one, ast.FunctionDef)}
+
+    def tells(function: ast.FunctionDef, *asked: str) -> bool:
+        calls = [one.func for one in ast.walk(function) if isinstance(one, ast.Call)]
+        if any(ast.unparse(call) in ("audit.write", "audit.write_once_a_minute") for call in calls):
+            return True
+        own = {call.id for call in calls if isinstance(call, ast.Name)} & functions.keys() - {*asked}
+        return any(tells(functions[name], *asked, name) for name in own)
+
+    return {
+        name
+        for name, function in functions.items()
+        if name not in DOORS and _opens(function) and not tells(function, name)
+    }
+
+
+def _opens(function: ast.FunctionDef) -> bool:
+    entered = [item.context_expr for one in ast.walk(function) if isinstance(one, ast.With) for item in one.items]
+    return any(ast.unparse(one.func).rpartition(".")[2] in DOORS for one in entered if isinstance(one, ast.Call))

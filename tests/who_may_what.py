@@ -1,0 +1,209 @@
+"""Who may what: every operation that acts for a person, under the row of models.permissions.DEEDS that it belongs to.
+
+`python -m tests.who_may_what` writes the table into the README. A new operation gets its line in OPERATIONS, or, where
+it relies on the one that calls it, in RELIES_ON with the reason; a new row gets its line in DEEDS.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import data_checks
+import models
+import pipelines
+from models.permissions import DEEDS, Actor, Role
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
+SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, COPY, ALL_EXPORTS, EDIT, RESTORE, UNDO_OTHERS = list(DEEDS)[:9]
+ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, CHECK, PEOPLE, HELP, GRANT, RULES, AUDIT, SELF, OWN = list(DEEDS)[
+    9:
+]
+
+OPERATIONS: dict[str, tuple[str, ...]] = {
+    SEE: (
+        "models.contacts.search.page", "models.contacts.search.neighbours", "models.contacts.search.those_of",
+        "models.contacts.search.count", "models.contacts.search.count_by", "models.contacts.search.count_by_each",
+        "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.records.get",
+        "models.contacts.records.suggestions", "models.contacts.history.of_contact", "models.contacts.likeness.alike",
+    ),
+    SEE_INDUSTRIES: (
+        "models.industries.listed", "models.industries.out_of_use", "models.industries.contacts_without",
+    ),
+    EXPORT: (
+        "models.exports.request", "models.exports.again", "models.exports.cancel", "models.exports.downloaded",
+        "models.exports.compared", "models.credits.cost", "pipelines.export_contacts.export",
+    ),
+    COPY: ("models.contacts.copies.copy", "models.contacts.copies.cost"),
+    OWN_EXPORTS: ("models.exports.get", "models.exports.mine", "models.exports.count", "models.exports.under_way"),
+    EDIT: (
+        "models.contacts.records.create", "models.contacts.records.update", "models.contacts.records.undo",
+        "models.contacts.records.delete", "models.contacts.bulk.change", "models.contacts.bulk.tag",
+        "models.contacts.bulk.delete", "models.contacts.bulk.put_back", "models.contacts.editing.editing",
+    ),
+    RESTORE: (
+        "models.contacts.deleted.page", "models.contacts.records.deleted", "models.contacts.records.restore",
+        "models.contacts.bulk.restore",
+    ),
+    ORDER_INDUSTRIES: (
+        "models.industries.create", "models.industries.rename", "models.industries.merge", "models.industries.unmerge",
+        "models.industries.deactivate", "models.industries.activate",
+    ),
+    SEE_IMPORTS: (
+        "models.imports.get", "models.imports.latest", "models.imports.page", "models.imports.listed",
+        "models.imports.preview", "models.imports.changed_values", "models.imports.checks", "models.imports.notes",
+        "models.import_rejects.rows", "models.import_rejects.page", "models.import_rejects.reasons",
+        "models.import_rejects.as_csv", "models.import_uploads.arrived", "pipelines.import_rejects.write_rejects",
+    ),
+    IMPORT: (
+        "models.imports.create", "models.import_drafts.find", "models.import_drafts.keep",
+        "models.import_drafts.forget", "models.import_orders.ask", "models.import_orders.remap",
+        "models.import_orders.cancel", "models.import_uploads.begin", "models.import_uploads.get",
+        "models.import_uploads.complete", "models.import_uploads.Part", "pipelines.import_contacts.create",
+        "pipelines.import_contacts.run", "pipelines.import_contacts.go_on",
+    ),
+    UNDO_IMPORT: (
+        "models.import_orders.ask (undone)", "pipelines.import_contacts.undo", "pipelines.import_contacts.take_back",
+    ),
+    CHECK: ("data_checks.contacts.check_contacts",),
+    PEOPLE: (
+        "models.users.invite", "models.users.find", "models.users.person", "models.users.everyone",
+        "models.users.change", "models.users.deactivate", "models.users.reactivate", "models.credits.usage",
+    ),
+    HELP: ("models.users.new_link", "models.second_factors.reset", "models.sign_in_sessions.end_all"),
+    GRANT: ("models.credits.grant",),
+    RULES: ("models.role_rules.require_second_factor",),
+    AUDIT: (
+        "models.audit_log.page", "models.audit_log.get", "models.audit_log.people", "models.audit_log.as_csv",
+    ),
+    SELF: (
+        "models.profile.get", "models.profile.rename", "models.profile.change_password",
+        "models.profile.ask_email_change", "models.second_factors.begin", "models.second_factors.confirm",
+        "models.second_factors.left", "models.second_factors.new_recovery_codes", "models.second_factors.remove",
+        "models.sign_in_sessions.sessions_of", "models.sign_in_sessions.end", "models.sign_in_sessions.end_others",
+    ),
+    OWN: (
+        "models.preferences.get", "models.preferences.under", "models.preferences.put", "models.preferences.forget",
+        "models.credits.balance", "models.credits.entries",
+    ),
+}  # fmt: skip
+
+# Rows that are a part of operations above, which do more for who has the permission; tested where those are.
+WITHIN = (ALL_EXPORTS, UNDO_OTHERS)
+
+IN_A_SESSION = "takes part in the open transaction of an operation that was allowed"
+READS_NOTHING = "reads and writes nothing: it only says what the person may see"
+A_STEP = "a step of pipelines.import_contacts.go_on, which was allowed"
+OF_A_FILE = "notes how the file of an export comes along that exports.request allowed; its writer looks again"
+RELIES_ON: dict[str, str] = {
+    "models.audit.write": IN_A_SESSION,
+    "models.audit.write_once_a_minute": IN_A_SESSION,
+    "models.audit_log.statement": READS_NOTHING,
+    "models.accounts.require_self": READS_NOTHING,
+    "models.accounts.require_still": IN_A_SESSION,
+    "models.contacts.copies.fields": READS_NOTHING,
+    "models.credit_ledger.add": IN_A_SESSION,
+    "models.credit_ledger.give_back": IN_A_SESSION,
+    "models.credit_ledger.limit_changed": IN_A_SESSION,
+    "models.credit_ledger.opened": IN_A_SESSION,
+    "models.credit_ledger.spend": IN_A_SESSION,
+    "models.credits.cost_of": IN_A_SESSION,
+    "models.credits.cover": IN_A_SESSION,
+    "models.credits.fresh": IN_A_SESSION,
+    "models.credits.pay": IN_A_SESSION,
+    "models.credits.refund": IN_A_SESSION,
+    "models.credits.reserve": IN_A_SESSION,
+    "models.credits.settle": IN_A_SESSION,
+    "models.exports.fresh": IN_A_SESSION,
+    "models.link_tokens.make": IN_A_SESSION,
+    "models.mails.queue": IN_A_SESSION,
+    "models.own_password.require": "is the check itself: whether it is still the person who signed in",
+    "models.second_factors.complete": IN_A_SESSION,
+    "models.sign_ins.after_link": "is for whoever has just chosen a password by a link, and goes on as a sign-in does",
+    "models.contacts.history.missing": IN_A_SESSION,
+    "models.contacts.likeness.certain": IN_A_SESSION,
+    "models.database.writing": "opens the transaction of an operation that was allowed",
+    "models.import_servers.working": "opens the transaction of a step of an import that was allowed",
+    "models.import_drafts.remove": IN_A_SESSION,
+    "models.import_orders.give": IN_A_SESSION,
+    "models.sign_ins.issue_ticket": "is for whoever's password was just right, and gives only themselves a session",
+    "models.exports.begin": OF_A_FILE,
+    "models.exports.finish": OF_A_FILE,
+    "models.exports.fail": OF_A_FILE,
+    "models.check_results.seen_by": READS_NOTHING,
+    "models.contacts.bulk.Selection.condition": READS_NOTHING,
+    "models.contacts.editing.editable": READS_NOTHING,
+    "models.contacts.records.Record.seen_by": READS_NOTHING,
+    "models.contacts.search.chosen_columns": READS_NOTHING,
+    "models.exports.checked_columns": READS_NOTHING,
+    "models.filters.Filters.condition": READS_NOTHING,
+    "models.filters.search_text": READS_NOTHING,
+    "models.filters.parse": READS_NOTHING,
+    "models.filters.parse_query": READS_NOTHING,
+    "models.filters.parse_pairs": READS_NOTHING,
+    "models.filters.filterable": READS_NOTHING,
+    "models.filters.visible_fields": READS_NOTHING,
+    "models.imports.why_hidden": READS_NOTHING,
+    "models.imports.require_importing": READS_NOTHING,
+    "models.permissions.require": READS_NOTHING,
+    "models.permissions.visible": READS_NOTHING,
+    "pipelines.import_steps.open_file": A_STEP,
+    "pipelines.import_steps.stage": A_STEP,
+    "pipelines.import_steps.check_and_plan": A_STEP,
+    "pipelines.import_steps.plan": A_STEP,
+    "pipelines.import_steps.commit": A_STEP,
+}
+
+
+def table() -> str:
+    """The rows of DEEDS as Markdown."""
+    lines = ["| | " + " | ".join(role.label for role in Role) + " | Permission |", "|---|" + "---|" * (len(Role) + 1)]
+    for words, needed in DEEDS.items():
+        marks = ("yes" if needed is None or needed in role.permissions else "" for role in Role)
+        lines.append(f"| {words} | {' | '.join(marks)} | {needed.value if needed else 'to be signed in'} |")
+    return "\n".join(lines)
+
+
+def acting() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """(name, function or class) of everything public of models, data_checks and pipelines that takes an Actor."""
+    for package in (models, data_checks, pipelines):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            spec = importlib.util.find_spec(found.name)
+            if spec is None or spec.origin is None or "Actor" not in Path(spec.origin).read_text():
+                continue  # not even imported: some of these load for seconds, or run something
+            module = importlib.import_module(found.name)
+            for name, one in vars(module).items():
+                if name.startswith("_") or getattr(one, "__module__", None) != found.name:
+                    continue
+                yield from _acting(f"{found.name}.{name}", one)
+
+
+def _acting(name: str, one: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    if inspect.isfunction(one) and _takes_actor(one):
+        yield name, one
+    if inspect.isclass(one):
+        for part, method in vars(one).items():
+            if inspect.isfunction(method) and _takes_actor(method):
+                if part == "__init__" and not hasattr(one, "__dataclass_fields__"):
+                    yield name, one
+                elif not part.startswith("_"):
+                    yield f"{name}.{part}", method
+
+
+def _takes_actor(function: Callable[..., Any]) -> bool:
+    kinds = (parameter.annotation for parameter in inspect.signature(function).parameters.values())
+    return any(kind is Actor or "Actor" in str(kind) for kind in kinds)
+
+
+def main() -> None:
+    before, _, rest = README.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    README.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()

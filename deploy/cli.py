@@ -129,7 +129,8 @@ def export(
                 progress=lambda done, total: progress("export", done, total),
             )
     number, size = output.counted(made.rows, "contact"), output.bytes_shown(made.bytes)
-    output.answer_or_say(exports.receipt(made), f"{number} in {made.path} ({size}, {made.seconds:.1f} s)")
+    cost = f", {output.counted(made.credits, 'credit')}" if as_user else ""
+    output.answer_or_say(exports.receipt(made), f"{number} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
 
 
 @app.command()

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
-from models import audit, credits
+from models import audit, credit_ledger, credits
 from models import filters as filter_syntax
 from models.audit import Event
 from models.contacts.search import chosen_columns
@@ -303,6 +303,8 @@ def begin(export_id: int, *, total: int, path: str, fresh: Fresh | None = None, 
         if export.state == State.DONE:
             raise Conflict(f"Export {export_id} is finished already.")
         _require_wanted(export)
+        if export.state == State.FAILED and month(export) < credit_ledger.this_month(session):
+            raise Conflict(f"Export {export_id} failed in an earlier month: ask for it again.")  # its credits are gone
         if (who := payer(export)) is not None and fresh is not None:
             export.credits = credits.cover(session, export_id, fresh, payer=who, month=month(export), by=by)
         export.state, export.error, export.finished_at = State.RUNNING, None, None
@@ -454,7 +456,8 @@ def _found(export_id: int, by: Actor) -> Export:
 
 
 def _as_seen(listed: list[Export], by: Actor) -> list[Export]:
-    """Without the filters of those, detached here, that ask for a column that `by` may not see: they hold values."""
+    """Those, detached here, without what tells of columns that `by` may not see: filters hold values, and from a
+    file's SHA-256 and size one could find out its values by trying."""
     if by.columns is None:
         return listed
     for export in listed:
@@ -462,6 +465,10 @@ def _as_seen(listed: list[Export], by: Actor) -> list[Export]:
             filter_syntax.parse_query(export.filter_query, by=by)
         except (NotAllowed, InvalidInput):  # the latter of an older version's, whose columns nobody knows
             export.filter_query, export.filter_sentence = "", HIDDEN_FILTER
+        try:
+            checked_columns(export.columns, by=by)
+        except (NotAllowed, InvalidInput):
+            export.sha256, export.bytes = None, 0
     return listed
 
 

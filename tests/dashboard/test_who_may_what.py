@@ -24,7 +24,7 @@ from models.imports import Import
 from models.permissions import DEEDS, OPERATOR, Permission, Role
 from tests.dashboard.conftest import Site
 from tests.dashboard.test_narrow_manager import shown
-from tests.who_may_what import EXPORT, IMPORT, SEE_IMPORTS
+from tests.who_may_what import AUDIT, EXPORT, IMPORT, SEE_IMPORTS
 
 Screen = Callable[..., AppTest]
 
@@ -85,6 +85,7 @@ class Asked:
 ROUTES: dict[str, Asked] = {
     "GET /api/v1/health": Asked("/api/v1/health"),
     "GET /api/v1/openapi.json": Asked("/api/v1/openapi.json"),
+    "GET /audit/log.csv": Asked("/audit/log.csv", AUDIT),
     "POST /auth/session": Asked("/auth/session"),
     "POST /auth/sign-out": Asked("/auth/sign-out"),
     "GET /exports/{export_id}/file": Asked("/exports/{export}/file", EXPORT),

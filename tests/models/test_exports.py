@@ -254,6 +254,11 @@ def test_the_filter_of_a_receipt_is_for_who_may_see_its_columns(analyst: Actor, 
     for found in (exports.get(old, by=boss), exports.mine(by=boss)[0], exports.under_way(by=boss)[0]):
         assert (found.filter_sentence, found.filter_query) == (exports.HIDDEN_FILTER, "")
     assert exports.get(old, by=analyst).filter_query == "country=Germany"
+    with writing(OPERATOR) as session:
+        session.execute(update(Export).where(Export.id == old).values(sha256="beef", bytes=14))
+    assert (exports.get(old, by=analyst).sha256, exports.get(old, by=boss).sha256) == ("beef", "beef")
+    other = _person("bea", Role.ADMIN, operator, ("country",))
+    assert (exports.get(old, by=other).sha256, exports.get(old, by=other).bytes) == (None, 0)
     with pytest.raises(NotAllowed, match="may not see the column Country"):
         exports.again(old, by=boss)
 

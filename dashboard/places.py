@@ -34,6 +34,7 @@ PLACES = {
     "imports": Place("Imports", "upload_file", "imports", Permission.IMPORTS_RUN),
     "exports": Place("Exports", "download", "exports", Permission.CONTACTS_EXPORT),
     "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ),
+    "users": Place("People", "group", "users", Permission.USERS_MANAGE),
     "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
     "profile": Place("Profile", "account_circle", "profile", None, hidden=True),
 }

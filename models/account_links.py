@@ -43,6 +43,7 @@ def accept(token: str, password: str, *, address: str | None) -> Actor:
     Raises LinkRefused, InvalidInput (the password; the link works on).
     """
     with writing(nobody(address)) as session:
+        accounts.share(session)
         link = link_tokens.use(session, token, Purpose.INVITATION, Purpose.RESET)
         user, actor = link.user, link.user.actor(address)
         passwords.require_good(password, name=user.name, email=user.email)
@@ -64,6 +65,7 @@ def confirm_email(token: str, *, address: str | None) -> Actor:
     """The account has the new address from now on; the old one is told. Raises LinkRefused, Conflict (it is taken)."""
     try:
         with writing(nobody(address)) as session:
+            accounts.share(session)
             link = link_tokens.use(session, token, Purpose.EMAIL)
             user, before = link.user, link.user.email
             user.email, user.updated_at = link.email, func.now()

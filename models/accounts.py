@@ -101,6 +101,13 @@ def lock(session: Session) -> None:
     session.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
 
 
+def share(session: Session) -> None:
+    """First in a transaction that writes an account and what belongs to it: it waits for `lock` before it holds any
+    row that whoever has the lock will want, or both would wait for each other.
+    """
+    session.execute(text("LOCK TABLE users IN ROW EXCLUSIVE MODE"))
+
+
 def require_self(by: Actor) -> int:
     """The id of the person who acts on their own account. Raises NotAllowed for who is none, as the operator is."""
     if by.id is None:

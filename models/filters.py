@@ -381,3 +381,9 @@ def hidden_field(name: str) -> NotAllowed:
 def visible_fields(by: Actor) -> list[str]:
     """The names of the fields `by` may see, in the declared order."""
     return visible(FIELDS, {name: field.group.value for name, field in FIELDS.items()}, by)
+
+
+def fields_of(allowed: Iterable[str]) -> list[str]:
+    """The fields that these names of fields and groups mean, in the declared order."""
+    names = set(allowed)
+    return [name for name, field in FIELDS.items() if name in names or field.group.value in names]

@@ -49,6 +49,7 @@ def rename(name: str, *, by: Actor) -> None:
     user_id = accounts.require_self(by)
     name = accounts.clean_name(name)
     with writing(by) as session:
+        accounts.share(session)
         user = session.get_one(User, user_id, with_for_update=True)
         before, user.name, user.updated_at = user.name, name, func.now()
         change = {"before": {"name": before}, "after": {"name": name}}
@@ -63,6 +64,7 @@ def change_password(current: str, new: str, *, by: Actor, token: str | None) -> 
     user_id = accounts.require_self(by)
     own_password.require(current, by=by)
     with writing(by) as session:
+        accounts.share(session)
         user = session.get_one(User, user_id, with_for_update=True)
         passwords.require_good(new, name=user.name, email=user.email)
         user.password_hash, user.updated_at = passwords.digest(new), func.now()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from models import accounts, audit, passwords, role_rules, second_factors, secret_tokens, sign_in_failures
@@ -127,16 +127,16 @@ def redeem_ticket(ticket: str, *, address: str | None, device: str | None) -> st
     must have a second factor meanwhile.
     """
     with writing(nobody(address)) as session:
+        accounts.share(session)  # and whoever deactivates the person, or changes the rules, is done by now, or waits
         used = delete(SignInTicket).where(*_good(ticket, SESSION))
         found = session.execute(used.returning(SignInTicket.user_id, SignInTicket.stays)).one_or_none()
         if found is None:
             raise SignInRefused(TOO_LATE)
-        # Written before it is read: who deactivates the person, or changes the rules, holds a lock that this waits for.
-        session.execute(update(User).where(User.id == found.user_id).values(last_ip=address))
-        user = session.get_one(User, found.user_id, populate_existing=True)
+        user = session.get_one(User, found.user_id)
         unprotected = role_rules.requires(session, user.role) and not second_factors.has_one(session, user.id)
         if not user.is_active or unprotected:
             raise SignInRefused(TOO_LATE)
+        user.last_ip = address
         token = sessions.begin(session, user, stays=found.stays, address=address, device=device)
         said = accounts.printable(device or "")[: sessions.MAX_DEVICE]
         audit.write(session, Event.SIGNED_IN, f"user {user.email}", by=user.actor(address), device=said)

@@ -29,6 +29,7 @@ WAYS = {
     "import": ("imports", "id"),
     "export": ("exports", None),
     "industry": ("industries", None),
+    "user": ("users", "q"),
 }
 
 

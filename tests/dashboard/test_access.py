@@ -33,6 +33,8 @@ SCREENS = {
     "exports": "exports",
     "industries": "industries",
     "profile": "profile",
+    "users": "users",
+    "users, nobody": "users?q=nobody+like+it",
     "audit": "audit",
     "audit, none": "audit?q=nothing+like+it",
 }

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
-from dashboard import cached
+from dashboard import cached, places
 from models import audit_log, exports, filters, import_orders, import_rejects, imports, industries, settings, users
 from models.contacts import bulk, copies, deleted, history, likeness, records, search
 from models.contacts.bulk import Selection
@@ -145,6 +145,7 @@ SCREENS: dict[str, tuple[str, dict[str, str]]] = {
     "industries": ("industries", {}),
     "audit": ("audit", {}),
     "audit searched": ("audit", {"q": "zq"}),
+    "users": ("users", {}),
     "profile": ("profile", {}),
 }
 
@@ -163,6 +164,10 @@ def test_screens(screen: Callable[..., AppTest], secrets: dict[str, int], role: 
     for label in ("Edit", "Filter", "Export"):
         for button in [one for one in test.button if one.label == label and not one.disabled]:
             clean(everything(button.click().run()))
+
+
+def test_every_screen_is_looked_at() -> None:
+    assert {at for at, _ in SCREENS.values()} == set(places.PLACES)
 
 
 def test_screens_would_show_it(screen: Callable[..., AppTest], site: Site, secrets: dict[str, int]) -> None:

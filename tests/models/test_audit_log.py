@@ -21,6 +21,7 @@ from models.database import engine, writing
 from models.errors import InvalidInput, NotAllowed
 from models.filters import parse
 from models.permissions import OPERATOR, Actor, Role
+from tests.people import person
 
 NOVEMBER = datetime(2026, 11, 1, 12, tzinfo=UTC)
 MANY = 100_000
@@ -28,7 +29,7 @@ MANY = 100_000
 
 @pytest.fixture
 def ann(db: str) -> Actor:
-    user, _ = users.add(email="ann@example.com", name="Ann", role=Role.ADMIN, by=OPERATOR)
+    user = person(email="ann@example.com", name="Ann", role=Role.ADMIN)
     return Actor(user.id, user.name, Role.ADMIN, None, "10.0.0.7")
 
 
@@ -197,7 +198,7 @@ def reader_of_many(postgres: Server, migrated: str) -> Iterator[Actor]:
     with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE long_log TEMPLATE "{migrated}"'.encode())
     database.bind(postgres.url("long_log"))
-    user, _ = users.add(email="ann@example.com", name="Ann", role=Role.ADMIN, by=OPERATOR)
+    user = person(email="ann@example.com", name="Ann", role=Role.ADMIN)
     with writing(OPERATOR) as session:
         session.execute(
             text(

@@ -1,17 +1,29 @@
 import re
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from models import secret_tokens, sign_ins, users
+from models import (
+    account_links,
+    accounts,
+    link_tokens,
+    role_rules,
+    secret_tokens,
+    sign_in_sessions,
+    sign_ins,
+    users,
+)
 from models.audit import AuditLine, Event
 from models.database import reading, writing
-from models.errors import NotAllowed, NotFound
+from models.errors import AppError, NotAllowed, NotFound
 from models.permissions import OPERATOR, Actor, Role
 from models.sign_in_failures import ADDRESS_TRIES, SignInFailure, SignInRefused, pause_after
 from models.sign_in_sessions import SignInSession, SignInTicket
@@ -302,6 +314,65 @@ def test_one_ticket_at_many_doors_opens_one(ann: users.User) -> None:
     for thread in threads:
         thread.join()
     assert len(opened) == 1
+
+
+class TestAtTheSameMoment:
+    """What the person does while an administrator's change is on its way waits for it, and neither fails."""
+
+    def done_meanwhile(self, act: Callable[[], object], change: Callable[[Session], object]) -> list[Exception]:
+        """`act` begins while a transaction holds the lock and has not written yet; returns what `act` raised."""
+        raised: list[Exception] = []
+
+        def run() -> None:
+            try:
+                act()
+            except (AppError, SQLAlchemyError) as error:
+                raised.append(error)
+
+        with writing(OPERATOR) as session:
+            accounts.lock(session)
+            thread = threading.Thread(target=run)
+            thread.start()
+            waiting = text(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            while not session.scalar(waiting):
+                assert thread.is_alive()
+            change(session)
+        thread.join()
+        return raised
+
+    def deactivating(self, user: users.User) -> Callable[[Session], object]:
+        def change(session: Session) -> None:
+            session.execute(update(users.User).where(users.User.id == user.id).values(is_active=False))
+            sign_in_sessions.end_of(session, user.id)
+            link_tokens.end(session, user.id)
+
+        return change
+
+    def test_a_ticket_is_redeemed(self, ann: users.User) -> None:
+        ticket = sign_ins.issue_ticket(ann.actor())
+        [error] = self.done_meanwhile(
+            lambda: sign_ins.redeem_ticket(ticket, address=None, device=None), self.deactivating(ann)
+        )
+        assert isinstance(error, SignInRefused)
+
+    def test_a_link_is_used(self, ann: users.User) -> None:
+        link = people.link_of(ann, link_tokens.Purpose.RESET)
+        [error] = self.done_meanwhile(
+            lambda: account_links.accept(link, "staple orange lantern", address=None), self.deactivating(ann)
+        )
+        assert isinstance(error, link_tokens.LinkRefused)
+
+    def test_a_role_comes_to_ask_for_a_second_factor(self, ann: users.User) -> None:
+        def change(session: Session) -> None:
+            session.add(role_rules.RoleRule(role=Role.ANALYST, second_factor=True))
+            sign_in_sessions.end_of(session, ann.id)
+
+        ticket = sign_ins.issue_ticket(ann.actor())
+        [error] = self.done_meanwhile(lambda: sign_ins.redeem_ticket(ticket, address=None, device=None), change)
+        assert isinstance(error, SignInRefused)
 
 
 @pytest.mark.parametrize("token", ["", "forged", "x" * 10_000, "half \ud83d", "\0"])

@@ -34,6 +34,7 @@ from pipelines import export_contacts, export_copy, export_file
 from pipelines.export_workbook import ROWS_OF_A_SHEET, Shape, Workbook
 from tests import people
 from tests.bench.processes import watch
+from tests.people import person
 
 NASTY = [
     "=HYPERLINK(\"http://x\",\"y\")", "+1 415", "-5", "@SUM(1)", "\t=1", "\r=1", "  =1+1", "\uff1d1", "'=1", "''",
@@ -589,9 +590,7 @@ def test_the_same_rows_make_the_same_bytes(
 
 def test_a_killed_export_gives_its_credits_back(db: str, tmp_path: Path) -> None:
     _many(20_000)
-    user = users.add(
-        email="r@example.com", name="R", role=Role.ANALYST, password="long enough", download_limit=20_000, by=OPERATOR
-    )[0]
+    user = person(email="r@example.com", name="R", role=Role.ANALYST, download_limit=20_000)
     by = user.actor()
     child = _child(db, tmp_path / "a.csv", what="wait", person=user.email)
     assert child.stdout is not None
@@ -609,7 +608,7 @@ def test_a_killed_export_gives_its_credits_back(db: str, tmp_path: Path) -> None
 
 def test_an_export_that_cannot_be_written_gives_its_credits_back(db: str, tmp_path: Path) -> None:
     _many(50)
-    by = users.add(email="r@example.com", name="R", role=Role.ANALYST, password="long enough", by=OPERATOR)[0].actor()
+    by = person(email="r@example.com", name="R", role=Role.ANALYST).actor()
     with pytest.MonkeyPatch.context() as patch:
 
         def full(*_: Any) -> None:
@@ -626,7 +625,7 @@ def test_an_export_that_cannot_be_written_gives_its_credits_back(db: str, tmp_pa
 
 def test_contacts_that_came_since_it_was_asked_for_may_be_too_many(db: str, tmp_path: Path) -> None:
     _many(90)
-    by = users.add(email="r@example.com", name="R", role=Role.ANALYST, password="long enough", by=OPERATOR)[0].actor()
+    by = person(email="r@example.com", name="R", role=Role.ANALYST).actor()
     export_id = exports.request(filters=Filters(), columns=["email"], format="csv", by=by)
     assert credits.balance(by=by).left == 10
     _many(20)

@@ -1,0 +1,226 @@
+"""What administrators do with accounts: each dialog says what will happen before it does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from dashboard import formats, session
+from dashboard.widgets import page
+from dashboard.widgets.column_choice import column_choice, hidden_words
+from dashboard.widgets.confirm import confirmed
+from dashboard.widgets.copy_button import copy_button
+from dashboard.widgets.page import plain
+from dashboard.widgets.press import pressed
+from models import credits, second_factors, sign_ins, users
+from models.link_tokens import Purpose
+from models.permissions import Role
+from models.users import DEFAULT_DOWNLOAD_LIMIT, Changes, Person, Status
+
+DONE = "people done"  # what was done last, said after the whole page ran again
+MADE = "people link"  # the link that is shown in the dialog that made it
+LARGEST_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Made:
+    """`link` is None where it was mailed."""
+
+    name: str
+    email: str
+    purpose: Purpose
+    link: str | None
+
+
+def said() -> None:
+    """What was done last, once."""
+    if sentence := st.session_state.pop(DONE, None):
+        st.toast(plain(sentence), icon=":material/check_circle:")
+
+
+def _forget_link() -> None:
+    st.session_state.pop(MADE, None)
+
+
+def invite() -> None:
+    _forget_link()
+    _invite()
+
+
+def new_link(one: Person) -> None:
+    _forget_link()
+    _new_link(one)
+
+
+@st.dialog("Invite a person", icon=":material/person_add:", width="medium", on_dismiss=_forget_link)
+def _invite() -> None:
+    if made := st.session_state.get(MADE):
+        _handed_over(made)
+        return
+    left, right = st.columns(2)
+    email = left.text_input("Work e-mail", key="invite e-mail", placeholder="ann@example.com", max_chars=254)
+    name = right.text_input("Name", key="invite name", placeholder="As others are to see it", max_chars=200)
+    role = _role(Role.ANALYST, "invite role")
+    limit = _limit(DEFAULT_DOWNLOAD_LIMIT, "invite limit")
+    allowed = column_choice(None, "invite columns")
+    st.caption("They choose their own password by a link, which works once, within 7 days.")
+    if _sent("Invite", "invite send"):
+        with page.refusals():
+            made = users.invite(
+                email=email, name=name, role=role, download_limit=limit, column_allowed=allowed, by=session.actor()
+            )
+            _show_link(Made(made.user.name, made.user.email, Purpose.INVITATION, made.link))
+
+
+@st.dialog("New link", icon=":material/link:", on_dismiss=_forget_link)
+def _new_link(one: Person) -> None:
+    if made := st.session_state.get(MADE):
+        _handed_over(made)
+        return
+    invited = one.status is Status.INVITED
+    if invited:
+        st.markdown(f"**{plain(one.name)}** gets a new invitation, to {plain(one.email)}.")
+    else:
+        st.markdown(f"**{plain(one.name)}** gets a link to choose a new password, to {plain(one.email)}.")
+    st.caption(f"It works once, within {'7 days' if invited else '1 hour'}. Links of before no longer work.")
+    if confirmed("Make the link"):
+        with page.refusals():
+            link = users.new_link(one.email, by=session.actor())
+            _show_link(Made(one.name, one.email, Purpose.INVITATION if invited else Purpose.RESET, link))
+
+
+def _show_link(made: Made) -> None:
+    st.session_state[MADE] = made
+    st.rerun(scope="fragment")
+
+
+def _handed_over(made: Made) -> None:
+    """The link to copy, where it was not mailed."""
+    what = "invitation" if made.purpose is Purpose.INVITATION else "link for a new password"
+    if made.link is None:
+        st.success(f"The {what} was mailed to {plain(made.email)}.", icon=":material/mark_email_read:")
+    else:
+        st.markdown(f"No mail server is set: hand this {what} over to **{plain(made.name)}**.")
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.code(made.link, language=None, wrap_lines=True, width="stretch")
+            copy_button(made.link, label="Copy the link", words=True, key="copy the link")
+        st.caption("It is shown only this once. The message with it lies in the outbox folder, too.")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("Done", type="primary"):
+            _forget_link()
+            st.rerun()
+
+
+@st.dialog("Edit", icon=":material/edit:")
+def edit(one: Person) -> None:
+    st.caption(plain(one.email))
+    name = st.text_input("Name", value=one.name, key=f"edit name {one.id}", max_chars=200)
+    role = _role(one.role, f"edit role {one.id}")
+    limit = _limit(one.download_limit, f"edit limit {one.id}")
+    changes = Changes(name=name, role=role, download_limit=limit, unlimited=limit is None)
+    if _sent("Save", f"edit save {one.id}"):
+        _carry_out(lambda: users.change(one.email, changes, by=session.actor()), f"{name.strip()} was saved.")
+
+
+@st.dialog("Columns", icon=":material/view_column:", width="large")
+def columns(one: Person) -> None:
+    st.markdown(f"Which fields of contacts **{plain(one.name)}** sees: on screens, in exports, everywhere.")
+    allowed = column_choice(one.column_allowed, f"columns {one.id}")
+    changes = Changes(column_allowed=allowed, every_column=allowed is None)
+    if _sent("Save", f"columns save {one.id}"):
+        words = hidden_words(allowed)
+        _carry_out(lambda: users.change(one.email, changes, by=session.actor()), f"{one.name}: {words}")
+
+
+@st.dialog("Grant credits", icon=":material/add_card:")
+def grant(one: Person) -> None:
+    left = credits.balance(of=one.id, by=session.actor())
+    st.markdown(f"**{plain(one.name)}** has {plain(left.words)}.")
+    amount = st.number_input("Credits", min_value=1, max_value=credits.MOST, value=100, step=100, key="grant amount")
+    note = st.text_input("What for", key="grant note", max_chars=200, placeholder="It stands in the ledger")
+    st.caption("One credit takes one contact out. Granted credits last, and are used when the month's are gone.")
+    if _sent("Grant", "grant send"):
+        _carry_out(
+            lambda: credits.grant(one.email, amount, note, by=session.actor()),
+            f"{one.name} was granted {formats.counted(amount, 'credit')}.",
+        )
+
+
+@st.dialog("Reset the second factor?", icon=":material/phonelink_erase:")
+def reset_factor(one: Person) -> None:
+    st.markdown(f"For when the device of **{plain(one.name)}** is lost: its codes no longer count.")
+    st.caption(f"{_signed_out(one)} Where the role asks for a second factor, a new one is set up at the next sign-in.")
+    if confirmed("Reset"):
+        _carry_out(
+            lambda: second_factors.reset(one.email, by=session.actor()), f"{one.name} has no second factor any more."
+        )
+
+
+@st.dialog("End all sessions?", icon=":material/logout:")
+def end_sessions(one: Person) -> None:
+    st.markdown(f"**{plain(one.name)}** is signed out at once, on every device.")
+    st.caption("The account stays as it is, and can be signed in to again." + _oneself(one))
+    if confirmed("End sessions"):
+        _carry_out(
+            lambda: sign_ins.end_all(one.email, by=session.actor()),
+            lambda ended: f"{one.name} was signed out in {formats.counted(ended, 'place')}.",
+        )
+
+
+@st.dialog("Deactivate?", icon=":material/toggle_off:")
+def deactivate(one: Person) -> None:
+    st.markdown(f"**{plain(one.name)}** can no longer sign in, and is signed out at once.")
+    st.caption("Contacts, imports and exports stay. The account can be reactivated at any time." + _oneself(one))
+    if confirmed("Deactivate"):
+        _carry_out(lambda: users.deactivate(one.email, by=session.actor()), f"{one.name} is deactivated.")
+
+
+def reactivate(one: Person) -> None:
+    with page.refusals(passing=True):
+        users.reactivate(one.email, by=session.actor())
+        st.session_state[DONE] = f"{one.name} may sign in again."
+        st.rerun()
+
+
+def _signed_out(one: Person) -> str:
+    return "You are signed out at once." if one.id == session.actor().id else f"{plain(one.name)} is signed out."
+
+
+def _oneself(one: Person) -> str:
+    return " This is your own account: you are signed out, too." if one.id == session.actor().id else ""
+
+
+def _role(chosen: Role, key: str) -> Role:
+    roles = list(Role)
+    return st.radio(
+        "Role", roles, index=roles.index(chosen), key=key, format_func=lambda role: role.label,
+        captions=[role.description for role in roles],
+    )  # fmt: skip
+
+
+def _limit(stored: int | None, key: str) -> int | None:
+    """Contacts a month; None is no limit."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        unlimited = st.session_state.get(f"{key} none", stored is None)
+        number = st.number_input(
+            "Contacts a month", min_value=0, max_value=LARGEST_LIMIT, step=100, width=200, disabled=unlimited,
+            value=DEFAULT_DOWNLOAD_LIMIT if stored is None else stored, key=key,
+        )  # fmt: skip
+        unlimited = st.checkbox("No limit", value=stored is None, key=f"{key} none")
+    return None if unlimited else int(number)
+
+
+def _sent(yes: str, key: str) -> bool:
+    """The dialog's last row; a click straight from a field is not lost."""
+    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        if st.button("Cancel", key=f"{key} cancel"):
+            st.rerun()
+        return pressed(yes, key=key, type="primary")
+
+
+def _carry_out(operation: Callable[[], Any], sentence: str | Callable[[Any], str]) -> None:
+    with page.refusals():
+        done = operation()
+        st.session_state[DONE] = sentence if isinstance(sentence, str) else sentence(done)
+        st.rerun()

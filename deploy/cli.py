@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy import cli_imports, cli_users, failures, local, output
+from deploy import cli_audit, cli_imports, cli_users, failures, local, output
 from deploy.cli_options import Home, Json, Where, names
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_imports.group, name="imports")
 app.add_typer(cli_users.group, name="users")
+app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)
 
 
@@ -128,7 +129,8 @@ def export(
                 progress=lambda done, total: progress("export", done, total),
             )
     number, size = output.counted(made.rows, "contact"), output.bytes_shown(made.bytes)
-    output.answer_or_say(exports.receipt(made), f"{number} in {made.path} ({size}, {made.seconds:.1f} s)")
+    cost = f", {output.counted(made.credits, 'credit')}" if as_user else ""
+    output.answer_or_say(exports.receipt(made), f"{number} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
 
 
 @app.command()

@@ -94,15 +94,22 @@ def change(
     limit: Limit = None,
     columns: Columns = None,
     active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether the person may sign in.")] = None,
+    remove_second_factor: Annotated[
+        bool, typer.Option("--remove-second-factor", help="For who lost it; signs the person out, and tells them.")
+    ] = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """Change a person; what is not given stays."""
-    if all(value is None for value in (name, role, limit, columns, active)):
-        raise typer.BadParameter("Nothing to change: give --name, --role, --limit, --columns, --active or --inactive.")
+    changed = any(value is not None for value in (name, role, limit, columns, active))
+    if not changed and not remove_second_factor:
+        raise typer.BadParameter(
+            "Nothing to change: give --name, --role, --limit, --columns, --active, --inactive or "
+            "--remove-second-factor."
+        )
     wanted = _limit(limit)
     with _connected():
-        from models import users
+        from models import second_factors, users
 
         changes = users.Changes(
             name=name,
@@ -113,8 +120,12 @@ def change(
             every_column=columns == "all",
             is_active=active,
         )
-        user = users.change(email, changes, by=OPERATOR)
-        person = users.person(user.email, by=OPERATOR)
+        if remove_second_factor:
+            second_factors.reset(email, by=OPERATOR)
+        if changed:
+            users.change(email, changes, by=OPERATOR)
+        person = users.person(email, by=OPERATOR)
+        _delivered(person)
     _show(person)
 
 

@@ -108,6 +108,13 @@ def share(session: Session) -> None:
     session.execute(text("LOCK TABLE users IN ROW EXCLUSIVE MODE"))
 
 
+def locked(session: Session, user_id: int) -> User:
+    """The person's row as it is now, for this transaction alone: taken before tickets, links and factors, so that a new
+    password ends also what was just being opened with the old one.
+    """
+    return session.get_one(User, user_id, with_for_update=True, populate_existing=True)
+
+
 def require_self(by: Actor) -> int:
     """The id of the person who acts on their own account. Raises NotAllowed for who is none, as the operator is."""
     if by.id is None:

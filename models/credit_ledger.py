@@ -67,7 +67,7 @@ class CreditEntry(Base):
 _THIS_MONTH = sql("SELECT CAST(date_trunc('month', now() AT TIME ZONE 'UTC') AS date)")
 # `spent` is what the month's pool gave; what the lasting pool gave for the same contacts stands in the latter.
 _ACCOUNT = sql(
-    """SELECT u.download_limit AS limit,
+    """SELECT u.email, u.download_limit AS limit,
         coalesce((SELECT e.balance FROM credit_entries e WHERE e.user_id = u.id AND e.month = :month
                   ORDER BY e.id DESC LIMIT 1), 0) AS monthly,
         coalesce((SELECT e.balance FROM credit_entries e WHERE e.user_id = u.id AND e.month IS NULL
@@ -83,6 +83,7 @@ class Account:
     """One person's pools in one month, as they stand while the lock is held. `limit` None is no limit."""
 
     user_id: int
+    email: str
     month: date
     limit: int | None
     monthly: int
@@ -111,7 +112,7 @@ def read(session: Session, user_id: int, month: date) -> Account:
     """As it stands now, without the lock: for looking only."""
     parameters = {"user_id": user_id, "month": month, "spending": list(SPENDING)}
     found = session.execute(_ACCOUNT, parameters).one()
-    return Account(user_id, month, found.limit, found.monthly, found.lasting, found.spent)
+    return Account(user_id, found.email, month, found.limit, found.monthly, found.lasting, found.spent)
 
 
 def opened(session: Session, user_id: int, *, by: Actor, month: date | None = None) -> Account:
@@ -139,9 +140,8 @@ def limit_changed(session: Session, user_id: int, *, by: Actor) -> None:
     if account.due and session.scalar(begun) is not None:
         before = account.monthly
         _level(session, account, by=by)
-        email = session.scalar(sql("SELECT email FROM users WHERE id = :id"), {"id": user_id})
         audit.write(
-            session, Event.CREDITS_CHANGED, f"user {email}", by=by,
+            session, Event.CREDITS_CHANGED, f"user {account.email}", by=by,
             month=account.month.isoformat(), limit=account.limit,
             before={"credits": before}, after={"credits": account.monthly},
         )  # fmt: skip
@@ -175,8 +175,6 @@ def give_back(session: Session, account: Account, amount: int, *, export_id: int
     lasting = min(amount, pools.get(None, 0))
     _post(session, account, None, Kind.REFUNDED, lasting, by=by, export_id=export_id)
     _post(session, account, account.month, Kind.REFUNDED, amount - lasting, by=by, export_id=export_id)
-    if account.month == this_month(session):
-        _level(session, account, by=by)  # the limit may be lower by now
 
 
 def add(session: Session, account: Account, amount: int, kind: Kind, *, note: str | None, by: Actor) -> None:

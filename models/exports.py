@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
-from models import audit, credits
+from models import audit, credit_ledger, credits
 from models import filters as filter_syntax
 from models.audit import Event
 from models.contacts.search import chosen_columns
@@ -303,6 +303,8 @@ def begin(export_id: int, *, total: int, path: str, fresh: Fresh | None = None, 
         if export.state == State.DONE:
             raise Conflict(f"Export {export_id} is finished already.")
         _require_wanted(export)
+        if export.state == State.FAILED and month(export) < credit_ledger.this_month(session):
+            raise Conflict(f"Export {export_id} failed in an earlier month: ask for it again.")  # its credits are gone
         if (who := payer(export)) is not None and fresh is not None:
             export.credits = credits.cover(session, export_id, fresh, payer=who, month=month(export), by=by)
         export.state, export.error, export.finished_at = State.RUNNING, None, None

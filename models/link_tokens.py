@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import DateTime, ForeignKey, Index, Text, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import secret_tokens
+from models import accounts, secret_tokens
 from models.accounts import User
 from models.database import Base
 from models.errors import NotAllowed
@@ -106,6 +106,9 @@ def look(session: Session, token: str) -> Link:
 
 def use(session: Session, token: str, *purposes: Purpose) -> Link:
     """Take the link in the caller's transaction: of two at once one gets it. Raises LinkRefused."""
+    holder = select(AccountLink.user_id).where(AccountLink.token_hash == secret_tokens.hashed(token))
+    user_id = session.scalar(holder)
+    user = accounts.locked(session, user_id) if user_id else None
     taken = session.execute(
         update(AccountLink)
         .where(
@@ -115,10 +118,9 @@ def use(session: Session, token: str, *purposes: Purpose) -> Link:
             AccountLink.expires_at > func.clock_timestamp(),
         )
         .values(used_at=func.clock_timestamp())
-        .returning(AccountLink.user_id, AccountLink.purpose, AccountLink.email),
+        .returning(AccountLink.purpose, AccountLink.email),
         execution_options={"synchronize_session": False},
     ).one_or_none()
-    user = session.get(User, taken.user_id, with_for_update=True) if taken else None
     if taken is None or user is None or not user.is_active:
         raise LinkRefused
     return Link(user, Purpose(taken.purpose), taken.email or user.email)

@@ -47,7 +47,7 @@ The link works once, for 1 hour. If you did not ask for it, you need not do anyt
     "password changed": (
         "Your password for Appointment360 was changed",
         """
-The password of {email} was just changed, and everybody who was signed in with the old one was signed out.
+The password of {email} was just changed. Wherever else somebody was signed in with the old one, they no longer are.
 
 If that was not you, choose a new password with "Forgot the password?" on the sign-in page, and tell an administrator.
 """,

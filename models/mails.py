@@ -60,7 +60,11 @@ class Kind(StrEnum):
     SECOND_FACTOR_REMOVED = "second factor removed"
 
 
-PURPOSES = {Kind.INVITATION: Purpose.INVITATION, Kind.RESET: Purpose.RESET, Kind.EMAIL: Purpose.EMAIL}
+PURPOSES: dict[str, Purpose] = {
+    Kind.INVITATION: Purpose.INVITATION,
+    Kind.RESET: Purpose.RESET,
+    Kind.EMAIL: Purpose.EMAIL,
+}
 
 
 class Mail(Base):
@@ -114,9 +118,10 @@ def tell(session: Session) -> None:
 
 
 def drop(session: Session, user_id: int, *kinds: Kind) -> None:
-    """Messages of these kinds that are not sent yet will not be."""
-    unsent = Mail.user_id == user_id, Mail.sent_at.is_(None), Mail.kind.in_(kinds)
-    session.execute(delete(Mail).where(*unsent), execution_options={"synchronize_session": False})
+    """Messages of these kinds that are not sent yet will not be; one that is just being sent is not waited for."""
+    unsent = select(Mail.id).where(Mail.user_id == user_id, Mail.sent_at.is_(None), Mail.kind.in_(kinds))
+    dropped = delete(Mail).where(Mail.id.in_(unsent.with_for_update(skip_locked=True)))
+    session.execute(dropped, execution_options={"synchronize_session": False})
 
 
 def problem(user_id: int) -> str | None:
@@ -143,7 +148,7 @@ def _deliver_next() -> bool | None:
         if mail is None:
             return None
         user = session.get_one(User, mail.user_id)
-        purpose = PURPOSES.get(Kind(mail.kind))
+        purpose = PURPOSES.get(mail.kind)
         if purpose and not user.is_active:
             session.delete(mail)
             return False
@@ -151,7 +156,7 @@ def _deliver_next() -> bool | None:
         try:
             with session.begin_nested():  # a link that nobody got is none
                 _send(_message(session, mail, user, purpose), mail)
-        except (OSError, smtplib.SMTPException, ValueError) as error:
+        except (OSError, smtplib.SMTPException, ValueError, LookupError) as error:
             mail.error = str(error)[:MAX_ERROR] or type(error).__name__
             mail.next_try_at = func.clock_timestamp() + pause_after(mail.attempts)
             log.warning("mail %s (%s) was not sent, try %s: %s", mail.id, mail.kind, mail.attempts, mail.error)

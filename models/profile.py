@@ -50,7 +50,7 @@ def rename(name: str, *, by: Actor) -> None:
     name = accounts.clean_name(name)
     with writing(by) as session:
         accounts.share(session)
-        user = session.get_one(User, user_id, with_for_update=True)
+        user = accounts.locked(session, user_id)
         before, user.name, user.updated_at = user.name, name, func.now()
         change = {"before": {"name": before}, "after": {"name": name}}
         audit.write(session, Event.USER_CHANGED, f"user {user.email}", by=by, **change)
@@ -65,7 +65,7 @@ def change_password(current: str, new: str, *, by: Actor, token: str | None) -> 
     own_password.require(current, by=by)
     with writing(by) as session:
         accounts.share(session)
-        user = session.get_one(User, user_id, with_for_update=True)
+        user = accounts.locked(session, user_id)
         passwords.require_good(new, name=user.name, email=user.email)
         user.password_hash, user.updated_at = passwords.digest(new), func.now()
         link_tokens.end(session, user_id, Purpose.INVITATION, Purpose.RESET)
@@ -85,7 +85,7 @@ def ask_email_change(new: str, password: str, *, by: Actor) -> None:
     email = accounts.clean_email(new)
     own_password.require(password, by=by)
     with writing(by) as session:
-        user = session.get_one(User, user_id, with_for_update=True)
+        user = accounts.locked(session, user_id)
         if email == user.email:
             raise InvalidInput(f"{email} is your e-mail already.")
         link_tokens.end(session, user_id, Purpose.EMAIL)

@@ -59,7 +59,7 @@ def begin(*, by: Actor) -> Enrolment:
     """A new secret, which counts once `confirm` got its code. Raises NotAllowed, Conflict (there is a factor)."""
     user_id = accounts.require_self(by)
     with writing(by) as session:
-        return prepare(session, session.get_one(User, user_id, with_for_update=True))
+        return prepare(session, accounts.locked(session, user_id))
 
 
 def prepare(session: Session, user: User) -> Enrolment:
@@ -82,7 +82,7 @@ def confirm(code: str, *, by: Actor) -> list[str]:
     """
     user_id = accounts.require_self(by)
     with writing(by) as session:
-        return complete(session, session.get_one(User, user_id, with_for_update=True), code, by=by)
+        return complete(session, accounts.locked(session, user_id), code, by=by)
 
 
 def complete(session: Session, user: User, code: str, *, by: Actor) -> list[str]:
@@ -120,7 +120,7 @@ def remove(*, password: str, by: Actor) -> None:
     user_id = accounts.require_self(by)
     own_password.require(password, by=by)
     with writing(by) as session:
-        user = session.get_one(User, user_id, with_for_update=True)
+        user = accounts.locked(session, user_id)
         _delete(session, user, by=by)
         role_rules.enforce(session, user)
 
@@ -140,7 +140,7 @@ def new_recovery_codes(*, by: Actor, password: str) -> list[str]:
     user_id = accounts.require_self(by)
     own_password.require(password, by=by)
     with writing(by) as session:
-        user = session.get_one(User, user_id, with_for_update=True)
+        user = accounts.locked(session, user_id)
         if not has_one(session, user_id):
             raise NotFound("You have no second factor, so there is nothing to recover. Set one up first.")
         audit.write(session, Event.RECOVERY_CODES_MADE, f"user {user.email}", by=by)
@@ -182,7 +182,7 @@ def _takes(session: Session, factor: SecondFactor, code: str) -> bool:
     now = int(session.scalar(select(func.extract("epoch", func.clock_timestamp()))) or 0) // STEP
     codes = pyotp.HOTP(factor.secret, digits=DIGITS)
     for step in (now, now - 1, now + 1):
-        if step > factor.last_step and pyotp.utils.strings_equal(codes.at(step), typed):
+        if pyotp.utils.strings_equal(codes.at(step), typed):
             newer = SecondFactor.user_id == factor.user_id, SecondFactor.last_step < step
             taken = session.execute(update(SecondFactor).where(*newer).values(last_step=step).returning(1))
             return taken.one_or_none() is not None

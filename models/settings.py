@@ -1,15 +1,30 @@
 """Every setting, typed, from the environment (`APPOINTMENT360_*`, plus `DATABASE_URL`)."""
 
 import os
+from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import ByteSize, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, ByteSize, Field, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.errors import InvalidInput
+
+
+def _sender(value: str) -> str:
+    if "@" not in parseaddr(value)[1] or not value.isprintable():
+        raise ValueError("give an address, or a name and <an address>")
+    return value
+
+
+def _web_address(value: str | None) -> str | None:
+    parts = urlsplit(value or "https://localhost")
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("give an address that begins with https:// or http://")
+    return value
 
 
 class Settings(BaseSettings):
@@ -25,18 +40,18 @@ class Settings(BaseSettings):
     duckdb_memory: ByteSize = ByteSize(400_000_000)  # bytes that one import's DuckDB may hold; the default suits 1 GB
     duckdb_threads: int = 2
     max_upload: ByteSize = ByteSize(10_000_000_000)  # bytes of a file that a browser may send
-    session_hours: int = 12
-    requests_per_address: int = 1200  # in a minute, to one instance; an office of 30 has one address
-    requests_per_person: int = 600  # in a minute, to one instance: pieces of uploads, downloads
-    sockets_per_address: int = 200  # open at once: one for each browser tab
-    stay_days: int = 30  # of a session that is to outlive the browser
+    session_hours: PositiveInt = 12
+    stay_days: PositiveInt = 30  # of a session that is to outlive the browser
+    requests_per_address: PositiveInt = 1200  # in a minute, to one instance; an office of 30 has one address
+    requests_per_person: PositiveInt = 600  # in a minute, to one instance: pieces of uploads, downloads
+    sockets_per_address: PositiveInt = 200  # open at once: one for each browser tab
     smtp_host: str | None = None  # without it messages are files in the outbox folder
-    smtp_port: int = 587
+    smtp_port: int = Field(default=587, gt=0, lt=65536)
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
-    mail_from: str = "Appointment360 <appointment360@localhost>"
-    public_url: str | None = None  # where people reach the web, for links in messages
+    mail_from: Annotated[str, AfterValidator(_sender)] = "Appointment360 <appointment360@localhost>"
+    public_url: Annotated[str | None, AfterValidator(_web_address)] = None  # how people reach the web: links have it
     search_seconds: int = 10  # after so long the web stops what it asked the database
     days_kept_exports: int = 7
     days_kept_audit: int = Field(default=730, ge=30)

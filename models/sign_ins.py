@@ -61,6 +61,9 @@ def check_password(email: str, password: str, *, address: str | None, stays: boo
     if not passwords.matches(password, stored) or user is None:
         raise sign_in_failures.refusal(email, address, wrong=WRONG, reason="no match")
     with writing(user.actor(address)) as session:
+        user = accounts.locked(session, user.id)
+        if not user.is_active or user.password_hash != stored:  # changed while it was compared
+            raise SignInRefused(TOO_LATE)
         step = _step(session, user, stays=stays)
         if step.needs:
             sign_in_failures.forgive(session, attempt)
@@ -72,7 +75,7 @@ def check_password(email: str, password: str, *, address: str | None, stays: boo
 def after_link(by: Actor, *, stays: bool = False) -> Step:
     """The next step for who has just chosen a password by a link: a second factor is asked for all the same."""
     with writing(by) as session:
-        return _step(session, session.get_one(User, accounts.require_self(by)), stays=stays)
+        return _step(session, accounts.locked(session, accounts.require_self(by)), stays=stays)
 
 
 def check_code(ticket: str, code: str, *, address: str | None) -> str:
@@ -82,6 +85,7 @@ def check_code(ticket: str, code: str, *, address: str | None) -> str:
     """
     user, attempt = _attempted(ticket, address)
     with writing(user.actor(address)) as session:
+        accounts.locked(session, user.id)
         if second_factors.check(session, user.id, code):
             sign_in_failures.clear(session, user.email, attempt)
             return _traded(session, ticket)
@@ -92,7 +96,7 @@ def enrol(ticket: str) -> Enrolment:
     """A new second factor for who must have one and has none. Raises SignInRefused, Conflict (there is one)."""
     user = _holder(ticket)
     with writing(user.actor()) as session:
-        return second_factors.prepare(session, session.get_one(User, user.id, with_for_update=True))
+        return second_factors.prepare(session, accounts.locked(session, user.id))
 
 
 def confirm_enrolment(ticket: str, code: str, *, address: str | None) -> tuple[list[str], str]:
@@ -105,7 +109,7 @@ def confirm_enrolment(ticket: str, code: str, *, address: str | None) -> tuple[l
     actor = user.actor(address)
     try:
         with writing(actor) as session:
-            codes = second_factors.complete(session, session.get_one(User, user.id), code, by=actor)
+            codes = second_factors.complete(session, accounts.locked(session, user.id), code, by=actor)
             sign_in_failures.clear(session, user.email, attempt)
             return codes, _traded(session, ticket, lasts=LASTS[FACTOR])
     except InvalidInput as wrong:
@@ -128,11 +132,12 @@ def redeem_ticket(ticket: str, *, address: str | None, device: str | None) -> st
     """
     with writing(nobody(address)) as session:
         accounts.share(session)  # and whoever deactivates the person, or changes the rules, is done by now, or waits
-        used = delete(SignInTicket).where(*_good(ticket, SESSION))
-        found = session.execute(used.returning(SignInTicket.user_id, SignInTicket.stays)).one_or_none()
-        if found is None:
+        holder = session.scalar(select(SignInTicket.user_id).where(*_good(ticket, SESSION)))
+        user = accounts.locked(session, holder) if holder else None
+        used = delete(SignInTicket).where(*_good(ticket, SESSION)).returning(SignInTicket.stays)
+        found = session.execute(used).one_or_none()
+        if user is None or found is None:
             raise SignInRefused(TOO_LATE)
-        user = session.get_one(User, found.user_id)
         unprotected = role_rules.requires(session, user.role) and not second_factors.has_one(session, user.id)
         if not user.is_active or unprotected:
             raise SignInRefused(TOO_LATE)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import psycopg
@@ -11,7 +12,15 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from models.contacts.table import FIELDS, Contact
-from models.database import AUDIT_LOCK, BROWSING_LOCK, EXPORTS_LOCK, IMPORTS_LOCK, MIGRATIONS_LOCK, Base
+from models.database import (
+    AUDIT_LOCK,
+    BROWSING_LOCK,
+    CREDITS_LOCK,
+    EXPORTS_LOCK,
+    IMPORTS_LOCK,
+    MIGRATIONS_LOCK,
+    Base,
+)
 from models.fields import Group
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +66,12 @@ def test_streamlit_runs_no_script_past_the_sign_in() -> None:
     assert not (ROOT / "dashboard" / "pages").exists()
 
 
+def test_the_grids_own_download_is_off() -> None:
+    """It would take contacts out past permission, credits, receipt and audit log."""
+    settings = tomllib.loads((ROOT / "dashboard" / ".streamlit" / "config.toml").read_text())
+    assert settings["client"]["disableDataExport"] is True
+
+
 def test_the_trigger_keeps_every_column_of_contacts(db: str) -> None:
     with psycopg.connect(db.replace("+psycopg", "")) as connection:
         listed = connection.execute("SELECT prosrc FROM pg_proc WHERE proname = 'keep_contact_versions'").fetchone()
@@ -70,4 +85,5 @@ def test_no_field_has_the_name_of_a_group() -> None:
 
 
 def test_every_class_of_locks_has_its_own_number() -> None:
-    assert len({MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK}) == 5
+    locks = {MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK}
+    assert len(locks) == 6

@@ -19,10 +19,11 @@ from models.permissions import DEEDS, Actor, Role
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
-SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, COPY, ALL_EXPORTS, EDIT, RESTORE, UNDO_OTHERS = list(DEEDS)[:9]
-ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, CHECK, PEOPLE, HELP, GRANT, RULES, AUDIT, SELF, OWN = list(DEEDS)[
-    9:
-]
+# In the order of DEEDS.
+(
+    SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, COPY, EDIT, RESTORE, UNDO_OTHERS, ORDER_INDUSTRIES,
+    SEE_IMPORTS, IMPORT, UNDO_IMPORT, CHECK, PEOPLE, CHANGE_PEOPLE, CLOSE_ACCOUNTS, GRANT, RULE, AUDIT, ACCOUNT, OWN,
+) = DEEDS  # fmt: skip
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
     SEE: (
@@ -36,10 +37,13 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     EXPORT: (
         "models.exports.request", "models.exports.again", "models.exports.cancel", "models.exports.downloaded",
-        "models.exports.compared", "models.credits.cost", "pipelines.export_contacts.export",
+        "pipelines.export_contacts.export",
+    ),
+    OWN_EXPORTS: (
+        "models.exports.get", "models.exports.mine", "models.exports.count", "models.exports.under_way",
+        "models.exports.compared", "models.credits.cost",
     ),
     COPY: ("models.contacts.copies.copy", "models.contacts.copies.cost"),
-    OWN_EXPORTS: ("models.exports.get", "models.exports.mine", "models.exports.count", "models.exports.under_way"),
     EDIT: (
         "models.contacts.records.create", "models.contacts.records.update", "models.contacts.records.undo",
         "models.contacts.records.delete", "models.contacts.bulk.change", "models.contacts.bulk.tag",
@@ -71,24 +75,28 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     CHECK: ("data_checks.contacts.check_contacts",),
     PEOPLE: (
-        "models.users.invite", "models.users.find", "models.users.person", "models.users.everyone",
-        "models.users.change", "models.users.deactivate", "models.users.reactivate", "models.credits.usage",
+        "models.users.find", "models.users.everyone", "models.users.person", "models.credits.usage",
+        "models.credits.balance (of another)", "models.credits.entries (of another)",
     ),
-    HELP: ("models.users.new_link", "models.second_factors.reset", "models.sign_in_sessions.end_all"),
+    CHANGE_PEOPLE: ("models.users.invite", "models.users.new_link", "models.users.change", "models.users.reactivate"),
+    CLOSE_ACCOUNTS: (
+        "models.users.deactivate", "models.second_factors.reset", "models.sign_in_sessions.end_all",
+    ),
     GRANT: ("models.credits.grant",),
-    RULES: ("models.role_rules.require_second_factor",),
+    RULE: ("models.role_rules.require_second_factor",),
     AUDIT: (
         "models.audit_log.page", "models.audit_log.get", "models.audit_log.people", "models.audit_log.as_csv",
     ),
-    SELF: (
+    ACCOUNT: (
         "models.profile.get", "models.profile.rename", "models.profile.change_password",
-        "models.profile.ask_email_change", "models.second_factors.begin", "models.second_factors.confirm",
-        "models.second_factors.left", "models.second_factors.new_recovery_codes", "models.second_factors.remove",
-        "models.sign_in_sessions.sessions_of", "models.sign_in_sessions.end", "models.sign_in_sessions.end_others",
+        "models.profile.ask_email_change", "models.own_password.require", "models.second_factors.begin",
+        "models.second_factors.confirm", "models.second_factors.left", "models.second_factors.new_recovery_codes",
+        "models.second_factors.remove", "models.sign_in_sessions.sessions_of", "models.sign_in_sessions.end",
+        "models.sign_in_sessions.end_others",
     ),
     OWN: (
-        "models.preferences.get", "models.preferences.under", "models.preferences.put", "models.preferences.forget",
         "models.credits.balance", "models.credits.entries",
+        "models.preferences.get", "models.preferences.under", "models.preferences.put", "models.preferences.forget",
     ),
 }  # fmt: skip
 
@@ -101,35 +109,29 @@ A_STEP = "a step of pipelines.import_contacts.go_on, which was allowed"
 OF_A_FILE = "notes how the file of an export comes along that exports.request allowed; its writer looks again"
 RELIES_ON: dict[str, str] = {
     "models.audit.write": IN_A_SESSION,
-    "models.audit.write_once_a_minute": IN_A_SESSION,
-    "models.audit_log.statement": READS_NOTHING,
-    "models.accounts.require_self": READS_NOTHING,
-    "models.accounts.require_still": IN_A_SESSION,
-    "models.contacts.copies.fields": READS_NOTHING,
-    "models.credit_ledger.add": IN_A_SESSION,
-    "models.credit_ledger.give_back": IN_A_SESSION,
-    "models.credit_ledger.limit_changed": IN_A_SESSION,
-    "models.credit_ledger.opened": IN_A_SESSION,
-    "models.credit_ledger.spend": IN_A_SESSION,
-    "models.credits.cost_of": IN_A_SESSION,
-    "models.credits.cover": IN_A_SESSION,
-    "models.credits.fresh": IN_A_SESSION,
-    "models.credits.pay": IN_A_SESSION,
-    "models.credits.refund": IN_A_SESSION,
-    "models.credits.reserve": IN_A_SESSION,
-    "models.credits.settle": IN_A_SESSION,
-    "models.exports.fresh": IN_A_SESSION,
-    "models.link_tokens.make": IN_A_SESSION,
-    "models.mails.queue": IN_A_SESSION,
-    "models.own_password.require": "is the check itself: whether it is still the person who signed in",
-    "models.second_factors.complete": IN_A_SESSION,
-    "models.sign_ins.after_link": "is for whoever has just chosen a password by a link, and goes on as a sign-in does",
     "models.contacts.history.missing": IN_A_SESSION,
     "models.contacts.likeness.certain": IN_A_SESSION,
     "models.database.writing": "opens the transaction of an operation that was allowed",
     "models.import_servers.working": "opens the transaction of a step of an import that was allowed",
     "models.import_drafts.remove": IN_A_SESSION,
     "models.import_orders.give": IN_A_SESSION,
+    "models.accounts.require_self": READS_NOTHING,
+    "models.accounts.require_still": IN_A_SESSION,
+    "models.audit.write_once_a_minute": IN_A_SESSION,
+    "models.audit_log.statement": "only puts the question together that page and as_csv ask",
+    "models.contacts.copies.fields": READS_NOTHING,
+    **dict.fromkeys(
+        (
+            *(f"models.credit_ledger.{name}" for name in ("add", "give_back", "limit_changed", "opened", "spend")),
+            *(f"models.credits.{one}" for one in ("cost_of", "cover", "fresh", "pay", "refund", "reserve", "settle")),
+            "models.exports.fresh",
+            "models.link_tokens.make",
+            "models.mails.queue",
+            "models.second_factors.complete",
+        ),
+        IN_A_SESSION,
+    ),
+    "models.sign_ins.after_link": "is for whoever just chose a password, and gives only themselves a ticket",
     "models.sign_ins.issue_ticket": "is for whoever's password was just right, and gives only themselves a session",
     "models.exports.begin": OF_A_FILE,
     "models.exports.finish": OF_A_FILE,

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from dashboard import session
-from dashboard.widgets import page
+from dashboard import places, session
+from dashboard.widgets import credits, page
 from dashboard.widgets.profile_about import about, password
 from dashboard.widgets.profile_factor import second_factor
 from dashboard.widgets.profile_sessions import sessions
@@ -29,3 +29,7 @@ def show() -> None:
             st.divider()
             second_factor(me, left)
         sessions(open_sessions)
+        with page.card("Download credits"):
+            credits.balance(by)
+            if st.button("Your exports", icon=":material/download:"):
+                places.go("exports")

@@ -1,6 +1,5 @@
 """The audit log's conditions: read from the address, shown as controls, and written back to it."""
 
-from dataclasses import replace
 from datetime import date
 
 import streamlit as st
@@ -45,7 +44,8 @@ def audit_filters(chosen: Wanted, people: dict[str, str]) -> None:
         WHO: chosen.who.lower() or None, EVENTS: list(chosen.events), ABOUT: chosen.about, PERIOD: period,
         WORDS: chosen.words,
     })  # fmt: skip
-    with st.grid(5, min_column_width=180, gap="small"):
+    grid = st.grid(6, min_column_width=150, gap="small")
+    with grid:
         st.text_input(
             "Search", key=WORDS, type="search", icon=":material/search:", placeholder="Words in a line",
             max_chars=audit_log.LONGEST_WORDS, on_change=_changed,
@@ -63,14 +63,11 @@ def audit_filters(chosen: Wanted, people: dict[str, str]) -> None:
             max_chars=audit_log.LONGEST_WORDS,
             help="A kind of thing (contact, import, export, industry, user), or one of them: contact 5, user ann@x.com",
         )  # fmt: skip
+    with grid.cell(column_span=2):
         st.date_input(
             "Period", key=PERIOD, max_value=date(9999, 12, 30), format=_day_pattern(), on_change=_changed,
             help="From and to, both included; days are days in UTC",
         )  # fmt: skip
-
-
-def turn(chosen: Wanted, last: int | None) -> None:
-    write(replace(chosen), last)
 
 
 def _changed() -> None:

@@ -8,9 +8,9 @@ import streamlit as st
 
 from dashboard import formats, places
 from dashboard.widgets import columns, page
-from dashboard.widgets.audit_filters import turn, wanted
+from dashboard.widgets.audit_filters import wanted, write
 from dashboard.widgets.page import plain
-from models.audit_log import Line
+from models.audit_log import NAMELESS, Line
 from models.contacts.table import FIELDS
 
 SIZE = 50  # rows of a page
@@ -75,12 +75,16 @@ def _rows(lines: list[Line]) -> Line | None:
 def _row(line: Line) -> dict[str, Any]:
     return {
         "at": line.at,
-        "who": line.who,
+        "who": _who(line),
         "event": [line.label],
         "on": line.subject.capitalize(),
         "told": _in_short(line),
         "address": line.address,
     }
+
+
+def _who(line: Line) -> str:
+    return line.who.capitalize() if line.actor_id is None and line.who in NAMELESS else line.who
 
 
 def _in_short(line: Line) -> str | None:
@@ -108,14 +112,14 @@ def _pager(lines: list[Line], more: bool, last: int | None) -> None:
         with st.container(horizontal=True, width="content", gap="xsmall"):
             chosen = wanted()
             st.button("Newest", icon=":material/first_page:", type="tertiary", disabled=last is None,
-                      on_click=turn, args=(chosen, None))  # fmt: skip
+                      on_click=write, args=(chosen, None))  # fmt: skip
             st.button("Older", icon=":material/chevron_right:", icon_position="right", type="tertiary",
-                      disabled=not more, on_click=turn, args=(chosen, lines[-1].id))  # fmt: skip
+                      disabled=not more, on_click=write, args=(chosen, lines[-1].id))  # fmt: skip
 
 
 def _details(line: Line) -> None:
     with page.card(plain(f"{line.label}: {line.subject}"), f"Line {formats.number(line.id)}"):
-        facts = {"When": formats.moment(line.at), "Who": line.who, "From": line.address or formats.MISSING}
+        facts = {"When": formats.moment(line.at), "Who": _who(line), "From": line.address or formats.MISSING}
         facts |= {_name(name): _value(value) for name, value in line.more.items()}
         with st.grid(4, min_column_width=200, gap="small"):
             for name, value in facts.items():

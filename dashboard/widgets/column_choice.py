@@ -20,6 +20,7 @@ def column_choice(stored: Sequence[str] | None, key: str) -> tuple[str, ...] | N
         "Columns", [EVERY, SOME], default=EVERY if stored is None else SOME, required=True, key=f"{key} which"
     )
     if which == EVERY:
+        st.caption(hidden_words(None))
         return None
     chosen: list[str] = []
     with st.grid(2, min_column_width=260, gap="small", border=True):

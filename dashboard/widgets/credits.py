@@ -26,7 +26,7 @@ def balance(by: Actor) -> None:
     numbers(found)
     lines = [line for line in credits.entries(by=by, limit=LINES) if not _is_of_no_limit(line)]
     if lines:
-        _table(lines)
+        _table(lines, pools=found.limit is not None)
     else:
         st.caption("Nothing was taken out or granted yet.")
 
@@ -36,7 +36,7 @@ def numbers(found: Balance) -> None:
     with st.grid(3, min_column_width=140, border=True, gap="xsmall"):
         with st.container(gap=None):
             st.metric("Left this month", "No limit" if found.left is None else formats.number(found.left))
-            st.caption(f"until {until}" if found.limit is None else f"of {formats.number(found.limit)} until {until}")
+            st.caption("all is counted" if found.limit is None else f"of {formats.number(found.limit)} until {until}")
         with st.container(gap=None):
             st.metric("Used this month", formats.number(found.used))
             st.caption("one for each contact")
@@ -58,7 +58,8 @@ def _is_of_no_limit(line: Entry) -> bool:
     return line.entry.kind == Kind.ALLOWANCE and line.entry.note is not None
 
 
-def _table(lines: list[Entry]) -> None:
+def _table(lines: list[Entry], *, pools: bool) -> None:
+    """Without a limit there is no pool that could be told."""
     config = st.column_config
     st.dataframe(
         pd.DataFrame([_row(line) for line in lines]),
@@ -66,15 +67,16 @@ def _table(lines: list[Entry]) -> None:
         row_height=ROW_HEIGHT,
         height="content",
         placeholder="–",
+        column_order=["when", "what", "credits", *(["left", "of"] if pools else []), "why"],
         column_config={
             "when": config.DatetimeColumn(
                 "When", width=140, format=formats.pattern(clock=True), timezone=formats.time_zone()
             ),
-            "what": config.TextColumn("What", width=90),
-            "credits": config.NumberColumn("Credits", width=80, format="localized"),
-            "left": config.NumberColumn("Left", width=80, format="localized"),
-            "of": config.TextColumn("Of", width=90),
-            "why": config.TextColumn("For"),
+            "what": config.TextColumn("What", width=85),
+            "credits": config.NumberColumn("Credits", width=70, format="localized"),
+            "left": config.NumberColumn("Left", width=70, format="localized"),
+            "of": config.TextColumn("Of", width=80),
+            "why": config.TextColumn("For", width=260),
         },
         alt="Download credits",
     )

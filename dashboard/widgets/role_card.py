@@ -17,7 +17,7 @@ ASKED = "role rule asked"
 def role_card(everyone: list[Person]) -> None:
     """`everyone` tells how many people a rule concerns."""
     with page.card("What a role may do"):
-        with st.grid(3, min_column_width=240, gap="small"):
+        with st.grid(3, min_column_width=200, gap="small"):
             for role in Role:
                 with st.container(gap="xsmall"):
                     number = sum(one.role is role and one.status is not Status.DEACTIVATED for one in everyone)

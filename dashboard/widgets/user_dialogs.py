@@ -55,9 +55,10 @@ def new_link(one: Person) -> None:
 
 @st.dialog("Invite a person", icon=":material/person_add:", width="medium", on_dismiss=_forget_link)
 def _invite() -> None:
-    if made := st.session_state.get(MADE):
-        _handed_over(made)
-        return
+    _then_the_link(_invitation)
+
+
+def _invitation() -> None:
     left, right = st.columns(2)
     email = left.text_input("Work e-mail", key="invite e-mail", placeholder="ann@example.com", max_chars=254)
     name = right.text_input("Name", key="invite name", placeholder="As others are to see it", max_chars=200)
@@ -70,14 +71,15 @@ def _invite() -> None:
             made = users.invite(
                 email=email, name=name, role=role, download_limit=limit, column_allowed=allowed, by=session.actor()
             )
-            _show_link(Made(made.user.name, made.user.email, Purpose.INVITATION, made.link))
+            st.session_state[MADE] = Made(made.user.name, made.user.email, Purpose.INVITATION, made.link)
 
 
 @st.dialog("New link", icon=":material/link:", on_dismiss=_forget_link)
 def _new_link(one: Person) -> None:
-    if made := st.session_state.get(MADE):
-        _handed_over(made)
-        return
+    _then_the_link(lambda: _ask_for_link(one))
+
+
+def _ask_for_link(one: Person) -> None:
     invited = one.status is Status.INVITED
     if invited:
         st.markdown(f"**{plain(one.name)}** gets a new invitation, to {plain(one.email)}.")
@@ -87,12 +89,19 @@ def _new_link(one: Person) -> None:
     if confirmed("Make the link"):
         with page.refusals():
             link = users.new_link(one.email, by=session.actor())
-            _show_link(Made(one.name, one.email, Purpose.INVITATION if invited else Purpose.RESET, link))
+            purpose = Purpose.INVITATION if invited else Purpose.RESET
+            st.session_state[MADE] = Made(one.name, one.email, purpose, link)
 
 
-def _show_link(made: Made) -> None:
-    st.session_state[MADE] = made
-    st.rerun(scope="fragment")
+def _then_the_link(ask: Callable[[], None]) -> None:
+    """What the dialog asks, and in its place, once that made a link, the link."""
+    place = st.empty()
+    if MADE not in st.session_state:
+        with place.container():
+            ask()
+    if made := st.session_state.get(MADE):
+        with place.container():
+            _handed_over(made)
 
 
 def _handed_over(made: Made) -> None:
@@ -114,7 +123,7 @@ def _handed_over(made: Made) -> None:
 
 @st.dialog("Edit", icon=":material/edit:")
 def edit(one: Person) -> None:
-    st.caption(plain(one.email))
+    st.text(one.email)
     name = st.text_input("Name", value=one.name, key=f"edit name {one.id}", max_chars=200)
     role = _role(one.role, f"edit role {one.id}")
     limit = _limit(one.download_limit, f"edit limit {one.id}")

@@ -74,18 +74,18 @@ def _drawings() -> dict[str, Any]:
     roles = [page.token(f"{colour}BackgroundColor") for colour in ROLES.values()]
     states = [page.token(f"{colour}BackgroundColor") for colour in STATES.values()]
     return {
-        "name": config.TextColumn("Name", width=150),
-        "email": config.TextColumn("E-mail", width=210),
-        "role": config.MultiselectColumn("Role", width=90, options=[one.label for one in ROLES], color=roles),
-        "status": config.MultiselectColumn("Status", width=105, options=[one.label for one in STATES], color=states),
-        "used": config.NumberColumn("Used", width=70, format="localized", help="Contacts taken out this month"),
-        "limit": config.TextColumn("Limit", width=80, alignment="right", help="Contacts a month"),
-        "share": config.ProgressColumn("Of the limit", width=110, format="percent", min_value=0, max_value=1),
-        "lasting": config.NumberColumn("Granted", width=75, format="localized", help="Credits left that last"),
-        "columns": config.TextColumn("Columns", width=85, help="Fields of contacts that the person sees"),
-        "factor": config.TextColumn("2nd factor", width=90),
+        "name": config.TextColumn("Name", width=125),
+        "email": config.TextColumn("E-mail", width=175),
+        "role": config.MultiselectColumn("Role", width=82, options=[one.label for one in ROLES], color=roles),
+        "status": config.MultiselectColumn("Status", width=102, options=[one.label for one in STATES], color=states),
+        "used": config.NumberColumn("Used", width=56, format="localized", help="Contacts taken out this month"),
+        "limit": config.TextColumn("Limit", width=72, alignment="right", help="Contacts a month"),
+        "share": config.ProgressColumn("Of the limit", width=92, format="percent", min_value=0, max_value=1),
+        "lasting": config.NumberColumn("Granted", width=70, format="localized", help="Credits left that last"),
+        "columns": config.TextColumn("Columns", width=74, help="Fields of contacts that the person sees"),
+        "factor": config.TextColumn("2nd factor", width=80),
         "seen": config.DatetimeColumn(
-            "Last seen", width=145, format=formats.pattern(clock=True), timezone=formats.time_zone()
+            "Last seen", width=136, format=formats.pattern(clock=True), timezone=formats.time_zone()
         ),
     }
 
@@ -93,20 +93,20 @@ def _drawings() -> dict[str, Any]:
 def _actions(one: Person | None) -> None:
     """Always there, so that nothing jumps when a row is selected."""
     gone = one is not None and one.status is Status.DEACTIVATED
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         st.caption(f"**{plain(one.name)}**" if one else "Select a person to change the account", width="content")
-        st.space("stretch")
-        _action("Edit", "edit", user_dialogs.edit, one)
-        _action("Columns", "view_column", user_dialogs.columns, one)
-        _action("Grant credits", "add_card", user_dialogs.grant, one)
-        _action("New link", "link", user_dialogs.new_link, None if gone else one)
-        _action("Reset second factor", "phonelink_erase", user_dialogs.reset_factor,
-                one if one and one.second_factor else None)  # fmt: skip
-        _action("End sessions", "logout", user_dialogs.end_sessions, one if one and one.last_seen_at else None)
-        if gone:
-            _action("Reactivate", "toggle_on", user_dialogs.reactivate, one)
-        else:
-            _action("Deactivate", "toggle_off", user_dialogs.deactivate, one)
+        with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+            _action("Edit", "edit", user_dialogs.edit, one)
+            _action("Columns", "view_column", user_dialogs.columns, one)
+            _action("Grant credits", "add_card", user_dialogs.grant, one)
+            _action("New link", "link", user_dialogs.new_link, None if gone else one)
+            factor = one if one and one.second_factor else None
+            _action("Reset second factor", "phonelink_erase", user_dialogs.reset_factor, factor)
+            _action("End sessions", "logout", user_dialogs.end_sessions, one if one and one.last_seen_at else None)
+            if gone:
+                _action("Reactivate", "toggle_on", user_dialogs.reactivate, one)
+            else:
+                _action("Deactivate", "toggle_off", user_dialogs.deactivate, one)
 
 
 def _action(label: str, icon: str, act: Callable[[Person], None], one: Person | None) -> None:

@@ -50,10 +50,11 @@ def test_the_lines_and_one_of_them_whole(screen: Screen, ann: Actor, contact: in
     test = selected(test, 0)
     table = test.table[0].value
     assert list(table.columns) == ["", "Before", "After"]
-    assert table.values.tolist() == [["Title", "–", "=CEO\\*"], ["E\\-mail", "old@example.com", "new@example.com"]]
+    cells = [[cell.replace("\u2060", "") for cell in row] for row in table.values.tolist()]  # no links
+    assert cells == [["Title", "–", "=CEO\\*"], ["E\\-mail", "old@example.com", "new@example.com"]]
     next(one for one in test.button if one.label == f"Show contact {contact}").click().run()
     assert not test.exception
-    assert test.query_params["id"] == [str(contact)]
+    assert test.query_params["id"] == str(contact)
 
 
 def test_the_controls_are_the_address(screen: Screen, contact: int) -> None:

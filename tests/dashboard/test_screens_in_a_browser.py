@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import func, insert, update
 
-from models import exports, industries, sign_ins
+from models import account_links, exports, industries, sign_ins
 from models.contacts.table import Contact
 from models.database import libpq_url, writing
 from models.exports import Export, State
@@ -195,3 +195,46 @@ def test_an_industry_is_merged_shown_and_taken_back(page: Page, web: str) -> Non
     page.get_by_role("button", name="Take the merge back").click()
     page.get_by_role("dialog").get_by_role("button", name="Take it back").click()
     expect(page.get_by_text("3 contacts came back to “AAA Softwear”.")).to_be_visible()
+
+
+def test_a_person_is_invited_and_the_log_tells_of_it(new_page: Callable[[], Page], web: str, site: Site) -> None:
+    page = new_page()
+    page.context.add_cookies([{"name": "session", "value": site.token(Role.ADMIN), "url": web}])
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{web}/users")
+    page.get_by_role("button", name="Invite", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Work e-mail").fill("aaa@example.com")
+    dialog.get_by_role("radio", name="Only some").click()
+    dialog.get_by_text("Finance", exact=False).first.click()
+    expect(dialog.get_by_text("Hidden are 5 fields: all of Finance.")).to_be_visible()
+    settled(page)
+    assert serious(page) == []
+    dialog.get_by_label("Name", exact=True).fill("Aaron")
+    dialog.get_by_role("button", name="Invite").click()  # straight from a field
+    dialog.get_by_role("button", name="Copy the link").click()
+    settled(page)
+    assert serious(page) == []
+    token = page.evaluate("navigator.clipboard.readText()").partition("?link=")[2]
+    assert account_links.look(token).email == "aaa@example.com"
+    dialog.get_by_role("button", name="Done").click()
+
+    row(page, 0, x=16)
+    expect(page.get_by_role("button", name="Grant credits")).to_be_enabled()
+    page.get_by_role("button", name="Deactivate").click()
+    page.get_by_role("dialog").get_by_role("button", name="Deactivate").click()
+    expect(page.get_by_text("Aaron is deactivated.")).to_be_visible()
+
+    page.get_by_test_id("stSidebar").get_by_text("Audit log").click()
+    page.get_by_role("searchbox", name="On what").fill("user aaa@example.com")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{web}/audit?about=user+aaa%40example.com")
+    row(page, 0, x=16)
+    expect(page.get_by_text("User deactivated: user aaa@example.com")).to_be_visible()
+    expect(page.get_by_role("cell", name="Active")).to_be_visible()
+    settled(page)
+    assert serious(page) == []
+    file = re.compile(r"/audit/log\.csv\?about=user\+aaa%40example\.com$")
+    expect(page.get_by_test_id("stLinkButton").get_by_role("link")).to_have_attribute("href", file)
+    page.get_by_role("button", name="Show user aaa").click()
+    expect(page).to_have_url(f"{web}/users?q=aaa%40example.com")

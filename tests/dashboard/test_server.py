@@ -5,6 +5,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
+import pyotp
 import pytest
 from sqlalchemy import select
 from websockets.exceptions import InvalidStatus
@@ -12,11 +13,12 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from deploy.embedded_postgres import Server
-from models import exports, sign_ins
+from models import exports, second_factors, sign_ins
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.filters import Filters
 from models.permissions import OPERATOR, Role
+from tests import people
 from tests.dashboard.conftest import Site, served, server_command, server_environment
 
 
@@ -60,6 +62,15 @@ def test_who_stays_signed_in_keeps_the_cookie_for_thirty_days(client: httpx.Clie
     body = {"ticket": sign_ins.issue_ticket(site.people[Role.ADMIN].actor(), stays=True)}
     staying = client.post("/auth/session", json=body, headers=from_here(client))
     assert flags(staying) == ("session", {"httponly", "path=/", "samesite=lax", "max-age=2592000"})
+
+
+def test_a_ticket_for_the_second_step_opens_nothing(client: httpx.Client, site: Site) -> None:
+    person = people.person(email="two.steps@example.com", name="Two Steps", role=Role.ANALYST)
+    begun = second_factors.begin(by=person.actor())
+    second_factors.confirm(pyotp.TOTP(begun.secret).now(), by=person.actor())
+    step = sign_ins.check_password(person.email, people.PASSWORD, address=None)
+    answer = client.post("/auth/session", json={"ticket": step.ticket}, headers=from_here(client))
+    assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
 
 
 def test_a_ticket_works_once(client: httpx.Client, site: Site) -> None:

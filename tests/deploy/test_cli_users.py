@@ -1,11 +1,20 @@
 """`appointment360 users` as real processes, on a real database."""
 
 import email
+import os
+import socket
 from email.policy import default
+from typing import Any
 
+import pyotp
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
 
-from models import account_links
+from deploy import running
+from models import account_links, second_factors, sign_ins
+from models.permissions import Role
+from tests import people
 from tests.deploy.command_line import Cli
 from tests.people import PASSWORD
 
@@ -75,3 +84,66 @@ def test_what_means_nothing_is_a_usage_error(cli: Cli, arguments: list[str], hin
     ended = cli("users", *arguments, "--json")
     assert ended.code == 2
     assert hint in ended.object["error"]
+
+
+class _Inbox:
+    def __init__(self) -> None:
+        self.recipients: list[str] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802
+        self.recipients += envelope.rcpt_tos
+        return "250 OK"
+
+
+@pytest.fixture
+def smtp_port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Where the commands of this test look for a mail server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    monkeypatch.setenv("APPOINTMENT360_SMTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("APPOINTMENT360_SMTP_PORT", str(port))
+    monkeypatch.setenv("APPOINTMENT360_SMTP_SECURITY", "none")
+    return port
+
+
+def test_with_a_mail_server_the_link_is_mailed_and_not_printed(cli: Cli, smtp_port: int) -> None:
+    inbox = _Inbox()
+    controller = Controller(inbox, hostname="127.0.0.1", port=smtp_port)
+    controller.start()
+    try:
+        said = cli("users", "add", "ann@example.com")
+    finally:
+        controller.stop()
+    assert said.out.splitlines()[1:] == ["A link was mailed to ann@example.com."]
+    assert inbox.recipients == ["ann@example.com"]
+
+
+def test_a_mail_server_that_is_down_is_told_and_loses_nothing(cli: Cli, smtp_port: int) -> None:
+    said = cli("users", "add", "ann@example.com")
+    assert said.code == 0
+    assert "The link could not be mailed yet" in said.err
+    assert cli("users", "link", "ann@example.com", "--json").object["link"] is None
+    assert cli.sql("SELECT kind, attempts FROM mails WHERE sent_at IS NULL") == [("invitation", 1)]
+
+
+def test_a_lost_second_factor_is_removed_at_the_machine(cli: Cli) -> None:
+    ann = people.person(email="ann@example.com", name="Ann", role=Role.ADMIN)  # the only one, so nobody else can help
+    begun = second_factors.begin(by=ann.actor())
+    second_factors.confirm(pyotp.TOTP(begun.secret).now(), by=ann.actor())
+    assert cli("users", "list", "--json").object["users"][0]["second_factor"] is True
+    said = cli("users", "set", "ann@example.com", "--remove-second-factor")
+    assert said.out == "ann@example.com: Ann, admin, 100 contacts a month, columns all, active.\n"
+    assert cli("users", "list", "--json").object["users"][0]["second_factor"] is False
+    assert sign_ins.check_password(ann.email, people.PASSWORD, address=None).needs is None
+    assert [file.name for file in (cli.home / "outbox").glob("*second-factor-removed.eml")]
+    again = cli("users", "set", "ann@example.com", "--remove-second-factor", "--json")
+    assert (again.code, again.object) == (1, {"error": "Ann has no second factor."})
+
+
+def test_the_link_leads_to_where_up_runs(cli: Cli) -> None:
+    cli.home.mkdir(mode=0o755)
+    this = running.identified(running.SUPERVISOR, os.getpid())
+    assert this is not None
+    running.record(cli.home / "running.json", [this], {"address": "http://127.0.0.1:9123"})
+    assert cli("users", "add", "ann@example.com", "--json").object["link"].startswith("http://127.0.0.1:9123/?link=")

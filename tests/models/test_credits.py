@@ -13,7 +13,7 @@ from models.contacts.table import Contact
 from models.credit_ledger import CreditEntry, Kind
 from models.credits import CreditTaking
 from models.database import reading, writing
-from models.errors import InvalidInput, NotAllowed, NotEnoughCredits, NotFound
+from models.errors import Conflict, InvalidInput, NotAllowed, NotEnoughCredits, NotFound
 from models.exports import Export
 from models.filters import Filters, parse
 from models.permissions import OPERATOR, Actor, Role
@@ -212,7 +212,8 @@ def test_another_limit_counts_at_once_and_never_below_nothing(
     users.change("ann@example.com", users.Changes(download_limit=LIMIT), by=OPERATOR)
     assert left(ann) == (4, 6, 0)
     with reading() as session:
-        lines = session.scalars(select(AuditLine.details).where(AuditLine.event == Event.CREDITS_CHANGED)).all()
+        changed = AuditLine.event == Event.CREDITS_CHANGED, AuditLine.subject == "user ann@example.com"
+        lines = session.scalars(select(AuditLine.details).where(*changed).order_by(AuditLine.id)).all()
     told = [(line["before"]["credits"], line["after"]["credits"]) for line in lines if line]
     assert told == [(6, expected), (expected, 6)]
     require_sums(ann)
@@ -289,6 +290,18 @@ def test_the_ledger_only_grows(ann: Actor, what: str) -> None:
     left(ann)
     with pytest.raises(DBAPIError, match="only grows"), writing(OPERATOR) as session:
         session.execute(text(what))
+
+
+def test_a_failed_export_is_not_run_on_an_earlier_months_credits(ann: Actor, contacts: list[int]) -> None:
+    export_id = asked(contacts[:4], ann)
+    exports.fail(export_id, "The disk is full.", by=ann)
+    assert finished(export_id, ann).credits == 4
+    assert left(ann) == (4, 6, 0)
+    export_id = asked(contacts[4:8], ann)
+    exports.fail(export_id, "The disk is full.", by=ann)
+    ledger.a_month_back()
+    with pytest.raises(Conflict, match="failed in an earlier month: ask for it again"):
+        finished(export_id, ann)
 
 
 def test_the_cost_says_nothing_of_what_may_not_be_seen(ann: Actor, contacts: list[int]) -> None:

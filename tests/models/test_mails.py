@@ -206,6 +206,34 @@ def test_a_server_that_is_down_at_first(db: str, serve: Serve, configured: Calla
     assert len(inbox.messages) == 1
 
 
+def test_a_server_that_never_answers_is_given_up(
+    db: str, configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mails, "TIMEOUT", 0.2)
+    with socket.create_server((HOST, 0)) as silent:
+        configured(smtp_host=HOST, smtp_port=silent.getsockname()[1], smtp_security="none")
+        invite()
+        assert mails.deliver() == 0
+    assert "timed out" in (row().error or "")
+
+
+def test_a_kind_that_this_program_does_not_know_holds_up_no_other(db: str, serve: Serve) -> None:
+    inbox = serve()
+    ann = people.person(email="ann@example.com", name="Ann", role=Role.ANALYST)
+    with writing(OPERATOR) as session:
+        session.add(Mail(kind="of tomorrow", user_id=ann.id, email=ann.email))
+    invite("bob@example.com", "Bob")
+    mails.deliver()
+    assert inbox.recipients == ["bob@example.com"]
+
+
+def test_a_message_that_is_being_sent_is_not_waited_for(db: str, configured: Callable[..., None]) -> None:
+    invite()
+    with writing(OPERATOR) as sending:
+        sending.scalar(select(Mail).with_for_update())
+        users.deactivate("ann@example.com", by=OPERATOR)  # would wait here until the test is stopped
+
+
 def test_pauses_grow_and_a_message_is_given_up_in_the_end(db: str, configured: Callable[..., None]) -> None:
     pauses = [mails.pause_after(attempts) for attempts in range(1, mails.TRIES)]
     assert pauses == sorted(pauses)

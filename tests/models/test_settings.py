@@ -26,3 +26,29 @@ def test_memory_is_given_with_its_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPOINTMENT360_DUCKDB_MEMORY", "plenty")
     with pytest.raises(InvalidInput, match="APPOINTMENT360_DUCKDB_MEMORY is “plenty”: could not parse"):
         settings.settings()
+
+
+def test_people_reach_the_web_where_it_says_or_on_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPOINTMENT360_PORT", "9000")
+    assert settings.settings().address == "http://127.0.0.1:9000"
+    monkeypatch.setenv("APPOINTMENT360_PUBLIC_URL", "https://contacts.example.com/")
+    assert settings.settings().address == "https://contacts.example.com"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("APPOINTMENT360_SMTP_SECURITY", "some"), ("APPOINTMENT360_SMTP_PORT", "0"),
+        ("APPOINTMENT360_PUBLIC_URL", "contacts.example.com"), ("APPOINTMENT360_MAIL_FROM", "nobody"),
+        ("APPOINTMENT360_STAY_DAYS", "0"), ("APPOINTMENT360_SESSION_HOURS", "-1"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidInput, match=f"{name} is “{value}”"):
+        settings.settings()
+
+
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPOINTMENT360_SMTP_PASSWORD", "geheim")
+    assert "geheim" not in repr(settings.settings())

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import TextClause, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,7 @@ from models import (
     account_links,
     accounts,
     link_tokens,
+    passwords,
     role_rules,
     secret_tokens,
     sign_in_sessions,
@@ -319,7 +320,12 @@ def test_one_ticket_at_many_doors_opens_one(ann: users.User) -> None:
 class TestAtTheSameMoment:
     """What the person does while an administrator's change is on its way waits for it, and neither fails."""
 
-    def done_meanwhile(self, act: Callable[[], object], change: Callable[[Session], object]) -> list[Exception]:
+    def done_meanwhile(
+        self,
+        act: Callable[[], object],
+        change: Callable[[Session], object],
+        lock: Callable[[Session], object] = accounts.lock,
+    ) -> list[Exception]:
         """`act` begins while a transaction holds the lock and has not written yet; returns what `act` raised."""
         raised: list[Exception] = []
 
@@ -330,18 +336,22 @@ class TestAtTheSameMoment:
                 raised.append(error)
 
         with writing(OPERATOR) as session:
-            accounts.lock(session)
+            lock(session)
             thread = threading.Thread(target=run)
             thread.start()
             waiting = text(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = "
-                "(SELECT oid FROM pg_database WHERE datname = current_database())"
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
-            while not session.scalar(waiting):
+            while not self.found(waiting):
                 assert thread.is_alive()
             change(session)
         thread.join()
         return raised
+
+    def found(self, query: TextClause) -> int:
+        """In a transaction of its own: within one the server shows what it showed first."""
+        with reading() as session:
+            return int(session.scalar(query) or 0)
 
     def deactivating(self, user: users.User) -> Callable[[Session], object]:
         def change(session: Session) -> None:
@@ -364,6 +374,29 @@ class TestAtTheSameMoment:
             lambda: account_links.accept(link, "staple orange lantern", address=None), self.deactivating(ann)
         )
         assert isinstance(error, link_tokens.LinkRefused)
+
+    def test_a_ticket_is_redeemed_while_the_password_changes(self, ann: users.User) -> None:
+        ticket = sign_ins.issue_ticket(ann.actor())
+        [error] = self.done_meanwhile(
+            lambda: sign_ins.redeem_ticket(ticket, address=None, device=None),
+            lambda session: sign_in_sessions.end_of(session, ann.id),
+            lambda session: accounts.locked(session, ann.id),
+        )
+        assert isinstance(error, SignInRefused)
+
+    def test_the_old_password_is_compared_while_a_new_one_comes(
+        self, ann: users.User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        link, compare = people.link_of(ann, link_tokens.Purpose.RESET), passwords.matches
+
+        def slowly(password: str, stored: str | None) -> bool:
+            right = compare(password, stored)
+            account_links.accept(link, "staple orange lantern", address=None)
+            return right
+
+        monkeypatch.setattr(passwords, "matches", slowly)
+        with pytest.raises(SignInRefused):
+            sign_ins.check_password(ann.email, PASSWORD, address=None)
 
     def test_a_role_comes_to_ask_for_a_second_factor(self, ann: users.User) -> None:
         def change(session: Session) -> None:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -19,16 +19,20 @@ from models.imports import State
 from models.permissions import DEEDS, OPERATOR, Actor, Permission, Role
 from tests import who_may_what
 from tests.people import person
-from tests.who_may_what import OPERATIONS, OWN, README, RELIES_ON, SELF, WITHIN
+from tests.who_may_what import ACCOUNT, OPERATIONS, README, RELIES_ON, WITHIN
 
 ACTING = dict(who_may_what.acting())
 NEEDED = {name: permission for deed, names in OPERATIONS.items() for name in names if (permission := DEEDS[deed])}
-GIVEN = {"models.import_orders.ask (undone)": {"wanted": State.UNDONE}}
+GIVEN = {
+    "models.import_orders.ask (undone)": {"wanted": State.UNDONE},
+    "models.credits.balance (of another)": {"of": 10**6},
+    "models.credits.entries (of another)": {"of": 10**6},
+}
 # What an allowed one is called with, where it would begin something before it looks at anything it was given.
 NOWHERE = {
     name: {"import_id": 10**6}
     for name in ("pipelines.import_contacts.go_on", "pipelines.import_contacts.run", "pipelines.import_contacts.undo")
-} | {"pipelines.import_contacts.take_back": {"import_id": 10**6}, "models.users.invite": {"email": "nobody"}}
+} | {"pipelines.import_contacts.take_back": {"import_id": 10**6}}
 
 
 class Touched(Exception):
@@ -55,12 +59,8 @@ def people(postgres: Server) -> Iterator[dict[Role, Actor]]:
     postgres.ensure_database("who_may_what")
     migrations.upgrade(url)
     database.bind(url)
-    yield {role: added(role) for role in Role}
+    yield {role: person(email=f"{role}@example.com", name=role.label, role=role).actor() for role in Role}
     database.engine().dispose()
-
-
-def added(role: Role) -> Actor:
-    return person(email=f"{role}@example.com", name=role.label, role=role).actor()
 
 
 def call(name: str, by: Actor, **given: Any) -> None:
@@ -132,6 +132,18 @@ def test_who_has_the_permission_is_not_refused(name: str, people: dict[Role, Act
             call(name, by, **NOWHERE.get(name, {}))
         except (Touched, NotFound, InvalidInput):
             continue
+        except TypeError as error:  # what is written in C does not look, it refuses
+            assert "Untouched" in str(error)  # noqa: PT017  # other errors are none
+
+
+@pytest.mark.parametrize("name", OPERATIONS[ACCOUNT])
+def test_an_account_is_changed_by_its_own_person_alone(name: str) -> None:
+    """The operations take no other person: who is none has no account."""
+    before = everything()
+    with pytest.raises(NotAllowed, match="Only a signed-in person can do this, for themselves"):
+        call(name, OPERATOR)
+    assert everything() == before
+    assert not {"of", "email", "user_id"} & set(inspect.signature(ACTING[name]).parameters)
 
 
 def test_what_everybody_may_is_ones_own(people: dict[Role, Actor]) -> None:
@@ -141,24 +153,8 @@ def test_what_everybody_may_is_ones_own(people: dict[Role, Actor]) -> None:
         assert preferences.get("columns", by=by) == [by.name]
         assert preferences.under("col", by=by) == {"columns": [by.name]}
         preferences.forget("columns", by=by)
-    for by in people.values():
-        others = [one for one in people.values() if one != by]
-        assert credits.balance(by=by).limit == 100
+        assert credits.balance(by=by).used == 0
         assert credits.entries(by=by)
-        for other in others:
-            for operation in (credits.balance, credits.entries):
-                with nullcontext() if by.may(Permission.USERS_MANAGE) else pytest.raises(NotAllowed):
-                    operation(of=other.id, by=by)
-    own = {f"models.preferences.{name}" for name in ("get", "under", "put", "forget")}
-    assert set(OPERATIONS[OWN]) == own | {"models.credits.balance", "models.credits.entries"}
-
-
-def test_ones_own_account_is_that_of_nobody_else() -> None:
-    """They name nobody: it is whoever acts. For the operator, who is no person, there is none."""
-    for name in OPERATIONS[SELF]:
-        assert not {"email", "user_id", "of"} & inspect.signature(ACTING[name]).parameters.keys(), name
-        with pytest.raises(NotAllowed, match="Only a signed-in person can do this, for themselves"):
-            call(name, OPERATOR)
 
 
 def test_only_who_looks_after_others_sees_their_exports(people: dict[Role, Actor]) -> None:

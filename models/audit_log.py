@@ -253,6 +253,8 @@ def _seen(event: str, differing: Collection[str], told: Mapping[str, Any], by: A
         hidden |= set(OF_A_FIELD)
     if not _may_read_filter(told, seen, by):
         hidden |= {"filter", "query"}
+    if any(name == "extra" or name in FIELDS.keys() - seen for name in told.get("columns") or ()):
+        hidden |= {"sha256", "bytes"}  # of a file of few values they tell them to who tries all that there can be
     return everything - hidden
 
 

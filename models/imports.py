@@ -229,14 +229,17 @@ def create(
 
 
 def get(import_id: int, *, by: Actor) -> Import:
-    """Raises NotAllowed, NotFound."""
+    """Detached, and without what it changed in fields that `by` may not see. Raises NotAllowed, NotFound."""
     require(by, Permission.IMPORTS_RUN)
     with reading() as session:
         found = by_id(session, Import, import_id)
         if found is None:
             raise NotFound(f"There is no import {import_id}.")
         session.expunge(found)
-        return found
+    if by.columns is not None and found.changed_fields:
+        seen = visible_fields(by)
+        found.changed_fields = {name: number for name, number in found.changed_fields.items() if name in seen}
+    return found
 
 
 def requester(import_: Import) -> Actor:

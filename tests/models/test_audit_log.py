@@ -165,6 +165,14 @@ def test_a_reader_sees_of_contacts_what_they_may_see(ann: Actor) -> None:
     assert subjects(reader, words=f"contact {contact_id}") != []
 
 
+def test_the_hash_of_a_file_is_for_who_may_see_its_columns(ann: Actor) -> None:
+    made = {"sha256": "beef", "bytes": 14, "rows": 1, "query": ""}
+    add(*({"event": Event.EXPORT_MADE, "details": {**made, "columns": [name]}} for name in ("title", "email", "extra")))
+    hashes = [line.more.get("sha256") for line in shown(narrow(ann, "title")) if line.event == Event.EXPORT_MADE]
+    assert sorted(map(str, hashes)) == ["None", "None", "beef"]
+    assert [line.more["sha256"] for line in shown(ann) if line.event == Event.EXPORT_MADE] == ["beef"] * 3
+
+
 def test_a_user_s_line_shows_what_differs(ann: Actor) -> None:
     users.change("ann@example.com", users.Changes(download_limit=500), by=ann)
     line = shown(ann, about="user ann@example.com")[0]

@@ -10,6 +10,7 @@ from typer.main import get_command
 from deploy.cli import app
 from models import filters
 from models.permissions import OPERATOR
+from models.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -44,4 +45,5 @@ def test_its_pictures_are_there() -> None:
 
 
 def test_nothing_is_left_to_be_filled_in() -> None:
-    assert set(re.findall(r"\b[A-Z]{4,}_[A-Z]{3,}\b", README)) <= {"DATABASE_URL"}
+    settings = {name.upper() for name in Settings.model_fields}
+    assert set(re.findall(r"\b[A-Z]{4,}_[A-Z]{3,}\b", README)) <= {"DATABASE_URL"} | settings

@@ -143,7 +143,7 @@ def redeem_ticket(ticket: str, *, address: str | None, device: str | None) -> st
             raise SignInRefused(TOO_LATE)
         user.last_ip = address
         token = sessions.begin(session, user, stays=found.stays, address=address, device=device)
-        said = accounts.printable(device or "")[: sessions.MAX_DEVICE]
+        said = sessions.device_name(device)
         audit.write(session, Event.SIGNED_IN, f"user {user.email}", by=user.actor(address), device=said)
     return token
 

@@ -39,6 +39,7 @@ SCREENS = {
     "import": "imports?id=1",
     "exports": "exports",
     "industries": "industries",
+    "profile": "profile",
     "users": "users",
     "audit": "audit",
 }

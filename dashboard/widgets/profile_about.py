@@ -14,12 +14,9 @@ RULE = "At least 12 characters. A few unrelated words are easy to keep and hard 
 
 def about(me: Profile) -> None:
     with page.card("About you", border=False):
-        st.caption("Name")
-        st.text(me.name)
-        st.caption("E-mail, with which you sign in")
-        st.text(me.email)
-        st.caption("Role")
-        st.markdown(f"**{me.role.label}.** {me.role.description}")
+        _told("Name", me.name)
+        _told("E-mail, with which you sign in", me.email)
+        _told("Role", f"{me.role.label}. {me.role.description}")
         if me.column_allowed is not None:
             st.caption("You see some of the columns of contacts. An administrator can change which.")
         with st.container(horizontal=True, gap="xsmall"):
@@ -27,6 +24,12 @@ def about(me: Profile) -> None:
                 rename_dialog(me)
             if st.button("Change the e-mail", icon=":material/alternate_email:"):
                 email_dialog(me)
+
+
+def _told(label: str, value: str) -> None:
+    with st.container(gap=None):
+        st.caption(label)
+        st.text(value)
 
 
 def password() -> None:

@@ -32,11 +32,11 @@ def sessions(found: list[OpenSession]) -> None:
             row_height=36,
             placeholder="–",
             column_config={
-                "device": config.TextColumn("Device", width=260),
-                "address": config.TextColumn("Address", width=160),
-                "seen": config.DatetimeColumn("Last seen", width=160, **moment),
-                "since": config.DatetimeColumn("Signed in", width=160, **moment),
-                "end": row_button("", key=END, meant=[one.id for one in found], width=100, type="tertiary"),
+                "device": config.TextColumn("Device", width=210),
+                "address": config.TextColumn("Address", width=110),
+                "seen": config.DatetimeColumn("Last seen", width=140, **moment),
+                "since": config.DatetimeColumn("Signed in", width=140, **moment),
+                "end": row_button("", key=END, meant=[one.id for one in found], width=80, type="tertiary"),
             },
             alt="Where you are signed in",
         )

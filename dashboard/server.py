@@ -97,7 +97,7 @@ async def _ticket(request: Request) -> str:
             raise InvalidInput(f"A sign-in request has at most {MAX_BODY:,} bytes.")
     try:
         ticket = json.loads(body)["ticket"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidInput('Send {"ticket": "..."}.') from error
     if not isinstance(ticket, str):
         raise InvalidInput("The ticket is a text.")

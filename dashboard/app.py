@@ -23,6 +23,8 @@ except Exception:
     screens = [places.page(name) for name in places.PLACES]
     st.navigation(screens, position="hidden")  # else the address means the start page once the database is back
     raise
+if actor:
+    session.belong_to(actor)
 link = account_link.opened()
 screens = [places.page(name, actor) for name in places.PLACES]
 page = st.navigation(screens, position="sidebar" if actor and link is None else "hidden")

@@ -35,7 +35,11 @@ async def export_file(request: Request) -> Response:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     try:
         export = await run_in_threadpool(
-            exports.downloaded, request.path_params["export_id"], noted=_begins(request), by=actor
+            exports.downloaded,
+            request.path_params["export_id"],
+            noted=request.method == "GET",  # not a look at its headers
+            goes_on=not request.headers.get("range", "bytes=0-").startswith("bytes=0-"),
+            by=actor,
         )
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
@@ -47,11 +51,6 @@ async def export_file(request: Request) -> Response:
         media_type=MEDIA_TYPES.get(export.format, "application/octet-stream"),
         headers={"content-encoding": "identity"},  # so that nothing compresses it on its way
     )
-
-
-def _begins(request: Request) -> bool:
-    """Not a download's later parts, nor a look at its headers: each download is in the audit log once."""
-    return request.method == "GET" and request.headers.get("range", "bytes=0-").startswith("bytes=0-")
 
 
 async def import_rows(request: Request) -> Response:

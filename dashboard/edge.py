@@ -9,7 +9,6 @@ import logging
 import re
 import secrets
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import streamlit
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard import rate_limits
+from dashboard import browser_messages, rate_limits
 from dashboard.session import ADDRESS_HEADER, SCHEME_HEADER, cookie_name
 from models import sign_ins
 from models.errors import TooMany
@@ -28,7 +27,8 @@ log = logging.getLogger(__name__)
 
 # Of Streamlit's own routes only what its pages need; the rest (metrics, an interface for agents) stays closed.
 STREAMLIT_ROUTES = re.compile(r"/_stcore/(health|host-config|stream|upload_file/.+|bidi-components/.+)")
-BEHIND_SIGN_IN = ("/_stcore/upload_file", "/media")  # Streamlit asks nobody who they are there
+UPLOADS = "/_stcore/upload_file"
+BEHIND_SIGN_IN = (UPLOADS, "/media")  # Streamlit asks nobody who they are there
 OF_PERSONS = (*BEHIND_SIGN_IN, "/audit/", "/exports/", "/imports/")  # the rest of these answer for themselves
 NEVER_STORED = ("/audit/", "/auth/", "/exports/", "/imports/", "/media/")
 ACTOR = "appointment360.actor"  # where a request's scope keeps who asks
@@ -109,12 +109,13 @@ class Edge:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Streamlit's socket is open before sign-in, since the form needs it; to other sites' pages it is not."""
-        if scope["path"] != "/_stcore/stream" or not same_origin(Headers(scope=scope)):
+        if scope["path"] != "/_stcore/stream" or not same_origin(scope):
             await send({"type": "websocket.close", "code": 1008})
             return
         try:
             with rate_limits.socket_of(_address(scope)):
-                await self.app({**scope, "headers": _told(scope)}, receive, send)
+                told = browser_messages.only_those_of_pages(receive)
+                await self.app({**scope, "headers": _told(scope)}, told, send)
         except TooMany:
             await send({"type": "websocket.close", "code": 1013})
 
@@ -125,7 +126,7 @@ async def _refusal(scope: Scope) -> Response | None:
     if path.startswith("/_stcore") and not STREAMLIT_ROUTES.fullmatch(path):
         return PlainTextResponse("Not found.", 404)
     # Programs call /api with a token that no browser sends by itself, so no other site can make one call it.
-    if scope["method"] not in SAFE_METHODS and not path.startswith("/api/") and not same_origin(Headers(scope=scope)):
+    if scope["method"] not in SAFE_METHODS and not path.startswith("/api/") and not same_origin(scope):
         return PlainTextResponse("This request came from another site.", 403)
     try:
         rate_limits.count_address(_address(scope), path)
@@ -136,13 +137,22 @@ async def _refusal(scope: Scope) -> Response | None:
         return PlainTextResponse(error.sentence, 429, {"retry-after": str(error.seconds)})
     if path.startswith(BEHIND_SIGN_IN) and actor is None:
         return PlainTextResponse("Sign in first.", 401)
+    if path.startswith(UPLOADS):
+        return PlainTextResponse("No page of ours sends files here: they would be kept in memory.", 404)
     return None
 
 
-def same_origin(headers: Headers) -> bool:
-    """Whether a page of this very host asks. Browsers send Origin with every such request, so none is no."""
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == headers.get("host")
+def same_origin(scope: Scope) -> bool:
+    """Whether a page of this very host asks. Browsers send Origin with every such request, so none is no.
+
+    Nor does a page that came over http, which anybody on its way may have written, ask over https. The other way round
+    it is a proxy that does not tell us of its https.
+    """
+    headers = Headers(scope=scope)
+    scheme, _, host = headers.get("origin", "").partition("://")
+    return (
+        scheme in (("https",) if is_secure(scope) else ("http", "https")) and bool(host) and host == headers.get("host")
+    )
 
 
 def is_secure(scope: Scope) -> bool:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from dashboard import downloads, edge, failures, mail_delivery, places, uploads
+from dashboard import access_log, downloads, edge, failures, mail_delivery, places, uploads
 from dashboard.api import api
 from dashboard.front_page import front_page
 from dashboard.session import cookie_name
@@ -97,7 +97,7 @@ async def _ticket(request: Request) -> str:
             raise InvalidInput(f"A sign-in request has at most {MAX_BODY:,} bytes.")
     try:
         ticket = json.loads(body)["ticket"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidInput('Send {"ticket": "..."}.') from error
     if not isinstance(ticket, str):
         raise InvalidInput("The ticket is a text.")
@@ -134,6 +134,7 @@ def _require_ready() -> None:
         raise Unavailable("The database's schema is not the one this program needs: run `appointment360 up`.")
 
 
+access_log.keep_queries_out()
 app = st.App(
     SCRIPT,
     lifespan=lifespan,

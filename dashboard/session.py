@@ -74,6 +74,16 @@ def actor() -> Actor:
     return found
 
 
+def belong_to(by: Actor) -> None:
+    """What was remembered for somebody else is forgotten.
+
+    A tab that lost its connection comes back to the same session, with the cookie that the browser has by then.
+    """
+    if st.session_state.setdefault("whose", by.id) != by.id:
+        st.session_state.clear()
+        st.session_state["whose"] = by.id
+
+
 def untick() -> None:
     """No contact is ticked any more, on no page."""
     known = remembered()

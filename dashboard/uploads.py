@@ -139,7 +139,7 @@ async def _json(request: Request) -> dict[str, object]:
             raise InvalidInput(f"The request that begins an upload has at most {MAX_BODY:,} bytes.")
     try:
         asked = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for brackets in brackets
         raise InvalidInput("Send JSON.") from error
     if not isinstance(asked, dict):
         raise InvalidInput("Send a JSON object.")

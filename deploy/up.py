@@ -64,12 +64,22 @@ class Machine:
         python = sys.executable
         web = [python, "-m", "uvicorn", "dashboard.server:app", "--host", HOST, "--port", str(self.port)]
         commands = {
-            "web": [*web, "--timeout-graceful-shutdown", "5"],
+            "web": [*web, *_believed(), "--timeout-graceful-shutdown", "5"],
             "runner": [python, "-m", "pipelines.serve"],
             "prefect": prefect_server.command(self.prefect_port),
             "checker": [python, "-m", "data_checks.gate"],
         }
         return [Part(name, command, environment) for name, command in commands.items()]
+
+
+def _believed() -> list[str]:
+    """Without a proxy in front nobody's word is taken for the address that a request comes from: limits count by it.
+
+    There is one where people reach the web at an address of its own, or where uvicorn's own setting names it.
+    """
+    from models.settings import settings
+
+    return [] if settings().public_url or os.environ.get("FORWARDED_ALLOW_IPS") else ["--no-proxy-headers"]
 
 
 def run(*, port: int | None, sample: bool, browser: bool) -> None:

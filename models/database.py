@@ -56,7 +56,10 @@ def bind(url: str, *, patience: int | None = None) -> Engine:
     if Database.engine is not None:
         Database.engine.dispose()
     Database.url, Database.patience = sqlalchemy_url(url), patience
-    Database.engine = create_engine(Database.url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_recycle=1800)
+    # What an error says is logged: without the values, which may be a secret or somebody's data.
+    Database.engine = create_engine(
+        Database.url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_recycle=1800, hide_parameters=True
+    )
     if patience is not None:
         event.listen(Database.engine, "connect", _set_patience)
     return Database.engine

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import audit
 from models.accounts import nobody
+from models.addresses import neighbourhood
 from models.audit import Event
 from models.database import Base, writing
 from models.errors import NotAllowed
@@ -31,7 +32,7 @@ class SignInFailure(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     email: Mapped[str] = mapped_column(Text)
-    address: Mapped[str | None] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(Text)  # its neighbourhood
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
 
     __table_args__ = (
@@ -49,7 +50,7 @@ def begin(email: str, address: str | None) -> int:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(email, 360))))
         wait, whose = _wait(session, email, address)
         if wait <= timedelta(0):
-            attempt = SignInFailure(email=email, address=address)
+            attempt = SignInFailure(email=email, address=address and neighbourhood(address))
             session.add(attempt)
             session.flush()
             return attempt.id
@@ -96,6 +97,7 @@ def in_words(wait: timedelta) -> str:
 def _wait(session: Session, email: str, address: str | None) -> tuple[timedelta, str]:
     """How long this account, or this address, still has to wait, and which of the two in the words of the audit log:
     an address may try one made-up account after the other. Zero or less when neither has to."""
+    address = address and neighbourhood(address)
     ours = SignInFailure.email == email
     if address:
         ours |= SignInFailure.address == address

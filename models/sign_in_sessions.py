@@ -177,6 +177,7 @@ def end_all(email: str, *, by: Actor) -> int:
     """Sign somebody out everywhere; returns in how many places. Raises NotAllowed, NotFound."""
     require(by, Permission.USERS_MANAGE)
     with writing(by) as session:
+        accounts.require_still(session, by, Permission.USERS_MANAGE)
         user = accounts.by_email(session, email)
         ended = end_of(session, user.id)
         audit.write(session, Event.SESSIONS_ENDED, f"user {user.email}", by=by, sessions=ended)

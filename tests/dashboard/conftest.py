@@ -123,9 +123,8 @@ def served(url: str | None, folder: Path, **environment: str) -> Iterator[str]:
         port = free.getsockname()[1]
     environment = {"APPOINTMENT360_HOME": str(folder), **environment}  # not the developer's own
     with (folder / "web.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*server_command(), "--port", str(port)], env=server_environment(url, **environment), cwd=folder, stderr=log
-        )
+        command, environment = [*server_command(), "--port", str(port)], server_environment(url, **environment)
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
         try:
             address = f"http://localhost:{port}"
             _wait_for(address, process, folder / "web.log")

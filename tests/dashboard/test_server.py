@@ -52,7 +52,7 @@ def test_the_cookie_over_http_and_over_https(client: httpx.Client, site: Site) -
     plain = client.post("/auth/session", json=ticket(site), headers=from_here(client))
     assert plain.status_code == 204
     assert flags(plain) == ("session", {"httponly", "path=/", "samesite=lax"})
-    behind_tls = {**from_here(client), "x-forwarded-proto": "https"}
+    behind_tls = {"origin": f"https://{client.base_url.netloc.decode()}", "x-forwarded-proto": "https"}
     secure = client.post("/auth/session", json=ticket(site), headers=behind_tls)
     assert flags(secure) == ("__Host-session", {"httponly", "path=/", "samesite=lax", "secure"})
     assert secure.headers["strict-transport-security"]

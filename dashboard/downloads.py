@@ -34,9 +34,9 @@ async def export_file(request: Request) -> Response:
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     try:
-        export = await run_in_threadpool(
-            exports.downloaded, request.path_params["export_id"], noted=_begins(request), by=actor
-        )
+        export_id, noted = request.path_params["export_id"], request.method == "GET"
+        continued = not request.headers.get("range", "bytes=0-").startswith("bytes=0-")
+        export = await run_in_threadpool(exports.downloaded, export_id, noted=noted, continued=continued, by=actor)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     except NotFound as error:
@@ -47,11 +47,6 @@ async def export_file(request: Request) -> Response:
         media_type=MEDIA_TYPES.get(export.format, "application/octet-stream"),
         headers={"content-encoding": "identity"},  # so that nothing compresses it on its way
     )
-
-
-def _begins(request: Request) -> bool:
-    """Not a download's later parts, nor a look at its headers: each download is in the audit log once."""
-    return request.method == "GET" and request.headers.get("range", "bytes=0-").startswith("bytes=0-")
 
 
 async def import_rows(request: Request) -> Response:

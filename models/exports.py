@@ -45,8 +45,7 @@ log = logging.getLogger(__name__)
 
 FORMATS = ("csv", "xlsx", "parquet", "jsonl")
 EXTRA = "extra"  # a column of exports beside the fields: what no field took, as JSON
-
-
+RESUMED = timedelta(days=1)  # after its beginning; a part that is asked for later is a download of its own
 HIDDEN_FILTER = "A filter on a column that you may not see"  # in place of its sentence, which holds values
 
 
@@ -142,8 +141,9 @@ def get(export_id: int, *, by: Actor) -> Export:
     return _as_seen([_found(export_id, by)], by)[0]
 
 
-def downloaded(export_id: int, *, noted: bool, by: Actor) -> Export:
-    """The export whose file `by` takes; `noted`, with its audit line.
+def downloaded(export_id: int, *, noted: bool, continued: bool = False, by: Actor) -> Export:
+    """The export whose file `by` takes; `noted`, with its audit line. A later part of a file, `continued`, has the line
+    of its beginning, where there is one: who asks for all but the first byte has taken the file, too.
 
     Raises NotAllowed, also where it holds or was chosen by a column that is hidden by now; NotFound, also where there
     is no file.
@@ -156,7 +156,9 @@ def downloaded(export_id: int, *, noted: bool, by: Actor) -> Export:
     filter_syntax.parse_query(export.filter_query, by=by)
     if noted:
         with writing(by) as session:
-            audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
+            subject = f"export {export_id}"
+            if not (continued and audit.is_written(session, Event.EXPORT_DOWNLOADED, subject, within=RESUMED, by=by)):
+                audit.write(session, Event.EXPORT_DOWNLOADED, subject, by=by, rows=export.rows)
     return export
 
 

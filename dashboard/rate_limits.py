@@ -8,13 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv6Address, ip_address, ip_network
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from models.errors import TooMany
+from models.networks import neighbourhood
 from models.permissions import Actor
 from models.settings import settings
 
@@ -30,7 +30,7 @@ _sockets: Counter[str] = Counter()
 def count_address(address: str, path: str) -> None:
     """Raises TooMany."""
     if not path.startswith(FREE):
-        _count(settings().requests_per_address, "address", _neighbourhood(address), "from your address")
+        _count(settings().requests_per_address, "address", neighbourhood(address), "from your address")
 
 
 def count_person(by: Actor) -> None:
@@ -41,7 +41,7 @@ def count_person(by: Actor) -> None:
 @contextmanager
 def socket_of(address: str) -> Iterator[None]:
     """Holds one of the address's sockets, of which each browser tab has one. Raises TooMany."""
-    key = _neighbourhood(address)
+    key = neighbourhood(address)
     if _sockets[key] >= settings().sockets_per_address:
         raise TooMany("Too many tabs are open from your address. Close some, and reload.", seconds=5)
     _sockets[key] += 1
@@ -59,12 +59,3 @@ def _count(times: int, kind: str, key: str, whose: str) -> None:
         return
     seconds = max(1, round(_counts.get_window_stats(limit, kind, key).reset_time - time.time()))
     raise TooMany(f"Too many requests {whose}. Try again in {seconds} s.", seconds=seconds)
-
-
-def _neighbourhood(address: str) -> str:
-    """Whoever has one IPv6 address has 2**64 of them."""
-    try:
-        known = ip_address(address)
-    except ValueError:  # a socket file, or nothing
-        return address
-    return str(ip_network((known, 64), strict=False)) if isinstance(known, IPv6Address) else address

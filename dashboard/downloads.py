@@ -34,13 +34,9 @@ async def export_file(request: Request) -> Response:
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     try:
-        export = await run_in_threadpool(
-            exports.downloaded,
-            request.path_params["export_id"],
-            noted=request.method == "GET",  # not a look at its headers
-            goes_on=not request.headers.get("range", "bytes=0-").startswith("bytes=0-"),
-            by=actor,
-        )
+        export_id, noted = request.path_params["export_id"], request.method == "GET"
+        continued = not request.headers.get("range", "bytes=0-").startswith("bytes=0-")
+        export = await run_in_threadpool(exports.downloaded, export_id, noted=noted, continued=continued, by=actor)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     except NotFound as error:

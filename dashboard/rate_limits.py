@@ -13,8 +13,8 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from models.addresses import neighbourhood
 from models.errors import TooMany
+from models.networks import neighbourhood
 from models.permissions import Actor
 from models.settings import settings
 

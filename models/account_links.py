@@ -8,7 +8,6 @@ from sqlalchemy.exc import IntegrityError
 
 from models import accounts, audit, link_tokens, mails, passwords, request_limits, sign_in_sessions
 from models.accounts import User, nobody
-from models.addresses import neighbourhood
 from models.audit import Event
 from models.database import reading, writing
 from models.errors import Conflict
@@ -16,6 +15,7 @@ from models.link_tokens import AccountLink as AccountLink
 from models.link_tokens import LinkRefused as LinkRefused
 from models.link_tokens import Purpose as Purpose
 from models.mails import Kind, Mail
+from models.networks import neighbourhood
 from models.permissions import Actor
 
 RESETS_OF_ACCOUNT, ACCOUNT_WINDOW = 3, timedelta(hours=1)
@@ -103,6 +103,6 @@ def request_reset(email: str, *, address: str | None) -> None:
 def _too_many(email: str, address: str | None) -> bool:
     limited = [request_limits.take(f"reset of {email}", times=RESETS_OF_ACCOUNT, within=ACCOUNT_WINDOW)]
     if address:
-        key = f"reset from {neighbourhood(address)}"
-        limited.append(request_limits.take(key, times=RESETS_FROM_ADDRESS, within=ADDRESS_WINDOW))
+        place = neighbourhood(address)
+        limited.append(request_limits.take(f"reset from {place}", times=RESETS_FROM_ADDRESS, within=ADDRESS_WINDOW))
     return any(wait is not None for wait in limited)

@@ -2,7 +2,7 @@
 
 import unicodedata
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ARRAY, Boolean, DateTime, Identity, Index, Integer, Text, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -15,6 +15,7 @@ from models.permissions import NOBODY, Actor, Permission, Role
 DEFAULT_DOWNLOAD_LIMIT = 100  # contacts a month
 MAX_EMAIL = 254  # RFC 5321's longest path
 MAX_NAME = 200
+KEPT = timedelta(days=30)  # what is over of an account: its ended sessions, used links, sent messages
 
 
 class User(Base):

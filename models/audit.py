@@ -128,12 +128,19 @@ def write(session: Session, event: Event, subject: str, *, by: Actor, **details:
     _add(session, event, subject, actor_id=by.id, actor_name=by.name, address=by.address, details=_fitting(details))
 
 
+def is_written(session: Session, event: Event, subject: str, *, within: timedelta, by: Actor) -> bool:
+    """Whether there is such a line of `by` that is not older."""
+    since = AuditLine.at > func.clock_timestamp() - within
+    lines = select(AuditLine.id).where(AuditLine.subject == subject, AuditLine.event == event, since)
+    return session.scalar(lines.where(AuditLine.actor_id.is_not_distinct_from(by.id)).limit(1)) is not None
+
+
 def write_once_a_minute(session: Session, event: Event, subject: str, *, by: Actor, **details: Any) -> None:
     """`write` for what anybody may cause as often as they like: one line a minute for each event and subject. The next
     line, or that of `write_outstanding`, says in `times` how many it stands for."""
     session.execute(select(func.pg_advisory_xact_lock(AUDIT_LOCK, func.hashtext(f"{event} {subject}"))))
     now = session.scalars(select(func.clock_timestamp())).one()
-    known = session.get(AuditRepeat, (event, subject))
+    known = session.get(AuditRepeat, (event, subject), with_for_update=True)  # write_outstanding passes over it then
     if known is None:
         known = AuditRepeat(event=event, subject=subject, unwritten=0)
         session.add(known)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     Text,
     cast,
+    delete,
     exists,
     func,
     select,
@@ -26,7 +27,8 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database import Base
+from models.database import Base, writing
+from models.permissions import OPERATOR
 
 SIZE = 4096  # ids in one row
 
@@ -88,6 +90,14 @@ def take(session: Session, fresh: Fresh, *, user_id: int, month: date, export_id
         return int(session.scalars(_TAKE_REST, parameters).one())
     session.execute(_TAKE_ALL, parameters)
     return fresh.number
+
+
+def clear_past() -> None:
+    """Remove those of months that no export belongs to any more: one asked for in a month's last minute runs in the
+    next one."""
+    before = sql("SELECT CAST(date_trunc('month', now() AT TIME ZONE 'UTC') - interval '1 month' AS date)")
+    with writing(OPERATOR) as session:
+        session.execute(delete(CreditTaking).where(CreditTaking.month < session.scalars(before).one()))
 
 
 _ANY_SINCE = sql(

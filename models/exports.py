@@ -22,7 +22,6 @@ from sqlalchemy import (
     Integer,
     Select,
     Text,
-    exists,
     func,
     select,
     text,
@@ -32,7 +31,7 @@ from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
 from models import audit, credit_ledger, credits
 from models import filters as filter_syntax
-from models.audit import AuditLine, Event
+from models.audit import Event
 from models.contacts.search import chosen_columns
 from models.credits import Fresh
 from models.database import EXPORTS_LOCK, Base, by_id, reading, writing
@@ -44,11 +43,9 @@ from models.users import User, acting
 
 log = logging.getLogger(__name__)
 
-GOES_ON_WITHIN = timedelta(days=1)  # of its beginning a broken download does
 FORMATS = ("csv", "xlsx", "parquet", "jsonl")
 EXTRA = "extra"  # a column of exports beside the fields: what no field took, as JSON
-
-
+RESUMED = timedelta(days=1)  # after its beginning; a part that is asked for later is a download of its own
 HIDDEN_FILTER = "A filter on a column that you may not see"  # in place of its sentence, which holds values
 
 
@@ -144,9 +141,9 @@ def get(export_id: int, *, by: Actor) -> Export:
     return _as_seen([_found(export_id, by)], by)[0]
 
 
-def downloaded(export_id: int, *, noted: bool, goes_on: bool = False, by: Actor) -> Export:
-    """The export whose file `by` takes; `noted`, with its audit line. One that `goes_on` where it broke has a line
-    already; where it has none, as who asks for all but the first byte knows, it gets one.
+def downloaded(export_id: int, *, noted: bool, continued: bool = False, by: Actor) -> Export:
+    """The export whose file `by` takes; `noted`, with its audit line. A later part of a file, `continued`, has the line
+    of its beginning, where there is one: who asks for all but the first byte has taken the file, too.
 
     Raises NotAllowed, also where it holds or was chosen by a column that is hidden by now; NotFound, also where there
     is no file.
@@ -159,19 +156,10 @@ def downloaded(export_id: int, *, noted: bool, goes_on: bool = False, by: Actor)
     filter_syntax.parse_query(export.filter_query, by=by)
     if noted:
         with writing(by) as session:
-            if not (goes_on and _was_begun(session, export_id, by)):
-                audit.write(session, Event.EXPORT_DOWNLOADED, f"export {export_id}", by=by, rows=export.rows)
+            subject = f"export {export_id}"
+            if not (continued and audit.is_written(session, Event.EXPORT_DOWNLOADED, subject, within=RESUMED, by=by)):
+                audit.write(session, Event.EXPORT_DOWNLOADED, subject, by=by, rows=export.rows)
     return export
-
-
-def _was_begun(session: Session, export_id: int, by: Actor) -> bool:
-    begun = exists().where(
-        AuditLine.subject == f"export {export_id}",
-        AuditLine.event == Event.EXPORT_DOWNLOADED,
-        AuditLine.actor_id == by.id,
-        AuditLine.at > func.clock_timestamp() - GOES_ON_WITHIN,
-    )
-    return bool(session.scalar(select(begun)))
 
 
 def mine(*, by: Actor, limit: int = 50, offset: int = 0) -> list[Export]:

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import accounts, secret_tokens
 from models.accounts import User
-from models.database import Base
+from models.database import Base, writing
 from models.errors import NotAllowed
-from models.permissions import Actor
+from models.permissions import OPERATOR, Actor
 from models.settings import settings
 
 
@@ -30,7 +30,6 @@ LASTS = {
     Purpose.RESET: timedelta(hours=1),
     Purpose.EMAIL: timedelta(hours=1),
 }
-KEPT = timedelta(days=30)  # after its end
 
 
 class AccountLink(Base):
@@ -69,7 +68,6 @@ class Link:
 
 def make(session: Session, user_id: int, purpose: Purpose, *, email: str | None = None, by: Actor | None) -> str:
     """A new link's token, in the caller's transaction; those made before keep working."""
-    session.execute(delete(AccountLink).where(AccountLink.expires_at < func.clock_timestamp() - KEPT))
     token = secret_tokens.fresh()
     session.add(
         AccountLink(
@@ -132,3 +130,14 @@ def end(session: Session, user_id: int, *purposes: Purpose) -> None:
     if purposes:
         ended = ended.where(AccountLink.purpose.in_(purposes))
     session.execute(ended.values(used_at=func.clock_timestamp()), execution_options={"synchronize_session": False})
+
+
+def take_back(session: Session, token: str) -> None:
+    """As if it had never been made: nobody got it."""
+    session.execute(delete(AccountLink).where(AccountLink.token_hash == secret_tokens.hashed(token)))
+
+
+def clear_ended() -> None:
+    """Remove those that worked last so long ago that nobody asks why they do not."""
+    with writing(OPERATOR) as session:
+        session.execute(delete(AccountLink).where(AccountLink.expires_at < func.clock_timestamp() - accounts.KEPT))

@@ -9,6 +9,7 @@ import os
 import smtplib
 import ssl
 import threading
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import formataddr, formatdate, make_msgid, parseaddr
@@ -29,20 +30,22 @@ from sqlalchemy import (
     func,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import link_tokens, mail_texts
-from models.accounts import User, nobody
+from models import accounts, link_tokens, mail_texts
+from models.accounts import User
 from models.database import Base, reading, writing
 from models.link_tokens import Purpose
-from models.permissions import Actor
+from models.permissions import OPERATOR, Actor
 from models.settings import home, settings
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 10  # seconds for each answer of the mail server
+LEASE = timedelta(minutes=5)  # a message that a process took and died with is taken up again
 TRIES = 14  # then it is given up: a little more than two days
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=6)  # each pause is three times the one before
 MAX_ERROR = 500  # characters
@@ -118,7 +121,8 @@ def tell(session: Session) -> None:
 
 
 def drop(session: Session, user_id: int, *kinds: Kind) -> None:
-    """Messages of these kinds that are not sent yet will not be; one that is just being sent is not waited for."""
+    """Messages of these kinds that are not sent yet will not be; one that is just being taken to be sent is not waited
+    for."""
     unsent = select(Mail.id).where(Mail.user_id == user_id, Mail.sent_at.is_(None), Mail.kind.in_(kinds))
     dropped = delete(Mail).where(Mail.id.in_(unsent.with_for_update(skip_locked=True)))
     session.execute(dropped, execution_options={"synchronize_session": False})
@@ -132,18 +136,52 @@ def problem(user_id: int) -> str | None:
 
 
 def deliver() -> int:
-    """Send what is due, one transaction each; returns how many were sent. Several processes may do it at once."""
+    """Send what is due; returns how many were sent. Several processes may do it at once."""
     sent = 0
     while (outcome := _deliver_next()) is not None:
         sent += outcome
     return sent
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A message that for the time of LEASE only this process sends. `token` is of the link in it."""
+
+    mail: Mail
+    message: EmailMessage
+    token: str | None
+
+
 def _deliver_next() -> bool | None:
-    """Whether the next message could be sent; None where none is due."""
+    """Whether the next message could be sent; None where none is due.
+
+    No transaction is open meanwhile: a slow mail server would hold up whoever signs in, changes their password, or is
+    changed, and a link in it would not end with them.
+    """
+    taken = _take_next()
+    if not isinstance(taken, _Taken):
+        return taken
+    mail_id = taken.mail.id
+    try:
+        _send(taken.message, taken.mail)
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        with writing(OPERATOR) as session:
+            if taken.token:
+                link_tokens.take_back(session, taken.token)
+            if mail := session.get(Mail, mail_id, with_for_update=True):  # else it was dropped
+                _put_off(mail, error)
+        return False
+    with writing(OPERATOR) as session:
+        sent = update(Mail).where(Mail.id == mail_id)
+        session.execute(sent.values(sent_at=func.clock_timestamp(), error=None))
+    return True
+
+
+def _take_next() -> _Taken | bool | None:
+    """The next message that is due; False where it cannot be made, None where there is none."""
     due = Mail.sent_at.is_(None), Mail.attempts < TRIES, Mail.next_try_at <= func.clock_timestamp()
     query = select(Mail).where(*due).order_by(Mail.next_try_at, Mail.id).limit(1)
-    with writing(nobody(None)) as session:
+    with writing(OPERATOR) as session:
         mail = session.scalar(query.with_for_update(skip_locked=True))
         if mail is None:
             return None
@@ -153,16 +191,29 @@ def _deliver_next() -> bool | None:
             session.delete(mail)
             return False
         mail.attempts += 1
+        mail.next_try_at = func.clock_timestamp() + LEASE
         try:
-            with session.begin_nested():  # a link that nobody got is none
-                _send(_message(session, mail, user, purpose), mail)
-        except (OSError, smtplib.SMTPException, ValueError, LookupError) as error:
-            mail.error = str(error)[:MAX_ERROR] or type(error).__name__
-            mail.next_try_at = func.clock_timestamp() + pause_after(mail.attempts)
-            log.warning("mail %s (%s) was not sent, try %s: %s", mail.id, mail.kind, mail.attempts, mail.error)
+            with session.begin_nested():
+                message, token = _message(session, mail, user, purpose)
+        except (ValueError, LookupError) as error:
+            _put_off(mail, error)
             return False
-        mail.sent_at, mail.error = func.clock_timestamp(), None
-    return True
+        session.flush()
+        session.expunge(mail)
+    return _Taken(mail, message, token)
+
+
+def _put_off(mail: Mail, error: Exception) -> None:
+    mail.error = str(error)[:MAX_ERROR] or type(error).__name__
+    mail.next_try_at = func.clock_timestamp() + pause_after(mail.attempts)
+    log.warning("mail %s (%s) was not sent, try %s: %s", mail.id, mail.kind, mail.attempts, mail.error)
+
+
+def clear_done() -> None:
+    """Remove those that were sent, or given up, long ago."""
+    done = Mail.sent_at.is_not(None) | (Mail.attempts >= TRIES)
+    with writing(OPERATOR) as session:
+        session.execute(delete(Mail).where(done, Mail.created_at < func.clock_timestamp() - accounts.KEPT))
 
 
 def pause_after(attempts: int) -> timedelta:
@@ -170,8 +221,9 @@ def pause_after(attempts: int) -> timedelta:
     return min(timedelta(seconds=FIRST_PAUSE.total_seconds() * 3.0 ** (attempts - 1)), LONGEST_PAUSE)
 
 
-def _message(session: Session, mail: Mail, user: User, purpose: Purpose | None) -> EmailMessage:
-    link = None
+def _message(session: Session, mail: Mail, user: User, purpose: Purpose | None) -> tuple[EmailMessage, str | None]:
+    """With the token of the link in it."""
+    link = token = None
     if purpose:
         new_email = mail.email if purpose is Purpose.EMAIL else None
         token = link_tokens.make(session, user.id, purpose, email=new_email, by=None)
@@ -185,7 +237,7 @@ def _message(session: Session, mail: Mail, user: User, purpose: Purpose | None) 
     message["Message-ID"] = make_msgid(domain=parseaddr(settings().mail_from)[1].rpartition("@")[2] or None)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
     message.set_content(body)
-    return message
+    return message, token
 
 
 def _send(message: EmailMessage, mail: Mail) -> None:

@@ -2,13 +2,11 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import DateTime, Text, text
+from sqlalchemy import DateTime, Text, delete, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.database import Base, writing
-from models.permissions import NOBODY
-
-PRUNED = 20  # rows at most that one request clears away
+from models.permissions import NOBODY, OPERATOR
 
 
 class RequestLimit(Base):
@@ -22,23 +20,19 @@ class RequestLimit(Base):
     __table_args__ = {"prefixes": ["UNLOGGED"]}  # noqa: RUF012
 
 
-# GCRA: each request moves the due moment on by `every`; it may lie ahead of now by at most `burst`.
+# GCRA: each request moves the due moment on by `every`; the next one is allowed while it is at most `burst` ahead. One
+# that is further ahead than any request moves it is of a clock that was put back, and does not count.
 _TAKE = text(
     """
     WITH taken AS (
         INSERT INTO request_limits AS held (key, due_at) VALUES (:key, clock_timestamp() + :every)
-        ON CONFLICT (key) DO UPDATE SET due_at = greatest(held.due_at, clock_timestamp()) + :every
-        WHERE held.due_at <= clock_timestamp() + :burst
+        ON CONFLICT (key) DO UPDATE SET due_at = :every +
+            CASE WHEN held.due_at <= clock_timestamp() + :burst THEN greatest(held.due_at, clock_timestamp())
+            ELSE clock_timestamp() END
+        WHERE held.due_at <= clock_timestamp() + :burst OR held.due_at > clock_timestamp() + :burst + :every
         RETURNING 1)
     SELECT EXISTS (SELECT FROM taken) AS allowed,
            (SELECT due_at - :burst - clock_timestamp() FROM request_limits WHERE key = :key) AS wait
-    """
-)
-_PRUNE = text(
-    """
-    DELETE FROM request_limits WHERE key IN (
-        SELECT key FROM request_limits WHERE due_at < clock_timestamp() AND key <> :key LIMIT :pruned
-        FOR UPDATE SKIP LOCKED)
     """
 )
 
@@ -50,8 +44,13 @@ def take(key: str, *, times: int, within: timedelta) -> timedelta | None:
     """
     every = within / times
     with writing(NOBODY) as session:
-        session.execute(_PRUNE, {"key": key, "pruned": PRUNED})
         found = session.execute(_TAKE, {"key": key, "every": every, "burst": within - every}).one()
     if found.allowed:
         return None
     return max(found.wait or every, timedelta(seconds=1))  # the row may be younger than what this statement sees
+
+
+def clear_past() -> None:
+    """Forget the keys for which nobody has to wait any more."""
+    with writing(OPERATOR) as session:
+        session.execute(delete(RequestLimit).where(RequestLimit.due_at < func.clock_timestamp()))

@@ -7,10 +7,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import audit
 from models.accounts import nobody
-from models.addresses import neighbourhood
 from models.audit import Event
-from models.database import Base, writing
+from models.database import SIGN_INS_LOCK, Base, writing
 from models.errors import NotAllowed
+from models.networks import neighbourhood
+from models.permissions import OPERATOR
 
 TRIES = 5  # failures in a row before each wait
 WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))  # the last one repeats
@@ -46,11 +47,13 @@ def begin(email: str, address: str | None) -> int:
 
     Returns the try's id, for `forgive` or `clear`. Raises SignInRefused while the account or the address waits.
     """
+    place = neighbourhood(address) if address else None
     with writing(nobody(address)) as session:
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(email, 360))))
-        wait, whose = _wait(session, email, address)
+        for counted in (f"user {email}", *([f"address {place}"] if place else [])):
+            session.execute(select(func.pg_advisory_xact_lock(SIGN_INS_LOCK, func.hashtext(counted))))
+        wait, whose = _wait(session, email, place)
         if wait <= timedelta(0):
-            attempt = SignInFailure(email=email, address=address and neighbourhood(address))
+            attempt = SignInFailure(email=email, address=place)
             session.add(attempt)
             session.flush()
             return attempt.id
@@ -78,7 +81,12 @@ def forgive(session: Session, attempt: int) -> None:
 def clear(session: Session, email: str, attempt: int) -> None:
     """The whole sign-in was right: the account begins anew."""
     session.execute(delete(SignInFailure).where(SignInFailure.email == email, SignInFailure.id <= attempt))
-    session.execute(delete(SignInFailure).where(SignInFailure.at < func.clock_timestamp() - FORGOTTEN))
+
+
+def clear_forgotten() -> None:
+    """Remove the failures that no longer count, whose ever they are."""
+    with writing(OPERATOR) as session:
+        session.execute(delete(SignInFailure).where(SignInFailure.at < func.clock_timestamp() - FORGOTTEN))
 
 
 def pause_after(failures: int) -> timedelta:
@@ -94,21 +102,20 @@ def in_words(wait: timedelta) -> str:
     return " ".join(part for part in (f"{minutes} min" if minutes else "", f"{seconds} s" if seconds else "") if part)
 
 
-def _wait(session: Session, email: str, address: str | None) -> tuple[timedelta, str]:
+def _wait(session: Session, email: str, place: str | None) -> tuple[timedelta, str]:
     """How long this account, or this address, still has to wait, and which of the two in the words of the audit log:
     an address may try one made-up account after the other. Zero or less when neither has to."""
-    address = address and neighbourhood(address)
     ours = SignInFailure.email == email
-    if address:
-        ours |= SignInFailure.address == address
+    if place:
+        ours |= SignInFailure.address == place
     # The server's clock went back: what lies ahead of it happened now, or somebody would wait as long as it jumped.
     ahead = update(SignInFailure).where(ours, SignInFailure.at > func.clock_timestamp())
     session.execute(ahead.values(at=func.clock_timestamp()), execution_options={"synchronize_session": False})
     count, since = _failures(session, SignInFailure.email == email, within=FORGOTTEN)
     waits = [(pause_after(count) - since, f"user {email}")]
-    if address:
-        count, since = _failures(session, SignInFailure.address == address, within=ADDRESS_WINDOW)
-        waits += [(WAITS[0] - since, f"address {address}")] if count >= ADDRESS_TRIES else []
+    if place:
+        count, since = _failures(session, SignInFailure.address == place, within=ADDRESS_WINDOW)
+        waits += [(WAITS[0] - since, f"address {place}")] if count >= ADDRESS_TRIES else []
     return max(waits)
 
 

@@ -14,19 +14,21 @@ from sqlalchemy import (
     Index,
     Text,
     delete,
+    exists,
     func,
     select,
     text,
+    tuple_,
     update,
 )
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from models import accounts, audit, secret_tokens
 from models.accounts import User
 from models.audit import Event
 from models.database import Base, reading, writing
 from models.errors import NotFound
-from models.permissions import Actor, Permission, require
+from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import settings
 
 SEEN_EVERY = timedelta(minutes=1)  # a session's last use is written at most this often
@@ -193,6 +195,19 @@ def end_of(session: Session, user_id: int, *, keep: str | None = None) -> int:
     revoked = session.execute(ended.values(revoked_at=func.clock_timestamp()).returning(SignInSession.id)).all()
     session.execute(delete(SignInTicket).where(SignInTicket.user_id == user_id))
     return len(revoked)
+
+
+def clear_ended() -> None:
+    """Remove tickets that are over, and sessions that ended long ago; the last one of a person stays, since the list of
+    people says when somebody was seen."""
+    ended = func.least(SignInSession.expires_at, SignInSession.revoked_at) < func.clock_timestamp() - accounts.KEPT
+    later = aliased(SignInSession)
+    used_later = tuple_(later.last_seen_at, later.id) > tuple_(SignInSession.last_seen_at, SignInSession.id)
+    another = exists().where(later.user_id == SignInSession.user_id, used_later)
+    with writing(OPERATOR) as session:
+        session.execute(delete(SignInTicket).where(SignInTicket.expires_at < func.clock_timestamp()))
+        gone = delete(SignInSession).where(ended, another)
+        session.execute(gone, execution_options={"synchronize_session": False})
 
 
 @lru_cache(maxsize=1000)

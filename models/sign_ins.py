@@ -159,7 +159,6 @@ def _step(session: Session, user: User, *, stays: bool) -> Step:
 
 def _ticket(session: Session, user_id: int, stage: str, *, stays: bool, lasts: timedelta | None = None) -> str:
     ticket = secret_tokens.fresh()
-    session.execute(delete(SignInTicket).where(SignInTicket.expires_at < func.clock_timestamp()))
     row = SignInTicket(
         token_hash=secret_tokens.hashed(ticket),
         user_id=user_id,

@@ -1,8 +1,9 @@
 """What no flow does: ends exports that died, makes those and imports whose flow never came, deletes what nobody comes
-back for and audit lines whose time is over, and builds the indexes that a first load left out.
+back for, audit lines whose time is over and what is left of accounts' doings, and builds the indexes that a first load
+left out.
 
-Reads and writes exports, imports, their files below the home, and the audit log. The flow runner starts it and repeats
-it; a second run, or one beside a flow, changes nothing that is done or under way.
+Reads and writes exports, imports, their files below the home, the audit log, and the tables of OVER. The flow runner
+starts it and repeats it; a second run, or one beside a flow, changes nothing that is done or under way.
 """
 
 import logging
@@ -16,7 +17,19 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from models import audit, database, exports, import_orders, import_uploads
+from models import (
+    audit,
+    credit_takings,
+    database,
+    exports,
+    import_orders,
+    import_uploads,
+    link_tokens,
+    mails,
+    request_limits,
+    sign_in_failures,
+    sign_in_sessions,
+)
 from models.contacts import browsing
 from models.errors import Conflict
 from models.settings import settings
@@ -24,6 +37,15 @@ from pipelines import export_contacts, import_contacts
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
 EVERY = 60  # seconds
+
+OVER = {
+    "forgotten failures": sign_in_failures.clear_forgotten,
+    "ended sessions": sign_in_sessions.clear_ended,
+    "ended links": link_tokens.clear_ended,
+    "old messages": mails.clear_done,
+    "past limits": request_limits.clear_past,
+    "past takings": credit_takings.clear_past,
+}
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +63,9 @@ def sweep() -> None:
         audit.write_outstanding()
     with _logged("removing expired audit lines"):
         audit.expire(older_than_days=settings().days_kept_audit)
+    for what, clear in OVER.items():
+        with _logged(f"clearing {what}"):
+            clear()
     with _logged("clearing cancelled imports"):
         import_contacts.clear_cancelled()
     with _logged("clearing abandoned imports"):

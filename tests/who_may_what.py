@@ -117,6 +117,7 @@ RELIES_ON: dict[str, str] = {
     "models.import_orders.give": IN_A_SESSION,
     "models.accounts.require_self": READS_NOTHING,
     "models.accounts.require_still": IN_A_SESSION,
+    "models.audit.is_written": IN_A_SESSION,
     "models.audit.write_once_a_minute": IN_A_SESSION,
     "models.audit_log.statement": "only puts the question together that page and as_csv ask",
     "models.contacts.copies.fields": READS_NOTHING,

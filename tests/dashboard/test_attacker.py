@@ -42,7 +42,7 @@ from models import (
     users,
 )
 from models.accounts import User
-from models.addresses import neighbourhood
+from models.networks import neighbourhood
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.errors import AppError, NotAllowed, NotFound

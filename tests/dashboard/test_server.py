@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pyotp
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
@@ -232,6 +232,17 @@ def test_a_broken_download_goes_on_where_it_stopped(client: httpx.Client, site: 
     with reading() as session:  # once, whatever was fetched in parts
         lines = select(AuditLine).where(AuditLine.event == Event.EXPORT_DOWNLOADED)
         assert len(session.scalars(lines.where(AuditLine.subject == f"export {export.id}")).all()) == 1
+
+
+@pytest.mark.parametrize("part", ["bytes=1-", "bytes=-1000000", "bytes=1-99, 100-"])
+def test_who_takes_all_but_the_first_byte_is_in_the_audit_log(
+    client: httpx.Client, site: Site, export: exports.Export, part: str
+) -> None:
+    sign_in(client, site, Role.ANALYST)
+    assert client.get(f"/exports/{export.id}/file", headers={"range": part}).status_code == 206
+    with reading() as session:
+        lines = select(func.count()).where(AuditLine.event == Event.EXPORT_DOWNLOADED)
+        assert session.scalar(lines.where(AuditLine.subject == f"export {export.id}")) == 1
 
 
 def test_an_export_is_refused_to_others(client: httpx.Client, site: Site, export: exports.Export) -> None:

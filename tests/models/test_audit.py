@@ -175,6 +175,15 @@ def test_a_flood_writes_a_line_a_minute_and_every_one_is_counted(db: str) -> Non
         assert session.scalar(select(func.count()).select_from(AuditRepeat)) == 0
 
 
+def test_a_flood_that_goes_on_while_it_is_told_is_counted_once(db: str) -> None:
+    flood("user ann@example.com", 3)
+    a_minute_later()
+    with writing(OPERATOR) as session:
+        audit.write_once_a_minute(session, Event.SIGN_IN_FAILED, "user ann@example.com", by=OPERATOR)
+        assert audit.write_outstanding() == 0
+    assert [(one.details or {})["times"] for one in stored()] == [1, 3]
+
+
 def test_a_clock_that_was_put_back_silences_nothing(db: str) -> None:
     flood("user ann@example.com", 1)
     with writing(OPERATOR) as session:

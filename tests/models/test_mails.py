@@ -22,8 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
+from sqlalchemy import text as sql
 
-from models import account_links, mails, settings, users
+from models import account_links, accounts, link_tokens, mails, settings, users
+from models.account_links import AccountLink
 from models.database import reading, writing
 from models.errors import AppError
 from models.mails import Kind, Mail
@@ -178,7 +180,7 @@ def test_the_link_is_made_only_for_a_message_that_left(db: str, serve: Serve) ->
     invite()
     assert mails.deliver() == 0
     with reading() as session:
-        assert session.scalar(select(func.count()).select_from(account_links.AccountLink)) == 0
+        assert session.scalar(select(func.count()).select_from(AccountLink)) == 0
     assert mails.problem(row().user_id) == row().error
     assert "No such mailbox here" in (row().error or "")
     inbox.refuses = False
@@ -232,6 +234,40 @@ def test_a_message_that_is_being_sent_is_not_waited_for(db: str, configured: Cal
     with writing(OPERATOR) as sending:
         sending.scalar(select(Mail).with_for_update())
         users.deactivate("ann@example.com", by=OPERATOR)  # would wait here until the test is stopped
+
+
+def test_nobody_waits_for_a_slow_mail_server(db: str, configured: Callable[..., None]) -> None:
+    ann = people.person(email="ann@example.com", name="Ann", role=Role.ANALYST)
+    with writing(OPERATOR) as session:
+        mails.queue(session, Kind.RESET, ann, by=OPERATOR)
+    with socket.create_server((HOST, 0)) as slow:
+        configured(smtp_host=HOST, smtp_port=slow.getsockname()[1], smtp_security="none")
+        delivering = threading.Thread(target=mails.deliver)
+        delivering.start()
+        connection, _ = slow.accept()
+        with connection, writing(OPERATOR) as session:
+            session.execute(sql("SET LOCAL lock_timeout = '5s'"))
+            accounts.locked(session, ann.id)
+            link_tokens.end(session, ann.id)
+            ended = select(AccountLink.used_at).where(AccountLink.purpose == Kind.RESET)
+            assert session.scalars(ended).one() is not None, "what is under way ends with the rest"
+            mails.drop(session, ann.id, Kind.RESET)
+        delivering.join()
+    with reading() as session:
+        assert session.scalars(select(Mail).where(Mail.kind == Kind.RESET)).all() == []
+
+
+def test_what_a_process_died_with_is_taken_up_again(db: str, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox = serve()
+    invite()
+    with monkeypatch.context() as patched:
+        patched.setattr(mails, "_send", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            mails.deliver()
+    assert mails.deliver() == 0, "it may still be under way"
+    due_now()
+    assert mails.deliver() == 1
+    assert len(inbox.messages) == 1
 
 
 def test_pauses_grow_and_a_message_is_given_up_in_the_end(db: str, configured: Callable[..., None]) -> None:

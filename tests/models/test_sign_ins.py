@@ -1,6 +1,7 @@
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -18,6 +19,7 @@ from models import (
     passwords,
     role_rules,
     secret_tokens,
+    sign_in_failures,
     sign_in_sessions,
     sign_ins,
     users,
@@ -25,6 +27,7 @@ from models import (
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.errors import AppError, NotAllowed, NotFound
+from models.networks import neighbourhood
 from models.permissions import OPERATOR, Actor, Role
 from models.sign_in_failures import ADDRESS_TRIES, SignInFailure, SignInRefused, pause_after
 from models.sign_in_sessions import SignInSession, SignInTicket
@@ -122,6 +125,40 @@ def test_one_address_cannot_try_every_account(ann: users.User) -> None:
     with pytest.raises(SignInRefused, match="Too many failed tries"):
         sign_ins.check_password(ann.email, PASSWORD, address="10.9.9.9")
     assert sign_ins.check_password(ann.email, PASSWORD, address="10.1.1.1").needs is None
+
+
+def test_who_has_a_network_cannot_try_every_account_either(ann: users.User) -> None:
+    for number in range(ADDRESS_TRIES):
+        sign_in_failures.begin(f"person{number}@example.com", f"2001:db8:1:2::{number:x}")
+    with pytest.raises(SignInRefused, match="Too many failed tries"):
+        sign_ins.check_password(ann.email, PASSWORD, address="2001:db8:1:2:ffff::1")
+    assert sign_ins.check_password(ann.email, PASSWORD, address="2001:db8:1:3::1").needs is None
+
+
+def test_an_address_that_tries_many_accounts_at_once_gets_no_further(ann: users.User) -> None:
+    tried = []
+
+    def try_one(number: int) -> None:
+        with suppress(SignInRefused):
+            tried.append(sign_in_failures.begin(f"person{number}@example.com", "10.9.9.9"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(try_one, range(ADDRESS_TRIES + 20)))
+    assert len(tried) == ADDRESS_TRIES
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("", ""),
+        ("/run/web.sock", "/run/web.sock"),
+    ],
+)
+def test_what_counts_as_one_address(address: str, counted: str) -> None:
+    assert neighbourhood(address) == counted
 
 
 def test_a_ticket_opens_one_session(ann: users.User) -> None:

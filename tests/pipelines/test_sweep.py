@@ -3,24 +3,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, update
+from sqlalchemy import delete, func, insert, select, update
 
-from models import audit, audit_log, exports, import_orders, imports, settings
+from models import audit, audit_log, credit_ledger, exports, import_orders, imports, mails, settings
 from models.audit import AuditLine, AuditRepeat, Event
 from models.audit_log import Wanted
 from models.contacts import staging
 from models.contacts.table import Contact
+from models.credit_takings import CreditTaking
 from models.database import reading, writing
 from models.exports import Export, State
 from models.filters import Filters
 from models.imports import Import, Keep, MatchRule
-from models.permissions import OPERATOR
+from models.link_tokens import AccountLink
+from models.mails import Mail
+from models.permissions import OPERATOR, Role
+from models.request_limits import RequestLimit
+from models.sign_in_failures import SignInFailure
+from models.sign_in_sessions import SignInSession, SignInTicket
 from pipelines import import_contacts, import_steps, sweep
+from tests import people
 
 
 @pytest.fixture
@@ -162,3 +169,45 @@ def test_old_audit_lines_leave_and_floods_are_told(home: Path) -> None:
     lines = audit_log.page(Wanted(), by=OPERATOR)[0]
     assert [line.event for line in lines] == ["audit log expired", "sign-in failed", "sign-in failed"]
     assert [line.more.get("times") for line in lines] == [None, 2, 1]
+
+
+def test_what_is_over_of_accounts_leaves_and_what_counts_stays(home: Path) -> None:
+    ann = people.person(email="ann@example.com", name="Ann", role=Role.ANALYST)
+    bob = people.person(email="bob@example.com", name="Bob", role=Role.ANALYST)
+    now, long_ago, month = func.clock_timestamp(), func.clock_timestamp() - timedelta(days=31), date(2020, 2, 1)
+    with writing(OPERATOR) as session:
+        session.execute(delete(AccountLink))
+        session.execute(delete(Mail))
+        since = {"created_at": long_ago, "last_seen_at": long_ago, "expires_at": now + timedelta(days=1)}
+        session.add_all([
+            SignInFailure(email="old", at=now - timedelta(hours=25)), SignInFailure(email="new", at=now),
+            SignInTicket(token_hash="old", user_id=ann.id, expires_at=now - timedelta(seconds=1)),
+            SignInTicket(token_hash="new", user_id=ann.id, expires_at=now + timedelta(minutes=1)),
+            SignInSession(token_hash="old", user_id=ann.id, **since | {"revoked_at": long_ago}),
+            SignInSession(token_hash="lasting", user_id=ann.id, **since),
+            SignInSession(token_hash="new", user_id=ann.id, **since | {"last_seen_at": now, "revoked_at": now}),
+            SignInSession(token_hash="last of bob", user_id=bob.id, **since | {"revoked_at": long_ago}),
+            AccountLink(token_hash="old", user_id=ann.id, purpose="reset", expires_at=long_ago),
+            AccountLink(token_hash="new", user_id=ann.id, purpose="reset", expires_at=now),
+            Mail(kind="reset", user_id=ann.id, email="old", created_at=long_ago, sent_at=long_ago),
+            Mail(kind="reset", user_id=ann.id, email="given up", created_at=long_ago, attempts=mails.TRIES),
+            Mail(kind="reset", user_id=ann.id, email="waits", created_at=long_ago),
+            Mail(kind="reset", user_id=ann.id, email="new", sent_at=now),
+            RequestLimit(key="old", due_at=now), RequestLimit(key="new", due_at=now + timedelta(minutes=1)),
+            CreditTaking(user_id=ann.id, month=month, contact_ids=[1]),
+            CreditTaking(user_id=ann.id, month=credit_ledger.this_month(session), contact_ids=[2]),
+        ])  # fmt: skip
+    sweep.sweep()
+    with reading() as session:
+
+        def left(column: Any) -> set[Any]:
+            return set(session.scalars(select(column)))
+
+        assert left(SignInFailure.email) == {"new"}
+        assert left(SignInTicket.token_hash) == {"new"}
+        assert left(SignInSession.token_hash) == {"lasting", "new", "last of bob"}
+        assert left(AccountLink.token_hash) == {"new"}
+        assert left(Mail.email) == {"waits", "new"}
+        assert left(RequestLimit.key) == {"new"}
+        assert month not in left(CreditTaking.month)
+        assert len(left(CreditTaking.month)) == 1

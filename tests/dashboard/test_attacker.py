@@ -42,13 +42,13 @@ from models import (
     users,
 )
 from models.accounts import User
-from models.networks import neighbourhood
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.errors import AppError, NotAllowed, NotFound
 from models.filters import Filters
 from models.link_tokens import LinkRefused, Purpose
 from models.mails import Mail
+from models.networks import neighbourhood
 from models.permissions import OPERATOR, Role
 from models.sign_ins import SignInRefused
 from tests.dashboard.conftest import Site, served

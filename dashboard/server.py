@@ -1,4 +1,5 @@
-"""The web as one ASGI application: `uvicorn dashboard.server:app`, with DATABASE_URL set.
+"""The web as one ASGI application, with DATABASE_URL set:
+`uvicorn dashboard.server:app --http dashboard.bounded_http:BoundedHttp`.
 
 One worker per process: Streamlit keeps its sessions in memory. More traffic takes more instances with sticky sessions.
 """

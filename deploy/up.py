@@ -63,6 +63,7 @@ class Machine:
         }
         python = sys.executable
         web = [python, "-m", "uvicorn", "dashboard.server:app", "--host", HOST, "--port", str(self.port)]
+        web += ["--http", "dashboard.bounded_http:BoundedHttp"]
         commands = {
             "web": [*web, *_believed(), "--timeout-graceful-shutdown", "5"],
             "runner": [python, "-m", "pipelines.serve"],

@@ -139,7 +139,8 @@ def served(url: str | None, folder: Path, **environment: str) -> Iterator[str]:
 
 
 def server_command() -> list[str]:
-    return [sys.executable, "-m", "uvicorn", "dashboard.server:app", "--timeout-graceful-shutdown", "1"]
+    bounded = ["--http", "dashboard.bounded_http:BoundedHttp"]
+    return [sys.executable, "-m", "uvicorn", "dashboard.server:app", *bounded, "--timeout-graceful-shutdown", "1"]
 
 
 def server_environment(url: str | None, **more: str) -> dict[str, str]:

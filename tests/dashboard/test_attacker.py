@@ -5,9 +5,10 @@ import importlib
 import json
 import logging
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from email import message_from_bytes, policy
 from functools import partial
@@ -21,9 +22,10 @@ import pyotp
 import pytest
 from sqlalchemy import event, select, text, update
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.testing.v1 import AppTest
 from websockets.exceptions import InvalidStatus
 
-from dashboard import access_log
+from dashboard import access_log, session
 from deploy.local import Connection
 from deploy.up import Machine
 from models import (
@@ -526,6 +528,21 @@ def test_large_bodies_and_cookies_are_refused(web: str, site: Site) -> None:
         assert client.get("/media/none", headers={"cookie": f"session={'x' * 60_000}"}).status_code in (400, 401, 431)
 
 
+@pytest.mark.parametrize("line", [b"x-header: many\r\n" * 500, b"y" * 8000])
+def test_headers_without_end_are_cut_off(web: str, line: bytes) -> None:
+    url = httpx.URL(web)
+    with socket.create_connection((url.host, url.port or 0), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nx-long: ")
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 50_000_000:
+                connection.sendall(line)
+                sent += len(line)
+        assert sent < 50_000_000
+    filters = "&".join(f"company={'x' * 90}{number}" for number in range(600))
+    assert httpx.get(f"{web}/contacts?{filters}").status_code == 200, "a long filter is no attack"
+
+
 def test_no_address_leads_to_another_site(web: str) -> None:
     roads = [
         "//elsewhere.example", "//elsewhere.example/..", "//elsewhere.example/%2e%2e/", "/\\elsewhere.example/",
@@ -591,6 +608,7 @@ def test_streamlits_menu_is_not_for_visitors(web: str) -> None:
     """Its messages empty everybody's caches, list the files of the server's checkout and write to its disk."""
     with tab(web) as one:
         one.run()
+        one.submit("Forgot the password?")
         told = [BackMsg(load_git_info=True), BackMsg(clear_cache=True), BackMsg(set_run_on_save=True),
                 BackMsg(debug_shutdown_runtime=True), BackMsg(debug_disconnect_websocket=True)]  # fmt: skip
         written = BackMsg()
@@ -600,9 +618,8 @@ def test_streamlits_menu_is_not_for_visitors(web: str) -> None:
             told.append(BackMsg.FromString(written.SerializeToString()))
         for message in told:
             one.tell(message)
-        one.run()
-        answers = one.kinds
-    assert not answers & {"git_info_changed", "backend_operation_response"}
+        assert b"Send the link" in one.run(), "the tab knows what it knew: nothing was emptied"
+    assert not one.kinds & {"git_info_changed", "backend_operation_response"}
     assert httpx.get(f"{web}/healthz").status_code == 200
 
 
@@ -627,7 +644,17 @@ def test_streamlits_routes_and_other_peoples_sessions(web: str, site: Site) -> N
         assert httpx.get(httpx.URL(web).copy_with(raw_path=path.encode())).status_code == 401, path
 
 
-# No trace, and too many
+def test_a_tab_that_comes_back_as_somebody_else_remembers_nothing(
+    screen: Callable[..., AppTest], site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = screen(Role.ADMIN, at="profile")
+    test.session_state["recovery codes"] = ["AAAA-BBBB-CCCC"]
+    assert "recovery codes" in test.run().session_state
+    monkeypatch.setattr(session, "cookie_token", lambda: site.token(Role.ANALYST))
+    assert "recovery codes" not in test.run().session_state
+
+
+# Traces
 
 
 def test_a_download_in_parts_is_noted(web: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, BigInteger, Select, any_, func, literal, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
-from models import audit, credit_ledger, credit_takings
+from models import accounts, audit, credit_ledger, credit_takings
 from models.audit import Event
 from models.contacts import search
 from models.contacts.table import Contact
@@ -121,9 +121,7 @@ def grant(email: str, amount: int, note: str | None = None, *, by: Actor) -> Bal
         raise InvalidInput(f"{amount:,} credits cannot be granted: give a number from 1 to {MOST:,}.")
     said = (note or "").strip() or None
     with writing(by) as session:
-        user = session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
-        if user is None:
-            raise NotFound(f"There is no user with the e-mail {email}.")
+        user = accounts.by_email(session, email)
         account = credit_ledger.opened(session, user.id, by=by)
         before = account.lasting
         credit_ledger.add(session, account, amount, Kind.GRANT, note=said, by=by)

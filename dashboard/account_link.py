@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import session, sign_in
 from dashboard.widgets import page
 from dashboard.widgets.profile_about import RULE
+from dashboard.widgets.said import say
 from models import account_links, sign_ins
 from models.account_links import LinkInfo, LinkRefused, Purpose
 
@@ -14,7 +15,6 @@ TITLES = {
     Purpose.RESET: "Choose a new password",
     Purpose.EMAIL: "Confirm your e-mail",
 }
-LATER = "said after the link"
 
 
 def opened() -> str | None:
@@ -62,22 +62,12 @@ def _confirm(found: LinkInfo, token: str) -> None:
         if st.button("Use this address", type="primary", width="stretch"):
             with page.refusals():
                 account_links.confirm_email(token, address=session.address())
-                st.session_state[LATER] = f"You sign in as {found.email} now."
-                _go()
+                del st.query_params[PARAMETER]
+                say(f"You sign in as {found.email} now.")
         _leave("Not now")
-
-
-def said() -> None:
-    """What the link did, once the page is another one."""
-    if sentence := st.session_state.pop(LATER, None):
-        st.toast(page.plain(sentence), icon=":material/check_circle:")
 
 
 def _leave(label: str) -> None:
     if st.button(label, type="tertiary", icon=":material/arrow_back:"):
-        _go()
-
-
-def _go() -> None:
-    del st.query_params[PARAMETER]
-    st.rerun()
+        del st.query_params[PARAMETER]
+        st.rerun()

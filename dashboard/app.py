@@ -8,6 +8,7 @@ from dashboard import account_link, places, session, sign_in
 from dashboard.widgets import contact_form, import_choices
 from dashboard.widgets.browser_history import join_steps
 from dashboard.widgets.page import plain
+from dashboard.widgets.said import said
 
 STATIC = Path(__file__).parent / "static"
 ABOUT = """**Appointment360** keeps business contacts: browse, filter, chart, import and export them.
@@ -28,6 +29,7 @@ if actor:
 link = account_link.opened()
 screens = [places.page(name, actor) for name in places.PLACES]
 page = st.navigation(screens, position="sidebar" if actor and link is None else "hidden")
+said()
 if link is not None:
     account_link.show(link)
     st.stop()
@@ -50,5 +52,4 @@ if choice == "Sign out":
     sign_in.sign_out()
 if choice == "Profile":
     places.go("profile")
-account_link.said()
 page.run()

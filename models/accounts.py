@@ -124,7 +124,9 @@ def require_self(by: Actor) -> int:
 
 
 def require_still(session: Session, by: Actor, permission: Permission) -> None:
-    """Look again, in this transaction: the person may have lost the permission since they were let in."""
+    """Look again, in this transaction: the person may have lost the permission since they were let in. Whoever is just
+    changing people is waited for."""
+    share(session)
     if by.id is None:
         return
     user = session.get(User, by.id, populate_existing=True)

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy import ColumnElement, Select, Text, and_, func, literal, select, tuple_
 
-from models import audit, csv_lines, filters
+from models import accounts, audit, csv_lines, filters
 from models.audit import AuditLine, Event
 from models.contacts.table import FIELDS, SEARCHED
 from models.database import reading, writing
@@ -196,7 +196,7 @@ def _searched(by: Actor) -> ColumnElement[str]:
 
 def _user_id(email: str) -> int:
     with reading() as session:
-        found = session.scalar(select(User.id).where(func.lower(User.email) == email.lower()))
+        found = session.scalar(select(User.id).where(User.email == accounts.looked_up(email)))
     if found is None:
         raise InvalidInput(f"Nobody has the e-mail “{email}”. Who did it is an e-mail, or: {', '.join(NAMELESS)}.")
     return found

@@ -122,9 +122,7 @@ def grant(email: str, amount: int, note: str | None = None, *, by: Actor) -> Bal
     said = (note or "").strip() or None
     with writing(by) as session:
         accounts.require_still(session, by, Permission.CREDITS_GRANT)
-        user = session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
-        if user is None:
-            raise NotFound(f"There is no user with the e-mail {email}.")
+        user = accounts.by_email(session, email)
         account = credit_ledger.opened(session, user.id, by=by)
         before = account.lasting
         credit_ledger.add(session, account, amount, Kind.GRANT, note=said, by=by)

@@ -182,8 +182,9 @@ def under_way(*, by: Actor) -> list[Export]:
     return _listed(_seen_by(select(Export), by).where(Export.state.in_(UNDER_WAY)), by)
 
 
-def people(listed: Sequence[Export]) -> dict[int | None, str]:
-    """The names of those who asked for them, by `created_by`."""
+def people(listed: Sequence[Export], *, by: Actor) -> dict[int | None, str]:
+    """The names of those who asked for them, by `created_by`. Raises NotAllowed."""
+    require(by, Permission.CONTACTS_EXPORT)
     ids = {export.created_by for export in listed}
     with reading() as session:
         named = session.execute(select(User.id, User.name).where(User.id.in_(ids)))

@@ -22,8 +22,9 @@ class RoleRule(Base):
     changed_by: Mapped[int | None]
 
 
-def second_factor_required(role: Role) -> bool:
-    """Whether everybody in the role signs in with a second factor."""
+def second_factor_required(role: Role, *, by: Actor) -> bool:
+    """Whether everybody in the role signs in with a second factor. Raises NotAllowed."""
+    require(by, Permission.USERS_MANAGE)
     with reading() as session:
         return requires(session, role)
 

@@ -169,8 +169,8 @@ def end_others(*, by: Actor, token: str | None) -> int:
     """Sign the person out everywhere but in the session of `token`; returns in how many places. Raises NotAllowed."""
     user_id = accounts.require_self(by)
     with writing(by) as session:
+        user = accounts.locked(session, user_id)
         ended = end_of(session, user_id, keep=token)
-        user = session.get_one(User, user_id)
         audit.write(session, Event.SESSIONS_ENDED, f"user {user.email}", by=by, sessions=ended)
     return ended
 
@@ -180,14 +180,15 @@ def end_all(email: str, *, by: Actor) -> int:
     require(by, Permission.USERS_MANAGE)
     with writing(by) as session:
         accounts.require_still(session, by, Permission.USERS_MANAGE)
-        user = accounts.by_email(session, email)
+        user = accounts.by_email(session, email, locked=True)
         ended = end_of(session, user.id)
         audit.write(session, Event.SESSIONS_ENDED, f"user {user.email}", by=by, sessions=ended)
     return ended
 
 
 def end_of(session: Session, user_id: int, *, keep: str | None = None) -> int:
-    """In the caller's transaction: the person's tickets and sessions end, but not that of the token `keep`."""
+    """In the caller's transaction, which holds the person's row or all: tickets and sessions end, but not that of the
+    token `keep`. A ticket that is just being redeemed would else become a session that nobody ended."""
     ended = update(SignInSession).where(SignInSession.user_id == user_id, SignInSession.revoked_at.is_(None))
     ended = ended.where(SignInSession.expires_at > func.clock_timestamp())
     if keep:

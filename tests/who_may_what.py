@@ -41,7 +41,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     OWN_EXPORTS: (
         "models.exports.get", "models.exports.mine", "models.exports.count", "models.exports.under_way",
-        "models.exports.compared", "models.credits.cost",
+        "models.exports.people", "models.exports.compared", "models.credits.cost",
     ),
     COPY: ("models.contacts.copies.copy", "models.contacts.copies.cost"),
     EDIT: (
@@ -76,6 +76,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     CHECK: ("data_checks.contacts.check_contacts",),
     PEOPLE: (
         "models.users.find", "models.users.everyone", "models.users.person", "models.credits.usage",
+        "models.role_rules.second_factor_required",
         "models.credits.balance (of another)", "models.credits.entries (of another)",
     ),
     CHANGE_PEOPLE: ("models.users.invite", "models.users.new_link", "models.users.change", "models.users.reactivate"),

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import formats, session
 from dashboard.widgets import page
-from dashboard.widgets.industry_dialogs import create_dialog, said
+from dashboard.widgets.industry_dialogs import create_dialog
 from dashboard.widgets.industry_table import industry_table
 from models import industries
 from models.errors import NotAllowed
@@ -32,7 +32,6 @@ def _screen(listing: Listing, without: int, by: Actor) -> None:
     with page.header("Industries", "What companies do. Imports add the names they bring."):
         if by.may(Permission.INDUSTRIES_MANAGE) and st.button("New", icon=":material/add:", type="primary"):
             create_dialog(listing)
-    said()
     if not listing:
         _nothing_yet(by)
         return

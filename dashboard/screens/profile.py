@@ -7,7 +7,6 @@ from dashboard.widgets import credits, page
 from dashboard.widgets.profile_about import about, password
 from dashboard.widgets.profile_factor import second_factor
 from dashboard.widgets.profile_sessions import sessions
-from dashboard.widgets.said import said
 from models import profile, second_factors, sign_ins
 
 
@@ -20,7 +19,6 @@ def show() -> None:
     with place.container():
         with page.header("Profile", me.role.label):
             pass
-        said()
         cards = st.grid(2, min_column_width=320, border=True)
         with cards.cell():
             about(me)

@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import formats, session
 from dashboard.widgets import page
 from dashboard.widgets.role_card import role_card
-from dashboard.widgets.user_dialogs import invite, said
+from dashboard.widgets.user_dialogs import invite
 from dashboard.widgets.user_table import user_table
 from models import credits, users
 from models.users import Person, Status
@@ -26,7 +26,6 @@ def show() -> None:
         with page.header(TITLE, _note(everyone)):
             if st.button("Invite", icon=":material/person_add:", type="primary"):
                 invite()
-        said()
         with page.card("Accounts", "Limits begin anew on the first of a month"):
             _filters(everyone, words, status)
             user_table(found, usage)

@@ -66,7 +66,7 @@ def state(export: Export) -> str:
 
 def _table(listed: list[Export], by: Actor) -> Export | None:
     """Draws the rows; returns the selected one."""
-    people = exports.people(listed)
+    people = exports.people(listed, by=by)
     table = pd.DataFrame([_row(export, people) for export in listed])
     everybodys = ["by"] if by.may(Permission.OTHERS_OVERSEE) else []
     picked = st.dataframe(
@@ -162,7 +162,7 @@ def _receipt(export: Export | None, by: Actor) -> None:
             show = st.info if export.state == State.CANCELLED else st.error
             show(plain(export.error), icon=":material/info:")
         _comparison(export, by)
-        _facts(export)
+        _facts(export, by)
         _fingerprint(export)
         with st.container(horizontal=True, gap="xsmall"):
             download_link(export)
@@ -209,11 +209,11 @@ def _way_to_contacts(export: Export) -> None:
         places.go("contacts", named if selected else parse_qs(export.filter_query))
 
 
-def _facts(export: Export) -> None:
+def _facts(export: Export, by: Actor) -> None:
     facts = {
         "Contacts": export.filter_sentence,
         "Asked for": formats.moment(export.created_at),
-        "By": exports.people([export]).get(export.created_by, formats.MISSING),
+        "By": exports.people([export], by=by).get(export.created_by, formats.MISSING),
         "Finished": formats.moment(export.finished_at),
         "Took": formats.duration(export.seconds),
         "Rows": formats.number(export.rows),

@@ -9,12 +9,12 @@ from dashboard import cached, formats, session
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.page import plain
+from dashboard.widgets.said import say
 from models import industries
 from models.industries import Industry
 
 Listing = list[tuple[Industry, int]]
 FROM_RIGHT = "<style>.st-key-industry_name_buttons { flex-direction: row-reverse; }</style>"
-DONE = "industry done"  # what was done last, said after the whole page ran again
 
 
 @st.dialog("New industry", icon=":material/add:")
@@ -100,12 +100,6 @@ def activate_now(industry: Industry) -> None:
     _carry_out(lambda: industries.activate(industry.id, by=session.actor()), f"“{industry.name}” is in use again.")
 
 
-def said() -> None:
-    """What was done last, once."""
-    if sentence := st.session_state.pop(DONE, None):
-        st.toast(plain(sentence), icon=":material/check_circle:")
-
-
 def _name_form(name: str, label: str, note: str = "") -> tuple[str, bool]:
     """A field that Enter sends: what stands in it, and whether it was sent just now."""
     with st.form(f"industry name {label}", border=False):
@@ -155,5 +149,4 @@ def _carry_out(operation: Callable[[], Any], sentence: str | Callable[[Any], str
     with page.refusals():
         done = operation()
         cached.forget()
-        st.session_state[DONE] = sentence if isinstance(sentence, str) else sentence(done)
-        st.rerun()
+        say(sentence if isinstance(sentence, str) else sentence(done))

@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard import formats, session
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
-from dashboard.widgets.user_dialogs import DONE
+from dashboard.widgets.said import say
 from models import role_rules
 from models.permissions import DEEDS, Permission, Role
 from models.users import Person, Status
@@ -38,12 +38,13 @@ def _deeds() -> pd.DataFrame:
 
 
 def _rule(role: Role) -> None:
-    required = role_rules.second_factor_required(role)
+    by = session.actor()
+    required = role_rules.second_factor_required(role, by=by)
     key = f"second factor of {role.value}"
     st.session_state[key] = required  # until it is confirmed it stays as it was
     st.toggle(
         f"{role.label}s need a second factor", key=key, on_change=_note, args=(role, not required),
-        disabled=not session.actor().may(Permission.SETTINGS_CHANGE),
+        disabled=not by.may(Permission.SETTINGS_CHANGE),
     )  # fmt: skip
 
 
@@ -70,5 +71,4 @@ def _ask(role: Role, wanted: bool, everyone: list[Person]) -> None:
             ended = role_rules.require_second_factor(role, wanted, by=session.actor())
             out = f"; {formats.counted(ended, 'person', 'people')} signed out" if ended else ""
             need = "need a second factor now" if wanted else "need no second factor any more"
-            st.session_state[DONE] = f"{role.label}s {need}{out}."
-            st.rerun()
+            say(f"{role.label}s {need}{out}.")

@@ -1,4 +1,6 @@
-"""What was done last, said once the whole page ran again."""
+"""What was done last, said by the entry script once the whole page ran again, whatever page that is by then."""
+
+from typing import NoReturn
 
 import streamlit as st
 
@@ -7,7 +9,7 @@ from dashboard.widgets.page import plain
 KEY = "said"
 
 
-def say(sentence: str) -> None:
+def say(sentence: str) -> NoReturn:
     """Close the dialog, show everything as it is by now, and say so."""
     st.session_state[KEY] = sentence
     st.rerun()

@@ -13,12 +13,12 @@ from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.copy_button import copy_button
 from dashboard.widgets.page import plain
 from dashboard.widgets.press import pressed
+from dashboard.widgets.said import say
 from models import credits, second_factors, sign_ins, users
 from models.link_tokens import Purpose
 from models.permissions import Role
 from models.users import DEFAULT_DOWNLOAD_LIMIT, Changes, Person, Status
 
-DONE = "people done"  # what was done last, said after the whole page ran again
 MADE = "people link"  # the link that is shown in the dialog that made it
 LARGEST_LIMIT = 2**31 - 1
 
@@ -31,12 +31,6 @@ class Made:
     email: str
     purpose: Purpose
     link: str | None
-
-
-def said() -> None:
-    """What was done last, once."""
-    if sentence := st.session_state.pop(DONE, None):
-        st.toast(plain(sentence), icon=":material/check_circle:")
 
 
 def _forget_link() -> None:
@@ -188,8 +182,7 @@ def deactivate(one: Person) -> None:
 def reactivate(one: Person) -> None:
     with page.refusals(passing=True):
         users.reactivate(one.email, by=session.actor())
-        st.session_state[DONE] = f"{one.name} may sign in again."
-        st.rerun()
+        say(f"{one.name} may sign in again.")
 
 
 def _signed_out(one: Person) -> str:
@@ -231,5 +224,4 @@ def _sent(yes: str, key: str) -> bool:
 def _carry_out(operation: Callable[[], Any], sentence: str | Callable[[Any], str]) -> None:
     with page.refusals():
         done = operation()
-        st.session_state[DONE] = sentence if isinstance(sentence, str) else sentence(done)
-        st.rerun()
+        say(sentence if isinstance(sentence, str) else sentence(done))

@@ -167,3 +167,4 @@ def test_a_new_address_is_confirmed(screen: Screen) -> None:
     test = press(test, "Use this address")
     assert profile.get(by=user.actor()).email == email
     assert "Sign in to Appointment360" in texts(test)
+    assert ["You sign in as" in one.value for one in test.toast] == [True], "said where there is no screen yet"

@@ -256,8 +256,8 @@ def test_what_a_role_may_do_and_its_rule(screen: Screen, opened: Opened, ben: Pe
     assert "signed out at once" in texts(test)
     assert not test.toggle(key="second factor of analyst").value  # until it is confirmed
     buttons(opened("rule"))["Require it"].click().run()
-    assert role_rules.second_factor_required(Role.ANALYST)
+    assert role_rules.second_factor_required(Role.ANALYST, by=OPERATOR)
     assert sign_ins.actor_of(token) is None
     assert screen(Role.ADMIN, at="users").toggle(key="second factor of analyst").value
     buttons(opened("rule", ben))["Ask no longer"].click().run()
-    assert not role_rules.second_factor_required(Role.ANALYST)
+    assert not role_rules.second_factor_required(Role.ANALYST, by=OPERATOR)

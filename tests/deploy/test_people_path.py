@@ -138,7 +138,7 @@ def _grant(admin: Page) -> None:
     box = table.bounding_box()
     assert box is not None
     admin.mouse.click(box["x"] + 18, box["y"] + 90)  # the tick of the second row
-    expect(admin.get_by_text("Tom Lindqvist", exact=True)).to_be_visible()
+    expect(admin.locator("strong", has_text="Tom Lindqvist")).to_be_visible()  # not the cell that was clicked
     admin.get_by_role("button", name="Grant credits").click()
     dialog = admin.get_by_role("dialog")
     dialog.get_by_label("Credits").fill("10")

@@ -133,7 +133,9 @@ def test_more_than_is_left_is_refused_with_the_way_out(ann: Actor, contacts: lis
 
 def test_a_grant_lasts_and_is_taken_after_the_months(ann: Actor, contacts: list[int]) -> None:
     admin = person("ada", Role.ADMIN)
-    assert credits.grant(" ANN@example.com", 5, "for the fair", by=admin).lasting == 5
+    assert credits.grant(" Ａnn@example.com", 5, "for the fair", by=admin).lasting == 5, (
+        "in any spelling of the account"
+    )
     with pytest.raises(NotEnoughCredits, match=r"you have 15: 10 until .*, 5 that last"):
         asked(contacts[:16], ann)
     made(contacts[:12], ann)

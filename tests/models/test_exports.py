@@ -189,7 +189,7 @@ def test_the_list_comes_in_pages_with_the_names_of_people(analyst: Actor, operat
     ids = [_requested(by) for by in (analyst, admin, operator, analyst)]
     assert [one.id for one in exports.mine(by=admin, limit=2, offset=1)] == [ids[2], ids[1]]
     assert (exports.count(by=admin), exports.count(by=analyst)) == (4, 2)
-    assert exports.people(exports.mine(by=admin)) == {analyst.id: "ann", admin.id: "ada", None: "operator"}
+    assert exports.people(exports.mine(by=admin), by=admin) == {analyst.id: "ann", admin.id: "ada", None: "operator"}
 
 
 def test_those_under_way_wait_or_run(analyst: Actor, home: Path) -> None:

@@ -237,8 +237,8 @@ class TestRoleRules:
         without, having, other = signed_in(ann), signed_in(bob), signed_in(users.find("root@example.com", by=root))
         late = sign_ins.issue_ticket(ann.actor())
         assert role_rules.require_second_factor(Role.ANALYST, True, by=root) == 1
-        assert role_rules.second_factor_required(Role.ANALYST)
-        assert not role_rules.second_factor_required(Role.ADMIN)
+        assert role_rules.second_factor_required(Role.ANALYST, by=OPERATOR)
+        assert not role_rules.second_factor_required(Role.ADMIN, by=OPERATOR)
         assert sign_ins.actor_of(without) is None
         assert sign_ins.actor_of(having) is not None
         assert sign_ins.actor_of(other) is not None

@@ -435,6 +435,32 @@ class TestAtTheSameMoment:
         with pytest.raises(SignInRefused):
             sign_ins.check_password(ann.email, PASSWORD, address=None)
 
+    def test_everybody_is_signed_out_of_what_is_just_being_opened(self, ann: users.User) -> None:
+        root, tokens = users.find("root@example.com", by=OPERATOR).actor(), []
+        for end in (
+            lambda: sign_ins.end_all(ann.email, by=root),
+            lambda: sign_ins.end_others(by=ann.actor(), token=None),
+        ):
+            assert not self.done_meanwhile(
+                end,
+                lambda session: tokens.append(
+                    sign_in_sessions.begin(session, ann, stays=False, address=None, device=None)
+                ),
+                lambda session: accounts.locked(session, ann.id),
+            )
+        assert [sign_ins.actor_of(token) for token in tokens] == [None, None]
+
+    def test_an_administrator_who_is_none_any_more_invites_nobody(self, ann: users.User) -> None:
+        second = people.person(email="second@example.com", name="S", role=Role.ADMIN)
+
+        def demote(session: Session) -> None:
+            session.execute(update(users.User).where(users.User.id == second.id).values(role=Role.ANALYST))
+
+        [error] = self.done_meanwhile(
+            lambda: users.invite(email="b@example.com", name="B", role=Role.ADMIN, by=second.actor()), demote
+        )
+        assert isinstance(error, NotAllowed)
+
     def test_a_role_comes_to_ask_for_a_second_factor(self, ann: users.User) -> None:
         def change(session: Session) -> None:
             session.add(role_rules.RoleRule(role=Role.ANALYST, second_factor=True))

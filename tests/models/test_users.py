@@ -2,11 +2,13 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select
+from alembic import command
+from sqlalchemy import NullPool, create_engine, select, text
 
-from models import account_links, passwords, second_factors, sign_ins, users
+from deploy.embedded_postgres import Server
+from models import account_links, database, migrations, passwords, second_factors, sign_ins, users
 from models.audit import AuditLine, Event
-from models.database import reading
+from models.database import reading, sqlalchemy_url
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.permissions import OPERATOR, Actor, Role
 from models.users import Changes, Status
@@ -255,3 +257,21 @@ def test_the_audit_log_tells_before_and_after(ann: users.User, operator: Actor) 
     assert changed.details is not None
     assert (changed.details["before"]["role"], changed.details["after"]["role"]) == ("analyst", "manager")
     assert (changed.actor_id, changed.actor_name) == (ann.id, "Ann")
+
+
+def test_who_had_another_spelling_of_a_domain_is_still_found(postgres: Server) -> None:
+    postgres.ensure_database("before_people")
+    url = postgres.url("before_people")
+    before = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+    with before.begin() as connection:
+        config = migrations.config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        old = "INSERT INTO users (name, email, role, password_hash) VALUES ('Ann', :email, 'analyst', 'x')"
+        for email in ("ann@müller.de", "zoë@müller.de", "bob@example.com"):
+            connection.execute(text(old), {"email": email})
+    migrations.upgrade(url)
+    database.bind(url)
+    for email in ("ann@müller.de", "ann@xn--mller-kva.de", "zoë@müller.de", "bob@example.com"):
+        assert users.find(email, by=OPERATOR).name == "Ann"
+    database.engine().dispose()

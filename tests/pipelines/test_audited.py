@@ -87,6 +87,7 @@ UNTOLD = {
     "credit_entries": "a log of its own, which only grows; grants and new limits have lines besides",
     "credit_takings": "a part of the export or copy, which has its line",
 }
+OVER = "removes what counts for nothing any more"
 # Functions that write without a line.
 WITHOUT = {
     "models/audit.py": {"write_outstanding": "writes lines", "_expire_batch": "writes the line of the expiry"},
@@ -106,12 +107,19 @@ WITHOUT = {
     "models/import_uploads.py": {"complete": "a part of the creation, which has its line"},
     "models/preferences.py": {"put": UNTOLD["preferences"], "forget": UNTOLD["preferences"]},
     "models/credits.py": {"balance": "posts the month's allowance, in a log of its own"},
-    "models/mails.py": {"_deliver_next": "sends what was queued"},
+    "models/credit_takings.py": {"clear_past": OVER},
+    "models/link_tokens.py": {"clear_ended": OVER},
+    "models/mails.py": {
+        "_deliver_next": "sends what was queued",
+        "_take_next": "sends what was queued",
+        "clear_done": OVER,
+    },
     "models/own_password.py": {"require": UNTOLD["sign_in_failures"]},
     "models/profile.py": {"ask_email_change": "a wish; the address that is confirmed has its line"},
-    "models/request_limits.py": {"take": UNTOLD["request_limits"]},
+    "models/request_limits.py": {"take": UNTOLD["request_limits"], "clear_past": OVER},
+    "models/sign_in_failures.py": {"clear_forgotten": OVER},
     "models/second_factors.py": {"begin": "counts for nothing until it is confirmed"},
-    "models/sign_in_sessions.py": {"actor_of": "when a session was last seen"},
+    "models/sign_in_sessions.py": {"actor_of": "when a session was last seen", "clear_ended": OVER},
     "models/sign_ins.py": dict.fromkeys(
         ("check_password", "after_link", "check_code", "enrol", "confirm_enrolment", "issue_ticket"),
         UNTOLD["sign_in_tickets"],

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from alembic import op
 
+from models.contacts import emails
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -12,7 +14,12 @@ depends_on = None
 
 def upgrade() -> None:
     # The driver's own execute: the statements may hold colons and percent signs that are not parameters.
-    op.get_bind().connection.cursor().execute(Path(__file__).with_suffix(".sql").read_text())
+    cursor = op.get_bind().connection.cursor()
+    cursor.execute(Path(__file__).with_suffix(".sql").read_text())
+    # Accounts are looked up by the DNS's spelling of a domain from here on: who had another could not sign in.
+    cursor.execute("SELECT id, email FROM users WHERE email ~ '^[ -~]+@.*[^ -~]'")
+    for user_id, email in cursor.fetchall():
+        cursor.execute("UPDATE users SET email = %s WHERE id = %s", (emails.with_ascii_domain(email), user_id))
 
 
 def downgrade() -> None:

@@ -48,6 +48,8 @@ def begin(email: str, address: str | None) -> int:
     """
     with writing(nobody(address)) as session:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(email, 360))))
+        if address:  # always after the account's, so that no two wait for each other
+            session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(neighbourhood(address), 361))))
         wait, whose = _wait(session, email, address)
         if wait <= timedelta(0):
             attempt = SignInFailure(email=email, address=address and neighbourhood(address))

@@ -51,7 +51,7 @@ def accept(token: str, password: str, *, address: str | None) -> Actor:
         was_invited = user.password_hash is None
         user.password_hash, user.updated_at = passwords.digest(password), func.now()
         link_tokens.end(session, user.id)
-        mails.drop(session, user.id, Kind.INVITATION, Kind.RESET)
+        mails.drop(session, user.id, *mails.PURPOSES)
         ended = sign_in_sessions.end_of(session, user.id)
         subject = f"user {user.email}"
         if was_invited:
@@ -72,7 +72,7 @@ def confirm_email(token: str, *, address: str | None) -> Actor:
             user.email, user.updated_at = link.email, func.now()
             session.flush()
             link_tokens.end(session, user.id)  # those to the old address, too
-            mails.drop(session, user.id, Kind.RESET, Kind.EMAIL)
+            mails.drop(session, user.id, *mails.PURPOSES)
             actor = user.actor(address)
             change = {"before": {"email": before}, "after": {"email": user.email}}
             audit.write(session, Event.EMAIL_CHANGED, f"user {user.email}", by=actor, **change)

@@ -120,7 +120,7 @@ def tell(session: Session) -> None:
     event.listen(session, "after_commit", lambda _: waiting.set(), once=True)
 
 
-def drop(session: Session, user_id: int, *kinds: Kind) -> None:
+def drop(session: Session, user_id: int, *kinds: str) -> None:
     """Messages of these kinds that are not sent yet will not be; one that is just being taken to be sent is not waited
     for."""
     unsent = select(Mail.id).where(Mail.user_id == user_id, Mail.sent_at.is_(None), Mail.kind.in_(kinds))

@@ -301,7 +301,7 @@ def _settle(session: Session, user: User) -> None:
         return
     sign_in_sessions.end_of(session, user.id)
     link_tokens.end(session, user.id)
-    mails.drop(session, user.id, Kind.INVITATION, Kind.RESET, Kind.EMAIL)
+    mails.drop(session, user.id, *mails.PURPOSES)
 
 
 def _known_limit(limit: int | None) -> int | None:

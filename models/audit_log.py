@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, func, literal, select,
 from models import accounts, audit, csv_lines, filters
 from models.audit import AuditLine, Event
 from models.contacts.table import FIELDS, SEARCHED
-from models.database import reading, writing
+from models.database import LARGEST_BIGINT, reading, writing
 from models.errors import AppError, InvalidInput
 from models.filters import visible_fields
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -129,7 +129,7 @@ def get(line_id: int, *, by: Actor) -> Line | None:
     """One line. Raises NotAllowed."""
     require(by, Permission.AUDIT_READ)
     with reading() as session:
-        found = session.get(AuditLine, line_id) if 0 < line_id < 2**63 else None
+        found = session.get(AuditLine, line_id) if 0 < line_id <= LARGEST_BIGINT else None
         return _read(found, by) if found else None
 
 
@@ -159,7 +159,7 @@ def statement(wanted: Wanted, *, before_id: int | None = None, by: Actor) -> Sel
     """The question that `page` asks, without its limit; each of the log's indexes ends in its order."""
     lines = select(AuditLine).where(*_conditions(wanted, by))
     if before_id is not None:
-        last = select(AuditLine.at, AuditLine.id).where(AuditLine.id == min(before_id, 2**63 - 1)).subquery()
+        last = select(AuditLine.at, AuditLine.id).where(AuditLine.id == min(before_id, LARGEST_BIGINT)).subquery()
         place = select(last.c.at).scalar_subquery(), select(last.c.id).scalar_subquery()
         lines = lines.where(tuple_(AuditLine.at, AuditLine.id) < tuple_(*place))
     return lines.order_by(AuditLine.at.desc(), AuditLine.id.desc())

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import formataddr, formatdate, make_msgid, parseaddr
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from models import accounts, link_tokens, mail_texts
 from models.accounts import User
 from models.database import Base, reading, writing
 from models.link_tokens import Purpose
+from models.mail_texts import Kind as Kind
 from models.permissions import OPERATOR, Actor
 from models.settings import home, settings
 
@@ -51,16 +51,6 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=6)  # each p
 MAX_ERROR = 500  # characters
 
 waiting = threading.Event()  # something was queued in this process: whoever delivers need not wait for its next look
-
-
-class Kind(StrEnum):
-    INVITATION = "invitation"
-    RESET = "reset"
-    EMAIL = "email"
-    PASSWORD_CHANGED = "password changed"  # noqa: S105
-    EMAIL_CHANGED = "e-mail changed"
-    SECOND_FACTOR_ADDED = "second factor added"
-    SECOND_FACTOR_REMOVED = "second factor removed"
 
 
 PURPOSES: dict[str, Purpose] = {

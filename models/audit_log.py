@@ -24,6 +24,7 @@ from models.users import User
 NOBODY = "nobody"  # who tries to sign in
 NAMELESS = (OPERATOR.name, NOBODY)  # actors who are no user
 LONGEST_WORDS = 200  # characters
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)  # calendars have room around them
 HEADERS = ("At (UTC)", "Who", "Event", "On what", "From", "Before", "After", "More")
 KEYS = ("who", "event", "about", "since", "until", "q")  # of an address
 # Whose before and after go by the fields of contacts.
@@ -276,9 +277,12 @@ def _event(text: str) -> str:
 
 def _day(key: str, text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise InvalidInput(f"{key}={text}: write a day like 2026-11-30.") from error
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise InvalidInput(f"{key}={text}: give a day from {FIRST_DAY:%Y} to {LAST_DAY:%Y}.")
+    return day
 
 
 def _midnight(day: date) -> datetime:

@@ -84,8 +84,8 @@ def change_password(current: str, new: str, *, by: Actor, token: str | None) -> 
         user = accounts.locked(session, user_id)
         passwords.require_good(new, name=user.name, email=user.email)
         user.password_hash, user.updated_at = passwords.digest(new), func.now()
-        link_tokens.end(session, user_id)
         mails.drop(session, user_id, *mails.PURPOSES)
+        link_tokens.end(session, user_id)
         ended = sessions.end_of(session, user_id, keep=token)
         audit.write(session, Event.PASSWORD_CHANGED, f"user {user.email}", by=by, road="profile", sessions_ended=ended)
         mails.queue(session, Kind.PASSWORD_CHANGED, user, by=by)
@@ -107,7 +107,7 @@ def ask_email_change(new: str, password: str, *, by: Actor) -> None:
         user = accounts.locked(session, user_id)
         if email == user.email:
             raise InvalidInput(f"{email} is your e-mail already.")
-        link_tokens.end(session, user_id, Purpose.EMAIL)
         mails.drop(session, user_id, Kind.EMAIL)
+        link_tokens.end(session, user_id, Purpose.EMAIL)
         if session.scalar(select(User.id).where(User.email == email)) is None:
             mails.queue(session, Kind.EMAIL, user, by=by, to=email)

@@ -138,8 +138,8 @@ def new_link(email: str, *, by: Actor) -> str | None:
 
 def _send_link(session: Session, user: User, kind: Kind, *, by: Actor) -> str | None:
     purpose = mails.PURPOSES[kind]
-    link_tokens.end(session, user.id, purpose)
     mails.drop(session, user.id, kind)
+    link_tokens.end(session, user.id, purpose)
     mails.queue(session, kind, user, {"by": by.name if by.id else "An administrator"}, by=by)
     if mails.are_sent():
         return None
@@ -300,8 +300,8 @@ def _settle(session: Session, user: User) -> None:
         role_rules.enforce(session, user)
         return
     sign_in_sessions.end_of(session, user.id)
+    mails.drop(session, user.id, *mails.PURPOSES)
     link_tokens.end(session, user.id)
-    mails.drop(session, user.id, Kind.INVITATION, Kind.RESET, Kind.EMAIL)
 
 
 def _known_limit(limit: int | None) -> int | None:

@@ -14,7 +14,7 @@ def show() -> None:
     by = session.actor()
     with page.skeleton("profile", "Profile", 200, 200, 200) as place:
         me = profile.get(by=by)
-        left = second_factors.left(by) if me.second_factor else 0
+        left = second_factors.left(by=by) if me.second_factor else 0
         open_sessions = sign_ins.sessions_of(by=by)
     with place.container():
         with page.header("Profile", me.role.label):

@@ -15,12 +15,13 @@ from dashboard.widgets.page import plain
 from dashboard.widgets.press import pressed
 from dashboard.widgets.said import say
 from models import credits, second_factors, sign_ins, users
+from models.accounts import MAX_EMAIL, MAX_NAME
+from models.database import LARGEST_ID
 from models.link_tokens import Purpose
 from models.permissions import Role
 from models.users import DEFAULT_DOWNLOAD_LIMIT, Changes, Person, Status
 
 MADE = "people link"  # the link that is shown in the dialog that made it
-LARGEST_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def _invite() -> None:
 
 def _invitation() -> None:
     left, right = st.columns(2)
-    email = left.text_input("Work e-mail", key="invite e-mail", placeholder="ann@example.com", max_chars=254)
-    name = right.text_input("Name", key="invite name", placeholder="As others are to see it", max_chars=200)
+    email = left.text_input("Work e-mail", key="invite e-mail", placeholder="ann@example.com", max_chars=MAX_EMAIL)
+    name = right.text_input("Name", key="invite name", placeholder="As others are to see it", max_chars=MAX_NAME)
     role = _role(Role.ANALYST, "invite role")
     limit = _limit(DEFAULT_DOWNLOAD_LIMIT, "invite limit")
     allowed = column_choice(None, "invite columns")
@@ -118,7 +119,7 @@ def _handed_over(made: Made) -> None:
 @st.dialog("Edit", icon=":material/edit:")
 def edit(one: Person) -> None:
     st.text(one.email)
-    name = st.text_input("Name", value=one.name, key=f"edit name {one.id}", max_chars=200)
+    name = st.text_input("Name", value=one.name, key=f"edit name {one.id}", max_chars=MAX_NAME)
     role = _role(one.role, f"edit role {one.id}")
     limit = _limit(one.download_limit, f"edit limit {one.id}")
     changes = Changes(name=name, role=role, download_limit=limit, unlimited=limit is None)
@@ -206,7 +207,7 @@ def _limit(stored: int | None, key: str) -> int | None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         unlimited = st.session_state.get(f"{key} none", stored is None)
         number = st.number_input(
-            "Contacts a month", min_value=0, max_value=LARGEST_LIMIT, step=100, width=200, disabled=unlimited,
+            "Contacts a month", min_value=0, max_value=LARGEST_ID, step=100, width=200, disabled=unlimited,
             value=DEFAULT_DOWNLOAD_LIMIT if stored is None else stored, key=key,
         )  # fmt: skip
         unlimited = st.checkbox("No limit", value=stored is None, key=f"{key} none")

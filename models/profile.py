@@ -82,6 +82,8 @@ def change_password(current: str, new: str, *, by: Actor, token: str | None) -> 
     with writing(by) as session:
         accounts.share(session)
         user = accounts.locked(session, user_id)
+        if new == current:
+            raise InvalidInput("The new password is the one of before. Choose another one.")
         passwords.require_good(new, name=user.name, email=user.email)
         user.password_hash, user.updated_at = passwords.digest(new), func.now()
         mails.drop(session, user_id, *mails.PURPOSES)

@@ -16,7 +16,6 @@ from dashboard.widgets.press import pressed
 from dashboard.widgets.said import say
 from models import credits, second_factors, sign_ins, users
 from models.accounts import MAX_EMAIL, MAX_NAME
-from models.database import LARGEST_ID
 from models.link_tokens import Purpose
 from models.permissions import Role
 from models.users import DEFAULT_DOWNLOAD_LIMIT, Changes, Person, Status
@@ -89,14 +88,25 @@ def _ask_for_link(one: Person) -> None:
 
 
 def _then_the_link(ask: Callable[[], None]) -> None:
-    """What the dialog asks, and in its place, once that made a link, the link."""
-    place = st.empty()
+    """What the dialog asks; once that made a link the whole page runs again, and `hand_over` shows it: what stood in a
+    dialog would stay below what takes its place."""
     if MADE not in st.session_state:
-        with place.container():
-            ask()
-    if made := st.session_state.get(MADE):
-        with place.container():
-            _handed_over(made)
+        ask()
+        if MADE in st.session_state:
+            st.rerun()
+    else:
+        _handed_over(st.session_state[MADE])
+
+
+def hand_over() -> None:
+    """The link that was made last, until it is done with."""
+    if MADE in st.session_state:
+        _link()
+
+
+@st.dialog("The link", icon=":material/link:", width="medium", on_dismiss=_forget_link)
+def _link() -> None:
+    _handed_over(st.session_state[MADE])
 
 
 def _handed_over(made: Made) -> None:
@@ -141,13 +151,14 @@ def columns(one: Person) -> None:
 def grant(one: Person) -> None:
     left = credits.balance(of=one.id, by=session.actor())
     st.markdown(f"**{plain(one.name)}** has {plain(left.words)}.")
-    amount = st.number_input("Credits", min_value=1, max_value=credits.MOST, value=100, step=100, key="grant amount")
+    # Without bounds: out of them the browser keeps the number of before, and sends that.
+    amount = st.number_input("Credits", value=None, step=100, key="grant amount", placeholder="How many")
     note = st.text_input("What for", key="grant note", max_chars=200, placeholder="It stands in the ledger")
     st.caption("One credit takes one contact out. Granted credits last, and are used when the month's are gone.")
     if _sent("Grant", "grant send"):
         _carry_out(
-            lambda: credits.grant(one.email, amount, note, by=session.actor()),
-            f"{one.name} was granted {formats.counted(amount, 'credit')}.",
+            lambda: credits.grant(one.email, int(amount or 0), note, by=session.actor()),
+            f"{one.name} was granted {formats.counted(int(amount or 0), 'credit')}.",
         )
 
 
@@ -207,7 +218,7 @@ def _limit(stored: int | None, key: str) -> int | None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         unlimited = st.session_state.get(f"{key} none", stored is None)
         number = st.number_input(
-            "Contacts a month", min_value=0, max_value=LARGEST_ID, step=100, width=200, disabled=unlimited,
+            "Contacts a month", step=100, width=200, disabled=unlimited,
             value=DEFAULT_DOWNLOAD_LIMIT if stored is None else stored, key=key,
         )  # fmt: skip
         unlimited = st.checkbox("No limit", value=stored is None, key=f"{key} none")

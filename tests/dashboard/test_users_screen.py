@@ -250,7 +250,7 @@ def test_what_a_role_may_do_and_its_rule(screen: Screen, opened: Opened, ben: Pe
     test = screen(Role.ADMIN, at="users")
     table = test.table[0].value
     assert list(table[""]) == list(DEEDS)
-    assert list(table.columns) == ["", "Analyst", "Manager", "Admin"]
+    assert list(table.columns) == ["", "Admin", "Manager", "Analyst"]
     assert all(role.description in texts(test) for role in Role)
     test.toggle(key="second factor of analyst").set_value(True).run()
     assert "signed out at once" in texts(test)

@@ -19,17 +19,23 @@ Email = Annotated[str, typer.Argument(metavar="EMAIL")]
 def grant(
     email: Email,
     amount: Annotated[int, typer.Argument(metavar="AMOUNT", help="Credits; each takes one contact out.")],
-    note: Annotated[str | None, typer.Option(help="What they are for.")] = None,
+    note: Annotated[str | None, typer.Option(help="What they are for, or why they are taken back.")] = None,
+    take_back: Annotated[
+        bool, typer.Option("--take-back", help="Take so many back, of those that are left of what was granted.")
+    ] = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
-    """Give a person download credits that last beyond the month."""
+    """Give a person download credits that last beyond the month, or take them back with --take-back."""
     with local.connected():
         from models import credits
 
-        found = credits.grant(email, amount, note, by=OPERATOR)
-    said = f"{email} was given {output.counted(amount, 'credit')}, and has {found.words}."
-    output.answer_or_say({"email": email, "granted": amount} | _described(found), said)
+        change = credits.take_back if take_back else credits.grant
+        found = change(email, amount, note, by=OPERATOR)
+    number = output.counted(amount, "credit")
+    done = f"{number} were taken back from {email}, who has" if take_back else f"{email} was given {number}, and has"
+    result = {"email": email, "taken_back" if take_back else "granted": amount}
+    output.answer_or_say(result | _described(found), f"{done} {found.words}.")
 
 
 def ledger(

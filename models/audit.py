@@ -69,6 +69,7 @@ class Event(StrEnum):
     SIGNED_OUT = "signed out"
     SESSIONS_ENDED = "sessions ended"
     CREDITS_GRANTED = "credits granted"
+    CREDITS_TAKEN_BACK = "credits taken back"
     CREDITS_CHANGED = "credits changed"  # a limit's share of the month
     AUDIT_LOG_EXPORTED = "audit log exported"
     AUDIT_LOG_EXPIRED = "audit log expired"

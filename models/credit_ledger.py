@@ -34,6 +34,7 @@ from models.permissions import Actor
 class Kind(StrEnum):
     ALLOWANCE = "allowance"  # of a month, or what a changed limit adds to it or takes from it
     GRANT = "grant"
+    TAKEN_BACK = "taken back"  # of what was granted or bought
     PURCHASE = "purchase"
     RESERVED = "reserved"  # for an export that was asked for
     SETTLED = "settled"  # taken at once, or beyond what was reserved
@@ -178,7 +179,7 @@ def give_back(session: Session, account: Account, amount: int, *, export_id: int
 
 
 def add(session: Session, account: Account, amount: int, kind: Kind, *, note: str | None, by: Actor) -> None:
-    """Put credits into the pool that lasts."""
+    """Put credits into the pool that lasts; below zero, take them out of it."""
     _post(session, account, None, kind, amount, by=by, note=note)
 
 

@@ -119,19 +119,39 @@ def grant(email: str, amount: int, note: str | None = None, *, by: Actor) -> Bal
     require(by, Permission.CREDITS_GRANT)
     if not 1 <= amount <= MOST:
         raise InvalidInput(f"{amount:,} credits cannot be granted: give a number from 1 to {MOST:,}.")
+    return _add(email, amount, note, Kind.GRANT, Event.CREDITS_GRANTED, by=by)
+
+
+def take_back(email: str, amount: int, note: str | None = None, *, by: Actor) -> Balance:
+    """Take back credits that last, at most what is left of them. Raises NotAllowed, NotFound, InvalidInput."""
+    require(by, Permission.CREDITS_GRANT)
+    if amount < 1:
+        raise InvalidInput(f"{amount:,} credits cannot be taken back: give a number from 1.")
+    return _add(email, -amount, note, Kind.TAKEN_BACK, Event.CREDITS_TAKEN_BACK, by=by)
+
+
+def _add(email: str, amount: int, note: str | None, kind: Kind, event: Event, *, by: Actor) -> Balance:
     said = (note or "").strip() or None
     with writing(by) as session:
         accounts.require_still(session, by, Permission.CREDITS_GRANT)
         user = accounts.by_email(session, email)
         account = credit_ledger.opened(session, user.id, by=by)
         before = account.lasting
-        credit_ledger.add(session, account, amount, Kind.GRANT, note=said, by=by)
+        if before + amount < 0:
+            raise InvalidInput(_too_many(user.email, before))
+        credit_ledger.add(session, account, amount, kind, note=said, by=by)
         audit.write(
-            session, Event.CREDITS_GRANTED, f"user {user.email}", by=by,
-            amount=amount, note=said, before={"credits": before}, after={"credits": account.lasting},
+            session, event, f"user {user.email}", by=by,
+            amount=abs(amount), note=said, before={"credits": before}, after={"credits": account.lasting},
         )  # fmt: skip
         user_id = user.id
     return balance(by=by, of=user_id)
+
+
+def _too_many(email: str, lasting: int) -> str:
+    if not lasting:
+        return f"{email} has no granted credits left that could be taken back. The month's come from the limit."
+    return f"{email} has {lasting:,} granted credits left: take back at most {lasting:,}."
 
 
 def entries(*, of: int | None = None, by: Actor, limit: int = 50, offset: int = 0) -> list[Entry]:

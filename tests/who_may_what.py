@@ -83,7 +83,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     CLOSE_ACCOUNTS: (
         "models.users.deactivate", "models.second_factors.reset", "models.sign_in_sessions.end_all",
     ),
-    GRANT: ("models.credits.grant",),
+    GRANT: ("models.credits.grant", "models.credits.take_back"),
     RULE: ("models.role_rules.require_second_factor",),
     AUDIT: (
         "models.audit_log.page", "models.audit_log.get", "models.audit_log.people", "models.audit_log.as_csv",

@@ -14,6 +14,7 @@ WORDS = {
     Kind.ALLOWANCE: "Allowance",
     Kind.GRANT: "Granted",
     Kind.PURCHASE: "Bought",
+    Kind.TAKEN_BACK: "Taken back",
     Kind.RESERVED: "Taken",
     Kind.SETTLED: "Taken",
     Kind.REFUNDED: "Given back",
@@ -98,6 +99,6 @@ def _reason(line: Entry) -> str | None:
     entry = line.entry
     if entry.export_id:
         return f"Export {entry.export_id}"
-    if entry.kind in (Kind.GRANT, Kind.PURCHASE):
+    if entry.kind in (Kind.GRANT, Kind.PURCHASE, Kind.TAKEN_BACK):
         return f"{entry.note or 'No note'} ({line.by_name or OPERATOR.name})"
     return "Copied" if entry.kind == Kind.SETTLED else entry.note

@@ -31,6 +31,17 @@ def test_an_export_in_a_persons_name_costs_that_persons_credits(cli: Cli) -> Non
     assert "ann@example.com used 8 credits this month, and has 1: none left until 1 " in said
 
 
+def test_a_grant_is_taken_back(cli: Cli) -> None:
+    cli("users", "add", "ann@example.com")
+    cli("users", "grant", "ann@example.com", "1000000000")
+    taken = cli("users", "grant", "ann@example.com", "999999990", "--take-back", "--note", "a slip", "--json").object
+    assert (taken["taken_back"], taken["lasting"]) == (999_999_990, 10)
+    too_many = cli("users", "grant", "ann@example.com", "11", "--take-back", "--json")
+    assert (too_many.code, "take back at most 10." in too_many.object["error"]) == (1, True)
+    said = cli("users", "grant", "ann@example.com", "10", "--take-back").out
+    assert said.startswith("10 credits were taken back from ann@example.com, who has 100 until 1 ")
+
+
 def test_what_cannot_be_granted_is_said(cli: Cli) -> None:
     cli("users", "add", "ann@example.com")
     nobody = cli("users", "grant", "bob@example.com", "5", "--json")

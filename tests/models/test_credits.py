@@ -163,6 +163,31 @@ def test_what_cannot_be_granted(ann: Actor, amount: int) -> None:
     assert left(ann) == (0, LIMIT, 0)
 
 
+def test_a_grant_is_taken_back_as_far_as_it_is_left(ann: Actor, contacts: list[int]) -> None:
+    admin = person("ada", Role.ADMIN)
+    credits.grant("ann@example.com", 1000, "by mistake", by=admin)
+    made(contacts[:12], ann)
+    with pytest.raises(InvalidInput, match=r"ann@example\.com has 998 granted credits left: take back at most 998\."):
+        credits.take_back("ann@example.com", 999, by=admin)
+    assert credits.take_back("ann@example.com", 990, " too many ", by=admin).lasting == 8
+    assert left(ann) == (12, 0, 8)
+    line = credits.entries(by=ann)[0]
+    assert (line.entry.kind, line.entry.amount, line.entry.balance, line.entry.note, line.by_name) == (
+        Kind.TAKEN_BACK, -990, 8, "too many", "ada"
+    )  # fmt: skip
+    with reading() as session:
+        details = session.scalars(select(AuditLine.details).where(AuditLine.event == Event.CREDITS_TAKEN_BACK)).one()
+    assert details == {"amount": 990, "note": "too many", "before": {"credits": 998}, "after": {"credits": 8}}
+    assert credits.take_back("ann@example.com", 8, by=OPERATOR).lasting == 0
+    with pytest.raises(InvalidInput, match="no granted credits left that could be taken back"):
+        credits.take_back("ann@example.com", 1, by=admin)
+    with pytest.raises(InvalidInput, match="cannot be taken back: give a number from 1"):
+        credits.take_back("ann@example.com", -1, by=admin)
+    with pytest.raises(NotAllowed, match="may not grant download credits"):
+        credits.take_back("ann@example.com", 1, by=ann)
+    require_sums(ann)
+
+
 def test_only_ones_own_ledger_is_ones_own(ann: Actor, contacts: list[int]) -> None:
     max_, ada = person("max", Role.MANAGER), person("ada", Role.ADMIN, None)
     for look in (lambda: credits.balance(of=ann.id, by=max_), lambda: credits.entries(of=ann.id, by=max_)):

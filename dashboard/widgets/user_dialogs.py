@@ -20,6 +20,7 @@ from models.link_tokens import Purpose
 from models.permissions import Role
 from models.users import DEFAULT_DOWNLOAD_LIMIT, Changes, Person, Status
 
+GRANT, TAKE_BACK = "Grant", "Take back"
 MADE = "people link"  # the link that is shown in the dialog that made it
 
 
@@ -151,15 +152,23 @@ def columns(one: Person) -> None:
 def grant(one: Person) -> None:
     left = credits.balance(of=one.id, by=session.actor())
     st.markdown(f"**{plain(one.name)}** has {plain(left.words)}.")
+    way = st.segmented_control("Way", [GRANT, TAKE_BACK], default=GRANT, required=True, label_visibility="collapsed")
     # Without bounds: out of them the browser keeps the number of before, and sends that.
     amount = st.number_input("Credits", value=None, step=100, key="grant amount", placeholder="How many")
     note = st.text_input("What for", key="grant note", max_chars=200, placeholder="It stands in the ledger")
     st.caption("One credit takes one contact out. Granted credits last, and are used when the month's are gone.")
-    if _sent("Grant", "grant send"):
-        _carry_out(
-            lambda: credits.grant(one.email, int(amount or 0), note, by=session.actor()),
-            f"{one.name} was granted {formats.counted(int(amount or 0), 'credit')}.",
-        )
+    if _sent(way, "grant send"):
+        number = int(amount or 0)
+        counted = formats.counted(number, "credit")
+        if way == GRANT:
+            _carry_out(
+                lambda: credits.grant(one.email, number, note, by=session.actor()), f"{one.name} was granted {counted}."
+            )
+        else:
+            _carry_out(
+                lambda: credits.take_back(one.email, number, note, by=session.actor()),
+                f"{counted} were taken back from {one.name}.",
+            )
 
 
 @st.dialog("Reset the second factor?", icon=":material/phonelink_erase:")

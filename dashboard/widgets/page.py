@@ -11,8 +11,7 @@ from dashboard import session
 from models.errors import AppError
 
 SIGNS = re.compile(r"[\\`*_{}\[\]<>()#+\-!|~$:&]|(?<=\d)\.(?=\s)")  # Markdown's, formulas' and lists'
-# Markdown makes links of these where nothing asks for one.
-LINKED = re.compile(r"(?i)(www(?=\.)|https?(?=:)|@(?=[\w-]+\.))")
+LINKED = re.compile(r"(?i)(www(?=\.)|https?(?=:))")  # Markdown makes links of these where nothing asks for one
 LINES = re.compile(r"\s*[\r\n]\s*")  # a line of === or --- would make a heading of the one above it
 
 

@@ -235,7 +235,7 @@ def test_hidden_columns_are_in_no_format(zoe: None, tmp_path: Path, file_format:
     first = READERS[file_format](path)[0]
     assert len(first) == len(made.columns)
     assert "zoe@example.com" not in map(str, first.values())
-    with pytest.raises(NotAllowed, match="may not see the field “email”"):
+    with pytest.raises(NotAllowed, match="may not see the column E-mail"):
         _export(path, columns=["email"], by=limited)
 
 
@@ -292,7 +292,7 @@ def test_what_was_hidden_since_fails(zoe: None, tmp_path: Path) -> None:
         exports.request(filters=Filters(), columns=["email"], format="csv", by=user.actor()) for _ in range(2)
     )
     users.change(user.email, users.Changes(column_allowed=("person",)), by=OPERATOR)
-    with pytest.raises(NotAllowed, match="may not see the field “email”"):
+    with pytest.raises(NotAllowed, match="may not see the column E-mail"):
         export_contacts.run(first, home=tmp_path)
     users.deactivate(user.email, by=OPERATOR)
     with pytest.raises(NotAllowed, match="account that is closed"):

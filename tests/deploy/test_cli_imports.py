@@ -18,7 +18,9 @@ import pytest
 
 from data_checks import messages
 from deploy import output
+from models.permissions import Role
 from tests.deploy.command_line import COMMAND, PROJECT, Cli
+from tests.people import person
 
 NUMBERS = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
 PEOPLE = """First Name,Last Name,Email,Company,# Employees
@@ -251,7 +253,7 @@ def test_export_and_its_receipt(cli: Cli, people: Path, tmp_path: Path) -> None:
 
 def test_export_with_somebodys_rights(cli: Cli, people: Path, tmp_path: Path) -> None:
     cli("import", people, "--yes")
-    cli("users", "add", "ann@example.com", "--columns", "first_name")
+    person(email="ann@example.com", name="Ann", role=Role.ANALYST, column_allowed=("first_name",))
     target = tmp_path / "out.jsonl"
     assert cli("export", target, "--as", "ann@example.com", "--json").object["rows"] == 3
     assert all(set(json.loads(line)) == {"first_name"} for line in target.read_text().splitlines())

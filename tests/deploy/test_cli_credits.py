@@ -29,6 +29,7 @@ def test_an_export_in_a_persons_name_costs_that_persons_credits(cli: Cli) -> Non
         ("reserved", -3, 1, None), ("reserved", -5, 0, None), ("grant", 4, 4, "for the fair"), ("allowance", 5, 5, None)
     ]  # fmt: skip
     assert {line["by"] for line in found["entries"]} == {"operator"}
+    assert [line["what"] for line in found["entries"]] == ["taken", "taken", "granted", "allowance"]
     said = cli("users", "credits", "ann@example.com").out
     assert "for the fair" in said
     assert "ann@example.com used 8 credits this month, and has 1: none left until 1 " in said

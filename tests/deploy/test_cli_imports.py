@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import pty
 import re
 import shutil
 import signal
@@ -19,7 +17,7 @@ import pytest
 from data_checks import messages
 from deploy import output
 from models.permissions import Role
-from tests.deploy.command_line import COMMAND, PROJECT, Cli
+from tests.deploy.command_line import PROJECT, Cli, on_a_terminal, without_colours
 from tests.people import person
 
 NUMBERS = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
@@ -160,30 +158,6 @@ def test_on_a_terminal_nothing_is_wider_than_it(cli: Cli, people: Path) -> None:
     plain = [line.split("\r")[-1] for line in without_colours(printed).splitlines()]
     assert [line for line in plain if len(line) > 80] == []
     assert any("people" in line and "…" in line and "committed" in line for line in plain), "one line for each import"
-
-
-def on_a_terminal(cli: Cli, arguments: list[str], answer: str, columns: int = 100) -> str:
-    """What the command prints when a person sits there and types `answer`."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=PROJECT, env={**cli.environment, "COLUMNS": str(columns), "TERM": "xterm"},
-        stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
-    )  # fmt: skip
-    os.close(theirs)
-    os.write(ours, answer.encode())
-    printed = b""
-    try:
-        while piece := os.read(ours, 65536):
-            printed += piece
-    except OSError:  # Linux's word for the end of a terminal
-        pass
-    process.wait()
-    os.close(ours)
-    return printed.decode()
-
-
-def without_colours(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
 def test_rejects_as_a_file_that_can_be_mended(cli: Cli, people: Path, tmp_path: Path) -> None:

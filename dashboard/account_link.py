@@ -44,6 +44,8 @@ def _choose_password(found: LinkInfo, token: str) -> None:
             password = st.text_input("New password", type="password", autocomplete="new-password")
             st.caption(RULE)
             sent = st.form_submit_button("Save and sign in")
+        if someone := session.someone():
+            st.info(f"This browser is signed in as {page.plain(someone.name)}, who is signed out then.")
         if sent:
             with page.refusals():
                 actor = account_links.accept(token, password, address=session.address())

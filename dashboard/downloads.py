@@ -39,7 +39,7 @@ async def export_file(request: Request) -> Response:
         export = await run_in_threadpool(exports.downloaded, export_id, noted=noted, continued=continued, by=actor)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
-    except NotFound as error:
+    except (NotFound, InvalidInput) as error:  # the latter of an older version's fields
         return PlainTextResponse(error.sentence, 404)
     return FileResponse(
         export.path,

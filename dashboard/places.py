@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import session
 from dashboard.widgets import page as frame
+from models.filters import visible_fields
 from models.permissions import Actor, Permission, holders
 
 Params = dict[str, str | list[str]]
@@ -24,6 +25,7 @@ class Place:
     path: str | None
     permission: Permission | None  # None: it is everybody’s own
     hidden: bool = False
+    field: str | None = None  # it is about: whoever does not see that finds the place no more in the navigation
 
 
 PLACES = {
@@ -33,7 +35,7 @@ PLACES = {
     "deleted": Place("Deleted contacts", "auto_delete", "deleted", Permission.CONTACTS_EDIT, hidden=True),
     "imports": Place("Imports", "upload_file", "imports", Permission.IMPORTS_RUN),
     "exports": Place("Exports", "download", "exports", Permission.CONTACTS_EXPORT),
-    "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ),
+    "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ, field="industry"),
     "users": Place("People", "group", "users", Permission.USERS_MANAGE),
     "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
     "profile": Place("Profile", "account_circle", "profile", None, hidden=True),
@@ -43,7 +45,7 @@ PLACES = {
 def page(name: str, by: Actor | None = None) -> st.Page:
     """The screen's page, as the navigation has it for `by`: Streamlit takes two of one address for the same."""
     place = PLACES[name]
-    shown = not place.hidden and (by is None or _may(by, place))
+    shown = not place.hidden and (by is None or (_may(by, place) and _sees(by, place)))
     return st.Page(
         _show(name),
         title=place.title,
@@ -77,6 +79,10 @@ def _show(name: str) -> Callable[[], None]:
 
 def _may(by: Actor, place: Place) -> bool:
     return place.permission is None or by.may(place.permission)
+
+
+def _sees(by: Actor, place: Place) -> bool:
+    return place.field is None or place.field in visible_fields(by)
 
 
 def _refuse(place: Place) -> None:

@@ -24,11 +24,10 @@ from dashboard.api import api
 from dashboard.front_page import front_page
 from dashboard.session import cookie_name
 from models import database, migrations, sign_ins
+from models.database import LARGEST_ID
 from models.errors import InvalidInput, Unavailable
 from models.settings import settings
 from models.sign_ins import SignInRefused
-
-LARGEST_ID = 2**31 - 1  # of an export or an import; none will ever have it
 
 
 class Id(Convertor[int]):

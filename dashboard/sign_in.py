@@ -180,14 +180,17 @@ def _ask_reset(now: _SigningIn) -> None:
                 account_links.request_reset(email, address=session.address())
                 now.asked_for = email.strip()
         if now.asked_for:
-            told = f"If {now.asked_for} has an account, a link is on its way. Look into your spam folder, too."
-            st.success(page.plain(told), icon=":material/mark_email_read:")
+            after = "a link is on its way. Look into your spam folder, too."
+            if settings().smtp_host is None:
+                after = "a link was made. No mail server is set here: ask an administrator for it."
+            st.success(page.plain(f"If {now.asked_for} has an account, {after}"), icon=":material/mark_email_read:")
         _back("Back to sign-in")
 
 
 def _ask_code(now: _SigningIn, step: Step) -> None:
-    with narrow_page("Enter your code", "Open your authenticator app, and type the six digits that it shows now."):
-        code = code_form("Continue", help="Without the app, one of your recovery codes does as well; each works once.")
+    note = "The six digits that your authenticator app shows now, or one of your recovery codes."
+    with narrow_page("Enter your code", note):
+        code = code_form("Continue")
         if code:
             with page.refusals():
                 now.ticket = sign_ins.check_code(step.ticket, code, address=session.address())

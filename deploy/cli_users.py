@@ -16,6 +16,8 @@ from models.permissions import OPERATOR, Role
 if TYPE_CHECKING:
     from models.users import Person, Status
 
+LONGEST_NUMBER = 19  # digits; the operation says which of them are too large
+
 group = typer.Typer(help="Who may sign in, see what, take out how much.", no_args_is_help=True)
 group.command("grant")(cli_credits.grant)
 group.command("credits")(cli_credits.ledger)
@@ -239,8 +241,8 @@ def _described(person: Person) -> dict[str, Any]:
 def _limit(given: str | None) -> int | None:
     if given is None or given == "none":
         return None
-    if not (given.isascii() and given.isdigit()):
-        raise typer.BadParameter(f"--limit is “{given}”: give a whole number, or “none” for no limit.")
+    if not (given.isascii() and given.isdigit() and len(given) <= LONGEST_NUMBER):
+        raise typer.BadParameter(f"--limit is “{given[:LONGEST_NUMBER]}”: give a whole number, or “none” for no limit.")
     return int(given)
 
 

@@ -50,8 +50,8 @@ def accept(token: str, password: str, *, address: str | None) -> Actor:
         passwords.require_good(password, name=user.name, email=user.email)
         was_invited = user.password_hash is None
         user.password_hash, user.updated_at = passwords.digest(password), func.now()
+        mails.drop(session, user.id, *mails.PURPOSES)
         link_tokens.end(session, user.id)
-        mails.drop(session, user.id, Kind.INVITATION, Kind.RESET)
         ended = sign_in_sessions.end_of(session, user.id)
         subject = f"user {user.email}"
         if was_invited:
@@ -71,8 +71,8 @@ def confirm_email(token: str, *, address: str | None) -> Actor:
             user, before = link.user, link.user.email
             user.email, user.updated_at = link.email, func.now()
             session.flush()
+            mails.drop(session, user.id, *mails.PURPOSES)
             link_tokens.end(session, user.id)  # those to the old address, too
-            mails.drop(session, user.id, Kind.RESET, Kind.EMAIL)
             actor = user.actor(address)
             change = {"before": {"email": before}, "after": {"email": user.email}}
             audit.write(session, Event.EMAIL_CHANGED, f"user {user.email}", by=actor, **change)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, func, literal, select,
 from models import accounts, audit, csv_lines, filters
 from models.audit import AuditLine, Event
 from models.contacts.table import FIELDS, SEARCHED
-from models.database import reading, writing
+from models.database import LARGEST_BIGINT, reading, writing
 from models.errors import AppError, InvalidInput
 from models.filters import visible_fields
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -24,6 +24,7 @@ from models.users import User
 NOBODY = "nobody"  # who tries to sign in
 NAMELESS = (OPERATOR.name, NOBODY)  # actors who are no user
 LONGEST_WORDS = 200  # characters
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)  # calendars have room around them
 HEADERS = ("At (UTC)", "Who", "Event", "On what", "From", "Before", "After", "More")
 KEYS = ("who", "event", "about", "since", "until", "q")  # of an address
 # Whose before and after go by the fields of contacts.
@@ -129,7 +130,7 @@ def get(line_id: int, *, by: Actor) -> Line | None:
     """One line. Raises NotAllowed."""
     require(by, Permission.AUDIT_READ)
     with reading() as session:
-        found = session.get(AuditLine, line_id) if 0 < line_id < 2**63 else None
+        found = session.get(AuditLine, line_id) if 0 < line_id <= LARGEST_BIGINT else None
         return _read(found, by) if found else None
 
 
@@ -159,7 +160,7 @@ def statement(wanted: Wanted, *, before_id: int | None = None, by: Actor) -> Sel
     """The question that `page` asks, without its limit; each of the log's indexes ends in its order."""
     lines = select(AuditLine).where(*_conditions(wanted, by))
     if before_id is not None:
-        last = select(AuditLine.at, AuditLine.id).where(AuditLine.id == min(before_id, 2**63 - 1)).subquery()
+        last = select(AuditLine.at, AuditLine.id).where(AuditLine.id == min(before_id, LARGEST_BIGINT)).subquery()
         place = select(last.c.at).scalar_subquery(), select(last.c.id).scalar_subquery()
         lines = lines.where(tuple_(AuditLine.at, AuditLine.id) < tuple_(*place))
     return lines.order_by(AuditLine.at.desc(), AuditLine.id.desc())
@@ -276,9 +277,12 @@ def _event(text: str) -> str:
 
 def _day(key: str, text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise InvalidInput(f"{key}={text}: write a day like 2026-11-30.") from error
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise InvalidInput(f"{key}={text}: give a day from {FIRST_DAY:%Y} to {LAST_DAY:%Y}.")
+    return day
 
 
 def _midnight(day: date) -> datetime:

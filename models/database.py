@@ -18,6 +18,7 @@ CREDITS_LOCK = 360_365  # a person's
 AUDIT_LOCK, SIGN_INS_LOCK = 360_370, 360_371
 
 LARGEST_ID = 2**31 - 1  # that an Integer column holds
+LARGEST_BIGINT = 2**63 - 1
 
 
 class Base(DeclarativeBase):

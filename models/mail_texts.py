@@ -1,20 +1,31 @@
 """What the messages say, in plain text: a subject, and sentences."""
 
+from enum import StrEnum
 from typing import Any
 
 SIGNATURE = "Appointment360"
 
 
+class Kind(StrEnum):
+    INVITATION = "invitation"
+    RESET = "reset"
+    EMAIL = "email"
+    PASSWORD_CHANGED = "password changed"  # noqa: S105
+    EMAIL_CHANGED = "e-mail changed"
+    SECOND_FACTOR_ADDED = "second factor added"
+    SECOND_FACTOR_REMOVED = "second factor removed"
+
+
 def text_of(kind: str, *, name: str, email: str, link: str | None, details: dict[str, Any] | None) -> tuple[str, str]:
-    """Subject and text of a message of that kind (`mails.Kind`); `link` where it carries one."""
+    """Subject and text of a message of that kind (one of Kind); `link` where it carries one."""
     subject, text = TEXTS[kind]
     known = {"by": "An administrator", "new": "", "old": ""} | (details or {})
     body = text.strip().format(name=name, email=email, link=link, **known)
     return subject, f"Hello {name},\n\n{body}\n\n{SIGNATURE}\n"
 
 
-TEXTS = {
-    "invitation": (
+TEXTS: dict[str, tuple[str, str]] = {
+    Kind.INVITATION: (
         "Your invitation to Appointment360",
         """
 {by} has invited you to Appointment360, the contact database. Open this link and choose a password:
@@ -24,7 +35,7 @@ TEXTS = {
 The link works once, for 7 days. You then sign in as {email}.
 """,
     ),
-    "reset": (
+    Kind.RESET: (
         "Choose a new password for Appointment360",
         """
 Somebody, probably you, asked for a new password for {email}. Open this link and choose one:
@@ -34,7 +45,7 @@ Somebody, probably you, asked for a new password for {email}. Open this link and
 The link works once, for 1 hour. If you did not ask for it, you need not do anything: your password stays as it is.
 """,
     ),
-    "email": (
+    Kind.EMAIL: (
         "Confirm your new e-mail for Appointment360",
         """
 You asked to sign in to Appointment360 with this address from now on, instead of {email}. Open this link to confirm it:
@@ -44,7 +55,7 @@ You asked to sign in to Appointment360 with this address from now on, instead of
 The link works once, for 1 hour. If you did not ask for it, you need not do anything.
 """,
     ),
-    "password changed": (
+    Kind.PASSWORD_CHANGED: (
         "Your password for Appointment360 was changed",
         """
 The password of {email} was just changed. Wherever else somebody was signed in with the old one, they no longer are.
@@ -52,7 +63,7 @@ The password of {email} was just changed. Wherever else somebody was signed in w
 If that was not you, choose a new password with "Forgot the password?" on the sign-in page, and tell an administrator.
 """,
     ),
-    "e-mail changed": (
+    Kind.EMAIL_CHANGED: (
         "Your e-mail for Appointment360 was changed",
         """
 Your account now has the e-mail {new} instead of {old}. You sign in with the new one.
@@ -60,7 +71,7 @@ Your account now has the e-mail {new} instead of {old}. You sign in with the new
 If that was not you, tell an administrator at once.
 """,
     ),
-    "second factor added": (
+    Kind.SECOND_FACTOR_ADDED: (
         "Signing in to Appointment360 now takes a code",
         """
 A second factor was set up for {email}: signing in now takes a code from your authenticator app.
@@ -68,7 +79,7 @@ A second factor was set up for {email}: signing in now takes a code from your au
 If that was not you, tell an administrator at once.
 """,
     ),
-    "second factor removed": (
+    Kind.SECOND_FACTOR_REMOVED: (
         "The second factor of your account was removed",
         """
 {by} removed the second factor of {email}. Signing in takes no code any more until you set up a new one.

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import formataddr, formatdate, make_msgid, parseaddr
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from models import accounts, link_tokens, mail_texts
 from models.accounts import User
 from models.database import Base, reading, writing
 from models.link_tokens import Purpose
+from models.mail_texts import Kind as Kind
 from models.permissions import OPERATOR, Actor
 from models.settings import home, settings
 
@@ -51,16 +51,6 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=6)  # each p
 MAX_ERROR = 500  # characters
 
 waiting = threading.Event()  # something was queued in this process: whoever delivers need not wait for its next look
-
-
-class Kind(StrEnum):
-    INVITATION = "invitation"
-    RESET = "reset"
-    EMAIL = "email"
-    PASSWORD_CHANGED = "password changed"  # noqa: S105
-    EMAIL_CHANGED = "e-mail changed"
-    SECOND_FACTOR_ADDED = "second factor added"
-    SECOND_FACTOR_REMOVED = "second factor removed"
 
 
 PURPOSES: dict[str, Purpose] = {
@@ -120,12 +110,11 @@ def tell(session: Session) -> None:
     event.listen(session, "after_commit", lambda _: waiting.set(), once=True)
 
 
-def drop(session: Session, user_id: int, *kinds: Kind) -> None:
-    """Messages of these kinds that are not sent yet will not be; one that is just being taken to be sent is not waited
-    for."""
-    unsent = select(Mail.id).where(Mail.user_id == user_id, Mail.sent_at.is_(None), Mail.kind.in_(kinds))
-    dropped = delete(Mail).where(Mail.id.in_(unsent.with_for_update(skip_locked=True)))
-    session.execute(dropped, execution_options={"synchronize_session": False})
+def drop(session: Session, user_id: int, *kinds: str) -> None:
+    """Messages of these kinds that are not sent yet will not be. Links are ended after it: one that is just made for a
+    message is waited for here."""
+    unsent = delete(Mail).where(Mail.user_id == user_id, Mail.sent_at.is_(None), Mail.kind.in_(kinds))
+    session.execute(unsent, execution_options={"synchronize_session": False})
 
 
 def problem(user_id: int) -> str | None:
@@ -166,10 +155,11 @@ def _deliver_next() -> bool | None:
         _send(taken.message, taken.mail)
     except (OSError, smtplib.SMTPException, ValueError) as error:
         with writing(OPERATOR) as session:
-            if taken.token:
-                link_tokens.take_back(session, taken.token)
+            _person(session, taken.mail.user_id)
             if mail := session.get(Mail, mail_id, with_for_update=True):  # else it was dropped
                 _put_off(mail, error)
+            if taken.token:
+                link_tokens.take_back(session, taken.token)
         return False
     with writing(OPERATOR) as session:
         sent = update(Mail).where(Mail.id == mail_id)
@@ -180,12 +170,15 @@ def _deliver_next() -> bool | None:
 def _take_next() -> _Taken | bool | None:
     """The next message that is due; False where it cannot be made, None where there is none."""
     due = Mail.sent_at.is_(None), Mail.attempts < TRIES, Mail.next_try_at <= func.clock_timestamp()
-    query = select(Mail).where(*due).order_by(Mail.next_try_at, Mail.id).limit(1)
+    query = select(Mail.id, Mail.user_id).where(*due).order_by(Mail.next_try_at, Mail.id).limit(1)
     with writing(OPERATOR) as session:
-        mail = session.scalar(query.with_for_update(skip_locked=True))
-        if mail is None:
+        next_one = session.execute(query).one_or_none()
+        if next_one is None:
             return None
-        user = session.get_one(User, mail.user_id)
+        user = _person(session, next_one.user_id)
+        mail = session.scalar(select(Mail).where(Mail.id == next_one.id, *due).with_for_update())
+        if mail is None:  # another process took it, or it was dropped
+            return False
         purpose = PURPOSES.get(mail.kind)
         if purpose and not user.is_active:
             session.delete(mail)
@@ -201,6 +194,11 @@ def _take_next() -> _Taken | bool | None:
         session.flush()
         session.expunge(mail)
     return _Taken(mail, message, token)
+
+
+def _person(session: Session, user_id: int) -> User:
+    """Held before the message: whoever chooses a new password holds the person, then drops messages and ends links."""
+    return session.get_one(User, user_id, with_for_update={"read": True, "key_share": True})
 
 
 def _put_off(mail: Mail, error: Exception) -> None:

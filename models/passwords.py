@@ -27,7 +27,7 @@ def require_good(password: str, *, name: str, email: str) -> None:
     """Raises InvalidInput, with the reason, for a password that is short, blank, easily guessed or about the person."""
     normal = _normalised(password)
     if not normal.strip():
-        raise InvalidInput("The password is empty or only spaces. Choose one of at least 12 characters.")
+        raise InvalidInput(f"The password is empty or only spaces. Choose one of at least {LEAST} characters.")
     if min(len(password), len(normal)) < LEAST:
         raise InvalidInput(
             f"The password has fewer than {LEAST} characters. Make it longer: a few unrelated words are easy to keep."

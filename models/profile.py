@@ -1,18 +1,33 @@
 """A person's own account: name, e-mail, password."""
 
+import math
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from models import accounts, audit, link_tokens, mails, own_password, passwords, role_rules, second_factors
+from models import (
+    accounts,
+    audit,
+    link_tokens,
+    mails,
+    own_password,
+    passwords,
+    request_limits,
+    role_rules,
+    second_factors,
+)
 from models import sign_in_sessions as sessions
 from models.accounts import User
 from models.audit import Event
 from models.database import reading, writing
-from models.errors import InvalidInput
+from models.errors import InvalidInput, TooMany
 from models.link_tokens import Purpose
 from models.mails import Kind
 from models.permissions import Actor, Role
+from models.sign_in_failures import in_words
+
+CHANGES, CHANGES_WINDOW = 5, timedelta(hours=1)  # of an e-mail that may be asked for
 
 
 @dataclass(frozen=True)
@@ -57,7 +72,8 @@ def rename(name: str, *, by: Actor) -> None:
 
 
 def change_password(current: str, new: str, *, by: Actor, token: str | None) -> None:
-    """The new password counts at once; every session but that of `token` ends, and so do links that wait.
+    """The new password counts at once; every session but that of `token` ends, and so do all links: whoever knew the
+    old password may have asked for another e-mail.
 
     Raises NotAllowed (SignInRefused for a wrong current one), InvalidInput (the new one).
     """
@@ -66,10 +82,12 @@ def change_password(current: str, new: str, *, by: Actor, token: str | None) -> 
     with writing(by) as session:
         accounts.share(session)
         user = accounts.locked(session, user_id)
+        if new == current:
+            raise InvalidInput("The new password is the one of before. Choose another one.")
         passwords.require_good(new, name=user.name, email=user.email)
         user.password_hash, user.updated_at = passwords.digest(new), func.now()
-        link_tokens.end(session, user_id, Purpose.INVITATION, Purpose.RESET)
-        mails.drop(session, user_id, Kind.INVITATION, Kind.RESET)
+        mails.drop(session, user_id, *mails.PURPOSES)
+        link_tokens.end(session, user_id)
         ended = sessions.end_of(session, user_id, keep=token)
         audit.write(session, Event.PASSWORD_CHANGED, f"user {user.email}", by=by, road="profile", sessions_ended=ended)
         mails.queue(session, Kind.PASSWORD_CHANGED, user, by=by)
@@ -79,16 +97,19 @@ def ask_email_change(new: str, password: str, *, by: Actor) -> None:
     """Mail a link to the new address; the old one stays until it is opened. Whether another account has the address
     is not told: nothing is mailed then.
 
-    Raises NotAllowed (SignInRefused for a wrong password), InvalidInput.
+    Raises NotAllowed (SignInRefused for a wrong password), InvalidInput, TooMany: what goes to strangers is no flood.
     """
     user_id = accounts.require_self(by)
     email = accounts.clean_email(new)
     own_password.require(password, by=by)
+    if wait := request_limits.take(f"new e-mail of {user_id}", times=CHANGES, within=CHANGES_WINDOW):
+        seconds = math.ceil(wait.total_seconds())
+        raise TooMany(f"You asked for {CHANGES} new e-mails. Try again in {in_words(wait)}.", seconds=seconds)
     with writing(by) as session:
         user = accounts.locked(session, user_id)
         if email == user.email:
             raise InvalidInput(f"{email} is your e-mail already.")
-        link_tokens.end(session, user_id, Purpose.EMAIL)
         mails.drop(session, user_id, Kind.EMAIL)
+        link_tokens.end(session, user_id, Purpose.EMAIL)
         if session.scalar(select(User.id).where(User.email == email)) is None:
             mails.queue(session, Kind.EMAIL, user, by=by, to=email)

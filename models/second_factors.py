@@ -147,7 +147,7 @@ def new_recovery_codes(*, by: Actor, password: str) -> list[str]:
         return _fresh_codes(session, user_id)
 
 
-def left(by: Actor) -> int:
+def left(*, by: Actor) -> int:
     """How many recovery codes the person has left. Raises NotAllowed."""
     user_id = accounts.require_self(by)
     with reading() as session:

@@ -26,13 +26,12 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 from models import accounts, audit, secret_tokens
 from models.accounts import User
 from models.audit import Event
-from models.database import Base, reading, writing
+from models.database import LARGEST_BIGINT, Base, reading, writing
 from models.errors import NotFound
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import settings
 
 SEEN_EVERY = timedelta(minutes=1)  # a session's last use is written at most this often
-LARGEST_BIGINT = 2**63 - 1
 MAX_DEVICE = 300  # characters of what a browser says of itself
 
 

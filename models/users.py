@@ -148,8 +148,8 @@ def new_link(email: str, *, by: Actor) -> str | None:
 
 def _send_link(session: Session, user: User, kind: Kind, *, by: Actor) -> str | None:
     purpose = mails.PURPOSES[kind]
-    link_tokens.end(session, user.id, purpose)
     mails.drop(session, user.id, kind)
+    link_tokens.end(session, user.id, purpose)
     mails.queue(session, kind, user, {"by": by.name if by.id else "An administrator"}, by=by)
     if mails.are_sent():
         return None
@@ -274,7 +274,8 @@ def change(email: str, changes: Changes, *, by: Actor) -> User:
         event = {True: Event.USER_REACTIVATED, False: Event.USER_DEACTIVATED, None: Event.USER_CHANGED}
         after = _described(user)
         switched = None if before["is_active"] == after["is_active"] else user.is_active
-        audit.write(session, event[switched], f"user {user.email}", by=by, before=before, after=after)
+        if before != after:
+            audit.write(session, event[switched], f"user {user.email}", by=by, before=before, after=after)
         session.flush()
         session.expunge(user)
     return user
@@ -310,8 +311,8 @@ def _settle(session: Session, user: User) -> None:
         role_rules.enforce(session, user)
         return
     sign_in_sessions.end_of(session, user.id)
+    mails.drop(session, user.id, *mails.PURPOSES)
     link_tokens.end(session, user.id)
-    mails.drop(session, user.id, Kind.INVITATION, Kind.RESET, Kind.EMAIL)
 
 
 def _known_limit(limit: int | None) -> int | None:
@@ -321,11 +322,12 @@ def _known_limit(limit: int | None) -> int | None:
 
 
 def _described(user: User) -> dict[str, object]:
+    """For the audit log, where nothing would be read as nothing."""
     return {
         "name": user.name,
         "role": user.role,
-        "download_limit": user.download_limit,
-        "column_allowed": user.column_allowed,
+        "download_limit": "no limit" if user.download_limit is None else user.download_limit,
+        "column_allowed": "all" if user.column_allowed is None else user.column_allowed or "none",
         "is_active": user.is_active,
     }
 

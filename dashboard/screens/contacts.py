@@ -14,7 +14,7 @@ from dashboard.widgets.filter_bar import filter_bar
 from dashboard.widgets.keys import keys
 from dashboard.widgets.view_controls import order, table_settings
 from models.contacts.search import Page
-from models.errors import AppError, TooSlow
+from models.errors import AppError, NotAllowed, TooSlow
 from models.filters import Filters
 from models.permissions import Actor, Permission
 
@@ -107,8 +107,10 @@ def _unreadable(error: AppError, by: Actor) -> None:
     with page.header("Contacts"):
         pass
     rest = address.readable(by=by)
-    told = "This address does not say which contacts to show"
-    with page.empty("link_off", told, error.sentence, colour="red"), st.container(horizontal=True, width="content"):
+    icon, told = "link_off", "This address does not say which contacts to show"
+    if isinstance(error, NotAllowed):
+        icon, told = "lock", "This address asks for a hidden column"
+    with page.empty(icon, told, error.sentence, colour="red"), st.container(horizontal=True, width="content"):
         if rest:
             anew = View(Filters()), rest
             st.button("Go by the rest of it", on_click=address.filter_anew, args=anew, kwargs={"by": by})

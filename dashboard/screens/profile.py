@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import places, session
 from dashboard.widgets import credits, page
 from dashboard.widgets.profile_about import about, password
-from dashboard.widgets.profile_factor import second_factor
+from dashboard.widgets.profile_factor import put_codes_away, second_factor
 from dashboard.widgets.profile_sessions import sessions
 from models import profile, second_factors, sign_ins
 
@@ -14,7 +14,7 @@ def show() -> None:
     by = session.actor()
     with page.skeleton("profile", "Profile", 200, 200, 200) as place:
         me = profile.get(by=by)
-        left = second_factors.left(by) if me.second_factor else 0
+        left = second_factors.left(by=by) if me.second_factor else 0
         open_sessions = sign_ins.sessions_of(by=by)
     with place.container():
         with page.header("Profile", me.role.label):
@@ -31,3 +31,4 @@ def show() -> None:
             credits.balance(by)
             if st.button("Your exports", icon=":material/download:"):
                 places.go("exports")
+    put_codes_away()

@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import formats, session
 from dashboard.widgets import page
 from dashboard.widgets.role_card import role_card
-from dashboard.widgets.user_dialogs import invite
+from dashboard.widgets.user_dialogs import hand_over, invite
 from dashboard.widgets.user_table import user_table
 from models import credits, users
 from models.users import Person, Status
@@ -30,6 +30,7 @@ def show() -> None:
             _filters(everyone, words, status)
             user_table(found, usage)
         role_card(everyone)
+    hand_over()
 
 
 def _status() -> Status | None:

@@ -1,7 +1,5 @@
 """The audit log's conditions: read from the address, shown as controls, and written back to it."""
 
-from datetime import date
-
 import streamlit as st
 
 from dashboard import formats
@@ -12,6 +10,7 @@ from models.audit_log import Wanted
 from models.errors import InvalidInput
 
 BEFORE = "before"  # in the address: the last line of the page before this one
+LONGEST_NUMBER = 19  # digits of a bigint
 WHO, EVENTS, ABOUT, PERIOD, WORDS = (f"audit {name}" for name in ("who", "events", "about", "period", "words"))
 
 
@@ -24,8 +23,8 @@ def wanted() -> Wanted:
 def before() -> int | None:
     """Raises InvalidInput."""
     text = st.query_params.get(BEFORE)
-    if text is not None and not (text.isdecimal() and text.isascii()):
-        raise InvalidInput(f"{BEFORE}={text}: it is the number of a line.")
+    if text is not None and not (text.isdecimal() and text.isascii() and len(text) <= LONGEST_NUMBER):
+        raise InvalidInput(f"{BEFORE}={text[:LONGEST_NUMBER]}: it is the number of a line.")
     return int(text) if text else None
 
 
@@ -65,7 +64,7 @@ def audit_filters(chosen: Wanted, people: dict[str, str]) -> None:
         )  # fmt: skip
     with grid.cell(column_span=2):
         st.date_input(
-            "Period", key=PERIOD, max_value=date(9999, 12, 30), format=_day_pattern(), on_change=_changed,
+            "Period", key=PERIOD, max_value=audit_log.LAST_DAY, format=_day_pattern(), on_change=_changed,
             help="From and to, both included; days are days in UTC",
         )  # fmt: skip
 

@@ -15,7 +15,6 @@ from dashboard.widgets.file_download import download_now
 from dashboard.widgets.page import plain
 from dashboard.widgets.row_buttons import clicked, row_button
 from models import exports
-from models.contacts.table import FIELDS
 from models.errors import NotFound
 from models.exports import UNDER_WAY, Export, State
 from models.permissions import Actor, Permission
@@ -227,7 +226,7 @@ def _facts(export: Export, by: Actor) -> None:
             with st.container(gap=None):
                 st.caption(name)
                 st.markdown(plain(value))
-    names = [columns.label(name) if name in FIELDS else name.capitalize() for name in export.columns]
+    names = [columns.label(name) if name != exports.EXTRA else name.capitalize() for name in export.columns]
     st.caption(plain(", ".join(names)))
     for note in export.notes or []:
         st.caption(f":material/info: {plain(note)}")

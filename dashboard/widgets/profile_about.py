@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import session
 from dashboard.widgets import page
+from dashboard.widgets.column_choice import hidden_words
 from dashboard.widgets.said import say
 from dashboard.widgets.send_button import send_button
 from models import profile
@@ -18,7 +19,7 @@ def about(me: Profile) -> None:
         _told("E-mail, with which you sign in", me.email)
         _told("Role", f"{me.role.label}. {me.role.description}")
         if me.column_allowed is not None:
-            st.caption("You see some of the columns of contacts. An administrator can change which.")
+            st.caption(f"{page.plain(hidden_words(me.column_allowed))} An administrator can change that.")
         with st.container(horizontal=True, gap="xsmall"):
             if st.button("Change the name", icon=":material/edit:"):
                 rename_dialog(me)

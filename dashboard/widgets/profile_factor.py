@@ -1,7 +1,8 @@
 """The second factor in a person's own account: set up, removed, recovery codes made anew."""
 
+from typing import NoReturn
+
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import formats, session
 from dashboard.widgets import page
@@ -11,7 +12,7 @@ from dashboard.widgets.send_button import send_button
 from models import second_factors
 from models.profile import Profile
 
-FOUND, CODES = "enrolment", "recovery codes"  # what a dialog keeps while it is open
+FOUND, CODES = "enrolment", "recovery codes"  # what a dialog keeps while it is open, and what it made
 
 
 def second_factor(me: Profile, left: int) -> None:
@@ -23,7 +24,6 @@ def second_factor(me: Profile, left: int) -> None:
             st.caption("A code of an app on your phone beside the password: who has only the password stays out.")
             if st.button("Set it up", icon=":material/phonelink_lock:"):
                 st.session_state.pop(FOUND, None)
-                st.session_state.pop(CODES, None)
                 set_up_dialog()
 
 
@@ -32,7 +32,6 @@ def _there(me: Profile, left: int) -> None:
     st.caption(f"{formats.counted(left, 'recovery code')} left.")
     with st.container(horizontal=True, gap="xsmall"):
         if st.button("New recovery codes", icon=":material/autorenew:"):
-            st.session_state.pop(CODES, None)
             codes_dialog()
         if st.button("Remove", icon=":material/phonelink_erase:"):
             remove_dialog(me)
@@ -40,25 +39,21 @@ def _there(me: Profile, left: int) -> None:
 
 @st.dialog("Set up a second factor", icon=":material/phonelink_lock:")
 def set_up_dialog() -> None:
-    place, by = st.empty(), session.actor()
-    if CODES not in st.session_state:
-        with place.container(), page.refusals():
-            found = st.session_state.get(FOUND) or second_factors.begin(by=by)
-            st.session_state[FOUND] = found
-            if code := enrolment(found, "Turn it on", key="set up"):
-                st.session_state[CODES] = second_factors.confirm(code, by=by)
-    _show_codes(place, "Your second factor is on.")
+    by = session.actor()
+    with page.refusals():
+        found = st.session_state.get(FOUND) or second_factors.begin(by=by)
+        st.session_state[FOUND] = found
+        if code := enrolment(found, "Turn it on", key="set up"):
+            _keep(second_factors.confirm(code, by=by), "Your second factor is on.")
 
 
 @st.dialog("New recovery codes", icon=":material/autorenew:")
 def codes_dialog() -> None:
-    place = st.empty()
-    if CODES not in st.session_state:
-        with place.container(), page.refusals():
-            st.caption("The codes that you have now will no longer work.")
-            if word := _password("Make new ones"):
-                st.session_state[CODES] = second_factors.new_recovery_codes(by=session.actor(), password=word)
-    _show_codes(place, "The codes from before no longer work.")
+    st.caption("The codes that you have now will no longer work.")
+    if word := _password("Make new ones"):
+        with page.refusals():
+            codes = second_factors.new_recovery_codes(by=session.actor(), password=word)
+            _keep(codes, "The codes from before no longer work.")
 
 
 @st.dialog("Remove the second factor?", icon=":material/phonelink_erase:")
@@ -71,16 +66,26 @@ def remove_dialog(me: Profile) -> None:
             say("Your second factor was removed.")
 
 
-def _show_codes(place: DeltaGenerator, after: str) -> None:
-    """In the place of what led to them; until they are put away they stay."""
-    if CODES not in st.session_state:
-        return
-    with place.container():
-        st.markdown("**Keep your recovery codes.** Each replaces the app once, should you lose it.")
-        recovery_codes(st.session_state[CODES])
-        if st.button("I have put them away", type="primary", width="stretch"):
-            del st.session_state[CODES]
-            say(after)
+def put_codes_away() -> None:
+    """The codes that were just made, until they are put away."""
+    if CODES in st.session_state:
+        put_away_dialog()
+
+
+@st.dialog("Keep your recovery codes", icon=":material/password:", dismissible=False)
+def put_away_dialog() -> None:
+    codes, after = st.session_state[CODES]
+    st.markdown("Each replaces the app once, should you lose it.")
+    recovery_codes(codes)
+    if st.button("I have put them away", type="primary", width="stretch"):
+        del st.session_state[CODES]
+        say(after)
+
+
+def _keep(codes: list[str], after: str) -> NoReturn:
+    """For `put_codes_away`, in the next run of the whole page: what stood in a dialog would stay below them."""
+    st.session_state[CODES] = (codes, after)
+    st.rerun()
 
 
 def _password(label: str) -> str:

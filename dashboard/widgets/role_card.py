@@ -32,7 +32,7 @@ def role_card(everyone: list[Person]) -> None:
 def _deeds() -> pd.DataFrame:
     able = {
         role.label: ["✓ Yes" if needed is None or needed in role.permissions else "–" for needed in DEEDS.values()]
-        for role in reversed(Role)
+        for role in Role
     }
     return pd.DataFrame({"": list(DEEDS)} | able)
 

@@ -15,12 +15,13 @@ from dashboard.widgets.page import plain
 from dashboard.widgets.press import pressed
 from dashboard.widgets.said import say
 from models import credits, second_factors, sign_ins, users
+from models.accounts import MAX_EMAIL, MAX_NAME
 from models.link_tokens import Purpose
 from models.permissions import Role
 from models.users import DEFAULT_DOWNLOAD_LIMIT, Changes, Person, Status
 
+GRANT, TAKE_BACK = "Grant", "Take back"
 MADE = "people link"  # the link that is shown in the dialog that made it
-LARGEST_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def _invite() -> None:
 
 def _invitation() -> None:
     left, right = st.columns(2)
-    email = left.text_input("Work e-mail", key="invite e-mail", placeholder="ann@example.com", max_chars=254)
-    name = right.text_input("Name", key="invite name", placeholder="As others are to see it", max_chars=200)
+    email = left.text_input("Work e-mail", key="invite e-mail", placeholder="ann@example.com", max_chars=MAX_EMAIL)
+    name = right.text_input("Name", key="invite name", placeholder="As others are to see it", max_chars=MAX_NAME)
     role = _role(Role.ANALYST, "invite role")
     limit = _limit(DEFAULT_DOWNLOAD_LIMIT, "invite limit")
     allowed = column_choice(None, "invite columns")
@@ -88,14 +89,25 @@ def _ask_for_link(one: Person) -> None:
 
 
 def _then_the_link(ask: Callable[[], None]) -> None:
-    """What the dialog asks, and in its place, once that made a link, the link."""
-    place = st.empty()
+    """What the dialog asks; once that made a link the whole page runs again, and `hand_over` shows it: what stood in a
+    dialog would stay below what takes its place."""
     if MADE not in st.session_state:
-        with place.container():
-            ask()
-    if made := st.session_state.get(MADE):
-        with place.container():
-            _handed_over(made)
+        ask()
+        if MADE in st.session_state:
+            st.rerun()
+    else:
+        _handed_over(st.session_state[MADE])
+
+
+def hand_over() -> None:
+    """The link that was made last, until it is done with."""
+    if MADE in st.session_state:
+        _link()
+
+
+@st.dialog("The link", icon=":material/link:", width="medium", on_dismiss=_forget_link)
+def _link() -> None:
+    _handed_over(st.session_state[MADE])
 
 
 def _handed_over(made: Made) -> None:
@@ -118,7 +130,7 @@ def _handed_over(made: Made) -> None:
 @st.dialog("Edit", icon=":material/edit:")
 def edit(one: Person) -> None:
     st.text(one.email)
-    name = st.text_input("Name", value=one.name, key=f"edit name {one.id}", max_chars=200)
+    name = st.text_input("Name", value=one.name, key=f"edit name {one.id}", max_chars=MAX_NAME)
     role = _role(one.role, f"edit role {one.id}")
     limit = _limit(one.download_limit, f"edit limit {one.id}")
     changes = Changes(name=name, role=role, download_limit=limit, unlimited=limit is None)
@@ -140,14 +152,23 @@ def columns(one: Person) -> None:
 def grant(one: Person) -> None:
     left = credits.balance(of=one.id, by=session.actor())
     st.markdown(f"**{plain(one.name)}** has {plain(left.words)}.")
-    amount = st.number_input("Credits", min_value=1, max_value=credits.MOST, value=100, step=100, key="grant amount")
+    way = st.segmented_control("Way", [GRANT, TAKE_BACK], default=GRANT, required=True, label_visibility="collapsed")
+    # Without bounds: out of them the browser keeps the number of before, and sends that.
+    amount = st.number_input("Credits", value=None, step=100, key="grant amount", placeholder="How many")
     note = st.text_input("What for", key="grant note", max_chars=200, placeholder="It stands in the ledger")
     st.caption("One credit takes one contact out. Granted credits last, and are used when the month's are gone.")
-    if _sent("Grant", "grant send"):
-        _carry_out(
-            lambda: credits.grant(one.email, amount, note, by=session.actor()),
-            f"{one.name} was granted {formats.counted(amount, 'credit')}.",
-        )
+    if _sent(way, "grant send"):
+        number = int(amount or 0)
+        counted = formats.counted(number, "credit")
+        if way == GRANT:
+            _carry_out(
+                lambda: credits.grant(one.email, number, note, by=session.actor()), f"{one.name} was granted {counted}."
+            )
+        else:
+            _carry_out(
+                lambda: credits.take_back(one.email, number, note, by=session.actor()),
+                f"{counted} were taken back from {one.name}.",
+            )
 
 
 @st.dialog("Reset the second factor?", icon=":material/phonelink_erase:")
@@ -206,7 +227,7 @@ def _limit(stored: int | None, key: str) -> int | None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         unlimited = st.session_state.get(f"{key} none", stored is None)
         number = st.number_input(
-            "Contacts a month", min_value=0, max_value=LARGEST_LIMIT, step=100, width=200, disabled=unlimited,
+            "Contacts a month", step=100, width=200, disabled=unlimited,
             value=DEFAULT_DOWNLOAD_LIMIT if stored is None else stored, key=key,
         )  # fmt: skip
         unlimited = st.checkbox("No limit", value=stored is None, key=f"{key} none")

@@ -375,6 +375,14 @@ def test_many_accounts_from_one_address_and_one_account_from_many(web: str) -> N
     assert neighbourhood("::ffff:192.0.2.1") == "192.0.2.1", "else all of IPv4 would be one address"
 
 
+def test_an_address_that_tries_all_its_guesses_at_once_has_no_more_of_them(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sign_in_failures, "ADDRESS_TRIES", 3)
+    emails = [f"guess at once {number}@example.com" for number in range(20)]
+    assert sum(at_once(*(partial(sign_in_failures.begin, email, "192.0.2.77") for email in emails))) == 3
+
+
 def test_resets_are_limited_for_an_account_and_for_an_address(site: Site) -> None:
     user = somebody()
     for number in range(account_links.RESETS_OF_ACCOUNT + 3):

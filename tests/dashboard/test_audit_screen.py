@@ -93,9 +93,10 @@ def test_pages(screen: Screen, site: Site) -> None:
         ({"since": "soon"}, "write a day like"),
         ({"event": "x"}, "There is no event “x”"),
         ({"before": "x"}, "it is the number of a line"),
+        ({"before": "9" * 5000}, "it is the number of a line"),
         ({"colour": "red"}, "has no filter “colour”"),
     ],
-    ids=str,
+    ids=lambda given: str(given)[:40],
 )
 def test_an_address_that_cannot_be_read(screen: Screen, params: dict[str, str], sentence: str) -> None:
     test = screen(Role.ADMIN, at="audit", **params)

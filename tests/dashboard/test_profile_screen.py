@@ -7,7 +7,7 @@ from sqlalchemy import select
 from streamlit.testing.v1 import AppTest
 
 from dashboard import session
-from models import mails, profile, sign_ins
+from models import mails, profile, second_factors, sign_ins
 from models.accounts import User
 from models.database import reading
 from models.mails import Mail
@@ -115,13 +115,30 @@ def test_a_second_factor_from_its_beginning_to_its_end(opened: Opened, screen: S
     test = submit(test, "Turn it on", Code="000000")
     assert "That code does not match" in texts(test)
     test = submit(test, "Turn it on", Code=pyotp.TOTP(secret).now())
-    assert len(test.code[0].value.splitlines()) == 10
-    press(test, "I have put them away")
+    first, after = test.session_state["recovery codes"]
+    assert (len(first), after) == (10, "Your second factor is on.")
     assert "10 recovery codes left." in texts(screen("me", at="profile"))
 
     test = submit(opened("profile_factor", "codes_dialog"), "Make new ones", **{"Your password": PASSWORD})
-    assert len(test.code[0].value.splitlines()) == 10
-    assert not press(test, "I have put them away").code
+    second, after = test.session_state["recovery codes"]
+    assert (len(second), after) == (10, "The codes from before no longer work.")
+    assert not set(first) & set(second)
+
+
+def test_recovery_codes_stay_until_they_are_put_away(screen: Screen, me: User) -> None:
+    test = screen("me", at="profile")
+    test.session_state["recovery codes"] = (["AAAA-BBBB-CCCC"], "Your second factor is on.")
+    for _ in range(2):
+        test = test.run()
+        assert [one.value for one in test.code] == ["AAAA-BBBB-CCCC"]
+    test = press(test, "I have put them away")
+    assert not test.code
+    assert [one.value for one in test.toast] == ["Your second factor is on."]
+
+
+def test_a_second_factor_is_given_up(opened: Opened, me: User) -> None:
+    secret = second_factors.begin(by=me.actor()).secret
+    second_factors.confirm(pyotp.TOTP(secret).now(), by=me.actor())
 
     submit(opened("profile_factor", "remove_dialog"), "Remove", **{"Your password": PASSWORD})
     assert not profile.get(by=me.actor()).second_factor

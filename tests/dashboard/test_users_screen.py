@@ -180,6 +180,36 @@ def test_credits_are_granted(opened: Opened, ben: Person) -> None:
     assert credits.balance(of=ben.id, by=OPERATOR).lasting == 250
 
 
+@pytest.mark.parametrize("number", [None, 0, -3, 2_000_000_000])
+def test_no_number_is_granted_that_nobody_typed(opened: Opened, ben: Person, number: int | None) -> None:
+    before = credits.balance(of=ben.id, by=OPERATOR).lasting
+    test = opened("grant", ben)
+    test.number_input(key="grant amount").set_value(number)
+    test.button(key="grant send").click().run()
+    assert "credits cannot be granted" in test.error[0].value
+    assert credits.balance(of=ben.id, by=OPERATOR).lasting == before
+
+
+def test_granted_credits_are_taken_back(opened: Opened, ben: Person) -> None:
+    credits.grant(ben.email, 7, by=OPERATOR)
+    left = credits.balance(of=ben.id, by=OPERATOR).lasting
+    test = opened("grant", ben)
+    test.segmented_control[0].set_value("Take back").run()
+    test.number_input(key="grant amount").set_value(left + 1)
+    test.button(key="grant send").click().run()
+    assert f"has {left:,}" in test.error[0].value
+    test.number_input(key="grant amount").set_value(left)
+    test.button(key="grant send").click().run()
+    assert credits.balance(of=ben.id, by=OPERATOR).lasting == 0
+
+
+def test_a_limit_below_zero_is_refused(opened: Opened, ben: Person) -> None:
+    test = opened("edit", ben)
+    test.number_input(key=f"edit limit {ben.id}").set_value(-1)
+    test.button(key=f"edit save {ben.id}").click().run()
+    assert "The download limit is" in test.error[0].value
+
+
 def test_a_link_for_a_new_password(opened: Opened, ben: Person) -> None:
     test = opened("_new_link", ben)
     buttons(test)["Make the link"].click().run()
@@ -250,7 +280,7 @@ def test_what_a_role_may_do_and_its_rule(screen: Screen, opened: Opened, ben: Pe
     test = screen(Role.ADMIN, at="users")
     table = test.table[0].value
     assert list(table[""]) == list(DEEDS)
-    assert list(table.columns) == ["", "Analyst", "Manager", "Admin"]
+    assert list(table.columns) == ["", "Admin", "Manager", "Analyst"]
     assert all(role.description in texts(test) for role in Role)
     test.toggle(key="second factor of analyst").set_value(True).run()
     assert "signed out at once" in texts(test)

@@ -103,6 +103,7 @@ def test_a_new_link_ends_the_one_before(cli: Cli) -> None:
     ("arguments", "hint"),
     [
         (["add", "a@b.co", "--limit", "many"], "--limit is “many”"),
+        (["add", "a@b.co", "--limit", "9" * 5000], "give a whole number"),
         (["list", "--status", "asleep"], "--status is “asleep”"),
         (["add", "a@b.co", "--password", "x"], "No such option"),
         (["set", "a@b.co"], "Nothing to change"),

@@ -107,6 +107,8 @@ def test_an_address_holds_the_filters() -> None:
     for pair, sentence in {
         ("who ", ""): "no filter “who ”",
         ("since", "yesterday"): "since=yesterday: write a day like",
+        ("since", "0001-01-01"): "give a day from 1970 to 2999",
+        ("until", "9999-12-31"): "give a day from 1970 to 2999",
         ("q", "x" * 201): "q has 201 characters",
     }.items():
         with pytest.raises(InvalidInput, match=sentence):

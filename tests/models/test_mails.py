@@ -229,11 +229,27 @@ def test_a_kind_that_this_program_does_not_know_holds_up_no_other(db: str, serve
     assert inbox.recipients == ["bob@example.com"]
 
 
-def test_a_message_that_is_being_sent_is_not_waited_for(db: str, configured: Callable[..., None]) -> None:
+def test_a_link_that_is_just_made_ends_with_a_deactivation(
+    db: str, configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     invite()
-    with writing(OPERATOR) as sending:
-        sending.scalar(select(Mail).with_for_update())
-        users.deactivate("ann@example.com", by=OPERATOR)  # would wait here until the test is stopped
+    made, make, deactivating = threading.Event(), mails._message, threading.Event()
+
+    def slowly(*given: Any) -> tuple[EmailMessage, str | None]:
+        message = make(*given)
+        made.set()
+        deactivating.wait(1)  # in which the other comes as far as it can without what this one holds
+        return message
+
+    monkeypatch.setattr(mails, "_message", slowly)
+    delivering = threading.Thread(target=mails.deliver)
+    delivering.start()
+    assert made.wait(30)
+    users.deactivate("ann@example.com", by=OPERATOR)
+    deactivating.set()
+    delivering.join()
+    with reading() as session:
+        assert None not in session.scalars(select(AccountLink.used_at)).all()
 
 
 def test_nobody_waits_for_a_slow_mail_server(db: str, configured: Callable[..., None]) -> None:

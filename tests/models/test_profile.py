@@ -4,7 +4,7 @@ from sqlalchemy import select
 from models import account_links, profile, role_rules, sign_ins, users
 from models.audit import AuditLine, Event
 from models.database import reading
-from models.errors import InvalidInput, NotAllowed
+from models.errors import InvalidInput, NotAllowed, TooMany
 from models.link_tokens import Purpose
 from models.mails import Mail
 from models.permissions import OPERATOR, Actor, Role
@@ -110,6 +110,28 @@ def test_a_new_address_must_be_one_and_another(ann: users.User) -> None:
     ):
         with pytest.raises(InvalidInput, match=answer):
             profile.ask_email_change(wrong, PASSWORD, by=ann.actor())
+
+
+@pytest.mark.parametrize("road", ["profile", "link"])
+def test_who_knew_the_old_password_takes_no_other_address_with_it(ann: users.User, road: str) -> None:
+    link = link_of(ann, Purpose.EMAIL, "eve@example.com")
+    profile.ask_email_change("eve@example.com", PASSWORD, by=ann.actor())  # its message is not sent yet
+    if road == "profile":
+        profile.change_password(PASSWORD, OTHER, by=ann.actor(), token=None)
+    else:
+        account_links.accept(link_of(ann, Purpose.RESET), OTHER, address=None)
+    with pytest.raises(account_links.LinkRefused):
+        account_links.confirm_email(link, address=None)
+    with reading() as session:
+        assert "email" not in session.scalars(select(Mail.kind)).all()
+
+
+def test_new_addresses_are_asked_for_only_so_often(ann: users.User) -> None:
+    for number in range(profile.CHANGES):
+        profile.ask_email_change(f"new{number}@example.com", PASSWORD, by=ann.actor())
+    with pytest.raises(TooMany, match=r"Try again in (12 min|11 min \d+ s)\.") as refused:
+        profile.ask_email_change("newer@example.com", PASSWORD, by=ann.actor())
+    assert 600 < refused.value.seconds <= 720
 
 
 def test_the_operator_has_no_profile(db: str) -> None:

@@ -89,7 +89,7 @@ class TestEnrolment:
             second_factors.confirm("000000" if code(begun.secret) != "000000" else "111111", by=ann.actor())
         codes = second_factors.confirm(code(begun.secret), by=ann.actor())
         assert len(set(codes)) == 10
-        assert second_factors.left(ann.actor()) == 10
+        assert second_factors.left(by=ann.actor()) == 10
         assert sign_ins.check_password(ann.email, PASSWORD, address=None).needs == "code"
         assert [line.subject for line in events(Event.SECOND_FACTOR_ADDED)] == ["user ann@example.com"]
 
@@ -176,7 +176,7 @@ class TestCodes:
         assert check(ann, codes[0])
         assert not check(ann, codes[0])
         assert check(ann, codes[1].lower().replace("-", " "))
-        assert second_factors.left(ann.actor()) == 8
+        assert second_factors.left(by=ann.actor()) == 8
         other = people.person(email="bob@example.com", name="Bob", role=Role.ANALYST)
         enrolled(other)
         assert not check(other, codes[2]), "nobody else's"

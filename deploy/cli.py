@@ -7,6 +7,7 @@ The commands import what they need when they run: Prefect, Great Expectations an
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,7 +102,9 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE.{csv,xlsx,parquet,jsonl}", help="The file to write.")],
     where: Where = None,
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="These fields only, in this order.")] = None,
-    as_user: Annotated[str | None, typer.Option("--as", metavar="USER", help="With this person's rights.")] = None,
+    as_user: Annotated[
+        str | None, typer.Option("--as", metavar="EMAIL", help="With this person's rights and credits.")
+    ] = None,
     raw_formulas: Annotated[
         bool,
         typer.Option(
@@ -167,6 +170,7 @@ def _plain(value: Any) -> Any:
 
 
 def _actor(email: str | None) -> Actor:
+    """The operator, or a person in whose name the operator acts."""
     from models import users
     from models.errors import NotAllowed
     from models.permissions import OPERATOR
@@ -176,7 +180,12 @@ def _actor(email: str | None) -> Actor:
     user = users.find(email, by=OPERATOR)
     if not user.is_active:
         raise NotAllowed(f"{user.email} is deactivated, so nothing can be done in that name.")
-    return user.actor()
+    if user.password_hash is None:
+        raise NotAllowed(
+            f"{user.email} is invited and has chosen no password yet, so nothing can be done in that name. "
+            f"A new invitation: appointment360 users link {user.email}."
+        )
+    return replace(user.actor("command line"), in_name_of=user.email)
 
 
 if __name__ == "__main__":

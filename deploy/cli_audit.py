@@ -39,12 +39,16 @@ def lines(
         from models import audit_log
 
         pairs = [(key, value) for key, value in asked.items() if value] + [("event", one) for one in event or []]
-        found, more = audit_log.page(audit_log.parse(pairs), size=limit, by=OPERATOR)
+        wanted = audit_log.parse(pairs)
+        if wanted.since and wanted.until and wanted.since > wanted.until:
+            raise typer.BadParameter(f"--since {wanted.since} is after --until {wanted.until}: no day is in between.")
+        found, more = audit_log.page(wanted, size=limit, by=OPERATOR)
     if output.is_json():
         output.answer({"lines": [_described(line) for line in found], "more": more})
         return
     rows = [(line.at, line.who, line.label, line.subject, line.address, _told(line)) for line in found]
-    output.table(["when", "who", "what happened", "on what", "from", "details"], rows, cut=["details"])
+    headers = ["when", "who", "what happened", "on what", "from", "details"]
+    output.table(headers, rows, numbers=["when"], cut=["details"], spare=["from", "details"])
     if more:
         output.note(f"Older lines were left out: --limit shows more than {limit:,}.")
 

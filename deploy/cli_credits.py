@@ -55,7 +55,13 @@ def ledger(
         output.answer({"email": user.email} | _described(found) | {"entries": [_line(one) for one in lines]})
         return
     headers = ["when", "what", "credits", "left", "of", "export", "by", "note"]
-    output.table(headers, [_row(one) for one in lines], numbers=["credits", "left", "export"], cut=["note"])
+    output.table(
+        headers,
+        [_row(one) for one in lines],
+        numbers=["when", "credits", "left", "export"],
+        cut=["note"],
+        spare=["by", "of"],
+    )
     output.say(f"{user.email} used {output.counted(found.used, 'credit')} this month, and has {found.words}.")
 
 
@@ -75,6 +81,7 @@ def _line(one: Entry) -> dict[str, Any]:
         "at": entry.at.isoformat(),
         "month": entry.month and entry.month.isoformat(),
         "kind": entry.kind,
+        "what": one.word,
         "amount": entry.amount,
         "balance": entry.balance,
         "export_id": entry.export_id,
@@ -86,4 +93,4 @@ def _line(one: Entry) -> dict[str, Any]:
 def _row(one: Entry) -> tuple[object, ...]:
     entry, pool = one.entry, f"{one.entry.month:%B %Y}" if one.entry.month else "lasting"
     by = one.by_name or OPERATOR.name
-    return entry.at, entry.kind, entry.amount, entry.balance, pool, entry.export_id, by, entry.note
+    return entry.at, one.word, entry.amount, entry.balance, pool, entry.export_id, by, entry.note

@@ -28,7 +28,10 @@ Limit = Annotated[
     str | None, typer.Option(metavar="NUMBER", help="Contacts a month that may be exported; “none” for no limit.")
 ]
 Columns = Annotated[
-    str | None, typer.Option(metavar="A,B", help="Fields and groups of fields that may be seen; “all” for every one.")
+    str | None,
+    typer.Option(
+        metavar="A,B", help="Fields and groups of them that may be seen; “all”, “none”; “list” tells their names."
+    ),
 ]
 
 
@@ -47,14 +50,16 @@ def add(
     with _connected():
         from models import users
 
-        invited = users.invite(
-            email=email,
-            name=name or email.partition("@")[0],
-            role=role,
-            download_limit=users.DEFAULT_DOWNLOAD_LIMIT if limit is None else wanted,
-            column_allowed=_columns(columns),
-            by=OPERATOR,
-        )
+        allowed = _columns(columns)
+        with _way_back(email):
+            invited = users.invite(
+                email=email,
+                name=name or email.partition("@")[0],
+                role=role,
+                download_limit=users.DEFAULT_DOWNLOAD_LIMIT if limit is None else wanted,
+                column_allowed=allowed,
+                by=OPERATOR,
+            )
         person = users.person(invited.user.email, by=OPERATOR)
         problem = _delivered(person)
     output.answer_or_say(
@@ -78,14 +83,18 @@ def everyone(
     if output.is_json():
         output.answer({"users": [_described(one) for one in found]})
         return
+    if not found:
+        output.say("Nobody matches." if search or status else "There is nobody yet: users add invites somebody.")
+        return
     rows = [
         (
             one.email, one.name, one.role, "none" if one.download_limit is None else one.download_limit,
-            one.column_allowed or "all", one.status,
+            _seen(one), one.status,
         )
         for one in found
     ]  # fmt: skip
-    output.table(["e-mail", "name", "role", "limit", "columns", "status"], rows, numbers=["limit", "role", "status"])
+    headers = ["e-mail", "name", "role", "limit", "columns", "status"]
+    output.table(headers, rows, numbers=["limit", "role", "status"], spare=["columns", "limit"])
 
 
 @group.command("set")
@@ -180,7 +189,8 @@ def _delivered(person: Person) -> str | None:
 def _say_link(person: Person, link: str | None, problem: str | None) -> None:
     if link:
         output.say(f"Link: {link}", style="bold")
-        output.note("It works once, and is shown only this once. Hand it to the person yourself.")
+        lasts = "7 days" if person.status == "invited" else "1 hour"
+        output.note(f"It works once, for {lasts}, and is shown only this once. Hand it to the person yourself.")
     elif problem:
         output.note(f"The link could not be mailed yet ({problem}). It is tried again while Appointment360 runs.")
     else:
@@ -189,11 +199,30 @@ def _say_link(person: Person, link: str | None, problem: str | None) -> None:
 
 def _show(person: Person) -> None:
     limit = "no limit" if person.download_limit is None else f"{person.download_limit:,} contacts a month"
-    columns = output.shown(list(person.column_allowed)) if person.column_allowed is not None else "all"
     output.answer_or_say(
         _described(person),
-        f"{person.email}: {person.name}, {person.role.value}, {limit}, columns {columns}, {person.status.value}.",
+        f"{person.email}: {person.name}, {person.role.value}, {limit}, columns {_seen(person)}, {person.status.value}.",
     )
+
+
+def _seen(person: Person) -> str:
+    return "all" if person.column_allowed is None else ", ".join(person.column_allowed) or "none"
+
+
+@contextmanager
+def _way_back(email: str) -> Iterator[None]:
+    """Says how a deactivated account is had again."""
+    from models import users
+    from models.errors import Conflict
+
+    try:
+        yield
+    except Conflict as error:
+        person = users.person(email, by=OPERATOR)
+        if person.status != users.Status.DEACTIVATED:
+            raise
+        command = f"appointment360 users set {person.email} --active"
+        raise Conflict(f"{person.email} has an account that is deactivated. Reactivate it: {command}") from error
 
 
 def _described(person: Person) -> dict[str, Any]:
@@ -228,5 +257,17 @@ def _status(given: str | None) -> Status | None:
 
 
 def _columns(listed: str | None) -> tuple[str, ...] | None:
-    chosen = names(listed)
-    return None if chosen is None or listed == "all" else tuple(chosen)
+    if listed is None or listed == "all":
+        return None
+    if listed == "none":
+        return ()
+    if listed == "list":
+        from models import users
+        from models.errors import InvalidInput
+
+        raise InvalidInput(f"--columns takes names with commas between them. {users.known_columns()}")
+    if not listed.strip():
+        raise typer.BadParameter("--columns is empty: name fields or groups, or leave it out.")
+    if not all(name.strip() for name in listed.split(",")):
+        raise typer.BadParameter(f"--columns is “{listed}”, where a name is empty: name fields or groups.")
+    return tuple(names(listed) or ())

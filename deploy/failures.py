@@ -46,6 +46,7 @@ def exit_code(command: Callable[[], int]) -> int:
 
 def _wrong_usage(error: Exception) -> int:
     sentence = error.format_message() if hasattr(error, "format_message") else str(error)
+    sentence = sentence.replace("Value error, ", "", 1)  # pydantic's words, which typer passes on
     context = getattr(error, "ctx", None)
     if context is not None and sentence == context.get_help():  # "appointment360 imports" without a word behind it
         sys.stderr.write(f"{sentence}\n\n")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PIPED_WIDTH = 400  # columns: a program or a file gets each row on one line
 SECONDS_BETWEEN_LINES = 5.0
+CUT_WIDTH = 12  # of a column that ends with "…"
+GAP = 3  # between two columns
 
 
 class Progress(Protocol):
@@ -115,28 +117,62 @@ def boxed(title: str, lines: Sequence[str]) -> None:
 
 
 def table(
-    headers: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Iterable[str] = (), cut: Iterable[str] = ()
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    numbers: Iterable[str] = (),
+    cut: Iterable[str] = (),
+    spare: Iterable[str] = (),
 ) -> None:
     """Rows under headers; the columns in `numbers` are aligned right and keep their width. Where the terminal is too
-    narrow the others are wrapped, and those in `cut` end with "…"."""
+    narrow the others are wrapped, and those in `cut` end with "…"; where words would break, those in `spare` are left
+    out, the first first, which is said."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    rendered = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold")
+    lines = [[shown(cell) for cell in row] for row in rows]
     right, short = set(numbers), set(cut)
-    for header in headers:
+    widths = _widths(headers, lines, whole=right, cut=short, spare=list(spare))
+    rendered = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold")
+    for header, width in widths.items():
         if header in right:
             rendered.add_column(header, justify="right", no_wrap=True)
         else:
-            rendered.add_column(header, overflow="fold")
-    for row in rows:
-        cells = [Text(shown(cell)) for cell in row]
-        for header, cell in zip(headers, cells, strict=True):
-            if header in short:  # not the column: it would then take from the numbers' width
-                cell.no_wrap, cell.overflow = True, "ellipsis"
-        rendered.add_row(*cells)
+            rendered.add_column(header, overflow="fold", width=width)
+    for line in lines:
+        cells = {header: Text(cell) for header, cell in zip(headers, line, strict=True)}
+        for header in short:  # not the column: it would then take from the numbers' width
+            cells[header].no_wrap, cells[header].overflow = True, "ellipsis"
+        rendered.add_row(*(cells[header] for header in widths))
     show(rendered)
+    if left_out := [header for header in headers if header not in widths]:
+        note(f"Left out, as the terminal is narrow: {', '.join(left_out)}. --json has everything.")
+
+
+def _widths(
+    headers: Sequence[str], lines: Sequence[Sequence[str]], *, whole: set[str], cut: set[str], spare: list[str]
+) -> dict[str, int | None]:
+    """The columns that fit without breaking a word, and their widths; None is as rich sees fit."""
+    full = {header: max(map(len, (header, *cells))) for header, *cells in zip(headers, *lines, strict=True)}
+    least = dict(full)
+    for header, *cells in zip(headers, *lines, strict=True):
+        if header in cut:
+            least[header] = min(full[header], CUT_WIDTH)
+        elif header not in whole:
+            least[header] = max(len(word) for cell in (header, *cells) for word in cell.split())
+    room = _console().width
+    while spare and sum(least.values()) + GAP * len(least) > room:
+        least.pop(spare.pop(0))
+    if sum(full[header] for header in least) + GAP * len(least) <= room:
+        return dict.fromkeys(least)
+    left = room - sum(least.values()) - GAP * len(least)
+    if left < 0:
+        return dict.fromkeys(least)
+    for header in sorted(least, key=lambda one: full[one] - least[one]):  # what lacks little is made whole first
+        more = min(left, full[header] - least[header])
+        least[header], left = least[header] + more, left - more
+    return dict(least)
 
 
 def shown(value: object) -> str:

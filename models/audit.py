@@ -126,14 +126,14 @@ def write(session: Session, event: Event, subject: str, *, by: Actor, **details:
     Among the details, `before` and `after` go by the names of what changed; of contacts by the names of their fields,
     so that whoever reads the log sees of them what they may see of contacts. Never a password, a token or a hash of it.
     """
-    _add(session, event, subject, actor_id=by.id, actor_name=by.name, address=by.address, details=_fitting(details))
+    _add(session, event, subject, **_who(by), details=_details(details, by))
 
 
 def is_written(session: Session, event: Event, subject: str, *, within: timedelta, by: Actor) -> bool:
     """Whether there is such a line of `by` that is not older."""
     since = AuditLine.at > func.clock_timestamp() - within
     lines = select(AuditLine.id).where(AuditLine.subject == subject, AuditLine.event == event, since)
-    return session.scalar(lines.where(AuditLine.actor_id.is_not_distinct_from(by.id)).limit(1)) is not None
+    return session.scalar(lines.where(AuditLine.actor_id.is_not_distinct_from(by.doer_id)).limit(1)) is not None
 
 
 def write_once_a_minute(session: Session, event: Event, subject: str, *, by: Actor, **details: Any) -> None:
@@ -147,11 +147,10 @@ def write_once_a_minute(session: Session, event: Event, subject: str, *, by: Act
         session.add(known)
     elif now - ONCE_IN < known.written_at <= now:  # not one of a clock that was put back
         known.unwritten += 1
-        known.actor_id, known.actor_name, known.address = by.id, by.name, by.address
-        known.details = _fitting(details)
+        _keep(known, details, by)
         return
     write(session, event, subject, by=by, **details, times=known.unwritten + 1)
-    known.actor_id, known.actor_name, known.address, known.details = by.id, by.name, by.address, _fitting(details)
+    _keep(known, details, by)
     known.written_at, known.unwritten = now, 0
 
 
@@ -198,6 +197,22 @@ def _expire_batch(days: int) -> int:
 
 def _add(session: Session, event: str, subject: str, *, details: dict[str, Any], **who: Any) -> None:
     session.add(AuditLine(event=event, subject=subject, details=details or None, **who))
+
+
+def _keep(known: AuditRepeat, details: dict[str, Any], by: Actor) -> None:
+    for name, value in _who(by).items():
+        setattr(known, name, value)
+    known.details = _details(details, by)
+
+
+def _who(by: Actor) -> dict[str, Any]:
+    name = OPERATOR.name if by.in_name_of else by.name
+    return {"actor_id": by.doer_id, "actor_name": name, "address": by.address}
+
+
+def _details(details: dict[str, Any], by: Actor) -> dict[str, Any]:
+    fitting: dict[str, Any] = _fitting(details)
+    return fitting | ({"in_name_of": by.in_name_of} if by.in_name_of else {})
 
 
 def _fitting(value: Any) -> Any:

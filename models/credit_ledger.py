@@ -221,7 +221,7 @@ def _post(
         "amount": amount,
         "balance": account.lasting if month is None else account.monthly,
         "export_id": export_id,
-        "created_by": by.id,
+        "created_by": by.doer_id,
         "note": note,
     }
     session.execute(insert(CreditEntry).values(values))

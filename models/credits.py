@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, any_, func, literal, select
+from sqlalchemy import ARRAY, BigInteger, Select, Text, any_, func, literal, literal_column, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,15 @@ from models.users import User
 
 __all__ = ["Balance", "CreditEntry", "CreditTaking", "Entry", "Fresh", "Kind"]
 
+WORDS = {
+    Kind.ALLOWANCE: "allowance",
+    Kind.GRANT: "granted",
+    Kind.PURCHASE: "bought",
+    Kind.TAKEN_BACK: "taken back",
+    Kind.RESERVED: "taken",
+    Kind.SETTLED: "taken",
+    Kind.REFUNDED: "given back",
+}
 MOST = 1_000_000_000  # credits of one grant
 
 
@@ -59,10 +68,17 @@ class Balance:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the ledger, as people read it; `by_name` is None for the operator."""
+    """A line of the ledger, as people read it; `by_name` is None for the operator, `export_state` without an export."""
 
     entry: CreditEntry
     by_name: str | None
+    export_state: str | None = None
+
+    @property
+    def word(self) -> str:
+        """What became of the credits: an export holds them until its file is there."""
+        spent = self.entry.kind in (Kind.RESERVED, Kind.SETTLED)
+        return "held" if spent and self.export_state not in (None, "done") else WORDS[Kind(self.entry.kind)]
 
 
 _USED = """SELECT -coalesce(sum(e.amount), 0)::bigint
@@ -157,10 +173,11 @@ def _too_many(email: str, lasting: int) -> str:
 def entries(*, of: int | None = None, by: Actor, limit: int = 50, offset: int = 0) -> list[Entry]:
     """The ledger of a person, newest first. Raises NotAllowed for another's without the permission."""
     user_id = _whose(of, by)
-    lines = select(CreditEntry, User.name).outerjoin(User, User.id == CreditEntry.created_by)
+    state = literal_column("(SELECT x.state FROM exports x WHERE x.id = credit_entries.export_id)", Text)
+    lines = select(CreditEntry, User.name, state).outerjoin(User, User.id == CreditEntry.created_by)
     newest_first = lines.where(CreditEntry.user_id == user_id).order_by(CreditEntry.id.desc())
     with reading() as session:
-        found = [Entry(entry, name) for entry, name in session.execute(newest_first.limit(limit).offset(offset))]
+        found = [Entry(*row) for row in session.execute(newest_first.limit(limit).offset(offset))]
         session.expunge_all()
     return found
 

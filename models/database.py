@@ -109,7 +109,7 @@ def writing(by: Actor, *, import_id: int | None = None) -> Iterator[Session]:
                 """SELECT set_config('appointment360.by', :by, true),
                 set_config('appointment360.import', :import, true), set_config('statement_timeout', '0', true)"""
             ),
-            {"by": str(by.id or ""), "import": str(import_id or "")},
+            {"by": str(by.doer_id or ""), "import": str(import_id or "")},
         )
         yield session
 

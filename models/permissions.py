@@ -103,6 +103,13 @@ class Actor:
     columns: frozenset[str] | None = None
     address: str | None = None
     session_id: int | None = field(default=None, compare=False)  # the same person in any of their sessions
+    in_name_of: str | None = field(default=None, compare=False)
+    """The person's e-mail where it is the operator who acts, with that person's rights and credits."""
+
+    @property
+    def doer_id(self) -> int | None:
+        """Who did it, for whatever notes that; None is the operator."""
+        return None if self.in_name_of else self.id
 
     def may(self, permission: Permission) -> bool:
         return permission in self.role.permissions

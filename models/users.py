@@ -4,8 +4,10 @@ Nobody chooses a password for somebody else: who is invited chooses it by a link
 """
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from enum import StrEnum
 
 from sqlalchemy import Select, case, func, select
@@ -115,8 +117,16 @@ def invite(
             link = _send_link(session, user, Kind.INVITATION, by=by)
             session.expunge(user)
     except IntegrityError as error:
-        raise Conflict(f"There is a user with the e-mail {user.email} already.") from error
+        raise Conflict(_taken(user.email)) from error
     return Invited(user, link)
+
+
+def _taken(email: str) -> str:
+    with reading() as session:
+        active = session.scalar(select(User.is_active).where(User.email == email))
+    if active is False:
+        return f"{email} has an account that is deactivated: reactivate it instead."
+    return f"There is a user with the e-mail {email} already."
 
 
 def new_link(email: str, *, by: Actor) -> str | None:
@@ -331,7 +341,21 @@ def _leadership(session: Session) -> int:
 def _known_columns(names: tuple[str, ...] | None) -> list[str] | None:
     if names is None:
         return None
-    known = {*FIELDS, *(group.value for group in Group)}
-    if unknown := [name for name in names if name not in known]:
-        raise InvalidInput(f"Unknown column {', '.join(unknown)}. Known are: {', '.join(sorted(known))}.")
-    return list(names)
+    known = _spellings()
+    if unknown := [name for name in names if name.casefold() not in known]:
+        close = [known[one] for name in unknown for one in get_close_matches(name.casefold(), known, n=1)]
+        hint = f"Did you mean {', '.join(close)}? Groups are: {', '.join(Group)}." if close else known_columns()
+        raise InvalidInput(f"Unknown column {', '.join(unknown)}. {hint}")
+    return list(dict.fromkeys(known[name.casefold()] for name in names))
+
+
+def known_columns() -> str:
+    """What `column_allowed` may name, in a sentence."""
+    return f"Groups are: {', '.join(Group)}. Fields are: {', '.join(FIELDS)}."
+
+
+def _spellings() -> dict[str, str]:
+    """Names and titles, in small letters -> the name; a title that two fields have means neither."""
+    titles = Counter(field.title.casefold() for field in FIELDS.values())
+    single = {one: name for name, field in FIELDS.items() if titles[one := field.title.casefold()] == 1}
+    return single | {name: name for name in FIELDS} | {group.value: group.value for group in Group}

@@ -19,7 +19,8 @@ LONGEST = 60  # characters of a value in a row
 # A word always goes with the colour: what failed and what is gone is to be found at a glance.
 RED, YELLOW = ("failed",), ("deleted", "deactivated", "ended", "cancelled", "undone", "expired", "removed")
 NAMES = {
-    "column_allowed": "Columns", "download_limit": "Limit", "is_active": "Active", "query": "Filter in an address",
+    "column_allowed": "Columns", "download_limit": "Limit", "is_active": "Active", "in_name_of": "In the name of",
+    "query": "Filter in an address",
     "second_factor": "Second factor", "sha256": "SHA-256", "raw_formulas": "Formulas left as they are",
 }  # fmt: skip
 # Where a subject is to be seen: its place, and the parameters of the address from the subject's name.

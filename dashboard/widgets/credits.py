@@ -10,15 +10,6 @@ from models.permissions import OPERATOR, Actor
 
 LINES = 10
 ROW_HEIGHT = 32
-WORDS = {
-    Kind.ALLOWANCE: "Allowance",
-    Kind.GRANT: "Granted",
-    Kind.PURCHASE: "Bought",
-    Kind.TAKEN_BACK: "Taken back",
-    Kind.RESERVED: "Taken",
-    Kind.SETTLED: "Taken",
-    Kind.REFUNDED: "Given back",
-}
 
 
 def balance(by: Actor) -> None:
@@ -87,7 +78,7 @@ def _row(line: Entry) -> dict[str, object]:
     entry = line.entry
     return {
         "when": entry.at,
-        "what": WORDS[Kind(entry.kind)],
+        "what": line.word.capitalize(),
         "credits": entry.amount,
         "left": entry.balance,
         "of": formats.month(entry.month) if entry.month else "Granted",

@@ -5,6 +5,7 @@ in Chromium, and twenty people at once. Makes its own data; prints tables; ends 
 import argparse
 import os
 import platform
+import secrets
 import shutil
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.embedded_postgres import Server, start_or_join
-from models import database
+from models import account_links, database
 from models.contacts import browsing
 from tests.bench import browse, clicks, data, limits, people
 from tests.bench.processes import command
@@ -102,7 +103,9 @@ def _index(server: Server) -> float:
 
 
 def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row]:
-    command(home, "users", "add", data.OWNER, "--limit", str(10 * rows))
+    added = command(home, "users", "add", data.OWNER, "--limit", str(10 * rows))
+    database.bind(server.url())
+    account_links.accept(added.answer["link"].partition("?link=")[2], secrets.token_urlsafe(), address=None)
     ours = command(home, "import", str(first), "--yes")
     plain = _plain_copy(server, first.with_name("plain.copy"))
     speed = rows / ours.seconds

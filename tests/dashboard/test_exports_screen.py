@@ -299,10 +299,10 @@ def test_ones_own_credits_and_where_they_went(site: Site, limited: None) -> None
     assert "of 40 until 1 " in words(test)
     lines = [(row["what"], row["credits"], row["left"], row["why"]) for row in table(test)[:2]]
     assert lines == [
-        ("Taken", -3, 37, f"Export {export_id}"),
+        ("Held", -3, 37, f"Export {export_id}"),
         ("Granted", 5, 5, "for the fair (operator)"),
     ]
-    assert [row["what"] for row in table(test)] == ["Taken", "Granted", "Allowance"]
+    assert [row["what"] for row in table(test)] == ["Held", "Granted", "Allowance"]
 
 
 def dialog(actor: object) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -56,3 +58,27 @@ class Cli:
         with psycopg.connect(libpq_url(self.url), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+
+def on_a_terminal(cli: Cli, arguments: list[str], answer: str, columns: int = 100) -> str:
+    """What the command prints when a person sits there and types `answer`."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=PROJECT, env={**cli.environment, "COLUMNS": str(columns), "TERM": "xterm"},
+        stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    printed = b""
+    try:
+        while piece := os.read(ours, 65536):
+            printed += piece
+    except OSError:  # Linux's word for the end of a terminal
+        pass
+    process.wait()
+    os.close(ours)
+    return printed.decode()
+
+
+def without_colours(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)

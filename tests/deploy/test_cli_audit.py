@@ -17,5 +17,7 @@ def test_the_log_is_listed_newest_first(cli: Cli) -> None:
     assert "download_limit: 100 → 7" in said.out
     assert len(said.out.splitlines()) == 2
     assert cli("audit", "list", "--until", "2020-01-01", "--json").object == {"lines": [], "more": False}
+    turned = cli("audit", "list", "--since", "2026-03-01", "--until", "2026-02-01", "--json")
+    assert (turned.code, "--since 2026-03-01 is after --until 2026-02-01" in turned.object["error"]) == (2, True)
     ended = cli("audit", "list", "--event", "user eaten", "--json")
     assert (ended.code, "There is no event “user eaten”" in ended.object["error"]) == (1, True)

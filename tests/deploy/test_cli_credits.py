@@ -1,12 +1,14 @@
 """A person's credits at the command line, the commands as processes of their own."""
 
+from models.permissions import Role
+from tests import people
 from tests.deploy.command_line import Cli
 
 CONTACTS = "INSERT INTO contacts (email) SELECT n || '@example.com' FROM generate_series(1, 8) n"
 
 
 def test_an_export_in_a_persons_name_costs_that_persons_credits(cli: Cli) -> None:
-    cli("users", "add", "ann@example.com", "--limit", "5")
+    people.person(email="ann@example.com", name="Ann", role=Role.ANALYST, download_limit=5)
     cli.sql(CONTACTS)
     file = str(cli.home.parent / "a.csv")
     ended = cli("export", file, "--as", "ann@example.com", "--json")
@@ -26,6 +28,8 @@ def test_an_export_in_a_persons_name_costs_that_persons_credits(cli: Cli) -> Non
     assert lines == [
         ("reserved", -3, 1, None), ("reserved", -5, 0, None), ("grant", 4, 4, "for the fair"), ("allowance", 5, 5, None)
     ]  # fmt: skip
+    assert {line["by"] for line in found["entries"]} == {"operator"}
+    assert [line["what"] for line in found["entries"]] == ["taken", "taken", "granted", "allowance"]
     said = cli("users", "credits", "ann@example.com").out
     assert "for the fair" in said
     assert "ann@example.com used 8 credits this month, and has 1: none left until 1 " in said

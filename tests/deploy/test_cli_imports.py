@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import pty
 import re
 import shutil
 import signal
@@ -18,7 +16,9 @@ import pytest
 
 from data_checks import messages
 from deploy import output
-from tests.deploy.command_line import COMMAND, PROJECT, Cli
+from models.permissions import Role
+from tests.deploy.command_line import PROJECT, Cli, on_a_terminal, without_colours
+from tests.people import person
 
 NUMBERS = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
 PEOPLE = """First Name,Last Name,Email,Company,# Employees
@@ -160,30 +160,6 @@ def test_on_a_terminal_nothing_is_wider_than_it(cli: Cli, people: Path) -> None:
     assert any("people" in line and "…" in line and "committed" in line for line in plain), "one line for each import"
 
 
-def on_a_terminal(cli: Cli, arguments: list[str], answer: str, columns: int = 100) -> str:
-    """What the command prints when a person sits there and types `answer`."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=PROJECT, env={**cli.environment, "COLUMNS": str(columns), "TERM": "xterm"},
-        stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
-    )  # fmt: skip
-    os.close(theirs)
-    os.write(ours, answer.encode())
-    printed = b""
-    try:
-        while piece := os.read(ours, 65536):
-            printed += piece
-    except OSError:  # Linux's word for the end of a terminal
-        pass
-    process.wait()
-    os.close(ours)
-    return printed.decode()
-
-
-def without_colours(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-
-
 def test_rejects_as_a_file_that_can_be_mended(cli: Cli, people: Path, tmp_path: Path) -> None:
     cli("import", people, "--yes")
     target = tmp_path / "rejects.csv"
@@ -251,7 +227,7 @@ def test_export_and_its_receipt(cli: Cli, people: Path, tmp_path: Path) -> None:
 
 def test_export_with_somebodys_rights(cli: Cli, people: Path, tmp_path: Path) -> None:
     cli("import", people, "--yes")
-    cli("users", "add", "ann@example.com", "--columns", "first_name")
+    person(email="ann@example.com", name="Ann", role=Role.ANALYST, column_allowed=("first_name",))
     target = tmp_path / "out.jsonl"
     assert cli("export", target, "--as", "ann@example.com", "--json").object["rows"] == 3
     assert all(set(json.loads(line)) == {"first_name"} for line in target.read_text().splitlines())

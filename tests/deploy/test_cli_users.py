@@ -15,7 +15,7 @@ from deploy import running
 from models import account_links, second_factors, sign_ins
 from models.permissions import Role
 from tests import people
-from tests.deploy.command_line import Cli
+from tests.deploy.command_line import Cli, on_a_terminal, without_colours
 from tests.people import PASSWORD
 
 
@@ -50,6 +50,34 @@ def test_added_twice(cli: Cli) -> None:
     assert (ended.code, ended.object) == (1, {"error": "There is a user with the e-mail ann@example.com already."})
 
 
+def test_a_deactivated_person_is_not_added_anew(cli: Cli) -> None:
+    cli("users", "add", "ann@example.com")
+    cli("users", "deactivate", "ann@example.com")
+    ended = cli("users", "add", "ann@example.com", "--json")
+    assert (ended.code, ended.object["error"]) == (
+        1,
+        "ann@example.com has an account that is deactivated. "
+        "Reactivate it: appointment360 users set ann@example.com --active",
+    )
+
+
+def test_what_may_be_seen_is_named_as_people_know_it(cli: Cli) -> None:
+    assert cli("users", "list").out == "There is nobody yet: users add invites somebody.\n"
+    said = cli("users", "add", "ann@example.com", "--columns", "none")
+    assert "It works once, for 7 days, and is shown only this once." in said.err
+    assert "none" in cli("users", "list").out.splitlines()[1]
+    assert cli("users", "list", "--search", "zzz").out == "Nobody matches.\n"
+    changed = cli("users", "set", "ann@example.com", "--columns", "Reach,First Name", "--json").object
+    assert changed["column_allowed"] == ["reach", "first_name"]
+    listed = cli("users", "set", "ann@example.com", "--columns", "list", "--json")
+    assert "Groups are: person, reach, " in listed.object["error"]
+    assert " Fields are: first_name, " in listed.object["error"]
+    boss = cli("users", "add", "bob@example.com", "--role", "boss")
+    assert boss.code == 2
+    assert "'boss' is not one of" in boss.err
+    assert "Value error" not in boss.err
+
+
 def test_changed_and_deactivated(cli: Cli) -> None:
     cli("users", "add", "root@example.com", "--role", "admin")
     cli("users", "add", "ann@example.com", "--columns", "person, email")
@@ -79,6 +107,8 @@ def test_a_new_link_ends_the_one_before(cli: Cli) -> None:
         (["list", "--status", "asleep"], "--status is “asleep”"),
         (["add", "a@b.co", "--password", "x"], "No such option"),
         (["set", "a@b.co"], "Nothing to change"),
+        (["add", "a@b.co", "--columns", ""], "--columns is empty: name fields or groups, or leave it out."),
+        (["add", "a@b.co", "--columns", "person,,email"], "--columns is “person,,email”, where a name is empty"),
     ],
 )
 def test_what_means_nothing_is_a_usage_error(cli: Cli, arguments: list[str], hint: str) -> None:
@@ -126,6 +156,24 @@ def test_a_mail_server_that_is_down_is_told_and_loses_nothing(cli: Cli, smtp_por
     assert "The link could not be mailed yet" in said.err
     assert cli("users", "link", "ann@example.com", "--json").object["link"] is None
     assert cli.sql("SELECT kind, attempts FROM mails WHERE sent_at IS NULL") == [("invitation", 1)]
+
+
+def test_no_word_is_broken_in_a_narrow_terminal(cli: Cli) -> None:
+    email = "annabella.example@example.com"
+    cli("users", "add", email, "--name", "Annabella Example", "--columns", "person,reach,finance")
+    cli("users", "grant", email, "1000000", "--note", "for the spring fair of the whole company")
+    for command, column in (
+        (["users", "list"], "columns"),
+        (["users", "credits", email], "by"),
+        (["audit", "list"], "from"),
+    ):
+        printed = without_colours(on_a_terminal(cli, command, "", columns=80)).replace("\r", "")
+        assert [line for line in printed.splitlines() if len(line) > 80] == []
+        assert email in printed
+        assert column in printed.partition("Left out, as the terminal is narrow: ")[2].split(".")[0].split(", ")
+        wide = without_colours(on_a_terminal(cli, command, "", columns=200))
+        assert (column in wide, "Left out" in wide) == (True, False)
+    assert "operator" in printed
 
 
 def test_a_lost_second_factor_is_removed_at_the_machine(cli: Cli) -> None:

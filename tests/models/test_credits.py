@@ -98,6 +98,18 @@ def test_an_export_costs_its_contacts_and_the_same_ones_nothing(ann: Actor, cont
     require_sums(ann)
 
 
+def test_what_an_export_holds_is_taken_once_its_file_is_there(ann: Actor, contacts: list[int]) -> None:
+    def words() -> list[str]:
+        return [line.word for line in credits.entries(by=ann)]
+
+    first = asked(contacts[:3], ann)
+    assert words() == ["held", "allowance"]
+    finished(first, ann)
+    assert words() == ["taken", "allowance"]
+    exports.cancel(asked(contacts[:5], ann), by=ann)
+    assert words() == ["given back", "held", "taken", "allowance"]
+
+
 def test_what_is_reserved_is_gone_and_comes_back(ann: Actor, contacts: list[int]) -> None:
     first = asked(contacts[:7], ann)
     assert exports.get(first, by=ann).credits == 7

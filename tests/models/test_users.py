@@ -143,6 +143,8 @@ def test_what_cannot_be_is_named(db: str, operator: Actor) -> None:
 
     with pytest.raises(InvalidInput, match="Unknown column salary"):
         invite(column_allowed=("person", "salary"))
+    with pytest.raises(InvalidInput, match=r"Unknown column emial\. Did you mean email\? Groups are: person, reach, "):
+        invite(column_allowed=("emial",))
     with pytest.raises(InvalidInput, match="“not an address” is not an e-mail"):
         invite(email="not an address")
     with pytest.raises(InvalidInput, match="The name is empty"):

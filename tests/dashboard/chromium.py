@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from playwright.sync_api import Page
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -26,6 +28,12 @@ def executable(playwrights_own: str) -> str:
     if found := _found(playwrights_own):
         return found
     raise AssertionError(f"The browser tests need Chromium, and none could be installed. Set CHROMIUM.\n{tried}")
+
+
+def wait_for_copied(page: Page, pattern: str) -> None:
+    """Until the clipboard holds what `pattern`, of JavaScript, matches: it is written just after the page says so."""
+    holds = "async pattern => new RegExp(`^(${pattern})$`).test(await navigator.clipboard.readText())"
+    page.wait_for_function(holds, arg=pattern)
 
 
 def _found(playwrights_own: str) -> str | None:

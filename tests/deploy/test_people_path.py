@@ -5,7 +5,6 @@ the session of before is gone.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pandas as pd
 import pyotp
@@ -14,22 +13,13 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.dashboard import chromium
 from tests.deploy.test_main_path import PATIENCE, SAMPLE, _sign_in
+from tests.deploy.test_main_path import machine as machine
 from tests.deploy.test_up import Machine
 
 pytestmark = pytest.mark.browser
 PASSWORD, NEW = "purple tractor sings loudly", "quiet marmalade parade 47"
 SMITHS, KELLYS = 5, 4  # in the sample
 LIMIT = 6
-
-
-@pytest.fixture
-def machine(open_folder: Path) -> Iterator[Machine]:
-    made = Machine(open_folder / "home")
-    try:
-        made.start()
-        yield made
-    finally:
-        made.kill()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ class RequestLimit(Base):
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     due_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
-    __table_args__ = {"prefixes": ["UNLOGGED"]}  # noqa: RUF012
+    __table_args__ = {"prefixes": ["UNLOGGED"]}  # noqa: RUF012  # as SQLAlchemy reads it
 
 
 # GCRA: each request moves the due moment on by `every`; the next one is allowed while it is at most `burst` ahead. One

@@ -32,6 +32,6 @@ def _deliver_until(stopped: threading.Event) -> None:
         mails.waiting.clear()
         try:
             mails.deliver()
-        except Exception:
+        except Exception:  # the thread must outlive whatever one round meets
             log.exception("mails could not be delivered; the next try is in %s s", EVERY)
         mails.waiting.wait(EVERY)

@@ -189,11 +189,16 @@ class Listed:
     is_running: bool
 
 
+def sees_all(by: Actor) -> bool:
+    """Whether no column is hidden from the person, which importing takes beside the permission."""
+    return by.columns is None
+
+
 def require_importing(by: Actor, permission: Permission = Permission.IMPORTS_RUN) -> None:
     """Raises NotAllowed; also for who does not see every column. A plan says in how many contacts, and where, a file
     differs from what is stored: with a file made for that, one could ask for any hidden value."""
     require(by, permission)
-    if by.columns is not None:
+    if not sees_all(by):
         raise NotAllowed(
             f"You may not {permission.value}: that compares every column, and you do not see all of them. "
             "Let somebody do it who does."

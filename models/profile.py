@@ -82,7 +82,7 @@ def change_password(current: str, new: str, *, by: Actor, token: str | None) -> 
     with writing(by) as session:
         accounts.share(session)
         user = accounts.locked(session, user_id)
-        if new == current:
+        if passwords.matches(new, user.password_hash):
             raise InvalidInput("The new password is the one of before. Choose another one.")
         passwords.require_good(new, name=user.name, email=user.email)
         user.password_hash, user.updated_at = passwords.digest(new), func.now()

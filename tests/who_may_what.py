@@ -153,6 +153,7 @@ RELIES_ON: dict[str, str] = {
     "models.filters.visible_fields": READS_NOTHING,
     "models.imports.why_hidden": READS_NOTHING,
     "models.imports.require_importing": READS_NOTHING,
+    "models.imports.sees_all": READS_NOTHING,
     "models.permissions.require": READS_NOTHING,
     "models.permissions.visible": READS_NOTHING,
     "pipelines.import_steps.open_file": A_STEP,

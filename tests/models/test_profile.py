@@ -146,3 +146,10 @@ def test_the_operator_has_no_profile(db: str) -> None:
     ):
         with pytest.raises(NotAllowed, match="Only a signed-in person"):
             operation()
+
+
+def test_the_password_of_before_is_no_new_one(ann: users.User) -> None:
+    this, other = signed_in(ann), signed_in(ann)
+    with pytest.raises(InvalidInput, match="The new password is the one of before"):
+        profile.change_password(PASSWORD, PASSWORD, by=actor(this), token=this)
+    assert sign_ins.actor_of(other) is not None

@@ -1,0 +1,1 @@
+-- Undo: what an undo put back and what it kept, so that it can be undone itself.

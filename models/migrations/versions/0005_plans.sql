@@ -1,0 +1,1 @@
+-- Plans: whose value wins, for each field.

@@ -1,0 +1,1 @@
+-- Provenance: contacts as they were at a moment.

@@ -1,0 +1,1 @@
+-- Drift: what accepted imports looked like, and what was accepted in spite of it.

@@ -1,0 +1,1 @@
+-- Mappings that are remembered, and the folders that are watched.

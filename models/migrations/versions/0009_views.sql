@@ -1,0 +1,1 @@
+-- Saved views, and their exports by schedule.

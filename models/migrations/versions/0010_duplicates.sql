@@ -1,0 +1,1 @@
+-- Duplicates: pairs that were found, what was decided of them, merges.

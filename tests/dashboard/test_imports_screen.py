@@ -476,7 +476,7 @@ def test_what_an_undo_kept_is_listed_and_the_undo_is_undone(
     assert "Bringing the import back: waiting" in texts(test)
     assert flow(import_id).state == State.COMMITTED
     test.run()
-    assert (metrics(test)["Changed again"], metrics(test)["Here again"]) == ("1 contact", "0 contacts")
+    assert (metrics(test)["Changed again"], metrics(test)["Here again"]) == ("2 contacts", "0 contacts")
     assert "Undo the import" in buttons(test)
     import_contacts.undo(import_id, by=OPERATOR)
     records.delete(dee, version=records.get(dee, by=manager).version, by=manager)

@@ -67,14 +67,15 @@ def create(
     import_id = imports.create(
         file_name=path.name, overrides=mapping or {}, left_out=left_out, match=match, keep=keep, by=by
     )
-    stored = folder(import_id) / "upload" / path.name
-    try:
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, stored)
-    except OSError as error:
-        raise Unavailable(f"{path.name} could not be stored in {stored.parent}: {error.strerror}.") from error
-    with writing(by) as session:
-        imports.record(session, import_id, file_path=str(stored))
+    with _locked(import_id):  # while it is copied it is worked on, and once that process is dead it is interrupted
+        stored = folder(import_id) / "upload" / path.name
+        try:
+            stored.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, stored)
+        except OSError as error:
+            raise Unavailable(f"{path.name} could not be stored in {stored.parent}: {error.strerror}.") from error
+        with writing(by) as session:
+            imports.record(session, import_id, file_path=str(stored))
     return import_id
 
 

@@ -17,7 +17,7 @@ from models import audit, import_drafts, import_servers, imports, users
 from models.audit import Event
 from models.check_results import CheckResult
 from models.contacts import mapping as field_mapping
-from models.contacts import staging
+from models.contacts import policies, staging
 from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
 from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Plan, State
@@ -70,13 +70,16 @@ def remap(
     left_out: Sequence[str] = (),
     match: MatchRule,
     keep: Keep,
+    keep_fields: Mapping[str, Keep] | None = None,
+    dated_by: str = "",
     by: Actor,
 ) -> int:
     """Set what is read from where, and ask for a plan made with it; returns the number of the order.
 
-    `columns` is header -> field for the headers that fill one; those `left_out` go nowhere, and the others to extra. A
-    plan there was is given up. Raises NotAllowed, NotFound, InvalidInput (unknown names, two columns for one field),
-    Conflict.
+    `columns` is header -> field for the headers that fill one; those `left_out` go nowhere, and the others to extra.
+    `keep_fields` are the fields of another policy than `keep`, and `dated_by` is the header that says when a row was
+    changed, "" for the moment of the file. A plan there was is given up. Raises NotAllowed, NotFound, InvalidInput
+    (unknown names, two columns for one field), Conflict.
     """
     imports.require_importing(by)
     with writing(by) as session:
@@ -88,7 +91,10 @@ def remap(
         found.mapping, found.left_out = chosen.fields, list(chosen.left_out)
         # Complete, so that a file that has to be opened once more is mapped the same way.
         found.overrides = {name: chosen.fields.get(name, "") for name in field_mapping.TARGETS}
-        found.match, found.keep = match, keep
+        if dated_by:
+            field_mapping.check_header(dated_by, (found.opened or {}).get("headers", []))
+        found.match, found.keep, found.dated_by = match, keep, dated_by
+        found.keep_fields = dict(policies.fields_named((keep_fields or {}).items()))
         import_drafts.remove(session, import_id, of=by)
         found.state, found.planned, found.changed_fields = State.OPENED, None, None
         found.staged = found.created = found.updated = found.unchanged = found.duplicates = found.rejected = 0

@@ -6,7 +6,7 @@ that was finished: `run` looks where the import stands and does what is missing.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from data_checks.gate import Gate
 from models import audit, database, import_drafts, import_orders, imports, settings
 from models.audit import Event
-from models.contacts import changes, staging
+from models.contacts import changes, policies, staging
 from models.contacts import mapping as field_mapping
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, Unavailable
@@ -52,11 +52,14 @@ def create(
     left_out: Sequence[str] = (),
     match: MatchRule,
     keep: Keep,
+    keep_fields: Mapping[str, Keep] | None = None,
+    dated_by: str | None = None,
     by: Actor,
 ) -> int:
     """A new import of the file at `path`, which is copied into the home folder; the headers `left_out` go nowhere.
 
-    Raises NotAllowed, InvalidInput.
+    `keep_fields` are the fields, or "extra", of another policy than `keep`. `dated_by` is the header that says when a
+    row was changed; "" takes the moment of the file, None what the headers propose. Raises NotAllowed, InvalidInput.
     """
     imports.require_importing(by)
     if path.is_dir():
@@ -65,8 +68,10 @@ def create(
         raise InvalidInput(f"There is no file {path}.")
     field_mapping.check_fields(mapping or {})
     import_id = imports.create(
-        file_name=path.name, overrides=mapping or {}, left_out=left_out, match=match, keep=keep, by=by
-    )
+        file_name=path.name, overrides=mapping or {}, left_out=left_out, match=match, keep=keep,
+        keep_fields=policies.fields_named((keep_fields or {}).items()), dated_by=dated_by,
+        modified=path.stat().st_mtime_ns // 1_000_000, by=by,
+    )  # fmt: skip
     with _locked(import_id):  # while it is copied it is worked on, and once that process is dead it is interrupted
         stored = folder(import_id) / "upload" / path.name
         try:

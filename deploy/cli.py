@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy import cli_audit, cli_imports, cli_users, failures, local, output
-from deploy.cli_options import Home, Json, Where, names
+from deploy.cli_options import AsOf, Home, Json, Where, conditions, names
 
 if TYPE_CHECKING:
     from models.check_results import Verdict
@@ -73,6 +73,7 @@ def up(
 def count(
     where: Where = None,
     by: Annotated[str | None, typer.Option("--by", metavar="FIELD", help="Count each value of this field.")] = None,
+    as_of: AsOf = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -82,17 +83,18 @@ def count(
         from models.contacts import search
         from models.permissions import OPERATOR
 
-        chosen = filters.parse(where or [], by=OPERATOR)
+        chosen = filters.parse(conditions(where, as_of), by=OPERATOR)
         total = search.count(chosen, by=OPERATOR)
         groups = search.count_by(chosen, by, by=OPERATOR) if by else []
+    told = output.counted(total, "contact") + (f": {chosen.sentence()}" if chosen.pairs() else "")
     if output.is_json():
         listed = [{"value": _plain(value), "count": number} for value, number in groups]
         output.answer({"count": total} | ({"by": listed} if by else {}))
     elif by:
         output.table([by, "contacts"], groups, numbers=["contacts"])
-        output.say(output.counted(total, "contact") + (f": {chosen.sentence()}" if chosen else ""))
+        output.say(told)
     elif sys.stdout.isatty():
-        output.say(output.counted(total, "contact") + (f": {chosen.sentence()}" if chosen else ""))
+        output.say(told)
     else:
         output.say(str(total))
 
@@ -102,6 +104,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE.{csv,xlsx,parquet,jsonl}", help="The file to write.")],
     where: Where = None,
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="These fields only, in this order.")] = None,
+    as_of: AsOf = None,
     as_user: Annotated[
         str | None, typer.Option("--as", metavar="EMAIL", help="With this person's rights and credits.")
     ] = None,
@@ -121,7 +124,7 @@ def export(
         from pipelines import export_contacts
 
         actor = _actor(as_user)
-        chosen = filters.parse(where or [], by=actor)
+        chosen = filters.parse(conditions(where, as_of), by=actor)
         with output.progress() as progress:
             made = export_contacts.export(
                 file.expanduser().absolute(),
@@ -133,7 +136,8 @@ def export(
             )
     number, size = output.counted(made.rows, "contact"), output.bytes_shown(made.bytes)
     cost = f", {output.counted(made.credits, 'credit')}" if as_user else ""
-    output.answer_or_say(exports.receipt(made), f"{number} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
+    what = f"{number}, {chosen.as_of.words}," if chosen.as_of else number
+    output.answer_or_say(exports.receipt(made), f"{what} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
 
 
 @app.command()

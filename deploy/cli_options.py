@@ -33,7 +33,20 @@ Where = Annotated[
     list[str] | None,
     typer.Option("--where", metavar="FILTER", help="FIELD=VALUE, FIELD.OP=VALUE or q=WORDS. Repeatable."),
 ]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="WHEN",
+        help="As contacts were: 2026-11-01 (its end), 2026-11-01T14:30 (UTC), import:7 (after it), before:7.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def conditions(where: list[str] | None, as_of: str | None) -> list[str]:
+    """The options --where and --as-of in the one filter syntax."""
+    return [*(where or []), *([] if as_of is None else [f"as_of={as_of}"])]
 
 
 def names(listed: str | None) -> list[str] | None:

@@ -29,7 +29,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     SEE: (
         "models.contacts.search.page", "models.contacts.search.neighbours", "models.contacts.search.those_of",
         "models.contacts.search.count", "models.contacts.search.count_by", "models.contacts.search.count_by_each",
-        "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.records.get",
+        "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.search.moment",
+        "models.contacts.difference.numbers", "models.contacts.difference.page", "models.contacts.records.get",
         "models.contacts.records.suggestions", "models.contacts.history.of_contact", "models.contacts.likeness.alike",
     ),
     SEE_INDUSTRIES: (
@@ -110,6 +111,10 @@ A_STEP = "a step of pipelines.import_contacts.go_on, which was allowed"
 OF_A_FILE = "notes how the file of an export comes along that exports.request allowed; its writer looks again"
 RELIES_ON: dict[str, str] = {
     "models.audit.write": IN_A_SESSION,
+    "models.contacts.as_of.contacts_at": READS_NOTHING,
+    "models.contacts.as_of.look_back": IN_A_SESSION,
+    "models.contacts.difference.compared": IN_A_SESSION,
+    "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
     "models.contacts.likeness.certain": IN_A_SESSION,
     "models.database.writing": "opens the transaction of an operation that was allowed",

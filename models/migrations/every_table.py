@@ -16,11 +16,13 @@ from models import (
     second_factors,
     sign_in_failures,
     sign_in_sessions,
+    view_exports,
+    views,
 )
 from models.contacts import history, table
 
 __all__ = [
     "accounts", "audit", "check_results", "credits", "exports", "history", "imports", "industries", "link_tokens",
     "mails", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions",
-    "table",
+    "table", "view_exports", "views",
 ]  # fmt: skip

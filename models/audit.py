@@ -44,6 +44,8 @@ class Event(StrEnum):
     IMPORT_FAILED = "import failed"
     IMPORT_CANCELLED = "import cancelled"
     IMPORT_UNDONE = "import undone"
+    IMPORT_REDONE = "import redone"  # the undo of its undo
+    IMPORT_KEPT_DOWNLOADED = "import kept list downloaded"  # the contacts that an undo left as they were
     IMPORT_ROWS_DOWNLOADED = "import rows downloaded"  # those that did not come in
     EXPORT_MADE = "export made"
     EXPORT_FAILED = "export failed"

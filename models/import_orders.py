@@ -37,9 +37,11 @@ MAPPED = (State.OPENED, State.STAGED, State.CHECKED, State.PLANNED)
 
 @dataclass(frozen=True)
 class Begun:
-    """An order that a process has taken on: what is wanted, of which plan, and with whose rights."""
+    """An order that a process has taken on: what is wanted, from where the import stands, of which plan, and with whose
+    rights."""
 
     wanted: State
+    stands: State
     by: Actor
     plan: Plan | None = None
 
@@ -61,6 +63,27 @@ def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) ->
         if wanted is State.COMMITTED and plan != (found.planned or {}).get("at"):
             raise Conflict(f"The plan of import {import_id} was made anew since you looked at it: look again.")
         return give(found, wanted, by, plan=found.planned if wanted is State.COMMITTED else None)
+
+
+def ask_redo(import_id: int, *, by: Actor) -> int:
+    """Note that an import that was undone shall be brought back; returns the number of the order, for its flow.
+
+    To ask again changes nothing. Raises NotAllowed, NotFound, Conflict.
+    """
+    imports.require_importing(by, Permission.IMPORTS_UNDO)
+    with writing(by) as session:
+        found = locked_row(session, import_id)
+        if is_redo(found):
+            return found.orders
+        _require_rest(session, found)
+        if found.state != State.UNDONE:
+            raise Conflict(f"Import {import_id} is {found.state} by now: only one that was undone can be brought back.")
+        return give(found, State.COMMITTED, by)
+
+
+def is_redo(found: Import) -> bool:
+    """Whether it was undone and is wanted back."""
+    return found.state == State.UNDONE and found.wanted == State.COMMITTED
 
 
 def remap(
@@ -105,12 +128,13 @@ def cancel(import_id: int, *, by: Actor) -> None:
     """Cancel the import: nothing of it is written, its file is removed, its line in the list stays.
 
     A process that works on it stops within seconds and clears it away; else that is done here. An undo that was asked
-    for is only withdrawn: the import stands. Raises NotAllowed, NotFound, Conflict (it is over).
+    for is only withdrawn: the import stands; and so is the undo of one. Raises NotAllowed, NotFound, Conflict (it is
+    over).
     """
     require(by, Permission.IMPORTS_RUN)
     with writing(by) as session:
         found = locked_row(session, import_id)
-        if found.wanted == State.UNDONE:
+        if found.wanted == State.UNDONE or is_redo(found):
             found.wanted, found.orders = None, found.orders + 1
             return
         if found.state in OVER:
@@ -161,8 +185,8 @@ def begin(import_id: int, order: int) -> Begun | None:
             _settle(found, f"It was interrupted {MOST_TRIES} times in the middle, each time its process died.")
             return None
         found.tries += 1
-        wanted, plan, by_id = State(found.wanted), found.wanted_plan, found.wanted_by
-    return Begun(wanted, users.acting(by_id, f"Import {import_id}"), plan)
+        wanted, stands, plan, by_id = State(found.wanted), State(found.state), found.wanted_plan, found.wanted_by
+    return Begun(wanted, stands, users.acting(by_id, f"Import {import_id}"), plan)
 
 
 def settle(import_id: int, order: int, error: str | None = None) -> None:

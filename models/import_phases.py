@@ -23,7 +23,7 @@ def phase(listed: Listed) -> Phase:
     found = listed.import_
     state = State(found.state)
     ended = {State.UNDONE: Phase.UNDONE, State.FAILED: Phase.FAILED, State.CANCELLED: Phase.CANCELLED}
-    if state in ended:
+    if state in ended and not (state is State.UNDONE and (found.wanted or listed.is_running)):
         return ended[state]
     if found.wanted == State.CANCELLED:
         return Phase.STOPPING

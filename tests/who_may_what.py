@@ -76,6 +76,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.imports.preview", "models.imports.changed_values", "models.imports.checks", "models.imports.notes",
         "models.import_rejects.rows", "models.import_rejects.page", "models.import_rejects.reasons",
         "models.import_rejects.as_csv", "models.import_uploads.arrived", "pipelines.import_rejects.write_rejects",
+        "models.import_kept.last", "models.import_kept.page", "models.import_kept.rows", "models.import_kept.as_csv",
+        "pipelines.import_rejects.write_kept",
     ),
     IMPORT: (
         "models.imports.create", "models.import_drafts.find", "models.import_drafts.keep",
@@ -86,6 +88,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     UNDO_IMPORT: (
         "models.import_orders.ask (undone)", "pipelines.import_contacts.undo", "pipelines.import_contacts.take_back",
+        "models.import_orders.ask_redo", "pipelines.import_contacts.redo", "pipelines.import_contacts.bring_back",
     ),
     CHECK: ("data_checks.contacts.check_contacts",),
     PEOPLE: (

@@ -23,6 +23,7 @@ from models import (
     audit_log,
     credits,
     exports,
+    import_kept,
     import_orders,
     import_rejects,
     industries,
@@ -42,6 +43,7 @@ from models.contacts.bulk import Selection
 from models.database import Base, libpq_url, reading, writing
 from models.errors import NotFound
 from models.filters import Filters
+from models.filters import parse_query as parse
 from models.link_tokens import Purpose
 from models.migrations import every_table
 from models.permissions import OPERATOR, Actor, Role
@@ -71,6 +73,8 @@ TOLD = {
     "role_rules": ALWAYS,
     "account_links": [("UPDATE", "OLD.used_at IS DISTINCT FROM NEW.used_at")],
     "sign_in_sessions": [("INSERT OR DELETE", "true"), ("UPDATE", "OLD.revoked_at IS DISTINCT FROM NEW.revoked_at")],
+    "import_undos": ALWAYS,
+    "import_kept": ALWAYS,
     "imports": [
         ("INSERT", "true"),
         ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('committed', 'undone', 'failed')"),
@@ -113,6 +117,7 @@ WITHOUT = {
     },
     "models/import_orders.py": {
         "ask": "a wish; what comes of it has its line, by whoever wished it",
+        "ask_redo": "a wish; what comes of it has its line, by whoever wished it",
         "remap": "prepares a plan; only its commit changes anything",
         "clear_cancelled": "removes what the cancelled import, which has its line, left",
         "begin": "progress",
@@ -160,7 +165,7 @@ WITHOUT = {
     ),
 }
 # Which open the transaction for others, who write the line.
-DOORS = {"writing", "editing", "working", "_moving_contacts"}
+DOORS = {"writing", "editing", "working", "_moving_contacts", "_standing"}
 
 
 @dataclass
@@ -349,7 +354,10 @@ OPERATIONS: dict[str, Operation] = {
     "import_contacts.run": _committed,
     "import_contacts.run, unreadable": _unreadable,
     "import_rejects.as_csv": lambda t: list(import_rejects.as_csv(t["import"], by=t.by)),
+    "bulk.tag, what was imported": lambda t: bulk.tag(Selection(parse("last_name=Zoe", by=t.by)), add=["x"], by=t.by),
     "import_contacts.undo": lambda t: import_contacts.undo(t["import"], by=OPERATOR),
+    "import_kept.as_csv": lambda t: list(import_kept.as_csv(t["import"], by=t.by)),
+    "import_contacts.redo": lambda t: import_contacts.redo(t["import"], by=OPERATOR),
     "export_contacts.export": _exported,
     "exports.downloaded": lambda t: exports.downloaded(t["export"], noted=True, by=t.by),
     "exports.cancel": lambda t: exports.cancel(_requested(t), by=t.by),

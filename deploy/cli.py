@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy import cli_audit, cli_imports, cli_users, failures, local, output
+from deploy import cli_audit, cli_difference, cli_imports, cli_users, failures, local, output
 from deploy.cli_options import AsOf, Home, Json, Where, conditions, names
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ app.add_typer(cli_imports.group, name="imports")
 app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)
+app.command("difference")(cli_difference.difference)
 
 
 def main() -> None:

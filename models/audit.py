@@ -51,6 +51,7 @@ class Event(StrEnum):
     EXPORT_DOWNLOADED = "export downloaded"
     EXPORT_EXPIRED = "export expired"
     CONTACTS_COPIED = "contacts copied"  # to the clipboard
+    DIFFERENCE_EXPORTED = "difference exported"  # of a view between two moments
     USER_ADDED = "user added"
     USER_INVITED = "user invited"
     INVITATION_ACCEPTED = "invitation accepted"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy import cli_audit, cli_imports, cli_users, cli_views, failures, local, output
+from deploy import cli_audit, cli_difference, cli_imports, cli_users, cli_views, failures, local, output
 from deploy.cli_options import AsOf, AsUser, Home, Json, View, Where, actor, chosen, names
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)
+app.command("difference")(cli_difference.difference)
 
 
 def main() -> None:

@@ -65,6 +65,7 @@ class Event(StrEnum):
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
     CONTACTS_COPIED = "contacts copied"  # to the clipboard
+    DIFFERENCE_EXPORTED = "difference exported"  # of a view between two moments
     USER_ADDED = "user added"
     USER_INVITED = "user invited"
     INVITATION_ACCEPTED = "invitation accepted"

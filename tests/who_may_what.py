@@ -33,6 +33,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.contacts.search.count_by", "models.contacts.search.count_by_each",
         "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.search.moment",
         "models.contacts.difference.numbers", "models.contacts.difference.page", "models.contacts.records.get",
+        "models.contacts.records.as_it_was",
         "models.contacts.records.suggestions", "models.contacts.history.of_contact", "models.contacts.likeness.alike",
     ),
     SEE_INDUSTRIES: (
@@ -40,6 +41,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     EXPORT: (
         "models.exports.request", "models.exports.again", "models.exports.cancel", "models.exports.downloaded",
+        "models.contacts.difference_file.cost", "models.contacts.difference_file.as_csv",
         "pipelines.export_contacts.export",
     ),
     OWN_EXPORTS: (

@@ -36,7 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from models.contacts import as_of, search
+from models.contacts import as_of, moments, search
 from models.contacts.history import FieldChange, readable
 from models.contacts.moments import When
 from models.contacts.table import FIELDS, Contact
@@ -45,6 +45,7 @@ from models.filters import Filters, visible_fields
 from models.permissions import Actor, Permission, require
 
 NOW = "now"
+SINCE, UNTIL = "from", "to"  # in an address
 MAX_PAGE_SIZE = 200
 TOUCHED = """
 SELECT id FROM contact_history WHERE replaced_at > :since AND replaced_at <= :until
@@ -74,7 +75,9 @@ class Asked:
     @property
     def sentence(self) -> str:
         since, until = (one.words if one else NOW for one in (self.since, self.until))
-        return f"{self.filters.sentence()}: from {since} to {until}"
+        return f"{self.filters.sentence()}, from {since} to {until}".replace("from as of", "from").replace(
+            "to as of", "to"
+        )
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,16 @@ class Differing:
     is not there any more. `fields` are those that differ, none where it is there at one of the moments only."""
 
     id: int
+    way: Way
     values: dict[str, Any]
     fields: tuple[FieldChange, ...]
     was_there: bool
     is_there: bool
+
+
+def moment(written: str, name: str) -> When | None:
+    """The moment that `name` gives; None is now. Raises InvalidInput."""
+    return None if written.strip() == NOW else moments.parse(written, name)
 
 
 def numbers(asked: Asked, *, by: Actor) -> Numbers:
@@ -131,8 +140,8 @@ def page(asked: Asked, way: Way, *, number: int = 1, size: int = 50, by: Actor) 
         )
         # Their numbers first, all of their columns after: wide rows are not sorted.
         rows = session.execute(states.whole(ids)).mappings()
-        told = {row["id"]: _told(row, states.seen) for row in rows}
-    return [told[one] for one in ids]
+        found = {row["id"]: told(row, states.seen) for row in rows}
+    return [found[one] for one in ids]
 
 
 @contextmanager
@@ -207,13 +216,17 @@ class States:
     def whole(self, ids: Sequence[int]) -> Select[Any]:
         """Of these contacts all that `by` sees, as “was ...” and “then ...”, industries and owners by name."""
         among = or_(*(state.c.id == any_(literal(list(ids), ARRAY(BigInteger))) for state in (self.was, self.then)))
+        return self.every().where(among)
+
+    def every(self) -> Select[Any]:
+        """`whole` of all that differ."""
         values = [
             column.label(f"{which} {name}")
             for which, state in (("was", self.was), ("then", self.then))
             for name, column in zip(self.seen, readable(state, self.seen), strict=True)
         ]
         there = self.was.c.id.is_not(None).label("was_there"), self.then.c.id.is_not(None).label("is_there")
-        return self.found(self.id.label("id"), *there, *values).where(among)
+        return self.found(self.id.label("id"), self.way.label("way"), *there, *values)
 
     def _at(self, moment: datetime, name: str) -> Subquery:
         columns = (Contact.__table__.c[FIELDS[one].column] for one in self.seen)
@@ -222,9 +235,10 @@ class States:
         return rows.add_cte(as_of.contacts_at(moment, chosen="touched", by=self.by), nest_here=True).subquery(name)
 
 
-def _told(row: RowMapping, seen: Sequence[str]) -> Differing:
+def told(row: RowMapping, seen: Sequence[str]) -> Differing:
+    """A row of `whole`."""
     was_there, is_there = row["was_there"], row["is_there"]
     pairs = [FieldChange(name, row[f"was {name}"], row[f"then {name}"]) for name in seen]
     changed = tuple(one for one in pairs if one.old != one.new) if was_there and is_there else ()
     values = {one.name: one.new if is_there else one.old for one in pairs}
-    return Differing(row["id"], values, changed, was_there, is_there)
+    return Differing(row["id"], Way(row["way"]), values, changed, was_there, is_there)

@@ -1,5 +1,6 @@
 """Contacts as they were, against full copies of the table that were kept after each of many random operations."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,16 +14,16 @@ import pytest
 from sqlalchemy import select
 
 from deploy.embedded_postgres import Server
-from models import database, filters, settings
-from models.contacts import as_of, bulk, difference, records, search
+from models import credits, database, exports, filters, settings
+from models.contacts import as_of, bulk, difference, history, provenance, records, search
 from models.contacts.bulk import Batch, Selection
 from models.contacts.difference import Asked, Way
 from models.contacts.moments import When
 from models.contacts.table import FIELDS, Contact
-from models.errors import AppError, InvalidInput
+from models.errors import AppError, InvalidInput, NotFound
 from models.filters import Filters
 from models.permissions import OPERATOR, Actor, Role
-from pipelines import import_contacts
+from pipelines import export_contacts, import_contacts
 from tests.pipelines.importing import imported, sql, written
 
 Row = dict[str, Any]
@@ -217,6 +218,26 @@ def test_before_and_after_an_import_that_may_be_undone_by_now(past: Past) -> Non
         assert (at(here), at(there)) == (before, after)
 
 
+def test_one_contact_as_it_was(past: Past) -> None:
+    for moment, copy in past.copies[4::8]:
+        when = When(moment)
+        for contact_id in sorted(past.copies[-1][1].keys() | copy.keys())[::3]:
+            if contact_id not in copy:
+                with pytest.raises(NotFound, match=f"There was no contact {contact_id} as of"):
+                    records.as_it_was(contact_id, when, by=OPERATOR)
+                continue
+            record = records.as_it_was(contact_id, when, by=OPERATOR)
+            assert (record.values["title"], record.values["city"]) == (
+                copy[contact_id]["title"],
+                copy[contact_id]["city"],
+            )
+            told = history.of_contact(contact_id, until=moment, by=OPERATOR)
+            origins = provenance.of_changes(told).origins
+            assert all(one.at <= moment for one in told)
+            assert {name: origins[name][0].value for name in origins} == {name: record.values[name] for name in origins}
+            assert {name for name, value in record.values.items() if value is not None} <= origins.keys()
+
+
 def asked(query: str, moment: datetime) -> Filters:
     return filters.parse_query(f"{query}&as_of={moment:%Y-%m-%dT%H:%M:%S.%fZ}", by=OPERATOR)
 
@@ -335,3 +356,19 @@ def test_what_changes_contacts_is_not_asked_of_the_past(past: Past) -> None:
         bulk.change(Selection(where), "title", "CEO", by=OPERATOR)
     with pytest.raises(InvalidInput, match="not changed: go back to now first"):
         bulk.delete(Selection(where), by=OPERATOR)
+
+
+def test_an_export_of_a_moment_and_the_same_again(past: Past, tmp_path: Path) -> None:
+    moment, copy = past.copies[len(past.copies) // 2]
+    wanted = asked("country.empty=no", moment)
+    made = export_contacts.export(
+        tmp_path / "then.jsonl", filters=wanted, columns=["id", "city", "country"], by=OPERATOR
+    )
+    rows = [json.loads(line) for line in (tmp_path / "then.jsonl").read_text().splitlines()]
+    expected = [row for _, row in sorted(copy.items()) if row["country"] is not None]
+    assert rows == [{name: row[name] for name in ("id", "city", "country")} for row in expected]
+    assert (made.rows, made.filter_sentence) == (len(expected), wanted.sentence())
+    again = export_contacts.run(exports.again(made.id, by=OPERATOR))
+    assert again.filter_query == made.filter_query
+    assert exports.compared(again, by=OPERATOR) == exports.Comparison(True, made.rows, made.rows)
+    assert credits.cost(wanted, None, by=OPERATOR) == len(expected)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from deploy import import_report, local, output
+from deploy import cli_drift, import_report, local, output
 from deploy.cli_options import Home, Json, Yes
 from models.errors import Conflict
 from models.permissions import OPERATOR
@@ -66,6 +66,14 @@ def import_file(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, show the plan, and write nothing.")] = False,
     yes: Yes = False,
+    accepted: Annotated[
+        str | None,
+        typer.Option(
+            "--accept-drift",
+            metavar="REASON",
+            help="Commit also what stands out beside earlier imports, for this reason; it is kept.",
+        ),
+    ] = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -88,6 +96,7 @@ def import_file(
         if found.state == State.PLANNED:
             import_report.show_plan(found)
             if not dry_run and (yes or (output.asks() and output.confirmed(QUESTION))):
+                cli_drift.accept_what_stands_out(import_id, accepted)
                 found = _committed(import_id)
         _show_outcome(found)
 
@@ -115,7 +124,7 @@ def show(import_id: ImportId, as_json: Json = False, home: Home = None) -> None:
 
         found = imports.get(import_id, by=OPERATOR)
         if output.is_json():
-            output.answer(imports.numbers(found))
+            output.answer(imports.numbers(found) | cli_drift.told(import_id))
         else:
             import_report.show_plan(found)
             import_report.show_outcome(found)
@@ -155,6 +164,9 @@ def rejects(
             import_report.show_rejects(import_rejects.rows(import_id, by=OPERATOR, kind=kind), kind)
         else:
             import_contacts.write_rejects(import_id, sys.stdout, by=OPERATOR, kind=kind)
+
+
+group.command()(cli_drift.accept)
 
 
 @group.command()
@@ -275,6 +287,7 @@ def resume(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: H
             if not output.confirmed(QUESTION):
                 _show_outcome(found)
                 return
+            cli_drift.accept_what_stands_out(import_id, None)
         _show_outcome(_committed(import_id))
 
 

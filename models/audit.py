@@ -40,6 +40,8 @@ class Event(StrEnum):
     INDUSTRY_DEACTIVATED = "industry deactivated"
     INDUSTRY_ACTIVATED = "industry activated"
     IMPORT_CREATED = "import created"
+    IMPORT_ACCEPTED = "import accepted"  # though something about it stands out
+    IMPORT_ACCEPTANCE_WITHDRAWN = "import acceptance withdrawn"
     IMPORT_COMMITTED = "import committed"
     IMPORT_FAILED = "import failed"
     IMPORT_CANCELLED = "import cancelled"

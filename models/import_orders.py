@@ -13,13 +13,15 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from models import audit, import_drafts, import_servers, imports, users
+from models import audit, import_acceptances, import_drafts, import_servers, imports, users
 from models.audit import Event
 from models.check_results import CheckResult
 from models.contacts import mapping as field_mapping
 from models.contacts import policies, staging
 from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
+from models.import_findings import ImportFinding
+from models.import_profiles import ImportProfile
 from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Plan, State
 from models.permissions import OPERATOR, Actor, Permission, require
 
@@ -50,7 +52,8 @@ def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) ->
     """Note that the import shall come to the state `wanted`; returns the number of the order, for its flow.
 
     To ask again for what is wanted already changes nothing. For a commit `plan` is when the plan was made that the
-    person has seen: another one is not committed. Raises NotAllowed, NotFound, Conflict.
+    person has seen: another one is not committed. Raises NotAllowed, NotFound, Conflict (NotAccepted: something about
+    it stands out).
     """
     imports.require_importing(by, Permission.IMPORTS_UNDO if wanted is State.UNDONE else Permission.IMPORTS_RUN)
     with writing(by) as session:
@@ -62,6 +65,8 @@ def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) ->
             raise Conflict(f"Import {import_id} is {found.state} by now: it cannot become {wanted} from there.")
         if wanted is State.COMMITTED and plan != (found.planned or {}).get("at"):
             raise Conflict(f"The plan of import {import_id} was made anew since you looked at it: look again.")
+        if wanted is State.COMMITTED:
+            import_acceptances.require_accepted(session, import_id)
         return give(found, wanted, by, plan=found.planned if wanted is State.COMMITTED else None)
 
 
@@ -164,7 +169,7 @@ def clear(session: Session, found: Import) -> None:
     import_servers.end(session, found.id)
     staging.drop(session, found.id)
     import_drafts.remove(session, found.id)
-    for table in (ImportReject, ImportNote, CheckResult):
+    for table in (ImportReject, ImportNote, CheckResult, ImportProfile, ImportFinding):
         session.execute(delete(table).where(table.import_id == found.id))
     found.state, found.file_path, found.finished_at = State.CANCELLED, "", func.now()
     found.preview = found.reasons = None

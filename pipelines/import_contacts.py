@@ -25,6 +25,7 @@ from models.contacts import policies, staging
 from models.contacts import undo as undo_of_import
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, Unavailable
+from models.import_acceptances import NotAccepted
 from models.import_progress import Step
 from models.import_servers import working
 from models.imports import Import, Keep, MatchRule, Plan, State, folder
@@ -92,8 +93,8 @@ def run(
     """Do every step that is missing, up to `until`; returns the import as it then stands.
 
     `hints` adds to errors the command that goes on; a screen has its own ways. Raises NotAllowed, NotFound,
-    UnreadableFile, Conflict (undone, failed, cancelled, or the data moved since the plan), Busy, WasStopped,
-    Unavailable (the database or the disk; the import can be resumed).
+    UnreadableFile, Conflict (undone, failed, cancelled, or the data moved since the plan), NotAccepted, Busy,
+    WasStopped, Unavailable (the database or the disk; the import can be resumed).
     """
     imports.require_importing(by)
     with claimed(import_id):
@@ -311,6 +312,11 @@ def _sentences(import_id: int, by: Actor, *, hints: bool, command: str) -> Itera
             raise
         plans = f"`appointment360 imports resume {import_id}` goes on with a new plan."
         raise PlanMoved(f"{moved.sentence} {plans}") from moved
+    except NotAccepted as error:
+        if not hints:
+            raise
+        accepts = f'`appointment360 imports accept {import_id} --reason "..."` accepts it.'
+        raise error.hinting(accepts) from error
     except NoRoom as error:
         raise Unavailable(f"{error.sentence} {again}") from error
     except UnreadableFile as error:

@@ -23,6 +23,7 @@ from models import (
     audit_log,
     credits,
     exports,
+    import_acceptances,
     import_kept,
     import_orders,
     import_rejects,
@@ -44,6 +45,7 @@ from models.database import Base, libpq_url, reading, writing
 from models.errors import NotFound
 from models.filters import Filters
 from models.filters import parse_query as parse
+from models.imports import State
 from models.link_tokens import Purpose
 from models.migrations import every_table
 from models.permissions import OPERATOR, Actor, Role
@@ -89,6 +91,7 @@ TOLD = {
         ("UPDATE", "to_jsonb(OLD) - 'next_at' IS DISTINCT FROM to_jsonb(NEW) - 'next_at'"),
     ],
     "view_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
+    "import_acceptances": ALWAYS,
     "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
 }
 UNTOLD = {
@@ -99,6 +102,8 @@ UNTOLD = {
     "sign_in_failures": "counted before the password is looked at; the line follows with the answer",
     "import_rejects": "a part of the plan of an import, whose commit has its line",
     "import_notes": "a part of the plan of an import, whose commit has its line",
+    "import_profiles": "a part of the plan of an import, whose commit has its line",
+    "import_findings": "a part of the plan of an import, whose commit has its line",
     "check_results": "of contacts with the line of the check; of an import a part of its plan",
     "request_limits": "counts requests, changes nothing",
     "mails": "a message is queued with what it tells of",
@@ -160,7 +165,16 @@ WITHOUT = {
         "_add_seconds": "progress",
     },
     "pipelines/import_steps.py": dict.fromkeys(
-        ("open_file", "stage", "check_and_plan", "plan", "_planned", "_plan_again", "_store_rejects"),
+        (
+            "open_file",
+            "stage",
+            "check_and_plan",
+            "plan",
+            "_planned",
+            "_profiled",
+            "_plan_again",
+            "_store_rejects",
+        ),
         "prepares a plan; only its commit changes anything",
     ),
 }
@@ -240,6 +254,15 @@ def _committed(tour: Tour) -> None:
         rows = [{"Last Name": "Zoe", "Industry": "Tin", "Email": "zoe@example.com"}, {"Last Name": "", "Email": "x"}]
         tour.keep("import", importing.created(importing.written(tour.folder, rows)))
     import_contacts.run(tour["import"], by=OPERATOR)
+
+
+def _standing_out(tour: Tour) -> int:
+    """A planned import that breaks a rule in each of its rows."""
+    if "odd" not in tour.kept:
+        rows = [{"Last Name": f"Odd {number}", "# Employees": "5551234567"} for number in range(40)]
+        tour.keep("odd", importing.created(importing.written(tour.folder, rows, "odd.csv")))
+        import_contacts.run(tour["odd"], until=State.PLANNED, by=OPERATOR)
+    return int(tour["odd"])
 
 
 def _unreadable(tour: Tour) -> None:
@@ -353,6 +376,8 @@ OPERATIONS: dict[str, Operation] = {
     "import_orders.cancel": lambda t: import_orders.cancel(t["dropped"], by=t.by),
     "import_contacts.run": _committed,
     "import_contacts.run, unreadable": _unreadable,
+    "import_acceptances.accept": lambda t: import_acceptances.accept(_standing_out(t), "as it is", by=t.by),
+    "import_acceptances.withdraw": lambda t: import_acceptances.withdraw(_standing_out(t), by=t.by),
     "import_rejects.as_csv": lambda t: list(import_rejects.as_csv(t["import"], by=t.by)),
     "bulk.tag, what was imported": lambda t: bulk.tag(Selection(parse("last_name=Zoe", by=t.by)), add=["x"], by=t.by),
     "import_contacts.undo": lambda t: import_contacts.undo(t["import"], by=OPERATOR),

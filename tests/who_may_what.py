@@ -134,6 +134,7 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.as_of.contacts_at": READS_NOTHING,
     "models.contacts.as_of.look_back": IN_A_SESSION,
     "models.contacts.difference.compared": IN_A_SESSION,
+    "models.contacts.difference_file.parse": READS_NOTHING,
     "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
     "models.contacts.likeness.certain": IN_A_SESSION,

@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from dashboard import edge
 from models import audit_log as lines_of_log
 from models import exports, import_kept, import_rejects, imports
+from models.contacts import difference_file
 from models.errors import InvalidInput, NotAllowed, NotFound
 
 MEDIA_TYPES = {
@@ -86,6 +87,22 @@ async def audit_log(request: Request) -> Response:
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     return _csv(lines, "audit log.csv")
+
+
+async def difference(request: Request) -> Response:
+    """What became of the view that the address names between `from` and `to`; 400, 401 or 403 else."""
+    actor = await edge.signed_in(request.scope)
+    if actor is None:
+        return PlainTextResponse("Sign in first, then open this link again.", 401)
+    try:
+        asked = difference_file.parse(request.query_params.multi_items(), by=actor)
+        noted = request.method == "GET"
+        lines = await run_in_threadpool(difference_file.as_csv, asked, noted=noted, by=actor)
+    except InvalidInput as error:
+        return PlainTextResponse(error.sentence, 400)
+    except NotAllowed as error:
+        return PlainTextResponse(error.sentence, 403)
+    return _csv(lines, "difference.csv")
 
 
 def _csv(lines: Iterable[str], name: str) -> Response:

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from deploy import import_report, local, output
+from deploy import cli_drift, import_report, local, output
 from deploy.cli_options import Home, Json, Yes
 from models.errors import Conflict
 from models.permissions import OPERATOR
@@ -25,7 +25,7 @@ group = typer.Typer(help="Look at imports, undo them, go on with them.", no_args
 ImportId = Annotated[int, typer.Argument(metavar="ID", min=1)]
 # models.imports has these as enums; they stand here as well, because reading them there costs the --help half a second.
 Match = Literal["auto", "email", "external", "linkedin", "none"]
-Keeping = Literal["theirs", "ours"]
+Keeping = Literal["theirs", "ours", "newer", "never"]
 
 
 def import_file(
@@ -45,28 +45,58 @@ def import_file(
         ),
     ] = None,
     match: Annotated[Match, typer.Option(help="What makes a row an existing contact.")] = "auto",
-    keep: Annotated[Keeping, typer.Option(help="Whose value stays where file and contact differ.")] = "theirs",
+    keep: Annotated[
+        Keeping,
+        typer.Option(
+            help="Whose value stays where file and contact differ: the file's (theirs), ours (only blanks are filled), "
+            "that of the newer one, or never the file's (no blank is filled either)."
+        ),
+    ] = "theirs",
+    keep_field: Annotated[
+        list[str] | None,
+        typer.Option("--keep-field", metavar="FIELD=POLICY", help="Another policy for one field. Repeatable."),
+    ] = None,
+    dated_by: Annotated[
+        str | None,
+        typer.Option(
+            "--dated-by",
+            metavar="HEADER",
+            help="When a row was changed, for “newer”; “” takes the moment of the file, as where no header says so.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, show the plan, and write nothing.")] = False,
     yes: Yes = False,
+    accepted: Annotated[
+        str | None,
+        typer.Option(
+            "--accept-drift",
+            metavar="REASON",
+            help="Commit also what stands out beside earlier imports, for this reason; it is kept.",
+        ),
+    ] = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """Import a file, after showing you what that would do."""
     mapping = _mapping(mapped or [])
+    keeping = [_field_policy(pair) for pair in keep_field or []]
     with local.connected():
+        from models.contacts import policies
         from models.imports import Keep, MatchRule, State
         from pipelines import import_contacts
 
+        kept = [(name, Keep(policy)) for name, policy in keeping]
         with output.progress() as progress:
             import_id = import_contacts.create(
                 file.expanduser().absolute(), mapping=mapping, left_out=skipped or [], match=MatchRule(match),
-                keep=Keep(keep), by=OPERATOR,
+                keep=Keep(keep), keep_fields=policies.fields_named(kept), dated_by=dated_by, by=OPERATOR,
             )  # fmt: skip
             with _resumable(import_id):
                 found = import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR, progress=progress)
         if found.state == State.PLANNED:
             import_report.show_plan(found)
             if not dry_run and (yes or (output.asks() and output.confirmed(QUESTION))):
+                cli_drift.accept_what_stands_out(import_id, accepted)
                 found = _committed(import_id)
         _show_outcome(found)
 
@@ -94,7 +124,7 @@ def show(import_id: ImportId, as_json: Json = False, home: Home = None) -> None:
 
         found = imports.get(import_id, by=OPERATOR)
         if output.is_json():
-            output.answer(imports.numbers(found))
+            output.answer(imports.numbers(found) | cli_drift.told(import_id))
         else:
             import_report.show_plan(found)
             import_report.show_outcome(found)
@@ -134,6 +164,9 @@ def rejects(
             import_report.show_rejects(import_rejects.rows(import_id, by=OPERATOR, kind=kind), kind)
         else:
             import_contacts.write_rejects(import_id, sys.stdout, by=OPERATOR, kind=kind)
+
+
+group.command()(cli_drift.accept)
 
 
 @group.command()
@@ -254,6 +287,7 @@ def resume(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: H
             if not output.confirmed(QUESTION):
                 _show_outcome(found)
                 return
+            cli_drift.accept_what_stands_out(import_id, None)
         _show_outcome(_committed(import_id))
 
 
@@ -308,6 +342,17 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"{field.strip()} is mapped twice.")
         mapping[field.strip()] = header
     return mapping
+
+
+def _field_policy(pair: str) -> tuple[str, str]:
+    name, equals, policy = (part.strip() for part in pair.partition("="))
+    known = get_args(Keeping)
+    if not equals or not name or policy not in known:
+        raise typer.BadParameter(
+            f"“{pair}” is no policy of a field: write FIELD=POLICY, for example title=ours. Policies are: "
+            f"{', '.join(known)}."
+        )
+    return name, policy
 
 
 def _reject(one: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from deploy import output
+from deploy import cli_drift, output
 from models.permissions import OPERATOR
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def show_plan(found: Import) -> None:
         _show_list("Values that change", ["field", "values"], changes, numbers=["values"])
     _show_warnings(found)
     _show_failed_checks(found)
+    cli_drift.show(found.id)
 
 
 def show_outcome(found: Import) -> None:

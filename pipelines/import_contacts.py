@@ -6,7 +6,7 @@ that was finished: `run` looks where the import stands and does what is missing.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,11 @@ from data_checks.gate import Gate
 from models import audit, database, import_drafts, import_orders, imports, settings
 from models.audit import Event
 from models.contacts import mapping as field_mapping
-from models.contacts import staging
+from models.contacts import policies, staging
 from models.contacts import undo as undo_of_import
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, Unavailable
+from models.import_acceptances import NotAccepted
 from models.import_progress import Step
 from models.import_servers import working
 from models.imports import Import, Keep, MatchRule, Plan, State, folder
@@ -54,11 +55,14 @@ def create(
     left_out: Sequence[str] = (),
     match: MatchRule,
     keep: Keep,
+    keep_fields: Mapping[str, Keep] | None = None,
+    dated_by: str | None = None,
     by: Actor,
 ) -> int:
     """A new import of the file at `path`, which is copied into the home folder; the headers `left_out` go nowhere.
 
-    Raises NotAllowed, InvalidInput.
+    `keep_fields` are the fields, or "extra", of another policy than `keep`. `dated_by` is the header that says when a
+    row was changed; "" takes the moment of the file, None what the headers propose. Raises NotAllowed, InvalidInput.
     """
     imports.require_importing(by)
     if path.is_dir():
@@ -67,16 +71,19 @@ def create(
         raise InvalidInput(f"There is no file {path}.")
     field_mapping.check_fields(mapping or {})
     import_id = imports.create(
-        file_name=path.name, overrides=mapping or {}, left_out=left_out, match=match, keep=keep, by=by
-    )
-    stored = folder(import_id) / "upload" / path.name
-    try:
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, stored)
-    except OSError as error:
-        raise Unavailable(f"{path.name} could not be stored in {stored.parent}: {error.strerror}.") from error
-    with writing(by) as session:
-        imports.record(session, import_id, file_path=str(stored))
+        file_name=path.name, overrides=mapping or {}, left_out=left_out, match=match, keep=keep,
+        keep_fields=policies.fields_named((keep_fields or {}).items()), dated_by=dated_by,
+        modified=path.stat().st_mtime_ns // 1_000_000, by=by,
+    )  # fmt: skip
+    with _locked(import_id):  # while it is copied it is worked on, and once that process is dead it is interrupted
+        stored = folder(import_id) / "upload" / path.name
+        try:
+            stored.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, stored)
+        except OSError as error:
+            raise Unavailable(f"{path.name} could not be stored in {stored.parent}: {error.strerror}.") from error
+        with writing(by) as session:
+            imports.record(session, import_id, file_path=str(stored))
     return import_id
 
 
@@ -86,8 +93,8 @@ def run(
     """Do every step that is missing, up to `until`; returns the import as it then stands.
 
     `hints` adds to errors the command that goes on; a screen has its own ways. Raises NotAllowed, NotFound,
-    UnreadableFile, Conflict (undone, failed, cancelled, or the data moved since the plan), Busy, WasStopped,
-    Unavailable (the database or the disk; the import can be resumed).
+    UnreadableFile, Conflict (undone, failed, cancelled, or the data moved since the plan), NotAccepted, Busy,
+    WasStopped, Unavailable (the database or the disk; the import can be resumed).
     """
     imports.require_importing(by)
     with claimed(import_id):
@@ -305,6 +312,11 @@ def _sentences(import_id: int, by: Actor, *, hints: bool, command: str) -> Itera
             raise
         plans = f"`appointment360 imports resume {import_id}` goes on with a new plan."
         raise PlanMoved(f"{moved.sentence} {plans}") from moved
+    except NotAccepted as error:
+        if not hints:
+            raise
+        accepts = f'`appointment360 imports accept {import_id} --reason "..."` accepts it.'
+        raise error.hinting(accepts) from error
     except NoRoom as error:
         raise Unavailable(f"{error.sentence} {again}") from error
     except UnreadableFile as error:

@@ -83,7 +83,8 @@ def _value(name: str, value: object) -> str:
 def _source(change: Change) -> str:
     if change.import_id is None:
         by_hand = change.what is What.CREATED and change.by_name != OPERATOR.name
-        return f"by {change.by_name}" + (", by hand" if by_hand else "")
+        many = ", with other contacts" if change.with_others and change.what is not What.TAKEN_BACK else ""
+        return f"by {change.by_name}" + (", by hand" if by_hand else many)
     line = f" line {formats.number(change.line)}" if change.line is not None else ""
     return f"from {change.file_name or f'import {change.import_id}'}{line}, by {change.by_name}"
 

@@ -7,7 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.contacts import browsing, staging
-from models.contacts.table import ABOUT_EMAIL, FIELDS
+from models.contacts.policies import ABOUT_ADDRESS, EXTRA, Policies
+from models.contacts.table import FIELDS
 from models.fields import Kind
 from models.import_progress import Step
 from models.imports import Keep
@@ -37,7 +38,7 @@ def commit_plan(
     import_id: int,
     *,
     mapped: tuple[str, ...],
-    keep: Keep,
+    policies: Policies,
     staged: int,
     creating: int,
     updating: int,
@@ -62,7 +63,7 @@ def commit_plan(
             _create(session, import_id, mapped, by_id, some=creating < staged)
         if updating:
             say(Step.UPDATE, Written(updating, rewritten, rewritten(session)))
-            _update(session, import_id, mapped, keep)
+            _update(session, import_id, mapped, policies)
     say(Step.FINISH, None)
     # Here, not after the transaction: there each page it looks at would be written to the log.
     known = session.scalar(text("SELECT reltuples FROM pg_class WHERE oid = 'contacts'::regclass")) or 0
@@ -123,7 +124,8 @@ def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...], *
     if not unknown:
         return
     written = f"""WHERE EXISTS (SELECT FROM {_rows(import_id)} s JOIN {_plan(import_id)} p USING (line)
-        WHERE lower(s.industry) = unknown.key AND p.action IN ('create', 'update'))"""
+        WHERE lower(s.industry) = unknown.key
+          AND (p.action = 'create' OR EXISTS (SELECT FROM unnest(p.changes) AS one WHERE one LIKE 'industry=%')))"""
     session.execute(
         text(
             f"""INSERT INTO industries (name)
@@ -193,18 +195,10 @@ def _create(session: Session, import_id: int, mapped: tuple[str, ...], by_id: in
     )
 
 
-def _update(session: Session, import_id: int, mapped: tuple[str, ...], keep: Keep) -> None:
-    order = "contacts.{0}, {1}" if keep is Keep.OURS else "{1}, contacts.{0}"
-    sets = [f"{FIELDS[name].column} = coalesce({order.format(FIELDS[name].column, _stored(name))})" for name in mapped]
-    if "email" in mapped and keep is Keep.THEIRS:
-        sets = [one for one in sets if one.partition(" = ")[0] not in ABOUT_EMAIL["email"]]
-        sets += [_about_address(name, _stored(name) if name in mapped else "NULL") for name in ABOUT_EMAIL["email"]]
-    ours, theirs = "coalesce(contacts.extra, '{}')", "coalesce(s.extra::jsonb, '{}')"
-    merged = f"{theirs} || {ours}" if keep is Keep.OURS else f"{ours} || {theirs}"
-    sets.append(f"extra = nullif({merged}, '{{}}')")
+def _update(session: Session, import_id: int, mapped: tuple[str, ...], policies: Policies) -> None:
     session.execute(
         text(
-            f"""UPDATE contacts SET {", ".join(sets)}, updated_at = now(), import_id = :import_id,
+            f"""UPDATE contacts SET {", ".join(_sets(mapped, policies))}, updated_at = now(), import_id = :import_id,
                 import_line = CASE WHEN {COUNTED} THEN s.line END
             FROM {_rows(import_id)} s JOIN {_plan(import_id)} p USING (line) {_references(mapped)}
             WHERE p.action = 'update' AND contacts.id = p.target"""
@@ -213,10 +207,21 @@ def _update(session: Session, import_id: int, mapped: tuple[str, ...], keep: Kee
     )
 
 
-def _about_address(column: str, said: str) -> str:
-    """What is known of an address goes with it: of a new one only what the row says of it is."""
-    moved = "contacts.email IS NOT NULL AND s.email IS DISTINCT FROM contacts.email AND s.email IS NOT NULL"
-    return f"{column} = CASE WHEN {moved} THEN {said} ELSE coalesce({said}, contacts.{column}) END"
+def _sets(mapped: tuple[str, ...], policies: Policies) -> list[str]:
+    """`column = value` for what rows may change of contacts, which the plan compared with the same values."""
+    told = ABOUT_ADDRESS if "email" in mapped else ()
+    sets = []
+    for name in mapped:
+        column = FIELDS[name].column
+        if name not in told and policies.of(name) is not Keep.NEVER:
+            sets.append(f"{column} = {policies.value(name, f'contacts.{column}', _stored(name), 'contacts')}")
+    for name in told:
+        said = _stored(name) if name in mapped else None
+        sets.append(f"{name} = {policies.value_about_address(name, said, 'contacts')}")
+    if policies.of(EXTRA) is not Keep.NEVER:
+        ours, theirs = "coalesce(contacts.extra, '{}')", "coalesce(s.extra::jsonb, '{}')"
+        sets.append(f"extra = nullif({policies.merged_extra(ours, theirs, 'contacts')}, '{{}}')")
+    return sets
 
 
 def _stored(name: str) -> str:

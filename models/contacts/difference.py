@@ -6,7 +6,7 @@ in one statement that puts both of their states side by side.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -22,13 +22,10 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
-    any_,
     bindparam,
     case,
     false,
     func,
-    literal,
-    or_,
     select,
     text,
     true,
@@ -75,7 +72,9 @@ class Asked:
     @property
     def sentence(self) -> str:
         since, until = (one.words if one else NOW for one in (self.since, self.until))
-        return f"{self.filters.sentence()}, from {since} to {until}".replace("from as of", "from").replace("to as of", "to")
+        return f"{self.filters.sentence()}, from {since} to {until}".replace("from as of", "from").replace(
+            "to as of", "to"
+        )
 
 
 @dataclass(frozen=True)
@@ -168,6 +167,7 @@ class States:
     since: datetime
     until: datetime
     by: Actor
+    among: tuple[int, ...] | None = None  # only these are looked at
 
     @cached_property
     def seen(self) -> list[str]:
@@ -175,6 +175,12 @@ class States:
 
     @cached_property
     def touched(self) -> CTE:
+        """The ids of those that may differ."""
+        if self.among is not None:
+            given = text("SELECT unnest(:ids) AS id").bindparams(
+                bindparam("ids", list(self.among), ARRAY(BigInteger), unique=True)
+            )
+            return given.columns().cte("touched").prefix_with("MATERIALIZED")
         between = (
             bindparam(name, moment, DateTime(timezone=True), unique=True)
             for name, moment in (("since", self.since), ("until", self.until))
@@ -213,8 +219,7 @@ class States:
 
     def whole(self, ids: Sequence[int]) -> Select[Any]:
         """Of these contacts all that `by` sees, as “was ...” and “then ...”, industries and owners by name."""
-        among = or_(*(state.c.id == any_(literal(list(ids), ARRAY(BigInteger))) for state in (self.was, self.then)))
-        return self.every().where(among)
+        return replace(self, among=tuple(ids)).every()
 
     def every(self) -> Select[Any]:
         """`whole` of all that differ."""

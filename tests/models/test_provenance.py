@@ -43,7 +43,8 @@ def test_every_value_knows_file_and_line_or_the_person(ann: Actor) -> None:
             text("UPDATE contacts SET title = 'CTO', import_id = :second, import_line = 9 WHERE id = :id"),
             {"second": second, "id": contact},
         )
-    change(contact, ann, city="Ulm", notes="x")
+    change(contact, ann, city="Ulm")
+    change(contact, ann, notes="x")
     change(contact, ann, notes="")
     bulk.change(Selection(Filters()), "country", "Germany", by=ann)
     spring, autumn = ("spring.csv", 7, False, False), ("autumn.csv", 9, False, False)

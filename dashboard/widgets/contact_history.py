@@ -15,6 +15,7 @@ from models.contacts.records import Record
 from models.contacts.table import FIELDS
 from models.permissions import OPERATOR
 
+UNDOING = {What.DELETED: What.TAKEN_BACK, What.RESTORED: What.BROUGHT_BACK}  # of the import that had created it
 SHOWN = 8  # changes at first
 MOST_FIELDS = 6  # of one change
 LONGEST = 80  # characters of a value
@@ -22,6 +23,7 @@ ICONS = {
     What.CREATED: "add_circle",
     What.CHANGED: "edit",
     What.TAKEN_BACK: "undo",
+    What.BROUGHT_BACK: "redo",
     What.DELETED: "delete",
     What.RESTORED: "restore_from_trash",
 }
@@ -55,10 +57,12 @@ def _told(change: Change) -> None:
 
 
 def _title(change: Change) -> str:
+    if change.what in (What.TAKEN_BACK, What.BROUGHT_BACK):
+        return f"Import {change.what}"
+    if change.import_id is not None and change.what in (What.DELETED, What.RESTORED):
+        return f"{change.what.capitalize()}: its import was {UNDOING[change.what]}"
     if change.what in (What.CREATED, What.DELETED, What.RESTORED):
         return change.what.capitalize()
-    if change.what is What.TAKEN_BACK:
-        return "Import taken back"
     if len(change.fields) == 1:
         return f"{columns.label(change.fields[0].name)} changed"
     return f"{len(change.fields)} fields changed"

@@ -53,6 +53,10 @@ def _words(origin: Origin, change: Change) -> str:
     match change.what:
         case What.TAKEN_BACK:
             return f"Put back as {file} was undone, by {who}"
+        case What.BROUGHT_BACK:
+            return f"From {file} again, as its undo was taken back, by {who}"
+        case What.RESTORED if change.import_id is not None:
+            return f"Brought back as the undo of {file} was taken back, by {who}"
         case What.RESTORED:
             return f"Restored{many}, by {who}"
     if change.import_id is not None:

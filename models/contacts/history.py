@@ -3,7 +3,7 @@
 A statement-level trigger copies every replaced or deleted row, whoever writes it.
 
 The trigger lists the columns: a migration that adds one to contacts adds it to contact_history and makes
-`keep_contact_versions` anew (see 0001_foundation.sql).
+`keep_contact_versions` anew (see 0004_undo.sql).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,8 +35,9 @@ from sqlalchemy.orm import Session
 from models.contacts.table import FIELDS, Contact
 from models.database import Base, reading
 from models.errors import Gone, NotFound
-from models.fields import Kind
+from models.fields import Kind as FieldKind
 from models.filters import visible_fields
+from models.import_undos import ImportUndo, Kind
 from models.imports import Import
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -52,11 +53,14 @@ ContactVersion = Table(
     Column("replaced_how", Text, nullable=False),
     Column("replaced_by", Integer),
     Column("replaced_import", Integer),
+    Column("replaced_undo", Integer),
     *(Column(column.name, column.type, nullable=column.name != "id") for column in Contact.__table__.columns),
     Index("contact_history_contact", "id", "version_id"),
     Index("contact_history_import", "replaced_import"),
     # Versions lie as they came, so that a few bytes for each hundred pages say where those after a moment begin.
     Index("contact_history_moment", "replaced_at", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
+    Index("contact_history_undo", "replaced_undo", postgresql_where=text("replaced_undo IS NOT NULL")),
+    Index("contact_history_source", "import_id", postgresql_where=text("import_id IS NOT NULL")),
     # Deletions, newest first, are few among the versions: see deleted.py.
     Index(
         "contact_history_deleted",
@@ -68,7 +72,7 @@ ContactVersion = Table(
 
 LARGEST_ID = 2**63 - 1
 MOST_CHANGES = 200  # of a contact, the newest; the creation besides
-NO_FIELD = ("version_id", "replaced_at", "replaced_how", "replaced_by", "replaced_import")
+NO_FIELD = ("version_id", "replaced_at", "replaced_how", "replaced_by", "replaced_import", "replaced_undo")
 WITH_OTHERS = "with_others"
 ORIGIN = ("created_at", "created_by", "import_id", "import_line")
 
@@ -77,6 +81,7 @@ class What(StrEnum):
     CREATED = "created"
     CHANGED = "changed"
     TAKEN_BACK = "taken back"  # the import that had changed it
+    BROUGHT_BACK = "brought back"  # that import, whose undo was undone
     DELETED = "deleted"
     RESTORED = "restored"
 
@@ -108,7 +113,7 @@ class Change:
     @property
     def can_be_undone(self) -> bool:
         """Whether it changed anything that the reader sees, as long as nothing has changed it again."""
-        return self.what in (What.CHANGED, What.TAKEN_BACK) and bool(self.fields)
+        return self.what in (What.CHANGED, What.TAKEN_BACK, What.BROUGHT_BACK) and bool(self.fields)
 
 
 def of_contact(contact_id: int, *, until: datetime | None = None, by: Actor, most: int = MOST_CHANGES) -> list[Change]:
@@ -173,10 +178,10 @@ def last_deletion(session: Session, contact_id: int) -> Row[tuple[int, datetime,
     return session.execute(deleted.order_by(version.version_id.desc()).limit(1)).one_or_none()
 
 
-def _readable(column: ColumnElement[Any], kind: Kind) -> ColumnElement[Any]:
-    if kind is Kind.INDUSTRY:
+def _readable(column: ColumnElement[Any], kind: FieldKind) -> ColumnElement[Any]:
+    if kind is FieldKind.INDUSTRY:
         return select(Industry.name).where(Industry.id == column).scalar_subquery()
-    if kind is Kind.OWNER:
+    if kind is FieldKind.OWNER:
         return select(User.email).where(User.id == column).scalar_subquery()
     return column
 
@@ -229,18 +234,25 @@ def _selected(table: FromClause, seen: Sequence[str], more: Sequence[ColumnEleme
 
 @dataclass(frozen=True)
 class _Names:
-    """What ids of users and imports stand for."""
+    """What ids of users and imports stand for, and those of undos: (what it was, the import)."""
 
     people: dict[int, str]
     files: dict[int, str]
+    undos: dict[int, tuple[What, int]]
 
     @classmethod
     def of(cls, session: Session, states: Sequence[Mapping[str, Any]]) -> "_Names":
         users = {state[name] for state in states for name in ("created_by", "replaced_by")} - {None}
         imports = {state[name] for state in states for name in ("import_id", "replaced_import")} - {None}
+        runs = select(ImportUndo.id, ImportUndo.kind, ImportUndo.import_id)
+        found = session.execute(runs.where(ImportUndo.id.in_({state["replaced_undo"] for state in states} - {None})))
+        undos = {
+            one.id: (What.TAKEN_BACK if one.kind == Kind.UNDO else What.BROUGHT_BACK, one.import_id) for one in found
+        }
+        imports |= {import_id for _, import_id in undos.values()}
         people = session.execute(select(User.id, User.name).where(User.id.in_(users))).all()
         files = session.execute(select(Import.id, Import.file_name).where(Import.id.in_(imports))).all()
-        return cls({one.id: one.name for one in people}, {one.id: one.file_name for one in files})
+        return cls({one.id: one.name for one in people}, {one.id: one.file_name for one in files}, undos)
 
     def person(self, user_id: int | None) -> str:
         return OPERATOR.name if user_id is None else self.people.get(user_id, f"user {user_id}")
@@ -261,16 +273,19 @@ def _change(
 ) -> Change:
     """How `state` ended; `around` holds the state before it, where there is one, and the one after it."""
     at, by_name, version = state["replaced_at"], names.person(state["replaced_by"]), state["version_id"]
-    others = {WITH_OTHERS: state[WITH_OTHERS]}
+    undone, of_import = names.undos.get(state["replaced_undo"], (None, None))
+    others = {WITH_OTHERS: state[WITH_OTHERS]} if undone is None else names.source(of_import, None)
     if state["replaced_how"] == "delete":
         return Change(What.DELETED, at, by_name, version=version, **others)
     before, after = around[0], around[-1]
     fields = tuple(FieldChange(name, state[name], after[name]) for name in seen if state[name] != after[name])
     if before is not state and before["replaced_how"] == "delete":
         return Change(What.RESTORED, at, by_name, fields, version, **others)
+    if undone is not None:
+        return Change(undone, at, by_name, fields, version, **others)
     if state["replaced_import"] is not None:
         line = after["import_line"] if after["import_id"] == state["replaced_import"] else None
         return Change(What.CHANGED, at, by_name, fields, version, **names.source(state["replaced_import"], line))
-    if state["import_id"] != after["import_id"]:
+    if state["import_id"] != after["import_id"]:  # taken back by a version that did not number undos
         return Change(What.TAKEN_BACK, at, by_name, fields, version, **names.source(state["import_id"], None))
     return Change(What.CHANGED, at, by_name, fields, version, **others)

@@ -70,6 +70,12 @@ class Asked:
             raise InvalidInput("A difference has two moments of its own: leave as_of out of the filter.")
 
     @property
+    def moments(self) -> str:
+        """ "from 2026-11-01 to now", as they are written."""
+        since, until = (one.written if one else NOW for one in (self.since, self.until))
+        return f"from {since} to {until}"
+
+    @property
     def sentence(self) -> str:
         since, until = (one.words if one else NOW for one in (self.since, self.until))
         return f"{self.filters.sentence()}, from {since} to {until}".replace("from as of", "from").replace(

@@ -76,7 +76,7 @@ class Replay:
         steps = [
             self.create, *[self.edit] * 3, self.undo, *[self.change_many] * 2, self.delete_many, *[self.put_back] * 2,
             self.delete, self.restore, self.put_in_again,
-        ] * 4 + [*[self.import_file] * 2, *[self.undo_import] * 2]  # fmt: skip
+        ] * 4 + [*[self.import_file] * 2, *[self.undo_import] * 3, *[self.redo_import] * 2]  # fmt: skip
         self.random.shuffle(steps)
         self.past.keep()
         for step in [self.create, self.create, self.import_file, *steps]:
@@ -175,6 +175,13 @@ class Replay:
         import_contacts.undo(self.random.choice(standing), by=OPERATOR)
         return True
 
+    def redo_import(self) -> bool:
+        undone = [one for (one,) in sql("SELECT id FROM imports WHERE state = 'undone' ORDER BY id")]
+        if not undone:
+            return False
+        import_contacts.redo(self.random.choice(undone), by=OPERATOR)
+        return True
+
 
 @pytest.fixture(scope="module")
 def past(
@@ -200,7 +207,7 @@ def past(
 
 def test_the_replay_did_everything(past: Past) -> None:
     done = {"create", "edit", "undo", "change_many", "delete_many", "put_back", "delete", "restore", "put_in_again"}
-    assert set(past.told) == done | {"import_file", "undo_import"}
+    assert set(past.told) == done | {"import_file", "undo_import", "redo_import"}
     assert any(len(copy) > 12 for _, copy in past.copies)
 
 

@@ -8,6 +8,7 @@ import ast
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,10 @@ from models import (
 )
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
-from models.contacts import bulk, copies, records
+from models.contacts import bulk, copies, difference_file, records
 from models.contacts.bulk import Selection
+from models.contacts.difference import Asked
+from models.contacts.moments import When
 from models.database import Base, libpq_url, reading, writing
 from models.errors import NotFound
 from models.filters import Filters
@@ -58,6 +61,7 @@ from tests.pipelines import importing
 ROOT = Path(__file__).parents[2]
 BEN, NEW_EMAIL = "ben@example.com", "benjamin@example.com"
 NEW_PASSWORD = "staple of a battery"
+LONG_AGO = date(2000, 1, 1)
 ALWAYS = [("INSERT OR UPDATE OR DELETE", "true")]
 
 # What moves only together with a line: the table, and which of its changes; the others are work on the way there.
@@ -373,6 +377,7 @@ OPERATIONS: dict[str, Operation] = {
     "view_exports.pause": lambda t: view_exports.pause(t["schedule"], by=t.by),
     "view_exports.unschedule": lambda t: view_exports.unschedule(t["schedule"], by=t.by),
     "copies.copy": lambda t: copies.copy(_one(t), "email", by=t.by),
+    "difference_file.as_csv": lambda t: list(difference_file.as_csv(Asked(Filters(), When(LONG_AGO), None), by=t.by)),
     "import_orders.cancel": lambda t: import_orders.cancel(t["dropped"], by=t.by),
     "import_contacts.run": _committed,
     "import_contacts.run, unreadable": _unreadable,

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 
 from dashboard import edge
 from models import audit_log as lines_of_log
-from models import exports, import_rejects, imports
+from models import exports, import_finding_rows, import_rejects, imports
 from models.errors import InvalidInput, NotAllowed, NotFound
 
 MEDIA_TYPES = {
@@ -22,6 +22,7 @@ MEDIA_TYPES = {
 }
 BYTE_ORDER_MARK = "\ufeff"  # without it Excel does not take UTF-8 for what it is
 FILES_OF_ROWS = {"rejects.csv": "rejected", "duplicates.csv": "duplicate"}
+STANDING_OUT = "finding-"
 BLOCK = 65_536  # characters
 
 
@@ -50,17 +51,23 @@ async def export_file(request: Request) -> Response:
 
 
 async def import_rows(request: Request) -> Response:
-    """The rows of an import that did not come in, as one of FILES_OF_ROWS; 401, 403 or 404 else."""
+    """The rows of an import that did not come in, as one of FILES_OF_ROWS, or those that a finding is about, as
+    STANDING_OUT with its name; 401, 403 or 404 else."""
     actor = await edge.signed_in(request.scope)
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     import_id, file = request.path_params["import_id"], request.path_params["file"]
-    if file not in FILES_OF_ROWS:
+    finding = file.removesuffix(".csv").removeprefix(STANDING_OUT) if file.startswith(STANDING_OUT) else None
+    if file not in FILES_OF_ROWS and finding is None:
         return PlainTextResponse("Not found.", 404)
     try:
         found = await run_in_threadpool(imports.get, import_id, by=actor)
-        kind, noted = FILES_OF_ROWS[file], request.method == "GET"  # there are no later parts: it answers no `Range`
-        lines = await run_in_threadpool(import_rejects.as_csv, import_id, by=actor, kind=kind, noted=noted)
+        noted = request.method == "GET"  # there are no later parts: it answers no `Range`
+        if finding is not None:
+            lines = await run_in_threadpool(import_finding_rows.as_csv, import_id, finding, by=actor, noted=noted)
+        else:
+            kind = FILES_OF_ROWS[file]
+            lines = await run_in_threadpool(import_rejects.as_csv, import_id, by=actor, kind=kind, noted=noted)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     except NotFound as error:

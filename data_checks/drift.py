@@ -82,10 +82,8 @@ def _refused(side: Side) -> Iterator[Finding]:
     for why, number in side.now.reasons.items():
         found = distance((number, rows), [(one.reasons.get(why, 0), one.rows) for one in side.earlier])
         if found and found.far >= REJECTED:
-            shares = (
-                f"{percent(found.now)} of the rows are rejected; {before(side.earlier)} {percent(found.before)} were"
-            )
-            sentence = f"For one reason {shares}: {why}"
+            told = f"{percent(found.now)} of the rows are rejected; {before(side.earlier)} {percent(found.before)} were"
+            sentence = f"For one reason {told}: {why}"
             yield finding(
                 "rows_rejected_for_a_reason", None, found.far / REJECTED, sentence, now=found.now, before=found.before,
                 rows={"of": "rejected", "reason": why},

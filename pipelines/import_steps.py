@@ -34,7 +34,7 @@ from models import (
     users,
 )
 from models.audit import Event
-from models.contacts import changes, mapping, matching, staging
+from models.contacts import changes, mapping, matching, policies, staging
 from models.contacts.blanks import is_empty
 from models.contacts.changes import Written
 from models.database import writing
@@ -44,7 +44,7 @@ from models.import_findings import in_order
 from models.import_profiles import Columns
 from models.import_progress import Step
 from models.import_servers import working
-from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, State, folder
+from models.imports import Import, ImportNote, ImportReject, MatchRule, State, folder
 from models.permissions import Actor
 from pipelines import import_profile, stage_contacts
 from pipelines.arrow_copy import copy_in
@@ -98,6 +98,8 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
     itself = [header for header in proposed.left_out if header not in given]
     left_out = found.left_out if found.mapping is not None else [*itself, *found.left_out]
     chosen = mapping.changed(proposed, found.overrides, left_out)
+    dating = mapping.dating(opened.headers)
+    dated_by = dating if found.dated_by is None else mapping.header_named(found.dated_by, opened.headers)
     with working(import_id, by) as session:
         imports.record(
             session,
@@ -115,10 +117,12 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
                 "leftover": Source(opened.headers, chosen.fields, frozenset(chosen.left_out)).leftover,
                 "proposed": dict(proposed.fields),
                 "proposed_left_out": proposed.left_out,
+                "proposed_dated_by": dating,
                 "notes": [*opened.notes, *chosen.notes],
             },
             mapping=dict(chosen.fields),
             left_out=list(chosen.left_out),
+            dated_by=dated_by or "",
             preview=_preview(opened.headers, lines, samples),
         )
 
@@ -129,7 +133,7 @@ def stage(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> 
     found = imports.get(import_id, by=by)
     source = source_of(found)
     with working(import_id, by) as session:
-        staging.create(session, import_id, source.mapped)
+        staging.create(session, import_id, source.mapped, dated=source.dated_by is not None)
         owners = [(user.email, user.name) for user in users.active(session)]
 
     def begun(good: int) -> None:
@@ -147,7 +151,7 @@ def stage(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> 
             begun=begun,
         )
     with working(import_id, by) as session:
-        _replace_notes(session, import_id)
+        _replace_notes(session, import_id, staged.undated)
         imports.record(
             session, import_id, state=State.STAGED, staged=staged.good, rejected=staged.rejected,
             duplicates=staged.duplicates, opened={**(found.opened or {}), "leftover": source.leftover},
@@ -203,7 +207,7 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             session,
             import_id,
             mapped=mapped,
-            keep=Keep(found.keep),
+            policies=policies.of(found),
             staged=found.staged,
             creating=found.created,
             by_id=by.id,
@@ -307,7 +311,8 @@ def remove_store(import_id: int) -> None:
 
 
 def source_of(found: Import) -> Source:
-    return Source(tuple((found.opened or {})["headers"]), found.mapping or {}, frozenset(found.left_out))
+    dated_by = found.dated_by if policies.dates_rows(found) else None
+    return Source(tuple((found.opened or {})["headers"]), found.mapping or {}, frozenset(found.left_out), dated_by)
 
 
 @contextmanager
@@ -365,9 +370,9 @@ def _preview(headers: Sequence[str], lines: Sequence[int], samples: Sequence[tup
 
 
 def _match(session: Session, found: Import, *, temporary: bool = False) -> str:
-    rule, keep = MatchRule(found.match), Keep(found.keep)
-    mapped = source_of(found).mapped
-    return matching.plan(session, found.id, mapped=mapped, match=rule, keep=keep, temporary=temporary)
+    rule, mapped = MatchRule(found.match), source_of(found).mapped
+    policy = policies.of(found)
+    return matching.plan(session, found.id, mapped=mapped, match=rule, policies=policy, temporary=temporary)
 
 
 def _moment(session: Session) -> dict[str, Any]:
@@ -431,8 +436,8 @@ def _ambiguous(contact: int, rule: int, match: MatchRule) -> str:
     return f"Several contacts, number {contact} the first, have the row's {shared}: merge them, or change the row."
 
 
-def _replace_notes(session: Session, import_id: int) -> None:
-    """Count the values that went to extra, by header."""
+def _replace_notes(session: Session, import_id: int, undated: Sequence[dict[str, Any]]) -> None:
+    """Count the values that went to extra, by header; `undated` are the notes of rows without a clear moment."""
     rows = f"{staging.SCHEMA}.{staging.rows_table(import_id)}"
     # Read by itself, not inside the INSERT: only a plain SELECT is read by several processes.
     counted = session.execute(
@@ -447,9 +452,10 @@ def _replace_notes(session: Session, import_id: int) -> None:
     ).mappings()
     found = [dict(note) for note in counted]
     session.execute(delete(ImportNote).where(ImportNote.import_id == import_id))
-    if found:
-        reason = "kept in extra: the value does not fit its field"
-        session.execute(insert(ImportNote), [{"import_id": import_id, "reason": reason, **note} for note in found])
+    reason = "kept in extra: the value does not fit its field"
+    notes = [*undated, *({"reason": reason, **note} for note in found)]
+    if notes:
+        session.execute(insert(ImportNote), [{"import_id": import_id, **note} for note in notes])
 
 
 def _store_rejects(store: duckdb.DuckDBPyConnection, found: Import, by: Actor) -> None:

@@ -9,6 +9,7 @@ from models import (
     import_acceptances,
     import_findings,
     import_profiles,
+    import_undos,
     imports,
     industries,
     link_tokens,
@@ -19,11 +20,13 @@ from models import (
     second_factors,
     sign_in_failures,
     sign_in_sessions,
+    view_exports,
+    views,
 )
 from models.contacts import history, table
 
 __all__ = [
     "accounts", "audit", "check_results", "credits", "exports", "history", "import_acceptances", "import_findings",
-    "import_profiles", "imports", "industries", "link_tokens", "mails", "preferences", "request_limits", "role_rules",
-    "second_factors", "sign_in_failures", "sign_in_sessions", "table",
+    "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails", "preferences", "request_limits",
+    "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table", "view_exports", "views",
 ]  # fmt: skip

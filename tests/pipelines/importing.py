@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,16 @@ def created(
     *,
     match: MatchRule = MatchRule.AUTO,
     keep: Keep = Keep.THEIRS,
+    keep_fields: Mapping[str, Keep] | None = None,
+    dated_by: str | None = None,
     left_out: Sequence[str] = (),
     **mapping: str,
 ) -> int:
     """A new import of the file; `mapping` is field=header."""
-    return import_contacts.create(path, mapping=mapping, left_out=left_out, match=match, keep=keep, by=OPERATOR)
+    return import_contacts.create(
+        path, mapping=mapping, left_out=left_out, match=match, keep=keep, keep_fields=keep_fields, dated_by=dated_by,
+        by=OPERATOR,
+    )  # fmt: skip
 
 
 def imported(path: Path, *, until: State = State.COMMITTED, accepting: str | None = None, **how: Any) -> Import:

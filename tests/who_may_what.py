@@ -78,6 +78,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.imports.preview", "models.imports.changed_values", "models.imports.checks", "models.imports.notes",
         "models.import_rejects.rows", "models.import_rejects.page", "models.import_rejects.reasons",
         "models.import_findings.listed", "models.import_profiles.compared", "models.import_acceptances.find",
+        "models.import_finding_rows.page", "models.import_finding_rows.as_csv",
         "models.import_rejects.as_csv", "models.import_uploads.arrived", "pipelines.import_rejects.write_rejects",
         "models.import_kept.last", "models.import_kept.page", "models.import_kept.rows", "models.import_kept.as_csv",
         "pipelines.import_rejects.write_kept",

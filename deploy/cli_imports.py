@@ -44,23 +44,40 @@ def import_file(
             help="Leave this column out; what no field takes is else kept in extra. It stays in the stored file.",
         ),
     ] = None,
-    match: Annotated[Match, typer.Option(help="What makes a row an existing contact.")] = "auto",
-    keep: Annotated[Keeping, typer.Option(help="Whose value stays where file and contact differ.")] = "theirs",
+    by_mapping: Annotated[
+        str | None,
+        typer.Option("--mapping", metavar="NAME", help="Map as this mapping says: see `appointment360 mappings`."),
+    ] = None,
+    match: Annotated[
+        Match | None,
+        typer.Option(help="What makes a row an existing contact.", show_default="auto, or as remembered"),
+    ] = None,
+    keep: Annotated[
+        Keeping | None,
+        typer.Option(help="Whose value stays where file and contact differ.", show_default="theirs, or as remembered"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, show the plan, and write nothing.")] = False,
     yes: Yes = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
-    """Import a file, after showing you what that would do."""
+    """Import a file, after showing you what that would do.
+
+    A file with the columns of an earlier one is mapped as that one was; --map, --skip, --match and --keep still count.
+    """
     mapping = _mapping(mapped or [])
     with local.connected():
-        from models.imports import Keep, MatchRule, State
+        from models import mappings
+        from models.imports import Keep, MatchRule, Recall, State
         from pipelines import import_contacts
 
+        wanted = mappings.named(by_mapping, by=OPERATOR).id if by_mapping else None
+        fixed = tuple(name for name, given in (("match", match), ("keep", keep)) if given)
         with output.progress() as progress:
             import_id = import_contacts.create(
-                file.expanduser().absolute(), mapping=mapping, left_out=skipped or [], match=MatchRule(match),
-                keep=Keep(keep), by=OPERATOR,
+                file.expanduser().absolute(), mapping=mapping, left_out=skipped or [],
+                match=MatchRule(match or "auto"), keep=Keep(keep or "theirs"), recall=Recall(wanted, fixed),
+                by=OPERATOR,
             )  # fmt: skip
             with _resumable(import_id):
                 found = import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR, progress=progress)

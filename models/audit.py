@@ -45,6 +45,9 @@ class Event(StrEnum):
     IMPORT_CANCELLED = "import cancelled"
     IMPORT_UNDONE = "import undone"
     IMPORT_ROWS_DOWNLOADED = "import rows downloaded"  # those that did not come in
+    MAPPING_SAVED = "mapping saved"
+    MAPPING_CHANGED = "mapping changed"
+    MAPPING_DELETED = "mapping deleted"
     EXPORT_MADE = "export made"
     EXPORT_FAILED = "export failed"
     EXPORT_CANCELLED = "export cancelled"

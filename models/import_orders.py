@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from models import audit, import_drafts, import_servers, imports, users
+from models import audit, import_drafts, import_servers, imports, mapping_memory, users
 from models.audit import Event
 from models.check_results import CheckResult
 from models.contacts import mapping as field_mapping
@@ -90,6 +90,10 @@ def remap(
         found.overrides = {name: chosen.fields.get(name, "") for name in field_mapping.TARGETS}
         found.match, found.keep = match, keep
         import_drafts.remove(session, import_id, of=by)
+        before = found.mapping_id
+        mapping_memory.remember(session, found, by, committed=False)
+        if found.mapping_id != before:
+            found.recalled = None  # it is mapped by the person now
         found.state, found.planned, found.changed_fields = State.OPENED, None, None
         found.staged = found.created = found.updated = found.unchanged = found.duplicates = found.rejected = 0
         return give(found, State.PLANNED, by)
@@ -157,6 +161,18 @@ def begin(import_id: int, order: int) -> Begun | None:
         found.tries += 1
         wanted, plan, by_id = State(found.wanted), found.wanted_plan, found.wanted_by
     return Begun(wanted, users.acting(by_id, f"Import {import_id}"), plan)
+
+
+def lead_on(import_id: int, order: int) -> bool:
+    """Whether a file that was to be opened goes on to its plan at once, since it was mapped as files of its kind were:
+    the order then wants that."""
+    with writing(OPERATOR) as session:
+        found = locked_row(session, import_id)
+        stands = found.orders == order and (found.wanted, found.state) == (State.OPENED, State.OPENED)
+        if not (stands and mapping_memory.is_sure(found.recalled)):
+            return False
+        found.wanted = State.PLANNED
+        return True
 
 
 def settle(import_id: int, order: int, error: str | None = None) -> None:

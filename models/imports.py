@@ -1,7 +1,7 @@
 """Imports: one file on its way in, its plan, its numbers, its rejected rows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -89,6 +89,10 @@ class Import(Base):
     left_out: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
     match: Mapped[str] = mapped_column(Text)
     keep: Mapped[str] = mapped_column(Text)
+    # Of the mappings that are remembered: see mapping_memory.
+    recall: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # a Recall; None asks for none
+    recalled: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # see mapping_memory.Recalled
+    mapping_id: Mapped[int | None]  # the one that says what this has, if any does
     staged: Mapped[int] = mapped_column(BigInteger, server_default="0")  # rows in the staging table
     rows: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -121,6 +125,7 @@ class Import(Base):
 
     __table_args__ = (
         Index("imports_sha256", "sha256"),
+        Index("imports_mapping", "mapping_id", postgresql_where=text("mapping_id IS NOT NULL")),
         # One person's file is uploaded once at a time, also from two windows.
         Index(
             "imports_uploading", "created_by", "file_name", "upload_bytes", "upload_modified", unique=True,
@@ -158,6 +163,15 @@ class ImportNote(Base):
     count: Mapped[int] = mapped_column(BigInteger)
     first_line: Mapped[int] = mapped_column(BigInteger)
     example: Mapped[str | None] = mapped_column(Text)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """That the import shall be mapped by what is remembered, once its headers are known: by the mapping of that id, or
+    else by what files with these headers had before. Rules that are `fixed`, such as "match", stay as they are."""
+
+    mapping_id: int | None = None
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -213,11 +227,13 @@ def create(
     match: MatchRule,
     keep: Keep,
     upload: tuple[int, int] | None = None,
+    recall: Recall | None = None,
     by: Actor,
 ) -> int:
     """A new import whose file is about to be stored; returns its id.
 
-    `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send. Raises NotAllowed.
+    `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send. With `recall` it is
+    mapped by what is remembered. Raises NotAllowed.
     """
     require_importing(by)
     size, modified = upload or (None, None)
@@ -225,7 +241,7 @@ def create(
         made = Import(
             state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
             match=match, keep=keep,
-            upload_bytes=size, upload_modified=modified, created_by=by.id,
+            upload_bytes=size, upload_modified=modified, created_by=by.id, recall=recall and asdict(recall),
         )  # fmt: skip
         session.add(made)
         session.flush()

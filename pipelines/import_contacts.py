@@ -25,7 +25,7 @@ from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, Unavailable
 from models.import_progress import Step
 from models.import_servers import working
-from models.imports import Import, Keep, MatchRule, Plan, State, folder
+from models.imports import Import, Keep, MatchRule, Plan, Recall, State, folder
 from models.permissions import OPERATOR, Actor, Permission
 from pipelines import import_steps
 from pipelines.attendant import Attendant, Stopped, Tell, Unattended
@@ -52,11 +52,13 @@ def create(
     left_out: Sequence[str] = (),
     match: MatchRule,
     keep: Keep,
+    recall: Recall | None = None,
     by: Actor,
 ) -> int:
     """A new import of the file at `path`, which is copied into the home folder; the headers `left_out` go nowhere.
 
-    Raises NotAllowed, InvalidInput.
+    With `recall` it is mapped by what is remembered, where `mapping` and `left_out` do not say otherwise. Raises
+    NotAllowed, InvalidInput.
     """
     imports.require_importing(by)
     if path.is_dir():
@@ -65,7 +67,7 @@ def create(
         raise InvalidInput(f"There is no file {path}.")
     field_mapping.check_fields(mapping or {})
     import_id = imports.create(
-        file_name=path.name, overrides=mapping or {}, left_out=left_out, match=match, keep=keep, by=by
+        file_name=path.name, overrides=mapping or {}, left_out=left_out, match=match, keep=keep, recall=recall, by=by
     )
     stored = folder(import_id) / "upload" / path.name
     try:

@@ -44,6 +44,8 @@ def _carry_out(import_id: int, order: int) -> None:
             import_contacts.take_back(import_id, by=begun.by, hints=False)
         else:
             import_contacts.go_on(import_id, until=begun.wanted, plan=begun.plan, by=begun.by, hints=False)
+            if import_orders.lead_on(import_id, order):
+                import_contacts.go_on(import_id, until=State.PLANNED, by=begun.by, hints=False)
     except WasStopped:
         raise
     except AppError as error:

@@ -19,7 +19,17 @@ from sqlalchemy import delete, insert, make_url, select, text
 from sqlalchemy.orm import Session
 
 from data_checks.gate import Gate
-from models import audit, check_results, database, import_drafts, import_servers, imports, settings, users
+from models import (
+    audit,
+    check_results,
+    database,
+    import_drafts,
+    import_servers,
+    imports,
+    mapping_memory,
+    settings,
+    users,
+)
 from models.audit import Event
 from models.check_results import Verdict
 from models.contacts import changes, mapping, matching, staging
@@ -30,7 +40,8 @@ from models.errors import Conflict
 from models.fields import Kind
 from models.import_progress import Step
 from models.import_servers import working
-from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, State, folder
+from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Recall, State, folder
+from models.mapping_memory import Recalled
 from models.permissions import Actor
 from pipelines import stage_contacts
 from pipelines.arrow_copy import copy_in
@@ -78,11 +89,13 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
         )
     lines, samples = _samples(import_id, len(opened.headers))
     proposed = mapping.propose(opened.headers, samples)
+    recalled = _recalled(found, opened.headers, proposed, by)
+    begun = recalled.mapping if recalled else proposed
     # Once it was opened, and had to be opened again, what is left out is complete.
     given = set(found.overrides.values())
-    itself = [header for header in proposed.left_out if header not in given]
+    itself = [header for header in begun.left_out if header not in given]
     left_out = found.left_out if found.mapping is not None else [*itself, *found.left_out]
-    chosen = mapping.changed(proposed, found.overrides, left_out)
+    chosen = mapping.changed(begun, found.overrides, left_out)
     with working(import_id, by) as session:
         imports.record(
             session,
@@ -105,6 +118,7 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
             mapping=dict(chosen.fields),
             left_out=list(chosen.left_out),
             preview=_preview(opened.headers, lines, samples),
+            **(_of_memory(recalled, chosen) if recalled else {}),
         )
 
 
@@ -198,9 +212,24 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             by=by,
             **imports.numbers(found) | {"state": State.COMMITTED},
         )
+        mapping_memory.remember(session, session.get_one(Import, import_id), by, committed=True)
         staging.drop(session, import_id)
         import_drafts.remove(session, import_id)
     remove_store(import_id)  # the upload stays; its cells are in contacts and rejects now
+
+
+def _recalled(found: Import, headers: Sequence[str], proposed: mapping.Mapping, by: Actor) -> Recalled | None:
+    """The mapping that is remembered for the file, when it is opened for the first time."""
+    if found.recall is None or found.mapping is not None:
+        return None
+    return mapping_memory.recall(headers, proposed, Recall(**found.recall), by=by)
+
+
+def _of_memory(recalled: Recalled, chosen: mapping.Mapping) -> dict[str, Any]:
+    """What the import's record says of it. The overrides are complete, so that a file that has to be opened once more
+    is mapped the same way."""
+    overrides = {name: chosen.fields.get(name, "") for name in mapping.TARGETS}
+    return {"mapping_id": recalled.mapping_id, "recalled": recalled.told, "overrides": overrides, **recalled.rules}
 
 
 def _say_read(attendant: Unattended, step: Step, total: int | None, meter: Meter) -> None:

@@ -26,6 +26,7 @@ from models import (
     import_uploads,
     link_tokens,
     mails,
+    mappings,
     request_limits,
     sign_in_failures,
     sign_in_sessions,
@@ -45,6 +46,7 @@ OVER = {
     "old messages": mails.clear_done,
     "past limits": request_limits.clear_past,
     "past takings": credit_takings.clear_past,
+    "unused mappings": mappings.clear_unused,
 }
 
 log = logging.getLogger(__name__)

@@ -62,6 +62,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.imports.preview", "models.imports.changed_values", "models.imports.checks", "models.imports.notes",
         "models.import_rejects.rows", "models.import_rejects.page", "models.import_rejects.reasons",
         "models.import_rejects.as_csv", "models.import_uploads.arrived", "pipelines.import_rejects.write_rejects",
+        "models.mappings.listed", "models.mappings.get", "models.mappings.named", "models.mappings.uses",
     ),
     IMPORT: (
         "models.imports.create", "models.import_drafts.find", "models.import_drafts.keep",
@@ -69,6 +70,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.import_orders.cancel", "models.import_uploads.begin", "models.import_uploads.get",
         "models.import_uploads.complete", "models.import_uploads.Part", "pipelines.import_contacts.create",
         "pipelines.import_contacts.run", "pipelines.import_contacts.go_on",
+        "models.mappings.save", "models.mappings.rename", "models.mappings.share", "models.mappings.change",
+        "models.mappings.remove",
     ),
     UNDO_IMPORT: (
         "models.import_orders.ask (undone)", "pipelines.import_contacts.undo", "pipelines.import_contacts.take_back",
@@ -116,6 +119,9 @@ RELIES_ON: dict[str, str] = {
     "models.import_servers.working": "opens the transaction of a step of an import that was allowed",
     "models.import_drafts.remove": IN_A_SESSION,
     "models.import_orders.give": IN_A_SESSION,
+    "models.mapping_memory.recall": "a part of a step of an import that was allowed, which opens the file",
+    "models.mapping_memory.remember": IN_A_SESSION,
+    "models.mappings.seen_by": READS_NOTHING,
     "models.accounts.require_self": READS_NOTHING,
     "models.accounts.require_still": IN_A_SESSION,
     "models.audit.is_written": IN_A_SESSION,

@@ -10,6 +10,7 @@ from models import (
     industries,
     link_tokens,
     mails,
+    mappings,
     preferences,
     request_limits,
     role_rules,
@@ -21,6 +22,6 @@ from models.contacts import history, table
 
 __all__ = [
     "accounts", "audit", "check_results", "credits", "exports", "history", "imports", "industries", "link_tokens",
-    "mails", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions",
-    "table",
+    "mails", "mappings", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures",
+    "sign_in_sessions", "table",
 ]  # fmt: skip

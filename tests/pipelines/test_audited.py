@@ -6,7 +6,7 @@ the code, so that a new operation comes into the tour's rules: it writes its lin
 
 import ast
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ from models import (
     audit_log,
     credits,
     exports,
+    import_drafts,
     import_orders,
     import_rejects,
+    imports,
     industries,
+    mappings,
     profile,
     role_rules,
     second_factors,
@@ -38,6 +41,8 @@ from models.contacts import bulk, copies, records
 from models.contacts.bulk import Selection
 from models.database import Base, libpq_url, reading, writing
 from models.filters import Filters
+from models.import_drafts import Chosen
+from models.imports import Keep
 from models.link_tokens import Purpose
 from models.migrations import every_table
 from models.permissions import OPERATOR, Actor, Role
@@ -71,6 +76,13 @@ TOLD = {
         ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('committed', 'undone', 'failed')"),
         ("UPDATE", "OLD.wanted IS DISTINCT FROM NEW.wanted AND NEW.wanted = 'cancelled'"),
     ],
+    # Those without a name are what an import left behind, whose commit has its line.
+    "mappings": [
+        ("INSERT", "NEW.name IS NOT NULL"),
+        ("UPDATE", "ROW(OLD.name, OLD.is_shared) IS DISTINCT FROM ROW(NEW.name, NEW.is_shared)"),
+        ("UPDATE", "OLD.chosen <> NEW.chosen AND NEW.name IS NOT NULL"),
+        ("DELETE", "OLD.name IS NOT NULL"),
+    ],
     "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
 }
 UNTOLD = {
@@ -97,6 +109,7 @@ WITHOUT = {
         "progressed": "progress",
     },
     "models/import_orders.py": {
+        "lead_on": "a wish; what comes of it has its line, by whoever wished it",
         "ask": "a wish; what comes of it has its line, by whoever wished it",
         "remap": "prepares a plan; only its commit changes anything",
         "clear_cancelled": "removes what the cancelled import, which has its line, left",
@@ -109,6 +122,7 @@ WITHOUT = {
     "models/credits.py": {"balance": "posts the month's allowance, in a log of its own"},
     "models/credit_takings.py": {"clear_past": OVER},
     "models/link_tokens.py": {"clear_ended": OVER},
+    "models/mappings.py": {"clear_unused": OVER},
     "models/mails.py": {
         "_deliver_next": "sends what was queued",
         "_take_next": "sends what was queued",
@@ -215,6 +229,10 @@ def _committed(tour: Tour) -> None:
     import_contacts.run(tour["import"], by=OPERATOR)
 
 
+def _chosen(tour: Tour) -> Chosen:
+    return import_drafts.stored(imports.get(tour["import"], by=tour.by))
+
+
 def _unreadable(tour: Tour) -> None:
     if "unreadable" not in tour.kept:
         tour.keep("unreadable", importing.created(importing.written(tour.folder, "", "empty.csv")))
@@ -299,6 +317,11 @@ OPERATIONS: dict[str, Operation] = {
     "copies.copy": lambda t: copies.copy(_one(t), "email", by=t.by),
     "import_orders.cancel": lambda t: import_orders.cancel(t["dropped"], by=t.by),
     "import_contacts.run": _committed,
+    "mappings.save": lambda t: t.keep("mapping", mappings.save(t["import"], _chosen(t), "Leads", by=t.by)),
+    "mappings.rename": lambda t: mappings.rename(t["mapping"], "Our leads", by=t.by),
+    "mappings.share": lambda t: mappings.share(t["mapping"], True, by=t.by),
+    "mappings.change": lambda t: mappings.change(t["mapping"], replace(_chosen(t), keep=Keep.OURS), by=t.by),
+    "mappings.remove": lambda t: mappings.remove(t["mapping"], by=t.by),
     "import_contacts.run, unreadable": _unreadable,
     "import_rejects.as_csv": lambda t: list(import_rejects.as_csv(t["import"], by=t.by)),
     "import_contacts.undo": lambda t: import_contacts.undo(t["import"], by=OPERATOR),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy import cli_audit, cli_imports, cli_mappings, cli_users, failures, local, output
+from deploy import cli_audit, cli_imports, cli_mappings, cli_users, cli_watch, failures, local, output
 from deploy.cli_options import Home, Json, Where, names
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_imports.group, name="imports")
 app.add_typer(cli_mappings.group, name="mappings")
+app.add_typer(cli_watch.group, name="watch")
 app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)

@@ -22,6 +22,7 @@ from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
 from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Plan, State
 from models.permissions import OPERATOR, Actor, Permission, require
+from models.watched_folders import WatchedFolder
 
 MOST_TRIES = 3
 # From where an order can lead to the state.
@@ -90,9 +91,7 @@ def remap(
         found.overrides = {name: chosen.fields.get(name, "") for name in field_mapping.TARGETS}
         found.match, found.keep = match, keep
         import_drafts.remove(session, import_id, of=by)
-        before = found.mapping_id
-        mapping_memory.remember(session, found, by, committed=False)
-        if found.mapping_id != before:
+        if not mapping_memory.remember(session, found, by, committed=False):
             found.recalled = None  # it is mapped by the person now
         found.state, found.planned, found.changed_fields = State.OPENED, None, None
         found.staged = found.created = found.updated = found.unchanged = found.duplicates = found.rejected = 0
@@ -163,16 +162,30 @@ def begin(import_id: int, order: int) -> Begun | None:
     return Begun(wanted, users.acting(by_id, f"Import {import_id}"), plan)
 
 
-def lead_on(import_id: int, order: int) -> bool:
-    """Whether a file that was to be opened goes on to its plan at once, since it was mapped as files of its kind were:
-    the order then wants that."""
+def lead_on(import_id: int, order: int) -> State | None:
+    """To where a file that was to be opened goes on at once; None where somebody has to look at its columns first.
+
+    Mapped as files of its kind were, it goes on to its plan. One of a watched folder that commits by itself is
+    committed then; of another folder it has its plan made in any case, since a person looks at that.
+    """
     with writing(OPERATOR) as session:
         found = locked_row(session, import_id)
-        stands = found.orders == order and (found.wanted, found.state) == (State.OPENED, State.OPENED)
-        if not (stands and mapping_memory.is_sure(found.recalled)):
-            return False
-        found.wanted = State.PLANNED
-        return True
+        if found.orders != order or (found.wanted, found.state) != (State.OPENED, State.OPENED):
+            return None
+        aim = _aim(session, found)
+        if aim:
+            found.wanted = aim
+        return aim
+
+
+def _aim(session: Session, found: Import) -> State | None:
+    is_sure = mapping_memory.is_sure(found.recalled)
+    folder = session.get(WatchedFolder, found.watched_id) if found.watched_id else None
+    if folder is None:
+        return State.PLANNED if is_sure else None
+    if folder.commits:
+        return State.COMMITTED if is_sure else None
+    return State.PLANNED
 
 
 def settle(import_id: int, order: int, error: str | None = None) -> None:

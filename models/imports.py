@@ -93,6 +93,7 @@ class Import(Base):
     recall: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # a Recall; None asks for none
     recalled: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # see mapping_memory.Recalled
     mapping_id: Mapped[int | None]  # the one that says what this has, if any does
+    watched_id: Mapped[int | None]  # the watched folder that its file came from
     staged: Mapped[int] = mapped_column(BigInteger, server_default="0")  # rows in the staging table
     rows: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -236,17 +237,37 @@ def create(
     mapped by what is remembered. Raises NotAllowed.
     """
     require_importing(by)
-    size, modified = upload or (None, None)
     with writing(by) as session:
-        made = Import(
-            state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
-            match=match, keep=keep,
-            upload_bytes=size, upload_modified=modified, created_by=by.id, recall=recall and asdict(recall),
+        made = add(
+            session, file_name=file_name, overrides=overrides, left_out=left_out, match=match, keep=keep, upload=upload,
+            recall=recall, by=by,
         )  # fmt: skip
-        session.add(made)
-        session.flush()
-        audit.write(session, Event.IMPORT_CREATED, f"import {made.id}", by=by, file=file_name)
         return made.id
+
+
+def add(
+    session: Session,
+    *,
+    file_name: str,
+    overrides: dict[str, str],
+    left_out: Sequence[str] = (),
+    match: MatchRule,
+    keep: Keep,
+    upload: tuple[int, int] | None = None,
+    recall: Recall | None = None,
+    by: Actor,
+) -> Import:
+    """`create` in the caller's transaction."""
+    size, modified = upload or (None, None)
+    made = Import(
+        state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
+        match=match, keep=keep,
+        upload_bytes=size, upload_modified=modified, created_by=by.id, recall=recall and asdict(recall),
+    )  # fmt: skip
+    session.add(made)
+    session.flush()
+    audit.write(session, Event.IMPORT_CREATED, f"import {made.id}", by=by, file=file_name)
+    return made
 
 
 def get(import_id: int, *, by: Actor) -> Import:

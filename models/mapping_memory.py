@@ -84,18 +84,21 @@ def recall(headers: Sequence[str], proposed: field_mapping.Mapping, wanted: Reca
         return Recalled(kept.id, _completed(bound, proposed, headers), rules, told)
 
 
-def remember(session: Session, found: Import, by: Actor, *, committed: bool) -> None:
-    """Note, in the caller's transaction, that the import was planned or committed with what it has.
+def remember(session: Session, found: Import, by: Actor, *, committed: bool) -> bool:
+    """Note, in the caller's transaction, that the import was planned or committed with what it has; returns whether
+    that is what its remembered mapping says.
 
     Where that is what a remembered mapping says, it was used; else it is `by`'s last one for these headers. One that
     was committed is not replaced by one that is only planned.
     """
     headers = list((found.opened or {}).get("headers", ()))
     if not headers or is_numbered(headers):
-        return
+        return False
     chosen = import_drafts.stored(found)
-    if not _is_used(session, found, headers, chosen, committed):
-        found.mapping_id = _replaced(session, found, headers, chosen, by, committed)
+    if _is_used(session, found, headers, chosen, committed):
+        return True
+    found.mapping_id = _replaced(session, found, headers, chosen, by, committed)
+    return False
 
 
 def bind(chosen: Chosen, before: Sequence[str], headers: Sequence[str]) -> Bound:

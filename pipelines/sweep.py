@@ -30,6 +30,8 @@ from models import (
     request_limits,
     sign_in_failures,
     sign_in_sessions,
+    watched_files,
+    watched_folders,
 )
 from models.contacts import browsing
 from models.errors import Conflict
@@ -83,12 +85,23 @@ def carry_out_orders() -> None:
     process of its own, which gives back the memory that it takes."""
     with _logged("looking for imports that wait"):
         for import_id, order in import_orders.waiting(longer_than=PATIENCE):
-            _carry_out(import_id, order)
+            _apart("pipelines.import_orders", import_id, order)
+
+
+def watch_folders() -> None:
+    """Look at the watched folders whose time has come, one after the other, each in a process of its own; and mail how
+    the imports of their files ended."""
+    with _logged("looking for watched folders that are due"):
+        for folder_id in watched_folders.due():
+            _apart("pipelines.watch_folders", folder_id)
+    with _logged("telling of watched files"):
+        watched_files.tell_outcomes()
 
 
 def keep_sweeping() -> None:
-    """Sweep now and every minute, beside whatever this process does, until it ends. An import may take longer."""
-    for work in (sweep, carry_out_orders):
+    """Sweep now and every minute, beside whatever this process does, until it ends. An import or a look may take
+    longer."""
+    for work in (sweep, carry_out_orders, watch_folders):
         threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
 
 
@@ -98,13 +111,14 @@ def _for_ever(work: Callable[[], None]) -> None:
         time.sleep(EVERY)
 
 
-def _carry_out(import_id: int, order: int) -> None:
-    command = [sys.executable, "-m", "pipelines.import_orders", str(import_id), str(order)]
+def _apart(module: str, *numbers: int) -> None:
+    """Run `python -m module` in a process of its own, and wait for its end."""
+    command = [sys.executable, "-m", module, *map(str, numbers)]
     url = database.sqlalchemy_url(database.Database.url or "")
     root = Path(__file__).parents[1]
     path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     ended = subprocess.run(command, env={**os.environ, "DATABASE_URL": url, "PYTHONPATH": path}, check=False)
-    log.info("order %s of import %s ended with exit code %s", order, import_id, ended.returncode)
+    log.info("%s %s ended with exit code %s", module, numbers, ended.returncode)
 
 
 def _make(export_id: int) -> None:

@@ -17,11 +17,13 @@ from models import (
     second_factors,
     sign_in_failures,
     sign_in_sessions,
+    watched_files,
+    watched_folders,
 )
 from models.contacts import history, table
 
 __all__ = [
     "accounts", "audit", "check_results", "credits", "exports", "history", "imports", "industries", "link_tokens",
     "mails", "mappings", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures",
-    "sign_in_sessions", "table",
+    "sign_in_sessions", "table", "watched_files", "watched_folders",
 ]  # fmt: skip

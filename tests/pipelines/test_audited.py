@@ -7,6 +7,7 @@ the code, so that a new operation comes into the tour's rules: it writes its lin
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from models import (
     sign_in_failures,
     sign_ins,
     users,
+    watched_files,
+    watched_folders,
 )
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
@@ -47,6 +50,8 @@ from models.link_tokens import Purpose
 from models.migrations import every_table
 from models.permissions import OPERATOR, Actor, Role
 from models.sign_in_failures import SignInFailure
+from models.watched_files import Sight
+from models.watched_folders import Watching
 from pipelines import export_contacts, import_contacts
 from tests.people import PASSWORD, link_of, person
 from tests.pipelines import importing
@@ -76,6 +81,17 @@ TOLD = {
         ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('committed', 'undone', 'failed')"),
         ("UPDATE", "OLD.wanted IS DISTINCT FROM NEW.wanted AND NEW.wanted = 'cancelled'"),
     ],
+    "watched_folders": [
+        ("INSERT OR DELETE", "true"),
+        (
+            "UPDATE",
+            "ROW(OLD.name, OLD.address, OLD.pattern, OLD.cron, OLD.time_zone, OLD.mapping_id, OLD.rules, OLD.commits,"
+            " OLD.is_active, OLD.owner_id, OLD.mail_to, OLD.removed_at) IS DISTINCT FROM ROW(NEW.name, NEW.address,"
+            " NEW.pattern, NEW.cron, NEW.time_zone, NEW.mapping_id, NEW.rules, NEW.commits, NEW.is_active,"
+            " NEW.owner_id, NEW.mail_to, NEW.removed_at)",
+        ),
+    ],
+    "watched_files": [("INSERT", "NEW.import_id IS NOT NULL"), ("UPDATE", "NOT OLD.again AND NEW.again")],
     # Those without a name are what an import left behind, whose commit has its line.
     "mappings": [
         ("INSERT", "NEW.name IS NOT NULL"),
@@ -96,6 +112,7 @@ UNTOLD = {
     "check_results": "of contacts with the line of the check; of an import a part of its plan",
     "request_limits": "counts requests, changes nothing",
     "mails": "a message is queued with what it tells of",
+    "watched_names": "what a look saw; the import that came of it has its line",
     "credit_entries": "a log of its own, which only grows; grants and new limits have lines besides",
     "credit_takings": "a part of the export or copy, which has its line",
 }
@@ -123,6 +140,17 @@ WITHOUT = {
     "models/credit_takings.py": {"clear_past": OVER},
     "models/link_tokens.py": {"clear_ended": OVER},
     "models/mappings.py": {"clear_unused": OVER},
+    "models/watched_folders.py": {
+        "look_soon": "a wish; what comes of it has its line",
+        "begin": "progress",
+        "end": "progress",
+    },
+    "models/watched_files.py": {
+        "note": UNTOLD["watched_names"],
+        "refuse": "progress",
+        "take": "imports.add, which it calls, writes the line",
+        "_tell": "a message is queued with what it tells of",
+    },
     "models/mails.py": {
         "_deliver_next": "sends what was queued",
         "_take_next": "sends what was queued",
@@ -233,6 +261,16 @@ def _chosen(tour: Tour) -> Chosen:
     return import_drafts.stored(imports.get(tour["import"], by=tour.by))
 
 
+def _watched(tour: Tour) -> Watching:
+    return Watching("Leads", str(tour.folder), "day")
+
+
+def _taken(tour: Tour) -> None:
+    folder, by = watched_folders.begin(tour["folder"])
+    sight = Sight("a.csv", 1, datetime.now(UTC), "1")
+    tour.keep("watched", watched_files.take(folder, sight, "0" * 64, lambda *_: tour.folder / "a.csv", by=by))
+
+
 def _unreadable(tour: Tour) -> None:
     if "unreadable" not in tour.kept:
         tour.keep("unreadable", importing.created(importing.written(tour.folder, "", "empty.csv")))
@@ -322,6 +360,17 @@ OPERATIONS: dict[str, Operation] = {
     "mappings.share": lambda t: mappings.share(t["mapping"], True, by=t.by),
     "mappings.change": lambda t: mappings.change(t["mapping"], replace(_chosen(t), keep=Keep.OURS), by=t.by),
     "mappings.remove": lambda t: mappings.remove(t["mapping"], by=t.by),
+    "watched_folders.add": lambda t: t.keep("folder", watched_folders.add(_watched(t), by=OPERATOR)),
+    "watched_folders.change": lambda t: watched_folders.change(
+        t["folder"], replace(_watched(t), commits=True), by=OPERATOR
+    ),
+    "watched_files.take": _taken,
+    "import_orders.cancel, of a watched one": lambda t: import_orders.cancel(t["watched"], by=t.by),
+    "watched_files.try_again": lambda t: watched_files.try_again(
+        watched_files.of_folder(t["folder"], by=t.by)[0].id, by=t.by
+    ),
+    "watched_folders.activate": lambda t: watched_folders.activate(t["folder"], False, by=t.by),
+    "watched_folders.remove": lambda t: watched_folders.remove(t["folder"], by=t.by),
     "import_contacts.run, unreadable": _unreadable,
     "import_rejects.as_csv": lambda t: list(import_rejects.as_csv(t["import"], by=t.by)),
     "import_contacts.undo": lambda t: import_contacts.undo(t["import"], by=OPERATOR),

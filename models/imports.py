@@ -1,6 +1,6 @@
 """Imports: one file on its way in, its plan, its numbers, its rejected rows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -59,10 +59,13 @@ class MatchRule(StrEnum):
 
 
 class Keep(StrEnum):
-    """Whose value stays where file and contact differ: theirs (the file's), or ours (only blanks are filled)."""
+    """Whose value stays where file and contact differ: theirs (the file's), ours (only blanks are filled), that of the
+    newer one (a row that is not newer only fills blanks), or never another (no blank is filled either)."""
 
     THEIRS = "theirs"
     OURS = "ours"
+    NEWER = "newer"
+    NEVER = "never"
 
 
 # What tells a plan from another: {"at": when it was made, "digest": the same for plans that say the same of every row},
@@ -80,7 +83,7 @@ class Import(Base):
     sha256: Mapped[str | None] = mapped_column(Text)
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     upload_bytes: Mapped[int | None] = mapped_column(BigInteger)  # a browser's file, as the browser described it
-    upload_modified: Mapped[int | None] = mapped_column(BigInteger)  # milliseconds since 1970
+    upload_modified: Mapped[int | None] = mapped_column(BigInteger)  # the file's, in milliseconds since 1970
     opened: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # format, encoding, headers, notes, proposed mapping
     preview: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True)  # see Preview
     overrides: Mapped[dict[str, str]] = mapped_column(JSONB)  # what a person asked: field -> header, "" for none
@@ -89,6 +92,9 @@ class Import(Base):
     left_out: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
     match: Mapped[str] = mapped_column(Text)
     keep: Mapped[str] = mapped_column(Text)
+    keep_fields: Mapped[dict[str, str]] = mapped_column(JSONB, server_default="{}")  # field -> Keep, where it differs
+    # The header that says when a row was changed; "" for the moment of the file, None before somebody has said so.
+    dated_by: Mapped[str | None] = mapped_column(Text)
     # Of the mappings that are remembered: see mapping_memory.
     recall: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # a Recall; None asks for none
     recalled: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # see mapping_memory.Recalled
@@ -227,20 +233,23 @@ def create(
     left_out: Sequence[str] = (),
     match: MatchRule,
     keep: Keep,
+    keep_fields: Mapping[str, Keep] | None = None,
+    dated_by: str | None = None,
     upload: tuple[int, int] | None = None,
+    modified: int | None = None,
     recall: Recall | None = None,
     by: Actor,
 ) -> int:
     """A new import whose file is about to be stored; returns its id.
 
-    `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send. With `recall` it is
-    mapped by what is remembered. Raises NotAllowed.
+    `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send; `modified` is that
+    moment of one that is here. With `recall` it is mapped by what is remembered. Raises NotAllowed.
     """
     require_importing(by)
     with writing(by) as session:
         made = add(
-            session, file_name=file_name, overrides=overrides, left_out=left_out, match=match, keep=keep, upload=upload,
-            recall=recall, by=by,
+            session, file_name=file_name, overrides=overrides, left_out=left_out, match=match, keep=keep,
+            keep_fields=keep_fields, dated_by=dated_by, upload=upload, modified=modified, recall=recall, by=by,
         )  # fmt: skip
         return made.id
 
@@ -253,15 +262,18 @@ def add(
     left_out: Sequence[str] = (),
     match: MatchRule,
     keep: Keep,
+    keep_fields: Mapping[str, Keep] | None = None,
+    dated_by: str | None = None,
     upload: tuple[int, int] | None = None,
+    modified: int | None = None,
     recall: Recall | None = None,
     by: Actor,
 ) -> Import:
     """`create` in the caller's transaction."""
-    size, modified = upload or (None, None)
+    size, modified = upload or (None, modified)
     made = Import(
         state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
-        match=match, keep=keep,
+        match=match, keep=keep, keep_fields=dict(keep_fields or {}), dated_by=dated_by,
         upload_bytes=size, upload_modified=modified, created_by=by.id, recall=recall and asdict(recall),
     )  # fmt: skip
     session.add(made)
@@ -427,5 +439,8 @@ def record(session: Session, import_id: int, **values: Any) -> None:
 
 
 def _newest_first() -> Any:
-    wide = (Import.opened, Import.overrides, Import.mapping, Import.left_out, Import.changed_fields, Import.reasons)
+    wide = (
+        Import.opened, Import.overrides, Import.mapping, Import.left_out, Import.keep_fields, Import.changed_fields,
+        Import.reasons,
+    )  # fmt: skip
     return select(Import).options(*(defer(column) for column in wide)).order_by(Import.id.desc())

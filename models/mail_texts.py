@@ -6,6 +6,7 @@ from typing import Any
 from models.settings import settings
 
 SIGNATURE = "Appointment360"
+DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "next")  # that texts may have
 
 
 class Kind(StrEnum):
@@ -20,12 +21,14 @@ class Kind(StrEnum):
     FILE_WAITS = "file waits"
     FILE_FAILED = "file failed"
     FOLDER_TROUBLE = "folder trouble"
+    VIEW_EXPORTED = "view exported"
+    VIEW_EXPORT_FAILED = "view export failed"
 
 
 def text_of(kind: str, *, name: str, email: str, link: str | None, details: dict[str, Any] | None) -> tuple[str, str]:
     """Subject and text of a message of that kind (one of Kind); `link` where it carries one."""
     subject, text = TEXTS[kind]
-    known = {"by": "An administrator", "new": "", "old": "", "web": settings().address} | (details or {})
+    known = {"by": "An administrator", "web": settings().address, **dict.fromkeys(DETAILS, "")} | (details or {})
     body = text.strip().format(name=name, email=email, link=link, **known)
     return subject.format(**known), f"Hello {name},\n\n{body}\n\n{SIGNATURE}\n"
 
@@ -131,6 +134,27 @@ The watched folder "{folder}" ({place}) could not be looked at:
 {error}
 
 It is looked at again by its schedule; you are told when that fails anew after it went well. See {web}/watched
+""",
+    ),
+    Kind.VIEW_EXPORTED: (
+        "A scheduled export is done",
+        """
+The view "{view}" was exported by its schedule: {rows} contacts, {credits} credits.
+
+{file}
+
+Its receipt is under Exports. Views shows the schedule, where you can change, pause or end it.
+""",
+    ),
+    Kind.VIEW_EXPORT_FAILED: (
+        "A scheduled export failed",
+        """
+The view "{view}" could not be exported by its schedule to {place}:
+
+{error}
+
+The schedule stays, and tries again at its next moment: {next}. Views shows it, where you can run it at once, change,
+pause or end it.
 """,
     ),
 }

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = None
     watch_roots: str = ""  # folders of the server below which administrators may let others be watched, with commas
     search_seconds: int = 10  # after so long the web stops what it asked the database
+    export_roots: str = ""  # folders and s3:// prefixes below which scheduled exports may go, with commas between
     days_kept_exports: int = 7
     days_kept_audit: int = Field(default=730, ge=30)
     days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever

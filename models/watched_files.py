@@ -183,7 +183,8 @@ def take(
         rules = folder.rules
         made = imports.add(
             session, file_name=clean_name(sight.name), overrides={}, match=MatchRule(rules.get("match", "auto")),
-            keep=Keep(rules.get("keep", "theirs")), recall=watched_folders.recall(folder), by=by,
+            keep=Keep(rules.get("keep", "theirs")), modified=int(sight.modified.timestamp() * 1000),
+            recall=watched_folders.recall(folder), by=by,
         )  # fmt: skip
         made.watched_id = folder.id
         import_orders.give(made, State.OPENED, by)

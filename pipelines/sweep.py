@@ -1,4 +1,5 @@
-"""What no flow does: ends exports that died, makes those and imports whose flow never came, deletes what nobody comes
+"""What no flow does: ends exports that died, makes those and imports whose flow never came, and those of views that are
+due; deletes what nobody comes
 back for, audit lines whose time is over and what is left of accounts' doings, and builds the indexes that a first load
 left out.
 
@@ -30,6 +31,7 @@ from models import (
     request_limits,
     sign_in_failures,
     sign_in_sessions,
+    view_changes,
     watched_files,
     watched_folders,
 )
@@ -37,6 +39,7 @@ from models.contacts import browsing
 from models.errors import Conflict
 from models.settings import settings
 from pipelines import export_contacts, import_contacts
+from pipelines import export_views as view_export
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
 EVERY = 60  # seconds
@@ -49,6 +52,7 @@ OVER = {
     "past limits": request_limits.clear_past,
     "past takings": credit_takings.clear_past,
     "unused mappings": mappings.clear_unused,
+    "deleted views": view_changes.clear_deleted,
 }
 
 log = logging.getLogger(__name__)
@@ -88,6 +92,14 @@ def carry_out_orders() -> None:
             _apart("pipelines.import_orders", import_id, order)
 
 
+def export_views() -> None:
+    """Carry out the exports of views whose moment has come, or whose process died: one after the other, each in a
+    process of its own."""
+    with _logged("looking for views to export"):
+        for run_id in view_export.due():
+            _apart("pipelines.export_views", run_id)
+
+
 def watch_folders() -> None:
     """Look at the watched folders whose time has come, one after the other, each in a process of its own; and mail how
     the imports of their files ended."""
@@ -99,9 +111,9 @@ def watch_folders() -> None:
 
 
 def keep_sweeping() -> None:
-    """Sweep now and every minute, beside whatever this process does, until it ends. An import or a look may take
-    longer."""
-    for work in (sweep, carry_out_orders, watch_folders):
+    """Sweep now and every minute, beside whatever this process does, until it ends. An import, an export or a look
+    may take longer."""
+    for work in (sweep, carry_out_orders, export_views, watch_folders):
         threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
 
 

@@ -6,6 +6,10 @@ from models import (
     check_results,
     credits,
     exports,
+    import_acceptances,
+    import_findings,
+    import_profiles,
+    import_undos,
     imports,
     industries,
     link_tokens,
@@ -17,13 +21,16 @@ from models import (
     second_factors,
     sign_in_failures,
     sign_in_sessions,
+    view_exports,
+    views,
     watched_files,
     watched_folders,
 )
 from models.contacts import history, table
 
 __all__ = [
-    "accounts", "audit", "check_results", "credits", "exports", "history", "imports", "industries", "link_tokens",
-    "mails", "mappings", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures",
-    "sign_in_sessions", "table", "watched_files", "watched_folders",
+    "accounts", "audit", "check_results", "credits", "exports", "history", "import_acceptances", "import_findings",
+    "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails", "mappings", "preferences",
+    "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table", "view_exports",
+    "views", "watched_files", "watched_folders",
 ]  # fmt: skip

@@ -155,7 +155,8 @@ def uses(mapping_id: int, *, most: int = 20, by: Actor) -> list[Use]:
 def save(import_id: int, chosen: Chosen, name: str, *, shared: bool = False, replacing: bool = False, by: Actor) -> int:
     """Keep what is chosen for the import's columns under a name; returns its id.
 
-    `replacing` puts it in the place of one's own mapping of that name. Raises NotAllowed, NotFound, InvalidInput,
+    `replacing` puts it in the place of one's own mapping of that name. What is remembered without a name, and says the
+    same, gets the name. Raises NotAllowed, NotFound, InvalidInput,
     Conflict where the name is taken.
     """
     imports.require_importing(by)
@@ -170,7 +171,8 @@ def save(import_id: int, chosen: Chosen, name: str, *, shared: bool = False, rep
         before = session.scalar(select(RememberedMapping).where(own).with_for_update())
         if before and not replacing:
             raise Conflict(f"You have a mapping “{before.name}” already: choose another name, or replace it.")
-        kept = before or RememberedMapping(owner_id=by.id, name=wanted)
+        kept = before or _nameless(session, headers, chosen, by) or RememberedMapping(owner_id=by.id)
+        kept.name = before.name if before else wanted
         kept.is_shared = shared
         was = _told(before) if before else None
         fill(kept, headers, chosen, found.file_name)
@@ -296,6 +298,14 @@ def _read(session: Session, which: ColumnElement[bool], by: Actor) -> list[Liste
         )
         for one, owner, used in session.execute(wanted.order_by(*order))
     ]  # fmt: skip
+
+
+def _nameless(session: Session, headers: Sequence[str], chosen: Chosen, by: Actor) -> RememberedMapping | None:
+    """The person's last one for these headers, where it says just this."""
+    kept = RememberedMapping
+    own = kept.owner_id.is_not_distinct_from(by.id), kept.name.is_(None), kept.signature == signature(headers)
+    found = session.scalar(select(kept).where(*own).with_for_update())
+    return found if found and (found.headers, found.chosen) == (list(headers), stored(chosen)) else None
 
 
 def _own(session: Session, mapping_id: int, by: Actor) -> RememberedMapping:

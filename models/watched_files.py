@@ -243,11 +243,15 @@ def _details(one: WatchedFile, made: Import | None, folder: WatchedFolder) -> di
     if made is None:
         return details
     if made.state in (State.COMMITTED, State.PLANNED):
-        numbers = ", ".join(f"{getattr(made, name):,} {name}" for name in NUMBERS) + "."
+        numbers = ", ".join(_counted(getattr(made, name), name) for name in NUMBERS) + "."
     else:
-        numbers = f"{made.rows:,} rows."
+        numbers = f"{_counted(made.rows, 'rows')}."
     why = made.error or ("its plan is made." if made.state == State.PLANNED else "its columns are to be looked at.")
     return details | {"import_id": made.id, "numbers": numbers, "why": why, "error": made.error or one.error or ""}
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what.removesuffix('s') if number == 1 else what}"
 
 
 def _claimed(session: Session, folder_id: int, sight: Sight, content: str, error: str | None) -> int | None:

@@ -46,7 +46,7 @@ from models.import_profiles import Columns
 from models.import_progress import Step
 from models.import_servers import working
 from models.imports import Import, ImportNote, ImportReject, MatchRule, Recall, State, folder
-from models.mapping_memory import Recalled
+from models.mapping_memory import How, Recalled
 from models.permissions import Actor
 from pipelines import import_profile, stage_contacts
 from pipelines.arrow_copy import copy_in
@@ -244,7 +244,8 @@ def _of_memory(recalled: Recalled, chosen: mapping.Mapping) -> dict[str, Any]:
     """What the import's record says of it. The overrides are complete, so that a file that has to be opened once more
     is mapped the same way."""
     overrides = {name: chosen.fields.get(name, "") for name in mapping.TARGETS}
-    return {"mapping_id": recalled.mapping_id, "recalled": recalled.told, "overrides": overrides, **recalled.rules}
+    mapping_id = None if recalled.how is How.LIKE else recalled.mapping_id
+    return {"mapping_id": mapping_id, "recalled": recalled.told, "overrides": overrides, **recalled.rules}
 
 
 def _say_read(attendant: Unattended, step: Step, total: int | None, meter: Meter) -> None:

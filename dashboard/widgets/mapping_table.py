@@ -7,6 +7,8 @@ import streamlit as st
 
 from dashboard import formats, session
 from dashboard.widgets import columns, page
+from dashboard.widgets.import_choices import EXTRA
+from dashboard.widgets.import_mapping import KEEP_WORDS, MATCH_WORDS
 from dashboard.widgets.import_orders import go
 from dashboard.widgets.mapping_dialogs import columns_dialog, forget_dialog, name_dialog, share_now
 from dashboard.widgets.page import plain
@@ -19,7 +21,6 @@ from models.permissions import Permission
 ROW_HEIGHT, MOST_ROWS = 36, 11
 KINDS = {"Shared": "green", "Your own": "blue", "Remembered": "gray"}
 OPENED = "import of a mapping opened"
-RULES = {"match": "Match", "keep": "Where both have a value", "keep_fields": "Some fields", "dated_by": "Dated by"}
 
 
 @st.fragment
@@ -135,10 +136,13 @@ def _columns(one: Listed) -> None:
 
 
 def _rules(one: Listed) -> None:
-    for name, value in mappings.rules(one.chosen).items():
-        if value:
-            shown = ", ".join(f"{key}: {word}" for key, word in value.items()) if isinstance(value, dict) else value
-            st.markdown(f"{RULES.get(name, name)}: **{plain(str(shown))}**")
+    chosen = one.chosen
+    st.markdown(f"A row is a contact with: **{plain(MATCH_WORDS[chosen.match])}**")
+    st.markdown(f"When both have a value: **{plain(KEEP_WORDS[chosen.keep])}**")
+    for field, keep in chosen.keep_fields.items():
+        st.markdown(f"{plain(columns.label(field) if field != EXTRA else 'Extra')}: **{plain(KEEP_WORDS[keep])}**")
+    if chosen.dated_by:
+        st.markdown(f"A row is as new as its **{plain(chosen.dated_by)}**")
 
 
 def _uses(one: Listed) -> None:

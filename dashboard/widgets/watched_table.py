@@ -75,8 +75,8 @@ def _table(there: list[Folder]) -> Folder | None:
         column_config={
             "name": config.TextColumn("Name", width=170),
             "state": config.MultiselectColumn("State", width=125, options=list(STATES), color=colours),
-            "place": config.TextColumn("Place", width=220),
-            "schedule": config.TextColumn("Looked at", width=220),
+            "place": config.TextColumn("Place", width=205),
+            "schedule": config.TextColumn("Looked at", width=205),
             "then": config.TextColumn("Then", width=125),
             "looked": config.DatetimeColumn(
                 "Last look", width=145, format=formats.pattern(clock=True), timezone=formats.time_zone()

@@ -327,3 +327,12 @@ def test_the_operator_has_one_memory_of_a_kind(db: str) -> None:
 def _insert(row: dict[str, Any]) -> None:
     with writing(OPERATOR) as session:
         session.execute(insert(RememberedMapping).values(row))
+
+
+def test_what_was_remembered_gets_the_name_where_it_says_the_same(ann: Actor) -> None:
+    kept = remembered(opened(ann), ann)
+    assert saved(ann) == kept
+    [found] = mappings.listed(by=ann)
+    assert (found.name, found.used_at is not None) == ("CRM", True)
+    other = remembered(opened(ann, chosen=replace(CHOSEN, left_out=())), ann)
+    assert saved(ann, "Again") not in (kept, other), "what says something else stays beside it"

@@ -178,7 +178,7 @@ def test_one_that_commits_by_itself_does_so_where_its_columns_are_known(incoming
     kind, details = told()[-1]
     assert (kind, details["file"], details["numbers"]) == (
         "file imported", "second.csv",
-        "1 rows, 1 created, 0 updated, 0 unchanged, 0 duplicates, 0 rejected.",
+        "1 row, 1 created, 0 updated, 0 unchanged, 0 duplicates, 0 rejected.",
     )  # fmt: skip
     incoming.write("third.csv", "Name,Email,Land\nCid,cid@x.example,DE\n")
     assert carried_out(look(folder).imports[0]).state == State.OPENED, "a new column is looked at"
@@ -335,7 +335,7 @@ def test_the_mails_say_what_is_to_be_known(incoming: Place, root: Actor, home: P
     [path] = [one for one in mails.outbox().glob("*file-waits.eml") if "a.csv waits" in one.read_text()]
     text = path.read_text()
     assert "Subject: a.csv waits for you" in text
-    assert "1 rows, 1 created" in text
+    assert "1 row, 1 created" in text
     assert "/imports?id=1" in text.replace("=3D", "=")
     assert look(folder) == Looked([], known=1)
     watched_files.tell_outcomes()

@@ -39,6 +39,8 @@ SCREENS = {
     "contact-none": "contact?id=abc",
     "imports": "imports",
     "import": "imports?id=1",
+    "mappings": "mappings",
+    "watched": "watched",
     "exports": "exports",
     "industries": "industries",
     "profile": "profile",

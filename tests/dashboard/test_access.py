@@ -33,6 +33,8 @@ SCREENS = {
     "deleted": "deleted",
     "deleted, none": "deleted?q=Nobody",
     "imports": "imports",
+    "mappings": "mappings",
+    "watched": "watched",
     "exports": "exports",
     "industries": "industries",
     "profile": "profile",

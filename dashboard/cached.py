@@ -7,6 +7,7 @@ The key holds the filters and what the person may see: without the latter one pe
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -16,6 +17,7 @@ from models import imports
 from models.contacts import clock, search
 from models.contacts.search import Range
 from models.contacts.statistics import Statistics
+from models.errors import TooSlow
 from models.filters import Filters, visible_fields
 from models.imports import Changed, Import
 from models.permissions import Actor
@@ -59,6 +61,11 @@ def everything(*, by: Actor) -> int:
     return _everything(_moment(), _sight(by), by)
 
 
+def view_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:
+    """How many contacts match each of them; None where counting takes longer than people wait."""
+    return _view_counts(tuple(one.query() for one in asked), _moment(), _sight(by), asked, by)
+
+
 def statistics(filters: Filters, *, by: Actor) -> Statistics:
     """The numbers of all contacts that match."""
     return _statistics(filters.query(), _moment(), _sight(by), filters, by)
@@ -78,6 +85,7 @@ def forget() -> None:
     _facet.clear()
     _facets.clear()
     _everything.clear()
+    _view_counts.clear()
     _statistics.clear()
 
 
@@ -119,6 +127,16 @@ def _values(name: str, sight: tuple[str, ...], _by: Actor) -> list[Any]:
 @st.cache_data(ttl=LIFETIME, max_entries=100, show_spinner=False)
 def _everything(moment: tuple[int, int], sight: tuple[str, ...], _by: Actor) -> int:
     return search.count(Filters(), by=_by)
+
+
+@st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)
+def _view_counts(
+    queries: tuple[str, ...], moment: tuple[int, int], sight: tuple[str, ...], _asked: Sequence[Filters], _by: Actor
+) -> list[int | None]:
+    try:
+        return list(search.counts(_asked, by=_by))
+    except TooSlow:
+        return [None] * len(queries)
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)

@@ -13,6 +13,8 @@ from dashboard.widgets.facets import facets
 from dashboard.widgets.filter_bar import filter_bar
 from dashboard.widgets.keys import keys
 from dashboard.widgets.view_controls import order, table_settings
+from dashboard.widgets.view_dialogs import last_deleted
+from dashboard.widgets.view_menu import view_menu
 from models.contacts.search import Page
 from models.errors import AppError, NotAllowed, TooSlow
 from models.filters import Filters
@@ -45,6 +47,7 @@ def _screen(view: View, found: Page, by: Actor) -> None:
         _actions(view, found.total, by)
     filter_bar(view, by=by)
     last_batch()
+    last_deleted()
     last_export()
     _table_and_facets(view, found, by)
     if by.may(Permission.CONTACTS_EDIT) and st.button(
@@ -72,6 +75,7 @@ def _actions(view: View, total: int, by: Actor) -> None:
     _facet_switch()
     order(view, by=by)
     table_settings(view, by=by)
+    view_menu(view, by=by)
     if st.button("", icon=":material/monitoring:", key="to overview", help="These contacts in numbers and charts"):
         places.go("overview", address.query_params(view))
     if by.may(Permission.CONTACTS_EDIT) and st.button("New", icon=":material/person_add:", help="Create a contact"):

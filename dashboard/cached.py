@@ -15,9 +15,10 @@ import streamlit as st
 from dashboard import session
 from models import imports
 from models.contacts import clock, search
+from models.contacts.moments import When
 from models.contacts.search import Range
 from models.contacts.statistics import Statistics
-from models.errors import TooSlow
+from models.errors import InvalidInput, NotFound, TooSlow
 from models.filters import Filters, visible_fields
 from models.imports import Changed, Import
 from models.permissions import Actor
@@ -56,9 +57,9 @@ def values(name: str, *, by: Actor) -> list[Any]:
     return _values(name, _sight(by), by)
 
 
-def everything(*, by: Actor) -> int:
-    """How many contacts there are."""
-    return _everything(_moment(), _sight(by), by)
+def everything(as_of: When | None = None, *, by: Actor) -> int:
+    """How many contacts there are, or were."""
+    return _everything(as_of.written if as_of else "", _moment(), _sight(by), as_of, by)
 
 
 def view_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:
@@ -125,18 +126,24 @@ def _values(name: str, sight: tuple[str, ...], _by: Actor) -> list[Any]:
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=100, show_spinner=False)
-def _everything(moment: tuple[int, int], sight: tuple[str, ...], _by: Actor) -> int:
-    return search.count(Filters(), by=_by)
+def _everything(written: str, moment: tuple[int, int], sight: tuple[str, ...], _as_of: When | None, _by: Actor) -> int:
+    return search.count(Filters(as_of=_as_of), by=_by)
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)
 def _view_counts(
     queries: tuple[str, ...], moment: tuple[int, int], sight: tuple[str, ...], _asked: Sequence[Filters], _by: Actor
 ) -> list[int | None]:
+    """Of the past one by one: of a moment that there is no more there is no number."""
+    now = _all_or_none([one for one in _asked if not one.as_of], _by)
+    return [_all_or_none([one], _by)[0] if one.as_of else now.pop(0) for one in _asked]
+
+
+def _all_or_none(asked: Sequence[Filters], by: Actor) -> list[int | None]:
     try:
-        return list(search.counts(_asked, by=_by))
-    except TooSlow:
-        return [None] * len(queries)
+        return list(search.counts(asked, by=by)) if asked else []
+    except (TooSlow, InvalidInput, NotFound):
+        return [None] * len(asked)
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)

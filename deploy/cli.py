@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy import cli_audit, cli_imports, cli_users, cli_views, failures, local, output
-from deploy.cli_options import AsUser, Home, Json, View, Where, actor, chosen, names
+from deploy import cli_audit, cli_difference, cli_imports, cli_users, cli_views, failures, local, output
+from deploy.cli_options import AsOf, AsUser, Home, Json, View, Where, actor, chosen, names
 
 if TYPE_CHECKING:
     from models.check_results import Verdict
@@ -32,6 +32,7 @@ app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)
+app.command("difference")(cli_difference.difference)
 
 
 def main() -> None:
@@ -73,6 +74,7 @@ def count(
     where: Where = None,
     view: View = None,
     by: Annotated[str | None, typer.Option("--by", metavar="FIELD", help="Count each value of this field.")] = None,
+    as_of: AsOf = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -81,17 +83,18 @@ def count(
         from models.contacts import search
         from models.permissions import OPERATOR
 
-        wanted, _ = chosen(where, view, by=OPERATOR)
+        wanted, _ = chosen(where, view, as_of=as_of, by=OPERATOR)
         total = search.count(wanted, by=OPERATOR)
         groups = search.count_by(wanted, by, by=OPERATOR) if by else []
+    told = output.counted(total, "contact") + (f": {wanted.sentence()}" if wanted.pairs() else "")
     if output.is_json():
         listed = [{"value": _plain(value), "count": number} for value, number in groups]
         output.answer({"count": total} | ({"by": listed} if by else {}))
     elif by:
         output.table([by, "contacts"], groups, numbers=["contacts"])
-        output.say(output.counted(total, "contact") + (f": {wanted.sentence()}" if wanted else ""))
+        output.say(told)
     elif sys.stdout.isatty():
-        output.say(output.counted(total, "contact") + (f": {wanted.sentence()}" if wanted else ""))
+        output.say(told)
     else:
         output.say(str(total))
 
@@ -104,6 +107,7 @@ def export(
     columns: Annotated[
         str | None, typer.Option(metavar="A,B", help="These fields only, in this order; else the view's, or all.")
     ] = None,
+    as_of: AsOf = None,
     as_user: AsUser = None,
     raw_formulas: Annotated[
         bool,
@@ -121,7 +125,7 @@ def export(
         from pipelines import export_contacts
 
         by = actor(as_user)
-        wanted, found = chosen(where, view, by=by)
+        wanted, found = chosen(where, view, as_of=as_of, by=by)
         with output.progress() as progress:
             made = export_contacts.export(
                 file.expanduser().absolute(),
@@ -134,7 +138,8 @@ def export(
             )
     number, size = output.counted(made.rows, "contact"), output.bytes_shown(made.bytes)
     cost = f", {output.counted(made.credits, 'credit')}" if as_user else ""
-    output.answer_or_say(exports.receipt(made), f"{number} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
+    what = f"{number}, {wanted.as_of.words}," if wanted.as_of else number
+    output.answer_or_say(exports.receipt(made), f"{what} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
 
 
 @app.command()

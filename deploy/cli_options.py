@@ -39,12 +39,25 @@ Where = Annotated[
     list[str] | None,
     typer.Option("--where", metavar="FILTER", help="FIELD=VALUE, FIELD.OP=VALUE or q=WORDS. Repeatable."),
 ]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="WHEN",
+        help="As contacts were: 2026-11-01 (its end), 2026-11-01T14:30 (UTC), import:7 (after it), before:7.",
+    ),
+]
 View = Annotated[
     str | None,
     typer.Option("--view", metavar="NAME", help="A saved view, in any capitals; --where narrows it further."),
 ]
 AsUser = Annotated[str | None, typer.Option("--as", metavar="EMAIL", help="With this person's rights and credits.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def conditions(where: list[str] | None, as_of: str | None) -> list[str]:
+    """The options --where and --as-of in the one filter syntax."""
+    return [*(where or []), *([] if as_of is None else [f"as_of={as_of}"])]
 
 
 def names(listed: str | None) -> list[str] | None:
@@ -71,11 +84,13 @@ def actor(email: str | None) -> Actor:
     return replace(user.actor("command line"), in_name_of=user.email)
 
 
-def chosen(where: list[str] | None, view: str | None, *, by: Actor) -> tuple[Filters, views.View | None]:
-    """What `--where` and `--view` ask together, and the view. Raises NotFound, NotAllowed, InvalidInput."""
+def chosen(
+    where: list[str] | None, view: str | None, *, as_of: str | None = None, by: Actor
+) -> tuple[Filters, views.View | None]:
+    """What `--where`, `--as-of` and `--view` ask together, and the view. Raises NotFound, NotAllowed, InvalidInput."""
     from models import filters, narrowing, view_changes, views
 
-    asked = filters.parse(where or [], by=by)
+    asked = filters.parse(conditions(where, as_of), by=by)
     if view is None:
         return asked, None
     found = views.find(view, by=by)

@@ -40,10 +40,14 @@ class Event(StrEnum):
     INDUSTRY_DEACTIVATED = "industry deactivated"
     INDUSTRY_ACTIVATED = "industry activated"
     IMPORT_CREATED = "import created"
+    IMPORT_ACCEPTED = "import accepted"  # though something about it stands out
+    IMPORT_ACCEPTANCE_WITHDRAWN = "import acceptance withdrawn"
     IMPORT_COMMITTED = "import committed"
     IMPORT_FAILED = "import failed"
     IMPORT_CANCELLED = "import cancelled"
     IMPORT_UNDONE = "import undone"
+    IMPORT_REDONE = "import redone"  # the undo of its undo
+    IMPORT_KEPT_DOWNLOADED = "import kept list downloaded"  # the contacts that an undo left as they were
     IMPORT_ROWS_DOWNLOADED = "import rows downloaded"  # those that did not come in
     EXPORT_MADE = "export made"
     EXPORT_FAILED = "export failed"
@@ -63,6 +67,7 @@ class Event(StrEnum):
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
     CONTACTS_COPIED = "contacts copied"  # to the clipboard
+    DIFFERENCE_EXPORTED = "difference exported"  # of a view between two moments
     USER_ADDED = "user added"
     USER_INVITED = "user invited"
     INVITATION_ACCEPTED = "invitation accepted"

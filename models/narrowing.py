@@ -22,7 +22,10 @@ class _Nothing(InvalidInput):
 
 
 def narrowed(first: Filters, second: Filters) -> Filters:
-    """What matches both of them. Raises InvalidInput where nothing can, or the syntax cannot say it."""
+    """What matches both of them, as of the moment that the second names, or else the first.
+
+    Raises InvalidInput where nothing can, or the syntax cannot say it.
+    """
     required: dict[str, Filter] = {}
     apart: list[Filter] = []
     for one in (*first.required, *second.required):
@@ -35,7 +38,8 @@ def narrowed(first: Filters, second: Filters) -> Filters:
         raise InvalidInput(f"Together that has {len(pairs)} alternatives; {MOST_GROUPS} are the most: ask for fewer.")
     groups = _possible([*ours, *theirs, *apart] for ours, theirs in pairs)
     either = [replace(one, group=number) for number, group in enumerate(groups, 1) for one in group]
-    return Filters((*required.values(), *either), " ".join(f"{first.q} {second.q}".split()))
+    words = " ".join(f"{first.q} {second.q}".split())
+    return Filters((*required.values(), *either), words, second.as_of or first.as_of)
 
 
 def _possible(asked: Iterable[list[Filter]]) -> list[list[Filter]]:

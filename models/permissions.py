@@ -80,7 +80,7 @@ DEEDS: dict[str, Permission | None] = {
     "Create, rename, merge and deactivate industries": Permission.INDUSTRIES_MANAGE,
     "See imports, their plans, rejects and checks": Permission.IMPORTS_RUN,
     "Import a file, and cancel an import": Permission.IMPORTS_RUN,
-    "Undo an import": Permission.IMPORTS_UNDO,
+    "Undo an import, and undo that": Permission.IMPORTS_UNDO,
     "Run the data checks": Permission.CHECKS_RUN,
     "See people and what they used of their credits": Permission.USERS_MANAGE,
     "Invite people, and change their role, limit and columns": Permission.USERS_MANAGE,

@@ -38,6 +38,17 @@ def undo_import(import_id: int, order: int) -> None:
     import_orders.carry_out(import_id, order)
 
 
+@flow(name="redo-import", flow_run_name="redo of import {import_id}", log_prints=True)
+def redo_import(import_id: int, order: int) -> None:
+    """Bring an import back that was undone.
+
+    Reads what the undo left in the history. Puts back what it removed, changes again what it put back, and leaves what
+    was changed since. Runs when somebody asks for it on a screen, with that person's rights. A second run does nothing.
+    """
+    bind_database()
+    import_orders.carry_out(import_id, order)
+
+
 @flow(name="export-contacts", flow_run_name="export {export_id}", log_prints=True)
 def export_file(export_id: int) -> None:
     """Write an export's file.

@@ -31,7 +31,9 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.contacts.search.page", "models.contacts.search.neighbours", "models.contacts.search.those_of",
         "models.contacts.search.count", "models.contacts.search.counts", "models.contacts.search.known_counts",
         "models.contacts.search.count_by", "models.contacts.search.count_by_each",
-        "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.records.get",
+        "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.search.moment",
+        "models.contacts.difference.numbers", "models.contacts.difference.page", "models.contacts.records.get",
+        "models.contacts.records.as_it_was",
         "models.contacts.records.suggestions", "models.contacts.history.of_contact", "models.contacts.likeness.alike",
     ),
     SEE_INDUSTRIES: (
@@ -39,6 +41,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     EXPORT: (
         "models.exports.request", "models.exports.again", "models.exports.cancel", "models.exports.downloaded",
+        "models.contacts.difference_file.cost", "models.contacts.difference_file.as_csv",
         "pipelines.export_contacts.export",
     ),
     OWN_EXPORTS: (
@@ -74,10 +77,14 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.imports.get", "models.imports.latest", "models.imports.page", "models.imports.listed",
         "models.imports.preview", "models.imports.changed_values", "models.imports.checks", "models.imports.notes",
         "models.import_rejects.rows", "models.import_rejects.page", "models.import_rejects.reasons",
+        "models.import_findings.listed", "models.import_profiles.compared", "models.import_acceptances.find",
         "models.import_rejects.as_csv", "models.import_uploads.arrived", "pipelines.import_rejects.write_rejects",
+        "models.import_kept.last", "models.import_kept.page", "models.import_kept.rows", "models.import_kept.as_csv",
+        "pipelines.import_rejects.write_kept",
     ),
     IMPORT: (
-        "models.imports.create", "models.import_drafts.find", "models.import_drafts.keep",
+        "models.imports.create", "models.import_acceptances.accept", "models.import_acceptances.withdraw",
+        "models.import_drafts.find", "models.import_drafts.keep",
         "models.import_drafts.forget", "models.import_orders.ask", "models.import_orders.remap",
         "models.import_orders.cancel", "models.import_uploads.begin", "models.import_uploads.get",
         "models.import_uploads.complete", "models.import_uploads.Part", "pipelines.import_contacts.create",
@@ -85,6 +92,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     UNDO_IMPORT: (
         "models.import_orders.ask (undone)", "pipelines.import_contacts.undo", "pipelines.import_contacts.take_back",
+        "models.import_orders.ask_redo", "pipelines.import_contacts.redo", "pipelines.import_contacts.bring_back",
     ),
     CHECK: ("data_checks.contacts.check_contacts",),
     PEOPLE: (
@@ -123,6 +131,11 @@ A_STEP = "a step of pipelines.import_contacts.go_on, which was allowed"
 OF_A_FILE = "notes how the file of an export comes along that exports.request allowed; its writer looks again"
 RELIES_ON: dict[str, str] = {
     "models.audit.write": IN_A_SESSION,
+    "models.contacts.as_of.contacts_at": READS_NOTHING,
+    "models.contacts.as_of.look_back": IN_A_SESSION,
+    "models.contacts.difference.compared": IN_A_SESSION,
+    "models.contacts.difference_file.parse": READS_NOTHING,
+    "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
     "models.contacts.likeness.certain": IN_A_SESSION,
     "models.database.writing": "opens the transaction of an operation that was allowed",
@@ -152,6 +165,7 @@ RELIES_ON: dict[str, str] = {
     "models.exports.finish": OF_A_FILE,
     "models.exports.fail": OF_A_FILE,
     "models.check_results.seen_by": READS_NOTHING,
+    "models.import_findings.seen_by": READS_NOTHING,
     "models.contacts.bulk.Selection.condition": READS_NOTHING,
     "models.contacts.editing.editable": READS_NOTHING,
     "models.contacts.records.Record.seen_by": READS_NOTHING,

@@ -6,6 +6,10 @@ from models import (
     check_results,
     credits,
     exports,
+    import_acceptances,
+    import_findings,
+    import_profiles,
+    import_undos,
     imports,
     industries,
     link_tokens,
@@ -22,7 +26,7 @@ from models import (
 from models.contacts import history, table
 
 __all__ = [
-    "accounts", "audit", "check_results", "credits", "exports", "history", "imports", "industries", "link_tokens",
-    "mails", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions",
-    "table", "view_exports", "views",
+    "accounts", "audit", "check_results", "credits", "exports", "history", "import_acceptances", "import_findings",
+    "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails", "preferences", "request_limits",
+    "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table", "view_exports", "views",
 ]  # fmt: skip

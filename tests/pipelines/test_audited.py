@@ -23,6 +23,8 @@ from models import (
     audit_log,
     credits,
     exports,
+    import_acceptances,
+    import_kept,
     import_orders,
     import_rejects,
     industries,
@@ -42,6 +44,8 @@ from models.contacts.bulk import Selection
 from models.database import Base, libpq_url, reading, writing
 from models.errors import NotFound
 from models.filters import Filters
+from models.filters import parse_query as parse
+from models.imports import State
 from models.link_tokens import Purpose
 from models.migrations import every_table
 from models.permissions import OPERATOR, Actor, Role
@@ -71,6 +75,8 @@ TOLD = {
     "role_rules": ALWAYS,
     "account_links": [("UPDATE", "OLD.used_at IS DISTINCT FROM NEW.used_at")],
     "sign_in_sessions": [("INSERT OR DELETE", "true"), ("UPDATE", "OLD.revoked_at IS DISTINCT FROM NEW.revoked_at")],
+    "import_undos": ALWAYS,
+    "import_kept": ALWAYS,
     "imports": [
         ("INSERT", "true"),
         ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('committed', 'undone', 'failed')"),
@@ -85,6 +91,7 @@ TOLD = {
         ("UPDATE", "to_jsonb(OLD) - 'next_at' IS DISTINCT FROM to_jsonb(NEW) - 'next_at'"),
     ],
     "view_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
+    "import_acceptances": ALWAYS,
     "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
 }
 UNTOLD = {
@@ -95,6 +102,8 @@ UNTOLD = {
     "sign_in_failures": "counted before the password is looked at; the line follows with the answer",
     "import_rejects": "a part of the plan of an import, whose commit has its line",
     "import_notes": "a part of the plan of an import, whose commit has its line",
+    "import_profiles": "a part of the plan of an import, whose commit has its line",
+    "import_findings": "a part of the plan of an import, whose commit has its line",
     "check_results": "of contacts with the line of the check; of an import a part of its plan",
     "request_limits": "counts requests, changes nothing",
     "mails": "a message is queued with what it tells of",
@@ -113,6 +122,7 @@ WITHOUT = {
     },
     "models/import_orders.py": {
         "ask": "a wish; what comes of it has its line, by whoever wished it",
+        "ask_redo": "a wish; what comes of it has its line, by whoever wished it",
         "remap": "prepares a plan; only its commit changes anything",
         "clear_cancelled": "removes what the cancelled import, which has its line, left",
         "begin": "progress",
@@ -155,12 +165,21 @@ WITHOUT = {
         "_add_seconds": "progress",
     },
     "pipelines/import_steps.py": dict.fromkeys(
-        ("open_file", "stage", "check_and_plan", "plan", "_planned", "_plan_again", "_store_rejects"),
+        (
+            "open_file",
+            "stage",
+            "check_and_plan",
+            "plan",
+            "_planned",
+            "_profiled",
+            "_plan_again",
+            "_store_rejects",
+        ),
         "prepares a plan; only its commit changes anything",
     ),
 }
 # Which open the transaction for others, who write the line.
-DOORS = {"writing", "editing", "working", "_moving_contacts"}
+DOORS = {"writing", "editing", "working", "_moving_contacts", "_standing"}
 
 
 @dataclass
@@ -235,6 +254,15 @@ def _committed(tour: Tour) -> None:
         rows = [{"Last Name": "Zoe", "Industry": "Tin", "Email": "zoe@example.com"}, {"Last Name": "", "Email": "x"}]
         tour.keep("import", importing.created(importing.written(tour.folder, rows)))
     import_contacts.run(tour["import"], by=OPERATOR)
+
+
+def _standing_out(tour: Tour) -> int:
+    """A planned import that breaks a rule in each of its rows."""
+    if "odd" not in tour.kept:
+        rows = [{"Last Name": f"Odd {number}", "# Employees": "5551234567"} for number in range(40)]
+        tour.keep("odd", importing.created(importing.written(tour.folder, rows, "odd.csv")))
+        import_contacts.run(tour["odd"], until=State.PLANNED, by=OPERATOR)
+    return int(tour["odd"])
 
 
 def _unreadable(tour: Tour) -> None:
@@ -348,8 +376,13 @@ OPERATIONS: dict[str, Operation] = {
     "import_orders.cancel": lambda t: import_orders.cancel(t["dropped"], by=t.by),
     "import_contacts.run": _committed,
     "import_contacts.run, unreadable": _unreadable,
+    "import_acceptances.accept": lambda t: import_acceptances.accept(_standing_out(t), "as it is", by=t.by),
+    "import_acceptances.withdraw": lambda t: import_acceptances.withdraw(_standing_out(t), by=t.by),
     "import_rejects.as_csv": lambda t: list(import_rejects.as_csv(t["import"], by=t.by)),
+    "bulk.tag, what was imported": lambda t: bulk.tag(Selection(parse("last_name=Zoe", by=t.by)), add=["x"], by=t.by),
     "import_contacts.undo": lambda t: import_contacts.undo(t["import"], by=OPERATOR),
+    "import_kept.as_csv": lambda t: list(import_kept.as_csv(t["import"], by=t.by)),
+    "import_contacts.redo": lambda t: import_contacts.redo(t["import"], by=OPERATOR),
     "export_contacts.export": _exported,
     "exports.downloaded": lambda t: exports.downloaded(t["export"], noted=True, by=t.by),
     "exports.cancel": lambda t: exports.cancel(_requested(t), by=t.by),

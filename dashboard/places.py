@@ -31,6 +31,7 @@ class Place:
 PLACES = {
     "overview": Place("Overview", "monitoring", None, Permission.CONTACTS_READ),
     "contacts": Place("Contacts", "contacts", "contacts", Permission.CONTACTS_READ),
+    "views": Place("Views", "bookmarks", "views", Permission.CONTACTS_READ),
     "contact": Place("Contact", "person", "contact", Permission.CONTACTS_READ, hidden=True),
     "deleted": Place("Deleted contacts", "auto_delete", "deleted", Permission.CONTACTS_EDIT, hidden=True),
     "difference": Place("Difference", "difference", "difference", Permission.CONTACTS_READ, hidden=True),

@@ -32,6 +32,7 @@ SCREENS = {
     "contacts-filtered": "contacts?or1.seniority=VP&or1.country=Germany&or2.employees.gte=500",
     "contacts-nothing": "contacts?title=Nobody",
     "contacts-error": "contacts?countri=Germany",
+    "views": "views",
     "contacts-as-of": "contacts?as_of=import:1",
     "contact": "contact?id=5",
     "difference": "difference?from=before:1",

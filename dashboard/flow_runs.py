@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 EXPORT_CONTACTS = "export-contacts/default"
 IMPORT_CONTACTS = "import-contacts/default"
 UNDO_IMPORT = "undo-import/default"
+FIND_DUPLICATES = "find-duplicates/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
 WINDOW, LONGEST = 10, 2  # seconds: after so long in a window nobody asks until it is over
 
@@ -45,6 +46,11 @@ def start_import(import_id: int, *, until: str, order: int, at: datetime | None 
     if until == State.UNDONE:
         return _start(UNDO_IMPORT, parameters, key=key)
     return _start(IMPORT_CONTACTS, {**parameters, "until": until}, key=key)
+
+
+def start_finding(run_id: int, *, at: datetime | None = None) -> bool:
+    """Ask for the flow that looks for duplicates. Like `start_export`; a run that ended makes the flow do nothing."""
+    return _start(FIND_DUPLICATES, {"run_id": run_id}, key=f"duplicates-{run_id}-{_minute(at)}")
 
 
 def _minute(at: datetime | None) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy import cli_audit, cli_imports, cli_users, failures, local, output
+from deploy import cli_audit, cli_duplicates, cli_imports, cli_users, failures, local, output
 from deploy.cli_options import Home, Json, Where, names
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_imports.group, name="imports")
+app.add_typer(cli_duplicates.group, name="duplicates")
 app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)

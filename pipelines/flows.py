@@ -5,7 +5,7 @@ from prefect import flow
 from models import imports
 from models.imports import State
 from models.permissions import OPERATOR
-from pipelines import export_contacts, import_contacts, import_orders
+from pipelines import export_contacts, find_duplicates, import_contacts, import_orders
 from pipelines.own_database import bind_database
 
 
@@ -47,3 +47,15 @@ def export_file(export_id: int) -> None:
     """
     bind_database()
     export_contacts.run(export_id)
+
+
+@flow(name="find-duplicates", flow_run_name="duplicates {run_id}", log_prints=True)
+def look_for_duplicates(run_id: int) -> None:
+    """Look through all contacts for those that are perhaps the same.
+
+    Reads contacts and what people decided of pairs. Replaces the pairs of the run before; decisions and merges stay.
+    Runs when somebody asks for it on a screen, with that person's rights. A second run of one that was killed starts
+    it again, of one that ended it does nothing.
+    """
+    bind_database()
+    find_duplicates.run(run_id)

@@ -31,9 +31,10 @@ from models import (
     sign_in_sessions,
 )
 from models.contacts import browsing
+from models.duplicates import runs
 from models.errors import Conflict
 from models.settings import settings
-from pipelines import export_contacts, import_contacts
+from pipelines import export_contacts, find_duplicates, import_contacts
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
 EVERY = 60  # seconds
@@ -84,9 +85,16 @@ def carry_out_orders() -> None:
             _carry_out(import_id, order)
 
 
+def find_duplicates_asked_for() -> None:
+    """Carry out a search for duplicates whose flow did not come, or died."""
+    with _logged("looking for duplicates"):
+        for run_id in runs.waiting(longer_than=PATIENCE):
+            find_duplicates.run(run_id)
+
+
 def keep_sweeping() -> None:
     """Sweep now and every minute, beside whatever this process does, until it ends. An import may take longer."""
-    for work in (sweep, carry_out_orders):
+    for work in (sweep, carry_out_orders, find_duplicates_asked_for):
         threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
 
 

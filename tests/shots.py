@@ -35,6 +35,7 @@ SCREENS = {
     "contact": "contact?id=5",
     "contact-new": "contact?new=1",
     "contact-none": "contact?id=abc",
+    "duplicates": "duplicates",
     "imports": "imports",
     "import": "imports?id=1",
     "exports": "exports",

@@ -16,6 +16,7 @@ from models.database import (
     AUDIT_LOCK,
     BROWSING_LOCK,
     CREDITS_LOCK,
+    DUPLICATES_LOCK,
     EXPORTS_LOCK,
     IMPORTS_LOCK,
     MIGRATIONS_LOCK,
@@ -85,5 +86,5 @@ def test_no_field_has_the_name_of_a_group() -> None:
 
 
 def test_every_class_of_locks_has_its_own_number() -> None:
-    locks = {MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK}
+    locks = {MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK, DUPLICATES_LOCK}
     assert len(locks) == 6

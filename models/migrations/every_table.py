@@ -18,9 +18,10 @@ from models import (
     sign_in_sessions,
 )
 from models.contacts import history, table
+from models.duplicates import tables as duplicates
 
 __all__ = [
-    "accounts", "audit", "check_results", "credits", "exports", "history", "imports", "industries", "link_tokens",
-    "mails", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions",
-    "table",
+    "accounts", "audit", "check_results", "credits", "duplicates", "exports", "history", "imports", "industries",
+    "link_tokens", "mails", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures",
+    "sign_in_sessions", "table",
 ]  # fmt: skip

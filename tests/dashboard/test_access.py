@@ -29,6 +29,7 @@ SCREENS = {
     "contact, none": "contact?id=abc",
     "deleted": "deleted",
     "deleted, none": "deleted?q=Nobody",
+    "duplicates": "duplicates",
     "imports": "imports",
     "exports": "exports",
     "industries": "industries",

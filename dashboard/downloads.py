@@ -1,6 +1,7 @@
 """Downloads: files streamed from disk by a route, never through Streamlit, which would hold them in memory."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
@@ -11,7 +12,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 
 from dashboard import edge
 from models import audit_log as lines_of_log
-from models import exports, import_rejects, imports
+from models import exports, import_kept, import_rejects, imports
+from models.contacts import difference_file
 from models.errors import InvalidInput, NotAllowed, NotFound
 
 MEDIA_TYPES = {
@@ -22,6 +24,7 @@ MEDIA_TYPES = {
 }
 BYTE_ORDER_MARK = "\ufeff"  # without it Excel does not take UTF-8 for what it is
 FILES_OF_ROWS = {"rejects.csv": "rejected", "duplicates.csv": "duplicate"}
+KEPT = "kept.csv"
 BLOCK = 65_536  # characters
 
 
@@ -50,17 +53,19 @@ async def export_file(request: Request) -> Response:
 
 
 async def import_rows(request: Request) -> Response:
-    """The rows of an import that did not come in, as one of FILES_OF_ROWS; 401, 403 or 404 else."""
+    """The rows of an import that did not come in, as one of FILES_OF_ROWS, or what its undo left; 401, 403 or 404
+    else."""
     actor = await edge.signed_in(request.scope)
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     import_id, file = request.path_params["import_id"], request.path_params["file"]
-    if file not in FILES_OF_ROWS:
+    if file not in (*FILES_OF_ROWS, KEPT):
         return PlainTextResponse("Not found.", 404)
     try:
         found = await run_in_threadpool(imports.get, import_id, by=actor)
-        kind, noted = FILES_OF_ROWS[file], request.method == "GET"  # there are no later parts: it answers no `Range`
-        lines = await run_in_threadpool(import_rejects.as_csv, import_id, by=actor, kind=kind, noted=noted)
+        noted = request.method == "GET"  # there are no later parts: it answers no `Range`
+        made = import_kept.as_csv if file == KEPT else partial(import_rejects.as_csv, kind=FILES_OF_ROWS[file])
+        lines = await run_in_threadpool(made, import_id, by=actor, noted=noted)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     except NotFound as error:
@@ -82,6 +87,22 @@ async def audit_log(request: Request) -> Response:
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     return _csv(lines, "audit log.csv")
+
+
+async def difference(request: Request) -> Response:
+    """What became of the view that the address names between `from` and `to`; 400, 401 or 403 else."""
+    actor = await edge.signed_in(request.scope)
+    if actor is None:
+        return PlainTextResponse("Sign in first, then open this link again.", 401)
+    try:
+        asked = difference_file.parse(request.query_params.multi_items(), by=actor)
+        noted = request.method == "GET"
+        lines = await run_in_threadpool(difference_file.as_csv, asked, noted=noted, by=actor)
+    except InvalidInput as error:
+        return PlainTextResponse(error.sentence, 400)
+    except NotAllowed as error:
+        return PlainTextResponse(error.sentence, 403)
+    return _csv(lines, "difference.csv")
 
 
 def _csv(lines: Iterable[str], name: str) -> Response:

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from deploy import import_report, local, output
+from deploy import cli_drift, import_report, local, output
 from deploy.cli_options import Home, Json, Yes
 from models.errors import Conflict
 from models.permissions import OPERATOR
@@ -25,7 +25,7 @@ group = typer.Typer(help="Look at imports, undo them, go on with them.", no_args
 ImportId = Annotated[int, typer.Argument(metavar="ID", min=1)]
 # models.imports has these as enums; they stand here as well, because reading them there costs the --help half a second.
 Match = Literal["auto", "email", "external", "linkedin", "none"]
-Keeping = Literal["theirs", "ours"]
+Keeping = Literal["theirs", "ours", "newer", "never"]
 
 
 def import_file(
@@ -45,28 +45,58 @@ def import_file(
         ),
     ] = None,
     match: Annotated[Match, typer.Option(help="What makes a row an existing contact.")] = "auto",
-    keep: Annotated[Keeping, typer.Option(help="Whose value stays where file and contact differ.")] = "theirs",
+    keep: Annotated[
+        Keeping,
+        typer.Option(
+            help="Whose value stays where file and contact differ: the file's (theirs), ours (only blanks are filled), "
+            "that of the newer one, or never the file's (no blank is filled either)."
+        ),
+    ] = "theirs",
+    keep_field: Annotated[
+        list[str] | None,
+        typer.Option("--keep-field", metavar="FIELD=POLICY", help="Another policy for one field. Repeatable."),
+    ] = None,
+    dated_by: Annotated[
+        str | None,
+        typer.Option(
+            "--dated-by",
+            metavar="HEADER",
+            help="When a row was changed, for “newer”; “” takes the moment of the file, as where no header says so.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, show the plan, and write nothing.")] = False,
     yes: Yes = False,
+    accepted: Annotated[
+        str | None,
+        typer.Option(
+            "--accept-drift",
+            metavar="REASON",
+            help="Commit also what stands out beside earlier imports, for this reason; it is kept.",
+        ),
+    ] = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """Import a file, after showing you what that would do."""
     mapping = _mapping(mapped or [])
+    keeping = [_field_policy(pair) for pair in keep_field or []]
     with local.connected():
+        from models.contacts import policies
         from models.imports import Keep, MatchRule, State
         from pipelines import import_contacts
 
+        kept = [(name, Keep(policy)) for name, policy in keeping]
         with output.progress() as progress:
             import_id = import_contacts.create(
                 file.expanduser().absolute(), mapping=mapping, left_out=skipped or [], match=MatchRule(match),
-                keep=Keep(keep), by=OPERATOR,
+                keep=Keep(keep), keep_fields=policies.fields_named(kept), dated_by=dated_by, by=OPERATOR,
             )  # fmt: skip
             with _resumable(import_id):
                 found = import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR, progress=progress)
         if found.state == State.PLANNED:
             import_report.show_plan(found)
             if not dry_run and (yes or (output.asks() and output.confirmed(QUESTION))):
+                cli_drift.accept_what_stands_out(import_id, accepted)
                 found = _committed(import_id)
         _show_outcome(found)
 
@@ -94,7 +124,7 @@ def show(import_id: ImportId, as_json: Json = False, home: Home = None) -> None:
 
         found = imports.get(import_id, by=OPERATOR)
         if output.is_json():
-            output.answer(imports.numbers(found))
+            output.answer(imports.numbers(found) | cli_drift.told(import_id))
         else:
             import_report.show_plan(found)
             import_report.show_outcome(found)
@@ -136,11 +166,14 @@ def rejects(
             import_contacts.write_rejects(import_id, sys.stdout, by=OPERATOR, kind=kind)
 
 
+group.command()(cli_drift.accept)
+
+
 @group.command()
 def undo(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Home = None) -> None:
     """Take an import back.
 
-    What it created is removed, what it updated is restored; what somebody changed since is kept.
+    What it created is removed, what it updated is restored; what somebody changed since is kept, value by value.
     """
     with local.connected():
         from models import imports
@@ -158,6 +191,61 @@ def undo(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Hom
         f"Import {import_id} is taken back: {done['removed']:,} contacts removed, {done['restored']:,} restored, "
         f"{done['kept']:,} kept because they were changed since.",
     )
+    import_report.after_undo(import_id, done["kept"], again="redo")
+
+
+@group.command()
+def redo(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Home = None) -> None:
+    """Undo the undo of an import.
+
+    What the undo removed comes back, what it restored is changed again; what somebody changed since is kept.
+    """
+    with local.connected():
+        from models import imports
+        from pipelines import import_contacts
+
+        found = imports.get(import_id, by=OPERATOR)
+        if output.asks() and not yes and not output.confirmed(f"Bring import {import_id} back ({found.file_name})?"):
+            output.say("Nothing was changed.")
+            return
+        done = import_contacts.redo(import_id, by=OPERATOR)
+    output.answer_or_say(
+        {"import_id": import_id, **done},
+        f"Import {import_id} is brought back: {done['returned']:,} contacts are here again, {done['restored']:,} "
+        f"changed again, {done['kept']:,} kept because they were changed since.",
+    )
+    import_report.after_undo(import_id, done["kept"], again="undo")
+
+
+@group.command()
+def kept(
+    import_id: ImportId,
+    target: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write a CSV file.")] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """The contacts that the last undo, or redo, left as they were.
+
+    With the fields, who changed them when, and what they would have gone back to. Without -o: a table on a terminal,
+    the CSV itself in a pipe.
+    """
+    with local.connected():
+        from models import import_kept, imports
+        from pipelines import import_contacts
+
+        imports.get(import_id, by=OPERATOR)
+        if target is not None:
+            path = target.expanduser().absolute()
+            lines = import_contacts.write_kept(import_id, path, by=OPERATOR)
+            told = {"import_id": import_id, "lines": lines, "path": str(path)}
+            output.answer_or_say(told, f"{output.counted(lines, 'line')} in {path}")
+        elif output.is_json():
+            listed = [import_report.kept(one) for one in import_kept.rows(import_id, by=OPERATOR)]
+            output.answer({"import_id": import_id, "kept": listed})
+        elif sys.stdout.isatty():
+            import_report.show_kept(import_id)
+        else:
+            import_contacts.write_kept(import_id, sys.stdout, by=OPERATOR)
 
 
 @group.command()
@@ -199,6 +287,7 @@ def resume(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: H
             if not output.confirmed(QUESTION):
                 _show_outcome(found)
                 return
+            cli_drift.accept_what_stands_out(import_id, None)
         _show_outcome(_committed(import_id))
 
 
@@ -253,6 +342,17 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"{field.strip()} is mapped twice.")
         mapping[field.strip()] = header
     return mapping
+
+
+def _field_policy(pair: str) -> tuple[str, str]:
+    name, equals, policy = (part.strip() for part in pair.partition("="))
+    known = get_args(Keeping)
+    if not equals or not name or policy not in known:
+        raise typer.BadParameter(
+            f"“{pair}” is no policy of a field: write FIELD=POLICY, for example title=ours. Policies are: "
+            f"{', '.join(known)}."
+        )
+    return name, policy
 
 
 def _reject(one: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 It outlives an expired session, a closed tab and a restart of the web.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy import delete
@@ -18,12 +18,16 @@ from models.preferences import Preference
 
 @dataclass(frozen=True)
 class Chosen:
-    """`columns` is header -> field for the headers that fill one; those `left_out` go nowhere, the others to extra."""
+    """`columns` is header -> field for the headers that fill one; those `left_out` go nowhere, the others to extra.
+    `keep_fields` holds the fields, and perhaps "extra", for which another policy than `keep` was chosen; `dated_by` is
+    the header of the rows' moments, "" for that of the file."""
 
     columns: dict[str, str]
     match: MatchRule
     keep: Keep
     left_out: tuple[str, ...] = ()
+    keep_fields: dict[str, Keep] = field(default_factory=dict)
+    dated_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class Draft:
 def stored(found: Import) -> Chosen:
     """What the import itself has, as it was proposed or last planned."""
     columns = {header: name for name, header in (found.mapping or {}).items()}
-    return Chosen(columns, MatchRule(found.match), Keep(found.keep), tuple(found.left_out))
+    keep_fields = {name: Keep(keep) for name, keep in found.keep_fields.items()}
+    left_out = tuple(found.left_out)
+    return Chosen(columns, MatchRule(found.match), Keep(found.keep), left_out, keep_fields, found.dated_by or "")
 
 
 def find(import_id: int, *, by: Actor) -> Draft | None:
@@ -46,7 +52,10 @@ def find(import_id: int, *, by: Actor) -> Draft | None:
         return None
     columns = {header: name for header, name in kept["columns"].items() if name in mapping.TARGETS}
     left_out = tuple(kept.get("left_out", ()))
-    chosen = Chosen(columns, MatchRule(kept["match"]), Keep(kept["keep"]), left_out)
+    keep_fields = {name: Keep(keep) for name, keep in kept.get("keep_fields", {}).items()}
+    chosen = Chosen(
+        columns, MatchRule(kept["match"]), Keep(kept["keep"]), left_out, keep_fields, kept.get("dated_by", "")
+    )
     return Draft(datetime.fromisoformat(kept["at"]), chosen)
 
 
@@ -55,7 +64,7 @@ def keep(import_id: int, chosen: Chosen, *, by: Actor) -> None:
     require(by, Permission.IMPORTS_RUN)
     draft = {
         "at": datetime.now(UTC).isoformat(), "columns": chosen.columns, "left_out": chosen.left_out,
-        "match": chosen.match, "keep": chosen.keep,
+        "match": chosen.match, "keep": chosen.keep, "keep_fields": chosen.keep_fields, "dated_by": chosen.dated_by,
     }  # fmt: skip
     preferences.put(_name(import_id), draft, by=by)
 

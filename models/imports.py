@@ -1,6 +1,6 @@
 """Imports: one file on its way in, its plan, its numbers, its rejected rows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -59,10 +59,13 @@ class MatchRule(StrEnum):
 
 
 class Keep(StrEnum):
-    """Whose value stays where file and contact differ: theirs (the file's), or ours (only blanks are filled)."""
+    """Whose value stays where file and contact differ: theirs (the file's), ours (only blanks are filled), that of the
+    newer one (a row that is not newer only fills blanks), or never another (no blank is filled either)."""
 
     THEIRS = "theirs"
     OURS = "ours"
+    NEWER = "newer"
+    NEVER = "never"
 
 
 # What tells a plan from another: {"at": when it was made, "digest": the same for plans that say the same of every row},
@@ -80,7 +83,7 @@ class Import(Base):
     sha256: Mapped[str | None] = mapped_column(Text)
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     upload_bytes: Mapped[int | None] = mapped_column(BigInteger)  # a browser's file, as the browser described it
-    upload_modified: Mapped[int | None] = mapped_column(BigInteger)  # milliseconds since 1970
+    upload_modified: Mapped[int | None] = mapped_column(BigInteger)  # the file's, in milliseconds since 1970
     opened: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # format, encoding, headers, notes, proposed mapping
     preview: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True)  # see Preview
     overrides: Mapped[dict[str, str]] = mapped_column(JSONB)  # what a person asked: field -> header, "" for none
@@ -89,6 +92,9 @@ class Import(Base):
     left_out: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
     match: Mapped[str] = mapped_column(Text)
     keep: Mapped[str] = mapped_column(Text)
+    keep_fields: Mapped[dict[str, str]] = mapped_column(JSONB, server_default="{}")  # field -> Keep, where it differs
+    # The header that says when a row was changed; "" for the moment of the file, None before somebody has said so.
+    dated_by: Mapped[str | None] = mapped_column(Text)
     staged: Mapped[int] = mapped_column(BigInteger, server_default="0")  # rows in the staging table
     rows: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -212,19 +218,23 @@ def create(
     left_out: Sequence[str] = (),
     match: MatchRule,
     keep: Keep,
+    keep_fields: Mapping[str, Keep] | None = None,
+    dated_by: str | None = None,
     upload: tuple[int, int] | None = None,
+    modified: int | None = None,
     by: Actor,
 ) -> int:
     """A new import whose file is about to be stored; returns its id.
 
-    `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send. Raises NotAllowed.
+    `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send; `modified` is that
+    moment of one that is here. Raises NotAllowed.
     """
     require_importing(by)
-    size, modified = upload or (None, None)
+    size, modified = upload or (None, modified)
     with writing(by) as session:
         made = Import(
             state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
-            match=match, keep=keep,
+            match=match, keep=keep, keep_fields=dict(keep_fields or {}), dated_by=dated_by,
             upload_bytes=size, upload_modified=modified, created_by=by.id,
         )  # fmt: skip
         session.add(made)
@@ -390,5 +400,8 @@ def record(session: Session, import_id: int, **values: Any) -> None:
 
 
 def _newest_first() -> Any:
-    wide = (Import.opened, Import.overrides, Import.mapping, Import.left_out, Import.changed_fields, Import.reasons)
+    wide = (
+        Import.opened, Import.overrides, Import.mapping, Import.left_out, Import.keep_fields, Import.changed_fields,
+        Import.reasons,
+    )  # fmt: skip
     return select(Import).options(*(defer(column) for column in wide)).order_by(Import.id.desc())

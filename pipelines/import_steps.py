@@ -12,27 +12,41 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 from sqlalchemy import delete, insert, make_url, select, text
 from sqlalchemy.orm import Session
 
+from data_checks import contact_suite, drift
 from data_checks.gate import Gate
-from models import audit, check_results, database, import_drafts, import_servers, imports, settings, users
+from models import (
+    audit,
+    check_results,
+    database,
+    import_acceptances,
+    import_drafts,
+    import_findings,
+    import_profiles,
+    import_servers,
+    imports,
+    settings,
+    users,
+)
 from models.audit import Event
-from models.check_results import Verdict
-from models.contacts import changes, mapping, matching, staging
+from models.contacts import changes, mapping, matching, policies, staging
 from models.contacts.blanks import is_empty
 from models.contacts.changes import Written
 from models.database import writing
 from models.errors import Conflict
 from models.fields import Kind
+from models.import_findings import in_order
+from models.import_profiles import Columns
 from models.import_progress import Step
 from models.import_servers import working
-from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, State, folder
+from models.imports import Import, ImportNote, ImportReject, MatchRule, State, folder
 from models.permissions import Actor
-from pipelines import stage_contacts
+from pipelines import import_profile, stage_contacts
 from pipelines.arrow_copy import copy_in
 from pipelines.attendant import Counter, Unattended
 from pipelines.contact_files import UnreadableFile, open_contact_file, read_opened
@@ -55,6 +69,7 @@ MOST_EXAMPLED = 2_000  # columns that have examples
 LOOKS = 0.2  # seconds between two looks whether the check has ended
 
 ALONE = Unattended()
+Found = TypeVar("Found")
 
 
 class PlanMoved(Conflict):
@@ -83,6 +98,8 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
     itself = [header for header in proposed.left_out if header not in given]
     left_out = found.left_out if found.mapping is not None else [*itself, *found.left_out]
     chosen = mapping.changed(proposed, found.overrides, left_out)
+    dating = mapping.dating(opened.headers)
+    dated_by = dating if found.dated_by is None else mapping.header_named(found.dated_by, opened.headers)
     with working(import_id, by) as session:
         imports.record(
             session,
@@ -100,10 +117,12 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
                 "leftover": Source(opened.headers, chosen.fields, frozenset(chosen.left_out)).leftover,
                 "proposed": dict(proposed.fields),
                 "proposed_left_out": proposed.left_out,
+                "proposed_dated_by": dating,
                 "notes": [*opened.notes, *chosen.notes],
             },
             mapping=dict(chosen.fields),
             left_out=list(chosen.left_out),
+            dated_by=dated_by or "",
             preview=_preview(opened.headers, lines, samples),
         )
 
@@ -114,7 +133,7 @@ def stage(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> 
     found = imports.get(import_id, by=by)
     source = source_of(found)
     with working(import_id, by) as session:
-        staging.create(session, import_id, source.mapped)
+        staging.create(session, import_id, source.mapped, dated=source.dated_by is not None)
         owners = [(user.email, user.name) for user in users.active(session)]
 
     def begun(good: int) -> None:
@@ -132,7 +151,7 @@ def stage(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> 
             begun=begun,
         )
     with working(import_id, by) as session:
-        _replace_notes(session, import_id)
+        _replace_notes(session, import_id, staged.undated)
         imports.record(
             session, import_id, state=State.STAGED, staged=staged.good, rejected=staged.rejected,
             duplicates=staged.duplicates, opened={**(found.opened or {}), "leftover": source.leftover},
@@ -143,16 +162,19 @@ def check_and_plan(import_id: int, gate: Gate, by: Actor, attendant: Unattended 
     """Run the quality suite over the staged rows and, beside it, decide for each of them what commit will do."""
     attendant.says(Step.MATCH)
     found = imports.get(import_id, by=by)
-    beside = ThreadPoolExecutor(1, "check")
+    beside = ThreadPoolExecutor(2, "check")
     try:
         rows = staging.rows_table(import_id)
         checked = beside.submit(gate.check, _server_url(import_id), rows, staging.SCHEMA)
+        profiled = beside.submit(_profiled, found, by)
         planned = _planned(found, by)
-        verdicts = _awaited(checked)
+        verdicts, columns = _awaited(checked), _awaited(profiled)
     finally:
         beside.shutdown(wait=False)  # whoever stops the import does not wait for the check
     with working(import_id, by) as session:
         check_results.replace(session, verdicts, import_id=import_id)
+        import_profiles.store(session, import_id, source_of(found).headers, columns)
+        _find_what_stands_out(session, import_id, planned)
         imports.record(session, import_id, state=State.PLANNED, **planned)
 
 
@@ -161,11 +183,13 @@ def plan(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> N
     attendant.says(Step.MATCH)
     planned = _planned(imports.get(import_id, by=by), by)
     with working(import_id, by) as session:
+        _find_what_stands_out(session, import_id, planned)
         imports.record(session, import_id, state=State.PLANNED, **planned)
 
 
 def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> None:
-    """Carry out exactly the stored plan, in one transaction. Raises PlanMoved when the data moved since."""
+    """Carry out exactly the stored plan, in one transaction. Raises NotAccepted where something
+    stands out that nobody has accepted, PlanMoved when the data moved since."""
     attendant.says(Step.VERIFY)
     found = imports.get(import_id, by=by)
     mapped = source_of(found).mapped
@@ -175,6 +199,7 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             # A process that was killed had sent its COMMIT already: its server finished while this one waited.
             remove_store(import_id)
             return
+        import_acceptances.require_accepted(session, import_id)
         if moved := _moved(session, found):
             session.rollback()
             _plan_again(import_id, by, moved)
@@ -182,7 +207,7 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             session,
             import_id,
             mapped=mapped,
-            keep=Keep(found.keep),
+            policies=policies.of(found),
             staged=found.staged,
             creating=found.created,
             by_id=by.id,
@@ -214,11 +239,30 @@ def say_written(attendant: Unattended, step: Step, written: Written | None) -> N
     attendant.says(step, total=written.total if written else None, counter=counter)
 
 
-def _awaited(checked: Future[list[Verdict]]) -> list[Verdict]:
-    """The check's result; between two looks whoever waits can be stopped."""
+def _awaited(checked: Future[Found]) -> Found:
+    """The result; between two looks whoever waits can be stopped."""
     while not wait([checked], timeout=LOOKS).done:
         pass
     return checked.result()
+
+
+def _profiled(found: Import, by: Actor) -> Columns:
+    with working(found.id, by) as session:
+        return import_profile.made(
+            session, database.libpq_url(_server_url(found.id)), found.id, source_of(found).mapped
+        )
+
+
+def _find_what_stands_out(session: Session, import_id: int, planned: dict[str, Any]) -> None:
+    """Compare the import, as it is now planned, with the accepted ones before it."""
+    profile = import_profiles.of_import(session, import_id)
+    if profile is None:  # an older version checked it
+        return
+    now = import_profiles.planned(profile, planned)
+    findings, compared = drift.judge(now, import_profiles.baseline(session, now))
+    findings += contact_suite.broken(check_results.of_import(session, import_id))
+    import_findings.replace_all(session, in_order(findings), import_id=import_id)
+    import_profiles.note_compared(session, import_id, compared)
 
 
 def _planned(found: Import, by: Actor) -> dict[str, Any]:
@@ -267,7 +311,8 @@ def remove_store(import_id: int) -> None:
 
 
 def source_of(found: Import) -> Source:
-    return Source(tuple((found.opened or {})["headers"]), found.mapping or {}, frozenset(found.left_out))
+    dated_by = found.dated_by if policies.dates_rows(found) else None
+    return Source(tuple((found.opened or {})["headers"]), found.mapping or {}, frozenset(found.left_out), dated_by)
 
 
 @contextmanager
@@ -325,9 +370,9 @@ def _preview(headers: Sequence[str], lines: Sequence[int], samples: Sequence[tup
 
 
 def _match(session: Session, found: Import, *, temporary: bool = False) -> str:
-    rule, keep = MatchRule(found.match), Keep(found.keep)
-    mapped = source_of(found).mapped
-    return matching.plan(session, found.id, mapped=mapped, match=rule, keep=keep, temporary=temporary)
+    rule, mapped = MatchRule(found.match), source_of(found).mapped
+    policy = policies.of(found)
+    return matching.plan(session, found.id, mapped=mapped, match=rule, policies=policy, temporary=temporary)
 
 
 def _moment(session: Session) -> dict[str, Any]:
@@ -391,8 +436,8 @@ def _ambiguous(contact: int, rule: int, match: MatchRule) -> str:
     return f"Several contacts, number {contact} the first, have the row's {shared}: merge them, or change the row."
 
 
-def _replace_notes(session: Session, import_id: int) -> None:
-    """Count the values that went to extra, by header."""
+def _replace_notes(session: Session, import_id: int, undated: Sequence[dict[str, Any]]) -> None:
+    """Count the values that went to extra, by header; `undated` are the notes of rows without a clear moment."""
     rows = f"{staging.SCHEMA}.{staging.rows_table(import_id)}"
     # Read by itself, not inside the INSERT: only a plain SELECT is read by several processes.
     counted = session.execute(
@@ -407,9 +452,10 @@ def _replace_notes(session: Session, import_id: int) -> None:
     ).mappings()
     found = [dict(note) for note in counted]
     session.execute(delete(ImportNote).where(ImportNote.import_id == import_id))
-    if found:
-        reason = "kept in extra: the value does not fit its field"
-        session.execute(insert(ImportNote), [{"import_id": import_id, "reason": reason, **note} for note in found])
+    reason = "kept in extra: the value does not fit its field"
+    notes = [*undated, *({"reason": reason, **note} for note in found)]
+    if notes:
+        session.execute(insert(ImportNote), [{"import_id": import_id, **note} for note in notes])
 
 
 def _store_rejects(store: duckdb.DuckDBPyConnection, found: Import, by: Actor) -> None:

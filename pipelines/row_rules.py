@@ -5,7 +5,7 @@ specification, for the others. Both give the same value: a test holds them toget
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 
@@ -77,6 +77,29 @@ def register(connection: duckdb.DuckDBPyConnection, names: Sequence[str], *, day
                 DUCKDB_TYPES.get(field.kind, "VARCHAR"),
                 null_handling=FunctionNullHandling.SPECIAL,
             )
+
+
+def register_moments(connection: duckdb.DuckDBPyConnection, *, day_first: bool | None) -> None:
+    """Make the slow form of moments callable as `odd_moment`."""
+
+    @lru_cache(maxsize=MOST_ODD_KEPT)
+    def read(text: str) -> datetime | None:
+        try:
+            return dates.moment(text, day_first=day_first)
+        except dates.UndecidedDate:
+            return None
+
+    def odd(text: str | None) -> datetime | None:
+        return None if text is None or len(text) > LONGEST_ODD_KEPT else read(text)
+
+    connection.create_function("odd_moment", odd, ["VARCHAR"], "TIMESTAMP", null_handling=FunctionNullHandling.SPECIAL)
+
+
+def moment(text: str) -> str:
+    """SQL for the moment, in UTC, that the trimmed text names; NULL where it is not clear."""
+    plain = "[12][0-9]{3}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,6})?)?Z?)?"
+    quick = f"CASE WHEN {_full(text, plain)} THEN try_cast(rtrim({text}, 'Z') AS TIMESTAMP) END"
+    return f"CASE WHEN {text} IS NULL THEN NULL ELSE coalesce({quick}, odd_moment({text})) END"
 
 
 Value = date | Decimal | int | bool | str | list[str] | None

@@ -5,9 +5,10 @@ them by binary COPY. Neither holds the file in memory.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +16,7 @@ from duckdb.func import FunctionNullHandling
 
 from models import import_rejects
 from models.contacts import emails, staging
+from models.fields import Kind
 from models.imports import MatchRule
 from pipelines import row_rules, typed_rows
 from pipelines.arrow_copy import copy_in
@@ -29,11 +31,13 @@ BATCH_ROWS = 4_096  # what is encoded next is still in the processor's cache: wi
 
 @dataclass(frozen=True)
 class Staged:
-    """Counts of the rows of a file: `good` are in the staging table; the others have their reasons in the store."""
+    """Counts of the rows of a file: `good` are in the staging table; the others have their reasons in the store.
+    `undated` are notes of rows without a clear moment: {"header", "reason", "count", "first_line", "example"}."""
 
     good: int
     rejected: int
     duplicates: int
+    undated: tuple[dict[str, Any], ...] = ()
 
 
 def connect(store: Path, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
@@ -80,12 +84,32 @@ def stage(
             "VARCHAR",
             null_handling=FunctionNullHandling.SPECIAL,
         )
+    if source.dated_by:
+        row_rules.register_moments(
+            connection, day_first=row_rules.day_first(connection, source.column(source.dated_by))
+        )
     _judge(connection, source)
-    mark_repeated(connection, match, typed=partial(typed_rows.rows, source))
+    # Rows that nothing identifies are the same whenever they were changed.
+    mark_repeated(connection, match, typed=partial(typed_rows.rows, replace(source, dated_by=None)))
     staged = counts(connection)
     begun(staged.good)
     _copy(connection, source, import_id, database_url)
-    return staged
+    return replace(staged, undated=_undated(connection, source))
+
+
+def _undated(connection: duckdb.DuckDBPyConnection, source: Source) -> tuple[dict[str, Any], ...]:
+    if not source.dated_by:
+        return ()
+    text = row_rules.meaning("text", Kind.DATE)
+    trimmed = f"SELECT line, {row_rules.trimmed(source.column(source.dated_by))} AS text FROM raw"
+    [(count, line, example)] = connection.execute(
+        f"""SELECT count(*), min(line), arg_min(text, line) FILTER (text IS NOT NULL)
+        FROM (SELECT line, {text} AS text FROM ({trimmed}) WHERE line NOT IN (SELECT line FROM left_out))
+        WHERE {row_rules.moment("text")} IS NULL"""
+    ).fetchall()
+    reason = "no clear date: the row is taken to be as new as the file"
+    note = {"header": source.dated_by, "reason": reason, "count": count, "first_line": line, "example": example}
+    return (note,) if count else ()
 
 
 def counts(connection: duckdb.DuckDBPyConnection) -> Staged:

@@ -19,11 +19,13 @@ ANGLED_EMAIL = "[^<>@]*<[^<>]*>"  # Smith, Ann <ann@example.com>: one address
 
 @dataclass(frozen=True)
 class Source:
-    """Where each value comes from: field -> header, and header -> column of the table raw; `left_out` go nowhere."""
+    """Where each value comes from: field -> header, and header -> column of the table raw; `left_out` go nowhere. The
+    header `dated_by` says when a row was changed."""
 
     headers: tuple[str, ...]
     fields: Mapping[str, str]
     left_out: frozenset[str] = frozenset()
+    dated_by: str | None = None
 
     def column(self, header: str) -> str:
         return f"c{self.headers.index(header)}"
@@ -83,6 +85,8 @@ def texts(source: Source, names: Sequence[str], *, whole: bool = False, table: s
             add(f"x{place}", header, Kind.TEXT)
         if source.extra:
             add("extra_text", source.extra, Kind.TEXT)
+    if whole and source.dated_by:
+        add("dated", source.dated_by, Kind.DATE)
     named = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {table})"
     if FULL_NAME not in source.fields:
         return named
@@ -137,7 +141,8 @@ def rows(source: Source, table: str = "raw") -> str:
     # Most rows have nothing for `extra`: whether one has is asked first, and its JSON built only then.
     filled = ["lost", *(f"x{place} IS NOT NULL" for place in range(len(narrow)))]
     extra = _json(entries, source.is_wide, source.extra is not None, "true" if source.is_wide else " OR ".join(filled))
-    return f"""SELECT {fields}, {extra} AS extra, {_warned(conditions)} AS warned
+    moment = f"{row_rules.moment('dated')} AS row_at, " if source.dated_by else ""
+    return f"""SELECT {fields}, {moment}{extra} AS extra, {_warned(conditions)} AS warned
         FROM (SELECT *, {" OR ".join(conditions.values()) or "false"} AS lost
               FROM ({values(source, source.mapped, whole=True, table=table)}))"""
 

@@ -11,12 +11,14 @@ from datetime import datetime
 import streamlit as st
 
 from models import import_drafts
+from models.contacts.table import FULL_NAME
 from models.import_drafts import Chosen
-from models.imports import Import
+from models.imports import Import, Keep
 from models.permissions import Actor
 
 KEY = "import choices"
 EXTRA, LEFT_OUT = "extra", "left out"  # the choices of a column that fills no field
+AS_FILE = "as the file"
 _numbers = itertools.count(1)
 
 
@@ -46,14 +48,17 @@ class Choices:
             return
         edits = seen[self.key("columns")]["edited_rows"]
         columns, left_out = {}, []
+        keep_fields = {name: keep for name, keep in self.start.keep_fields.items() if name == EXTRA}
         for place, header in enumerate(self.headers):
-            name = edits.get(place, {}).get("field", of(self.start, header))
+            edit = edits.get(place, {})
+            name, keep = edit.get("field", of(self.start, header)), edit.get("keep", policy(self.start, header))
             if name == LEFT_OUT:
                 left_out.append(header)
             elif name not in (EXTRA, None):
                 columns[header] = name
-        match, keep = seen.get(self.key("match"), self.now.match), seen.get(self.key("keep"), self.now.keep)
-        self.now = Chosen(columns, match, keep, tuple(left_out))
+                keep_fields |= {} if keep in (AS_FILE, None) else dict.fromkeys(parts(name), Keep(keep))
+        chosen = {one: seen.get(self.key(one), getattr(self.now, one)) for one in ("match", "keep", "dated_by")}
+        self.now = Chosen(columns, left_out=tuple(left_out), keep_fields=keep_fields, **chosen)
 
     def keep(self) -> None:
         """Store the draft, where it is another than before; what the import has needs none."""
@@ -75,6 +80,17 @@ class Choices:
 def of(chosen: Chosen, header: str) -> str:
     """What is chosen for the column: a field, EXTRA or LEFT_OUT."""
     return LEFT_OUT if header in chosen.left_out else chosen.columns.get(header, EXTRA)
+
+
+def policy(chosen: Chosen, header: str) -> str:
+    """What is chosen for the field that the column fills: a Keep, or AS_FILE."""
+    name = chosen.columns.get(header)
+    return chosen.keep_fields.get(parts(name)[0], AS_FILE) if name else AS_FILE
+
+
+def parts(name: str) -> tuple[str, ...]:
+    """The fields that a column fills."""
+    return ("first_name", "last_name") if name == FULL_NAME else (name,)
 
 
 def opened(found: Import, *, by: Actor) -> Choices:

@@ -1,5 +1,6 @@
 """Which column of the file fills which field: proposed, shown with examples, and changed by the person."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -7,7 +8,7 @@ import streamlit as st
 
 from dashboard import formats, session
 from dashboard.widgets import columns, import_choices, page
-from dashboard.widgets.import_choices import EXTRA, LEFT_OUT, Choices
+from dashboard.widgets.import_choices import AS_FILE, EXTRA, LEFT_OUT, Choices
 from dashboard.widgets.import_orders import carry_out
 from dashboard.widgets.page import plain
 from models import import_orders, imports
@@ -24,7 +25,19 @@ MATCH_WORDS = {
     MatchRule.LINKEDIN: "The same LinkedIn address",
     MatchRule.NONE: "Never: every row is a new contact",
 }
-KEEP_WORDS = {Keep.THEIRS: "Take the file's value", Keep.OURS: "Fill empty values only"}
+KEEP_WORDS = {
+    Keep.THEIRS: "Take the file's value",
+    Keep.OURS: "Fill empty values only",
+    Keep.NEWER: "Take the newer value",
+    Keep.NEVER: "Keep ours, fill nothing",
+}
+FIELD_KEEP_WORDS = {
+    AS_FILE: "As below",
+    Keep.THEIRS: "File's value",
+    Keep.OURS: "Fill empty",
+    Keep.NEWER: "Newer value",
+    Keep.NEVER: "Keep ours",
+}
 DELIMITERS = {",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Bar", ":": "Colon", " ": "Space"}
 ENCODINGS = {"cp1252": "Windows-1252", "cp1254": "Windows-1254", "latin_1": "Latin-1"}
 
@@ -47,7 +60,7 @@ def mapping_step(found: Import) -> None:
         _editor(choices, proposed | dict.fromkeys(opened.get("proposed_left_out", ()), LEFT_OUT), preview)
     with cards:
         _cards(found, opened, matched=len(choices.now.columns))
-    _rules(choices)
+    _rules(found, choices)
     _first_rows(opened["headers"], preview)
     _leave(found, choices)
 
@@ -99,6 +112,7 @@ def _editor(choices: Choices, proposed: dict[str, str], preview: Preview) -> Non
             {
                 "header": header,
                 "field": import_choices.of(choices.start, header),
+                "keep": import_choices.policy(choices.start, header),
                 "match": [_match(import_choices.of(choices.now, header), proposed.get(header, EXTRA))],
                 "filled": 100 * preview.filled.get(header, 0.0),
                 "examples": preview.examples.get(header, []),  # last: of all this a narrow window can do without it
@@ -129,6 +143,14 @@ def _editor(choices: Choices, proposed: dict[str, str], preview: Preview) -> Non
                 width=190,
                 help="A column that is left out stays in the stored file, and in the file of rejected rows",
             ),
+            "keep": config.SelectboxColumn(
+                "If both differ",
+                options=list(FIELD_KEEP_WORDS),
+                format_func=FIELD_KEEP_WORDS.get,
+                required=True,
+                width=115,
+                help="Whose value stays in a contact that is here, where this field is to go its own way",
+            ),
             "match": config.MultiselectColumn("Match", options=list(MATCHES), color=colours, width=90),
         },
     )
@@ -145,7 +167,7 @@ def _match(chosen: str, proposed: str) -> str:
     return "No match" if chosen == EXTRA else "Sure"
 
 
-def _rules(choices: Choices) -> None:
+def _rules(found: Import, choices: Choices) -> None:
     wall = st.grid(2, min_column_width=300, gap="small", border=True)
     with wall.cell(), page.card("A row is an existing contact with", border=False):
         st.selectbox(
@@ -157,6 +179,34 @@ def _rules(choices: Choices) -> None:
             "Whose value stays", list(KEEP_WORDS), index=list(KEEP_WORDS).index(choices.start.keep),
             format_func=KEEP_WORDS.get, label_visibility="collapsed", horizontal=True, key=choices.key("keep"),
         )  # fmt: skip
+        if Keep.NEWER in (choices.now.keep, *choices.now.keep_fields.values()):
+            _dating(found, choices)
+
+
+def _dating(found: Import, choices: Choices) -> None:
+    """What a row's moment is, and what that means."""
+    options = ["", *choices.headers]
+    start = choices.now.dated_by if choices.now.dated_by in options else ""
+    st.selectbox(
+        "A row is as new as", options, index=options.index(start), key=choices.key("dated_by"),
+        format_func=lambda header: f"Its “{header}”" if header else f"The file: {formats.moment(file_moment(found))}",
+    )  # fmt: skip
+    st.caption(newer_words(found, choices.now.dated_by))
+
+
+def file_moment(found: Import) -> datetime:
+    """When the file was changed last, as far as that is known; else when it came."""
+    modified = found.upload_modified
+    return found.created_at if modified is None else datetime.fromtimestamp(modified / 1000, UTC)
+
+
+def newer_words(found: Import, dated_by: str | None) -> str:
+    """What the newer value is, in words."""
+    by = (
+        f"“{plain(dated_by)}” of its row" if dated_by else f"the file, changed on {formats.moment(file_moment(found))},"
+    )
+    fallback = " A row without a clear date is as new as the file." if dated_by else ""
+    return f"Where {by} is newer than the contact's last change the row wins; else it only fills blanks.{fallback}"
 
 
 def _first_rows(headers: list[str], preview: Preview) -> None:
@@ -188,7 +238,7 @@ def _leave(found: Import, choices: Choices) -> None:
     def remap() -> None:
         import_orders.remap(
             found.id, chosen.columns, left_out=chosen.left_out, match=chosen.match, keep=chosen.keep,
-            by=session.actor(),
+            keep_fields=chosen.keep_fields, dated_by=chosen.dated_by, by=session.actor(),
         )  # fmt: skip
         import_choices.close()
         st.query_params.pop("step", None)

@@ -162,7 +162,7 @@ def _commit(found: Import) -> None:
     rule, keep = MATCH_WORDS[MatchRule(found.match)], KEEP_WORDS[Keep(found.keep)]
     with st.bottom, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(
-            f"Planned on {formats.moment(made)} · matched by: {rule} · {keep}. It can be undone.",
+            f"Planned on {formats.moment(made)} · matched by: {rule} · {keep}{_but(found)}. It can be undone.",
             width="content",
         )
         with st.container(horizontal=True, width="content", gap="xsmall"):
@@ -174,3 +174,11 @@ def _commit(found: Import) -> None:
     if pressed:
         with st.bottom:
             ask(found, State.COMMITTED, plan=planned.get("at"))
+
+
+def _but(found: Import) -> str:
+    """The fields of another policy."""
+    by_policy: dict[Keep, list[str]] = {}
+    for name, keep in found.keep_fields.items():
+        by_policy.setdefault(Keep(keep), []).append("extra" if name == "extra" else field_label(name))
+    return "".join(f"; {', '.join(names)}: {KEEP_WORDS[keep].lower()}" for keep, names in by_policy.items())

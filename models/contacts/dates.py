@@ -5,7 +5,7 @@ The patterns hold for RE2 and Python, on trimmed text in lower case, and are mat
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 
 MONTHS = {
     word: number
@@ -26,6 +26,7 @@ _MONTH = "(" + "|".join(sorted(MONTHS, key=lambda word: (-len(word), word))) + "
 _YEAR = "([12][0-9]{3})"
 _NUMBER = "([0-9]{1,2})"
 _ZONE = "(?:z|utc|gmt|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+_CLOCK = rf"([0-9]{{1,2}}):([0-9]{{2}})(?::([0-9]{{2}})(?:[.,]([0-9]+))?)? ?(am|pm)? ?({_ZONE})$"
 _TIME = rf"(?:,?[ t]+[0-9]{{1,2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:[.,][0-9]+)?)? ?(?:am|pm)? ?{_ZONE})?"
 
 
@@ -66,6 +67,32 @@ def parse(text: str, *, day_first: bool | None = None) -> date | None:
     if matched := re.fullmatch(UNDECIDED, lowered):
         return _decided(text, matched[1], matched[2], matched[3], day_first)
     return None
+
+
+def moment(text: str, *, day_first: bool | None = None) -> datetime | None:
+    """The moment in UTC, without a zone; a day alone is its beginning, and a time without an offset is UTC's. None when
+    the text is no date. Raises UndecidedDate, like `parse`."""
+    day = parse(text, day_first=day_first)
+    if day is None:
+        return None
+    clock = re.search(_CLOCK, text.lower())
+    if clock is None:
+        return datetime(day.year, day.month, day.day)
+    hour, minute, second, fraction, half, zone = clock.groups()
+    number = int(hour) % 12 + 12 * (half == "pm") if half else int(hour)
+    try:
+        read = datetime(day.year, day.month, day.day, number, int(minute), int(second or 0))
+        return read + timedelta(microseconds=int(f"{fraction or 0:0<6}"[:6])) - _offset(zone)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _offset(zone: str | None) -> timedelta:
+    if not zone or zone[0] not in "+-":
+        return timedelta(0)
+    digits = zone[1:].replace(":", "")
+    behind = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
+    return -behind if zone[0] == "-" else behind
 
 
 def says_day_first(text: str) -> bool | None:

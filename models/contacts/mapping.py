@@ -17,6 +17,13 @@ from models.fields import Beside, Field, Kind
 from models.import_rejects import HEADERS as REJECT_HEADERS
 
 TARGETS = (*FIELDS, FULL_NAME)
+# Headers that say when somebody last changed the row.
+DATING_HEADERS = (
+    "Updated At", "Last Updated", "Last Updated At", "Last Modified", "Last Modified Date", "Last Modified Time",
+    "Modified Time", "Modified At", "Modified On", "Modified Date", "Date Modified", "Last Changed", "Changed At",
+    "Updated", "Updated On", "Last Activity", "Last Activity Date", "Geändert am", "Zuletzt geändert", "Änderungsdatum",
+    "Date de modification", "Fecha de modificación",
+)  # fmt: skip
 MOST_LISTED = 60  # names in an error message
 NAME_PARTS = ("first_name", "last_name")
 
@@ -90,8 +97,8 @@ def changed(mapping: Mapping, overrides: Pairs[str, str], left_out: Iterable[str
     wants one header for two fields, or for a field and for none.
     """
     headers = mapping.headers
-    given_up = {_header_named(header, headers) for header in (mapping.left_out if left_out is None else left_out)}
-    wanted = {_field_named(name): _header_named(header, headers) for name, header in overrides.items()}
+    given_up = {header_named(header, headers) for header in (mapping.left_out if left_out is None else left_out)}
+    wanted = {field_named(name): header_named(header, headers) for name, header in overrides.items()}
     given = [header for header in wanted.values() if header]
     if twice := next((header for header in given if given.count(header) > 1), None):
         names = " and ".join(name for name, header in wanted.items() if header == twice)
@@ -125,13 +132,12 @@ def chosen(columns: Pairs[str, str], headers: Sequence[str], left_out: Iterable[
     """
     fields: dict[str, str] = {}
     given_up = set(left_out)
-    if unknown := next((header for header in left_out if header not in headers), None):
-        raise InvalidInput(f"The file has no column “{unknown}”.")
+    for header in left_out:
+        check_header(header, headers)
     if both := next((header for header in columns if header in given_up), None):
         raise InvalidInput(f"“{both}” is to fill a field and to be left out: choose one of the two.")
     for header, name in columns.items():
-        if header not in headers:
-            raise InvalidInput(f"The file has no column “{header}”.")
+        check_header(header, headers)
         if name not in TARGETS:
             raise InvalidInput(f"There is no field “{name}”.")
         if name in fields:
@@ -149,6 +155,18 @@ def chosen(columns: Pairs[str, str], headers: Sequence[str], left_out: Iterable[
     return _mapping(fields, headers, (), given_up)
 
 
+def check_header(header: str, headers: Sequence[str]) -> None:
+    """Raises InvalidInput where the file has no such column."""
+    if header not in headers:
+        raise InvalidInput(f"The file has no column “{header}”.")
+
+
+def dating(headers: Sequence[str]) -> str | None:
+    """The header that says when a row was last changed, where one does."""
+    candidates = _by_label(headers)
+    return next((candidates[plain(one)] for one in DATING_HEADERS if plain(one) in candidates), None)
+
+
 def label(name: str) -> str:
     """What people call one of TARGETS."""
     return FIELDS[name].title if name in FIELDS else "Full Name"
@@ -157,7 +175,7 @@ def label(name: str) -> str:
 def check_fields(overrides: Pairs[str, str]) -> None:
     """Raises InvalidInput for an unknown field, before there is a file to look at."""
     for name in overrides:
-        _field_named(name)
+        field_named(name)
 
 
 def aliases(field: Field) -> tuple[str, ...]:
@@ -253,14 +271,15 @@ def _mapping(
     )
 
 
-def _field_named(name: str) -> str:
+def field_named(name: str) -> str:
+    """The field, or full_name, that is meant by its name or label. Raises InvalidInput, with a guess."""
     known = {plain(field.label): name for name, field in FIELDS.items()} | {plain(target): target for target in TARGETS}
     if plain(name) in known:
         return known[plain(name)]
     raise InvalidInput(f"There is no field “{name}”.{_meant(name, TARGETS)} Fields are: {_listed(TARGETS)}.")
 
 
-def _header_named(header: str, headers: Sequence[str]) -> str:
+def header_named(header: str, headers: Sequence[str]) -> str:
     """The header as the file has it, by its exact name or else by its letters; "" for none."""
     if not trimmed(header) or header in headers:
         return trimmed(header)

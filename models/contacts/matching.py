@@ -21,14 +21,15 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.contacts import staging
-from models.contacts.table import ABOUT_EMAIL, FIELDS
+from models.contacts.policies import ABOUT_ADDRESS, EXTRA, Policies, everywhere
+from models.contacts.table import FIELDS
 from models.fields import Kind
 from models.imports import Keep, MatchRule
 
 NAME = "nullif(lower(concat_ws(' ', {0}.first_name, {0}.last_name)), '')"
 UNMATCHED = "unmatched_rows"  # stands in the rules for the rows that no rule before has found a contact for
 WORK_MEM = "128MB"  # of the server, while it matches: a million keys are hashed without going to disk
-_NO_TARGET = "NULL::bigint AS target, NULL::smallint AS rule, NULL::text[] AS changed"
+_NO_TARGET = "NULL::bigint AS target, NULL::smallint AS rule, NULL::text[] AS changes"
 SHARED_MAILBOX = 4  # the rule under which several candidates mean: a mailbox that people share
 
 
@@ -41,55 +42,77 @@ class Comparison:
     """
 
     mapped: tuple[str, ...]
-    keep: Keep
+    policies: Policies
     meanings: str | None
     folded: bool = False  # without regard to capitals
 
-    def changed(self) -> str:
-        """SQL for the text[] of fields that the row would change; NULL when none."""
+    def changes(self) -> str:
+        """SQL for the text[] of what the row would change, as `field=value`: what contacts hold now, as staging.HELD
+        writes it down; NULL when nothing."""
         differing = {name: self._differs(name) for name in self.mapped} | {"extra": self._extra_differs()}
-        if "email" in self.mapped and self.keep is Keep.THEIRS:
-            for name in ABOUT_EMAIL["email"]:
-                differing[name] = f"{differing.get(name, 'false')} OR {self._forgotten(name)}"
-        named = ", ".join(f"CASE WHEN {differs} THEN '{name}' END" for name, differs in differing.items())
+        if "email" in self.mapped:
+            differing |= {name: self._about_address_differs(name) for name in ABOUT_ADDRESS}
+        named = ", ".join(
+            f"CASE WHEN {differs} THEN {staging.HELD.format(name=name, value=self._ours_as_text(name))} END"
+            for name, differs in differing.items()
+            if differs != "false"
+        )
         return f"CASE WHEN {self.differs()} THEN array_remove(ARRAY[{named}]::text[], NULL) END"
 
     def differs(self) -> str:
         """SQL for whether the row would change anything."""
-        return " OR ".join(f"({one})" for one in [*map(self._differs, self.mapped), self._extra_differs()])
+        conditions = {self._differs(name) for name in self.mapped} | {self._extra_differs()}
+        return " OR ".join(f"({one})" for one in sorted(conditions - {"false"})) or "false"
 
     def joins(self) -> str:
         """SQL for the owner `u` of the contact, and what `n` the row's industry means."""
         owner = "LEFT JOIN users u ON u.id = c.owner_id"
         return f"{owner} LEFT JOIN {self.meanings} n ON n.key = lower(s.industry)" if self.meanings else owner
 
-    def _differs(self, name: str) -> str:
-        ours = {Kind.INDUSTRY: "c.industry_id", Kind.OWNER: "u.email"}.get(FIELDS[name].kind, f"c.{name}")
-        if self.keep is Keep.OURS:
-            return f"s.{name} IS NOT NULL AND {ours} IS NULL"
-        if FIELDS[name].kind is Kind.INDUSTRY:
-            return f"s.{name} IS NOT NULL AND (n.id IS NULL OR n.id IS DISTINCT FROM {ours})"
-        if self.folded:
-            return f"s.{name} IS NOT NULL AND lower(s.{name}::text) IS DISTINCT FROM lower({ours}::text)"
-        return f"s.{name} IS NOT NULL AND s.{name} IS DISTINCT FROM {ours}"
+    def _ours(self, name: str) -> str:
+        return {Kind.INDUSTRY: "c.industry_id", Kind.OWNER: "u.email"}.get(FIELDS[name].kind, f"c.{name}")
 
-    def _forgotten(self, name: str) -> str:
-        """SQL for whether what is known of the contact's address goes with it, since the row brings another."""
-        unsaid = f"s.{name} IS NULL" if name in self.mapped else "true"
-        moved = "s.email IS NOT NULL AND c.email IS NOT NULL AND s.email IS DISTINCT FROM c.email"
-        return f"({moved} AND c.{name} IS NOT NULL AND {unsaid})"
+    def _ours_as_text(self, name: str) -> str:
+        return f"{self._ours(name) if name in FIELDS else 'c.extra'}::text"
+
+    def _differs(self, name: str) -> str:
+        if name in ABOUT_ADDRESS and "email" in self.mapped:
+            return self._about_address_differs(name)
+        ours = self._ours(name)
+        if FIELDS[name].kind is Kind.INDUSTRY:
+            other = f"(n.id IS NULL OR n.id IS DISTINCT FROM {ours})"
+        elif self.folded:
+            other = f"lower(s.{name}::text) IS DISTINCT FROM lower({ours}::text)"
+        else:
+            other = f"s.{name} IS DISTINCT FROM {ours}"
+        return _all(f"s.{name} IS NOT NULL", other, self.policies.wins(name, ours, "c"))
+
+    def _about_address_differs(self, name: str) -> str:
+        said = f"s.{name}" if name in self.mapped else None
+        return f"({self.policies.value_about_address(name, said, 'c')}) IS DISTINCT FROM c.{name}"
 
     def _extra_differs(self) -> str:
-        if self.keep is Keep.OURS:
-            return "s.extra IS NOT NULL AND NOT coalesce(c.extra, '{}') @> (s.extra::jsonb || coalesce(c.extra, '{}'))"
+        ours, theirs = "coalesce(c.extra, '{}')", "s.extra::jsonb"
+        if self.policies.of(EXTRA) is Keep.NEVER:
+            return "false"
         if self.folded:
-            ours, theirs = (f"lower({one}::text)::jsonb" for one in ("coalesce(c.extra, '{}')", "s.extra::jsonb"))
-            return f"s.extra IS NOT NULL AND NOT {ours} @> {theirs}"
-        return "s.extra IS NOT NULL AND NOT coalesce(c.extra, '{}') @> s.extra::jsonb"
+            ours, theirs = (f"lower({one}::text)::jsonb" for one in (ours, theirs))
+        return f"s.extra IS NOT NULL AND ({self.policies.merged_extra(ours, theirs, 'c')}) <> {ours}"
+
+
+def _all(*conditions: str) -> str:
+    """SQL for all of them; plainly false where one is."""
+    return "false" if "false" in conditions else " AND ".join(one for one in conditions if one != "true")
 
 
 def plan(
-    session: Session, import_id: int, *, mapped: tuple[str, ...], match: MatchRule, keep: Keep, temporary: bool = False
+    session: Session,
+    import_id: int,
+    *,
+    mapped: tuple[str, ...],
+    match: MatchRule,
+    policies: Policies,
+    temporary: bool = False,
 ) -> str:
     """Make the plan table, the import's own or a temporary one, and return its full name: a line for each staged row.
 
@@ -99,7 +122,7 @@ def plan(
     if match is MatchRule.NONE or not session.scalar(text("SELECT EXISTS (SELECT FROM contacts)")):
         planned = f"SELECT line, 'create' AS action, {_NO_TARGET} FROM {rows}"
         return staging.create_plan(session, import_id, planned, temporary=temporary)
-    comparison = Comparison(mapped, keep, _copied_meanings(session, import_id) if "industry" in mapped else None)
+    comparison = Comparison(mapped, policies, _copied_meanings(session, import_id) if "industry" in mapped else None)
     session.execute(text(f"SELECT set_config('work_mem', '{WORK_MEM}', true)"))
     # How many there are and how many differ is all that the planner must know of tables that live a few seconds.
     session.execute(text("SELECT set_config('default_statistics_target', '10', true)"))
@@ -272,7 +295,7 @@ def _keyless(session: Session, import_id: int, comparison: Comparison) -> _Rule:
     telling = f"CASE {cases} ELSE '' END" if cases else "''"
     bare = f"SELECT s.*, {telling} AS telling FROM {rows} s WHERE {WITHOUT_KEYS.format('s')}"
     used = session.scalars(text(f"SELECT DISTINCT telling FROM ({bare}) bare")).all()
-    same = replace(comparison, keep=Keep.THEIRS, folded=True)
+    same = replace(comparison, policies=everywhere(Keep.THEIRS), folded=True)
     held = ", ".join(f"c.{FIELDS[name].column}" for name in FIELDS)
 
     def found(name: str) -> str:
@@ -345,16 +368,16 @@ def _planned(rows: str, verdicts: str, comparison: Comparison) -> str:
     return f"""
     WITH compared AS (
         SELECT s.line, v.action, v.id, v.rule,
-               CASE WHEN v.action = 'match' THEN {comparison.changed()} END AS changed
+               CASE WHEN v.action = 'match' THEN {comparison.changes()} END AS changes
         FROM {rows} s
         LEFT JOIN {verdicts} v ON v.line = s.line
         LEFT JOIN contacts c ON c.id = v.id AND v.action = 'match'
         {comparison.joins()}
     )
     SELECT line,
-           CASE WHEN action = 'match' THEN CASE WHEN changed IS NULL THEN 'unchanged' ELSE 'update' END
+           CASE WHEN action = 'match' THEN CASE WHEN changes IS NULL THEN 'unchanged' ELSE 'update' END
                 ELSE coalesce(action, 'create') END AS action,
            CASE WHEN action <> 'create' THEN id END AS target,
            rule,
-           changed
+           changes
     FROM compared"""

@@ -17,6 +17,14 @@ SCHEMA = "staging"
 UNWATCHED = "WITH (autovacuum_enabled = false)"  # written once, read a few times, dropped: vacuum would be in the way
 DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 SAMPLED = 5_000  # updates among which examples are looked for first
+# What contacts hold of a field that the plan changes, as `field=value`: nothing after the sign for an empty one. Of a
+# long value its beginning and a hash, which tell whether it is still the same.
+LONGEST_HELD = 100
+HELD = (
+    f"'{{name}}=' || CASE WHEN length({{value}}) > {LONGEST_HELD} THEN left({{value}}, {LONGEST_HELD}) || '…' ||"
+    " md5({value}) ELSE coalesce({value}, '') END"
+)
+NAME = "split_part(change, '=', 1)"  # SQL for the field of such a `change`
 # Always there, mapped or not: matching reads them.
 KEYS = ("first_name", "last_name", "email", "company", "website", "contact_id", "person_linkedin_url")
 
@@ -29,12 +37,15 @@ def plan_table(import_id: int) -> str:
     return f"plan_{import_id}"
 
 
-def columns(mapped: Sequence[str]) -> dict[str, str]:
-    """Column -> SQL type. Industry and owner are text; `extra` is JSON as text; `warned` lists headers."""
+def columns(mapped: Sequence[str], *, dated: bool = False) -> dict[str, str]:
+    """Column -> SQL type. Industry and owner are text; `extra` is JSON as text; `warned` lists headers. `dated` rows
+    have their moment, in UTC."""
     names = [name for name in FIELDS if name in mapped or name in KEYS]
     # What is read for every row stands first: Postgres finds a column by going over those before it.
     names.sort(key=lambda name: FIELDS[name].kind is not Kind.INDUSTRY)
-    return {"line": "bigint", "warned": "text[]", **{name: _sql_type(name) for name in names}, "extra": "text"}
+    moment = {"row_at": "timestamp"} if dated else {}
+    fields = {name: _sql_type(name) for name in names}
+    return {"line": "bigint", **moment, "warned": "text[]", **fields, "extra": "text"}
 
 
 def _sql_type(name: str) -> str:
@@ -43,15 +54,15 @@ def _sql_type(name: str) -> str:
     return str(Contact.__table__.c[name].type.compile(dialect=DIALECT))
 
 
-def create(session: Session, import_id: int, mapped: Sequence[str]) -> None:
+def create(session: Session, import_id: int, mapped: Sequence[str], *, dated: bool = False) -> None:
     """Make both tables empty, whatever was there."""
     drop(session, import_id)
-    listed = ", ".join(f"{name} {sql_type}" for name, sql_type in columns(mapped).items())
+    listed = ", ".join(f"{name} {sql_type}" for name, sql_type in columns(mapped, dated=dated).items())
     session.execute(text(f"CREATE UNLOGGED TABLE {SCHEMA}.{rows_table(import_id)} ({listed}) {UNWATCHED}"))
 
 
 def create_plan(session: Session, import_id: int, planned: str, *, temporary: bool = False) -> str:
-    """The plan table from the SELECT `planned` of (line, action, target, rule, changed), replacing any.
+    """The plan table from the SELECT `planned` of (line, action, target, rule, changes), replacing any.
 
     A temporary one serves to see whether the stored one still holds. Returns its full name.
     """
@@ -102,8 +113,8 @@ def changed_fields(session: Session, import_id: int) -> dict[str, int]:
     """Field -> contacts in which the plan changes it, the most changed first."""
     rows = session.execute(
         text(
-            f"""SELECT name, count(*) FROM {SCHEMA}.{plan_table(import_id)}, unnest(changed) AS name
-                GROUP BY name ORDER BY 2 DESC, 1"""
+            f"""SELECT {NAME}, count(*) FROM {SCHEMA}.{plan_table(import_id)}, unnest(changes) AS change
+                GROUP BY 1 ORDER BY 2 DESC, 1"""
         )
     )
     return {row[0]: row[1] for row in rows}
@@ -136,8 +147,8 @@ def _examples(
     found = session.execute(
         text(
             f"""SELECT name, (array_agg(line ORDER BY line))[1:{most}] AS lines
-            FROM (SELECT line, changed FROM {plan} WHERE changed && CAST(:names AS text[]) {among}) p,
-                 unnest(changed) AS name
+            FROM (SELECT line, {NAME} AS name FROM (SELECT * FROM {plan} WHERE changes IS NOT NULL {among}) p,
+                  unnest(changes) AS change) changed
             WHERE name = ANY(:names) GROUP BY name"""
         ),
         {"names": list(names)},

@@ -68,6 +68,7 @@ def cancel(run_id: int, *, by: Actor) -> None:
         if run.state not in UNDER_WAY:
             raise Conflict(f"That search has ended already: it is {run.state}.")
         run.state, run.error, run.finished_at = State.CANCELLED, f"{by.name} stopped it.", func.now()
+        audit.write(session, Event.DUPLICATES_FAILED, "duplicates", by=by, reason="It was stopped.")
 
 
 def get(run_id: int, *, by: Actor) -> DuplicateRun:

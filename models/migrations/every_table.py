@@ -6,6 +6,10 @@ from models import (
     check_results,
     credits,
     exports,
+    import_acceptances,
+    import_findings,
+    import_profiles,
+    import_undos,
     imports,
     industries,
     link_tokens,
@@ -16,12 +20,15 @@ from models import (
     second_factors,
     sign_in_failures,
     sign_in_sessions,
+    view_exports,
+    views,
 )
 from models.contacts import history, table
 from models.duplicates import tables as duplicates
 
 __all__ = [
-    "accounts", "audit", "check_results", "credits", "duplicates", "exports", "history", "imports", "industries",
-    "link_tokens", "mails", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures",
-    "sign_in_sessions", "table",
+    "accounts", "audit", "check_results", "credits", "duplicates", "exports", "history", "import_acceptances",
+    "import_findings", "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails",
+    "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table",
+    "view_exports", "views",
 ]  # fmt: skip

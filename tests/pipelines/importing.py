@@ -2,13 +2,13 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from models import database, import_rejects, imports
+from models import database, import_acceptances, import_rejects, imports
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR
 from pipelines import import_contacts
@@ -22,16 +22,25 @@ def created(
     *,
     match: MatchRule = MatchRule.AUTO,
     keep: Keep = Keep.THEIRS,
+    keep_fields: Mapping[str, Keep] | None = None,
+    dated_by: str | None = None,
     left_out: Sequence[str] = (),
     **mapping: str,
 ) -> int:
     """A new import of the file; `mapping` is field=header."""
-    return import_contacts.create(path, mapping=mapping, left_out=left_out, match=match, keep=keep, by=OPERATOR)
+    return import_contacts.create(
+        path, mapping=mapping, left_out=left_out, match=match, keep=keep, keep_fields=keep_fields, dated_by=dated_by,
+        by=OPERATOR,
+    )  # fmt: skip
 
 
-def imported(path: Path, *, until: State = State.COMMITTED, **how: Any) -> Import:
-    """The import of the file, run up to `until`; its numbers add up."""
-    found = import_contacts.run(created(path, **how), until=until, by=OPERATOR)
+def imported(path: Path, *, until: State = State.COMMITTED, accepting: str | None = None, **how: Any) -> Import:
+    """The import of the file, run up to `until`; its numbers add up. What stands out is accepted for that reason."""
+    import_id = created(path, **how)
+    if accepting:
+        import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR)
+        import_acceptances.accept(import_id, accepting, by=OPERATOR)
+    found = import_contacts.run(import_id, until=until, by=OPERATOR)
     assert found.state == until
     assert found.rows == found.created + found.updated + found.unchanged + found.duplicates + found.rejected
     return found

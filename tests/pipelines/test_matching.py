@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from models.contacts import changes, matching, staging
+from models.contacts import changes, matching, policies, staging
 from models.database import libpq_url, reading, writing
 from models.imports import Keep, MatchRule
 from models.permissions import OPERATOR
@@ -149,7 +149,10 @@ def changed_names(row: Row, contact: Row, keep: Keep) -> set[str]:
     return {
         name
         for name in (*FIELDS, "Remark")
-        if row.get(name) and row[name] != contact.get(name) and (keep is Keep.THEIRS or not contact.get(name))
+        if row.get(name)
+        and row[name] != contact.get(name)
+        # Under NEWER these rows are old: they only fill blanks.
+        and (keep is Keep.THEIRS or (keep is not Keep.NEVER and not contact.get(name)))
     }
 
 
@@ -177,7 +180,9 @@ class Desk:
             )
             self.duplicates = dict(store.execute("SELECT line, of FROM repeated").fetchall())
         with writing(OPERATOR) as session:
-            matching.plan(session, IMPORT, mapped=SOURCE.mapped, match=self.match, keep=self.keep)
+            matching.plan(
+                session, IMPORT, mapped=SOURCE.mapped, match=self.match, policies=policies.everywhere(self.keep)
+            )
             found = session.execute(text("SELECT line, action, target FROM staging.plan_1")).all()
         return {line: (action, target) for line, action, target in found}
 
@@ -185,8 +190,8 @@ class Desk:
         counts = Counter(action for action, _ in plan.values())
         with writing(OPERATOR, import_id=IMPORT) as session:
             changes.commit_plan(
-                session, IMPORT, mapped=SOURCE.mapped, keep=self.keep, staged=len(plan), creating=counts["create"],
-                updating=counts["update"], by_id=None,
+                session, IMPORT, mapped=SOURCE.mapped, policies=policies.everywhere(self.keep), staged=len(plan),
+                creating=counts["create"], updating=counts["update"], by_id=None,
             )  # fmt: skip
 
     def fill(self, contacts: Sequence[Row]) -> None:

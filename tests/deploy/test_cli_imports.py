@@ -304,3 +304,31 @@ def test_progress_says_what_it_counts(capsys: pytest.CaptureFixture[str]) -> Non
     assert lines == [
         "Reading the file 340.0 MB of 1.0 GB", "Building the indexes 34%", "Creating contacts 1,000 of 4,000 rows"
     ]  # fmt: skip
+
+
+def odd(folder: Path) -> Path:
+    """Forty people whose number of employees is a telephone's: a rule that blocks is broken."""
+    file = folder / "odd.csv"
+    rows = "".join(f"Ann{number},ann{number}@example.com,5551234567\n" for number in range(40))
+    file.write_text(f"Last Name,Email,# Employees\n{rows}")
+    return file
+
+
+def test_what_stands_out_stops_an_import_until_it_is_accepted(cli: Cli, tmp_path: Path) -> None:
+    stopped = cli("import", odd(tmp_path), "--yes")
+    assert stopped.code == 1
+    assert "40 rows break a rule: Employees is between 0 and 5,000,000." in stopped.out
+    assert 'appointment360 imports accept 1 --reason "..."' in stopped.err
+    assert cli("count").out == "0\n"
+    shown = cli("imports", "show", "1", "--json").object
+    assert [(one["name"], one["stops"]) for one in shown["findings"]] == [("rule_employees_is_plausible", True)]
+    assert shown["accepted"] is None
+    again = cli("imports", "resume", "1", "--json")
+    assert (again.code, list(again.object)) == (1, ["error"])
+    assert cli("imports", "accept", "1").code == 2
+    accepted = cli("imports", "accept", "1", "--reason", "they are that large", "--json").object
+    assert (accepted["import_id"], accepted["accepted"]["reason"]) == (1, "they are that large")
+    assert cli("imports", "resume", "1", "--json").object["created"] == 40
+    assert "Accepted by operator" in cli("imports", "show", "1").out
+    at_once = cli("import", odd(tmp_path), "--yes", "--json", "--accept-drift", "they are still that large").object
+    assert (at_once["state"], at_once["unchanged"]) == ("committed", 40)

@@ -20,6 +20,8 @@ from models.contacts import mapping as field_mapping
 from models.contacts import policies, staging
 from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
+from models.import_changes import ImportMove
+from models.import_places import ImportPlace
 from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Plan, State
 from models.permissions import OPERATOR, Actor, Permission, require
 
@@ -96,7 +98,7 @@ def remap(
         found.match, found.keep, found.dated_by = match, keep, dated_by
         found.keep_fields = dict(policies.fields_named((keep_fields or {}).items()))
         import_drafts.remove(session, import_id, of=by)
-        found.state, found.planned, found.changed_fields = State.OPENED, None, None
+        found.state, found.planned, found.changed_fields, found.moved = State.OPENED, None, None, 0
         found.staged = found.created = found.updated = found.unchanged = found.duplicates = found.rejected = 0
         return give(found, State.PLANNED, by)
 
@@ -140,7 +142,7 @@ def clear(session: Session, found: Import) -> None:
     import_servers.end(session, found.id)
     staging.drop(session, found.id)
     import_drafts.remove(session, found.id)
-    for table in (ImportReject, ImportNote, CheckResult):
+    for table in (ImportReject, ImportNote, ImportPlace, ImportMove, CheckResult):
         session.execute(delete(table).where(table.import_id == found.id))
     found.state, found.file_path, found.finished_at = State.CANCELLED, "", func.now()
     found.preview = found.reasons = None

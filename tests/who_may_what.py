@@ -62,6 +62,9 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.imports.preview", "models.imports.changed_values", "models.imports.checks", "models.imports.notes",
         "models.import_rejects.rows", "models.import_rejects.page", "models.import_rejects.reasons",
         "models.import_rejects.as_csv", "models.import_uploads.arrived", "pipelines.import_rejects.write_rejects",
+        "models.import_changes.page", "models.import_changes.rows", "models.import_changes.as_csv",
+        "models.import_changes.moved", "models.import_changes.moved_as_csv", "pipelines.import_rejects.write_changes",
+        "pipelines.import_rejects.write_moved",
     ),
     IMPORT: (
         "models.imports.create", "models.import_drafts.find", "models.import_drafts.keep",

@@ -6,6 +6,8 @@ from models import (
     check_results,
     credits,
     exports,
+    import_changes,
+    import_places,
     imports,
     industries,
     link_tokens,
@@ -20,7 +22,7 @@ from models import (
 from models.contacts import history, table
 
 __all__ = [
-    "accounts", "audit", "check_results", "credits", "exports", "history", "imports", "industries", "link_tokens",
-    "mails", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions",
-    "table",
+    "accounts", "audit", "check_results", "credits", "exports", "history", "import_changes", "import_places", "imports",
+    "industries", "link_tokens", "mails", "preferences", "request_limits", "role_rules", "second_factors",
+    "sign_in_failures", "sign_in_sessions", "table",
 ]  # fmt: skip

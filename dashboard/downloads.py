@@ -11,8 +11,10 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 
 from dashboard import edge
 from models import audit_log as lines_of_log
-from models import exports, import_rejects, imports
-from models.errors import InvalidInput, NotAllowed, NotFound
+from models import exports, import_changes, import_rejects, imports
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models.import_changes import Kind
+from models.permissions import Actor
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -50,22 +52,35 @@ async def export_file(request: Request) -> Response:
 
 
 async def import_rows(request: Request) -> Response:
-    """The rows of an import that did not come in, as one of FILES_OF_ROWS; 401, 403 or 404 else."""
+    """Rows of an import: those that did not come in, as one of FILES_OF_ROWS; with `kind` and `field` as in the models
+    those behind its other numbers as changes.csv; moved.csv. 401, 403 or 404 else."""
     actor = await edge.signed_in(request.scope)
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     import_id, file = request.path_params["import_id"], request.path_params["file"]
-    if file not in FILES_OF_ROWS:
+    if file not in (*FILES_OF_ROWS, "changes.csv", "moved.csv"):
         return PlainTextResponse("Not found.", 404)
     try:
         found = await run_in_threadpool(imports.get, import_id, by=actor)
-        kind, noted = FILES_OF_ROWS[file], request.method == "GET"  # there are no later parts: it answers no `Range`
-        lines = await run_in_threadpool(import_rejects.as_csv, import_id, by=actor, kind=kind, noted=noted)
+        lines = await run_in_threadpool(_rows, import_id, file, request, actor)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
-    except NotFound as error:
+    except (NotFound, InvalidInput, Conflict) as error:
         return PlainTextResponse(error.sentence, 404)
     return _csv(lines, f"{Path(found.file_name).stem} {file}")
+
+
+def _rows(import_id: int, file: str, request: Request, actor: Actor) -> Iterator[str]:
+    noted = request.method == "GET"  # there are no later parts: it answers no `Range`
+    if file in FILES_OF_ROWS:
+        return import_rejects.as_csv(import_id, by=actor, kind=FILES_OF_ROWS[file], noted=noted)
+    if file == "moved.csv":
+        return import_changes.moved_as_csv(import_id, noted=noted, by=actor)
+    kind = request.query_params.get("kind", Kind.UPDATED)
+    if kind not in set(Kind):
+        raise InvalidInput(f"kind={kind[:50]}: there are {', '.join(Kind)}.")
+    field = request.query_params.get("field")
+    return import_changes.as_csv(import_id, kind=Kind(kind), changing=field, noted=noted, by=actor)
 
 
 async def audit_log(request: Request) -> Response:

@@ -106,7 +106,7 @@ def filter_anew(view: View, pairs: Iterable[tuple[str, str]], *, by: Actor) -> N
 
 
 def clear_filters(view: View) -> None:
-    write(replace(view, filters=Filters(), page=1))
+    write(replace(view, filters=Filters(as_of=view.filters.as_of), page=1))
 
 
 def forget() -> None:

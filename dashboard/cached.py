@@ -14,6 +14,7 @@ import streamlit as st
 from dashboard import session
 from models import imports
 from models.contacts import clock, search
+from models.contacts.moments import When
 from models.contacts.search import Range
 from models.contacts.statistics import Statistics
 from models.filters import Filters, visible_fields
@@ -54,9 +55,9 @@ def values(name: str, *, by: Actor) -> list[Any]:
     return _values(name, _sight(by), by)
 
 
-def everything(*, by: Actor) -> int:
-    """How many contacts there are."""
-    return _everything(_moment(), _sight(by), by)
+def everything(as_of: When | None = None, *, by: Actor) -> int:
+    """How many contacts there are, or were."""
+    return _everything(as_of.written if as_of else "", _moment(), _sight(by), as_of, by)
 
 
 def statistics(filters: Filters, *, by: Actor) -> Statistics:
@@ -117,8 +118,8 @@ def _values(name: str, sight: tuple[str, ...], _by: Actor) -> list[Any]:
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=100, show_spinner=False)
-def _everything(moment: tuple[int, int], sight: tuple[str, ...], _by: Actor) -> int:
-    return search.count(Filters(), by=_by)
+def _everything(written: str, moment: tuple[int, int], sight: tuple[str, ...], _as_of: When | None, _by: Actor) -> int:
+    return search.count(Filters(as_of=_as_of), by=_by)
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)

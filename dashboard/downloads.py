@@ -11,7 +11,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 
 from dashboard import edge
 from models import audit_log as lines_of_log
-from models import exports, import_changes, import_rejects, imports
+from models import exports, import_changes, import_kept, import_rejects, imports
+from models.contacts import difference_file
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.import_changes import Kind
 from models.permissions import Actor
@@ -24,6 +25,7 @@ MEDIA_TYPES = {
 }
 BYTE_ORDER_MARK = "\ufeff"  # without it Excel does not take UTF-8 for what it is
 FILES_OF_ROWS = {"rejects.csv": "rejected", "duplicates.csv": "duplicate"}
+KEPT = "kept.csv"
 BLOCK = 65_536  # characters
 
 
@@ -53,12 +55,12 @@ async def export_file(request: Request) -> Response:
 
 async def import_rows(request: Request) -> Response:
     """Rows of an import: those that did not come in, as one of FILES_OF_ROWS; with `kind` and `field` as in the models
-    those behind its other numbers as changes.csv; moved.csv. 401, 403 or 404 else."""
+    those behind its other numbers as changes.csv; moved.csv; what its undo left. 401, 403 or 404 else."""
     actor = await edge.signed_in(request.scope)
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     import_id, file = request.path_params["import_id"], request.path_params["file"]
-    if file not in (*FILES_OF_ROWS, "changes.csv", "moved.csv"):
+    if file not in (*FILES_OF_ROWS, "changes.csv", "moved.csv", KEPT):
         return PlainTextResponse("Not found.", 404)
     try:
         found = await run_in_threadpool(imports.get, import_id, by=actor)
@@ -74,6 +76,8 @@ def _rows(import_id: int, file: str, request: Request, actor: Actor) -> Iterator
     noted = request.method == "GET"  # there are no later parts: it answers no `Range`
     if file in FILES_OF_ROWS:
         return import_rejects.as_csv(import_id, by=actor, kind=FILES_OF_ROWS[file], noted=noted)
+    if file == KEPT:
+        return import_kept.as_csv(import_id, by=actor, noted=noted)
     if file == "moved.csv":
         return import_changes.moved_as_csv(import_id, noted=noted, by=actor)
     kind = request.query_params.get("kind", Kind.UPDATED)
@@ -97,6 +101,22 @@ async def audit_log(request: Request) -> Response:
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     return _csv(lines, "audit log.csv")
+
+
+async def difference(request: Request) -> Response:
+    """What became of the view that the address names between `from` and `to`; 400, 401 or 403 else."""
+    actor = await edge.signed_in(request.scope)
+    if actor is None:
+        return PlainTextResponse("Sign in first, then open this link again.", 401)
+    try:
+        asked = difference_file.parse(request.query_params.multi_items(), by=actor)
+        noted = request.method == "GET"
+        lines = await run_in_threadpool(difference_file.as_csv, asked, noted=noted, by=actor)
+    except InvalidInput as error:
+        return PlainTextResponse(error.sentence, 400)
+    except NotAllowed as error:
+        return PlainTextResponse(error.sentence, 403)
+    return _csv(lines, "difference.csv")
 
 
 def _csv(lines: Iterable[str], name: str) -> Response:

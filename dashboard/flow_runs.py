@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 EXPORT_CONTACTS = "export-contacts/default"
 IMPORT_CONTACTS = "import-contacts/default"
 UNDO_IMPORT = "undo-import/default"
+REDO_IMPORT = "redo-import/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
 WINDOW, LONGEST = 10, 2  # seconds: after so long in a window nobody asks until it is over
 
@@ -35,8 +36,9 @@ def start_export(export_id: int, *, at: datetime | None = None) -> bool:
     return _start(EXPORT_CONTACTS, {"export_id": export_id}, key=f"export-{export_id}-{_minute(at)}")
 
 
-def start_import(import_id: int, *, until: str, order: int, at: datetime | None = None) -> bool:
-    """Ask for the flow that brings the import to the state `until`, or takes it back where that is “undone”.
+def start_import(import_id: int, *, until: str, order: int, again: bool = False, at: datetime | None = None) -> bool:
+    """Ask for the flow that brings the import to the state `until`, or takes it back where that is “undone”, or undoes
+    that where it shall be there `again`.
 
     Like `start_export`; an order that was carried out or taken back makes the flow do nothing.
     """
@@ -44,6 +46,8 @@ def start_import(import_id: int, *, until: str, order: int, at: datetime | None 
     key = f"import-{import_id}-{order}-{_minute(at)}"
     if until == State.UNDONE:
         return _start(UNDO_IMPORT, parameters, key=key)
+    if again:
+        return _start(REDO_IMPORT, parameters, key=key)
     return _start(IMPORT_CONTACTS, {**parameters, "until": until}, key=key)
 
 

@@ -33,6 +33,7 @@ PLACES = {
     "contacts": Place("Contacts", "contacts", "contacts", Permission.CONTACTS_READ),
     "contact": Place("Contact", "person", "contact", Permission.CONTACTS_READ, hidden=True),
     "deleted": Place("Deleted contacts", "auto_delete", "deleted", Permission.CONTACTS_EDIT, hidden=True),
+    "difference": Place("Difference", "difference", "difference", Permission.CONTACTS_READ, hidden=True),
     "imports": Place("Imports", "upload_file", "imports", Permission.IMPORTS_RUN),
     "exports": Place("Exports", "download", "exports", Permission.CONTACTS_EXPORT),
     "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ, field="industry"),

@@ -5,18 +5,21 @@ The expectations are chosen for how PostgreSQL counts them: all but uniqueness f
 costs a fifth of a regular expression there, and a bounded repetition such as {5,30} five times a plain one.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
+from models.check_results import Verdict
 from models.contacts.table import FIELDS
 from models.fields import Field, Kind
+from models.import_findings import Finding, Severity
 
 IDENTIFYING = ("first_name", "last_name", "email", "company")  # a contact has one of them at least
 LONGEST = {"first_name": 100, "last_name": 100, "title": 300, "company": 300, "email": 254}  # 254: RFC 5321, 4.5.3.1.3
+FEWEST_BLOCKED = 30  # values
 MOST_EMPLOYEES = 5_000_000  # twice the largest employer there is
 MOST_MONEY = 1_000_000_000_000  # dollars; no company takes or raises as much in a year
 FIRST_FUNDING = date(1900, 1, 1)
@@ -38,7 +41,7 @@ class Rule:
     """`expectation` over `columns`: at least the share `tolerance` of the filled values keep to it.
 
     `name` is stored with every result, and so never changes its meaning; `field` is None where the rule is about the
-    whole row.
+    whole row. One that `blocks` stops the commit of an import that breaks it until somebody accepts that.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Rule:
     columns: tuple[str, ...]
     kwargs: dict[str, Any] = attribute(default_factory=dict)
     tolerance: float = ALL
+    blocks: bool = False
 
     def on(self, present: Set[str]) -> "Rule | None":
         """The rule for a table that has only the columns `present`; None where nothing of it is there."""
@@ -61,6 +65,28 @@ def rules(today: date | None = None) -> list[Rule]:
     return [_somebody(), *of_fields, _external_id_once()]
 
 
+def broken(verdicts: Iterable[Verdict]) -> list[Finding]:
+    """The broken rules that stop a commit, as what stands out. Where some values may break a rule, a few rows are too
+    few to tell a wrong column from them."""
+    return [
+        _finding(one)
+        for one in verdicts
+        if not one.success and (details := one.details or {}).get("blocks")
+        and (details["tolerance"] == ALL or one.checked >= FEWEST_BLOCKED)
+    ]  # fmt: skip
+
+
+def _finding(one: Verdict) -> Finding:
+    details = one.details or {}
+    share = one.failing / one.checked if one.checked else 1.0
+    others = [] if one.field else list(IDENTIFYING)
+    rows = "1 row breaks" if one.failing == 1 else f"{one.failing:,} rows break"
+    return Finding(
+        f"rule_{one.name}", one.field, Severity.HIGH, round(1 + share, 3), f"{rows} a rule: {details['sentence']}",
+        {"now": share, "others": others, "examples": [[value, None] for value in details.get("examples", ())]},
+    )  # fmt: skip
+
+
 def _somebody() -> Rule:
     return Rule(
         "row_has_name_email_or_company",
@@ -68,6 +94,7 @@ def _somebody() -> Rule:
         "A contact has a name, an e-mail or a company.",
         "ExpectAnyColumnToBeFilled",
         tuple(FIELDS[name].column for name in IDENTIFYING),
+        blocks=True,
     )
 
 
@@ -80,7 +107,7 @@ def _external_id_once() -> Rule:
 
 def _of_field(one: Field, today: date) -> Iterator[Rule]:
     if one.kind is Kind.EMAIL:
-        yield _rule(one, "is_an_address", f"{one.title} is an e-mail address.", _MATCHES, regex=EMAIL)
+        yield _blocking(_rule(one, "is_an_address", f"{one.title} is an e-mail address.", _MATCHES, regex=EMAIL))
     if one.kind is Kind.PHONE:
         sentence = f"{one.title} is written in digits and the usual signs."
         yield _rule(one, "looks_like_a_phone", sentence, _MATCHES, MOST, regex=PHONE)
@@ -89,11 +116,11 @@ def _of_field(one: Field, today: date) -> Iterator[Rule]:
     if one.kind is Kind.CHOICE:
         yield _known_value(one)
     if one.kind in (Kind.WHOLE, Kind.MONEY):
-        yield _amount(one)
+        yield _blocking(_amount(one))
     if one.kind is Kind.DATE:
         sentence = f"{one.title} lies between {FIRST_FUNDING.year} and today."
         limits = {"min_value": FIRST_FUNDING, "max_value": today}
-        yield _rule(one, "is_not_in_the_future", sentence, _BETWEEN, NEARLY_ALL, **limits)
+        yield _blocking(_rule(one, "is_not_in_the_future", sentence, _BETWEEN, NEARLY_ALL, **limits))
     if longest := LONGEST.get(one.name):
         sentence = f"{one.title} has at most {longest} characters."
         yield _rule(one, "is_not_too_long", sentence, "ExpectColumnValueLengthsToBeBetween", max_value=longest)
@@ -106,6 +133,10 @@ _LIKE = "ExpectColumnValuesToMatchLikePatternList"
 
 def _rule(one: Field, suffix: str, sentence: str, expectation: str, tolerance: float = ALL, **kwargs: Any) -> Rule:
     return Rule(f"{one.name}_{suffix}", one.name, sentence, expectation, (one.column,), kwargs, tolerance)
+
+
+def _blocking(rule: Rule) -> Rule:
+    return replace(rule, blocks=True)
 
 
 def _web_address(one: Field) -> Rule:

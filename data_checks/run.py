@@ -43,8 +43,8 @@ def check_table(url: str, table: str, schema: str | None = None, rules: Sequence
     """What each rule says of the table, in the rules' order; rules for columns the table lacks say nothing.
 
     A Verdict's `checked` counts the filled values, or all rows for a rule about rows. Its details hold: sentence,
-    tolerance, rows (of the table), empty (values that are null; 0 for a rule about rows), and examples (up to EXAMPLES
-    failing values, as text; none for a rule about rows). Without `rules` those for contacts are taken.
+    tolerance, blocks, rows (of the table), empty (values that are null; 0 for a rule about rows), and examples (up to
+    EXAMPLES failing values, as text; none for a rule about rows). Without `rules` those for contacts are taken.
     Raises NotFound (no such table), Unavailable (the database does not answer), CheckFailed.
     """
     url, place = sqlalchemy_url(url), f"{schema}.{table}" if schema else table
@@ -148,7 +148,10 @@ def _result_of(result: ExpectationValidationResult, rule: Rule) -> Mapping[str, 
 
 def _verdict(rule: Rule, result: Mapping[str, Any]) -> Verdict:
     rows, empty = result["element_count"], result.get("missing_count") or 0
-    details = {"sentence": rule.sentence, "tolerance": rule.tolerance, "rows": rows, "empty": empty, "examples": []}
+    details = {
+        "sentence": rule.sentence, "tolerance": rule.tolerance, "blocks": rule.blocks, "rows": rows, "empty": empty,
+        "examples": [],
+    }  # fmt: skip
     failing = result["unexpected_count"] or 0  # the sum over an empty table is null
     return Verdict(rule.name, rule.field, bool(result["success"]), rows - empty, failing, details)
 

@@ -7,19 +7,17 @@ The commands import what they need when they run: Prefect, Great Expectations an
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy import cli_audit, cli_imports, cli_users, failures, local, output
-from deploy.cli_options import Home, Json, Where, names
+from deploy import cli_audit, cli_difference, cli_imports, cli_users, cli_views, failures, local, output
+from deploy.cli_options import AsOf, AsUser, Home, Json, View, Where, actor, chosen, names
 
 if TYPE_CHECKING:
     from models.check_results import Verdict
-    from models.permissions import Actor
 
 app = typer.Typer(
     name="appointment360",
@@ -31,8 +29,10 @@ app = typer.Typer(
 )
 app.add_typer(cli_imports.group, name="imports")
 app.add_typer(cli_users.group, name="users")
+app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)
+app.command("difference")(cli_difference.difference)
 
 
 def main() -> None:
@@ -72,27 +72,29 @@ def up(
 @app.command()
 def count(
     where: Where = None,
+    view: View = None,
     by: Annotated[str | None, typer.Option("--by", metavar="FIELD", help="Count each value of this field.")] = None,
+    as_of: AsOf = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """Count the contacts that match."""
     with local.connected():
-        from models import filters
         from models.contacts import search
         from models.permissions import OPERATOR
 
-        chosen = filters.parse(where or [], by=OPERATOR)
-        total = search.count(chosen, by=OPERATOR)
-        groups = search.count_by(chosen, by, by=OPERATOR) if by else []
+        wanted, _ = chosen(where, view, as_of=as_of, by=OPERATOR)
+        total = search.count(wanted, by=OPERATOR)
+        groups = search.count_by(wanted, by, by=OPERATOR) if by else []
+    told = output.counted(total, "contact") + (f": {wanted.sentence()}" if wanted.pairs() else "")
     if output.is_json():
         listed = [{"value": _plain(value), "count": number} for value, number in groups]
         output.answer({"count": total} | ({"by": listed} if by else {}))
     elif by:
         output.table([by, "contacts"], groups, numbers=["contacts"])
-        output.say(output.counted(total, "contact") + (f": {chosen.sentence()}" if chosen else ""))
+        output.say(told)
     elif sys.stdout.isatty():
-        output.say(output.counted(total, "contact") + (f": {chosen.sentence()}" if chosen else ""))
+        output.say(told)
     else:
         output.say(str(total))
 
@@ -101,10 +103,12 @@ def count(
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE.{csv,xlsx,parquet,jsonl}", help="The file to write.")],
     where: Where = None,
-    columns: Annotated[str | None, typer.Option(metavar="A,B", help="These fields only, in this order.")] = None,
-    as_user: Annotated[
-        str | None, typer.Option("--as", metavar="EMAIL", help="With this person's rights and credits.")
+    view: View = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B", help="These fields only, in this order; else the view's, or all.")
     ] = None,
+    as_of: AsOf = None,
+    as_user: AsUser = None,
     raw_formulas: Annotated[
         bool,
         typer.Option(
@@ -117,23 +121,25 @@ def export(
 ) -> None:
     """Write the matching contacts to a file."""
     with local.connected():
-        from models import exports, filters
+        from models import exports
         from pipelines import export_contacts
 
-        actor = _actor(as_user)
-        chosen = filters.parse(where or [], by=actor)
+        by = actor(as_user)
+        wanted, found = chosen(where, view, as_of=as_of, by=by)
         with output.progress() as progress:
             made = export_contacts.export(
                 file.expanduser().absolute(),
-                filters=chosen,
-                columns=names(columns),
-                by=actor,
+                filters=wanted,
+                columns=names(columns) if columns is not None or found is None else found.export_columns(),
+                by=by,
                 raw_formulas=raw_formulas,
+                view=found and found.name,
                 progress=lambda done, total: progress("export", done, total),
             )
     number, size = output.counted(made.rows, "contact"), output.bytes_shown(made.bytes)
     cost = f", {output.counted(made.credits, 'credit')}" if as_user else ""
-    output.answer_or_say(exports.receipt(made), f"{number} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
+    what = f"{number}, {wanted.as_of.words}," if wanted.as_of else number
+    output.answer_or_say(exports.receipt(made), f"{what} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
 
 
 @app.command()
@@ -167,25 +173,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return value
-
-
-def _actor(email: str | None) -> Actor:
-    """The operator, or a person in whose name the operator acts."""
-    from models import users
-    from models.errors import NotAllowed
-    from models.permissions import OPERATOR
-
-    if email is None:
-        return OPERATOR
-    user = users.find(email, by=OPERATOR)
-    if not user.is_active:
-        raise NotAllowed(f"{user.email} is deactivated, so nothing can be done in that name.")
-    if user.password_hash is None:
-        raise NotAllowed(
-            f"{user.email} is invited and has chosen no password yet, so nothing can be done in that name. "
-            f"A new invitation: appointment360 users link {user.email}."
-        )
-    return replace(user.actor("command line"), in_name_of=user.email)
 
 
 if __name__ == "__main__":

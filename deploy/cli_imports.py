@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from deploy import import_report, local, output
+from deploy import cli_drift, import_report, local, output
 from deploy.cli_options import Home, Json, Yes
 from models.errors import Conflict
 from models.permissions import OPERATOR
@@ -67,6 +67,14 @@ def import_file(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, show the plan, and write nothing.")] = False,
     yes: Yes = False,
+    accepted: Annotated[
+        str | None,
+        typer.Option(
+            "--accept-drift",
+            metavar="REASON",
+            help="Commit also what stands out beside earlier imports, for this reason; it is kept.",
+        ),
+    ] = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -89,6 +97,7 @@ def import_file(
         if found.state == State.PLANNED:
             import_report.show_plan(found)
             if not dry_run and (yes or (output.asks() and output.confirmed(QUESTION))):
+                cli_drift.accept_what_stands_out(import_id, accepted)
                 found = _committed(import_id)
         _show_outcome(found)
 
@@ -116,7 +125,7 @@ def show(import_id: ImportId, as_json: Json = False, home: Home = None) -> None:
 
         found = imports.get(import_id, by=OPERATOR)
         if output.is_json():
-            output.answer(imports.numbers(found))
+            output.answer(imports.numbers(found) | cli_drift.told(import_id))
         else:
             import_report.show_plan(found)
             import_report.show_outcome(found)
@@ -156,6 +165,9 @@ def rejects(
             import_report.show_rejects(import_rejects.rows(import_id, by=OPERATOR, kind=kind), kind)
         else:
             import_contacts.write_rejects(import_id, sys.stdout, by=OPERATOR, kind=kind)
+
+
+group.command()(cli_drift.accept)
 
 
 @group.command()
@@ -233,7 +245,7 @@ def moved(
 def undo(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Home = None) -> None:
     """Take an import back.
 
-    What it created is removed, what it updated is restored; what somebody changed since is kept.
+    What it created is removed, what it updated is restored; what somebody changed since is kept, value by value.
     """
     with local.connected():
         from models import imports
@@ -251,6 +263,61 @@ def undo(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Hom
         f"Import {import_id} is taken back: {done['removed']:,} contacts removed, {done['restored']:,} restored, "
         f"{done['kept']:,} kept because they were changed since.",
     )
+    import_report.after_undo(import_id, done["kept"], again="redo")
+
+
+@group.command()
+def redo(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: Home = None) -> None:
+    """Undo the undo of an import.
+
+    What the undo removed comes back, what it restored is changed again; what somebody changed since is kept.
+    """
+    with local.connected():
+        from models import imports
+        from pipelines import import_contacts
+
+        found = imports.get(import_id, by=OPERATOR)
+        if output.asks() and not yes and not output.confirmed(f"Bring import {import_id} back ({found.file_name})?"):
+            output.say("Nothing was changed.")
+            return
+        done = import_contacts.redo(import_id, by=OPERATOR)
+    output.answer_or_say(
+        {"import_id": import_id, **done},
+        f"Import {import_id} is brought back: {done['returned']:,} contacts are here again, {done['restored']:,} "
+        f"changed again, {done['kept']:,} kept because they were changed since.",
+    )
+    import_report.after_undo(import_id, done["kept"], again="undo")
+
+
+@group.command()
+def kept(
+    import_id: ImportId,
+    target: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write a CSV file.")] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """The contacts that the last undo, or redo, left as they were.
+
+    With the fields, who changed them when, and what they would have gone back to. Without -o: a table on a terminal,
+    the CSV itself in a pipe.
+    """
+    with local.connected():
+        from models import import_kept, imports
+        from pipelines import import_contacts
+
+        imports.get(import_id, by=OPERATOR)
+        if target is not None:
+            path = target.expanduser().absolute()
+            lines = import_contacts.write_kept(import_id, path, by=OPERATOR)
+            told = {"import_id": import_id, "lines": lines, "path": str(path)}
+            output.answer_or_say(told, f"{output.counted(lines, 'line')} in {path}")
+        elif output.is_json():
+            listed = [import_report.kept(one) for one in import_kept.rows(import_id, by=OPERATOR)]
+            output.answer({"import_id": import_id, "kept": listed})
+        elif sys.stdout.isatty():
+            import_report.show_kept(import_id)
+        else:
+            import_contacts.write_kept(import_id, sys.stdout, by=OPERATOR)
 
 
 @group.command()
@@ -292,6 +359,7 @@ def resume(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: H
             if not output.confirmed(QUESTION):
                 _show_outcome(found)
                 return
+            cli_drift.accept_what_stands_out(import_id, None)
         _show_outcome(_committed(import_id))
 
 

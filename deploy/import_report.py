@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from deploy import output
+from deploy import cli_drift, output
 from models.permissions import OPERATOR
 
 if TYPE_CHECKING:
+    from models.import_kept import Kept, Since
     from models.imports import Import
 
 MOST_LINES = 20
@@ -37,6 +38,7 @@ def show_plan(found: Import) -> None:
         output.say(f"This plan differs from the one before in {rows}: appointment360 imports moved {found.id}")
     _show_warnings(found)
     _show_failed_checks(found)
+    cli_drift.show(found.id)
 
 
 def show_outcome(found: Import) -> None:
@@ -55,7 +57,7 @@ def show_outcome(found: Import) -> None:
             )
         case State.UNDONE:
             output.say("It was taken back.")
-            after = ""
+            after = f"To bring it back: appointment360 imports redo {found.id}"
         case State.CANCELLED:
             output.say("It was cancelled, and nothing of it is written.")
             after = ""
@@ -76,6 +78,49 @@ def show_outcome(found: Import) -> None:
         output.note(f"The rejected rows: appointment360 imports rejects {found.id} -o rejects.csv")
     if found.duplicates:
         output.note(f"The duplicates: appointment360 imports rejects {found.id} --duplicates")
+
+
+def after_undo(import_id: int, kept: int, *, again: str) -> None:
+    """Where to read what an undo, or the undo of one, kept, and how to take it back."""
+    if kept:
+        output.note(f"What was kept, and why: appointment360 imports kept {import_id}")
+    output.note(f"To take that back: appointment360 imports {again} {import_id}")
+
+
+def kept(one: Kept) -> dict[str, Any]:
+    """A contact that was left as it was, as programs read it."""
+    fields = [
+        {"field": field.name, "stayed": stayed, "would_be": would_be, **_since(field.since)}
+        for field in one.fields
+        for stayed, would_be in [field.texts()]
+    ]
+    return {"contact": one.contact_id, "name": one.label, "why": one.why, "fields": fields, "rest": one.rest} | (
+        {} if fields else _since(one.since)
+    )
+
+
+def _since(since: Since) -> dict[str, Any]:
+    return {"by": since.by_name, "at": since.at.isoformat(), "import": since.import_id}
+
+
+def show_kept(import_id: int) -> None:
+    """The first of them as a table."""
+    from models import import_kept
+
+    listed, total = import_kept.page(import_id, number=1, size=MOST_LINES, by=OPERATOR)
+    if not total:
+        output.say("Nothing was kept.")
+        return
+    lines = [
+        (str(one.contact_id), one.label, title, stayed, would_be, since.words, since.at)
+        for one in listed
+        for title, stayed, would_be, since in [(field.title, *field.texts(), field.since) for field in one.fields]
+        or [(import_kept.WORDS[one.why], None, None, one.since)]
+    ]
+    headers = ["contact", "name", "field", "stayed", "would be", "changed by", "when"]
+    output.table(headers, lines, numbers=["contact"], cut=["name", "stayed", "would be", "changed by"], spare=["when"])
+    if total > len(listed):
+        output.say(f"… and {total - len(listed):,} more contacts: -o FILE has all of them.")
 
 
 def show_rejects(rows: Iterable[Any], kind: str) -> None:

@@ -222,6 +222,8 @@ def _read(line: AuditLine, by: Actor) -> Line:
     both = [name for name in (*FIELDS, *sorted({*before, *after} - {*FIELDS})) if name in before or name in after]
     differing = [name for name in both if before.get(name) != after.get(name)]
     kept = _seen(line.event, differing, told, by)
+    if not all(_may_read_filter(part, visible_fields(by), by) for part in (before, after)):
+        kept -= {"filter", "query"}
     return Line(
         id=line.id,
         at=line.at,

@@ -235,12 +235,13 @@ def refund(session: Session, export_id: int, *, payer: int, month: date, by: Act
     credit_ledger.give_back(session, account, held, export_id=export_id, by=by)
 
 
-def pay(session: Session, wanted: Select[Any], *, by: Actor) -> int:
-    """Take contacts out at once, without a file; returns what that cost. Raises NotEnoughCredits."""
+def pay(session: Session, wanted: Select[Any], *, snapshot: Session | None = None, by: Actor) -> int:
+    """Take contacts out at once, without an export; returns what that cost. `snapshot` is the session that reads them,
+    where that is another one. Raises NotEnoughCredits."""
     if by.id is None:
         return 0
     account: Account = credit_ledger.opened(session, by.id, by=by)
-    fresh = credit_takings.fresh(session, wanted, user_id=by.id, month=account.month)
+    fresh = credit_takings.fresh(snapshot or session, wanted, user_id=by.id, month=account.month)
     credit_ledger.spend(session, account, fresh.number, Kind.SETTLED, by=by)
     return credit_takings.take(session, fresh, user_id=by.id, month=account.month, export_id=None)
 

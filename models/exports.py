@@ -87,8 +87,13 @@ class Export(Base):
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     seconds: Mapped[float] = mapped_column(Float, server_default="0")
     again_of: Mapped[int | None] = mapped_column(ForeignKey("exports.id"))
+    view_name: Mapped[str | None] = mapped_column(Text)  # as it was called then
+    view_run_id: Mapped[int | None]  # of a schedule, whose run asked for it
 
-    __table_args__ = (Index("exports_created_by", "created_by", "id"),)
+    __table_args__ = (
+        Index("exports_created_by", "created_by", "id"),
+        Index("exports_view_run", "view_run_id", unique=True),
+    )
 
     @property
     def has_file(self) -> bool:
@@ -103,23 +108,33 @@ def request(
     ids: Sequence[int] | None = None,
     raw_formulas: bool = False,
     again_of: int | None = None,
+    file_name: str | None = None,
+    view: str | None = None,
+    view_run_id: int | None = None,
     by: Actor,
 ) -> int:
     """Note that `by` wants this file, and reserve what it will cost; returns the export's id, for `run`.
 
     `ids` narrows the filter to a selection. Without `columns` it is every field that `by` may see, and `extra` for who
     may see all of them: values without a field have no permission of their own. `again_of` is an export that this one
-    will be compared with. Raises NotAllowed, InvalidInput, NotEnoughCredits.
+    will be compared with. `view` is the name of the saved view that it is made by, and `view_run_id` the run of a
+    schedule, which asks for one export only: a second time it gets the same.
+
+    Raises NotAllowed, InvalidInput, NotEnoughCredits.
     """
     require(by, Permission.CONTACTS_EXPORT)
     if format not in FORMATS:
         raise InvalidInput(f"“{format}” is no format of exports. Formats are: {', '.join(FORMATS)}.")
     filter_syntax.parse_query(filters.query(), by=by)  # the filter may have been made by somebody who sees more
     with writing(by) as session:
+        if view_run_id is not None:
+            asked = session.scalar(select(Export.id).where(Export.view_run_id == view_run_id))
+            if asked is not None:
+                return asked
         export = Export(
             state=State.WAITING,
             path="",
-            file_name=f"contacts.{format}",
+            file_name=file_name or f"contacts.{format}",
             format=format,
             filter_query=filters.query(),
             filter_sentence=_sentence(filters, ids),
@@ -128,6 +143,8 @@ def request(
             raw_formulas=raw_formulas,
             created_by=by.id,
             again_of=again_of,
+            view_name=view,
+            view_run_id=view_run_id,
         )
         session.add(export)
         session.flush()
@@ -260,7 +277,7 @@ def receipt(export: Export) -> dict[str, Any]:
         "sha256": export.sha256,
         "credits": export.credits,
         "seconds": export.seconds,
-    }
+    } | ({"view": export.view_name} if export.view_name else {})
 
 
 def checked_columns(columns: list[str] | None, *, by: Actor) -> list[str]:
@@ -347,6 +364,8 @@ def finish(session: Session, export_id: int, *, written: dict[str, Any], fresh: 
         by=by,
         filter=export.filter_sentence,
         query=export.filter_query,
+        view=export.view_name,
+        view_run=export.view_run_id,
         selected=None if export.ids is None else len(export.ids),
         columns=export.columns,
         raw_formulas=export.raw_formulas,

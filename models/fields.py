@@ -4,7 +4,8 @@ From the declaration follow the table, the header aliases of imports, normalisat
 suite, the filters, the forms, the export columns and the permission group.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 from enum import StrEnum
 from typing import Any
@@ -60,6 +61,39 @@ REFERENCES = {Kind.INDUSTRY: "industries.id", Kind.OWNER: "users.id"}
 
 
 @dataclass(frozen=True)
+class Drift:
+    """How far the values of an import may be from those of the accepted ones before it: what goes beyond stands out,
+    and stops the commit until somebody accepts it. None: nobody looks. Shares are of 1; see data_checks/drift.py."""
+
+    empty: float | None = 0.15  # by how much more, or less, of the rows have no value
+    shape: float | None = 0.5  # population stability index of the lengths of texts, of numbers, or of years
+    new: float | None = None  # values, of a field that has few different ones, that never came before
+    most: float | None = None  # by how much more of the values are one and the same (of e-mails: one domain)
+    free: float | None = None  # by how much more, or less, of the e-mail addresses are free ones
+    swapped: float | None = None  # by how much more its commonest values are those of another such field
+    changed: float | None = 0.6  # by how much more of the contacts that the file knows get another value
+    holds: tuple[str, ...] = ()  # fields whose words stand in many of the values: Smith in smith@example.com
+    held: float = 0.5  # of the values in which they stood before as many do so no more
+
+
+# Beside most fields nothing is said of it. A text with few values is looked at by them, a long one by its length.
+DRIFTS = {
+    Kind.TEXT: Drift(new=0.15, most=0.5),
+    Kind.CHOICE: Drift(new=0.1, most=0.5),
+    Kind.LIST: Drift(empty=0.25, shape=1.0),
+    Kind.EMAIL: Drift(empty=0.1, most=0.25, free=0.25, holds=("first_name", "last_name", "company", "website")),
+    Kind.PHONE: Drift(empty=0.2),
+    Kind.WHOLE: Drift(empty=0.2),
+    Kind.MONEY: Drift(empty=0.2),
+    Kind.DATE: Drift(empty=0.2),
+    Kind.URL: Drift(empty=0.2, holds=("first_name", "last_name", "company")),
+    Kind.FLAG: Drift(shape=None, new=0.1, most=0.5),
+    Kind.INDUSTRY: Drift(new=0.15, most=0.5),
+    Kind.OWNER: Drift(empty=0.25, shape=None, new=0.5),
+}
+
+
+@dataclass(frozen=True)
 class Beside:
     """A header that means the field only in a file that also has the header `other` (LinkedIn's "URL")."""
 
@@ -88,6 +122,7 @@ class Field:
     name: str = ""
     column: str = ""
     shown: str | None = None  # the title where it is not the label
+    drift: Drift = Drift()
 
     @property
     def title(self) -> str:
@@ -115,9 +150,14 @@ def field(
     profile: str | None = None,
     longest: int | None = None,
     shown: str | None = None,
+    drift: Mapping[str, Any] | None = None,
     **column: Any,
 ) -> MappedColumn[Any]:
-    """A nullable column of the kind's type that carries its Field; `headers` are the labels other systems give it."""
-    declared = Field(label, group, kind, headers, choices, profile, longest, shown=shown)
+    """A nullable column of the kind's type that carries its Field; `headers` are the labels other systems give it.
+
+    `drift` names what of its kind's Drift is different here.
+    """
+    drifts = replace(DRIFTS[kind], **(drift or {}))
+    declared = Field(label, group, kind, headers, choices, profile, longest, shown=shown, drift=drifts)
     reference = [ForeignKey(REFERENCES[kind])] if kind in REFERENCES else []
     return mapped_column(COLUMN_TYPES.get(kind, Text()), *reference, nullable=True, info={"field": declared}, **column)

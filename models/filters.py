@@ -3,6 +3,8 @@
 All conditions must hold. Those whose key begins with `or1.`, `or2.`, ... are alternatives: all of `or1` or all of `or2`
 must hold beside the rest, as in `country=Germany&or1.seniority=VP&or2.employees.gte=500`.
 
+`as_of=2026-11-01` asks of contacts as they were at a moment (models/contacts/moments.py); searches know what to do.
+
 The same string is a screen's address, an API query, the CLI's `--where`, a saved view and an export's receipt.
 Each operator is a line of OPERATORS: the kinds it fits, its SQL condition and its sentence.
 """
@@ -31,7 +33,9 @@ from sqlalchemy import (
     true,
 )
 
+from models.contacts import moments
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
+from models.contacts.moments import When
 from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.errors import InvalidInput, NotAllowed
 from models.fields import REFERENCES, Field, Group, Kind
@@ -40,6 +44,7 @@ from models.permissions import Actor, hidden_column, visible
 from models.users import User
 
 MAX_TEXT = 1000  # characters of one value
+AS_OF = "as_of"  # a key beside the fields, as “q” is
 TEXTS = frozenset({Kind.TEXT, Kind.CHOICE, Kind.EMAIL, Kind.PHONE, Kind.URL, Kind.INDUSTRY, Kind.OWNER})
 ORDERED = frozenset({Kind.WHOLE, Kind.MONEY, Kind.DATE})
 EVERY = frozenset(Kind)
@@ -171,10 +176,16 @@ def _referred(field: Field, operator: str, values: Values) -> Select[Any]:
 
 @dataclass(frozen=True)
 class Filters:
-    """All conditions of a search; `q` is the free text."""
+    """All conditions of a search; `q` is the free text. With `as_of` they are asked of contacts as they were then."""
 
     filters: tuple[Filter, ...] = ()
     q: str = ""
+    as_of: When | None = None
+
+    @property
+    def of_now(self) -> "Filters":
+        """The same conditions, of contacts as they are."""
+        return replace(self, as_of=None)
 
     @property
     def required(self) -> list[Filter]:
@@ -190,7 +201,10 @@ class Filters:
         return bool(self.filters or self.q)
 
     def condition(self, *, by: Actor) -> ColumnElement[bool]:
-        """The WHERE clause; free text looks only into what `by` may see. Raises NotAllowed for a hidden field."""
+        """The WHERE clause; free text looks only into what `by` may see. Raises NotAllowed for a hidden field, and
+        InvalidInput where it is asked of the past: only what search.py reads can be."""
+        if self.as_of:
+            raise InvalidInput("Contacts as they were can be looked at, not changed: go back to now first.")
         known = filterable(by)
         if hidden := [one.field.name for one in self.filters if one.field.name not in known]:
             raise hidden_field(hidden[0])
@@ -205,18 +219,21 @@ class Filters:
             parts.append(either[0] if len(either) == 1 else f"either {' or '.join(either)}")
         if self.q:
             parts.append(f"name, title, company, e-mail or website contains “{self.q}”")
-        return " and ".join(parts) or "All contacts"
+        conditions = " and ".join(parts) or "All contacts"
+        return f"{conditions}, {self.as_of.words}" if self.as_of else conditions
 
     def pairs(self) -> list[tuple[str, str]]:
         """Keys and values as they stand in an address; `parse_pairs` reads them back to an equal Filters."""
-        return [pair for one in self.filters for pair in one.pairs()] + ([("q", self.q)] if self.q else [])
+        pairs = [pair for one in self.filters for pair in one.pairs()] + ([("q", self.q)] if self.q else [])
+        return pairs + ([(AS_OF, self.as_of.written)] if self.as_of else [])
 
     def query(self) -> str:
         """The same as one canonical query string, for `parse_query`."""
         return urlencode(self.pairs())
 
     def without(self, key: str) -> "Filters":
-        return Filters(tuple(one for one in self.filters if one.key != key), "" if key == "q" else self.q)
+        rest = tuple(one for one in self.filters if one.key != key)
+        return Filters(rest, "" if key == "q" else self.q, None if key == AS_OF else self.as_of)
 
 
 def _joined(group: list[Filter], shown: Shown | None) -> str:
@@ -251,7 +268,7 @@ def parse_query(query: str, *, by: Actor) -> Filters:
 def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
     """Raises InvalidInput that names the unknown field, operator or value, and NotAllowed that names a hidden field."""
     asked: dict[str, tuple[Filter, list[str]]] = {}
-    words = []
+    words, as_of = [], set[When]()
     for key, value in pairs:
         if len(value) > MAX_TEXT:
             what = "The search" if key == "q" else f"The value of {key}"
@@ -259,11 +276,15 @@ def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
         text = value.replace("\x00", "")
         if key == "q":
             words.append(text)
+        elif key == AS_OF:
+            as_of.add(moments.parse(text))
         else:
             one = _asked(key, by)
             asked.setdefault(one.key, (one, []))[1].append(text)
     found = (replace(one, values=_values(one, texts)) for one, texts in asked.values())
-    return Filters(tuple(found), " ".join(" ".join(words).split()))
+    if len(as_of) > 1:
+        raise InvalidInput(f"{AS_OF} takes one moment, and there are {len(as_of)}.")
+    return Filters(tuple(found), " ".join(" ".join(words).split()), next(iter(as_of), None))
 
 
 def _asked(key: str, by: Actor) -> Filter:

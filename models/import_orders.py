@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from models import audit, import_drafts, import_servers, imports, users
+from models import audit, import_acceptances, import_drafts, import_servers, imports, users
 from models.audit import Event
 from models.check_results import CheckResult
 from models.contacts import mapping as field_mapping
@@ -21,7 +21,9 @@ from models.contacts import policies, staging
 from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
 from models.import_changes import ImportMove
+from models.import_findings import ImportFinding
 from models.import_places import ImportPlace
+from models.import_profiles import ImportProfile
 from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Plan, State
 from models.permissions import OPERATOR, Actor, Permission, require
 
@@ -39,9 +41,11 @@ MAPPED = (State.OPENED, State.STAGED, State.CHECKED, State.PLANNED)
 
 @dataclass(frozen=True)
 class Begun:
-    """An order that a process has taken on: what is wanted, of which plan, and with whose rights."""
+    """An order that a process has taken on: what is wanted, from where the import stands, of which plan, and with whose
+    rights."""
 
     wanted: State
+    stands: State
     by: Actor
     plan: Plan | None = None
 
@@ -50,7 +54,8 @@ def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) ->
     """Note that the import shall come to the state `wanted`; returns the number of the order, for its flow.
 
     To ask again for what is wanted already changes nothing. For a commit `plan` is when the plan was made that the
-    person has seen: another one is not committed. Raises NotAllowed, NotFound, Conflict.
+    person has seen: another one is not committed. Raises NotAllowed, NotFound, Conflict (NotAccepted: something about
+    it stands out).
     """
     imports.require_importing(by, Permission.IMPORTS_UNDO if wanted is State.UNDONE else Permission.IMPORTS_RUN)
     with writing(by) as session:
@@ -62,7 +67,30 @@ def ask(import_id: int, wanted: State, *, plan: str | None = None, by: Actor) ->
             raise Conflict(f"Import {import_id} is {found.state} by now: it cannot become {wanted} from there.")
         if wanted is State.COMMITTED and plan != (found.planned or {}).get("at"):
             raise Conflict(f"The plan of import {import_id} was made anew since you looked at it: look again.")
+        if wanted is State.COMMITTED:
+            import_acceptances.require_accepted(session, import_id)
         return give(found, wanted, by, plan=found.planned if wanted is State.COMMITTED else None)
+
+
+def ask_redo(import_id: int, *, by: Actor) -> int:
+    """Note that an import that was undone shall be brought back; returns the number of the order, for its flow.
+
+    To ask again changes nothing. Raises NotAllowed, NotFound, Conflict.
+    """
+    imports.require_importing(by, Permission.IMPORTS_UNDO)
+    with writing(by) as session:
+        found = locked_row(session, import_id)
+        if is_redo(found):
+            return found.orders
+        _require_rest(session, found)
+        if found.state != State.UNDONE:
+            raise Conflict(f"Import {import_id} is {found.state} by now: only one that was undone can be brought back.")
+        return give(found, State.COMMITTED, by)
+
+
+def is_redo(found: Import) -> bool:
+    """Whether it was undone and is wanted back."""
+    return found.state == State.UNDONE and found.wanted == State.COMMITTED
 
 
 def remap(
@@ -107,12 +135,13 @@ def cancel(import_id: int, *, by: Actor) -> None:
     """Cancel the import: nothing of it is written, its file is removed, its line in the list stays.
 
     A process that works on it stops within seconds and clears it away; else that is done here. An undo that was asked
-    for is only withdrawn: the import stands. Raises NotAllowed, NotFound, Conflict (it is over).
+    for is only withdrawn: the import stands; and so is the undo of one. Raises NotAllowed, NotFound, Conflict (it is
+    over).
     """
     require(by, Permission.IMPORTS_RUN)
     with writing(by) as session:
         found = locked_row(session, import_id)
-        if found.wanted == State.UNDONE:
+        if found.wanted == State.UNDONE or is_redo(found):
             found.wanted, found.orders = None, found.orders + 1
             return
         if found.state in OVER:
@@ -142,7 +171,9 @@ def clear(session: Session, found: Import) -> None:
     import_servers.end(session, found.id)
     staging.drop(session, found.id)
     import_drafts.remove(session, found.id)
-    for table in (ImportReject, ImportNote, ImportPlace, ImportMove, CheckResult):
+    for table in (
+        ImportReject, ImportNote, ImportPlace, ImportMove, CheckResult, ImportProfile, ImportFinding,
+    ):  # fmt: skip
         session.execute(delete(table).where(table.import_id == found.id))
     found.state, found.file_path, found.finished_at = State.CANCELLED, "", func.now()
     found.preview = found.reasons = None
@@ -163,8 +194,8 @@ def begin(import_id: int, order: int) -> Begun | None:
             _settle(found, f"It was interrupted {MOST_TRIES} times in the middle, each time its process died.")
             return None
         found.tries += 1
-        wanted, plan, by_id = State(found.wanted), found.wanted_plan, found.wanted_by
-    return Begun(wanted, users.acting(by_id, f"Import {import_id}"), plan)
+        wanted, stands, plan, by_id = State(found.wanted), State(found.state), found.wanted_plan, found.wanted_by
+    return Begun(wanted, stands, users.acting(by_id, f"Import {import_id}"), plan)
 
 
 def settle(import_id: int, order: int, error: str | None = None) -> None:

@@ -23,7 +23,7 @@ def phase(listed: Listed) -> Phase:
     found = listed.import_
     state = State(found.state)
     ended = {State.UNDONE: Phase.UNDONE, State.FAILED: Phase.FAILED, State.CANCELLED: Phase.CANCELLED}
-    if state in ended:
+    if state in ended and not (state is State.UNDONE and (found.wanted or listed.is_running)):
         return ended[state]
     if found.wanted == State.CANCELLED:
         return Phase.STOPPING
@@ -32,6 +32,7 @@ def phase(listed: Listed) -> Phase:
     if found.wanted is not None:
         return Phase.WAITING
     if state is State.NEW:
-        return Phase.STOPPED if found.file_path else Phase.UPLOADING
+        comes_from_a_browser = not found.file_path and found.upload_bytes is not None
+        return Phase.UPLOADING if comes_from_a_browser else Phase.STOPPED
     at_rest = {State.OPENED: Phase.MAPPING, State.PLANNED: Phase.PLANNED, State.COMMITTED: Phase.DONE}
     return at_rest.get(state, Phase.STOPPED)

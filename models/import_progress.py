@@ -34,6 +34,7 @@ class Step(StrEnum):
     INDEX = "Building the indexes"
     FINISH = "Finishing"
     UNDO = "Taking the import back"
+    REDO = "Bringing the import back"
 
     @property
     def unit(self) -> Unit:

@@ -120,12 +120,12 @@ def complete(import_id: int, *, by: Actor) -> int:
 
 
 def clear_abandoned(*, older_than_days: int) -> list[int]:
-    """Cancel uploads that nobody went on with for so long; what arrived of them is removed. Returns their ids."""
+    """Cancel uploads that nobody went on with for so long, and copies whose process died; what arrived of them is
+    removed. Returns their ids."""
     before = func.now() - timedelta(days=older_than_days)
     wanted = select(Import.id).where(
-        Import.state == State.NEW, Import.file_path == "", Import.wanted.is_(None), Import.upload_bytes.is_not(None),
-        Import.created_at < before,
-    )  # fmt: skip
+        Import.state == State.NEW, Import.file_path == "", Import.wanted.is_(None), Import.created_at < before
+    )
     with reading() as session:
         found = list(session.scalars(wanted.order_by(Import.id)))
     old = [import_id for import_id in found if not _grew_since(import_id, older_than_days)]

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Any
 
 SIGNATURE = "Appointment360"
+DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "next")  # that texts may have
 
 
 class Kind(StrEnum):
@@ -14,12 +15,14 @@ class Kind(StrEnum):
     EMAIL_CHANGED = "e-mail changed"
     SECOND_FACTOR_ADDED = "second factor added"
     SECOND_FACTOR_REMOVED = "second factor removed"
+    VIEW_EXPORTED = "view exported"
+    VIEW_EXPORT_FAILED = "view export failed"
 
 
 def text_of(kind: str, *, name: str, email: str, link: str | None, details: dict[str, Any] | None) -> tuple[str, str]:
     """Subject and text of a message of that kind (one of Kind); `link` where it carries one."""
     subject, text = TEXTS[kind]
-    known = {"by": "An administrator", "new": "", "old": ""} | (details or {})
+    known = {"by": "An administrator", **dict.fromkeys(DETAILS, "")} | (details or {})
     body = text.strip().format(name=name, email=email, link=link, **known)
     return subject, f"Hello {name},\n\n{body}\n\n{SIGNATURE}\n"
 
@@ -85,6 +88,27 @@ If that was not you, tell an administrator at once.
 {by} removed the second factor of {email}. Signing in takes no code any more until you set up a new one.
 
 If that surprises you, tell an administrator at once.
+""",
+    ),
+    Kind.VIEW_EXPORTED: (
+        "A scheduled export is done",
+        """
+The view "{view}" was exported by its schedule: {rows} contacts, {credits} credits.
+
+{file}
+
+Its receipt is under Exports. Views shows the schedule, where you can change, pause or end it.
+""",
+    ),
+    Kind.VIEW_EXPORT_FAILED: (
+        "A scheduled export failed",
+        """
+The view "{view}" could not be exported by its schedule to {place}:
+
+{error}
+
+The schedule stays, and tries again at its next moment: {next}. Views shows it, where you can run it at once, change,
+pause or end it.
 """,
     ),
 }

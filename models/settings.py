@@ -52,7 +52,12 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = None
     mail_from: Annotated[str, AfterValidator(_sender)] = "Appointment360 <appointment360@localhost>"
     public_url: Annotated[str | None, AfterValidator(_web_address)] = None  # how people reach the web: links have it
+    s3_endpoint: Annotated[str | None, AfterValidator(_web_address)] = None  # of a store that is not Amazon's
+    s3_region: str | None = None
+    s3_access_key: str | None = None  # without the two, boto3 looks where it always does: its variables, files, roles
+    s3_secret_key: SecretStr | None = None
     search_seconds: int = 10  # after so long the web stops what it asked the database
+    export_roots: str = ""  # folders and s3:// prefixes below which scheduled exports may go, with commas between
     days_kept_exports: int = 7
     days_kept_audit: int = Field(default=730, ge=30)
     days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever

@@ -34,3 +34,15 @@ def copy_in(url: str, table: str, rows: pa.RecordBatchReader, *, schema: str = "
         statement.set_options(**options)
         statement.bind_stream(rows.__arrow_c_stream__())  # type: ignore[no-untyped-call]  # pyarrow leaves it untyped
         statement.execute_update()
+
+
+def copy_out(url: str, query: str) -> pa.Table:
+    """What the query gives, whole, in memory. `url` is libpq's. Raises adbc_driver_manager.Error."""
+    with (
+        adbc_driver_postgresql.connect(url) as database,
+        AdbcConnection(database) as connection,
+        AdbcStatement(connection) as statement,
+    ):
+        statement.set_sql_query(query)
+        found, _ = statement.execute_query()
+        return pa.RecordBatchReader.from_stream(found).read_all()

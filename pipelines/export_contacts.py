@@ -40,11 +40,13 @@ def export(
     ids: Sequence[int] | None = None,
     by: Actor,
     raw_formulas: bool = False,
+    view: str | None = None,
     progress: Progress | None = None,
 ) -> Export:
     """Write the contacts to `path`, in the format of its suffix; what was there is replaced when all is written.
 
-    `progress` gets the rows written and the rows to write. Raises NotAllowed, InvalidInput, Unavailable.
+    `view` is the name of the saved view that the filter is from. `progress` gets the rows written and those to write.
+    Raises NotAllowed, InvalidInput, Unavailable.
     """
     require(by, Permission.CONTACTS_EXPORT)
     target = Path(path).expanduser().resolve()
@@ -54,7 +56,7 @@ def export(
     if target.is_dir():
         raise InvalidInput(f"{target} is a folder: name a file in it.")
     export_id = exports.request(
-        filters=filters, columns=columns, format=wanted, ids=ids, raw_formulas=raw_formulas, by=by
+        filters=filters, columns=columns, format=wanted, ids=ids, raw_formulas=raw_formulas, view=view, by=by
     )
     export_file.sweep(target.parent, f".{target.name[:80]}.*")
     return _made(export_id, target, by=by, progress=progress)

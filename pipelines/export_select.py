@@ -75,8 +75,8 @@ def kind(name: str) -> Kind | None:
 
 def extent(session: Session, wanted: Wanted) -> tuple[int, range]:
     """How many contacts there are, and the ids from the first of them to the last."""
-    condition = wanted.filters.condition(by=wanted.by)
-    counted = select(func.count(), func.min(Contact.id), func.max(Contact.id)).where(condition, *_selection(wanted))
+    rows = search.matching(wanted.filters, [], by=wanted.by).where(*_selection(wanted)).order_by(None).subquery()
+    counted = select(func.count(), func.min(rows.c.id), func.max(rows.c.id)).select_from(rows)
     total, first, last = session.execute(counted).one()
     return total, range(0) if first is None or last is None else range(first, last + 1)
 

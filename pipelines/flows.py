@@ -6,6 +6,7 @@ from models import imports
 from models.imports import State
 from models.permissions import OPERATOR
 from pipelines import export_contacts, import_contacts, import_orders
+from pipelines import export_views as view_export
 from pipelines.own_database import bind_database
 
 
@@ -37,6 +38,17 @@ def undo_import(import_id: int, order: int) -> None:
     import_orders.carry_out(import_id, order)
 
 
+@flow(name="redo-import", flow_run_name="redo of import {import_id}", log_prints=True)
+def redo_import(import_id: int, order: int) -> None:
+    """Bring an import back that was undone.
+
+    Reads what the undo left in the history. Puts back what it removed, changes again what it put back, and leaves what
+    was changed since. Runs when somebody asks for it on a screen, with that person's rights. A second run does nothing.
+    """
+    bind_database()
+    import_orders.carry_out(import_id, order)
+
+
 @flow(name="export-contacts", flow_run_name="export {export_id}", log_prints=True)
 def export_file(export_id: int) -> None:
     """Write an export's file.
@@ -47,3 +59,19 @@ def export_file(export_id: int) -> None:
     """
     bind_database()
     export_contacts.run(export_id)
+
+
+@flow(name="export-views", flow_run_name="exports of views", log_prints=True)
+def export_views(schedule_id: int | None = None) -> None:
+    """Export views by their schedules: all that are due, or one of them at once.
+
+    Reads the schedules, their views and contacts, with the rights of whoever set a schedule up. Writes exports with
+    their receipts, files into the schedules' places, and mails. Runs when somebody starts it by hand: what is due the
+    sweep notices by itself. A second run does what has become due since, and one with a `schedule_id` that once more.
+    """
+    bind_database()
+    if schedule_id is not None:
+        view_export.run_now(schedule_id, by=OPERATOR)
+        return
+    for run_id in view_export.due():
+        view_export.carry_out(run_id)

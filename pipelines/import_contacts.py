@@ -1,4 +1,4 @@
-"""The life of a contact file: open, stage, check, plan, commit; and undo.
+"""The life of a contact file: open, stage, check, plan, commit; undo, and the undo of that.
 
 Each step is a plain function over stored state. It may be repeated, and whatever is killed goes on with the last step
 that was finished: `run` looks where the import stands and does what is missing.
@@ -13,16 +13,19 @@ from pathlib import Path
 
 import duckdb
 from adbc_driver_manager import Error as AdbcError
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
 
 from data_checks.gate import Gate
 from models import audit, database, import_drafts, import_orders, imports, settings
 from models.audit import Event
-from models.contacts import changes, policies, staging
 from models.contacts import mapping as field_mapping
+from models.contacts import policies, staging
+from models.contacts import undo as undo_of_import
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, Unavailable
+from models.import_acceptances import NotAccepted
 from models.import_progress import Step
 from models.import_servers import working
 from models.imports import Import, Keep, MatchRule, Plan, State, folder
@@ -31,10 +34,10 @@ from pipelines import import_steps
 from pipelines.attendant import Attendant, Stopped, Tell, Unattended
 from pipelines.contact_files import UnreadableFile, read_opened
 from pipelines.contact_files.opened_file import NoRoom
-from pipelines.import_rejects import write_rejects
+from pipelines.import_rejects import write_kept, write_rejects
 from pipelines.import_steps import PlanMoved, remove_store, say_written, store_path, with_store
 
-__all__ = ["Busy", "WasStopped", "clear_abandoned", "create", "run", "undo", "write_rejects"]
+__all__ = ["Busy", "WasStopped", "clear_abandoned", "create", "redo", "run", "undo", "write_kept", "write_rejects"]
 
 
 class Busy(Conflict):
@@ -42,7 +45,7 @@ class Busy(Conflict):
 
 
 class WasStopped(Conflict):
-    """Somebody cancelled it, or withdrew its undo, before it was done."""
+    """Somebody cancelled it, or withdrew its undo or the undo of that, before it was done."""
 
 
 def create(
@@ -72,14 +75,15 @@ def create(
         keep_fields=policies.fields_named((keep_fields or {}).items()), dated_by=dated_by,
         modified=path.stat().st_mtime_ns // 1_000_000, by=by,
     )  # fmt: skip
-    stored = folder(import_id) / "upload" / path.name
-    try:
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, stored)
-    except OSError as error:
-        raise Unavailable(f"{path.name} could not be stored in {stored.parent}: {error.strerror}.") from error
-    with writing(by) as session:
-        imports.record(session, import_id, file_path=str(stored))
+    with _locked(import_id):  # while it is copied it is worked on, and once that process is dead it is interrupted
+        stored = folder(import_id) / "upload" / path.name
+        try:
+            stored.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, stored)
+        except OSError as error:
+            raise Unavailable(f"{path.name} could not be stored in {stored.parent}: {error.strerror}.") from error
+        with writing(by) as session:
+            imports.record(session, import_id, file_path=str(stored))
     return import_id
 
 
@@ -89,8 +93,8 @@ def run(
     """Do every step that is missing, up to `until`; returns the import as it then stands.
 
     `hints` adds to errors the command that goes on; a screen has its own ways. Raises NotAllowed, NotFound,
-    UnreadableFile, Conflict (undone, failed, cancelled, or the data moved since the plan), Busy, WasStopped,
-    Unavailable (the database or the disk; the import can be resumed).
+    UnreadableFile, Conflict (undone, failed, cancelled, or the data moved since the plan), NotAccepted, Busy,
+    WasStopped, Unavailable (the database or the disk; the import can be resumed).
     """
     imports.require_importing(by)
     with claimed(import_id):
@@ -148,22 +152,66 @@ def undo(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int]:
         return take_back(import_id, by=by, hints=hints)
 
 
+def redo(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int]:
+    """Take the undo of an import back: {"returned", "restored", "kept"}. It is a committed one then, as before.
+
+    Raises NotAllowed, NotFound, Conflict, Busy, WasStopped, Unavailable.
+    """
+    imports.require_importing(by, Permission.IMPORTS_UNDO)
+    with claimed(import_id):
+        return bring_back(import_id, by=by, hints=hints)
+
+
 def take_back(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int]:
     """`undo` for who has claimed the import already."""
     imports.require_importing(by, Permission.IMPORTS_UNDO)
-    with _attended(import_id, by, hints=hints, command="undo") as attendant:
-        found = imports.get(import_id, by=by)
-        if found.state != State.COMMITTED:
-            raise Conflict(f"Import {import_id} is {found.state}: only a committed import can be undone.")
-        attendant.says(Step.UNDO)
-        with working(import_id, by) as session:
-            session.execute(text("LOCK TABLE contacts IN SHARE ROW EXCLUSIVE MODE"))
-            undone = changes.undo_import(session, import_id, say=partial(say_written, attendant))
-            counts = {"removed": undone.removed, "restored": undone.restored, "kept": undone.kept}
-            attendant.confirm(session)
-            imports.record(session, import_id, state=State.UNDONE, undone=counts)
-            audit.write(session, Event.IMPORT_UNDONE, f"import {import_id}", by=by, **counts)
-    return counts
+    refusal = f"Import {import_id} is {{}}: only a committed import can be undone."
+    with (
+        _attended(import_id, by, hints=hints, command="undo") as attendant,
+        _standing(import_id, State.COMMITTED, refusal, Step.UNDO, attendant, by) as session,
+    ):
+        done = vars(undo_of_import.undo_import(session, import_id, say=partial(say_written, attendant)))
+        attendant.confirm(session)
+        imports.record(session, import_id, state=State.UNDONE, undone=done)
+        audit.write(session, Event.IMPORT_UNDONE, f"import {import_id}", by=by, **done)
+    return done
+
+
+def bring_back(import_id: int, *, by: Actor, hints: bool = True) -> dict[str, int]:
+    """`redo` for who has claimed the import already."""
+    imports.require_importing(by, Permission.IMPORTS_UNDO)
+    refusal = f"Import {import_id} is {{}}: only an import that was undone can be brought back."
+    with (
+        _attended(import_id, by, hints=hints, command="redo") as attendant,
+        _standing(import_id, State.UNDONE, refusal, Step.REDO, attendant, by) as session,
+    ):
+        done = vars(undo_of_import.redo_import(session, import_id, say=partial(say_written, attendant)))
+        attendant.confirm(session)
+        imports.record(session, import_id, state=State.COMMITTED, undone=None)
+        audit.write(session, Event.IMPORT_REDONE, f"import {import_id}", by=by, **done)
+    return done
+
+
+@contextmanager
+def _standing(
+    import_id: int, state: State, refusal: str, step: Step, attendant: Attendant, by: Actor
+) -> Iterator[Session]:
+    """A transaction that changes contacts while nobody else does, of an import that is in that state; else a Conflict.
+
+    The state is looked at once more when the others have finished: the server of a process that was killed may have
+    been about to commit.
+    """
+
+    def require(found: str) -> None:
+        if found != state:
+            raise Conflict(refusal.format(found))
+
+    require(imports.get(import_id, by=by).state)
+    attendant.says(step)
+    with working(import_id, by) as session:
+        session.execute(text("LOCK TABLE contacts IN SHARE ROW EXCLUSIVE MODE"))
+        require(session.scalars(select(Import.state).where(Import.id == import_id)).one())
+        yield session
 
 
 @contextmanager
@@ -209,7 +257,7 @@ def _next_step(found: Import, until: State) -> Callable[[int, Gate, Actor, Unatt
     if state is State.FAILED:
         raise Conflict(f"Import {found.id} failed: {found.error} Import a mended file instead.")
     if state is State.UNDONE:
-        raise Conflict(f"Import {found.id} was undone: import the file again instead.")
+        raise Conflict(f"Import {found.id} was undone: import the file again instead, or undo the undo.")
     if ORDER.index(state) >= ORDER.index(until):
         return None
     return STEPS[state]
@@ -267,6 +315,11 @@ def _sentences(import_id: int, by: Actor, *, hints: bool, command: str) -> Itera
             f" `appointment360 imports resume {import_id}` goes on with a new plan."
         )
         raise PlanMoved(f"{moved.sentence} {plans}") from moved
+    except NotAccepted as error:
+        if not hints:
+            raise
+        accepts = f'`appointment360 imports accept {import_id} --reason "..."` accepts it.'
+        raise error.hinting(accepts) from error
     except NoRoom as error:
         raise Unavailable(f"{error.sentence} {again}") from error
     except UnreadableFile as error:

@@ -40,8 +40,12 @@ def _carry_out(import_id: int, order: int) -> None:
         if begun is None:
             log.info("order %s of import %s is done, or was taken back", order, import_id)
             return
-        if begun.wanted is State.UNDONE:
+        if begun.stands is begun.wanted:
+            log.info("import %s is %s: whoever began with order %s had finished", import_id, begun.wanted, order)
+        elif begun.wanted is State.UNDONE:
             import_contacts.take_back(import_id, by=begun.by, hints=False)
+        elif begun.stands is State.UNDONE:
+            import_contacts.bring_back(import_id, by=begun.by, hints=False)
         else:
             import_contacts.go_on(import_id, until=begun.wanted, plan=begun.plan, by=begun.by, hints=False)
     except WasStopped:

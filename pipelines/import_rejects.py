@@ -1,11 +1,12 @@
-"""The rows of an import, written to files: those that it refused, and those behind its other numbers."""
+"""The rows of an import, written to files: those that it refused, those behind its other numbers, and the
+contacts that its undo left."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from models import import_changes, import_rejects, imports
+from models import import_changes, import_kept, import_rejects, imports
 from models.errors import Unavailable
 from models.import_changes import Kind
 from models.permissions import Actor, Permission, require
@@ -35,6 +36,13 @@ def write_moved(import_id: int, target: Path | TextIO, *, by: Actor) -> int:
     Unavailable (the disk)."""
     require(by, Permission.IMPORTS_RUN)
     return _written(import_id, target, partial(import_changes.moved_as_csv, import_id, by=by), by)
+
+
+def write_kept(import_id: int, target: Path | TextIO, *, by: Actor) -> int:
+    """Write the contacts that the last undo left as they were, as import_kept.as_csv makes them; returns the number of
+    lines. Raises NotAllowed, NotFound, Unavailable (the disk)."""
+    require(by, Permission.IMPORTS_RUN)
+    return _written(import_id, target, partial(import_kept.as_csv, import_id, by=by), by)
 
 
 def _written(import_id: int, target: Path | TextIO, lines: Callable[[], Iterable[str]], by: Actor) -> int:

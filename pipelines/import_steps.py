@@ -12,19 +12,23 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 from sqlalchemy import delete, insert, make_url, select, text
 from sqlalchemy.orm import Session
 
+from data_checks import contact_suite, drift
 from data_checks.gate import Gate
 from models import (
     audit,
     check_results,
     database,
+    import_acceptances,
     import_drafts,
+    import_findings,
     import_places,
+    import_profiles,
     import_rejects,
     import_servers,
     imports,
@@ -32,18 +36,19 @@ from models import (
     users,
 )
 from models.audit import Event
-from models.check_results import Verdict
 from models.contacts import changes, mapping, matching, plan_rows, policies, staging
 from models.contacts.blanks import is_empty
 from models.contacts.changes import Written
 from models.errors import Conflict
 from models.fields import Kind
+from models.import_findings import in_order
 from models.import_places import Of
+from models.import_profiles import Columns
 from models.import_progress import Step
 from models.import_servers import working
 from models.imports import Import, ImportNote, ImportReject, MatchRule, State, folder
 from models.permissions import Actor
-from pipelines import stage_contacts
+from pipelines import import_profile, stage_contacts
 from pipelines.arrow_copy import copy_in
 from pipelines.attendant import Counter, Unattended
 from pipelines.contact_files import UnreadableFile, open_contact_file, read_opened
@@ -67,6 +72,7 @@ MOST_EXAMPLED = 2_000  # columns that have examples
 LOOKS = 0.2  # seconds between two looks whether the check has ended
 
 ALONE = Unattended()
+Found = TypeVar("Found")
 
 
 class PlanMoved(Conflict):
@@ -159,16 +165,19 @@ def check_and_plan(import_id: int, gate: Gate, by: Actor, attendant: Unattended 
     """Run the quality suite over the staged rows and, beside it, decide for each of them what commit will do."""
     attendant.says(Step.MATCH)
     found = imports.get(import_id, by=by)
-    beside = ThreadPoolExecutor(1, "check")
+    beside = ThreadPoolExecutor(2, "check")
     try:
         rows = staging.rows_table(import_id)
         checked = beside.submit(gate.check, _server_url(import_id), rows, staging.SCHEMA)
+        profiled = beside.submit(_profiled, found, by)
         planned = _planned(found, by)
-        verdicts = _awaited(checked)
+        verdicts, columns = _awaited(checked), _awaited(profiled)
     finally:
         beside.shutdown(wait=False)  # whoever stops the import does not wait for the check
     with working(import_id, by) as session:
         check_results.replace(session, verdicts, import_id=import_id)
+        import_profiles.store(session, import_id, source_of(found).headers, columns)
+        _find_what_stands_out(session, import_id, planned)
         imports.record(session, import_id, state=State.PLANNED, **planned)
 
 
@@ -177,11 +186,13 @@ def plan(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> N
     attendant.says(Step.MATCH)
     planned = _planned(imports.get(import_id, by=by), by)
     with working(import_id, by) as session:
+        _find_what_stands_out(session, import_id, planned)
         imports.record(session, import_id, state=State.PLANNED, **planned)
 
 
 def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> None:
-    """Carry out exactly the stored plan, in one transaction. Raises PlanMoved when the data moved since."""
+    """Carry out exactly the stored plan, in one transaction. Raises NotAccepted where something
+    stands out that nobody has accepted, PlanMoved when the data moved since."""
     attendant.says(Step.VERIFY)
     found = imports.get(import_id, by=by)
     mapped = source_of(found).mapped
@@ -191,6 +202,7 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             # A process that was killed had sent its COMMIT already: its server finished while this one waited.
             remove_store(import_id)
             return
+        import_acceptances.require_accepted(session, import_id)
         if moved := _moved(session, found):
             sentence = _plan_again(session, import_id, moved)
             session.commit()
@@ -234,11 +246,30 @@ def say_written(attendant: Unattended, step: Step, written: Written | None) -> N
     attendant.says(step, total=written.total if written else None, counter=counter)
 
 
-def _awaited(checked: Future[list[Verdict]]) -> list[Verdict]:
-    """The check's result; between two looks whoever waits can be stopped."""
+def _awaited(checked: Future[Found]) -> Found:
+    """The result; between two looks whoever waits can be stopped."""
     while not wait([checked], timeout=LOOKS).done:
         pass
     return checked.result()
+
+
+def _profiled(found: Import, by: Actor) -> Columns:
+    with working(found.id, by) as session:
+        return import_profile.made(
+            session, database.libpq_url(_server_url(found.id)), found.id, source_of(found).mapped
+        )
+
+
+def _find_what_stands_out(session: Session, import_id: int, planned: dict[str, Any]) -> None:
+    """Compare the import, as it is now planned, with the accepted ones before it."""
+    profile = import_profiles.of_import(session, import_id)
+    if profile is None:  # an older version checked it
+        return
+    now = import_profiles.planned(profile, planned)
+    findings, compared = drift.judge(now, import_profiles.baseline(session, now))
+    findings += contact_suite.broken(check_results.of_import(session, import_id))
+    import_findings.replace_all(session, in_order(findings), import_id=import_id)
+    import_profiles.note_compared(session, import_id, compared)
 
 
 def _planned(found: Import, by: Actor) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def main() -> None:
     sweep.keep_sweeping()
 
     # In a process without an event loop the method gives the deployment itself; its type says "or a coroutine".
-    offered = (flows.import_file, flows.undo_import, flows.export_file)
+    offered = (flows.import_file, flows.undo_import, flows.redo_import, flows.export_file, flows.export_views)
     deployments = [flow.to_deployment(DEPLOYMENT) for flow in offered]
     serve(*cast("list[RunnerDeployment]", deployments))
 

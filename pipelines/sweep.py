@@ -1,4 +1,5 @@
-"""What no flow does: ends exports that died, makes those and imports whose flow never came, deletes what nobody comes
+"""What no flow does: ends exports that died, makes those and imports whose flow never came, and those of views that are
+due; deletes what nobody comes
 back for, audit lines whose time is over and what is left of accounts' doings, and builds the indexes that a first load
 left out.
 
@@ -29,11 +30,13 @@ from models import (
     request_limits,
     sign_in_failures,
     sign_in_sessions,
+    view_changes,
 )
 from models.contacts import browsing
 from models.errors import Conflict
 from models.settings import settings
 from pipelines import export_contacts, import_contacts
+from pipelines import export_views as view_export
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
 EVERY = 60  # seconds
@@ -45,6 +48,7 @@ OVER = {
     "old messages": mails.clear_done,
     "past limits": request_limits.clear_past,
     "past takings": credit_takings.clear_past,
+    "deleted views": view_changes.clear_deleted,
 }
 
 log = logging.getLogger(__name__)
@@ -81,12 +85,21 @@ def carry_out_orders() -> None:
     process of its own, which gives back the memory that it takes."""
     with _logged("looking for imports that wait"):
         for import_id, order in import_orders.waiting(longer_than=PATIENCE):
-            _carry_out(import_id, order)
+            _apart("pipelines.import_orders", import_id, order)
+
+
+def export_views() -> None:
+    """Carry out the exports of views whose moment has come, or whose process died: one after the other, each in a
+    process of its own."""
+    with _logged("looking for views to export"):
+        for run_id in view_export.due():
+            _apart("pipelines.export_views", run_id)
 
 
 def keep_sweeping() -> None:
-    """Sweep now and every minute, beside whatever this process does, until it ends. An import may take longer."""
-    for work in (sweep, carry_out_orders):
+    """Sweep now and every minute, beside whatever this process does, until it ends. An import or export may take
+    longer."""
+    for work in (sweep, carry_out_orders, export_views):
         threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
 
 
@@ -96,13 +109,14 @@ def _for_ever(work: Callable[[], None]) -> None:
         time.sleep(EVERY)
 
 
-def _carry_out(import_id: int, order: int) -> None:
-    command = [sys.executable, "-m", "pipelines.import_orders", str(import_id), str(order)]
+def _apart(module: str, *numbers: int) -> None:
+    """Run `python -m module` in a process of its own, and wait for its end."""
+    command = [sys.executable, "-m", module, *map(str, numbers)]
     url = database.sqlalchemy_url(database.Database.url or "")
     root = Path(__file__).parents[1]
     path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     ended = subprocess.run(command, env={**os.environ, "DATABASE_URL": url, "PYTHONPATH": path}, check=False)
-    log.info("order %s of import %s ended with exit code %s", order, import_id, ended.returncode)
+    log.info("%s %s ended with exit code %s", module, numbers, ended.returncode)
 
 
 def _make(export_id: int) -> None:

@@ -21,15 +21,19 @@ README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
 # In the order of DEEDS.
 (
-    SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, COPY, EDIT, RESTORE, UNDO_OTHERS, ORDER_INDUSTRIES,
-    SEE_IMPORTS, IMPORT, UNDO_IMPORT, CHECK, PEOPLE, CHANGE_PEOPLE, CLOSE_ACCOUNTS, GRANT, RULE, AUDIT, ACCOUNT, OWN,
+    SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, VIEWS, ALL_VIEWS, SCHEDULE, COPY, EDIT, RESTORE,
+    UNDO_OTHERS, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, CHECK, PEOPLE, CHANGE_PEOPLE, CLOSE_ACCOUNTS,
+    GRANT, RULE, AUDIT, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
     SEE: (
         "models.contacts.search.page", "models.contacts.search.neighbours", "models.contacts.search.those_of",
-        "models.contacts.search.count", "models.contacts.search.count_by", "models.contacts.search.count_by_each",
-        "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.records.get",
+        "models.contacts.search.count", "models.contacts.search.counts", "models.contacts.search.known_counts",
+        "models.contacts.search.count_by", "models.contacts.search.count_by_each",
+        "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.search.moment",
+        "models.contacts.difference.numbers", "models.contacts.difference.page", "models.contacts.records.get",
+        "models.contacts.records.as_it_was",
         "models.contacts.records.suggestions", "models.contacts.history.of_contact", "models.contacts.likeness.alike",
     ),
     SEE_INDUSTRIES: (
@@ -37,11 +41,23 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     EXPORT: (
         "models.exports.request", "models.exports.again", "models.exports.cancel", "models.exports.downloaded",
+        "models.contacts.difference_file.cost", "models.contacts.difference_file.as_csv",
         "pipelines.export_contacts.export",
     ),
     OWN_EXPORTS: (
         "models.exports.get", "models.exports.mine", "models.exports.count", "models.exports.under_way",
         "models.exports.people", "models.exports.compared", "models.credits.cost",
+    ),
+    VIEWS: (
+        "models.views.listed", "models.views.deleted", "models.views.get", "models.views.find",
+        "models.view_changes.save", "models.view_changes.change", "models.view_changes.put_back",
+        "models.view_changes.rename", "models.view_changes.share", "models.view_changes.delete",
+        "models.view_changes.restore", "models.view_changes.use",
+    ),
+    SCHEDULE: (
+        "models.view_exports.schedule", "models.view_exports.change", "models.view_exports.pause",
+        "models.view_exports.unschedule", "models.view_exports.listed", "models.view_exports.run_now",
+        "pipelines.export_views.run_now",
     ),
     COPY: ("models.contacts.copies.copy", "models.contacts.copies.cost"),
     EDIT: (
@@ -61,13 +77,17 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.imports.get", "models.imports.latest", "models.imports.page", "models.imports.listed",
         "models.imports.preview", "models.imports.changed_values", "models.imports.checks", "models.imports.notes",
         "models.import_rejects.rows", "models.import_rejects.page", "models.import_rejects.reasons",
+        "models.import_findings.listed", "models.import_profiles.compared", "models.import_acceptances.find",
         "models.import_rejects.as_csv", "models.import_uploads.arrived", "pipelines.import_rejects.write_rejects",
         "models.import_changes.page", "models.import_changes.rows", "models.import_changes.as_csv",
         "models.import_changes.moved", "models.import_changes.moved_as_csv", "pipelines.import_rejects.write_changes",
         "pipelines.import_rejects.write_moved",
+        "models.import_kept.last", "models.import_kept.page", "models.import_kept.rows", "models.import_kept.as_csv",
+        "pipelines.import_rejects.write_kept",
     ),
     IMPORT: (
-        "models.imports.create", "models.import_drafts.find", "models.import_drafts.keep",
+        "models.imports.create", "models.import_acceptances.accept", "models.import_acceptances.withdraw",
+        "models.import_drafts.find", "models.import_drafts.keep",
         "models.import_drafts.forget", "models.import_orders.ask", "models.import_orders.remap",
         "models.import_orders.cancel", "models.import_uploads.begin", "models.import_uploads.get",
         "models.import_uploads.complete", "models.import_uploads.Part", "pipelines.import_contacts.create",
@@ -75,6 +95,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     UNDO_IMPORT: (
         "models.import_orders.ask (undone)", "pipelines.import_contacts.undo", "pipelines.import_contacts.take_back",
+        "models.import_orders.ask_redo", "pipelines.import_contacts.redo", "pipelines.import_contacts.bring_back",
     ),
     CHECK: ("data_checks.contacts.check_contacts",),
     PEOPLE: (
@@ -105,7 +126,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 # Rows that are a part of operations above, which do more for who has the permission; tested where those are.
-WITHIN = (ALL_EXPORTS, UNDO_OTHERS)
+WITHIN = (ALL_EXPORTS, ALL_VIEWS, UNDO_OTHERS)
 
 IN_A_SESSION = "takes part in the open transaction of an operation that was allowed"
 READS_NOTHING = "reads and writes nothing: it only says what the person may see"
@@ -113,6 +134,11 @@ A_STEP = "a step of pipelines.import_contacts.go_on, which was allowed"
 OF_A_FILE = "notes how the file of an export comes along that exports.request allowed; its writer looks again"
 RELIES_ON: dict[str, str] = {
     "models.audit.write": IN_A_SESSION,
+    "models.contacts.as_of.contacts_at": READS_NOTHING,
+    "models.contacts.as_of.look_back": IN_A_SESSION,
+    "models.contacts.difference.compared": IN_A_SESSION,
+    "models.contacts.difference_file.parse": READS_NOTHING,
+    "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
     "models.contacts.likeness.certain": IN_A_SESSION,
     "models.database.writing": "opens the transaction of an operation that was allowed",
@@ -142,6 +168,7 @@ RELIES_ON: dict[str, str] = {
     "models.exports.finish": OF_A_FILE,
     "models.exports.fail": OF_A_FILE,
     "models.check_results.seen_by": READS_NOTHING,
+    "models.import_findings.seen_by": READS_NOTHING,
     "models.contacts.bulk.Selection.condition": READS_NOTHING,
     "models.contacts.editing.editable": READS_NOTHING,
     "models.contacts.records.Record.seen_by": READS_NOTHING,
@@ -157,6 +184,11 @@ RELIES_ON: dict[str, str] = {
     "models.imports.why_hidden": READS_NOTHING,
     "models.imports.require_importing": READS_NOTHING,
     "models.imports.sees_all": READS_NOTHING,
+    "models.view_runs.view_of": "a step of pipelines.export_views, with the rights of who set the schedule up",
+    "models.views.as_seen": IN_A_SESSION,
+    "models.views.locked": IN_A_SESSION,
+    "models.views.columns_seen": READS_NOTHING,
+    "models.views.editable": READS_NOTHING,
     "models.permissions.require": READS_NOTHING,
     "models.permissions.visible": READS_NOTHING,
     "pipelines.import_steps.open_file": A_STEP,

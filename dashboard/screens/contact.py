@@ -1,19 +1,25 @@
 """A contact's page: `/contact?id=17`, with the filter it was opened from; `/contact?new=1` makes one."""
 
+from datetime import datetime
+
 import streamlit as st
 
 from dashboard import formats, places, session
 from dashboard.widgets import contact_draft, page
+from dashboard.widgets.as_of_choice import contact_banner, contact_choice
 from dashboard.widgets.contact_controls import draft_offer, edit
 from dashboard.widgets.contact_fields import read_fields, style
 from dashboard.widgets.contact_form import Form, open_form, opened
 from dashboard.widgets.contact_header import arrows, came_from, header, way_back
 from dashboard.widgets.contact_history import history
+from dashboard.widgets.contact_origin import origins
 from dashboard.widgets.press import pressed
 from models.contacts import history as versions
-from models.contacts import records
+from models.contacts import moments, provenance, records, search
+from models.contacts.moments import When
 from models.contacts.records import Record
-from models.errors import Gone, NotFound
+from models.errors import Gone, InvalidInput, NotFound
+from models.filters import AS_OF, Filters
 from models.permissions import Actor, Permission
 
 
@@ -27,6 +33,8 @@ def show() -> None:
         _one(_asked_for(), by)
     except Gone as gone:
         _nobody("person_off", gone.sentence, f"That was on {formats.moment(gone.at)}. A manager can restore it.")
+    except InvalidInput as error:
+        _nobody("link_off", "This address names no moment", error.sentence)
     except NotFound as error:
         _nobody("person_search", error.sentence, "The address may be mistyped, or from another database.")
 
@@ -42,6 +50,9 @@ def _asked_for() -> int:
 
 
 def _one(contact_id: int, by: Actor) -> None:
+    if when := _when():
+        _as_it_was(contact_id, when, by)
+        return
     if form := opened(contact_id):
         _edited(form, by)
         return
@@ -53,6 +64,8 @@ def _one(contact_id: int, by: Actor) -> None:
         _deleted(records.deleted(contact_id, by=by), by)
         return
     beside = way_back(contact_id)
+    with beside:
+        contact_choice(None, by=by)
     if header(record, by=by, editing=False):
         open_form(record, by=by, draft=contact_draft.find(record.id, by=by))
         st.rerun()
@@ -61,13 +74,32 @@ def _one(contact_id: int, by: Actor) -> None:
     arrows(beside, contact_id, by=by)
 
 
-def _read(record: Record, by: Actor) -> None:
+def _when() -> When | None:
+    """Raises InvalidInput."""
+    written = st.query_params.get(AS_OF)
+    return moments.parse(written) if written else None
+
+
+def _as_it_was(contact_id: int, when: When, by: Actor) -> None:
+    record = records.as_it_was(contact_id, when, by=by)
+    beside = way_back(contact_id)
+    with beside:
+        contact_choice(when, by=by)
+    contact_banner(when)
+    header(record, by=by, editing=False, fixed=True)
+    _read(record, by, search.moment(Filters(as_of=when), by=by))
+    arrows(beside, contact_id, by=by)
+
+
+def _read(record: Record, by: Actor, moment: datetime | None = None) -> None:
+    """As it is, or was at that moment."""
+    changes = versions.of_contact(record.id, until=moment, by=by)
     wall = st.grid(3, min_column_width=260, gap="small")
     with wall.cell(column_span=2):
-        read_fields(record)
+        read_fields(record, origins(provenance.of_changes(changes), by=by))
     with wall.cell():
-        undoing = by.may(Permission.CONTACTS_EDIT) and not record.deleted_at
-        history(versions.of_contact(record.id, by=by), record, undoing=undoing)
+        undoing = by.may(Permission.CONTACTS_EDIT) and not record.deleted_at and moment is None
+        history(changes, record, undoing=undoing)
 
 
 def _edited(form: Form, by: Actor) -> None:

@@ -1,10 +1,13 @@
 """Contacts: search, filters, the exact count, pages, what can be done with them."""
 
+from datetime import datetime
+
 import streamlit as st
 
 from dashboard import address, cached, failures, formats, places, session
 from dashboard.address import View
 from dashboard.widgets import columns, page
+from dashboard.widgets.as_of_choice import as_of_choice, banner
 from dashboard.widgets.bulk_actions import last_batch
 from dashboard.widgets.contact_table import HEIGHT, contact_table, read_page
 from dashboard.widgets.export_dialog import export_dialog
@@ -13,9 +16,10 @@ from dashboard.widgets.facets import facets
 from dashboard.widgets.filter_bar import filter_bar
 from dashboard.widgets.keys import keys
 from dashboard.widgets.view_controls import order, table_settings
+from models.contacts import search
 from models.contacts.search import Page
 from models.errors import AppError, NotAllowed, TooSlow
-from models.filters import Filters
+from models.filters import AS_OF, Filters
 from models.permissions import Actor, Permission
 
 
@@ -24,6 +28,7 @@ def show() -> None:
     try:
         view = address.read(by=by)
         columns.chosen(view.columns, by=by)
+        moment = search.moment(view.filters, by=by)
     except AppError as error:
         _unreadable(error, by)
         return
@@ -37,18 +42,28 @@ def show() -> None:
             _too_slow(view, error, by)
         return
     with place.container():
-        _screen(view, found, by)
+        _screen(view, moment, found, by)
 
 
-def _screen(view: View, found: Page, by: Actor) -> None:
+def _screen(view: View, moment: datetime | None, found: Page, by: Actor) -> None:
+    """`moment` is that of which they are; None is now."""
     with page.header("Contacts", _note(found.total, view, by)):
         _actions(view, found.total, by)
+    if moment:
+        banner(view, moment, by=by)
     filter_bar(view, by=by)
     last_batch()
     last_export()
     _table_and_facets(view, found, by)
-    if by.may(Permission.CONTACTS_EDIT) and st.button(
-        "Deleted contacts", icon=":material/auto_delete:", type="tertiary", help="See who was deleted, and bring back"
+    if (
+        not moment
+        and by.may(Permission.CONTACTS_EDIT)
+        and st.button(
+            "Deleted contacts",
+            icon=":material/auto_delete:",
+            type="tertiary",
+            help="See who was deleted, and bring back",
+        )
     ):
         places.go("deleted")
 
@@ -62,7 +77,7 @@ def _too_slow(view: View, error: TooSlow, by: Actor) -> None:
 
 
 def _note(total: int, view: View, by: Actor) -> str:
-    everything = cached.everything(by=by) if view.filters else total
+    everything = cached.everything(view.filters.as_of, by=by) if view.filters else total
     if total < everything:
         return f"**{formats.number(total)}** of {formats.number(everything)} contacts"
     return f"**{formats.number(total)}** contacts"
@@ -70,11 +85,13 @@ def _note(total: int, view: View, by: Actor) -> str:
 
 def _actions(view: View, total: int, by: Actor) -> None:
     _facet_switch()
+    as_of_choice(view, by=by)
     order(view, by=by)
     table_settings(view, by=by)
     if st.button("", icon=":material/monitoring:", key="to overview", help="These contacts in numbers and charts"):
         places.go("overview", address.query_params(view))
-    if by.may(Permission.CONTACTS_EDIT) and st.button("New", icon=":material/person_add:", help="Create a contact"):
+    may_create = by.may(Permission.CONTACTS_EDIT) and not view.filters.as_of
+    if may_create and st.button("New", icon=":material/person_add:", help="Create a contact"):
         places.go("contact", {"new": "1"})
     if by.may(Permission.CONTACTS_EXPORT) and st.button(
         "Export", icon=":material/download:", type="primary", disabled=total == 0
@@ -106,7 +123,7 @@ def _table_and_facets(view: View, found: Page, by: Actor) -> None:
 def _unreadable(error: AppError, by: Actor) -> None:
     with page.header("Contacts"):
         pass
-    rest = address.readable(by=by)
+    rest = [pair for pair in address.readable(by=by) if pair[0] != AS_OF]
     icon, told = "link_off", "This address does not say which contacts to show"
     if isinstance(error, NotAllowed):
         icon, told = "lock", "This address asks for a hidden column"

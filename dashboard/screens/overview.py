@@ -12,10 +12,12 @@ import streamlit as st
 from dashboard import address, cached, formats, places, session
 from dashboard.address import View
 from dashboard.widgets import page
+from dashboard.widgets.as_of_choice import banner
 from dashboard.widgets.chart_cards import Shown, cards
 from dashboard.widgets.chips import chips
 from dashboard.widgets.metrics import NO_CONDITION, Condition, metrics
 from models import filters
+from models.contacts import search
 from models.contacts.statistics import Statistics
 from models.errors import AppError, InvalidInput
 from models.filters import Filters
@@ -31,6 +33,7 @@ def show() -> None:
     by = session.actor()
     try:
         view, span = address.read(besides=(RANGE,), by=by), _span()
+        moment = search.moment(view.filters, by=by)
     except AppError as error:
         _unreadable(error)
         return
@@ -40,6 +43,8 @@ def show() -> None:
     with place.container():
         with page.header("Overview", _note(numbers)):
             _actions(view, span, by)
+        if moment:
+            banner(view, moment, by=by)
         _chips(view, span)
         if not numbers.total:
             _nothing(view, by)
@@ -93,7 +98,7 @@ def _chips(view: View, span: str) -> None:
         chips(
             view.filters,
             remove=lambda key: _write(_filtered(view, view.filters.without(key)), span),
-            clear=lambda: _write(_filtered(view, Filters()), span),
+            clear=lambda: _write(_filtered(view, Filters(as_of=view.filters.as_of)), span),
             searched=True,
         )
 

@@ -1,7 +1,7 @@
 """A contact's fields by group, to be read: one element for each group, whose values are text whatever they hold."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from html import escape
@@ -33,6 +33,7 @@ def style() -> None:
     """Once on a page that shows fields or changes of contacts."""
     colours = {
         "gray": "grayTextColor", "link": "linkColor", "chip": "grayBackgroundColor", "chiptext": "textColor",
+        "panel": "secondaryBackgroundColor",
         **{f"{name}{part}": f"{name}{'Text' if part else 'Background'}Color"
            for name in ("green", "yellow", "red", "blue") for part in ("", "text")},
     }  # fmt: skip
@@ -57,15 +58,18 @@ def group_card(group: Group, values: dict[str, Any]) -> Iterator[list[str]]:
         yield names
 
 
-def read_fields(record: Record) -> None:
-    """All that the record holds, in two columns that become one where it is narrow."""
+def read_fields(record: Record, origins: Mapping[str, str]) -> None:
+    """All that the record holds, in two columns that become one where it is narrow; beside a field its entry of
+    `origins`, the HTML of contact_origin."""
     pair = st.grid(2, min_column_width=260, gap="small")
     for place, groups in enumerate(COLUMNS):
         with pair.cell():
             for group in groups:
                 if of_group(group, record.values):
                     with group_card(group, record.values) as names:
-                        entries = [(columns.label(name), _drawn(record, name)) for name in names]
+                        entries = [
+                            (columns.label(name), _drawn(record, name) + origins.get(name, "")) for name in names
+                        ]
                         st.html(_list(entries))
             if place == 1:
                 _beside(record)

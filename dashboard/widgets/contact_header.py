@@ -88,8 +88,8 @@ def came_from() -> places.Params:
     return {name: st.query_params.get_all(name) for name in st.query_params if name not in OURS}
 
 
-def header(record: Record, *, by: Actor, editing: bool) -> bool:
-    """Who it is, and the actions; whether Edit was pressed."""
+def header(record: Record, *, by: Actor, editing: bool, fixed: bool = False) -> bool:
+    """Who it is, and the actions; whether Edit was pressed. A `fixed` one cannot be changed: it is no longer so."""
     with st.container(border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(width="content", gap="xsmall"):
             st.title(_line(record.label), anchor=False)
@@ -98,7 +98,7 @@ def header(record: Record, *, by: Actor, editing: bool) -> bool:
             st.markdown(" ".join(_badges(record)))
         with st.container(horizontal=True, width="content", gap="xsmall", vertical_alignment="center"):
             _reach(record)
-            return not record.deleted_at and by.may(Permission.CONTACTS_EDIT) and _change(record, editing)
+            return not (record.deleted_at or fixed) and by.may(Permission.CONTACTS_EDIT) and _change(record, editing)
 
 
 def _subtitle(record: Record) -> str:

@@ -15,6 +15,7 @@ from models.contacts.records import Record
 from models.contacts.table import FIELDS
 from models.permissions import OPERATOR
 
+UNDOING = {What.DELETED: What.TAKEN_BACK, What.RESTORED: What.BROUGHT_BACK}  # of the import that had created it
 SHOWN = 8  # changes at first
 MOST_FIELDS = 6  # of one change
 LONGEST = 80  # characters of a value
@@ -22,6 +23,7 @@ ICONS = {
     What.CREATED: "add_circle",
     What.CHANGED: "edit",
     What.TAKEN_BACK: "undo",
+    What.BROUGHT_BACK: "redo",
     What.DELETED: "delete",
     What.RESTORED: "restore_from_trash",
 }
@@ -55,10 +57,12 @@ def _told(change: Change) -> None:
 
 
 def _title(change: Change) -> str:
+    if change.what in (What.TAKEN_BACK, What.BROUGHT_BACK):
+        return f"Import {change.what}"
+    if change.import_id is not None and change.what in (What.DELETED, What.RESTORED):
+        return f"{change.what.capitalize()}: its import was {UNDOING[change.what]}"
     if change.what in (What.CREATED, What.DELETED, What.RESTORED):
         return change.what.capitalize()
-    if change.what is What.TAKEN_BACK:
-        return "Import taken back"
     if len(change.fields) == 1:
         return f"{columns.label(change.fields[0].name)} changed"
     return f"{len(change.fields)} fields changed"
@@ -79,7 +83,8 @@ def _value(name: str, value: object) -> str:
 def _source(change: Change) -> str:
     if change.import_id is None:
         by_hand = change.what is What.CREATED and change.by_name != OPERATOR.name
-        return f"by {change.by_name}" + (", by hand" if by_hand else "")
+        many = ", with other contacts" if change.with_others and change.what is not What.TAKEN_BACK else ""
+        return f"by {change.by_name}" + (", by hand" if by_hand else many)
     line = f" line {formats.number(change.line)}" if change.line is not None else ""
     return f"from {change.file_name or f'import {change.import_id}'}{line}, by {change.by_name}"
 

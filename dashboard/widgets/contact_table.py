@@ -64,7 +64,7 @@ def contact_table(view: View, read: list[Page]) -> None:
 
 
 def _nothing(view: View, by: Actor) -> None:
-    if view.filters:
+    if view.filters or view.filters.as_of:
         with page.empty(
             "search_off", "No contact matches all of these", "Remove a filter above, or start again.", height=HEIGHT
         ):
@@ -90,8 +90,9 @@ def _rows(view: View, found: Page, looks: Style, by: Actor) -> Ticked:
         key=key,
         on_select="rerun",
         # With columns selectable a header's click reaches us: the grid alone would sort just the rows of this page.
-        selection_mode=["multi-row", "single-column"],
-        selection_default={"selection": {"rows": _ticked_before(key, ids)}},
+        # Nothing can be done with contacts as they were, so none is ticked.
+        selection_mode="single-column" if view.filters.as_of else ["multi-row", "single-column"],
+        selection_default=None if view.filters.as_of else {"selection": {"rows": _ticked_before(key, ids)}},
         height=HEIGHT,
         row_height=looks.row_height,
         hide_index=True,

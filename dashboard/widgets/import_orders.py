@@ -33,7 +33,8 @@ def start(found: Import) -> bool:
     last = asked.get((found.id, found.orders))
     if last is not None and time.monotonic() - last < AGAIN:
         return True
-    if not flow_runs.start_import(found.id, until=found.wanted or "", order=found.orders):
+    again = import_orders.is_redo(found)
+    if not flow_runs.start_import(found.id, until=found.wanted or "", order=found.orders, again=again):
         return False
     asked[found.id, found.orders] = time.monotonic()
     return True
@@ -60,9 +61,11 @@ def _cancel(found: Import, *, running: bool) -> None:
         carry_out(lambda: import_orders.cancel(found.id, by=session.actor()))
 
 
-@st.dialog("Stop taking it back?", icon=":material/cancel:")
+@st.dialog("Stop it?", icon=":material/cancel:")
 def keep_dialog(found: Import) -> None:
-    st.markdown(f"The contacts of **{plain(found.file_name)}** stay as the import left them.")
+    """Asks before an undo, or the undo of one, is withdrawn."""
+    left = "its undo" if import_orders.is_redo(found) else "the import"
+    st.markdown(f"The contacts of **{plain(found.file_name)}** stay as {left} left them.")
     if confirmed("Stop", no="Go on"):
         carry_out(lambda: import_orders.cancel(found.id, by=session.actor()))
 
@@ -74,7 +77,23 @@ def undo_dialog(found: Import) -> None:
     st.markdown(
         "- Created contacts are removed; their history is kept\n"
         "- Changed contacts get their old values back\n"
-        "- What a person or a later import changed since **stays as it is**"
+        "- What a person or a later import changed since **stays as it is**, value by value, and is listed"
     )
+    st.caption("The undo can be undone.")
     if confirmed("Undo the import", no="Keep the import"):
         ask(found, State.UNDONE)
+
+
+@st.dialog("Bring this import back?", icon=":material/redo:")
+def redo_dialog(found: Import) -> None:
+    counts = found.undone or {}
+    removed, restored = (formats.counted(counts.get(name, 0), "contact") for name in ("removed", "restored"))
+    st.markdown(f"The undo of **{plain(found.file_name)}** removed {removed} and put {restored} back.")
+    st.markdown(
+        "- Removed contacts come back, with their numbers and their history\n"
+        "- What was put back is changed again\n"
+        "- What was changed since the undo **stays as it is**, and is listed"
+    )
+    st.caption("If the file was imported once more since, its contacts will be there twice.")
+    if confirmed("Bring it back", no="Leave it undone"):
+        carry_out(lambda: import_orders.ask_redo(found.id, by=session.actor()))

@@ -4,17 +4,22 @@ import streamlit as st
 
 from dashboard import formats, places, session
 from dashboard.widgets import import_changes, import_rejects, page
+from dashboard.widgets.import_kept import kept
 from dashboard.widgets.import_mapping import KEEP_WORDS
 from dashboard.widgets.import_numbers import numbers
-from dashboard.widgets.import_orders import cancel_dialog, undo_dialog
+from dashboard.widgets.import_orders import cancel_dialog, redo_dialog, undo_dialog
 from dashboard.widgets.import_plan import account, but
 from dashboard.widgets.import_progress import resume_button
 from dashboard.widgets.page import plain
-from models import imports
+from models import import_kept, imports
+from models.import_kept import Run
 from models.import_phases import Phase
+from models.import_undos import Kind
 from models.imports import Changed, Import, Keep, Listed
 from models.permissions import Permission
 
+UNDONE = {"removed": "Removed", "restored": "Put back", "kept": "Kept as they are"}
+REDONE = {"returned": "Here again", "restored": "Changed again", "kept": "Kept as they are"}
 WORTH_A_SPEED = 1000  # rows: with fewer it is the start that takes the time
 
 
@@ -58,23 +63,44 @@ def _done(listed: Listed) -> None:
         _changed(changed_fields)
     with wall.cell(), page.card("Rejected", formats.counted(found.rejected, "row"), border=False):
         import_rejects.reasons(found)
+    _brought_back(found)
     import_changes.rows(found)
     account(found)
 
 
 def _undone(listed: Listed) -> None:
     found = listed.import_
-    counts = found.undone or {}
-    with page.card("Taken back", f"Import {found.id}"):
-        with st.grid(3, min_column_width=140, gap="small"):
-            for name, label in (("removed", "Removed"), ("restored", "Put back"), ("kept", "Kept as they are")):
-                st.metric(label, formats.counted(counts.get(name, 0), "contact"), border=True)
-        st.caption("What a person or a later import changed since the import was kept as it is.")
+    error_of(found)
+    run = import_kept.last(found.id, by=session.actor())
+    note = _when(run) if run else f"Import {found.id}"
+    _counts("Taken back", note, found.undone or {}, UNDONE)
+    may = run and session.actor().may(Permission.IMPORTS_UNDO) and imports.sees_all(session.actor())
+    if may and st.button("Bring it back", icon=":material/redo:"):
+        redo_dialog(found)
+    kept(found)
     numbers(found)
     with page.card("The import"):
         _facts(listed)
     import_changes.rows(found)
     account(found)
+
+
+def _brought_back(found: Import) -> None:
+    """What became of the contacts where the import was undone, and that was undone."""
+    run = import_kept.last(found.id, by=session.actor())
+    if run is not None and run.kind is Kind.REDO:
+        _counts("Brought back", _when(run), run.counts, REDONE)
+        kept(found)
+
+
+def _counts(title: str, note: str, counts: dict[str, int], labels: dict[str, str]) -> None:
+    with page.card(title, note), st.grid(3, min_column_width=140, gap="small"):
+        for name, label in labels.items():
+            st.metric(label, formats.counted(counts.get(name, 0), "contact"), border=True)
+
+
+def _when(run: Run) -> str:
+    return f"{formats.moment(run.at)} · {plain(run.by_name)}"
 
 
 def _stopped(found: Import) -> None:

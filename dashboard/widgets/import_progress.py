@@ -76,6 +76,8 @@ def _title(found: Import, phase: Phase) -> str:
     if phase is Phase.STOPPING:
         return "Stopping"
     title = TITLES.get(State(found.wanted), "Importing") if found.wanted else "Importing"
+    if found.state == State.UNDONE:
+        title = "Bringing the import back"
     return f"{title}: waiting" if phase is Phase.WAITING else title
 
 
@@ -133,7 +135,7 @@ def _speed(now: Progress) -> str:
 
 
 def _stop(found: Import, *, running: bool) -> None:
-    if found.wanted == State.UNDONE:
+    if found.wanted == State.UNDONE or import_orders.is_redo(found):
         if st.button("Stop", icon=":material/stop_circle:"):
             keep_dialog(found)
         return

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import formats, session
 from dashboard.widgets.page import badge, plain
-from models import imports
+from models import import_orders, imports
 from models.import_phases import Phase
 from models.imports import Import, State
 
@@ -19,7 +19,7 @@ REACHED = {
 
 def step_of(found: Import, phase: Phase) -> int:
     """The step it is in; ALL once it is committed."""
-    if found.wanted in AIMS:
+    if found.wanted in AIMS and not import_orders.is_redo(found):
         return AIMS[State(found.wanted)]
     at_rest = {Phase.UPLOADING: UPLOAD, Phase.MAPPING: MAP, Phase.PLANNED: PLAN}
     return at_rest.get(phase, REACHED.get(State(found.state), UPLOAD))

@@ -1,4 +1,4 @@
-"""Writing contacts in sets: carrying out an import's plan, and undoing it."""
+"""Writing contacts in sets: carrying out an import's plan. undo.py takes it back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from models.contacts import browsing, staging
 from models.contacts.policies import ABOUT_ADDRESS, EXTRA, Policies
-from models.contacts.table import FIELDS, Contact
+from models.contacts.table import FIELDS
 from models.fields import Kind
 from models.import_progress import Step
 from models.imports import Keep
@@ -16,7 +16,7 @@ from models.imports import Keep
 DEFAULTS = {"status": "'active'", "is_active": "true"}
 # Below this, keeping indexes up row by row is cheaper than building them anew.
 BULK_LOAD = 50_000
-COUNTED = "nextval('contacts_rewritten') > 0"  # SQL, always true: see _rewritten
+COUNTED = "nextval('contacts_rewritten') > 0"  # SQL, always true: see rewritten
 PARTS = 1000  # of an index, as it is counted while it is built
 MUCH_NEW = 10  # with a tenth of new rows the planner's statistics are taken anew; autovacuum sees to the rest
 
@@ -31,15 +31,6 @@ class Written:
 
 
 Say = Callable[[Step, Written | None], None]
-
-
-@dataclass(frozen=True)
-class Undone:
-    """What an undo did: contacts removed, contacts put back, and contacts kept because they changed since."""
-
-    removed: int
-    restored: int
-    kept: int
 
 
 def commit_plan(
@@ -62,16 +53,16 @@ def commit_plan(
     _add_industries(session, import_id, mapped, some=creating < staged)
     empty = not session.scalar(text("SELECT EXISTS (SELECT FROM contacts)"))
     if empty and creating >= BULK_LOAD:
-        definitions = _prepare_for_load(session)
+        definitions = prepare_for_load(session)
         say(Step.CREATE, Written(creating, numbered, numbered(session)))
         _create(session, import_id, mapped, by_id, some=creating < staged)
-        _build(session, definitions, say)
+        build(session, definitions, say)
     else:
         if creating:
             say(Step.CREATE, Written(creating, numbered, numbered(session)))
             _create(session, import_id, mapped, by_id, some=creating < staged)
         if updating:
-            say(Step.UPDATE, Written(updating, _rewritten, _rewritten(session)))
+            say(Step.UPDATE, Written(updating, rewritten, rewritten(session)))
             _update(session, import_id, mapped, policies)
     say(Step.FINISH, None)
     # Here, not after the transaction: there each page it looks at would be written to the log.
@@ -85,7 +76,7 @@ def numbered(session: Session) -> int:
     return int(session.scalar(text("SELECT last_value - 1 + is_called::int FROM contacts_id_seq")) or 0)
 
 
-def _rewritten(session: Session) -> int:
+def rewritten(session: Session) -> int:
     """How many contacts were changed or removed so far, those of transactions that are still open included: what is
     written anew counts one half, and the version of it that the history keeps, afterwards, the other.
 
@@ -96,7 +87,7 @@ def _rewritten(session: Session) -> int:
     return int(session.scalar(text(both)) or 0) // 2
 
 
-def _build(session: Session, definitions: list[str], say: Say) -> None:
+def build(session: Session, definitions: list[str], say: Say) -> None:
     """Build the indexes and keys one after the other; each counts PARTS."""
     built = 0
 
@@ -148,7 +139,7 @@ def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...], *
     session.execute(text("ANALYZE industries"))  # what is searched by industry depends on it, and no other does it soon
 
 
-def _prepare_for_load(session: Session) -> list[str]:
+def prepare_for_load(session: Session) -> list[str]:
     """Drop every index and key of the empty contacts; returns the DDL that brings them back, but for the indexes that
     serve browsing alone: browsing.ensure_indexes builds those while people work.
 
@@ -244,54 +235,6 @@ def _references(mapped: tuple[str, ...]) -> str:
     if "owner" in mapped:
         joins.append("LEFT JOIN users u ON lower(u.email) = s.owner")
     return " ".join(joins)
-
-
-def undo_import(session: Session, import_id: int, *, say: Say = lambda step, written: None) -> Undone:
-    """Take the import back in the caller's transaction; `say` how far it is.
-
-    A contact that is as the import left it goes back to the version before, or away where there is none. One that was
-    changed since, by a person or a later import that stands, stays as it is and is counted as kept.
-    """
-    columns = [column.name for column in Contact.__table__.columns if column.name not in ("id", "updated_at")]
-    here, then = (", ".join(f"{table}.{name}" for name in columns) for table in ("c", "own"))
-    session.execute(
-        text(
-            f"""
-            CREATE TEMPORARY TABLE undoing ON COMMIT DROP AS
-            SELECT c.id, before.version_id,
-                   CASE WHEN own.version_id IS NOT NULL AND ({here}) IS DISTINCT FROM ({then}) THEN 'keep'
-                        WHEN before.version_id IS NULL THEN 'remove'
-                        ELSE 'restore' END AS what
-            FROM contacts c
-            -- What the import left, where something replaced it since; a later import that was undone brought it back.
-            LEFT JOIN LATERAL (
-                SELECT * FROM contact_history h
-                WHERE h.id = c.id AND h.import_id = :import_id ORDER BY h.version_id LIMIT 1
-            ) own ON true
-            LEFT JOIN LATERAL (
-                SELECT h.version_id FROM contact_history h
-                WHERE h.id = c.id AND h.replaced_import = :import_id ORDER BY h.version_id DESC LIMIT 1
-            ) before ON true
-            WHERE c.import_id = :import_id
-               OR EXISTS (SELECT FROM contact_history h WHERE h.id = c.id AND h.import_id = :import_id)"""
-        ),
-        {"import_id": import_id},
-    )
-    counted = session.execute(text("SELECT what, count(*) AS number FROM undoing GROUP BY 1"))
-    counts = {row.what: row.number for row in counted}
-    changing = counts.get("restore", 0) + counts.get("remove", 0)
-    say(Step.UNDO, Written(changing, _rewritten, _rewritten(session)))
-    sets = ", ".join(f"{name} = h.{name}" for name in columns)
-    session.execute(
-        text(
-            f"""UPDATE contacts SET {sets}, updated_at = CASE WHEN {COUNTED} THEN now() END
-            FROM undoing t JOIN contact_history h USING (version_id)
-            WHERE t.what = 'restore' AND contacts.id = t.id"""
-        )
-    )
-    removed = f"DELETE FROM contacts USING undoing t WHERE t.what = 'remove' AND contacts.id = t.id AND {COUNTED}"
-    session.execute(text(removed))
-    return Undone(counts.get("remove", 0), counts.get("restore", 0), counts.get("keep", 0))
 
 
 def _rows(import_id: int) -> str:

@@ -5,7 +5,7 @@ as long as the clock stands still; one read while somebody was may miss what bec
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -53,6 +53,13 @@ class Kept:
         with self._lock:
             at, number = self._numbers.get(asked, (None, None))
         return number if at is not None and session.scalar(READ) == at else None
+
+    def get_all(self, asked: Sequence[Hashable], session: Session) -> list[int | None]:
+        """`get` for each of them, with one look at the clock."""
+        now = session.scalar(READ)
+        with self._lock:
+            known = [self._numbers.get(one, (None, 0)) for one in asked]
+        return [number if at is not None and at == now else None for at, number in known]
 
     def put(self, asked: Hashable, number: int, before: Moment) -> None:
         """`before` is a moment before the snapshot on which the number was read."""

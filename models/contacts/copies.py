@@ -70,6 +70,8 @@ def _filled(selection: Selection, name: str, by: Actor) -> Select[Any]:
     if name not in fields(by=by):
         search.chosen_columns([name], by=by)
         raise InvalidInput(f"“{name}” cannot be copied. Fields for that are: {', '.join(fields(by=by))}.")
+    if selection.filters.as_of:
+        raise InvalidInput("Contacts as they were can be exported, not copied: go back to now first.")
     return search.matching(selection.filtered(), [], by=by).where(Contact.__table__.c[FIELDS[name].column].is_not(None))
 
 

@@ -3,10 +3,10 @@
 A statement-level trigger copies every replaced or deleted row, whoever writes it.
 
 The trigger lists the columns: a migration that adds one to contacts adds it to contact_history and makes
-`keep_contact_versions` anew (see 0001_foundation.sql).
+`keep_contact_versions` anew (see 0004_undo.sql).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -22,7 +22,6 @@ from sqlalchemy import (
     Index,
     Integer,
     Row,
-    RowMapping,
     Select,
     Table,
     Text,
@@ -36,8 +35,9 @@ from sqlalchemy.orm import Session
 from models.contacts.table import FIELDS, Contact
 from models.database import Base, reading
 from models.errors import Gone, NotFound
-from models.fields import Kind
+from models.fields import Kind as FieldKind
 from models.filters import visible_fields
+from models.import_undos import ImportUndo, Kind
 from models.imports import Import
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -53,9 +53,14 @@ ContactVersion = Table(
     Column("replaced_how", Text, nullable=False),
     Column("replaced_by", Integer),
     Column("replaced_import", Integer),
+    Column("replaced_undo", Integer),
     *(Column(column.name, column.type, nullable=column.name != "id") for column in Contact.__table__.columns),
     Index("contact_history_contact", "id", "version_id"),
     Index("contact_history_import", "replaced_import"),
+    # Versions lie as they came, so that a few bytes for each hundred pages say where those after a moment begin.
+    Index("contact_history_moment", "replaced_at", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
+    Index("contact_history_undo", "replaced_undo", postgresql_where=text("replaced_undo IS NOT NULL")),
+    Index("contact_history_source", "import_id", postgresql_where=text("import_id IS NOT NULL")),
     # Deletions, newest first, are few among the versions: see deleted.py.
     Index(
         "contact_history_deleted",
@@ -67,7 +72,8 @@ ContactVersion = Table(
 
 LARGEST_ID = 2**63 - 1
 MOST_CHANGES = 200  # of a contact, the newest; the creation besides
-NO_FIELD = ("version_id", "replaced_at", "replaced_how", "replaced_by", "replaced_import")
+NO_FIELD = ("version_id", "replaced_at", "replaced_how", "replaced_by", "replaced_import", "replaced_undo")
+WITH_OTHERS = "with_others"
 ORIGIN = ("created_at", "created_by", "import_id", "import_line")
 
 
@@ -75,6 +81,7 @@ class What(StrEnum):
     CREATED = "created"
     CHANGED = "changed"
     TAKEN_BACK = "taken back"  # the import that had changed it
+    BROUGHT_BACK = "brought back"  # that import, whose undo was undone
     DELETED = "deleted"
     RESTORED = "restored"
 
@@ -90,7 +97,8 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class Change:
-    """`version` is the contact_history row that the change replaced (None: the creation); `line` is one of the file."""
+    """`version` is the contact_history row that the change replaced (None: the creation); `line` is one of the file.
+    `with_others`: the same statement changed other contacts, too."""
 
     what: What
     at: datetime
@@ -100,23 +108,26 @@ class Change:
     import_id: int | None = None
     file_name: str | None = None
     line: int | None = None
+    with_others: bool = False
 
     @property
     def can_be_undone(self) -> bool:
         """Whether it changed anything that the reader sees, as long as nothing has changed it again."""
-        return self.what in (What.CHANGED, What.TAKEN_BACK) and bool(self.fields)
+        return self.what in (What.CHANGED, What.TAKEN_BACK, What.BROUGHT_BACK) and bool(self.fields)
 
 
-def of_contact(contact_id: int, *, by: Actor, most: int = MOST_CHANGES) -> list[Change]:
-    """What happened to the contact, newest first; a change of fields that `by` may not see is left out.
+def of_contact(contact_id: int, *, until: datetime | None = None, by: Actor, most: int = MOST_CHANGES) -> list[Change]:
+    """What happened to the contact `until` a moment, the newest first, `most` of it beside the creation; a change of
+    fields that `by` may not see is left out.
 
     Of a deleted contact for who may restore it. Raises NotAllowed, NotFound, Gone.
     """
     require(by, Permission.CONTACTS_READ)
     seen = visible_fields(by)
     with reading() as session:
-        states, has_first = _states(session, contact_id, seen, most)
-        if not states or (states[-1]["replaced_how"] == "delete" and not by.may(Permission.CONTACTS_EDIT)):
+        states, has_first = _states(session, contact_id, seen, most, until)
+        is_there = session.scalar(select(Contact.id).where(Contact.id == contact_id)) if states else None
+        if not states or not (is_there or by.may(Permission.CONTACTS_EDIT)):
             raise missing(session, contact_id, by)
         names = _Names.of(session, states)
     told = [_creation(states[0], seen, names)] if has_first else []
@@ -167,28 +178,53 @@ def last_deletion(session: Session, contact_id: int) -> Row[tuple[int, datetime,
     return session.execute(deleted.order_by(version.version_id.desc()).limit(1)).one_or_none()
 
 
-def _readable(column: ColumnElement[Any], kind: Kind) -> ColumnElement[Any]:
-    if kind is Kind.INDUSTRY:
+def _readable(column: ColumnElement[Any], kind: FieldKind) -> ColumnElement[Any]:
+    if kind is FieldKind.INDUSTRY:
         return select(Industry.name).where(Industry.id == column).scalar_subquery()
-    if kind is Kind.OWNER:
+    if kind is FieldKind.OWNER:
         return select(User.email).where(User.id == column).scalar_subquery()
     return column
 
 
-def _states(session: Session, contact_id: int, seen: Sequence[str], most: int) -> tuple[list[RowMapping], bool]:
-    """The contact's states, oldest first, and whether its first is among them. The last one is how it is now, with no
-    `replaced_how`; of a deleted contact how it was."""
+def _states(
+    session: Session, contact_id: int, seen: Sequence[str], most: int, until: datetime | None
+) -> tuple[list[dict[str, Any]], bool]:
+    """The contact's states, oldest first, and whether its first is among them. The last one is how it is now, or was
+    at the moment `until`, with no `replaced_how`; of a deleted contact how it was."""
     if not 0 < contact_id <= LARGEST_ID:
         return [], False
-    versions = _selected(ContactVersion, seen, [ContactVersion.c[name] for name in NO_FIELD])
-    versions = versions.where(ContactVersion.c.id == contact_id).order_by(ContactVersion.c.version_id.desc())
-    found = list(session.execute(versions.limit(most + 1)).mappings())
-    contacts = Contact.__table__
-    now = session.execute(
-        _selected(contacts, seen, [null().label(name) for name in NO_FIELD]).where(contacts.c.id == contact_id)
-    ).mappings()
-    has_first = len(found) <= most
-    return [*reversed(found[:most] if not has_first else found), *now], has_first
+    version = ContactVersion.c
+    versions = _selected(ContactVersion, seen, [*(version[name] for name in NO_FIELD), _with_others()])
+    versions = versions.where(version.id == contact_id).order_by(version.version_id.desc())
+    last = None
+    if until:
+        later = select(func.min(version.version_id)).where(version.id == contact_id, version.replaced_at > until)
+        last = session.scalar(later)
+    now = list[dict[str, Any]]()
+    nothing = (*NO_FIELD, WITH_OTHERS)
+    if last is None:
+        contacts = Contact.__table__
+        present = _selected(contacts, seen, [null().label(name) for name in nothing])
+        now.extend(_dicts(session, present.where(contacts.c.id == contact_id)))
+    else:
+        [then] = _dicts(session, versions.where(version.version_id == last))
+        now.append(then | dict.fromkeys(nothing))
+        versions = versions.where(version.version_id < last)
+    found = _dicts(session, versions.limit(most + 1))
+    return [*reversed(found[:most]), *now], len(found) <= most
+
+
+def _dicts(session: Session, wanted: Select[Any]) -> list[dict[str, Any]]:
+    return [row._asdict() for row in session.execute(wanted)]
+
+
+def _with_others() -> ColumnElement[bool]:
+    """Whether the statement that replaced the version replaced those of other contacts: their numbers are next to it,
+    and its moment is theirs."""
+    version, other = ContactVersion.c, ContactVersion.alias("other")
+    beside = other.c.version_id.in_([version.version_id - 1, version.version_id + 1])
+    same = other.c.replaced_at == version.replaced_at, other.c.id != version.id
+    return select(other.c.id).where(beside, *same).exists().label(WITH_OTHERS)
 
 
 def _selected(table: FromClause, seen: Sequence[str], more: Sequence[ColumnElement[Any]]) -> Select[Any]:
@@ -198,18 +234,25 @@ def _selected(table: FromClause, seen: Sequence[str], more: Sequence[ColumnEleme
 
 @dataclass(frozen=True)
 class _Names:
-    """What ids of users and imports stand for."""
+    """What ids of users and imports stand for, and those of undos: (what it was, the import)."""
 
     people: dict[int, str]
     files: dict[int, str]
+    undos: dict[int, tuple[What, int]]
 
     @classmethod
-    def of(cls, session: Session, states: Sequence[RowMapping]) -> "_Names":
+    def of(cls, session: Session, states: Sequence[Mapping[str, Any]]) -> "_Names":
         users = {state[name] for state in states for name in ("created_by", "replaced_by")} - {None}
         imports = {state[name] for state in states for name in ("import_id", "replaced_import")} - {None}
+        runs = select(ImportUndo.id, ImportUndo.kind, ImportUndo.import_id)
+        found = session.execute(runs.where(ImportUndo.id.in_({state["replaced_undo"] for state in states} - {None})))
+        undos = {
+            one.id: (What.TAKEN_BACK if one.kind == Kind.UNDO else What.BROUGHT_BACK, one.import_id) for one in found
+        }
+        imports |= {import_id for _, import_id in undos.values()}
         people = session.execute(select(User.id, User.name).where(User.id.in_(users))).all()
         files = session.execute(select(Import.id, Import.file_name).where(Import.id.in_(imports))).all()
-        return cls({one.id: one.name for one in people}, {one.id: one.file_name for one in files})
+        return cls({one.id: one.name for one in people}, {one.id: one.file_name for one in files}, undos)
 
     def person(self, user_id: int | None) -> str:
         return OPERATOR.name if user_id is None else self.people.get(user_id, f"user {user_id}")
@@ -219,24 +262,30 @@ class _Names:
         return {"import_id": import_id, "file_name": name, "line": line}
 
 
-def _creation(first: RowMapping, seen: Sequence[str], names: _Names) -> Change:
+def _creation(first: Mapping[str, Any], seen: Sequence[str], names: _Names) -> Change:
     filled = tuple(FieldChange(name, None, first[name]) for name in seen if first[name] is not None)
     source = names.source(first["import_id"], first["import_line"])
     return Change(What.CREATED, first["created_at"], names.person(first["created_by"]), filled, **source)
 
 
-def _change(around: Sequence[RowMapping], state: RowMapping, seen: Sequence[str], names: _Names) -> Change:
+def _change(
+    around: Sequence[Mapping[str, Any]], state: Mapping[str, Any], seen: Sequence[str], names: _Names
+) -> Change:
     """How `state` ended; `around` holds the state before it, where there is one, and the one after it."""
     at, by_name, version = state["replaced_at"], names.person(state["replaced_by"]), state["version_id"]
+    undone, of_import = names.undos.get(state["replaced_undo"], (None, None))
+    others = {WITH_OTHERS: state[WITH_OTHERS]} if undone is None else names.source(of_import, None)
     if state["replaced_how"] == "delete":
-        return Change(What.DELETED, at, by_name, version=version)
+        return Change(What.DELETED, at, by_name, version=version, **others)
     before, after = around[0], around[-1]
     fields = tuple(FieldChange(name, state[name], after[name]) for name in seen if state[name] != after[name])
     if before is not state and before["replaced_how"] == "delete":
-        return Change(What.RESTORED, at, by_name, fields, version)
+        return Change(What.RESTORED, at, by_name, fields, version, **others)
+    if undone is not None:
+        return Change(undone, at, by_name, fields, version, **others)
     if state["replaced_import"] is not None:
         line = after["import_line"] if after["import_id"] == state["replaced_import"] else None
         return Change(What.CHANGED, at, by_name, fields, version, **names.source(state["replaced_import"], line))
-    if state["import_id"] != after["import_id"]:
+    if state["import_id"] != after["import_id"]:  # taken back by a version that did not number undos
         return Change(What.TAKEN_BACK, at, by_name, fields, version, **names.source(state["import_id"], None))
-    return Change(What.CHANGED, at, by_name, fields, version)
+    return Change(What.CHANGED, at, by_name, fields, version, **others)

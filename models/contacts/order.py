@@ -73,12 +73,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Order:
-    """By `key`, and by id alone where that is None. `source` is contacts with whatever the key is read from."""
+    """By `key`, and by id alone where that is None. `source` is contacts with whatever the key is read from.
+
+    `is_whole`: contacts are no table of which a sample could be taken, so that all that match are always read.
+    """
 
     key: ColumnElement[Any] | None
     falling: bool
     source: FromClause
     is_indexed: bool
+    is_whole: bool = False
 
     def page(
         self, session: Session, where: ColumnElement[bool], *, first: int, size: int, total: int | None = None
@@ -87,7 +91,7 @@ class Order:
 
         `total` is that number where it is known already.
         """
-        if total is None and are_few(session, where):
+        if total is None and (self.is_whole or are_few(session, where)):
             found = self._at_once(session, where, first, size)
             if found[1] or first == 0:
                 return found
@@ -103,7 +107,7 @@ class Order:
 
     def around(self, session: Session, where: ColumnElement[bool], contact_id: int) -> Neighbours:
         """Where the contact stands among those that match, or would stand. Raises NoResultFound where it is gone."""
-        if are_few(session, where):
+        if self.is_whole or are_few(session, where):
             numbered = self._numbered(where)
             row = session.execute(select(numbered).where(numbered.c.id == contact_id)).one_or_none()
             if row is not None:

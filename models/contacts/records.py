@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from models import audit
 from models.audit import Event
-from models.contacts import editing, history, likeness
+from models.contacts import as_of, editing, history, likeness
 from models.contacts.editing import as_text
 from models.contacts.history import ContactVersion, newest_version, person, readable
+from models.contacts.moments import When
 from models.contacts.table import ABOUT_EMAIL, FIELDS, STATUSES, Contact
 from models.database import reading
 from models.errors import AlreadyThere, ChangedMeanwhile, Conflict, InvalidInput, InvalidValues, NotFound
@@ -75,6 +76,21 @@ def get(contact_id: int, *, by: Actor) -> Record:
     require(by, Permission.CONTACTS_READ)
     with reading() as session:
         return _read(session, contact_id, by)
+
+
+def as_it_was(contact_id: int, when: When, *, by: Actor) -> Record:
+    """The contact at that moment, to be read; who may not see deleted contacts finds none that is gone by now.
+
+    Raises NotAllowed, NotFound (it was not there), InvalidInput (there was no such moment).
+    """
+    require(by, Permission.CONTACTS_READ)
+    with reading() as session:
+        as_of.look_back(session, as_of.resolve(session, when), by=by)
+        known = 0 < contact_id <= history.LARGEST_ID
+        row = _selected(session, _contacts, visible_fields(by), by, _contacts.c.id == contact_id) if known else None
+    if row is None:
+        raise NotFound(f"There was no contact {contact_id} {when.words}.")
+    return _record(row, by)
 
 
 def deleted(contact_id: int, *, by: Actor) -> Record:

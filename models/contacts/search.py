@@ -1,21 +1,25 @@
-"""The only door for reading contacts in sets: pages, counts, facets, statistics, and the select that exports stream."""
+"""The only door for reading contacts in sets: pages, counts, facets, statistics, and the select that exports stream.
+
+Filters with `as_of` are asked of contacts as they were then: see as_of.py.
+"""
 
 import os
 import threading
 from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, and_, any_, func, literal, or_, select, true
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
-from models.contacts import clock, facets, order, statistics
+from models.contacts import as_of, clock, facets, order, statistics
 from models.contacts.facets import Range
 from models.contacts.order import Neighbours, Order
 from models.contacts.statistics import Statistics
-from models.contacts.table import FIELDS, SEARCHED, Contact
+from models.contacts.table import BROWSED, FIELDS, SEARCHED, Contact
 from models.database import Database, reading
 from models.errors import InvalidInput, NotFound
 from models.fields import Kind
@@ -75,10 +79,11 @@ def page(
     if not 1 <= size <= MAX_PAGE_SIZE or number < 1:
         raise InvalidInput(f"Pages start at 1 and hold 1 to {MAX_PAGE_SIZE:,} contacts.")
     shown = chosen_columns(columns, by=by)
-    where, listed, asked = _condition(filters, by), _order(sort, by), _question(filters, by)
+    where, asked = _condition(filters, by), _question(filters, by)
+    listed = _order(sort, by, is_whole=filters.as_of is not None)
     before = clock.moment()
-    with _looking() as session:
-        if common := _common(session, filters):
+    with looking(filters, by) as session:
+        if not filters.as_of and (common := _common(session, filters)):
             where = _condition(filters, by, common)
         known = _totals.get(asked, session) if asked else None
         total, ids = listed.page(session, where, first=(number - 1) * size, size=size, total=known)
@@ -96,8 +101,8 @@ def neighbours(filters: Filters, *, sort: str = NEWEST_FIRST, contact_id: int, b
     It need not match, or no longer: then it is where it would stand. Raises NotAllowed, InvalidInput, NotFound.
     """
     require(by, Permission.CONTACTS_READ)
-    where, listed = _condition(filters, by), _order(sort, by)
-    with _looking() as session:
+    where, listed = _condition(filters, by), _order(sort, by, is_whole=filters.as_of is not None)
+    with looking(filters, by) as session:
         try:
             return listed.around(session, where, contact_id)
         except NoResultFound as error:
@@ -108,15 +113,50 @@ def those_of(filters: Filters, ids: Collection[int], *, by: Actor) -> frozenset[
     """Which of the contacts with these ids match. Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
     among = Contact.id == any_(literal(list(ids), ARRAY(BigInteger)))
-    with _looking() as session:
+    with looking(filters, by) as session:
         return frozenset(session.scalars(select(Contact.id).where(among, _condition(filters, by))))
 
 
 def count(filters: Filters, *, by: Actor) -> int:
     """Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
-    with _looking() as session:
+    with looking(filters, by) as session:
         return _count(session, _condition(filters, by))
+
+
+def counts(asked: Sequence[Filters], *, by: Actor) -> list[int]:
+    """`count` for each of them, read from one snapshot. What is kept is not counted again, and the rest takes one look
+    at the contacts, or two, however many they are: only a search for words goes by its index. Raises NotAllowed."""
+    require(by, Permission.CONTACTS_READ)
+    for one in asked:
+        one.condition(by=by)  # what is kept may be of who sees more
+    now = iter(_counts_of_now([one for one in asked if not one.as_of], by))
+    return [count(one, by=by) if one.as_of else next(now) for one in asked]
+
+
+def _counts_of_now(asked: Sequence[Filters], by: Actor) -> list[int]:
+    questions = [_question(one, by) for one in asked]
+    before = clock.moment()
+    with _BESIDE, looking(Filters(), by) as session:
+        numbers = _totals.get_all(questions, session)
+        missing = [place for place, number in enumerate(numbers) if number is None or questions[place] is None]
+        for place, number in zip(missing, _counted(session, [asked[place] for place in missing], by), strict=True):
+            numbers[place] = number
+    for place in missing:
+        if questions[place] is not None:
+            _totals.put(questions[place], numbers[place] or 0, before)
+    return [number or 0 for number in numbers]
+
+
+def known_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:
+    """Those of `counts` that need no counting; None for the others. Raises NotAllowed."""
+    require(by, Permission.CONTACTS_READ)
+    for one in asked:
+        one.condition(by=by)
+    questions = [_question(one, by) for one in asked]
+    with reading() as session:
+        known = _totals.get_all(questions, session)
+    return [None if question is None else number for question, number in zip(questions, known, strict=True)]
 
 
 def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None) -> list[tuple[Any, int]]:
@@ -134,7 +174,7 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
     number = func.count().label("count")
     counted = select(matching.c.value, number).group_by(matching.c.value)
     counted = counted.order_by(number.desc(), matching.c.value.asc().nulls_last()).limit(limit)
-    with _BESIDE, _looking() as session:
+    with _BESIDE, looking(filters, by) as session:
         found = [(row[0], row[1]) for row in session.execute(counted)]
         names = _names(session, FIELDS[name].kind) if FIELDS[name].kind in (Kind.INDUSTRY, Kind.OWNER) else None
     return [(names.get(value) if names else value, number) for value, number in found]
@@ -154,7 +194,7 @@ def count_by_each(
     """
     require(by, Permission.CONTACTS_READ)
     chosen_columns([*names, *(ranges or {})], by=by)
-    with _BESIDE, _looking() as session:
+    with _BESIDE, looking(filters, by) as session:
         found = facets.read(session, _condition(filters, by), names, ranges or {}, limit)
         for name in names:
             if FIELDS[name].kind in (Kind.INDUSTRY, Kind.OWNER):
@@ -170,8 +210,9 @@ def statistics_of(filters: Filters, *, by: Actor) -> Statistics:
     """
     require(by, Permission.CONTACTS_READ)
     where = _condition(filters, by)
-    with _BESIDE, _looking() as session:
-        return statistics.read(session, where, visible_fields(by))
+    with _BESIDE, looking(filters, by) as session:
+        at = as_of.resolve(session, filters.as_of) if filters.as_of else None
+        return statistics.read(session, where, visible_fields(by), at=at)
 
 
 def matching(filters: Filters, columns: list[str], *, by: Actor) -> Select[Any]:
@@ -181,7 +222,22 @@ def matching(filters: Filters, columns: list[str], *, by: Actor) -> Select[Any]:
     """
     require(by, Permission.CONTACTS_READ)
     chosen_columns(columns, by=by)
-    return select(Contact.id, *labelled(columns)).where(_condition(filters, by)).order_by(Contact.id)
+    rows = select(Contact.id, *labelled(columns)).where(_condition(filters, by)).order_by(Contact.id)
+    if not filters.as_of:
+        return rows
+    with reading() as session:
+        at = as_of.resolve(session, filters.as_of)
+    return rows.add_cte(as_of.contacts_at(at, by=by), nest_here=True)
+
+
+def moment(filters: Filters, *, by: Actor) -> datetime | None:
+    """What the filters' `as_of` means, by the database; None for now. Raises NotAllowed; InvalidInput where nothing can
+    be asked of that moment."""
+    require(by, Permission.CONTACTS_READ)
+    if not filters.as_of:
+        return None
+    with reading() as session:
+        return as_of.resolve(session, filters.as_of)
 
 
 def chosen_columns(columns: list[str] | None, *, by: Actor) -> list[str]:
@@ -216,14 +272,18 @@ def _question(filters: Filters, by: Actor) -> Hashable | None:
     """What decides how many contacts match, besides the contacts; None where their clock knows nothing of it."""
     if any(one.field.kind is Kind.OWNER for one in filters.filters):
         return None
-    return Database.url, filters.query(), tuple(visible_fields(by)) if filters.q else ()
+    deleted = filters.as_of is not None and by.may(Permission.CONTACTS_EDIT)  # as_of.contacts_at
+    return Database.url, filters.query(), tuple(visible_fields(by)) if filters.q else (), deleted
 
 
 def _condition(filters: Filters, by: Actor, common: Container[Filter] = ()) -> ColumnElement[bool]:
     """The filters' condition, with what follows from it for the words of a contact, which have an index.
 
     Of what is `common` nothing is said for the index: where it finds every tenth contact, to look at all is quicker.
+    Contacts as they were have none.
     """
+    if filters.as_of:
+        return filters.of_now.condition(by=by)
     required = [one for one in filters.required if one not in common]
     either = [_words(group) for group in filters.alternatives.values()]
     # Where some of the words are hidden, the index has more than the free text looks into.
@@ -248,22 +308,40 @@ def _words(required: list[Filter]) -> ColumnElement[bool]:
 
 
 @contextmanager
-def _looking() -> Iterator[Session]:
-    """`reading`, for a planner that else takes each page of a table for one on a disk, and a list of 50,000 for one
-    that is too long to be handed from one process to another."""
+def looking(filters: Filters, by: Actor) -> Iterator[Session]:
+    """`reading`, back at the filters' moment, for a planner that else takes each page of a table for one on a disk, and
+    a list of 50,000 for one that is too long to be handed from one process to another."""
     with reading() as session:
         session.execute(select(*(func.set_config(name, cost, True) for name, cost in COSTS.items())))
+        if filters.as_of:
+            as_of.look_back(session, as_of.resolve(session, filters.as_of), by=by)
         yield session
 
 
-def _order(sort: str, by: Actor) -> Order:
+def _order(sort: str, by: Actor, *, is_whole: bool) -> Order:
     name = sort.removeprefix("-")
     chosen_columns([name], by=by)
-    return order.by(name, falling=sort.startswith("-"))
+    listed = order.by(name, falling=sort.startswith("-"))
+    return replace(listed, is_indexed=False, is_whole=True) if is_whole else listed
 
 
 def _count(session: Session, where: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).select_from(Contact).where(where)) or 0
+
+
+def _counted(session: Session, asked: Sequence[Filters], by: Actor) -> list[int]:
+    """In one look those that the narrow index can answer, in another those that need whole rows."""
+    found: dict[int, int] = {}
+    looks: dict[bool, list[int]] = {True: [], False: []}
+    for place, one in enumerate(asked):
+        if one.q or any(part.field.name in SEARCHED and part.operator in WITHIN for part in one.filters):
+            found[place] = _count(session, _condition(one, by))
+        else:
+            looks[all(part.field.column in (*BROWSED, "id") for part in one.filters)].append(place)
+    for places in filter(None, looks.values()):
+        numbers = (func.count().filter(asked[place].condition(by=by)) for place in places)
+        found |= zip(places, session.execute(select(*numbers).select_from(Contact)).one(), strict=True)
+    return [found[place] for place in range(len(asked))]
 
 
 def _names(session: Any, kind: Kind) -> dict[int, str]:

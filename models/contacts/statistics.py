@@ -45,9 +45,10 @@ class Statistics:
         return self.filled[name] - sum(self.values[name].values())
 
 
-def read(session: Session, where: ColumnElement[bool], seen: list[str]) -> Statistics:
-    """The statistics of the contacts for which `where` holds; of fields only those `seen`."""
-    at = datetime.now(UTC)
+def read(session: Session, where: ColumnElement[bool], seen: list[str], *, at: datetime | None = None) -> Statistics:
+    """The statistics of the contacts for which `where` holds; of fields only those `seen`. `at` is the moment of which
+    they are, if it is not now."""
+    at = min(at or datetime.now(UTC), datetime.now(UTC))
     since = at.date() - timedelta(days=NEW_DAYS - 1)
     totals = session.execute(_totals(where, seen, since)).one()._mapping
     return Statistics(

@@ -6,8 +6,12 @@ from models import (
     check_results,
     credits,
     exports,
+    import_acceptances,
     import_changes,
+    import_findings,
     import_places,
+    import_profiles,
+    import_undos,
     imports,
     industries,
     link_tokens,
@@ -18,11 +22,14 @@ from models import (
     second_factors,
     sign_in_failures,
     sign_in_sessions,
+    view_exports,
+    views,
 )
 from models.contacts import history, table
 
 __all__ = [
-    "accounts", "audit", "check_results", "credits", "exports", "history", "import_changes", "import_places", "imports",
-    "industries", "link_tokens", "mails", "preferences", "request_limits", "role_rules", "second_factors",
-    "sign_in_failures", "sign_in_sessions", "table",
+    "accounts", "audit", "check_results", "credits", "exports", "history", "import_acceptances", "import_changes",
+    "import_findings", "import_places", "import_profiles", "import_undos", "imports", "industries", "link_tokens",
+    "mails", "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions",
+    "table", "view_exports", "views",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -24,7 +25,9 @@ SCREENS = {
     "contacts": "contacts?country=Germany&or1.seniority=VP&or2.employees.gte=100",
     "contacts, none": "contacts?title=Nobody",
     "contacts, unreadable": "contacts?countri=Germany",
+    "contacts, as they were": f"contacts?as_of={datetime.now(UTC).date()}",
     "contact": "contact?id={id}",
+    "difference": "difference?from=2026-01-01&way=came",
     "contact, new": "contact?new=1",
     "contact, none": "contact?id=abc",
     "deleted": "deleted",

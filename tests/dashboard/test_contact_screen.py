@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import session
 from models import filters, sign_ins, users
 from models.audit import AuditLine, Event
-from models.contacts import changes, history, records, search
+from models.contacts import history, records, search, undo
 from models.contacts.history import What
 from models.contacts.table import FIELDS, Contact
 from models.database import reading, writing
@@ -377,7 +377,7 @@ def test_what_an_undone_import_left_unchanged_is_not_offered_for_undo(screen: Sc
         values = {"extra": {"Shoe": "42"}, "import_id": import_id}
         session.execute(update(Contact).where(Contact.id == zoe).values(**values))
     with writing(OPERATOR) as session:
-        changes.undo_import(session, import_id)
+        undo.undo_import(session, import_id)
     test = screen(Role.MANAGER, at="contact", id=str(zoe))
     assert "Import taken back" in drawn(test)
     assert "Undo this change" not in labels(test)

@@ -14,6 +14,8 @@ from dashboard import flow_runs
 
 SIGN = "Basic " + base64.b64encode(b"admin:secret").decode()
 
+FLOWS = ("export-contacts", "import-contacts", "undo-import", "redo-import")
+
 
 class Prefect(BaseHTTPRequestHandler):
     """Stands in for the two routes of Prefect 3.8's server that are used, with its answers' shape."""
@@ -25,13 +27,13 @@ class Prefect(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.removeprefix("/api/deployments/name/")
-        here = name in ("export-contacts/default", "import-contacts/default", "undo-import/default") and self.known
+        here = name in [f"{flow}/default" for flow in FLOWS] and self.known
         self._answer(200 if here else 404, {"id": f"of-{name.partition('/')[0]}", "name": "default"})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         flow = self.path.removeprefix("/api/deployments/of-").removesuffix("/create_flow_run")
-        made = flow in ("export-contacts", "import-contacts", "undo-import")
+        made = flow in FLOWS
         self.runs.setdefault(body["idempotency_key"], body)
         self.flows[body["idempotency_key"]] = flow
         self._answer(201 if made else 404, {"id": "r1"})
@@ -102,6 +104,10 @@ def test_an_import_is_started_for_what_is_wanted_of_it(prefect: type[Prefect]) -
     assert prefect.runs[planning]["parameters"] == {"import_id": 7, "until": "planned", "order": 3}
     assert prefect.runs[undoing]["parameters"] == {"import_id": 7, "order": 4}
     assert (prefect.flows[planning], prefect.flows[undoing]) == ("import-contacts", "undo-import")
+    assert flow_runs.start_import(7, until="committed", order=5, again=True, at=tried)
+    redoing = "import-7-5-2026-03-01T12:30"
+    assert prefect.runs[redoing]["parameters"] == {"import_id": 7, "order": 5}
+    assert prefect.flows[redoing] == "redo-import"
 
 
 def test_however_much_waits_a_slow_prefect_holds_the_screens_up_for_seconds_only(

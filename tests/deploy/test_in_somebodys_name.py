@@ -10,8 +10,12 @@ from models.permissions import Role
 from tests import people
 from tests.deploy.command_line import Cli
 
-# What a command does in somebody's name: see test_cli_imports.py and tests/dashboard/test_hidden_columns.py.
-IN_SOMEBODYS_NAME = {"export"}
+# What a command does in somebody's name: see test_cli_imports.py, test_cli_views.py, tests/models/test_views.py and
+# tests/dashboard/test_hidden_columns.py.
+IN_SOMEBODYS_NAME = {
+    "export",
+    *(f"views {name}" for name in ("delete", "list", "rename", "restore", "save", "share", "show", "undo")),
+}
 
 
 def test_every_command_in_somebodys_name_is_looked_at() -> None:

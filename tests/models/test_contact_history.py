@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from models.contacts import bulk, changes, history, records
+from models.contacts import bulk, history, records, undo
 from models.contacts.bulk import Selection
 from models.contacts.history import Change, FieldChange, What
 from models.contacts.table import Contact
@@ -99,7 +99,7 @@ def test_imports_are_named_with_file_and_line(ann: Actor) -> None:
     assert (made.what, made.import_id, made.file_name, made.line) == (What.CREATED, first, "spring.csv", 7)
     assert (newest.what, newest.import_id, newest.file_name, newest.line) == (What.CHANGED, second, "autumn.csv", 9)
     with writing(ann) as session:
-        changes.undo_import(session, second)
+        undo.undo_import(session, second)
     newest = history.of_contact(contact, by=ann)[0]
     assert (newest.what, newest.by_name, newest.file_name) == (What.TAKEN_BACK, "Ann", "autumn.csv")
     assert newest.fields == (FieldChange("title", "CEO", None),)

@@ -31,8 +31,12 @@ GIVEN = {
 # What an allowed one is called with, where it would begin something before it looks at anything it was given.
 NOWHERE = {
     name: {"import_id": 10**6}
-    for name in ("pipelines.import_contacts.go_on", "pipelines.import_contacts.run", "pipelines.import_contacts.undo")
-} | {"pipelines.import_contacts.take_back": {"import_id": 10**6}}
+    for name in (
+        "pipelines.import_contacts.go_on", "pipelines.import_contacts.run", "pipelines.import_contacts.undo",
+        "pipelines.import_contacts.redo", "pipelines.import_contacts.take_back",
+        "pipelines.import_contacts.bring_back",
+    )
+}  # fmt: skip
 
 
 class Touched(Exception):

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from models import database, import_rejects, imports
+from models import database, import_acceptances, import_rejects, imports
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR
 from pipelines import import_contacts
@@ -34,9 +34,13 @@ def created(
     )  # fmt: skip
 
 
-def imported(path: Path, *, until: State = State.COMMITTED, **how: Any) -> Import:
-    """The import of the file, run up to `until`; its numbers add up."""
-    found = import_contacts.run(created(path, **how), until=until, by=OPERATOR)
+def imported(path: Path, *, until: State = State.COMMITTED, accepting: str | None = None, **how: Any) -> Import:
+    """The import of the file, run up to `until`; its numbers add up. What stands out is accepted for that reason."""
+    import_id = created(path, **how)
+    if accepting:
+        import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR)
+        import_acceptances.accept(import_id, accepting, by=OPERATOR)
+    found = import_contacts.run(import_id, until=until, by=OPERATOR)
     assert found.state == until
     assert found.rows == found.created + found.updated + found.unchanged + found.duplicates + found.rejected
     return found

@@ -33,7 +33,8 @@ def test_current_and_historical_legislators(base: str, shared_data: Path) -> Non
     for name, rows in ((CURRENT, 537), (HISTORICAL, 12_230)):
         keys = [row["bioguide_id"] for row in records(shared_data / name)]
         assert (len(keys), len(set(keys)), all(keys)) == (rows, rows, True)
-        first = imported(shared_data / name)
+        # Most of them live no more, and have no telephone: that stands out beside the others.
+        first = imported(shared_data / name, accepting="they have left office" if name == HISTORICAL else None)
         assert numbers(first) == (rows, rows, 0, 0, 0, 0)
         found = at(first.id)
         for line, expected in LEGISLATORS[name].items():

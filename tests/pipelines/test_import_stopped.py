@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -19,12 +19,14 @@ import pytest
 
 from data_checks.gate import Gate
 from deploy.embedded_postgres import start_or_join
-from models import database, imports, migrations
+from models import database, import_phases, imports, migrations
 from models.database import libpq_url
-from models.errors import Conflict, Unavailable
+from models.errors import Conflict, NotFound, Unavailable
+from models.import_phases import Phase
 from models.imports import State
 from models.permissions import OPERATOR
 from pipelines import import_contacts
+from pipelines.contact_files import UnreadableFile
 from tests.pipelines import importing
 from tests.pipelines.importing import contacts, imported, numbers, sql, written
 from tests.pipelines.test_import_contacts import ANN, BOB, REFUSED, committed
@@ -112,6 +114,37 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_end(
         process.communicate()
     assert patiently(import_id).state == State.COMMITTED
     assert importing.base() == undisturbed
+
+
+def test_killed_while_the_file_is_copied_it_is_interrupted_and_says_so(base: str, home: Path, tmp_path: Path) -> None:
+    """A disk that takes for ever, as far as the copy can tell."""
+    file = written(tmp_path, [ANN])
+    script = "import shutil, sys, time; shutil.copyfile = lambda *_: time.sleep(600); from pathlib import Path;"
+    script += "from models import database; from models.imports import Keep, MatchRule; database.bind(sys.argv[1]);"
+    script += "from models.permissions import OPERATOR; from pipelines import import_contacts;"
+    script += f"import_contacts.create(Path({str(file)!r}), match=MatchRule.AUTO, keep=Keep.THEIRS, by=OPERATOR)"
+    process = run_elsewhere(base, 1, home, script=script)
+    eventually(lambda: phase(1) is Phase.RUNNING, process)
+    process.kill()
+    process.communicate()
+    eventually(lambda: phase(1) is Phase.STOPPED)
+    with pytest.raises(UnreadableFile, match=r"^The file of import 1 was never stored completely"):
+        committed(1)
+    assert phase(1) is Phase.FAILED
+
+
+def phase(import_id: int) -> Phase | None:
+    with suppress(NotFound):
+        return import_phases.phase(imports.listed(import_id, by=OPERATOR))
+    return None
+
+
+def eventually(condition: Callable[[], bool], process: "subprocess.Popen[str] | None" = None) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_two_processes_do_not_work_on_one_import(base: str, home: Path, tmp_path: Path) -> None:

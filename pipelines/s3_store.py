@@ -1,0 +1,168 @@
+"""A prefix in S3, or in a store that speaks like it. Errors are sentences; boto3 itself repeats what fails briefly."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+
+from models import file_places
+from models.errors import AppError, NotFound, Unavailable
+from models.settings import settings
+from pipelines.file_store import DISK_FULL, Fetched, Found, NoRoom, Refused, beside, file_name, no_file, taken
+
+CONNECTING, READING, TRIES = 5, 60, 3  # seconds, seconds, times
+PIECE = 8 * 1024 * 1024  # bytes of a part; boto3 makes them larger where a file would have too many
+PAGE = 1000  # files of one answer
+AT_ONCE = 4  # parts: with 8 MB each a transfer holds about 50 MB
+TRANSFER = TransferConfig(multipart_threshold=PIECE, multipart_chunksize=PIECE, max_concurrency=AT_ONCE)
+NO_BUCKET = ("NoSuchBucket",)
+NO_FILE = ("NoSuchKey", "404", "NotFound")
+REFUSED = (
+    "AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
+    "AccountProblem", "AllAccessDisabled", "AuthorizationHeaderMalformed", "MethodNotAllowed",
+)  # fmt: skip
+FULL = ("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "507")
+TAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict")
+KEYS = "check APPOINTMENT360_S3_ACCESS_KEY and APPOINTMENT360_S3_SECRET_KEY, and what they may do in the bucket"
+
+
+class Prefix:
+    """What lies at s3://BUCKET/PREFIX."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.bucket, prefix = file_places.bucket_and_prefix(address)
+        self._before = f"{prefix}/" if prefix else ""
+        self._client = _client()
+
+    def files(self) -> Iterator[Found]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self._before, Delimiter="/", PaginationConfig={"PageSize": PAGE}
+        )
+        with self._sentences():
+            for page in pages:
+                for one in page.get("Contents", ()):
+                    name = one["Key"].removeprefix(self._before)
+                    if name and not name.startswith("."):
+                        yield Found(name, one["Size"], one["LastModified"], one["ETag"].strip('"'))
+
+    def fetch(self, name: str, to: Path) -> Fetched:
+        key = self._before + file_name(name)
+        with self._sentences(name, to), beside(to) as part:
+            self._client.download_file(self.bucket, key, str(part), Config=TRANSFER)
+            with part.open("rb") as copy:
+                digest = hashlib.file_digest(copy, "sha256")
+                os.fsync(copy.fileno())
+            size = part.stat().st_size
+            part.replace(to)
+        return Fetched(digest.hexdigest(), size)
+
+    def put(self, path: Path, name: str, *, replace: bool = False) -> str:
+        """Large files go in parts. The store is asked before and, where it can, decides at the end whether the name is
+        still free; one that cannot has a moment in which the last one wins."""
+        key = self._before + file_name(name)
+        with self._sentences(name, path):
+            if not replace and self._is_there(key):
+                raise taken(name, self.address)
+            _client(only_new=not replace).upload_file(str(path), self.bucket, key, Config=TRANSFER)
+        return f"{file_places.S3}{self.bucket}/{key}"
+
+    def _is_there(self, key: str) -> bool:
+        """By a listing, not by the file itself: whoever may not read it would be told nothing."""
+        found = self._client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1).get("Contents", ())
+        return any(one["Key"] == key for one in found)
+
+    @contextmanager
+    def _sentences(self, name: str | None = None, path: Path | None = None) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError, Boto3Error) as error:
+            raise self._said(_cause(error), name) from error
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise NoRoom(f"The disk is full: {path} was not written. Free some space and try again.") from error
+            raise Unavailable(f"{path or self.address} failed: {error.strerror or error}. Try again.") from error
+
+    def _said(self, error: BaseException, name: str | None) -> AppError:
+        if not isinstance(error, ClientError):
+            return _unreachable(error, self.address)
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in NO_BUCKET:
+            return NotFound(
+                f"There is no bucket {self.bucket}: make it, or check APPOINTMENT360_S3_ENDPOINT and _REGION."
+            )
+        if code in NO_FILE:
+            return no_file(name or self.address, self.address)
+        if code in TAKEN:
+            return taken(name or "", self.address)
+        if code in REFUSED:
+            return Refused(f"{self.address} refuses this program ({code}): {KEYS}.")
+        if code in FULL:
+            return NoRoom(f"{self.address} has no room left ({code}): free some, or let its quota be raised.")
+        words = str(error.response.get("Error", {}).get("Message", "")).rstrip(".")
+        return Unavailable(f"{self.address} answered {code}: {words}. Try again, or check the S3 settings.")
+
+
+def _unreachable(error: BaseException, address: str) -> Unavailable:
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
+        return Refused(f"{address} takes keys, and there are none: set APPOINTMENT360_S3_ACCESS_KEY and _SECRET_KEY.")
+    endpoint = settings().s3_endpoint or "Amazon"
+    reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    return Unavailable(f"{address} cannot be reached at {endpoint}: {reason}. Check APPOINTMENT360_S3_ENDPOINT.")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What boto3's transfer wraps into an error of its own, as text alone."""
+    while isinstance(error, Boto3Error) and (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
+
+
+def _client(*, only_new: bool = False) -> Any:
+    """With `only_new` the store refuses to write over what is there (a conditional write)."""
+    chosen = settings()
+    keys: tuple[str, str] | None = None
+    if chosen.s3_access_key and chosen.s3_secret_key:
+        keys = chosen.s3_access_key, chosen.s3_secret_key.get_secret_value()
+    return _connected(chosen.s3_endpoint, chosen.s3_region, keys, only_new)
+
+
+@lru_cache(maxsize=4)  # it takes a third of a second to make one, and threads may share it
+def _connected(endpoint: str | None, region: str | None, keys: tuple[str, str] | None, only_new: bool) -> Any:
+    # Stores other than Amazon's are reached at their own host, without a name for each bucket; they do not all know
+    # the checksums that boto3 adds by itself.
+    config = Config(
+        connect_timeout=CONNECTING,
+        read_timeout=READING,
+        retries={"total_max_attempts": TRIES, "mode": "standard"},
+        signature_version="s3v4",
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if endpoint else "auto"},
+    )
+    given = {"aws_access_key_id": keys[0], "aws_secret_access_key": keys[1]} if keys else {}
+    place = region or ("us-east-1" if endpoint else None)
+    client = boto3.session.Session().client("s3", endpoint_url=endpoint, region_name=place, config=config, **given)
+    if only_new:
+        for call in ("PutObject", "CompleteMultipartUpload"):
+            client.meta.events.register(f"provide-client-params.s3.{call}", _if_none_match)
+    return client
+
+
+def _if_none_match(params: dict[str, Any], **_: object) -> dict[str, Any]:
+    return {**params, "IfNoneMatch": "*"}

@@ -18,6 +18,7 @@ from dashboard.widgets.import_choices import EXTRA, LEFT_OUT
 from dashboard.widgets.page import plain
 from models import (
     check_results,
+    import_acceptances,
     import_drafts,
     import_orders,
     import_progress,
@@ -693,8 +694,9 @@ def test_a_click_on_a_fields_row_shows_those_that_change_it(
 
 
 def test_rows_that_no_longer_hold_are_listed_and_a_new_plan_says_how_it_differs(
-    screen: Screen, new: Callable[..., int], committed: int
+    screen: Screen, new: Callable[..., int], committed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(import_acceptances, "missing_from", lambda session, import_id: [])
     import_id = new(CHANGED, until=State.PLANNED)
     sql_rows("UPDATE contacts SET title = 'Boss' WHERE email = 'ann@leads.example'")
     import_orders.ask(import_id, State.COMMITTED, plan=imports.get(import_id, by=OPERATOR).planned["at"], by=OPERATOR)

@@ -1,6 +1,7 @@
 """Downloads: files streamed from disk by a route, never through Streamlit, which would hold them in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
@@ -11,11 +12,10 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 
 from dashboard import edge
 from models import audit_log as lines_of_log
-from models import exports, import_changes, import_kept, import_rejects, imports
+from models import exports, import_changes, import_finding_rows, import_kept, import_rejects, imports
 from models.contacts import difference_file
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.import_changes import Kind
-from models.permissions import Actor
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -26,6 +26,8 @@ MEDIA_TYPES = {
 BYTE_ORDER_MARK = "\ufeff"  # without it Excel does not take UTF-8 for what it is
 FILES_OF_ROWS = {"rejects.csv": "rejected", "duplicates.csv": "duplicate"}
 KEPT = "kept.csv"
+STANDING_OUT = "finding-"
+CHANGES, MOVED = "changes.csv", "moved.csv"
 BLOCK = 65_536  # characters
 
 
@@ -55,16 +57,19 @@ async def export_file(request: Request) -> Response:
 
 async def import_rows(request: Request) -> Response:
     """Rows of an import: those that did not come in, as one of FILES_OF_ROWS; with `kind` and `field` as in the models
-    those behind its other numbers as changes.csv; moved.csv; what its undo left. 401, 403 or 404 else."""
+    those behind its other numbers as CHANGES, and where its plan held no longer as MOVED; what its undo left; those
+    that a finding is about, as STANDING_OUT with its name. 401, 403 or 404 else."""
     actor = await edge.signed_in(request.scope)
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     import_id, file = request.path_params["import_id"], request.path_params["file"]
-    if file not in (*FILES_OF_ROWS, "changes.csv", "moved.csv", KEPT):
+    made = _rows_of(import_id, file, request.query_params)
+    if made is None:
         return PlainTextResponse("Not found.", 404)
     try:
         found = await run_in_threadpool(imports.get, import_id, by=actor)
-        lines = await run_in_threadpool(_rows, import_id, file, request, actor)
+        noted = request.method == "GET"  # there are no later parts: it answers no `Range`
+        lines = await run_in_threadpool(made, by=actor, noted=noted)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     except (NotFound, InvalidInput, Conflict) as error:
@@ -72,19 +77,21 @@ async def import_rows(request: Request) -> Response:
     return _csv(lines, f"{Path(found.file_name).stem} {file}")
 
 
-def _rows(import_id: int, file: str, request: Request, actor: Actor) -> Iterator[str]:
-    noted = request.method == "GET"  # there are no later parts: it answers no `Range`
+def _rows_of(import_id: int, file: str, asked: Mapping[str, str]) -> Callable[..., Iterable[str]] | None:
+    """What makes the lines of that file; None where there is no such."""
     if file in FILES_OF_ROWS:
-        return import_rejects.as_csv(import_id, by=actor, kind=FILES_OF_ROWS[file], noted=noted)
+        return partial(import_rejects.as_csv, import_id, kind=FILES_OF_ROWS[file])
     if file == KEPT:
-        return import_kept.as_csv(import_id, by=actor, noted=noted)
-    if file == "moved.csv":
-        return import_changes.moved_as_csv(import_id, noted=noted, by=actor)
-    kind = request.query_params.get("kind", Kind.UPDATED)
-    if kind not in set(Kind):
-        raise InvalidInput(f"kind={kind[:50]}: there are {', '.join(Kind)}.")
-    field = request.query_params.get("field")
-    return import_changes.as_csv(import_id, kind=Kind(kind), changing=field, noted=noted, by=actor)
+        return partial(import_kept.as_csv, import_id)
+    if file.startswith(STANDING_OUT):
+        name = file.removeprefix(STANDING_OUT).removesuffix(".csv")
+        return partial(import_finding_rows.as_csv, import_id, name)
+    if file == MOVED:
+        return partial(import_changes.moved_as_csv, import_id)
+    kind = asked.get("kind", Kind.UPDATED)
+    if file == CHANGES and kind in set(Kind):
+        return partial(import_changes.as_csv, import_id, kind=Kind(kind), changing=asked.get("field"))
+    return None
 
 
 async def audit_log(request: Request) -> Response:

@@ -232,7 +232,6 @@ WITHOUT = {
             "plan",
             "_planned",
             "_profiled",
-            "_plan_again",
             "_store_rejects",
         ),
         "prepares a plan; only its commit changes anything",

@@ -25,7 +25,7 @@ from rich.table import Table
 from deploy.embedded_postgres import Server, start_or_join
 from models import account_links, database
 from models.contacts import browsing
-from tests.bench import browse, clicks, data, limits, people
+from tests.bench import browse, clicks, data, limits, people, plans
 from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
 
@@ -62,7 +62,8 @@ def moving(home: Path, server: Server, rows: int) -> bool:
     """Files in and out; whether every limit was kept."""
     measured = measure(home, server, rows)
     show(measured)
-    return all(row.kept for row in measured)
+    planned = plans.measured(home, server, home / "bench" / "first.csv", rows)
+    return limits.show("a plan that updates everything", planned) and all(row.kept for row in measured)
 
 
 def measure(home: Path, server: Server, rows: int) -> list[Row]:

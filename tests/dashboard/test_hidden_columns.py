@@ -19,7 +19,19 @@ from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 from dashboard import cached, places
-from models import audit_log, exports, filters, import_orders, import_rejects, imports, industries, settings, users
+from models import (
+    audit_log,
+    exports,
+    filters,
+    import_orders,
+    import_rejects,
+    imports,
+    industries,
+    settings,
+    users,
+    view_changes,
+    views,
+)
 from models.contacts import (
     bulk,
     copies,
@@ -102,10 +114,16 @@ def secrets(site: Site, home: Path) -> dict[str, int]:
     saw_all = users.find(analyst.email, by=OPERATOR).actor()
     export_id = exports.request(filters=chosen, columns=["email", "notes"], format="csv", by=saw_all)
     export_contacts.run(export_id, home=home)
+    view = view_changes.save(
+        "Bosses", filters=filters.parse(["notes.contains=zqxj"], by=OPERATOR), shared=True, by=saw_all
+    )
+    view_changes.change(view.id, filters=chosen, columns=["email", "country"], sort="notes", by=saw_all)
+    gone = view_changes.save("Gone", filters=chosen, shared=True, by=OPERATOR)
+    view_changes.delete(gone.id, by=OPERATOR)
     for role in Role:
         users.change(site.people[role].email, users.Changes(column_allowed=SEEN), by=OPERATOR)
         site.people[role] = users.find(site.people[role].email, by=OPERATOR)
-    return {"contact": 1, "gone": 2, "import": made[0], "plan": made[1], "export": export_id}
+    return {"contact": 1, "gone": 2, "import": made[0], "plan": made[1], "export": export_id, "view": view.id}
 
 
 def imported(file: Path, until: ImportState) -> int:
@@ -147,6 +165,8 @@ SCREENS: dict[str, tuple[str, dict[str, str]]] = {
     "contacts without a hidden field": ("contacts", {"or1.notes.empty": "no", "or2.country": "Germany"}),
     "contacts in a hidden order": ("contacts", {"sort": "-mobile_phone"}),
     "contacts in hidden columns": ("contacts", {"columns": "first_name,notes"}),
+    "contacts of a view": ("contacts", {"country": "Germany", "view": "{view}"}),
+    "views": ("views", {}),
     "contact": ("contact", {"id": "{contact}"}),
     "deleted contact": ("contact", {"id": "{gone}"}),
     "imported contact": ("contact", {"id": "{contact}", "country": "Germany", "sort": "last_name"}),
@@ -169,7 +189,9 @@ SCREENS: dict[str, tuple[str, dict[str, str]]] = {
 
 # An administrator sees and does the most; the columns decide, not the role.
 LOOKS = [(Role.ADMIN, name) for name in SCREENS] + [
-    (role, name) for role in (Role.MANAGER, Role.ANALYST) for name in ("overview", "contacts", "contact", "exports")
+    (role, name)
+    for role in (Role.MANAGER, Role.ANALYST)
+    for name in ("overview", "contacts", "views", "contact", "exports")
 ]
 
 
@@ -281,6 +303,8 @@ def roads(by: Actor, secrets: dict[str, int]) -> dict[str, Callable[[], Any]]:
         "export": lambda: vars(exports.get(secrets["export"], by=by)),
         "downloaded": lambda: vars(exports.downloaded(secrets["export"], noted=True, by=by)),
         "again": lambda: exports.again(secrets["export"], by=by),
+        "views": lambda: [views.listed(by=by), views.deleted(by=by), view_changes.put_back(secrets["view"], by=by)],
+        "a view": lambda: views.find("bosses", by=by).usable(),
         "audit": lambda: audit_log.page(audit_log.Wanted(), size=500, by=by),
         "audit as csv": lambda: "".join(audit_log.as_csv(audit_log.Wanted(), by=by)),
         "created twice": lambda: records.create({"first_name": "Zed", "email": "ann@zqxj.example"}, by=by),
@@ -320,6 +344,10 @@ def test_asking_for_a_hidden_field_says_so(site: Site, secrets: dict[str, int], 
         lambda: search.page(everyone, columns=[name], by=by),
         lambda: search.neighbours(everyone, sort=f"-{name}", contact_id=1, by=by),
         lambda: search.count(filters.parse([f"{name}.empty=yes"], by=OPERATOR), by=by),
+        lambda: search.counts([filters.parse([f"{name}.empty=yes"], by=OPERATOR)], by=by),
+        lambda: search.known_counts([filters.parse([f"{name}.empty=yes"], by=OPERATOR)], by=by),
+        lambda: view_changes.save("x", filters=everyone, columns=[name], by=by),
+        lambda: view_changes.save("x", filters=filters.parse([f"{name}.empty=yes"], by=OPERATOR), by=by),
         lambda: search.count_by(everyone, name, by=by),
         lambda: search.count_by_each(everyone, [name], by=by),
         lambda: search.matching(everyone, [name], by=by),

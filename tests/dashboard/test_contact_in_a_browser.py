@@ -206,7 +206,7 @@ def test_where_a_value_comes_from_is_a_key_away(page: Page, web: str, site: Site
     expect(page.get_by_text("Changed by hand, by An manager")).to_be_hidden()
     sign.press("Enter")
     expect(page.get_by_text("Changed by hand, by An manager")).to_be_visible()
-    expect(page.locator(".origin[open]").get_by_text("CEO")).to_be_visible()
+    expect(page.locator(".origin details[open]").get_by_text("CEO")).to_be_visible()
     page.get_by_label("Where it comes from: First Name").press("Enter")
     expect(page.get_by_text("Changed by hand, by An manager")).to_be_hidden()
     settled(page)

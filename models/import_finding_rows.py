@@ -104,8 +104,8 @@ def _wanted(import_id: int, name: str, by: Actor) -> tuple[Import, _Wanted | Non
 
 def _refused(import_id: int, chosen: dict[str, Any]) -> _Wanted:
     general = "reason"
-    for pattern, shown in GENERAL:
-        general = f"regexp_replace({general}, '{pattern}', '{shown}', 'g')"
+    for pattern, put in GENERAL:
+        general = f"regexp_replace({general}, '{pattern}', '{put}', 'g')"
     condition, values = "WHERE import_id = :import AND kind = :kind", {"import": import_id, "kind": chosen["of"]}
     if why := chosen.get("reason"):
         condition, values = f"{condition} AND {general.replace(':', chr(92) + ':')} = :why", values | {"why": why}
@@ -146,7 +146,8 @@ def _of_sizes(chosen: dict[str, Any]) -> Condition:
     """The lengths, numbers or years that more values have than before."""
     name = chosen["field"]
     measure = MEASURES.get(FIELDS[name].kind, LENGTH).format(f"s.{name}")
-    parts, values = [], {}
+    parts: list[str] = []
+    values: dict[str, Any] = {}
     for place, (low, high) in enumerate(chosen["between"]):
         limits = [f"{measure} {sign} :v{place}{end}" for sign, end, limit in ((">=", "l", low), ("<", "h", high))
                   if limit is not None]  # fmt: skip

@@ -38,6 +38,7 @@ SCREENS = {
     "difference": "difference?from=before:1",
     "contact-new": "contact?new=1",
     "contact-none": "contact?id=abc",
+    "duplicates": "duplicates",
     "imports": "imports",
     "import": "imports?id=1",
     "mappings": "mappings",

@@ -34,6 +34,7 @@ SCREENS = {
     "views": "views",
     "deleted": "deleted",
     "deleted, none": "deleted?q=Nobody",
+    "duplicates": "duplicates",
     "imports": "imports",
     "mappings": "mappings",
     "watched": "watched",

@@ -107,8 +107,9 @@ def _refused(import_id: int, chosen: dict[str, Any]) -> _Wanted:
     if why := chosen.get("reason"):
         general = "reason"
         for pattern, words in GENERAL:
-            general = f"regexp_replace({general}, '{pattern}', '{words}', 'g')".replace(":", r"\:")
-        condition, values = f"{condition} AND {general} = :why", values | {"why": why}
+            general = f"regexp_replace({general}, '{pattern}', '{words}', 'g')"
+        literal = general.replace(":", r"\:")  # no parameters
+        condition, values = f"{condition} AND {literal} = :why", values | {"why": why}
     shown = {"Why": "reason", "Column": "header", "Value": "value", "Cells": "cells"}
     return _Wanted("FROM import_rejects", condition, shown, values)
 

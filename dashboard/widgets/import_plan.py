@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, formats, session
-from dashboard.widgets import import_drift, import_rejects, page
+from dashboard.widgets import import_drift, import_memory, import_rejects, page
 from dashboard.widgets.import_mapping import KEEP_WORDS, MATCH_WORDS, field_label
 from dashboard.widgets.import_numbers import numbers
 from dashboard.widgets.import_orders import ask
@@ -22,6 +22,7 @@ MOST_NAMED = 20  # columns
 
 
 def plan_step(found: Import) -> None:
+    import_memory.recalled(found, changing=False)
     numbers(found)
     import_drift.what_stands_out(found)
     _commit(found)  # at the foot of the window, also where one of the cards cannot be drawn

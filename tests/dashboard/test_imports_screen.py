@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
@@ -30,7 +31,7 @@ from models import (
     users,
 )
 from models.check_results import Verdict
-from models.contacts import search
+from models.contacts import records, search
 from models.contacts.table import Contact
 from models.database import writing
 from models.errors import NotAllowed, TooSlow
@@ -445,6 +446,48 @@ def test_what_was_seen_is_committed_and_can_be_undone(screen: Screen, new: Calla
     assert flow(import_id).undone == {"removed": 0, "restored": 2, "kept": 0}
     test.run()
     assert metrics(test)["Put back"] == "2 contacts"
+
+
+def test_what_an_undo_kept_is_listed_and_the_undo_is_undone(
+    screen: Screen, new: Callable[..., int], committed: int, site: Site
+) -> None:
+    import_id = new(CHANGED, State.COMMITTED)
+    manager = site.people[Role.MANAGER].actor()
+    with writing(OPERATOR) as session:
+        dee = session.scalars(select(Contact.id).where(Contact.first_name == "Dee")).one()
+    records.update(dee, {"title": "COO"}, version=records.get(dee, by=manager).version, by=manager)
+    import_orders.ask(import_id, State.UNDONE, by=manager)
+    assert flow(import_id).undone == {"removed": 0, "restored": 1, "kept": 1}
+    hidden = screen(NARROW_MANAGER, at="imports", id=str(import_id))
+    assert not {"COO", "VP"} & set(kept_table(hidden).astype(str).to_numpy().ravel())
+    assert "Download the list" not in [one.proto.label for one in hidden.get("link_button")]
+    assert "Bring it back" not in buttons(hidden)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert metrics(test)["Kept as they are"] == "1 contact"
+    table = kept_table(test)
+    assert table[["contact", "name", "why", "field"]].values.tolist() == [
+        [f"/contact?id={dee}", "Dee Dunn", "Changed since", "Title"]
+    ]
+    assert table[["stays", "would be", "by"]].values.tolist() == [["COO", "VP", "An manager"]]
+    assert "Download the list" in [one.proto.label for one in test.get("link_button")]
+
+    press(test, "Bring it back")
+    assert "put 1 contact back" in texts(test)
+    import_orders.ask_redo(import_id, by=manager)  # the dialog's button
+    test.run()
+    assert "Bringing the import back: waiting" in texts(test)
+    assert flow(import_id).state == State.COMMITTED
+    test.run()
+    assert (metrics(test)["Changed again"], metrics(test)["Here again"]) == ("2 contacts", "0 contacts")
+    assert "Undo the import" in buttons(test)
+    import_contacts.undo(import_id, by=OPERATOR)
+    records.delete(dee, version=records.get(dee, by=manager).version, by=manager)
+
+
+def kept_table(test: AppTest) -> pd.DataFrame:
+    assert not test.exception, test.exception
+    [found] = [one.value for one in test.dataframe if "rest" in one.value.columns]
+    return found
 
 
 def test_a_plan_that_was_made_anew_is_not_committed_unseen(screen: Screen, new: Callable[..., int]) -> None:

@@ -86,6 +86,31 @@ def test_import_undo_and_import_again(cli: Cli, people: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_undo_is_undone_and_what_it_kept_is_listed(cli: Cli, people: Path, tmp_path: Path) -> None:
+    identity = str(cli("import", people, "--yes", "--json").object["import_id"])
+    changed = tmp_path / "changed.csv"
+    changed.write_text("First Name,Last Name,Email,Title\nDee,Dunn,dee@example.com,CEO\n")
+    later = cli("import", changed, "--yes", "--json").object
+    assert later["updated"] == 1
+    assert cli("imports", "undo", identity, "--json").object == {
+        "import_id": 1, "removed": 2, "restored": 0, "kept": 1,
+    }  # fmt: skip
+    [kept] = cli("imports", "kept", identity, "--json").object["kept"]
+    [field] = kept["fields"]
+    assert (kept["why"], field["field"], field["import"], field["by"]) == ("created", "title", 2, "operator")
+    lines = cli("imports", "kept", identity).out.splitlines()
+    assert lines[0].startswith("Contact,Name,Why,Field,Stayed,Would be,Changed by")
+    assert len(lines) == 2
+    told = cli("imports", "kept", identity, "-o", tmp_path / "kept.csv", "--json").object
+    assert (told["lines"], told["path"]) == (1, str(tmp_path / "kept.csv"))
+    assert cli("imports", "redo", identity, "--json").object == {
+        "import_id": 1, "returned": 2, "restored": 0, "kept": 0,
+    }  # fmt: skip
+    assert cli("count", "--json").object == {"count": 3}
+    assert cli("imports", "redo", identity, "--json").code == 1
+    assert cli("imports", "show", identity, "--json").object["state"] == "committed"
+
+
 def test_without_a_terminal_and_yes_it_stops_at_the_plan(cli: Cli, people: Path) -> None:
     planned = cli("import", people)
     assert planned.code == 0

@@ -103,12 +103,13 @@ def _wanted(import_id: int, name: str, by: Actor) -> tuple[Import, _Wanted | Non
 
 
 def _refused(import_id: int, chosen: dict[str, Any]) -> _Wanted:
-    general = "reason"
-    for pattern, put in GENERAL:
-        general = f"regexp_replace({general}, '{pattern}', '{put}', 'g')"
     condition, values = "WHERE import_id = :import AND kind = :kind", {"import": import_id, "kind": chosen["of"]}
     if why := chosen.get("reason"):
-        condition, values = f"{condition} AND {general.replace(':', chr(92) + ':')} = :why", values | {"why": why}
+        general = "reason"
+        for pattern, words in GENERAL:
+            general = f"regexp_replace({general}, '{pattern}', '{words}', 'g')"
+        literal = general.replace(":", r"\:")  # no parameters
+        condition, values = f"{condition} AND {literal} = :why", values | {"why": why}
     shown = {"Why": "reason", "Column": "header", "Value": "value", "Cells": "cells"}
     return _Wanted("FROM import_rejects", condition, shown, values)
 
@@ -188,6 +189,9 @@ CONDITIONS: dict[str, Callable[[dict[str, Any]], Condition]] = {
     "free": lambda chosen: (f"{_domain(chosen)} = ANY(:domains)", {"domains": sorted(FREE_MAIL)}),
     "not free": lambda chosen: (f"{_domain(chosen)} <> ALL(:domains)", {"domains": sorted(FREE_MAIL)}),
     "apart": _apart,
-    "changed": lambda chosen: ("p.changed @> ARRAY[:field]", {"field": chosen["field"]}),
+    "changed": lambda chosen: (
+        f"EXISTS (SELECT FROM unnest(p.changes) AS change WHERE {staging.NAME} = :field)",
+        {"field": chosen["field"]},
+    ),
     "action": lambda chosen: ("(p.action = 'create') = :creates", {"creates": chosen["action"] == "create"}),
 }

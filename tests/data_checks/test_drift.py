@@ -41,6 +41,8 @@ def test_a_share_is_told_beside_those_before() -> None:
     assert found.sentence == "E-mail is empty in 19 % of the rows; in the 5 imports before it was 2 %."
     assert (found.severity, found.strength) == (Severity.MEDIUM, 1.7)
     assert found.details["rows"] == {"of": "empty", "field": "email"}
+    [fuller] = judged(profile(9, email=980), profile(email=500))
+    assert (fuller.name, fuller.stops) == ("email_empty", False), "to have more values is no harm"
 
 
 def test_what_came_once_and_was_accepted_is_usual() -> None:

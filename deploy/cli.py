@@ -16,6 +16,7 @@ import typer
 from deploy import (
     cli_audit,
     cli_difference,
+    cli_duplicates,
     cli_imports,
     cli_mappings,
     cli_users,
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.add_typer(cli_imports.group, name="imports")
 app.add_typer(cli_mappings.group, name="mappings")
 app.add_typer(cli_watch.group, name="watch")
+app.add_typer(cli_duplicates.group, name="duplicates")
 app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")

@@ -53,6 +53,8 @@ def show_outcome(found: Import) -> None:
         case State.UNDONE:
             output.say("It was taken back.")
             after = f"To bring it back: appointment360 imports redo {found.id}"
+            if (found.undone or {}).get("kept"):
+                output.note(f"What was kept, and why: appointment360 imports kept {found.id}")
         case State.CANCELLED:
             output.say("It was cancelled, and nothing of it is written.")
             after = ""

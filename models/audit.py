@@ -33,6 +33,11 @@ class Event(StrEnum):
     CONTACTS_DELETED = "contacts deleted"
     CONTACTS_RESTORED = "contacts restored"
     CONTACTS_PUT_BACK = "contacts put back"  # the undo of the two above
+    CONTACTS_MERGED = "contacts merged"
+    CONTACTS_UNMERGED = "contacts unmerged"
+    DUPLICATES_FOUND = "duplicates found"
+    DUPLICATES_FAILED = "finding duplicates failed"
+    DUPLICATE_DECIDED = "duplicate decided"
     INDUSTRY_CREATED = "industry created"
     INDUSTRY_RENAMED = "industry renamed"
     INDUSTRIES_MERGED = "industries merged"

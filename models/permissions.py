@@ -78,6 +78,7 @@ DEEDS: dict[str, Permission | None] = {
     "Create, edit, tag and delete contacts, also many at once, and undo that": Permission.CONTACTS_EDIT,
     "See deleted contacts and restore them": Permission.CONTACTS_EDIT,
     "Undo what somebody else did to many contacts": Permission.OTHERS_OVERSEE,
+    "Find, merge and un-merge duplicates": Permission.CONTACTS_EDIT,
     "Create, rename, merge and deactivate industries": Permission.INDUSTRIES_MANAGE,
     "See imports, their plans, rejects and checks": Permission.IMPORTS_RUN,
     "Import a file, and cancel an import": Permission.IMPORTS_RUN,

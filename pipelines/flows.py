@@ -5,7 +5,7 @@ from prefect import flow
 from models import imports
 from models.imports import State
 from models.permissions import OPERATOR
-from pipelines import export_contacts, import_contacts, import_orders
+from pipelines import export_contacts, find_duplicates, import_contacts, import_orders
 from pipelines import export_views as view_export
 from pipelines.own_database import bind_database
 from pipelines.watch_folders import look, look_at_all
@@ -90,3 +90,15 @@ def export_views(schedule_id: int | None = None) -> None:
         return
     for run_id in view_export.due():
         view_export.carry_out(run_id)
+
+
+@flow(name="find-duplicates", flow_run_name="duplicates {run_id}", log_prints=True)
+def look_for_duplicates(run_id: int) -> None:
+    """Look through all contacts for those that are perhaps the same.
+
+    Reads contacts and what people decided of pairs. Replaces the pairs of the run before; decisions and merges stay.
+    Runs when somebody asks for it on a screen, with that person's rights. A second run of one that was killed starts
+    it again, of one that ended it does nothing.
+    """
+    bind_database()
+    find_duplicates.run(run_id)

@@ -36,9 +36,10 @@ from models import (
     watched_folders,
 )
 from models.contacts import browsing
+from models.duplicates import runs
 from models.errors import Conflict
 from models.settings import settings
-from pipelines import export_contacts, import_contacts
+from pipelines import export_contacts, find_duplicates, import_contacts
 from pipelines import export_views as view_export
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
@@ -100,6 +101,13 @@ def export_views() -> None:
             _apart("pipelines.export_views", run_id)
 
 
+def find_duplicates_asked_for() -> None:
+    """Carry out a search for duplicates whose flow did not come, or died."""
+    with _logged("looking for duplicates"):
+        for run_id in runs.waiting(longer_than=PATIENCE):
+            find_duplicates.run(run_id)
+
+
 def watch_folders() -> None:
     """Look at the watched folders whose time has come, one after the other, each in a process of its own; and mail how
     the imports of their files ended."""
@@ -113,7 +121,7 @@ def watch_folders() -> None:
 def keep_sweeping() -> None:
     """Sweep now and every minute, beside whatever this process does, until it ends. An import, an export or a look
     may take longer."""
-    for work in (sweep, carry_out_orders, export_views, watch_folders):
+    for work in (sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for):
         threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
 
 

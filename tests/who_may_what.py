@@ -22,7 +22,8 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
 # In the order of DEEDS.
 (
     SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, VIEWS, ALL_VIEWS, SCHEDULE, COPY, EDIT, RESTORE,
-    UNDO_OTHERS, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, CHECK, PEOPLE, CHANGE_PEOPLE,
+    UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, CHECK, PEOPLE,
+    CHANGE_PEOPLE,
     CLOSE_ACCOUNTS, GRANT, RULE, AUDIT, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
@@ -69,6 +70,12 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.contacts.deleted.page", "models.contacts.records.deleted", "models.contacts.records.restore",
         "models.contacts.bulk.restore",
     ),
+    MERGE: (
+        *(f"models.duplicates.runs.{name}" for name in ("ask", "cancel", "get", "newest", "last_done")),
+        *(f"models.duplicates.pairs.{name}" for name in ("page", "count", "get", "cluster", "decide", "withdraw")),
+        *(f"models.contacts.merging.{name}" for name in ("proposal", "merge", "unmerge", "made")),
+        "pipelines.find_duplicates.find",
+    ),
     ORDER_INDUSTRIES: (
         "models.industries.create", "models.industries.rename", "models.industries.merge", "models.industries.unmerge",
         "models.industries.deactivate", "models.industries.activate",
@@ -78,6 +85,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.imports.preview", "models.imports.changed_values", "models.imports.checks", "models.imports.notes",
         "models.import_rejects.rows", "models.import_rejects.page", "models.import_rejects.reasons",
         "models.import_findings.listed", "models.import_profiles.compared", "models.import_acceptances.find",
+        "models.import_finding_rows.page", "models.import_finding_rows.as_csv",
         "models.import_rejects.as_csv", "models.import_uploads.arrived", "pipelines.import_rejects.write_rejects",
         "models.import_kept.last", "models.import_kept.page", "models.import_kept.rows", "models.import_kept.as_csv",
         "pipelines.import_rejects.write_kept",
@@ -143,8 +151,14 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.as_of.contacts_at": READS_NOTHING,
     "models.contacts.as_of.look_back": IN_A_SESSION,
     "models.contacts.difference.compared": IN_A_SESSION,
+    "models.contacts.difference_file.parse": READS_NOTHING,
     "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
+    "models.contacts.records.read_in": IN_A_SESSION,
+    "models.duplicates.runs.finish": "notes how a run ended that runs.ask allowed, and runs.begin looks again",
+    "models.duplicates.runs.fail": "notes how a run ended that runs.ask allowed, and runs.begin looks again",
+    "models.duplicates.runs.require_reviewing": READS_NOTHING,
+    "models.duplicates.runs.sees_all": READS_NOTHING,
     "models.contacts.likeness.certain": IN_A_SESSION,
     "models.database.writing": "opens the transaction of an operation that was allowed",
     "models.import_servers.working": "opens the transaction of a step of an import that was allowed",

@@ -27,10 +27,11 @@ from models import (
     watched_folders,
 )
 from models.contacts import history, table
+from models.duplicates import tables as duplicates
 
 __all__ = [
-    "accounts", "audit", "check_results", "credits", "exports", "history", "import_acceptances", "import_findings",
-    "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails", "mappings", "preferences",
-    "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table", "view_exports",
-    "views", "watched_files", "watched_folders",
+    "accounts", "audit", "check_results", "credits", "duplicates", "exports", "history", "import_acceptances",
+    "import_findings", "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails", "mappings",
+    "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table",
+    "view_exports", "views", "watched_files", "watched_folders",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import ast
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,12 @@ from models import (
 )
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
-from models.contacts import bulk, copies, records
+from models.contacts import bulk, copies, difference_file, merging, records
 from models.contacts.bulk import Selection
+from models.contacts.difference import Asked
+from models.contacts.moments import When
 from models.database import Base, libpq_url, reading, writing
+from models.duplicates import pairs, runs
 from models.errors import NotFound
 from models.filters import Filters
 from models.filters import parse_query as parse
@@ -67,6 +70,7 @@ from tests.pipelines import importing
 ROOT = Path(__file__).parents[2]
 BEN, NEW_EMAIL = "ben@example.com", "benjamin@example.com"
 NEW_PASSWORD = "staple of a battery"
+LONG_AGO = date(2000, 1, 1)
 ALWAYS = [("INSERT OR UPDATE OR DELETE", "true")]
 
 # What moves only together with a line: the table, and which of its changes; the others are work on the way there.
@@ -119,6 +123,11 @@ TOLD = {
     ],
     "view_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
     "import_acceptances": ALWAYS,
+    "duplicate_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
+    "duplicate_decisions": ALWAYS,
+    "contact_merges": ALWAYS,
+    "contact_merge_parts": ALWAYS,
+    "contact_aliases": ALWAYS,
     "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
 }
 UNTOLD = {
@@ -133,6 +142,7 @@ UNTOLD = {
     "import_findings": "a part of the plan of an import, whose commit has its line",
     "check_results": "of contacts with the line of the check; of an import a part of its plan",
     "request_limits": "counts requests, changes nothing",
+    "duplicate_pairs": "what a search found, which has its line; it may be found again",
     "mails": "a message is queued with what it tells of",
     "watched_names": "what a look saw; the import that came of it has its line",
     "credit_entries": "a log of its own, which only grows; grants and new limits have lines besides",
@@ -143,6 +153,12 @@ OVER = "removes what counts for nothing any more"
 # Functions that write without a line.
 WITHOUT = {
     "models/audit.py": {"write_outstanding": "writes lines", "_expire_batch": "writes the line of the expiry"},
+    "models/duplicates/runs.py": {
+        "ask": "a wish; the search that is done, fails or is stopped has its line",
+        "begin": "progress",
+        "progressed": "progress",
+    },
+    "pipelines/find_duplicates.py": {"_carry_out": "makes the table of staging; the search has its line at its end"},
     "models/exports.py": {
         "request": "a wish; the export that is made, fails or is cancelled has its line",
         "begin": "progress",
@@ -359,6 +375,20 @@ def _not_put(tour: Tour) -> None:
         export_views.run_now(tour["schedule"], by=tour.by)
 
 
+def _merged(tour: Tour) -> None:
+    versions = {one: records.get(one, by=tour.by).version for one in (tour["contact"], tour["twin"])}
+    tour.keep("merge", merging.merge(tour["contact"], versions, by=tour.by))
+
+
+def _searched(tour: Tour) -> None:
+    run_id = runs.ask(by=tour.by)
+    runs.begin(run_id)
+    with writing(OPERATOR) as session:
+        runs.staged_table(session)
+    numbers = {"records": 0, "compared": 0, "pairs": 0, "clusters": 0, "seconds": 0.0, "digest": ""}
+    runs.finish(run_id, numbers, by=tour.by)
+
+
 OPERATIONS: dict[str, Operation] = {
     "users.invite": lambda t: t.keep("ben", _invited(t).user),
     "users.new_link": lambda t: users.new_link(BEN, by=t.by),
@@ -410,6 +440,16 @@ OPERATIONS: dict[str, Operation] = {
     "bulk.tag": lambda t: bulk.tag(_one(t), add=["new"], by=t.by),
     "bulk.delete": lambda t: t.keep("batch", bulk.delete(_one(t), by=t.by)),
     "bulk.put_back, deleted": lambda t: bulk.put_back(t["batch"], by=t.by),
+    "records.create, a twin": lambda t: t.keep(
+        "twin", records.create({"last_name": "Ann", "title": "CTO", "email": "b@b.example"}, by=t.by)
+    ),
+    "runs.finish": _searched,
+    "runs.fail": lambda t: runs.fail(runs.ask(by=t.by), "It failed.", by=t.by),
+    "runs.cancel": lambda t: runs.cancel(runs.ask(by=t.by), by=t.by),
+    "pairs.decide": lambda t: pairs.decide(t["contact"], t["twin"], pairs.Decision.NOT_SAME, by=t.by),
+    "pairs.withdraw": lambda t: pairs.withdraw(t["contact"], t["twin"], by=t.by),
+    "merging.merge": _merged,
+    "merging.unmerge": lambda t: merging.unmerge(t["merge"], by=t.by),
     "imports.create": lambda t: t.keep(
         "dropped", importing.created(importing.written(t.folder, [{"Last Name": "X"}], "dropped.csv"))
     ),
@@ -428,6 +468,7 @@ OPERATIONS: dict[str, Operation] = {
     "view_exports.pause": lambda t: view_exports.pause(t["schedule"], by=t.by),
     "view_exports.unschedule": lambda t: view_exports.unschedule(t["schedule"], by=t.by),
     "copies.copy": lambda t: copies.copy(_one(t), "email", by=t.by),
+    "difference_file.as_csv": lambda t: list(difference_file.as_csv(Asked(Filters(), When(LONG_AGO), None), by=t.by)),
     "import_orders.cancel": lambda t: import_orders.cancel(t["dropped"], by=t.by),
     "import_contacts.run": _committed,
     "mappings.save": lambda t: t.keep("mapping", mappings.save(t["import"], _chosen(t), "Leads", by=t.by)),

@@ -74,6 +74,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         *(f"models.duplicates.runs.{name}" for name in ("ask", "cancel", "get", "newest", "last_done")),
         *(f"models.duplicates.pairs.{name}" for name in ("page", "count", "get", "cluster", "decide", "withdraw")),
         *(f"models.contacts.merging.{name}" for name in ("proposal", "merge", "unmerge", "made")),
+        *(f"models.contacts.merging_many.{name}" for name in ("sure", "merge", "unmerge")),
         "pipelines.find_duplicates.find",
     ),
     ORDER_INDUSTRIES: (
@@ -158,6 +159,7 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
     "models.contacts.records.read_in": IN_A_SESSION,
+    "models.contacts.merging.merge_in": IN_A_SESSION,
     "models.duplicates.runs.finish": "notes how a run ended that runs.ask allowed, and runs.begin looks again",
     "models.duplicates.runs.fail": "notes how a run ended that runs.ask allowed, and runs.begin looks again",
     "models.duplicates.runs.require_reviewing": READS_NOTHING,

@@ -156,6 +156,7 @@ OVER = "removes what counts for nothing any more"
 # Functions that write without a line.
 WITHOUT = {
     "models/audit.py": {"write_outstanding": "writes lines", "_expire_batch": "writes the line of the expiry"},
+    "models/contacts/merging_many.py": {"merge": "each of its merges has its line"},
     "models/duplicates/runs.py": {
         "ask": "a wish; the search that is done, fails or is stopped has its line",
         "begin": "progress",

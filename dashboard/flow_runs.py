@@ -15,6 +15,7 @@ EXPORT_CONTACTS = "export-contacts/default"
 IMPORT_CONTACTS = "import-contacts/default"
 UNDO_IMPORT = "undo-import/default"
 EXPORT_VIEWS = "export-views/default"
+FIND_DUPLICATES = "find-duplicates/default"
 REDO_IMPORT = "redo-import/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
 WINDOW, LONGEST = 10, 2  # seconds: after so long in a window nobody asks until it is over
@@ -56,6 +57,11 @@ def start_view_exports(*, at: datetime | None = None) -> bool:
     """Ask for the flow that exports the views that are due, one that somebody just asked for included. Where it does
     not come the sweep does that within a minute."""
     return _start(EXPORT_VIEWS, {}, key=f"views-{(at or datetime.now(UTC)):%Y-%m-%dT%H:%M:%S}")
+
+
+def start_finding(run_id: int, *, at: datetime | None = None) -> bool:
+    """Ask for the flow that looks for duplicates. Like `start_export`; a run that ended makes the flow do nothing."""
+    return _start(FIND_DUPLICATES, {"run_id": run_id}, key=f"duplicates-{run_id}-{_minute(at)}")
 
 
 def _minute(at: datetime | None) -> str:

@@ -25,6 +25,7 @@ class Place:
     path: str | None
     permission: Permission | None  # None: it is everybody’s own
     hidden: bool = False
+    whole: bool = False  # it is about all columns: likewise for who does not see them all
     field: str | None = None  # it is about: whoever does not see that finds the place no more in the navigation
 
 
@@ -36,7 +37,10 @@ PLACES = {
     "deleted": Place("Deleted contacts", "auto_delete", "deleted", Permission.CONTACTS_EDIT, hidden=True),
     "difference": Place("Difference", "difference", "difference", Permission.CONTACTS_READ, hidden=True),
     "imports": Place("Imports", "upload_file", "imports", Permission.IMPORTS_RUN),
+    "mappings": Place("Mappings", "rule", "mappings", Permission.IMPORTS_RUN, hidden=True),
+    "watched": Place("Watched folders", "folder_eye", "watched", Permission.IMPORTS_RUN, hidden=True),
     "exports": Place("Exports", "download", "exports", Permission.CONTACTS_EXPORT),
+    "duplicates": Place("Duplicates", "join_inner", "duplicates", Permission.CONTACTS_EDIT, whole=True),
     "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ, field="industry"),
     "users": Place("People", "group", "users", Permission.USERS_MANAGE),
     "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
@@ -84,6 +88,8 @@ def _may(by: Actor, place: Place) -> bool:
 
 
 def _sees(by: Actor, place: Place) -> bool:
+    if place.whole and by.columns is not None:
+        return False
     return place.field is None or place.field in visible_fields(by)
 
 

@@ -44,14 +44,22 @@ def import_file(
             help="Leave this column out; what no field takes is else kept in extra. It stays in the stored file.",
         ),
     ] = None,
-    match: Annotated[Match, typer.Option(help="What makes a row an existing contact.")] = "auto",
+    by_mapping: Annotated[
+        str | None,
+        typer.Option("--mapping", metavar="NAME", help="Map as this mapping says: see `appointment360 mappings`."),
+    ] = None,
+    match: Annotated[
+        Match | None,
+        typer.Option(help="What makes a row an existing contact.", show_default="auto, or as remembered"),
+    ] = None,
     keep: Annotated[
-        Keeping,
+        Keeping | None,
         typer.Option(
             help="Whose value stays where file and contact differ: the file's (theirs), ours (only blanks are filled), "
-            "that of the newer one, or never the file's (no blank is filled either)."
+            "that of the newer one, or never the file's (no blank is filled either).",
+            show_default="theirs, or as remembered",
         ),
-    ] = "theirs",
+    ] = None,
     keep_field: Annotated[
         list[str] | None,
         typer.Option("--keep-field", metavar="FIELD=POLICY", help="Another policy for one field. Repeatable."),
@@ -77,19 +85,27 @@ def import_file(
     as_json: Json = False,
     home: Home = None,
 ) -> None:
-    """Import a file, after showing you what that would do."""
+    """Import a file, after showing you what that would do.
+
+    A file with the columns of an earlier one is mapped as that one was; --map, --skip, --match and --keep still count.
+    """
     mapping = _mapping(mapped or [])
     keeping = [_field_policy(pair) for pair in keep_field or []]
     with local.connected():
+        from models import mappings
         from models.contacts import policies
-        from models.imports import Keep, MatchRule, State
+        from models.imports import Keep, MatchRule, Recall, State
         from pipelines import import_contacts
 
         kept = [(name, Keep(policy)) for name, policy in keeping]
+        wanted = mappings.named(by_mapping, by=OPERATOR).id if by_mapping else None
+        rules = {"match": match, "keep": keep, "keep_fields": keep_field, "dated_by": dated_by}
+        fixed = tuple(name for name, given in rules.items() if given is not None)
         with output.progress() as progress:
             import_id = import_contacts.create(
-                file.expanduser().absolute(), mapping=mapping, left_out=skipped or [], match=MatchRule(match),
-                keep=Keep(keep), keep_fields=policies.fields_named(kept), dated_by=dated_by, by=OPERATOR,
+                file.expanduser().absolute(), mapping=mapping, left_out=skipped or [],
+                match=MatchRule(match or "auto"), keep=Keep(keep or "theirs"),
+                keep_fields=policies.fields_named(kept), dated_by=dated_by, recall=Recall(wanted, fixed), by=OPERATOR,
             )  # fmt: skip
             with _resumable(import_id):
                 found = import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR, progress=progress)

@@ -53,6 +53,8 @@ def show_outcome(found: Import) -> None:
         case State.UNDONE:
             output.say("It was taken back.")
             after = f"To bring it back: appointment360 imports redo {found.id}"
+            if (found.undone or {}).get("kept"):
+                output.note(f"What was kept, and why: appointment360 imports kept {found.id}")
         case State.CANCELLED:
             output.say("It was cancelled, and nothing of it is written.")
             after = ""
@@ -127,8 +129,16 @@ def show_rejects(rows: Iterable[Any], kind: str) -> None:
 
 
 def _show_mapping(found: Import) -> None:
-    """Which fields are read from a header of another name, and which headers no field takes or nothing does."""
+    """Whose mapping it is, which fields are read from a header of another name, and which headers no field takes or
+    nothing does."""
+    from models import import_drafts, mapping_memory, mappings
     from models.contacts.table import FIELDS
+
+    if found.recalled:
+        rules = ", ".join(
+            f"{name} {value}" for name, value in mappings.rules(import_drafts.stored(found)).items() if value
+        )
+        output.say(f"{mapping_memory.sentence(found.recalled)} Its rules: {rules}.")
 
     def is_told(name: str, header: str) -> bool:
         return name not in FIELDS or header.strip().lower() not in (name, FIELDS[name].label.lower())

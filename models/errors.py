@@ -44,10 +44,11 @@ class InvalidValues(InvalidInput):
 
 
 class Gone(NotFound):
-    """The contact existed and was deleted, at that moment; by whom is None where the person may not read it."""
+    """The contact existed and was deleted, at that moment; by whom is None where the person may not read it. `into` is
+    the contact that it was merged into, if it was."""
 
-    def __init__(self, sentence: str, *, at: datetime, by_name: str | None) -> None:
-        self.at, self.by_name = at, by_name
+    def __init__(self, sentence: str, *, at: datetime, by_name: str | None, into: int | None = None) -> None:
+        self.at, self.by_name, self.into = at, by_name, into
         super().__init__(sentence)
 
 

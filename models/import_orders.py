@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from models import audit, import_acceptances, import_drafts, import_servers, imports, users
+from models import audit, import_acceptances, import_drafts, import_servers, imports, mapping_memory, users
 from models.audit import Event
 from models.check_results import CheckResult
 from models.contacts import mapping as field_mapping
@@ -24,6 +24,7 @@ from models.import_findings import ImportFinding
 from models.import_profiles import ImportProfile
 from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Plan, State
 from models.permissions import OPERATOR, Actor, Permission, require
+from models.watched_folders import WatchedFolder
 
 MOST_TRIES = 3
 # From where an order can lead to the state.
@@ -124,6 +125,8 @@ def remap(
         found.match, found.keep, found.dated_by = match, keep, dated_by
         found.keep_fields = dict(policies.fields_named((keep_fields or {}).items()))
         import_drafts.remove(session, import_id, of=by)
+        if not mapping_memory.remember(session, found, by, committed=False):
+            found.recalled = None  # it is mapped by the person now
         found.state, found.planned, found.changed_fields = State.OPENED, None, None
         found.staged = found.created = found.updated = found.unchanged = found.duplicates = found.rejected = 0
         return give(found, State.PLANNED, by)
@@ -192,6 +195,32 @@ def begin(import_id: int, order: int) -> Begun | None:
         found.tries += 1
         wanted, stands, plan, by_id = State(found.wanted), State(found.state), found.wanted_plan, found.wanted_by
     return Begun(wanted, stands, users.acting(by_id, f"Import {import_id}"), plan)
+
+
+def lead_on(import_id: int, order: int) -> State | None:
+    """To where a file that was to be opened goes on at once; None where somebody has to look at its columns first.
+
+    Mapped as files of its kind were, it goes on to its plan. One of a watched folder that commits by itself is
+    committed then; of another folder it has its plan made in any case, since a person looks at that.
+    """
+    with writing(OPERATOR) as session:
+        found = locked_row(session, import_id)
+        if found.orders != order or (found.wanted, found.state) != (State.OPENED, State.OPENED):
+            return None
+        aim = _aim(session, found)
+        if aim:
+            found.wanted = aim
+        return aim
+
+
+def _aim(session: Session, found: Import) -> State | None:
+    is_sure = mapping_memory.is_sure(found.recalled)
+    folder = session.get(WatchedFolder, found.watched_id) if found.watched_id else None
+    if folder is None:
+        return State.PLANNED if is_sure else None
+    if folder.commits:
+        return State.COMMITTED if is_sure else None
+    return State.PLANNED
 
 
 def settle(import_id: int, order: int, error: str | None = None) -> None:

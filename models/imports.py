@@ -1,7 +1,7 @@
 """Imports: one file on its way in, its plan, its numbers, its rejected rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -95,6 +95,11 @@ class Import(Base):
     keep_fields: Mapped[dict[str, str]] = mapped_column(JSONB, server_default="{}")  # field -> Keep, where it differs
     # The header that says when a row was changed; "" for the moment of the file, None before somebody has said so.
     dated_by: Mapped[str | None] = mapped_column(Text)
+    # Of the mappings that are remembered: see mapping_memory.
+    recall: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # a Recall; None asks for none
+    recalled: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # see mapping_memory.Recalled
+    mapping_id: Mapped[int | None]  # the one that says what this has, if any does
+    watched_id: Mapped[int | None]  # the watched folder that its file came from
     staged: Mapped[int] = mapped_column(BigInteger, server_default="0")  # rows in the staging table
     rows: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -127,6 +132,7 @@ class Import(Base):
 
     __table_args__ = (
         Index("imports_sha256", "sha256"),
+        Index("imports_mapping", "mapping_id", postgresql_where=text("mapping_id IS NOT NULL")),
         # One person's file is uploaded once at a time, also from two windows.
         Index(
             "imports_uploading", "created_by", "file_name", "upload_bytes", "upload_modified", unique=True,
@@ -164,6 +170,15 @@ class ImportNote(Base):
     count: Mapped[int] = mapped_column(BigInteger)
     first_line: Mapped[int] = mapped_column(BigInteger)
     example: Mapped[str | None] = mapped_column(Text)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """That the import shall be mapped by what is remembered, once its headers are known: by the mapping of that id, or
+    else by what files with these headers had before. Rules that are `fixed`, such as "match", stay as they are."""
+
+    mapping_id: int | None = None
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,25 +237,49 @@ def create(
     dated_by: str | None = None,
     upload: tuple[int, int] | None = None,
     modified: int | None = None,
+    recall: Recall | None = None,
     by: Actor,
 ) -> int:
     """A new import whose file is about to be stored; returns its id.
 
     `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send; `modified` is that
-    moment of one that is here. Raises NotAllowed.
+    moment of one that is here. With `recall` it is mapped by what is remembered. Raises NotAllowed.
     """
     require_importing(by)
-    size, modified = upload or (None, modified)
     with writing(by) as session:
-        made = Import(
-            state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
-            match=match, keep=keep, keep_fields=dict(keep_fields or {}), dated_by=dated_by,
-            upload_bytes=size, upload_modified=modified, created_by=by.id,
+        made = add(
+            session, file_name=file_name, overrides=overrides, left_out=left_out, match=match, keep=keep,
+            keep_fields=keep_fields, dated_by=dated_by, upload=upload, modified=modified, recall=recall, by=by,
         )  # fmt: skip
-        session.add(made)
-        session.flush()
-        audit.write(session, Event.IMPORT_CREATED, f"import {made.id}", by=by, file=file_name)
         return made.id
+
+
+def add(
+    session: Session,
+    *,
+    file_name: str,
+    overrides: dict[str, str],
+    left_out: Sequence[str] = (),
+    match: MatchRule,
+    keep: Keep,
+    keep_fields: Mapping[str, Keep] | None = None,
+    dated_by: str | None = None,
+    upload: tuple[int, int] | None = None,
+    modified: int | None = None,
+    recall: Recall | None = None,
+    by: Actor,
+) -> Import:
+    """`create` in the caller's transaction."""
+    size, modified = upload or (None, modified)
+    made = Import(
+        state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
+        match=match, keep=keep, keep_fields=dict(keep_fields or {}), dated_by=dated_by,
+        upload_bytes=size, upload_modified=modified, created_by=by.id, recall=recall and asdict(recall),
+    )  # fmt: skip
+    session.add(made)
+    session.flush()
+    audit.write(session, Event.IMPORT_CREATED, f"import {made.id}", by=by, file=file_name)
+    return made
 
 
 def get(import_id: int, *, by: Actor) -> Import:

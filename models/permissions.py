@@ -17,6 +17,7 @@ class Permission(StrEnum):
     INDUSTRIES_MANAGE = "manage industries"
     IMPORTS_RUN = "import files"
     IMPORTS_UNDO = "undo imports"
+    FOLDERS_WATCH = "set up watched folders"
     CHECKS_RUN = "run data checks"
     USERS_MANAGE = "manage users"
     CREDITS_GRANT = "grant download credits"
@@ -77,10 +78,13 @@ DEEDS: dict[str, Permission | None] = {
     "Create, edit, tag and delete contacts, also many at once, and undo that": Permission.CONTACTS_EDIT,
     "See deleted contacts and restore them": Permission.CONTACTS_EDIT,
     "Undo what somebody else did to many contacts": Permission.OTHERS_OVERSEE,
+    "Find, merge and un-merge duplicates": Permission.CONTACTS_EDIT,
     "Create, rename, merge and deactivate industries": Permission.INDUSTRIES_MANAGE,
     "See imports, their plans, rejects and checks": Permission.IMPORTS_RUN,
     "Import a file, and cancel an import": Permission.IMPORTS_RUN,
     "Undo an import, and undo that": Permission.IMPORTS_UNDO,
+    "See watched folders, look now, pause them, and try a file again": Permission.IMPORTS_RUN,
+    "Set up, change and remove watched folders": Permission.FOLDERS_WATCH,
     "Run the data checks": Permission.CHECKS_RUN,
     "See people and what they used of their credits": Permission.USERS_MANAGE,
     "Invite people, and change their role, limit and columns": Permission.USERS_MANAGE,

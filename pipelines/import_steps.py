@@ -30,6 +30,7 @@ from models import (
     import_profiles,
     import_servers,
     imports,
+    mapping_memory,
     settings,
     users,
 )
@@ -44,7 +45,8 @@ from models.import_findings import in_order
 from models.import_profiles import Columns
 from models.import_progress import Step
 from models.import_servers import working
-from models.imports import Import, ImportNote, ImportReject, MatchRule, State, folder
+from models.imports import Import, ImportNote, ImportReject, MatchRule, Recall, State, folder
+from models.mapping_memory import How, Recalled
 from models.permissions import Actor
 from pipelines import import_profile, stage_contacts
 from pipelines.arrow_copy import copy_in
@@ -93,11 +95,13 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
         )
     lines, samples = _samples(import_id, len(opened.headers))
     proposed = mapping.propose(opened.headers, samples)
+    recalled = _recalled(found, opened.headers, proposed, by)
+    begun = recalled.mapping if recalled else proposed
     # Once it was opened, and had to be opened again, what is left out is complete.
     given = set(found.overrides.values())
-    itself = [header for header in proposed.left_out if header not in given]
+    itself = [header for header in begun.left_out if header not in given]
     left_out = found.left_out if found.mapping is not None else [*itself, *found.left_out]
-    chosen = mapping.changed(proposed, found.overrides, left_out)
+    chosen = mapping.changed(begun, found.overrides, left_out)
     dating = mapping.dating(opened.headers)
     dated_by = dating if found.dated_by is None else mapping.header_named(found.dated_by, opened.headers)
     with working(import_id, by) as session:
@@ -122,8 +126,8 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
             },
             mapping=dict(chosen.fields),
             left_out=list(chosen.left_out),
-            dated_by=dated_by or "",
             preview=_preview(opened.headers, lines, samples),
+            **{"dated_by": dated_by or "", **(_of_memory(recalled, chosen) if recalled else {})},
         )
 
 
@@ -223,9 +227,25 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             by=by,
             **imports.numbers(found) | {"state": State.COMMITTED},
         )
+        mapping_memory.remember(session, session.get_one(Import, import_id), by, committed=True)
         staging.drop(session, import_id)
         import_drafts.remove(session, import_id)
     remove_store(import_id)  # the upload stays; its cells are in contacts and rejects now
+
+
+def _recalled(found: Import, headers: Sequence[str], proposed: mapping.Mapping, by: Actor) -> Recalled | None:
+    """The mapping that is remembered for the file, when it is opened for the first time."""
+    if found.recall is None or found.mapping is not None:
+        return None
+    return mapping_memory.recall(headers, proposed, Recall(**found.recall), by=by)
+
+
+def _of_memory(recalled: Recalled, chosen: mapping.Mapping) -> dict[str, Any]:
+    """What the import's record says of it. The overrides are complete, so that a file that has to be opened once more
+    is mapped the same way."""
+    overrides = {name: chosen.fields.get(name, "") for name in mapping.TARGETS}
+    mapping_id = None if recalled.how is How.LIKE else recalled.mapping_id
+    return {"mapping_id": mapping_id, "recalled": recalled.told, "overrides": overrides, **recalled.rules}
 
 
 def _say_read(attendant: Unattended, step: Step, total: int | None, meter: Meter) -> None:

@@ -27,15 +27,19 @@ from models import (
     import_uploads,
     link_tokens,
     mails,
+    mappings,
     request_limits,
     sign_in_failures,
     sign_in_sessions,
     view_changes,
+    watched_files,
+    watched_folders,
 )
 from models.contacts import browsing
+from models.duplicates import runs
 from models.errors import Conflict
 from models.settings import settings
-from pipelines import export_contacts, import_contacts
+from pipelines import export_contacts, find_duplicates, import_contacts
 from pipelines import export_views as view_export
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
@@ -48,6 +52,7 @@ OVER = {
     "old messages": mails.clear_done,
     "past limits": request_limits.clear_past,
     "past takings": credit_takings.clear_past,
+    "unused mappings": mappings.clear_unused,
     "deleted views": view_changes.clear_deleted,
 }
 
@@ -96,10 +101,27 @@ def export_views() -> None:
             _apart("pipelines.export_views", run_id)
 
 
+def find_duplicates_asked_for() -> None:
+    """Carry out a search for duplicates whose flow did not come, or died."""
+    with _logged("looking for duplicates"):
+        for run_id in runs.waiting(longer_than=PATIENCE):
+            find_duplicates.run(run_id)
+
+
+def watch_folders() -> None:
+    """Look at the watched folders whose time has come, one after the other, each in a process of its own; and mail how
+    the imports of their files ended."""
+    with _logged("looking for watched folders that are due"):
+        for folder_id in watched_folders.due():
+            _apart("pipelines.watch_folders", folder_id)
+    with _logged("telling of watched files"):
+        watched_files.tell_outcomes()
+
+
 def keep_sweeping() -> None:
-    """Sweep now and every minute, beside whatever this process does, until it ends. An import or export may take
-    longer."""
-    for work in (sweep, carry_out_orders, export_views):
+    """Sweep now and every minute, beside whatever this process does, until it ends. An import, an export or a look
+    may take longer."""
+    for work in (sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for):
         threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
 
 

@@ -16,10 +16,12 @@ from models.database import (
     AUDIT_LOCK,
     BROWSING_LOCK,
     CREDITS_LOCK,
+    DUPLICATES_LOCK,
     EXPORTS_LOCK,
     IMPORTS_LOCK,
     MIGRATIONS_LOCK,
     VIEW_RUNS_LOCK,
+    WATCHING_LOCK,
     Base,
 )
 from models.fields import Group
@@ -86,5 +88,8 @@ def test_no_field_has_the_name_of_a_group() -> None:
 
 
 def test_every_class_of_locks_has_its_own_number() -> None:
-    locks = {MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK, VIEW_RUNS_LOCK}
-    assert len(locks) == 7
+    locks = {
+        MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK, VIEW_RUNS_LOCK,
+        WATCHING_LOCK, DUPLICATES_LOCK,
+    }  # fmt: skip
+    assert len(locks) == 9

@@ -8,6 +8,7 @@ from dashboard import formats, places, session
 from dashboard.widgets import contact_draft, page
 from dashboard.widgets.as_of_choice import contact_banner, contact_choice
 from dashboard.widgets.contact_controls import draft_offer, edit
+from dashboard.widgets.contact_duplicates import contact_duplicates
 from dashboard.widgets.contact_fields import read_fields, style
 from dashboard.widgets.contact_form import Form, open_form, opened
 from dashboard.widgets.contact_header import arrows, came_from, header, way_back
@@ -58,10 +59,10 @@ def _one(contact_id: int, by: Actor) -> None:
         return
     try:
         record = records.get(contact_id, by=by)
-    except Gone:
+    except Gone as gone:
         if not by.may(Permission.CONTACTS_EDIT):
             raise
-        _deleted(records.deleted(contact_id, by=by), by)
+        _deleted(records.deleted(contact_id, by=by), gone.into, by)
         return
     beside = way_back(contact_id)
     with beside:
@@ -98,6 +99,8 @@ def _read(record: Record, by: Actor, moment: datetime | None = None) -> None:
     with wall.cell(column_span=2):
         read_fields(record, origins(provenance.of_changes(changes), by=by))
     with wall.cell():
+        if moment is None:
+            contact_duplicates(record, by=by)
         undoing = by.may(Permission.CONTACTS_EDIT) and not record.deleted_at and moment is None
         history(changes, record, undoing=undoing)
 
@@ -125,13 +128,16 @@ def _new(by: Actor) -> None:
     _edited(opened(None) or open_form(None, by=by, draft=contact_draft.find(None, by=by)), by)
 
 
-def _deleted(record: Record, by: Actor) -> None:
+def _deleted(record: Record, into: int | None, by: Actor) -> None:
+    """`into` is the contact that it was merged into, if it was."""
     way_back()
     with st.container(
         border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"
     ):
         who = page.plain(record.deleted_by or "")
         st.markdown(f":material/delete: **Deleted** by {who}, {formats.moment(record.deleted_at)}", width="content")
+        if into is not None and pressed(f"Merged into contact {into}", key="to survivor", icon=":material/merge:"):
+            places.go("contact", {"id": str(into)})
         if pressed("Restore", key="restore contact", icon=":material/restore_from_trash:", type="primary"):
             records.restore(record.id, by=by)
             st.toast("Restored", icon=":material/check:")

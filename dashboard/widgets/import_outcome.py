@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import formats, places, session
-from dashboard.widgets import import_rejects, page
+from dashboard.widgets import import_drift, import_rejects, page
 from dashboard.widgets.import_kept import kept
 from dashboard.widgets.import_mapping import field_label
 from dashboard.widgets.import_numbers import numbers
@@ -54,6 +54,7 @@ def _done(listed: Listed) -> None:
         may = session.actor().may(Permission.IMPORTS_UNDO)
         if may and st.button("Undo the import", icon=":material/undo:"):
             undo_dialog(found)
+    import_drift.what_stands_out(found)
     wall = st.grid(3, min_column_width=300, gap="small", border=True)
     changed_fields = imports.changed_values(found.id, by=session.actor())
     values = formats.counted(sum(one.contacts for one in changed_fields), "value")
@@ -78,6 +79,7 @@ def _undone(listed: Listed) -> None:
         redo_dialog(found)
     kept(found)
     numbers(found)
+    import_drift.what_stands_out(found)
     with page.card("The import"):
         _facts(listed)
     account(found)

@@ -34,6 +34,7 @@ from sqlalchemy.orm import Session
 
 from models.contacts.table import FIELDS, Contact
 from models.database import Base, reading
+from models.duplicates.tables import ContactMerge, ContactMergePart
 from models.errors import Gone, NotFound
 from models.fields import Kind as FieldKind
 from models.filters import visible_fields
@@ -163,6 +164,11 @@ def missing(session: Session, contact_id: int, by: Actor) -> NotFound:
     last = last_deletion(session, contact_id)
     if last is None:
         return NotFound(f"There is no contact {contact_id}.")
+    if (survivor := _merged_into(session, last.version_id)) is not None:
+        # By whom is for who may take it apart, as with other deletions.
+        who = f" by {last.by_name}" if by.may(Permission.CONTACTS_EDIT) else ""
+        sentence = f"Contact {contact_id} was merged into contact {survivor}{who}."
+        return Gone(sentence, at=last.at, by_name=last.by_name if who else None, into=survivor)
     if by.may(Permission.CONTACTS_EDIT):
         return Gone(f"Contact {contact_id} was deleted by {last.by_name}.", at=last.at, by_name=last.by_name)
     return Gone(f"Contact {contact_id} was deleted.", at=last.at, by_name=None)
@@ -176,6 +182,12 @@ def last_deletion(session: Session, contact_id: int) -> Row[tuple[int, datetime,
     wanted = select(version.version_id, version.replaced_at.label("at"), person(version.replaced_by).label("by_name"))
     deleted = wanted.where(version.id == contact_id, version.replaced_how == "delete")
     return session.execute(deleted.order_by(version.version_id.desc()).limit(1)).one_or_none()
+
+
+def _merged_into(session: Session, version_id: int) -> int | None:
+    """The contact into which that deletion merged this one."""
+    into = select(ContactMerge.survivor_id).join(ContactMergePart, ContactMergePart.merge_id == ContactMerge.id)
+    return session.scalar(into.where(ContactMergePart.version_id == version_id, ContactMerge.undone_at.is_(None)))
 
 
 def _readable(column: ColumnElement[Any], kind: FieldKind) -> ColumnElement[Any]:

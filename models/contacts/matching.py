@@ -2,7 +2,7 @@
 
 The rules of AUTO, the first that finds a contact decides:
   1  the same external id
-  2  the same e-mail and the same name
+  2  the same e-mail and the same name; and likewise whom a contact that was merged into it was known as, see merging.py
   3  neither has a name: the same e-mail, company and website
   4  only one has a name: the same e-mail and no contradicting company
   5  the same LinkedIn address
@@ -206,6 +206,10 @@ def _rules(session: Session, import_id: int, match: MatchRule, comparison: Compa
         f"""SELECT s.line, c.id, 2 FROM {UNMATCHED} s
         JOIN contacts c ON c.email = s.email AND {contact_name} = {staged_name}""",
     )
+    merged_external = _merged("a.external_id = s.contact_id", "s.contact_id IS NOT NULL")
+    merged_name = _merged(f"a.email = s.email AND a.name = {staged_name}", same_name.concerns)
+    merged_email = _merged("a.email = s.email", "s.email IS NOT NULL")
+    merged_linkedin = _merged("a.linkedin = s.linkedin_key", "s.linkedin_key IS NOT NULL")
     nameless = _Rule(
         f"s.email IS NOT NULL AND {staged_name} IS NULL",
         f"""SELECT s.line, c.id, 3 FROM {UNMATCHED} s
@@ -224,13 +228,31 @@ def _rules(session: Session, import_id: int, match: MatchRule, comparison: Compa
         "s.email IS NOT NULL", f"SELECT s.line, c.id, 2 FROM {UNMATCHED} s JOIN contacts c ON c.email = s.email"
     )
     yield from {
-        MatchRule.AUTO: [external, same_name, nameless, into_nameless, into_named, linkedin],
-        MatchRule.EMAIL: [any_email],
-        MatchRule.EXTERNAL: [external],
-        MatchRule.LINKEDIN: [linkedin],
+        MatchRule.AUTO: [
+            external,
+            same_name,
+            merged_external,
+            merged_name,
+            nameless,
+            into_nameless,
+            into_named,
+            linkedin,
+            merged_linkedin,
+        ],
+        MatchRule.EMAIL: [any_email, merged_email],
+        MatchRule.EXTERNAL: [external, merged_external],
+        MatchRule.LINKEDIN: [linkedin, merged_linkedin],
     }[match]
     if match is MatchRule.AUTO:
         yield _keyless(session, import_id, comparison)
+
+
+def _merged(known_as: str, concerns: str) -> _Rule:
+    """The contact into which one was merged that was `known_as` a row is: the same file brings nobody back. It counts
+    as rule 2. A contact may have several aliases of one kind."""
+    living = "JOIN contact_aliases a ON {} JOIN contacts c ON c.id = a.survivor_id"
+    found = f"SELECT DISTINCT s.line, c.id, 2 FROM {UNMATCHED} s {living.format(known_as)} WHERE {concerns}"
+    return _Rule(f"{concerns} AND EXISTS (SELECT FROM contact_aliases)", found)
 
 
 def _shared_mailbox(row: str, contact: str, *, rivals: str | None) -> str:

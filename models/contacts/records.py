@@ -195,6 +195,11 @@ def restore(contact_id: int, *, by: Actor) -> Record:
     return record
 
 
+def read_in(session: Session, contact_id: int, *, by: Actor) -> Record:
+    """The contact as the open transaction has it. Raises NotFound, Gone."""
+    return _read(session, contact_id, by)
+
+
 def suggestions(*, by: Actor) -> dict[str, list[str]]:
     """What a form offers in fields that take a few values or a list of them; industries and owners: those that fit.
 

@@ -7,6 +7,8 @@ tests/models/test_hidden_values.py.
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,21 @@ from models import (
     view_changes,
     views,
 )
-from models.contacts import bulk, copies, deleted, history, likeness, records, search
+from models.contacts import (
+    bulk,
+    copies,
+    deleted,
+    difference,
+    difference_file,
+    history,
+    likeness,
+    provenance,
+    records,
+    search,
+)
 from models.contacts.bulk import Selection
+from models.contacts.difference import Asked, Way
+from models.contacts.moments import When
 from models.contacts.table import FIELDS
 from models.database import writing
 from models.errors import AppError, NotAllowed
@@ -45,6 +60,8 @@ from tests.dashboard.conftest import Site
 from tests.deploy.command_line import Cli
 
 CANARY = b"zqxj"
+TODAY = When(datetime.now(UTC).date())
+EVERYTHING = Asked(Filters(), When(date(2000, 1, 1)), None)  # a difference from before there were contacts
 # Of nearly every kind; the amount is as unmistakable as the words.
 HIDDEN = (
     "email", "mobile_phone", "work_direct_phone", "company", "website", "industry", "annual_revenue", "notes", "tags",
@@ -264,6 +281,11 @@ def roads(by: Actor, secrets: dict[str, int]) -> dict[str, Callable[[], Any]]:
         "facets": lambda: [cached.facet(everyone, name, by=by) for name in ("country", "email_status")],
         "industries": lambda: [one.name for one, _ in industries.listed(with_inactive=True, by=by)],
         "out of use": lambda: industries.out_of_use(by=by),
+        "origins": lambda: provenance.of_changes(history.of_contact(one, by=by)),
+        "as it was": lambda: records.as_it_was(one, TODAY, by=by),
+        "page of then": lambda: search.page(Filters(as_of=TODAY), size=500, by=by),
+        "differing": lambda: [difference.page(EVERYTHING, way, size=200, by=by) for way in Way],
+        "difference": lambda: "".join(difference_file.as_csv(EVERYTHING, by=by)),
         "copied": lambda: copies.copy(Selection(everyone), "email", by=by),
         "previews": lambda: [imports.preview(number, by=by) for number in taken],
         "changed": lambda: [imports.changed_values(number, by=by) for number in taken],
@@ -329,6 +351,10 @@ def test_asking_for_a_hidden_field_says_so(site: Site, secrets: dict[str, int], 
         lambda: search.count_by(everyone, name, by=by),
         lambda: search.count_by_each(everyone, [name], by=by),
         lambda: search.matching(everyone, [name], by=by),
+        lambda: difference.numbers(
+            replace(EVERYTHING, filters=filters.parse([f"{name}.empty=yes"], by=OPERATOR)), by=by
+        ),
+        lambda: search.count(filters.parse([f"{name}.empty=yes", "as_of=2026-01-01"], by=OPERATOR), by=by),
         lambda: cached.facet(everyone, name, by=by),
         lambda: cached.values(name, by=by),
         lambda: exports.request(filters=everyone, columns=[name], format="csv", by=by),

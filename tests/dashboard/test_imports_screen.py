@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
@@ -18,6 +19,8 @@ from dashboard.widgets.page import plain
 from models import (
     check_results,
     import_drafts,
+    import_finding_rows,
+    import_findings,
     import_orders,
     import_progress,
     import_rejects,
@@ -28,7 +31,7 @@ from models import (
     users,
 )
 from models.check_results import Verdict
-from models.contacts import search
+from models.contacts import records, search
 from models.contacts.table import Contact
 from models.database import writing
 from models.errors import NotAllowed, TooSlow
@@ -445,6 +448,48 @@ def test_what_was_seen_is_committed_and_can_be_undone(screen: Screen, new: Calla
     assert metrics(test)["Put back"] == "2 contacts"
 
 
+def test_what_an_undo_kept_is_listed_and_the_undo_is_undone(
+    screen: Screen, new: Callable[..., int], committed: int, site: Site
+) -> None:
+    import_id = new(CHANGED, State.COMMITTED)
+    manager = site.people[Role.MANAGER].actor()
+    with writing(OPERATOR) as session:
+        dee = session.scalars(select(Contact.id).where(Contact.first_name == "Dee")).one()
+    records.update(dee, {"title": "COO"}, version=records.get(dee, by=manager).version, by=manager)
+    import_orders.ask(import_id, State.UNDONE, by=manager)
+    assert flow(import_id).undone == {"removed": 0, "restored": 1, "kept": 1}
+    hidden = screen(NARROW_MANAGER, at="imports", id=str(import_id))
+    assert not {"COO", "VP"} & set(kept_table(hidden).astype(str).to_numpy().ravel())
+    assert "Download the list" not in [one.proto.label for one in hidden.get("link_button")]
+    assert "Bring it back" not in buttons(hidden)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert metrics(test)["Kept as they are"] == "1 contact"
+    table = kept_table(test)
+    assert table[["contact", "name", "why", "field"]].values.tolist() == [
+        [f"/contact?id={dee}", "Dee Dunn", "Changed since", "Title"]
+    ]
+    assert table[["stays", "would be", "by"]].values.tolist() == [["COO", "VP", "An manager"]]
+    assert "Download the list" in [one.proto.label for one in test.get("link_button")]
+
+    press(test, "Bring it back")
+    assert "put 1 contact back" in texts(test)
+    import_orders.ask_redo(import_id, by=manager)  # the dialog's button
+    test.run()
+    assert "Bringing the import back: waiting" in texts(test)
+    assert flow(import_id).state == State.COMMITTED
+    test.run()
+    assert (metrics(test)["Changed again"], metrics(test)["Here again"]) == ("2 contacts", "0 contacts")
+    assert "Undo the import" in buttons(test)
+    import_contacts.undo(import_id, by=OPERATOR)
+    records.delete(dee, version=records.get(dee, by=manager).version, by=manager)
+
+
+def kept_table(test: AppTest) -> pd.DataFrame:
+    assert not test.exception, test.exception
+    [found] = [one.value for one in test.dataframe if "rest" in one.value.columns]
+    return found
+
+
 def test_a_plan_that_was_made_anew_is_not_committed_unseen(screen: Screen, new: Callable[..., int]) -> None:
     import_id = new(until=State.PLANNED)
     test = screen(Role.MANAGER, at="imports", id=str(import_id))
@@ -640,4 +685,68 @@ def test_old_imports_without_what_this_version_stores(screen: Screen, new: Calla
     assert "Planned on –" in texts(test)
     press(test, "Back")
     assert "Match columns to fields" in texts(test)
+    import_orders.cancel(import_id, by=OPERATOR)
+
+
+STANDING_OUT = "".join(f"\nAnn{number},Archer,ann{number}@leads.example,,CEO,Acme,5551234567,x" for number in range(40))
+
+
+def accepting(import_id: int) -> None:
+    """The dialog, in a page of its own."""
+    from dashboard.widgets import import_drift
+    from models import import_findings, imports
+    from models.permissions import OPERATOR
+
+    seen = import_findings.digest(import_findings.listed(import_id, by=OPERATOR))
+    import_drift._accept_dialog(imports.get(import_id, by=OPERATOR), seen)
+
+
+def test_what_stands_out_is_shown_and_accepted_before_the_plan_is_committed(
+    screen: Screen, new: Callable[..., int]
+) -> None:
+    import_id = new(STANDING_OUT, State.PLANNED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    told = texts(test)
+    assert "40 rows break a rule: Employees is between 0 and 5,000,000" in told.replace("\\", "")
+    assert "“5551234567”" in told
+    assert "It is not committed before somebody accepts this" in told
+    assert buttons(test)["Commit 40 changes"].disabled
+    assert "Accept …" in buttons(test)
+    dialog = AppTest.from_function(accepting, args=(import_id,), default_timeout=60).run()
+    press(dialog, "Accept")
+    assert "Give a reason" in dialog.error[0].value
+    dialog.text_area[0].set_value("all of them are large")
+    press(dialog, "Accept")
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "“all of them are large”" in texts(test)
+    assert not buttons(test)["Commit 40 changes"].disabled
+    press(test, "Withdraw")
+    assert buttons(test)["Commit 40 changes"].disabled
+    import_orders.cancel(import_id, by=OPERATOR)
+
+
+def test_what_stands_out_tells_no_value_of_a_hidden_column_or_file(
+    screen: Screen, new: Callable[..., int], narrow: Actor
+) -> None:
+    import_id = new(STANDING_OUT, State.PLANNED)
+    [broken] = import_findings.listed(import_id, by=OPERATOR)
+    of_company = replace(
+        broken, name="company_leading", field="company",
+        details={"examples": [["Acme", 40]], "rows": {"of": "values", "field": "company", "values": ["Acme"]}},
+    )  # fmt: skip
+    with writing(OPERATOR) as session:
+        import_findings.replace_all(session, [broken, of_company], import_id=import_id)
+    [seen] = import_findings.listed(import_id, by=narrow)
+    assert (seen.name, seen.details["examples"], seen.details["rows"]) == ("company_leading", [], None)
+    for road in (
+        lambda by: import_finding_rows.page(import_id, "company_leading", number=1, size=5, by=by),
+        lambda by: import_finding_rows.as_csv(import_id, "company_leading", by=by),
+    ):
+        with pytest.raises(NotAllowed, match="somebody else brought it"):
+            road(narrow)
+        road(OPERATOR)
+    told = texts(screen(Role.ADMIN, at="imports", id=str(import_id)))
+    assert "What stands out" in told
+    assert "5551234567" not in told
+    assert "Acme" not in told
     import_orders.cancel(import_id, by=OPERATOR)

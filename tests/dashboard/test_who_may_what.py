@@ -86,6 +86,7 @@ ROUTES: dict[str, Asked] = {
     "GET /api/v1/health": Asked("/api/v1/health"),
     "GET /api/v1/openapi.json": Asked("/api/v1/openapi.json"),
     "GET /audit/log.csv": Asked("/audit/log.csv", AUDIT),
+    "GET /contacts/difference.csv": Asked("/contacts/difference.csv?from=2026-01-01", EXPORT),
     "POST /auth/session": Asked("/auth/session"),
     "POST /auth/sign-out": Asked("/auth/sign-out"),
     "GET /exports/{export_id}/file": Asked("/exports/{export}/file", EXPORT),

@@ -7,7 +7,8 @@ the code, so that a new operation comes into the tour's rules: it writes its lin
 import ast
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,13 @@ from models import (
     credits,
     exports,
     import_acceptances,
+    import_drafts,
     import_kept,
     import_orders,
     import_rejects,
+    imports,
     industries,
+    mappings,
     profile,
     role_rules,
     second_factors,
@@ -36,21 +40,29 @@ from models import (
     users,
     view_changes,
     view_exports,
+    watched_files,
+    watched_folders,
 )
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
-from models.contacts import bulk, copies, records
+from models.contacts import bulk, copies, difference_file, merging, records
 from models.contacts.bulk import Selection
+from models.contacts.difference import Asked
+from models.contacts.moments import When
 from models.database import Base, libpq_url, reading, writing
+from models.duplicates import pairs, runs
 from models.errors import NotFound
 from models.filters import Filters
 from models.filters import parse_query as parse
-from models.imports import State
+from models.import_drafts import Chosen
+from models.imports import Keep, State
 from models.link_tokens import Purpose
 from models.migrations import every_table
 from models.permissions import OPERATOR, Actor, Role
 from models.settings import settings
 from models.sign_in_failures import SignInFailure
+from models.watched_files import Sight
+from models.watched_folders import Watching
 from pipelines import export_contacts, export_views, import_contacts
 from tests.people import PASSWORD, link_of, person
 from tests.pipelines import importing
@@ -58,6 +70,7 @@ from tests.pipelines import importing
 ROOT = Path(__file__).parents[2]
 BEN, NEW_EMAIL = "ben@example.com", "benjamin@example.com"
 NEW_PASSWORD = "staple of a battery"
+LONG_AGO = date(2000, 1, 1)
 ALWAYS = [("INSERT OR UPDATE OR DELETE", "true")]
 
 # What moves only together with a line: the table, and which of its changes; the others are work on the way there.
@@ -82,6 +95,24 @@ TOLD = {
         ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('committed', 'undone', 'failed')"),
         ("UPDATE", "OLD.wanted IS DISTINCT FROM NEW.wanted AND NEW.wanted = 'cancelled'"),
     ],
+    "watched_folders": [
+        ("INSERT OR DELETE", "true"),
+        (
+            "UPDATE",
+            "ROW(OLD.name, OLD.address, OLD.pattern, OLD.cron, OLD.time_zone, OLD.mapping_id, OLD.rules, OLD.commits,"
+            " OLD.is_active, OLD.owner_id, OLD.mail_to, OLD.removed_at) IS DISTINCT FROM ROW(NEW.name, NEW.address,"
+            " NEW.pattern, NEW.cron, NEW.time_zone, NEW.mapping_id, NEW.rules, NEW.commits, NEW.is_active,"
+            " NEW.owner_id, NEW.mail_to, NEW.removed_at)",
+        ),
+    ],
+    "watched_files": [("INSERT", "NEW.import_id IS NOT NULL"), ("UPDATE", "NOT OLD.again AND NEW.again")],
+    # Those without a name are what an import left behind, whose commit has its line.
+    "mappings": [
+        ("INSERT", "NEW.name IS NOT NULL"),
+        ("UPDATE", "ROW(OLD.name, OLD.is_shared) IS DISTINCT FROM ROW(NEW.name, NEW.is_shared)"),
+        ("UPDATE", "OLD.chosen <> NEW.chosen AND NEW.name IS NOT NULL"),
+        ("DELETE", "OLD.name IS NOT NULL"),
+    ],
     "views": [
         ("INSERT OR DELETE", "true"),
         ("UPDATE", "to_jsonb(OLD) - 'used_at' IS DISTINCT FROM to_jsonb(NEW) - 'used_at'"),
@@ -92,6 +123,11 @@ TOLD = {
     ],
     "view_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
     "import_acceptances": ALWAYS,
+    "duplicate_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
+    "duplicate_decisions": ALWAYS,
+    "contact_merges": ALWAYS,
+    "contact_merge_parts": ALWAYS,
+    "contact_aliases": ALWAYS,
     "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
 }
 UNTOLD = {
@@ -106,7 +142,9 @@ UNTOLD = {
     "import_findings": "a part of the plan of an import, whose commit has its line",
     "check_results": "of contacts with the line of the check; of an import a part of its plan",
     "request_limits": "counts requests, changes nothing",
+    "duplicate_pairs": "what a search found, which has its line; it may be found again",
     "mails": "a message is queued with what it tells of",
+    "watched_names": "what a look saw; the import that came of it has its line",
     "credit_entries": "a log of its own, which only grows; grants and new limits have lines besides",
     "credit_takings": "a part of the export or copy, which has its line",
 }
@@ -115,12 +153,19 @@ OVER = "removes what counts for nothing any more"
 # Functions that write without a line.
 WITHOUT = {
     "models/audit.py": {"write_outstanding": "writes lines", "_expire_batch": "writes the line of the expiry"},
+    "models/duplicates/runs.py": {
+        "ask": "a wish; the search that is done, fails or is stopped has its line",
+        "begin": "progress",
+        "progressed": "progress",
+    },
+    "pipelines/find_duplicates.py": {"_carry_out": "makes the table of staging; the search has its line at its end"},
     "models/exports.py": {
         "request": "a wish; the export that is made, fails or is cancelled has its line",
         "begin": "progress",
         "progressed": "progress",
     },
     "models/import_orders.py": {
+        "lead_on": "a wish; what comes of it has its line, by whoever wished it",
         "ask": "a wish; what comes of it has its line, by whoever wished it",
         "ask_redo": "a wish; what comes of it has its line, by whoever wished it",
         "remap": "prepares a plan; only its commit changes anything",
@@ -134,6 +179,18 @@ WITHOUT = {
     "models/credits.py": {"balance": "posts the month's allowance, in a log of its own"},
     "models/credit_takings.py": {"clear_past": OVER},
     "models/link_tokens.py": {"clear_ended": OVER},
+    "models/mappings.py": {"clear_unused": OVER},
+    "models/watched_folders.py": {
+        "look_soon": "a wish; what comes of it has its line",
+        "begin": "progress",
+        "end": "progress",
+    },
+    "models/watched_files.py": {
+        "note": UNTOLD["watched_names"],
+        "refuse": "progress",
+        "take": "imports.add, which it calls, writes the line",
+        "_tell": "a message is queued with what it tells of",
+    },
     "models/mails.py": {
         "_deliver_next": "sends what was queued",
         "_take_next": "sends what was queued",
@@ -256,6 +313,20 @@ def _committed(tour: Tour) -> None:
     import_contacts.run(tour["import"], by=OPERATOR)
 
 
+def _chosen(tour: Tour) -> Chosen:
+    return import_drafts.stored(imports.get(tour["import"], by=tour.by))
+
+
+def _watched(tour: Tour) -> Watching:
+    return Watching("Leads", str(tour.folder), "day")
+
+
+def _taken(tour: Tour) -> None:
+    folder, by = watched_folders.begin(tour["folder"])
+    sight = Sight("a.csv", 1, datetime.now(UTC), "1")
+    tour.keep("watched", watched_files.take(folder, sight, "0" * 64, lambda *_: tour.folder / "a.csv", by=by))
+
+
 def _standing_out(tour: Tour) -> int:
     """A planned import that breaks a rule in each of its rows."""
     if "odd" not in tour.kept:
@@ -302,6 +373,20 @@ def _not_put(tour: Tour) -> None:
     shutil.rmtree(tour.folder / "views", ignore_errors=True)
     with pytest.raises(NotFound):
         export_views.run_now(tour["schedule"], by=tour.by)
+
+
+def _merged(tour: Tour) -> None:
+    versions = {one: records.get(one, by=tour.by).version for one in (tour["contact"], tour["twin"])}
+    tour.keep("merge", merging.merge(tour["contact"], versions, by=tour.by))
+
+
+def _searched(tour: Tour) -> None:
+    run_id = runs.ask(by=tour.by)
+    runs.begin(run_id)
+    with writing(OPERATOR) as session:
+        runs.staged_table(session)
+    numbers = {"records": 0, "compared": 0, "pairs": 0, "clusters": 0, "seconds": 0.0, "digest": ""}
+    runs.finish(run_id, numbers, by=tour.by)
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -355,6 +440,16 @@ OPERATIONS: dict[str, Operation] = {
     "bulk.tag": lambda t: bulk.tag(_one(t), add=["new"], by=t.by),
     "bulk.delete": lambda t: t.keep("batch", bulk.delete(_one(t), by=t.by)),
     "bulk.put_back, deleted": lambda t: bulk.put_back(t["batch"], by=t.by),
+    "records.create, a twin": lambda t: t.keep(
+        "twin", records.create({"last_name": "Ann", "title": "CTO", "email": "b@b.example"}, by=t.by)
+    ),
+    "runs.finish": _searched,
+    "runs.fail": lambda t: runs.fail(runs.ask(by=t.by), "It failed.", by=t.by),
+    "runs.cancel": lambda t: runs.cancel(runs.ask(by=t.by), by=t.by),
+    "pairs.decide": lambda t: pairs.decide(t["contact"], t["twin"], pairs.Decision.NOT_SAME, by=t.by),
+    "pairs.withdraw": lambda t: pairs.withdraw(t["contact"], t["twin"], by=t.by),
+    "merging.merge": _merged,
+    "merging.unmerge": lambda t: merging.unmerge(t["merge"], by=t.by),
     "imports.create": lambda t: t.keep(
         "dropped", importing.created(importing.written(t.folder, [{"Last Name": "X"}], "dropped.csv"))
     ),
@@ -373,8 +468,25 @@ OPERATIONS: dict[str, Operation] = {
     "view_exports.pause": lambda t: view_exports.pause(t["schedule"], by=t.by),
     "view_exports.unschedule": lambda t: view_exports.unschedule(t["schedule"], by=t.by),
     "copies.copy": lambda t: copies.copy(_one(t), "email", by=t.by),
+    "difference_file.as_csv": lambda t: list(difference_file.as_csv(Asked(Filters(), When(LONG_AGO), None), by=t.by)),
     "import_orders.cancel": lambda t: import_orders.cancel(t["dropped"], by=t.by),
     "import_contacts.run": _committed,
+    "mappings.save": lambda t: t.keep("mapping", mappings.save(t["import"], _chosen(t), "Leads", by=t.by)),
+    "mappings.rename": lambda t: mappings.rename(t["mapping"], "Our leads", by=t.by),
+    "mappings.share": lambda t: mappings.share(t["mapping"], True, by=t.by),
+    "mappings.change": lambda t: mappings.change(t["mapping"], replace(_chosen(t), keep=Keep.OURS), by=t.by),
+    "mappings.remove": lambda t: mappings.remove(t["mapping"], by=t.by),
+    "watched_folders.add": lambda t: t.keep("folder", watched_folders.add(_watched(t), by=OPERATOR)),
+    "watched_folders.change": lambda t: watched_folders.change(
+        t["folder"], replace(_watched(t), commits=True), by=OPERATOR
+    ),
+    "watched_files.take": _taken,
+    "import_orders.cancel, of a watched one": lambda t: import_orders.cancel(t["watched"], by=t.by),
+    "watched_files.try_again": lambda t: watched_files.try_again(
+        watched_files.of_folder(t["folder"], by=t.by)[0].id, by=t.by
+    ),
+    "watched_folders.activate": lambda t: watched_folders.activate(t["folder"], False, by=t.by),
+    "watched_folders.remove": lambda t: watched_folders.remove(t["folder"], by=t.by),
     "import_contacts.run, unreadable": _unreadable,
     "import_acceptances.accept": lambda t: import_acceptances.accept(_standing_out(t), "as it is", by=t.by),
     "import_acceptances.withdraw": lambda t: import_acceptances.withdraw(_standing_out(t), by=t.by),

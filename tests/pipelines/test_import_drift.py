@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from models import import_acceptances, import_findings, import_orders, import_profiles, imports
+from models import (
+    import_acceptances,
+    import_finding_rows,
+    import_findings,
+    import_orders,
+    import_profiles,
+    imports,
+)
 from models.database import reading
 from models.errors import Conflict, InvalidInput, NotAllowed
 from models.import_acceptances import NotAccepted
@@ -49,9 +56,18 @@ def findings(found: Import) -> list[Finding]:
 
 
 def stopping(folder: Path, rows: Rows) -> dict[str, str]:
-    """Name -> sentence of what stops an import of these rows, which is cancelled then."""
+    """Name -> sentence of what stops an import of these rows, which is cancelled then. Each is about some rows, which
+    are shown and downloaded, unless a column is missing."""
     found = planned(folder, rows)
     told = {one.name: one.sentence for one in findings(found) if one.stops}
+    for name in told:
+        shown = import_finding_rows.page(found.id, name, number=1, size=5, by=OPERATOR)
+        lines = list(import_finding_rows.as_csv(found.id, name, noted=False, by=OPERATOR))
+        if name.endswith("_missing"):
+            assert (shown.total, lines) == (0, [])
+            continue
+        assert len(rows) >= shown.total == len(lines) - 1 > 0, name
+        assert len(shown.rows) == min(5, shown.total)
     import_orders.cancel(found.id, by=OPERATOR)
     return told
 
@@ -165,6 +181,10 @@ def stopped(base: str, tmp_path: Path) -> Import:
 
 def test_nothing_is_committed_until_it_is_accepted(stopped: Import) -> None:
     [one] = findings(stopped)
+    shown = import_finding_rows.page(stopped.id, "email_empty", number=2, size=50, by=OPERATOR)
+    assert (shown.headers, shown.total, shown.rows[0]) == (
+        ("E-mail", "Last Name", "Company"), 60, (72, (None, "Bea1070", "Acme 1070")),
+    )  # fmt: skip
     assert (one.name, one.field, one.severity, one.details["now"], one.details["before"]) == (
         "email_empty", "email", "far off", 0.75, 0,
     )  # fmt: skip
@@ -178,6 +198,7 @@ def test_nothing_is_committed_until_it_is_accepted(stopped: Import) -> None:
     assert kept is not None
     assert (kept.reason, kept.by_name, kept.is_whole) == (WHY, "operator", True)
     assert findings(stopped) == [one], "what stood out stays with the import"
+    assert import_finding_rows.page(stopped.id, "email_empty", number=1, size=50, by=OPERATOR).total == 0
     lines = sql("SELECT details FROM audit_log WHERE event = 'import accepted' AND subject = 'import 2'")
     assert lines == [({"reason": WHY, "once": False, "findings": ["email_empty"]},)]
 

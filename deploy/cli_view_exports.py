@@ -65,9 +65,8 @@ def schedules(as_user: AsUser = None, as_json: Json = False, home: Home = None) 
     if not found:
         output.say("No view is exported by schedule: views schedule sets one up.")
         return
-    rows = [(str(one.id), one.view, one.sentence, one.wanted.place, _state(one), one.next_at) for one in found]
-    headers = ["id", "view", "when", "place", "last", "next"]
-    output.table(headers, rows, numbers=["id"], cut=["place", "last"], spare=["next", "place"])
+    rows = [(str(one.id), one.view, one.sentence, one.wanted.place, _state(one)) for one in found]
+    output.table(["id", "view", "when", "place", "last"], rows, numbers=["id"], cut=["place", "last"], spare=["place"])
 
 
 def unschedule(

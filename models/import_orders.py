@@ -20,7 +20,9 @@ from models.contacts import mapping as field_mapping
 from models.contacts import policies, staging
 from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
+from models.import_changes import ImportMove
 from models.import_findings import ImportFinding
+from models.import_places import ImportPlace
 from models.import_profiles import ImportProfile
 from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Plan, State
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -127,7 +129,7 @@ def remap(
         import_drafts.remove(session, import_id, of=by)
         if not mapping_memory.remember(session, found, by, committed=False):
             found.recalled = None  # it is mapped by the person now
-        found.state, found.planned, found.changed_fields = State.OPENED, None, None
+        found.state, found.planned, found.changed_fields, found.moved = State.OPENED, None, None, 0
         found.staged = found.created = found.updated = found.unchanged = found.duplicates = found.rejected = 0
         return give(found, State.PLANNED, by)
 
@@ -172,7 +174,9 @@ def clear(session: Session, found: Import) -> None:
     import_servers.end(session, found.id)
     staging.drop(session, found.id)
     import_drafts.remove(session, found.id)
-    for table in (ImportReject, ImportNote, CheckResult, ImportProfile, ImportFinding):
+    for table in (
+        ImportReject, ImportNote, ImportPlace, ImportMove, CheckResult, ImportProfile, ImportFinding,
+    ):  # fmt: skip
         session.execute(delete(table).where(table.import_id == found.id))
     found.state, found.file_path, found.finished_at = State.CANCELLED, "", func.now()
     found.preview = found.reasons = None

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    SmallInteger,
     Text,
     cast,
     func,
@@ -22,13 +23,12 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
 from models import audit, check_results, users
 from models.audit import Event
 from models.check_results import Verdict
-from models.contacts import staging
 from models.database import IMPORTS_LOCK, Base, by_id, reading, writing
 from models.errors import NotAllowed, NotFound
 from models.filters import visible_fields
@@ -110,6 +110,9 @@ class Import(Base):
     changed_fields: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # field -> values the plan changes
     reasons: Mapped[dict[str, list[tuple[str, int]]] | None] = mapped_column(JSONB)  # see import_rejects.reasons
     planned: Mapped[Plan | None] = mapped_column(JSONB)
+    # What the commit wrote, as the numbers that it was given: {"contacts": [first, last], "versions": [first, last]}.
+    written: Mapped[dict[str, list[int]] | None] = mapped_column(JSONB)
+    moved: Mapped[int] = mapped_column(BigInteger, server_default="0")  # rows of a plan that held no longer
     undone: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # removed, restored, kept
     error: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[int | None]
@@ -154,6 +157,10 @@ class ImportReject(Base):
     value: Mapped[str | None] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
     cells: Mapped[list[str | None]] = mapped_column(JSON)  # not JSONB: cells may hold \\u0000
+    # The contacts that an ambiguous row could mean, the first ones; the one that a duplicate means, where it was here.
+    contacts: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    other_line: Mapped[int | None] = mapped_column(BigInteger)  # of the row that came in instead
+    reason_number: Mapped[int | None] = mapped_column(SmallInteger)  # the place in Import.reasons of its kind
 
     __table_args__ = (Index("import_rejects_import", "import_id", "kind", "line", "id"),)
 
@@ -355,13 +362,15 @@ def preview(import_id: int, *, by: Actor) -> Preview | None:
 def changed_values(import_id: int, *, examples: int = 3, by: Actor) -> list[Changed]:
     """What the plan changes of the fields that `by` may see, the most changed first; without examples where the import
     is committed. Raises NotAllowed, NotFound."""
+    from models.contacts import plan_rows, policies  # they read imports themselves
+
     found = get(import_id, by=by)
     seen = {*visible_fields(by), *(["extra"] if by.columns is None else [])}
     counted = [(name, number) for name, number in (found.changed_fields or {}).items() if name in seen]
     counts = sorted(counted, key=lambda item: -item[1])
     names = [name for name, _ in counts] if found.state == State.PLANNED else []
     with reading() as session:
-        pairs = staging.changed_values(session, import_id, names, most=examples)
+        pairs = plan_rows.changed_values(session, import_id, policies.of(found), names, most=examples)
     return [Changed(name, number, pairs.get(name, [])) for name, number in counts]
 
 

@@ -313,7 +313,10 @@ def _sentences(import_id: int, by: Actor, *, hints: bool, command: str) -> Itera
     except PlanMoved as moved:
         if not hints:
             raise
-        plans = f"`appointment360 imports resume {import_id}` goes on with a new plan."
+        plans = (
+            f"`appointment360 imports moved {import_id}` lists them,"
+            f" `appointment360 imports resume {import_id}` goes on with a new plan."
+        )
         raise PlanMoved(f"{moved.sentence} {plans}") from moved
     except NotAccepted as error:
         if not hints:

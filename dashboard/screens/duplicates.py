@@ -5,10 +5,11 @@ import streamlit as st
 from dashboard import places, session
 from dashboard.widgets import page
 from dashboard.widgets.contact_fields import style
+from dashboard.widgets.duplicate_many import merge_sure
 from dashboard.widgets.duplicate_merges import merges_table
 from dashboard.widgets.duplicate_pair import last_act, review
 from dashboard.widgets.duplicate_run import follow, last_numbers, run_button
-from models.contacts import merging
+from models.contacts import merging, merging_many
 from models.duplicates import pairs, runs
 from models.duplicates.pairs import Wanted
 from models.duplicates.tables import Decision, DuplicateRun
@@ -75,6 +76,13 @@ def _choice(by: Actor) -> tuple[str, Wanted]:
             "How sure at least", list(WEIGHTS), format_func=WEIGHTS.__getitem__, width=180, key="duplicates least",
             disabled=state not in (OPEN, LATER), help="The odds that both are the same: weights of 10, 20 and 30.",
         )  # fmt: skip
+        if (
+            state == OPEN
+            and least
+            and least >= merging_many.LEAST
+            and st.button("Merge all of these", icon=":material/merge:")
+        ):
+            merge_sure(float(least), by=by)
         if contact_id is not None:
             st.button(
                 f"Contact is **{contact_id}**", icon=":material/close:", icon_position="right",

@@ -26,8 +26,8 @@ def _drawn(name: str, told: tuple[Origin, ...], provenance: Provenance, by: Acto
         older += f"<li>{formats.counted(len(told) - MOST, 'older value')}: see the history</li>"
     before = f"<p>Before</p><ul>{older}</ul>" if older else ""
     return (
-        f'<details class="origin" name="origin"><summary aria-label="Where it comes from: {label}"></summary>'
-        f'<div><p class="now">{_source(told[0], provenance, by)}</p>{before}</div></details>'
+        f'<dd class="origin"><details name="origin"><summary aria-label="Where it comes from: {label}"></summary>'
+        f'<div><p class="now">{_source(told[0], provenance, by)}</p>{before}</div></details></dd>'
     )
 
 

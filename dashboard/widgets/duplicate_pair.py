@@ -12,7 +12,7 @@ from dashboard.widgets.duplicate_reasons import reasons
 from dashboard.widgets.page import plain
 from dashboard.widgets.press import pressed
 from dashboard.widgets.said import say
-from models.contacts import merging
+from models.contacts import merging, merging_many
 from models.contacts.merge_choice import Proposal
 from models.duplicates import pairs
 from models.duplicates.pairs import Pair, Wanted
@@ -21,7 +21,7 @@ from models.errors import AppError
 from models.permissions import Actor
 
 AT, DONE, ALL = "pair shown", "duplicates done last", "whole group"
-Done = tuple[str, tuple[int, ...]]  # "merge" and its number, or "pair" and its two contacts
+Done = tuple[str, tuple[int, ...]]  # "merge" or "merges" and their numbers, or "pair" and its two contacts
 
 
 def review(wanted: Wanted, total: int, *, by: Actor) -> None:
@@ -111,13 +111,13 @@ def _merge(made: Proposal, chosen: dict[str, int], by: Actor) -> None:
     versions = {record.id: record.version for record in made.records}
     with page.refusals():
         merge_id = merging.merge(made.survivor_id, versions, chosen, by=by)
-        _did(("merge", (merge_id,)), f"Merged into contact {made.survivor_id}")
+        did(("merge", (merge_id,)), f"Merged into contact {made.survivor_id}")
 
 
 def _decide(pair: Pair, decision: Decision, by: Actor) -> None:
     with page.refusals():
         pairs.decide(*pair.ids, decision, by=by)
-        _did(("pair", pair.ids), f"{pair.left_label} and {pair.right_label}: {decision.value}")
+        did(("pair", pair.ids), f"{pair.left_label} and {pair.right_label}: {decision.value}")
 
 
 def _withdraw(ids: tuple[int, ...], by: Actor) -> None:
@@ -126,7 +126,7 @@ def _withdraw(ids: tuple[int, ...], by: Actor) -> None:
         say("The pair is open again")
 
 
-def _did(done: Done, sentence: str) -> NoReturn:
+def did(done: Done, sentence: str) -> NoReturn:
     st.session_state[DONE] = (done, sentence)
     say(sentence)
 
@@ -151,6 +151,9 @@ def last_act(*, by: Actor) -> None:
 def _undo(what: str, ids: tuple[int, ...], by: Actor) -> None:
     if what == "pair":
         _withdraw(ids, by)
+    elif what == "merges":
+        with page.refusals(passing=True):
+            say(f"{formats.counted(merging_many.unmerge(ids, by=by), 'contact')} came back")
     else:
         unmerge(ids[0], by=by)
 

@@ -166,9 +166,9 @@ def compared(session: Session, asked: Asked, *, by: Actor) -> "States":
     if since > until:
         raise InvalidInput("Nothing lies between: the first moment is the later one. Put them the other way round.")
     states = States(asked.filters, since, until, by)
-    some = select(table("touched", column("id")).c.id).limit(FEW + 1).subquery()
-    number = session.scalar(select(func.count()).select_from(some).add_cte(states.touched)) or 0
-    return replace(states, is_few=number <= FEW)
+    some = select(table("touched", column("id")).c.id).limit(FEW + 1).add_cte(states.touched)
+    ids = tuple(session.scalars(some))
+    return replace(states, among=ids) if len(ids) <= FEW else replace(states, is_few=False)
 
 
 @dataclass(frozen=True)

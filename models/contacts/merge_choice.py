@@ -13,6 +13,7 @@ ALL = 0  # in place of a contact's number: the values of all of them together
 UNITABLE = frozenset(
     {name for name, field in FIELDS.items() if field.kind is Kind.LIST} | {"notes"}
 )  # lists, and notes one below the other
+STAYING = ("first_name", "last_name")  # of the one that stays, where it has any: no name is made of two
 FOLLOWS = {told: field for field, names in ABOUT_EMAIL.items() for told in names}
 """Fields that come with another: what is known of an e-mail address is true of that one alone."""
 
@@ -30,8 +31,8 @@ class Proposal:
 
 
 def propose(records: Sequence[Record], survivor_id: int | None = None) -> Proposal:
-    """The fuller one stays, of two that are equally full the older. Lists and notes that differ are united; of other
-    values that of the contact that changed last is taken, and none where another one has something."""
+    """The fuller one stays, of two that are equally full the older, with its name. Lists and notes that differ are
+    united; of other values that of the contact that changed last is taken, and none where another one has something."""
     survivor = survivor_id or max(records, key=lambda one: (_fullness(one), -one.created_at.timestamp(), -one.id)).id
     choices = {name: found for name in FIELDS if (found := _proposed(name, records, survivor)) is not None}
     return Proposal(survivor, tuple(records), choices | _following(choices, survivor))
@@ -72,6 +73,8 @@ def _proposed(name: str, records: Sequence[Record], survivor_id: int) -> int | N
         return None
     if name in UNITABLE:
         return ALL
+    if name in STAYING and values[survivor_id] is not None:
+        return survivor_id
     known = [record for record in records if values[record.id] is not None]
     return max(known, key=lambda one: (one.updated_at, one.id == survivor_id, one.id)).id
 

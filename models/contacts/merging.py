@@ -77,11 +77,18 @@ def merge(survivor_id: int, versions: Mapping[int, int], choices: Mapping[str, i
     Raises NotAllowed, InvalidInput, NotFound, Conflict (a contact changed since, or is gone; nothing is merged).
     """
     require_reviewing(by)
-    ids = _mergeable(versions)
+    _mergeable(versions)
     if survivor_id not in versions:
         raise InvalidInput(f"Contact {survivor_id} is not among those to merge.")
     with editing.editing(by) as session:
-        return _merge(session, survivor_id, _locked(session, ids, versions), choices or {}, by)
+        return merge_in(session, survivor_id, versions, choices or {}, by=by)
+
+
+def merge_in(
+    session: Session, survivor_id: int, versions: Mapping[int, int], choices: Mapping[str, int], *, by: Actor
+) -> int:
+    """`merge` in the open transaction. Raises InvalidInput, Conflict."""
+    return _merge(session, survivor_id, _locked(session, _mergeable(versions), versions), choices, by)
 
 
 def unmerge(merge_id: int, *, by: Actor) -> Unmerged:

@@ -7,7 +7,9 @@ from models import (
     credits,
     exports,
     import_acceptances,
+    import_changes,
     import_findings,
+    import_places,
     import_profiles,
     import_undos,
     imports,
@@ -31,7 +33,7 @@ from models.duplicates import tables as duplicates
 
 __all__ = [
     "accounts", "audit", "check_results", "credits", "duplicates", "exports", "history", "import_acceptances",
-    "import_findings", "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails", "mappings",
-    "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table",
-    "view_exports", "views", "watched_files", "watched_folders",
+    "import_changes", "import_findings", "import_places", "import_profiles", "import_undos", "imports", "industries",
+    "link_tokens", "mails", "mappings", "preferences", "request_limits", "role_rules", "second_factors",
+    "sign_in_failures", "sign_in_sessions", "table", "view_exports", "views", "watched_files", "watched_folders",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ from rich.table import Table
 from deploy.embedded_postgres import Server, start_or_join
 from models import account_links, database
 from models.contacts import browsing
-from tests.bench import browse, clicks, data, limits, people
+from tests.bench import browse, clicks, data, duplicates, limits, people, plans
 from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
 
@@ -50,10 +50,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room for it")
     parser.add_argument("--browse", action="store_true", help="browsing instead of imports and exports")
+    parser.add_argument("--duplicates", action="store_true", help="finding duplicates instead")
     options = parser.parse_args()
     with _home(options.folder) as home, _server(home) as server:
         show_machine(options.rows)
-        part = browsing_of if options.browse else moving
+        part = browsing_of if options.browse else duplicates_of if options.duplicates else moving
         kept = part(home, server, options.rows)
     sys.exit(0 if kept else 1)
 
@@ -62,7 +63,8 @@ def moving(home: Path, server: Server, rows: int) -> bool:
     """Files in and out; whether every limit was kept."""
     measured = measure(home, server, rows)
     show(measured)
-    return all(row.kept for row in measured)
+    planned = plans.measured(home, server, home / "bench" / "first.csv", rows)
+    return limits.show("a plan that updates everything", planned) and all(row.kept for row in measured)
 
 
 def measure(home: Path, server: Server, rows: int) -> list[Row]:
@@ -93,6 +95,17 @@ def browsing_of(home: Path, server: Server, rows: int) -> bool:
         limits.show(at_once, people.measured(people.measure(server.url(), home))),
     ]
     return all(kept)
+
+
+def duplicates_of(home: Path, server: Server, rows: int) -> bool:
+    """Finding what is there twice; whether every limit was kept."""
+    command(home, "count")  # the schema
+    return all(
+        [
+            limits.show("tables whose duplicates are known", list(duplicates.known_tables())),
+            limits.show("made-up contacts, 5 % of them there twice", list(duplicates.made_up(home, server, rows))),
+        ]
+    )
 
 
 def _index(server: Server) -> float:

@@ -73,6 +73,10 @@ VALUES = """email = 'zqxj' || id || '@zqxj.example', mobile_phone = 'zqxj-m' || 
     company = 'Zqxj company ' || id % 7, website = 'https://zqxj.example/' || id, annual_revenue = 98765432.10,
     notes = 'zqxj note', tags = ARRAY['zqxj tag'], seniority = 'Zqxj', stage = 'zqxj stage',
     extra = '{"zqxj": "zqxj"}'"""
+# A weight tells of hidden values as they themselves do.
+PAIR = """INSERT INTO duplicate_pairs (left_id, right_id, run_id, cluster_id, weight, probability, reasons, left_seen,
+        right_seen) VALUES (1, 5, 1, 1, 9.5, 0.99,
+        '[{"of": "email", "title": "E-mail", "found": "zqxj alike", "bits": 9.5}]', now(), now())"""
 FILE = """First Name,Last Name,Email,Company,Notes,# Employees,Shoe size
 Ann,Archer,ann@zqxj.example,Zqxj & Co,zqxj one,10,zqxj
 Ann,Archer,ann@zqxj.example,Zqxj & Co,zqxj two,zqxj few,
@@ -105,6 +109,8 @@ def secrets(site: Site, home: Path) -> dict[str, int]:
     records.delete(2, version=records.get(2, by=OPERATOR).version, by=OPERATOR)
     with writing(OPERATOR) as session:
         session.execute(text("UPDATE contacts SET mobile_phone = 'zqxj-m1' WHERE id = 1"))
+        session.execute(text(PAIR))
+        session.execute(text("INSERT INTO duplicate_runs (state, finished_at) VALUES ('done', now())"))
     file = home / "leads.csv"
     file.write_text(FILE)
     made = [imported(file, until) for until in (ImportState.COMMITTED, ImportState.PLANNED)]
@@ -173,6 +179,8 @@ SCREENS: dict[str, tuple[str, dict[str, str]]] = {
     "new contact": ("contact", {"new": "1"}),
     "deleted": ("deleted", {}),
     "deleted searched": ("deleted", {"q": "zq"}),
+    "duplicates": ("duplicates", {}),
+    "duplicates of one": ("duplicates", {"contact": "{contact}"}),
     "imports": ("imports", {}),
     "new import": ("imports", {"new": "1"}),
     "import": ("imports", {"id": "{import}"}),
@@ -212,7 +220,18 @@ def test_every_screen_is_looked_at() -> None:
 def test_screens_would_show_it(screen: Callable[..., AppTest], site: Site, secrets: dict[str, int]) -> None:
     """To who may see it: else the test above could not fail."""
     users.change("narrow.manager@example.com", users.Changes(every_column=True), by=OPERATOR)
-    shown = {"overview", "contacts", "contact", "deleted contact", "deleted", "import", "plan", "mapping", "industries"}
+    shown = {
+        "duplicates",
+        "overview",
+        "contacts",
+        "contact",
+        "deleted contact",
+        "deleted",
+        "import",
+        "plan",
+        "mapping",
+        "industries",
+    }
     for name in shown:
         at, params = SCREENS[name]
         params = {key: value.format(**secrets) for key, value in params.items()}

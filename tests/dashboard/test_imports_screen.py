@@ -5,10 +5,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
@@ -18,6 +19,7 @@ from dashboard.widgets.import_choices import EXTRA, LEFT_OUT
 from dashboard.widgets.page import plain
 from models import (
     check_results,
+    import_acceptances,
     import_drafts,
     import_finding_rows,
     import_findings,
@@ -36,11 +38,13 @@ from models.contacts.table import Contact
 from models.database import writing
 from models.errors import NotAllowed, TooSlow
 from models.filters import parse
+from models.import_changes import Kind
 from models.import_drafts import Chosen
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Role
 from pipelines import import_contacts
 from pipelines import import_orders as orders
+from pipelines.import_steps import PlanMoved
 from tests.dashboard.conftest import NARROW_MANAGER, Site, click_in_table
 from tests.data_checks.conftest import started_checker
 
@@ -686,6 +690,101 @@ def test_old_imports_without_what_this_version_stores(screen: Screen, new: Calla
     press(test, "Back")
     assert "Match columns to fields" in texts(test)
     import_orders.cancel(import_id, by=OPERATOR)
+
+
+def lines_of(test: AppTest, alt: str) -> list[dict[str, Any]]:
+    """What stands in the table of that description, missing values as None."""
+    [table] = [one for one in test.dataframe if one.proto.alt == alt]
+    return table.value.astype(object).where(table.value.notna(), None).to_dict("records")  # type: ignore[no-any-return]
+
+
+def test_each_number_of_the_plan_leads_to_its_rows(
+    screen: Screen, new: Callable[..., int], committed: int, site: Site
+) -> None:
+    import_id = new(CHANGED + "Eve,Evans,eve@leads.example,,COO,Acme,50,\n", until=State.PLANNED)
+    ids = dict(sql_rows("SELECT first_name, id FROM contacts WHERE email LIKE '%leads.example'"))
+    test = screen(Role.ADMIN, at="imports", id=str(import_id))
+    kind = next(one for one in test.get("button_group") if one.key.startswith("import kind"))
+    assert list(kind.options) == ["Updated :gray[2]", "Created :gray[1]", "Unchanged :gray[1]"]
+    assert lines_of(test, "Rows of the import") == [
+        {"contact": f"/contact?id={ids['Ann']}", "line": 2, "name": "Ann Archer", "field": "Title", "old": "CEO",
+         "new": "Chair"},
+        {"contact": f"/contact?id={ids['Dee']}", "line": 6, "name": "Dee Dunn", "field": "Title", "old": "VP",
+         "new": "CFO"},
+    ]  # fmt: skip
+    assert f"/imports/{import_id}/changes.csv?kind=updated" in [one.proto.url for one in test.get("link_button")]
+    kind.set_value([Kind.CREATED]).run()
+    assert lines_of(test, "Rows of the import") == [{"contact": None, "line": 7, "name": "Eve Evans"}]
+    narrow = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "Row by row" in texts(narrow)
+    with writing(OPERATOR) as session:
+        session.execute(update(users.User).where(users.User.id == site.people[Role.MANAGER].id).values(
+            column_allowed=["person"]))  # fmt: skip
+    narrow = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "Row by row" not in texts(narrow)
+    with writing(OPERATOR) as session:
+        session.execute(update(users.User).where(users.User.id == site.people[Role.MANAGER].id).values(
+            column_allowed=None))  # fmt: skip
+
+
+def test_a_click_on_a_fields_row_shows_those_that_change_it(
+    screen: Screen, new: Callable[..., int], committed: int
+) -> None:
+    import_id = new(CHANGED.replace("Acme,10", "Apex,10"), until=State.PLANNED)
+    test = screen(Role.ADMIN, at="imports", id=str(import_id))
+    changes = next(one for one in test.dataframe if one.proto.alt.startswith("Fields that the plan changes"))
+    place = list(changes.value["field"]).index("Company")
+    clicked = click_in_table(test, "rows", place, table=changes)
+    assert [one["field"] for one in lines_of(clicked, "Rows of the import")] == ["Company"]
+
+
+def test_rows_that_no_longer_hold_are_listed_and_a_new_plan_says_how_it_differs(
+    screen: Screen, new: Callable[..., int], committed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_acceptances, "missing_from", lambda session, import_id: [])
+    import_id = new(CHANGED, until=State.PLANNED)
+    sql_rows("UPDATE contacts SET title = 'Boss' WHERE email = 'ann@leads.example'")
+    import_orders.ask(import_id, State.COMMITTED, plan=imports.get(import_id, by=OPERATOR).planned["at"], by=OPERATOR)
+    with pytest.raises(PlanMoved):
+        flow(import_id)
+    test = screen(Role.ADMIN, at="imports", id=str(import_id))
+    assert "Contacts changed since the plan was made" in texts(test)
+    [line] = lines_of(test, "Rows that no longer hold")
+    assert (line["line"], line["field"], line["said"], line["now"]) == (2, "Title", "CEO → Chair", "Boss → Chair")
+    press(test, "Plan again")
+    flow(import_id)
+    test.run()
+    [line] = lines_of(test, "Different from the plan before")
+    assert (line["said"], line["now"]) == ("CEO → Chair", "Boss → Chair")
+
+
+def test_whose_value_wins_is_chosen_for_the_file_and_for_a_field(screen: Screen, new: Callable[..., int]) -> None:
+    import_id = new(until=State.OPENED)
+    test = screen(Role.ADMIN, at="imports", id=str(import_id))
+    key = test.session_state[import_choices.KEY].key("columns")
+    rows = {0: {"keep": Keep.NEVER}, 4: {"keep": Keep.NEWER}, 7: {"keep": Keep.OURS}}
+    test.session_state[key] = {"edited_rows": rows, "added_rows": [], "deleted_rows": []}
+    test.run()
+    assert "is newer than the contact's last change the row wins; else it only fills blanks" in texts(test)
+    next(one for one in test.selectbox if one.label == "A row is as new as").set_value("Position").run()
+    again = screen(Role.ADMIN, at="imports", id=str(import_id))
+    assert "**Your choices** of" in texts(again)
+    table = again.data_editor[0].value.set_index("header")["keep"]
+    assert (table["Vorname"], table["Position"], table["Firma"]) == (Keep.NEVER, Keep.NEWER, import_choices.AS_FILE)
+    press(again, "Make the plan")
+    found = flow(import_id)
+    assert (found.keep, found.keep_fields, found.dated_by) == (
+        Keep.THEIRS, {"first_name": "never", "title": "newer"}, "Position",
+    )  # fmt: skip
+    again.run()
+    assert "; First Name: keep ours, fill nothing" in texts(again)
+    assert "; Title: take the newer value" in texts(again)
+
+
+def sql_rows(statement: str) -> list[Any]:
+    with writing(OPERATOR) as session:
+        found = session.execute(text(statement))
+        return [tuple(row) for row in found] if found.returns_rows else []  # type: ignore[attr-defined]
 
 
 STANDING_OUT = "".join(f"\nAnn{number},Archer,ann{number}@leads.example,,CEO,Acme,5551234567,x" for number in range(40))

@@ -32,6 +32,7 @@ def shown(test: AppTest) -> str:
         ("overview", "Overview", {}),
         ("contacts", "Contacts", {"country": "Germany"}),
         ("contact", "New contact", {"new": "1"}),
+        ("duplicates", "Duplicates", {}),
         ("imports", "Imports", {}),
         ("imports", "Imports", {"new": "1"}),
         ("exports", "Exports", {}),

@@ -193,6 +193,15 @@ def test_one_that_can_no_longer_be_read_is_shown_with_the_reason(screen: Screen,
     assert beside(test) == ["Old –"]
 
 
+def test_a_view_of_a_moment_that_there_is_no_more_takes_no_other_number_away(
+    screen: Screen, ann: Actor, site: Site
+) -> None:
+    saved("German", by=ann)
+    saved("Lost", "as_of=import:99", by=ann)
+    test = screen(Role.MANAGER, at="views")
+    assert beside(test) == [f"German {site.in_germany}", "Lost –"]
+
+
 def test_deleted_with_its_undo(screen: Screen, ann: Actor, site: Site) -> None:
     made = saved("German", by=ann)
     test = screen(Role.MANAGER, country="Germany", view=str(made.id))

@@ -306,6 +306,40 @@ def test_progress_says_what_it_counts(capsys: pytest.CaptureFixture[str]) -> Non
     ]  # fmt: skip
 
 
+def test_the_rows_behind_a_plan_are_told_with_old_and_new(cli: Cli, people: Path, tmp_path: Path) -> None:
+    cli("import", people, "--yes")
+    text = people.read_text()
+    changed = tmp_path / "changed.csv"
+    changed.write_text(text.replace("Ann,", "Ann Sophie Charlotte Wilhelmine,"))
+    assert cli("import", changed, "--dry-run", "--match", "email", "--keep-field", "first_name=ours").code == 0
+    assert cli("imports", "changes", "2", "--json").object["rows"] == []
+    planned = cli("import", changed, "--dry-run", "--match", "email", "--json").object
+    [row] = cli("imports", "changes", "3", "--field", "first_name", "--json").object["rows"]
+    assert (planned["updated"], row["line"], row["values"]) == (
+        1, 2, [{"field": "first_name", "old": "Ann", "new": "Ann Sophie Charlotte Wilhelmine"}],
+    )  # fmt: skip
+    target = tmp_path / "changes.csv"
+    written = cli("imports", "changes", "3", "-o", target, "--json").object
+    assert written == {"import_id": 3, "kind": "updated", "field": None, "lines": 1, "path": str(target)}
+    printed = on_a_terminal(cli, ["imports", "changes", "3"], "", columns=80)
+    assert [line for line in without_colours(printed).splitlines() if len(line.split("\r")[-1]) > 80] == []
+    assert "first_name" in printed
+    cli.sql("UPDATE contacts SET first_name = 'Annie' WHERE first_name = 'Ann'")
+    refused = cli("imports", "resume", "3")
+    assert (refused.code, "no longer hold" in refused.err, "imports moved 3" in refused.err) == (1, True, True)
+    [moved] = cli("imports", "moved", "3", "--json").object["rows"]
+    new = "Ann Sophie Charlotte Wilhelmine"
+    assert moved["differs"] == [{"field": "first_name", "said": f"Ann → {new}", "now": f"Annie → {new}"}]
+
+
+def test_a_policy_that_there_is_not_is_refused_with_what_there_is(cli: Cli, people: Path) -> None:
+    ended = cli("import", people, "--keep-field", "title=mine")
+    assert (ended.code, "theirs, ours, newer, never" in ended.err) == (2, True)
+    ended = cli("import", people, "--keep-field", "titel=ours")
+    assert (ended.code, "Did you mean “title”?" in ended.err) == (1, True)
+    assert cli("imports", "list", "--json").object == {"imports": []}
+
+
 def odd(folder: Path) -> Path:
     """Forty people whose number of employees is a telephone's: a rule that blocks is broken."""
     file = folder / "odd.csv"

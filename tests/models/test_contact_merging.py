@@ -60,6 +60,7 @@ def test_the_fuller_one_stays_and_the_newest_value_is_proposed(both: tuple[int, 
     assert (made.choices["tags"], made.choices["notes"]) == (ALL, ALL)
     assert made.choices["email_status"] == second  # what is known is known of that address alone
     assert "last_name" not in made.choices
+    assert made.choices["first_name"] == first  # no name is made of two
 
 
 def test_merging_takes_what_was_chosen(both: tuple[int, int], ann: Actor) -> None:

@@ -191,6 +191,7 @@ def questions(drawn: draw.DrawFn) -> list[Question]:
     columns = drawn(draw.none() | draw.lists(names, min_size=1, max_size=4))
     number, contact_id = drawn(draw.integers(1, 3)), drawn(draw.integers(1, CONTACTS))
     typed, word = drawn(entered), drawn(names.flatmap(lambda one: draw.sampled_from(TEXTS[one])))
+    way = drawn(draw.sampled_from(Way))
 
     def made(by: Actor) -> Filters:
         return filters.parse_pairs(asked, by=maker or by)
@@ -238,12 +239,11 @@ def questions(drawn: draw.DrawFn) -> list[Question]:
             search.count_by(past(by), name, by=by),
             cached.facet(past(by), name, by=by),
         ),
-        lambda by: exported(past(by), columns, by),
         lambda by: records.as_it_was(contact_id, THEN, by=by),
         lambda by: provenance.of_changes(history.of_contact(contact_id, by=by)),
         lambda by: history.of_contact(contact_id, until=THEN.named, by=by),
         lambda by: difference.numbers(between(by), by=by),
-        lambda by: [difference.page(between(by), way, by=by) for way in Way],
+        lambda by: difference.page(between(by), way, by=by),
         lambda by: list(difference_file.as_csv(between(by), by=by)),
     ]
 

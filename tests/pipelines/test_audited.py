@@ -25,6 +25,7 @@ from models import (
     credits,
     exports,
     import_acceptances,
+    import_changes,
     import_drafts,
     import_kept,
     import_orders,
@@ -137,6 +138,8 @@ UNTOLD = {
     "sign_in_tickets": "half of a sign-in, gone after 30 seconds; the session that comes of it has its line",
     "sign_in_failures": "counted before the password is looked at; the line follows with the answer",
     "import_rejects": "a part of the plan of an import, whose commit has its line",
+    "import_places": "a part of the plan of an import, whose commit has its line",
+    "import_moves": "a part of the plan of an import, whose commit has its line",
     "import_notes": "a part of the plan of an import, whose commit has its line",
     "import_profiles": "a part of the plan of an import, whose commit has its line",
     "import_findings": "a part of the plan of an import, whose commit has its line",
@@ -153,6 +156,7 @@ OVER = "removes what counts for nothing any more"
 # Functions that write without a line.
 WITHOUT = {
     "models/audit.py": {"write_outstanding": "writes lines", "_expire_batch": "writes the line of the expiry"},
+    "models/contacts/merging_many.py": {"merge": "each of its merges has its line"},
     "models/duplicates/runs.py": {
         "ask": "a wish; the search that is done, fails or is stopped has its line",
         "begin": "progress",
@@ -229,7 +233,6 @@ WITHOUT = {
             "plan",
             "_planned",
             "_profiled",
-            "_plan_again",
             "_store_rejects",
         ),
         "prepares a plan; only its commit changes anything",
@@ -491,6 +494,8 @@ OPERATIONS: dict[str, Operation] = {
     "import_acceptances.accept": lambda t: import_acceptances.accept(_standing_out(t), "as it is", by=t.by),
     "import_acceptances.withdraw": lambda t: import_acceptances.withdraw(_standing_out(t), by=t.by),
     "import_rejects.as_csv": lambda t: list(import_rejects.as_csv(t["import"], by=t.by)),
+    "import_changes.as_csv": lambda t: list(import_changes.as_csv(t["import"], by=t.by)),
+    "import_changes.moved_as_csv": lambda t: list(import_changes.moved_as_csv(t["import"], by=t.by)),
     "bulk.tag, what was imported": lambda t: bulk.tag(Selection(parse("last_name=Zoe", by=t.by)), add=["x"], by=t.by),
     "import_contacts.undo": lambda t: import_contacts.undo(t["import"], by=OPERATOR),
     "import_kept.as_csv": lambda t: list(import_kept.as_csv(t["import"], by=t.by)),

@@ -7,7 +7,6 @@ import duckdb
 import pytest
 
 from pipelines.duplicate_finder import blocking, linking
-from pipelines.duplicate_finder.contacts import CONTACTS
 from pipelines.duplicate_finder.description import Meaning
 from tests.pipelines import labelled
 from tests.pipelines.labelled import CSV_EXAMPLE, FAKE_1000, FEBRL, described
@@ -96,7 +95,3 @@ def test_the_same_contacts_give_the_same_answer() -> None:
         FROM range(900) t(i)"""
     answers = [linking.link(labelled.table(made), PEOPLE, "source") for _ in range(2)]
     assert answers[0] == answers[1]
-
-
-def test_our_fields_are_described() -> None:
-    assert {one.meaning for one in CONTACTS.fields} >= {Meaning.FIRST_NAME, Meaning.LAST_NAME, Meaning.EMAIL}

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from models import imports
-from models.contacts import merging, records
+from models.contacts import merging, merging_many, records
 from models.duplicates import pairs, runs
 from models.duplicates.pairs import Wanted
 from models.duplicates.tables import Decision, State
-from models.errors import Conflict, NotAllowed, Unavailable
+from models.errors import Conflict, InvalidInput, NotAllowed, Unavailable
 from models.permissions import OPERATOR, Actor, Role
-from pipelines import find_duplicates
+from pipelines import find_duplicates, sweep
 from tests import people
 from tests.pipelines import importing
 
@@ -77,7 +77,28 @@ def test_a_pair_follows_its_contacts(four: list[int], ann: Actor) -> None:
     assert sorted(pairs.cluster(*zoe, most=10, by=ann)) == list(zoe)
 
 
-def test_one_at_a_time_and_one_that_died_goes_on(four: list[int], ann: Actor) -> None:
+def test_sure_ones_are_merged_at_once_and_taken_apart(four: list[int], ann: Actor) -> None:
+    with pytest.raises(InvalidInput, match="pair by pair"):
+        merging_many.sure(3.0, by=ann)
+    find_duplicates.find(by=ann)
+    importing.sql("UPDATE duplicate_pairs SET weight = 25")
+    found = merging_many.sure(20.0, by=ann)
+    assert (sorted(found.groups), found.contacts) == ([tuple(four[:2]), tuple(four[2:])], 4)
+    with pytest.raises(Conflict, match="Confirmed were 3 groups, but there are 2"):
+        merging_many.merge(20.0, expected=3, by=ann)
+    done = merging_many.merge(20.0, expected=2, by=ann)
+    assert (len(done), importing.sql("SELECT count(*) FROM contacts")) == (2, [(2,)])
+    assert merging_many.unmerge(done, by=ann) == 2
+    assert numbers() == four
+
+
+def test_what_hangs_together_by_others_is_one_group() -> None:
+    assert merging_many._together([(1, 2), (5, 6), (2, 3), (6, 1), (8, 9)]) == [(1, 2, 3, 5, 6), (8, 9)]
+
+
+def test_one_at_a_time_and_the_sweep_goes_on_with_one_that_died(
+    four: list[int], ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_id = runs.ask(by=ann)
     assert runs.ask(by=OPERATOR) == run_id
     with runs.claimed(run_id):
@@ -86,7 +107,8 @@ def test_one_at_a_time_and_one_that_died_goes_on(four: list[int], ann: Actor) ->
         find_duplicates.run(run_id)  # beside it: does nothing
         assert runs.get(run_id, by=ann).state == State.RUNNING
     assert runs.waiting(longer_than=timedelta(0)) == [run_id]
-    find_duplicates.run(run_id)
+    monkeypatch.setattr(sweep, "PATIENCE", timedelta(0))
+    sweep.find_duplicates_asked_for()
     assert runs.get(run_id, by=ann).state == State.DONE
     find_duplicates.run(run_id)
     assert runs.waiting(longer_than=timedelta(0)) == []

@@ -1,4 +1,4 @@
-"""The contacts screen's address: filters in their one syntax, plus `sort`, `columns` and `page`.
+"""The contacts screen's address: filters in their one syntax, plus `sort`, `columns`, `page` and `view`.
 
 The address is the only place where a view is kept: widgets show it and change it, so that a link, a reload and the
 browser's back button always mean the same rows.
@@ -16,7 +16,8 @@ from models.errors import InvalidInput, NotAllowed
 from models.filters import OPERATORS, Filters
 from models.permissions import Actor
 
-OWN = ("sort", "columns", "page")
+OWN = ("sort", "columns", "page", "view")
+LONGEST_NUMBER = 9  # digits of a saved view’s
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class View:
     sort: str = search.NEWEST_FIRST
     columns: tuple[str, ...] | None = None
     page: int = 1
+    saved: int | None = None  # the saved view that it was opened from, which it may differ from by now
 
     def pairs(self) -> list[tuple[str, str]]:
         pairs = self.filters.pairs()
@@ -36,6 +38,8 @@ class View:
             pairs.append(("columns", ",".join(self.columns)))
         if self.page > 1:
             pairs.append(("page", str(self.page)))
+        if self.saved is not None:
+            pairs.append(("view", str(self.saved)))
         return pairs
 
 
@@ -49,7 +53,13 @@ def read(*, besides: Collection[str] = (), by: Actor) -> View:
     sort = params.get("sort", search.NEWEST_FIRST)
     search.chosen_columns([sort.removeprefix("-")], by=by)
     columns = tuple(params["columns"].split(",")) if params.get("columns") else None
-    return View(filters.parse_pairs(pairs, by=by), sort, columns, page())
+    return View(filters.parse_pairs(pairs, by=by), sort, columns, page(), saved())
+
+
+def saved() -> int | None:
+    """The number of the saved view; what is none means none: the rest of the address says what to show."""
+    text = st.query_params.get("view", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER else None
 
 
 def page() -> int:

@@ -9,6 +9,7 @@ from dashboard.widgets import contact_form, import_choices
 from dashboard.widgets.browser_history import join_steps
 from dashboard.widgets.page import plain
 from dashboard.widgets.said import said
+from dashboard.widgets.views_beside import views_beside
 
 STATIC = Path(__file__).parent / "static"
 ABOUT = """**Appointment360** keeps business contacts: browse, filter, chart, import and export them.
@@ -41,6 +42,7 @@ if actor is None:
 
 theme = "dark" if st.context.theme.type == "dark" else "light"
 st.logo(STATIC / f"logo-{theme}.svg", icon_image=STATIC / "mark.svg", size="large")
+beside = st.sidebar.container(key="views", gap=None)
 with st.sidebar, st.container(key="person_menu", gap=None):
     name = plain(actor.name)
     choice = st.menu_button(
@@ -53,3 +55,5 @@ if choice == "Sign out":
 if choice == "Profile":
     places.go("profile")
 page.run()
+with beside:  # last: what it counts must not keep the page waiting
+    views_beside(by=actor)

@@ -7,6 +7,7 @@ The key holds the filters and what the person may see: without the latter one pe
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -17,6 +18,7 @@ from models.contacts import clock, search
 from models.contacts.moments import When
 from models.contacts.search import Range
 from models.contacts.statistics import Statistics
+from models.errors import InvalidInput, NotFound, TooSlow
 from models.filters import Filters, visible_fields
 from models.imports import Changed, Import
 from models.permissions import Actor
@@ -60,6 +62,11 @@ def everything(as_of: When | None = None, *, by: Actor) -> int:
     return _everything(as_of.written if as_of else "", _moment(), _sight(by), as_of, by)
 
 
+def view_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:
+    """How many contacts match each of them; None where counting takes longer than people wait."""
+    return _view_counts(tuple(one.query() for one in asked), _moment(), _sight(by), asked, by)
+
+
 def statistics(filters: Filters, *, by: Actor) -> Statistics:
     """The numbers of all contacts that match."""
     return _statistics(filters.query(), _moment(), _sight(by), filters, by)
@@ -79,6 +86,7 @@ def forget() -> None:
     _facet.clear()
     _facets.clear()
     _everything.clear()
+    _view_counts.clear()
     _statistics.clear()
 
 
@@ -120,6 +128,22 @@ def _values(name: str, sight: tuple[str, ...], _by: Actor) -> list[Any]:
 @st.cache_data(ttl=LIFETIME, max_entries=100, show_spinner=False)
 def _everything(written: str, moment: tuple[int, int], sight: tuple[str, ...], _as_of: When | None, _by: Actor) -> int:
     return search.count(Filters(as_of=_as_of), by=_by)
+
+
+@st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)
+def _view_counts(
+    queries: tuple[str, ...], moment: tuple[int, int], sight: tuple[str, ...], _asked: Sequence[Filters], _by: Actor
+) -> list[int | None]:
+    """Of the past one by one: of a moment that there is no more there is no number."""
+    now = _all_or_none([one for one in _asked if not one.as_of], _by)
+    return [_all_or_none([one], _by)[0] if one.as_of else now.pop(0) for one in _asked]
+
+
+def _all_or_none(asked: Sequence[Filters], by: Actor) -> list[int | None]:
+    try:
+        return list(search.counts(asked, by=by)) if asked else []
+    except (TooSlow, InvalidInput, NotFound):
+        return [None] * len(asked)
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)

@@ -1,6 +1,6 @@
 """Downloads: files streamed from disk by a route, never through Streamlit, which would hold them in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -12,9 +12,10 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 
 from dashboard import edge
 from models import audit_log as lines_of_log
-from models import exports, import_kept, import_rejects, imports
+from models import exports, import_changes, import_finding_rows, import_kept, import_rejects, imports
 from models.contacts import difference_file
-from models.errors import InvalidInput, NotAllowed, NotFound
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models.import_changes import Kind
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -25,6 +26,8 @@ MEDIA_TYPES = {
 BYTE_ORDER_MARK = "\ufeff"  # without it Excel does not take UTF-8 for what it is
 FILES_OF_ROWS = {"rejects.csv": "rejected", "duplicates.csv": "duplicate"}
 KEPT = "kept.csv"
+STANDING_OUT = "finding-"
+CHANGES, MOVED = "changes.csv", "moved.csv"
 BLOCK = 65_536  # characters
 
 
@@ -53,24 +56,42 @@ async def export_file(request: Request) -> Response:
 
 
 async def import_rows(request: Request) -> Response:
-    """The rows of an import that did not come in, as one of FILES_OF_ROWS, or what its undo left; 401, 403 or 404
-    else."""
+    """Rows of an import: those that did not come in, as one of FILES_OF_ROWS; with `kind` and `field` as in the models
+    those behind its other numbers as CHANGES, and where its plan held no longer as MOVED; what its undo left; those
+    that a finding is about, as STANDING_OUT with its name. 401, 403 or 404 else."""
     actor = await edge.signed_in(request.scope)
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
     import_id, file = request.path_params["import_id"], request.path_params["file"]
-    if file not in (*FILES_OF_ROWS, KEPT):
+    made = _rows_of(import_id, file, request.query_params)
+    if made is None:
         return PlainTextResponse("Not found.", 404)
     try:
         found = await run_in_threadpool(imports.get, import_id, by=actor)
         noted = request.method == "GET"  # there are no later parts: it answers no `Range`
-        made = import_kept.as_csv if file == KEPT else partial(import_rejects.as_csv, kind=FILES_OF_ROWS[file])
-        lines = await run_in_threadpool(made, import_id, by=actor, noted=noted)
+        lines = await run_in_threadpool(made, by=actor, noted=noted)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
-    except NotFound as error:
+    except (NotFound, InvalidInput, Conflict) as error:
         return PlainTextResponse(error.sentence, 404)
     return _csv(lines, f"{Path(found.file_name).stem} {file}")
+
+
+def _rows_of(import_id: int, file: str, asked: Mapping[str, str]) -> Callable[..., Iterable[str]] | None:
+    """What makes the lines of that file; None where there is no such."""
+    if file in FILES_OF_ROWS:
+        return partial(import_rejects.as_csv, import_id, kind=FILES_OF_ROWS[file])
+    if file == KEPT:
+        return partial(import_kept.as_csv, import_id)
+    if file.startswith(STANDING_OUT):
+        name = file.removeprefix(STANDING_OUT).removesuffix(".csv")
+        return partial(import_finding_rows.as_csv, import_id, name)
+    if file == MOVED:
+        return partial(import_changes.moved_as_csv, import_id)
+    kind = asked.get("kind", Kind.UPDATED)
+    if file == CHANGES and kind in set(Kind):
+        return partial(import_changes.as_csv, import_id, kind=Kind(kind), changing=asked.get("field"))
+    return None
 
 
 async def audit_log(request: Request) -> Response:

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 EXPORT_CONTACTS = "export-contacts/default"
 IMPORT_CONTACTS = "import-contacts/default"
 UNDO_IMPORT = "undo-import/default"
+EXPORT_VIEWS = "export-views/default"
 FIND_DUPLICATES = "find-duplicates/default"
 REDO_IMPORT = "redo-import/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
@@ -50,6 +51,12 @@ def start_import(import_id: int, *, until: str, order: int, again: bool = False,
     if again:
         return _start(REDO_IMPORT, parameters, key=key)
     return _start(IMPORT_CONTACTS, {**parameters, "until": until}, key=key)
+
+
+def start_view_exports(*, at: datetime | None = None) -> bool:
+    """Ask for the flow that exports the views that are due, one that somebody just asked for included. Where it does
+    not come the sweep does that within a minute."""
+    return _start(EXPORT_VIEWS, {}, key=f"views-{(at or datetime.now(UTC)):%Y-%m-%dT%H:%M:%S}")
 
 
 def start_finding(run_id: int, *, at: datetime | None = None) -> bool:

@@ -32,10 +32,13 @@ class Place:
 PLACES = {
     "overview": Place("Overview", "monitoring", None, Permission.CONTACTS_READ),
     "contacts": Place("Contacts", "contacts", "contacts", Permission.CONTACTS_READ),
+    "views": Place("Views", "bookmarks", "views", Permission.CONTACTS_READ),
     "contact": Place("Contact", "person", "contact", Permission.CONTACTS_READ, hidden=True),
     "deleted": Place("Deleted contacts", "auto_delete", "deleted", Permission.CONTACTS_EDIT, hidden=True),
     "difference": Place("Difference", "difference", "difference", Permission.CONTACTS_READ, hidden=True),
     "imports": Place("Imports", "upload_file", "imports", Permission.IMPORTS_RUN),
+    "mappings": Place("Mappings", "rule", "mappings", Permission.IMPORTS_RUN, hidden=True),
+    "watched": Place("Watched folders", "folder_eye", "watched", Permission.IMPORTS_RUN, hidden=True),
     "exports": Place("Exports", "download", "exports", Permission.CONTACTS_EXPORT),
     "duplicates": Place("Duplicates", "join_inner", "duplicates", Permission.CONTACTS_EDIT, whole=True),
     "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ, field="industry"),

@@ -60,9 +60,10 @@ def _empty(side: Side) -> Iterator[Finding]:
             f"{title} is empty in {percent(found.now)} of the rows; {before(having)} it was {percent(found.before)}."
         )
         rows = {"of": "empty" if found.far > 0 else "filled", "field": name}
-        yield finding(
+        one = finding(
             f"{name}_empty", name, abs(found.far) / limit, sentence, now=found.now, before=found.before, rows=rows
         )
+        yield one if found.far > 0 else replace(one, severity=Severity.LOW)  # to have more values is no harm
 
 
 def _refused(side: Side) -> Iterator[Finding]:

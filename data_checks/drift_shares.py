@@ -8,7 +8,7 @@ from models.import_findings import Finding, Severity
 from models.import_profiles import Profile
 
 FEWEST_ROWS = 30
-MOST_WEIGHED = 20_000  # rows of one import: a large one does not outweigh all others
+MOST_WEIGHED = 1_000  # rows of one import: a large one does not outweigh all others
 FADING = 0.7  # the weight of each import beside the one after it
 FAR = 2.0  # times the threshold
 

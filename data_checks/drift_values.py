@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from data_checks.drift_shares import FADING, FEWEST_ROWS, Side, distance, finding
+from data_checks.drift_shares import FEWEST_ROWS, Side, distance, finding, weights
 from data_checks.drift_words import before, percent, short
 from data_checks.measures import by_chance, joined, proportions_differ, stability_index
 from models.contacts.table import FIELDS
@@ -83,9 +83,10 @@ def _counts(column: Column) -> Counts:
 
 def _together(known: Sequence[Counts]) -> Counts:
     summed: Counts = {}
-    for place, counts in enumerate(known):
+    of_each = [(0.0, sum(counts.values())) for counts in known]
+    for counts, weight in zip(known, weights(of_each), strict=True):
         for bucket, number in counts.items():
-            summed[bucket] = summed.get(bucket, 0.0) + number * FADING**place
+            summed[bucket] = summed.get(bucket, 0.0) + number * weight
     return summed
 
 

@@ -1,26 +1,24 @@
 """How far apart two samples are: the formulas that drift is judged by, each with its source."""
 
 from collections.abc import Mapping
-from math import log, sqrt
+from math import asin, log, sqrt
 
 LEAST_SHARE = 0.05  # of all values that a bucket holds before the index is formed; rarer ones are joined
 SMALLEST = 0.001  # in place of a bucket's share of nothing, whose logarithm there is none of
-CERTAIN = 4.0  # standard errors. Some hundred comparisons are made of an import: one by chance in 16,000 is rare enough
+CERTAIN = 4.0  # standard errors; a hundred comparisons are made of an import, of which chance explains one in 16,000
 
 
 def proportions_differ(ours: float, of_ours: float, theirs: float, of_theirs: float) -> bool:
     """Whether `ours` of `of_ours` and `theirs` of `of_theirs` are more different than chance lets two samples be.
 
-    The two-sample z test of proportions with pooled variance and Yates' correction for continuity (J. L. Fleiss, B.
-    Levin, M. C. Paik: Statistical Methods for Rates and Proportions, 3rd edition, 2003, section 3.1).
+    The two-sample z test of arcsine transformed proportions, whose variance does not depend on the proportion, so that
+    it holds for few rows and rare events, too (J. Cohen: Statistical Power Analysis for the Behavioral Sciences, 2nd
+    edition, 1988, chapter 6; M. F. Freeman, J. W. Tukey, Annals of Mathematical Statistics 21, 1950).
     """
-    if not of_ours or not of_theirs:
+    if of_ours <= 0 or of_theirs <= 0:
         return False
-    pooled = (ours + theirs) / (of_ours + of_theirs)
-    sizes = 1 / of_ours + 1 / of_theirs
-    error = sqrt(pooled * (1 - pooled) * sizes)
-    distance = abs(ours / of_ours - theirs / of_theirs) - sizes / 2
-    return error > 0 and distance / error > CERTAIN
+    angles = (2 * asin(sqrt(min(part / whole, 1.0))) for part, whole in ((ours, of_ours), (theirs, of_theirs)))
+    return abs(next(angles) - next(angles)) / sqrt(1 / of_ours + 1 / of_theirs) > CERTAIN
 
 
 def stability_index(ours: Mapping[int, float], theirs: Mapping[int, float]) -> float:

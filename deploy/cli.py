@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy import cli_audit, cli_difference, cli_duplicates, cli_imports, cli_users, cli_views, failures, local, output
+from deploy import (
+    cli_audit,
+    cli_difference,
+    cli_duplicates,
+    cli_imports,
+    cli_mappings,
+    cli_users,
+    cli_views,
+    cli_watch,
+    failures,
+    local,
+    output,
+)
 from deploy.cli_options import AsOf, AsUser, Home, Json, View, Where, actor, chosen, names
 
 if TYPE_CHECKING:
@@ -28,6 +40,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_imports.group, name="imports")
+app.add_typer(cli_mappings.group, name="mappings")
+app.add_typer(cli_watch.group, name="watch")
 app.add_typer(cli_duplicates.group, name="duplicates")
 app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_views.group, name="views")

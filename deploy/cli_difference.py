@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy import local, output
-from deploy.cli_options import Home, Json, Where
-from models.permissions import OPERATOR
+from deploy.cli_options import AsUser, Home, Json, View, Where, actor, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,23 +23,26 @@ def difference(
     ],
     until: Annotated[str, typer.Option("--to", metavar="WHEN", help="The same, or now.")] = "now",
     where: Where = None,
+    view: View = None,
     file: Annotated[
         Path | None, typer.Option("-o", metavar="FILE.csv", help="Write what differs, before and after, as CSV.")
     ] = None,
+    as_user: AsUser = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """Count the contacts that came into a view, left it, or changed in it between two moments."""
     with local.connected():
-        from models import filters
         from models.contacts import difference as compared
         from models.contacts import difference_file
 
         moments = (compared.moment(written, f"--{name}") for written, name in ((since, "from"), (until, "to")))
-        asked = compared.Asked(filters.parse(where or [], by=OPERATOR), *moments)
-        found = compared.numbers(asked, by=OPERATOR)
+        by = actor(as_user)
+        wanted, _ = chosen(where, view, as_of=None, by=by)
+        asked = compared.Asked(wanted, *moments)
+        found = compared.numbers(asked, by=by)
         if file:
-            _write(file.expanduser(), difference_file.as_csv(asked, by=OPERATOR))
+            _write(file.expanduser(), difference_file.as_csv(asked, by=by))
     numbers = {"came": found.came, "left": found.left, "changed": found.changed}
     if output.is_json():
         output.answer(numbers)

@@ -25,6 +25,7 @@ group = typer.Typer(help="Look at imports, undo them, go on with them.", no_args
 ImportId = Annotated[int, typer.Argument(metavar="ID", min=1)]
 # models.imports has these as enums; they stand here as well, because reading them there costs the --help half a second.
 Match = Literal["auto", "email", "external", "linkedin", "none"]
+Changing = Literal["updated", "created", "unchanged"]
 Keeping = Literal["theirs", "ours", "newer", "never"]
 
 
@@ -44,14 +45,22 @@ def import_file(
             help="Leave this column out; what no field takes is else kept in extra. It stays in the stored file.",
         ),
     ] = None,
-    match: Annotated[Match, typer.Option(help="What makes a row an existing contact.")] = "auto",
+    by_mapping: Annotated[
+        str | None,
+        typer.Option("--mapping", metavar="NAME", help="Map as this mapping says: see `appointment360 mappings`."),
+    ] = None,
+    match: Annotated[
+        Match | None,
+        typer.Option(help="What makes a row an existing contact.", show_default="auto, or as remembered"),
+    ] = None,
     keep: Annotated[
-        Keeping,
+        Keeping | None,
         typer.Option(
             help="Whose value stays where file and contact differ: the file's (theirs), ours (only blanks are filled), "
-            "that of the newer one, or never the file's (no blank is filled either)."
+            "that of the newer one, or never the file's (no blank is filled either).",
+            show_default="theirs, or as remembered",
         ),
-    ] = "theirs",
+    ] = None,
     keep_field: Annotated[
         list[str] | None,
         typer.Option("--keep-field", metavar="FIELD=POLICY", help="Another policy for one field. Repeatable."),
@@ -77,19 +86,27 @@ def import_file(
     as_json: Json = False,
     home: Home = None,
 ) -> None:
-    """Import a file, after showing you what that would do."""
+    """Import a file, after showing you what that would do.
+
+    A file with the columns of an earlier one is mapped as that one was; --map, --skip, --match and --keep still count.
+    """
     mapping = _mapping(mapped or [])
     keeping = [_field_policy(pair) for pair in keep_field or []]
     with local.connected():
+        from models import mappings
         from models.contacts import policies
-        from models.imports import Keep, MatchRule, State
+        from models.imports import Keep, MatchRule, Recall, State
         from pipelines import import_contacts
 
         kept = [(name, Keep(policy)) for name, policy in keeping]
+        wanted = mappings.named(by_mapping, by=OPERATOR).id if by_mapping else None
+        rules = {"match": match, "keep": keep, "keep_fields": keep_field, "dated_by": dated_by}
+        fixed = tuple(name for name, given in rules.items() if given is not None)
         with output.progress() as progress:
             import_id = import_contacts.create(
-                file.expanduser().absolute(), mapping=mapping, left_out=skipped or [], match=MatchRule(match),
-                keep=Keep(keep), keep_fields=policies.fields_named(kept), dated_by=dated_by, by=OPERATOR,
+                file.expanduser().absolute(), mapping=mapping, left_out=skipped or [],
+                match=MatchRule(match or "auto"), keep=Keep(keep or "theirs"),
+                keep_fields=policies.fields_named(kept), dated_by=dated_by, recall=Recall(wanted, fixed), by=OPERATOR,
             )  # fmt: skip
             with _resumable(import_id):
                 found = import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR, progress=progress)
@@ -167,6 +184,77 @@ def rejects(
 
 
 group.command()(cli_drift.accept)
+
+
+@group.command()
+def changes(
+    import_id: ImportId,
+    changing: Annotated[
+        str | None, typer.Option("--field", metavar="F", help="Only the rows that change this field, or extra.")
+    ] = None,
+    kind: Annotated[Changing, typer.Option(help="Which number of the plan to look behind.")] = "updated",
+    first: Annotated[int, typer.Option("--first", metavar="N", min=1, help="Show so many rows on a terminal.")] = 50,
+    target: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write all of them to a CSV file.")
+    ] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """The rows behind the numbers of a plan: line, contact, old and new value.
+
+    Of a committed import: what it wrote. Without -o: a table on a terminal, the CSV itself in a pipe.
+    """
+    with local.connected():
+        from models import import_changes
+        from pipelines import import_rejects
+
+        which = import_changes.Kind(kind)
+        if target is not None:
+            path = target.expanduser().absolute()
+            number = import_rejects.write_changes(import_id, path, kind=which, changing=changing, by=OPERATOR)
+            found = {"import_id": import_id, "kind": kind, "field": changing, "lines": number, "path": str(path)}
+            output.answer_or_say(found, f"{output.counted(number, 'line')} in {path}")
+        elif output.is_json():
+            rows = import_changes.rows(import_id, kind=which, changing=changing, by=OPERATOR)
+            output.answer({"import_id": import_id, "kind": kind, "rows": [_change(one) for one in rows]})
+        elif sys.stdout.isatty():
+            listed, total = import_changes.page(import_id, kind=which, changing=changing, size=first, by=OPERATOR)
+            import_report.show_changes(import_id, listed, total)
+        else:
+            import_rejects.write_changes(import_id, sys.stdout, kind=which, changing=changing, by=OPERATOR)
+
+
+@group.command()
+def moved(
+    import_id: ImportId,
+    first: Annotated[int, typer.Option("--first", metavar="N", min=1, help="Show so many rows on a terminal.")] = 50,
+    target: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write all of them to a CSV file.")
+    ] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """The rows of which the plan held no longer, since contacts changed.
+
+    With what the plan said, and what it would say now. `imports resume` goes on with a new plan.
+    """
+    with local.connected():
+        from models import import_changes
+        from pipelines import import_rejects
+
+        if target is not None:
+            path = target.expanduser().absolute()
+            number = import_rejects.write_moved(import_id, path, by=OPERATOR)
+            found = {"import_id": import_id, "lines": number, "path": str(path)}
+            output.answer_or_say(found, f"{output.counted(number, 'line')} in {path}")
+        elif not output.is_json() and not sys.stdout.isatty():
+            import_rejects.write_moved(import_id, sys.stdout, by=OPERATOR)
+        else:
+            listed, total = import_changes.moved(import_id, after=-1, size=first, by=OPERATOR)
+            if output.is_json():
+                output.answer({"import_id": import_id, "moved": total, "rows": [_moved(one) for one in listed]})
+            else:
+                import_report.show_moved(import_id, listed, total)
 
 
 @group.command()
@@ -356,4 +444,17 @@ def _field_policy(pair: str) -> tuple[str, str]:
 
 
 def _reject(one: Any) -> dict[str, Any]:
-    return {"line": one.line, "column": one.header, "value": one.value, "reason": one.reason, "cells": one.cells}
+    found = {"line": one.line, "column": one.header, "value": one.value, "reason": one.reason, "cells": one.cells}
+    return found | {"contacts": one.contacts, "other_line": one.other_line}
+
+
+def _change(one: Any) -> dict[str, Any]:
+    values = [{"field": value.name, "old": value.old, "new": value.new} for value in one.values]
+    return {"line": one.line, "contact": one.contact, "name": one.name, "values": values}
+
+
+def _moved(one: Any) -> dict[str, Any]:
+    from models import import_changes
+
+    differs = [{"field": name or None, "said": was, "now": now} for name, was, now in import_changes.told(one)]
+    return {"line": one.line, "name": one.name, "contact": one.now.contact or one.was.contact, "differs": differs}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy import local, output
+from deploy import cli_view_exports, local, output
 from deploy.cli_options import AsUser, Home, Json, View, Where, actor, chosen, names
 
 if TYPE_CHECKING:
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from models.permissions import Actor
 
 group = typer.Typer(help="Saved views: names for a filter with its columns and its order.", no_args_is_help=True)
+group.command("schedule")(cli_view_exports.schedule)
+group.command("schedules")(cli_view_exports.schedules)
+group.command("unschedule")(cli_view_exports.unschedule)
+group.command("pause")(cli_view_exports.pause)
+group.command("run")(cli_view_exports.run)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The view's name, in any capitals.")]
 

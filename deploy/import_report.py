@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deploy import cli_drift, output
@@ -28,9 +28,14 @@ def show_plan(found: Import) -> None:
     if found.opened and not found.rows:
         output.say("The file has a header and no rows.")
     _show_mapping(found)
+    _show_policies(found)
     if found.changed_fields:
         changes = sorted(found.changed_fields.items(), key=lambda item: -item[1])
         _show_list("Values that change", ["field", "values"], changes, numbers=["values"])
+        output.note(f"Old and new, row by row: appointment360 imports changes {found.id} [--field F] [-o FILE]")
+    if found.moved:
+        rows = output.counted(found.moved, "row")
+        output.say(f"This plan differs from the one before in {rows}: appointment360 imports moved {found.id}")
     _show_warnings(found)
     _show_failed_checks(found)
     cli_drift.show(found.id)
@@ -53,6 +58,8 @@ def show_outcome(found: Import) -> None:
         case State.UNDONE:
             output.say("It was taken back.")
             after = f"To bring it back: appointment360 imports redo {found.id}"
+            if (found.undone or {}).get("kept"):
+                output.note(f"What was kept, and why: appointment360 imports kept {found.id}")
         case State.CANCELLED:
             output.say("It was cancelled, and nothing of it is written.")
             after = ""
@@ -126,9 +133,66 @@ def show_rejects(rows: Iterable[Any], kind: str) -> None:
     output.table(["line", "column", "value", "reason"], listed, numbers=["line"])
 
 
+def show_changes(import_id: int, listed: Sequence[Any], total: int) -> None:
+    """A line for each value that changes; for rows that change nothing or are new, one for each."""
+    if not listed:
+        output.say("No such rows.")
+        return
+    if any(one.values for one in listed):
+        lines = [
+            (_id(one.line), one.name, value.name, _value(value.old), _value(value.new))
+            for one in listed
+            for value in one.values
+        ]
+        output.table(["line", "name", "field", "old", "new"], lines, numbers=["line"], cut=["name", "old", "new"])
+    else:
+        rows = [(_id(one.line), _id(one.contact), one.name) for one in listed]
+        output.table(["line", "contact", "name"], rows, numbers=["line", "contact"], cut=["name"])
+    _note_more(import_id, len(listed), total, "changes")
+
+
+def show_moved(import_id: int, listed: Sequence[Any], total: int) -> None:
+    from models import import_changes
+
+    if not listed:
+        output.say("Every row of the plan still holds, or a new plan took its place.")
+        return
+    lines = [
+        (_id(one.line), one.name, name or "row", was, now)
+        for one in listed
+        for name, was, now in import_changes.told(one)
+    ]
+    headers = ["line", "name", "field", "the plan said", "it would say now"]
+    output.table(headers, lines, numbers=["line"], cut=["name", *headers[3:]])
+    _note_more(import_id, len(listed), total, "moved")
+
+
+def _note_more(import_id: int, shown: int, total: int, command: str) -> None:
+    if shown < total:
+        output.note(f"{shown:,} of {total:,} rows. All: appointment360 imports {command} {import_id} -o FILE")
+
+
+def _id(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {one}" for name, one in value.items())
+    return value
+
+
 def _show_mapping(found: Import) -> None:
-    """Which fields are read from a header of another name, and which headers no field takes or nothing does."""
+    """Whose mapping it is, which fields are read from a header of another name, and which headers no field takes or
+    nothing does."""
+    from models import import_drafts, mapping_memory, mappings
     from models.contacts.table import FIELDS
+
+    if found.recalled:
+        rules = ", ".join(
+            f"{name} {value}" for name, value in mappings.rules(import_drafts.stored(found)).items() if value
+        )
+        output.say(f"{mapping_memory.sentence(found.recalled)} Its rules: {rules}.")
 
     def is_told(name: str, header: str) -> bool:
         return name not in FIELDS or header.strip().lower() not in (name, FIELDS[name].label.lower())
@@ -140,6 +204,26 @@ def _show_mapping(found: Import) -> None:
         output.say(f"Kept in extra: {_listed(leftover)}. Leave one out with --skip HEADER.")
     if found.left_out:
         output.say(f"Left out: {_listed(found.left_out)}. They stay in the stored file, and in that of rejected rows.")
+
+
+def _show_policies(found: Import) -> None:
+    """Whose value wins, where that is not simply the file's."""
+    from models.contacts import policies
+
+    words = {
+        "theirs": "the file's value wins", "ours": "only blanks are filled", "newer": "the newer value wins",
+        "never": "ours stay as they are",
+    }  # fmt: skip
+    said = [words[found.keep]] if found.keep != "theirs" or found.keep_fields else []
+    said += [f"{name}: {words[keep]}" for name, keep in found.keep_fields.items()]
+    if said:
+        output.say(f"Where both differ: {'; '.join(said)}.")
+    if "newer" in (found.keep, *found.keep_fields.values()):
+        moment = policies.of(found).moment
+        by = f"“{found.dated_by}” of its row, or the file of {output.shown(moment)}," if found.dated_by else (
+            f"the file of {output.shown(moment)}"
+        )  # fmt: skip
+        output.say(f"A row wins where {by} is newer than the contact's last change; else it only fills blanks.")
 
 
 def _listed(headers: list[str]) -> str:

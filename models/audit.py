@@ -54,6 +54,13 @@ class Event(StrEnum):
     IMPORT_REDONE = "import redone"  # the undo of its undo
     IMPORT_KEPT_DOWNLOADED = "import kept list downloaded"  # the contacts that an undo left as they were
     IMPORT_ROWS_DOWNLOADED = "import rows downloaded"  # those that did not come in
+    MAPPING_SAVED = "mapping saved"
+    MAPPING_CHANGED = "mapping changed"
+    MAPPING_DELETED = "mapping deleted"
+    FOLDER_ADDED = "watched folder added"
+    FOLDER_CHANGED = "watched folder changed"
+    FOLDER_REMOVED = "watched folder removed"
+    FILE_AGAIN = "watched file to be tried again"
     EXPORT_MADE = "export made"
     EXPORT_FAILED = "export failed"
     EXPORT_CANCELLED = "export cancelled"

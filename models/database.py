@@ -14,6 +14,7 @@ from models.permissions import Actor
 
 # Classes of advisory locks, each its own number: import 7 and export 7 are different things.
 MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK = 360_360, 360_361, 360_362, 360_363
+WATCHING_LOCK = 360_368  # a watched folder's
 CREDITS_LOCK = 360_365  # a person's
 VIEW_RUNS_LOCK = 360_366
 DUPLICATES_LOCK = 360_372

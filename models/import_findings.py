@@ -89,7 +89,8 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def listed(import_id: int, *, by: Actor) -> list[Finding]:
-    """What stands out, of fields that `by` may see; without examples where the values of the file are hidden.
+    """What stands out, of fields that `by` may see; where the values of the file are hidden, without examples, and
+    without which rows it is about, which names some, too.
 
     Raises NotAllowed, NotFound.
     """
@@ -98,7 +99,7 @@ def listed(import_id: int, *, by: Actor) -> list[Finding]:
         findings = seen_by(by, of_import(session, import_id))
     if not imports.why_hidden(found, by=by):
         return findings
-    return [replace(one, details={**one.details, "examples": []}) for one in findings]
+    return [replace(one, details={**one.details, "examples": [], "rows": None}) for one in findings]
 
 
 def seen_by(by: Actor, findings: Sequence[Finding]) -> list[Finding]:

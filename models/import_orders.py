@@ -13,17 +13,20 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from models import audit, import_acceptances, import_drafts, import_servers, imports, users
+from models import audit, import_acceptances, import_drafts, import_servers, imports, mapping_memory, users
 from models.audit import Event
 from models.check_results import CheckResult
 from models.contacts import mapping as field_mapping
 from models.contacts import policies, staging
 from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
+from models.import_changes import ImportMove
 from models.import_findings import ImportFinding
+from models.import_places import ImportPlace
 from models.import_profiles import ImportProfile
 from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Plan, State
 from models.permissions import OPERATOR, Actor, Permission, require
+from models.watched_folders import WatchedFolder
 
 MOST_TRIES = 3
 # From where an order can lead to the state.
@@ -124,7 +127,9 @@ def remap(
         found.match, found.keep, found.dated_by = match, keep, dated_by
         found.keep_fields = dict(policies.fields_named((keep_fields or {}).items()))
         import_drafts.remove(session, import_id, of=by)
-        found.state, found.planned, found.changed_fields = State.OPENED, None, None
+        if not mapping_memory.remember(session, found, by, committed=False):
+            found.recalled = None  # it is mapped by the person now
+        found.state, found.planned, found.changed_fields, found.moved = State.OPENED, None, None, 0
         found.staged = found.created = found.updated = found.unchanged = found.duplicates = found.rejected = 0
         return give(found, State.PLANNED, by)
 
@@ -169,7 +174,9 @@ def clear(session: Session, found: Import) -> None:
     import_servers.end(session, found.id)
     staging.drop(session, found.id)
     import_drafts.remove(session, found.id)
-    for table in (ImportReject, ImportNote, CheckResult, ImportProfile, ImportFinding):
+    for table in (
+        ImportReject, ImportNote, ImportPlace, ImportMove, CheckResult, ImportProfile, ImportFinding,
+    ):  # fmt: skip
         session.execute(delete(table).where(table.import_id == found.id))
     found.state, found.file_path, found.finished_at = State.CANCELLED, "", func.now()
     found.preview = found.reasons = None
@@ -192,6 +199,32 @@ def begin(import_id: int, order: int) -> Begun | None:
         found.tries += 1
         wanted, stands, plan, by_id = State(found.wanted), State(found.state), found.wanted_plan, found.wanted_by
     return Begun(wanted, stands, users.acting(by_id, f"Import {import_id}"), plan)
+
+
+def lead_on(import_id: int, order: int) -> State | None:
+    """To where a file that was to be opened goes on at once; None where somebody has to look at its columns first.
+
+    Mapped as files of its kind were, it goes on to its plan. One of a watched folder that commits by itself is
+    committed then; of another folder it has its plan made in any case, since a person looks at that.
+    """
+    with writing(OPERATOR) as session:
+        found = locked_row(session, import_id)
+        if found.orders != order or (found.wanted, found.state) != (State.OPENED, State.OPENED):
+            return None
+        aim = _aim(session, found)
+        if aim:
+            found.wanted = aim
+        return aim
+
+
+def _aim(session: Session, found: Import) -> State | None:
+    is_sure = mapping_memory.is_sure(found.recalled)
+    folder = session.get(WatchedFolder, found.watched_id) if found.watched_id else None
+    if folder is None:
+        return State.PLANNED if is_sure else None
+    if folder.commits:
+        return State.COMMITTED if is_sure else None
+    return State.PLANNED
 
 
 def settle(import_id: int, order: int, error: str | None = None) -> None:

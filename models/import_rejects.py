@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
 
-from models import audit, csv_lines, imports
+from models import audit, csv_lines, import_places, imports
 from models.audit import Event
 from models.database import reading, writing
 from models.errors import NotAllowed
+from models.import_places import BLOCK, Of
 from models.imports import Import, ImportReject
 from models.permissions import Actor
 
@@ -44,20 +46,53 @@ def rows(import_id: int, *, by: Actor, kind: str = "rejected") -> Iterator[Impor
 
 
 def page(
-    import_id: int, *, number: int, size: int, kind: str = "rejected", by: Actor
+    import_id: int, *, number: int, size: int, kind: str = "rejected", reason: int | None = None, by: Actor
 ) -> tuple[list[ImportReject], int]:
-    """The rows of page `number` (from 1), and how many there are in all, as the plan counted them.
+    """The rows of page `number` (from 1), and how many there are in all, as the plan counted them; those of one
+    `reason` alone, which is its place among `reasons`.
 
-    Where the values of the file are hidden: without value and cells, and the reason in general words. Raises
-    NotAllowed, NotFound.
+    Where the values of the file are hidden: without value, cells, contacts and other line, and the reason in general
+    words. Raises NotAllowed, NotFound.
     """
     found = imports.get(import_id, by=by)
+    total = found.rejected if kind == "rejected" else found.duplicates
+    if reason is not None:
+        counted = (found.reasons or {}).get(kind, [])
+        total = counted[reason][1] if reason < len(counted) else 0
     with reading() as session:
-        listed = list(session.scalars(_in_order(import_id, kind).limit(size).offset((number - 1) * size)))
+        listed = _page(session, import_id, kind, reason, skip=(number - 1) * size, most=size)
+        session.expunge_all()
+    if imports.why_hidden(found, by=by) or not imports.sees_all(by):
+        for row in listed:
+            row.contacts = row.other_line = None
     if imports.why_hidden(found, by=by):
         for row in listed:
             row.value, row.cells, row.reason = None, [], in_general(row.reason)
-    return listed, found.rejected if kind == "rejected" else found.duplicates
+    return listed, total
+
+
+def counted(import_id: int) -> str:
+    """SELECT of (what, block, number) for import_places: of each kind, and of each of its commonest reasons."""
+    return f"""SELECT kind || coalesce(':' || reason_number, '') AS what, line / {BLOCK} AS block, count(*) AS number
+        FROM import_rejects WHERE import_id = {import_id:d}
+        GROUP BY GROUPING SETS ((kind, line / {BLOCK}), (kind, reason_number, line / {BLOCK}))
+        HAVING GROUPING(reason_number) = 1 OR reason_number IS NOT NULL"""
+
+
+def _page(
+    session: Session, import_id: int, kind: str, reason: int | None, *, skip: int, most: int
+) -> list[ImportReject]:
+    what = kind if reason is None else f"{kind}:{reason}"
+    found = import_places.stretch(session, import_id, Of.REJECTS, what, skip=skip, most=most)
+    wanted = _in_order(import_id, kind)
+    if found.blocks:
+        ends = (found.blocks[0] * BLOCK, (found.blocks[-1] + 1) * BLOCK)
+        wanted = wanted.where(ImportReject.line >= ends[0], ImportReject.line < ends[1])
+        wanted = wanted.where((ImportReject.line // BLOCK).in_(found.blocks))
+        skip = found.skip
+    if reason is not None:
+        wanted = wanted.where(ImportReject.reason_number == reason)
+    return list(session.scalars(wanted.limit(most).offset(skip)))
 
 
 def reasons(import_id: int, *, kind: str = "rejected", by: Actor) -> list[Reason]:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from models import import_orders, imports
 from models.database import by_id, reading, writing
 from models.errors import Conflict, InvalidInput, NotFound, Unavailable
-from models.imports import Import, Keep, MatchRule, State
+from models.imports import Import, Keep, MatchRule, Recall, State
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import home, settings
 
@@ -223,8 +223,9 @@ class _disk_errors:  # noqa: N801  # it reads as a statement
 def _created(name: str, size: int, modified: int, by: Actor) -> Upload:
     try:
         made = imports.create(
-            file_name=name, overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, upload=(size, modified), by=by
-        )
+            file_name=name, overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, upload=(size, modified),
+            recall=Recall(), by=by,
+        )  # fmt: skip
     except IntegrityError as error:
         if (found := _same(name, size, modified, by)) is None:
             raise Conflict(

@@ -1,7 +1,7 @@
 """Imports: one file on its way in, its plan, its numbers, its rejected rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    SmallInteger,
     Text,
     cast,
     func,
@@ -22,13 +23,12 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
 from models import audit, check_results, users
 from models.audit import Event
 from models.check_results import Verdict
-from models.contacts import staging
 from models.database import IMPORTS_LOCK, Base, by_id, reading, writing
 from models.errors import NotAllowed, NotFound
 from models.filters import visible_fields
@@ -95,6 +95,11 @@ class Import(Base):
     keep_fields: Mapped[dict[str, str]] = mapped_column(JSONB, server_default="{}")  # field -> Keep, where it differs
     # The header that says when a row was changed; "" for the moment of the file, None before somebody has said so.
     dated_by: Mapped[str | None] = mapped_column(Text)
+    # Of the mappings that are remembered: see mapping_memory.
+    recall: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # a Recall; None asks for none
+    recalled: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # see mapping_memory.Recalled
+    mapping_id: Mapped[int | None]  # the one that says what this has, if any does
+    watched_id: Mapped[int | None]  # the watched folder that its file came from
     staged: Mapped[int] = mapped_column(BigInteger, server_default="0")  # rows in the staging table
     rows: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -105,6 +110,9 @@ class Import(Base):
     changed_fields: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # field -> values the plan changes
     reasons: Mapped[dict[str, list[tuple[str, int]]] | None] = mapped_column(JSONB)  # see import_rejects.reasons
     planned: Mapped[Plan | None] = mapped_column(JSONB)
+    # What the commit wrote, as the numbers that it was given: {"contacts": [first, last], "versions": [first, last]}.
+    written: Mapped[dict[str, list[int]] | None] = mapped_column(JSONB)
+    moved: Mapped[int] = mapped_column(BigInteger, server_default="0")  # rows of a plan that held no longer
     undone: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # removed, restored, kept
     error: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[int | None]
@@ -127,6 +135,7 @@ class Import(Base):
 
     __table_args__ = (
         Index("imports_sha256", "sha256"),
+        Index("imports_mapping", "mapping_id", postgresql_where=text("mapping_id IS NOT NULL")),
         # One person's file is uploaded once at a time, also from two windows.
         Index(
             "imports_uploading", "created_by", "file_name", "upload_bytes", "upload_modified", unique=True,
@@ -148,6 +157,10 @@ class ImportReject(Base):
     value: Mapped[str | None] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
     cells: Mapped[list[str | None]] = mapped_column(JSON)  # not JSONB: cells may hold \\u0000
+    # The contacts that an ambiguous row could mean, the first ones; the one that a duplicate means, where it was here.
+    contacts: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    other_line: Mapped[int | None] = mapped_column(BigInteger)  # of the row that came in instead
+    reason_number: Mapped[int | None] = mapped_column(SmallInteger)  # the place in Import.reasons of its kind
 
     __table_args__ = (Index("import_rejects_import", "import_id", "kind", "line", "id"),)
 
@@ -164,6 +177,15 @@ class ImportNote(Base):
     count: Mapped[int] = mapped_column(BigInteger)
     first_line: Mapped[int] = mapped_column(BigInteger)
     example: Mapped[str | None] = mapped_column(Text)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """That the import shall be mapped by what is remembered, once its headers are known: by the mapping of that id, or
+    else by what files with these headers had before. Rules that are `fixed`, such as "match", stay as they are."""
+
+    mapping_id: int | None = None
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,25 +244,49 @@ def create(
     dated_by: str | None = None,
     upload: tuple[int, int] | None = None,
     modified: int | None = None,
+    recall: Recall | None = None,
     by: Actor,
 ) -> int:
     """A new import whose file is about to be stored; returns its id.
 
     `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send; `modified` is that
-    moment of one that is here. Raises NotAllowed.
+    moment of one that is here. With `recall` it is mapped by what is remembered. Raises NotAllowed.
     """
     require_importing(by)
-    size, modified = upload or (None, modified)
     with writing(by) as session:
-        made = Import(
-            state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
-            match=match, keep=keep, keep_fields=dict(keep_fields or {}), dated_by=dated_by,
-            upload_bytes=size, upload_modified=modified, created_by=by.id,
+        made = add(
+            session, file_name=file_name, overrides=overrides, left_out=left_out, match=match, keep=keep,
+            keep_fields=keep_fields, dated_by=dated_by, upload=upload, modified=modified, recall=recall, by=by,
         )  # fmt: skip
-        session.add(made)
-        session.flush()
-        audit.write(session, Event.IMPORT_CREATED, f"import {made.id}", by=by, file=file_name)
         return made.id
+
+
+def add(
+    session: Session,
+    *,
+    file_name: str,
+    overrides: dict[str, str],
+    left_out: Sequence[str] = (),
+    match: MatchRule,
+    keep: Keep,
+    keep_fields: Mapping[str, Keep] | None = None,
+    dated_by: str | None = None,
+    upload: tuple[int, int] | None = None,
+    modified: int | None = None,
+    recall: Recall | None = None,
+    by: Actor,
+) -> Import:
+    """`create` in the caller's transaction."""
+    size, modified = upload or (None, modified)
+    made = Import(
+        state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
+        match=match, keep=keep, keep_fields=dict(keep_fields or {}), dated_by=dated_by,
+        upload_bytes=size, upload_modified=modified, created_by=by.id, recall=recall and asdict(recall),
+    )  # fmt: skip
+    session.add(made)
+    session.flush()
+    audit.write(session, Event.IMPORT_CREATED, f"import {made.id}", by=by, file=file_name)
+    return made
 
 
 def get(import_id: int, *, by: Actor) -> Import:
@@ -316,13 +362,15 @@ def preview(import_id: int, *, by: Actor) -> Preview | None:
 def changed_values(import_id: int, *, examples: int = 3, by: Actor) -> list[Changed]:
     """What the plan changes of the fields that `by` may see, the most changed first; without examples where the import
     is committed. Raises NotAllowed, NotFound."""
+    from models.contacts import plan_rows, policies  # they read imports themselves
+
     found = get(import_id, by=by)
     seen = {*visible_fields(by), *(["extra"] if by.columns is None else [])}
     counted = [(name, number) for name, number in (found.changed_fields or {}).items() if name in seen]
     counts = sorted(counted, key=lambda item: -item[1])
     names = [name for name, _ in counts] if found.state == State.PLANNED else []
     with reading() as session:
-        pairs = staging.changed_values(session, import_id, names, most=examples)
+        pairs = plan_rows.changed_values(session, import_id, policies.of(found), names, most=examples)
     return [Changed(name, number, pairs.get(name, [])) for name, number in counts]
 
 

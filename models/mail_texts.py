@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Any
 
+from models.settings import settings
+
 SIGNATURE = "Appointment360"
 DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "next")  # that texts may have
 
@@ -15,6 +17,10 @@ class Kind(StrEnum):
     EMAIL_CHANGED = "e-mail changed"
     SECOND_FACTOR_ADDED = "second factor added"
     SECOND_FACTOR_REMOVED = "second factor removed"
+    FILE_IMPORTED = "file imported"
+    FILE_WAITS = "file waits"
+    FILE_FAILED = "file failed"
+    FOLDER_TROUBLE = "folder trouble"
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
 
@@ -22,9 +28,9 @@ class Kind(StrEnum):
 def text_of(kind: str, *, name: str, email: str, link: str | None, details: dict[str, Any] | None) -> tuple[str, str]:
     """Subject and text of a message of that kind (one of Kind); `link` where it carries one."""
     subject, text = TEXTS[kind]
-    known = {"by": "An administrator", **dict.fromkeys(DETAILS, "")} | (details or {})
+    known = {"by": "An administrator", "web": settings().address, **dict.fromkeys(DETAILS, "")} | (details or {})
     body = text.strip().format(name=name, email=email, link=link, **known)
-    return subject, f"Hello {name},\n\n{body}\n\n{SIGNATURE}\n"
+    return subject.format(**known), f"Hello {name},\n\n{body}\n\n{SIGNATURE}\n"
 
 
 TEXTS: dict[str, tuple[str, str]] = {
@@ -88,6 +94,46 @@ If that was not you, tell an administrator at once.
 {by} removed the second factor of {email}. Signing in takes no code any more until you set up a new one.
 
 If that surprises you, tell an administrator at once.
+""",
+    ),
+    Kind.FILE_IMPORTED: (
+        "{file} was imported",
+        """
+{file}, which came into the watched folder "{folder}", was imported.
+
+{numbers}
+
+See it, or take it back: {web}/imports?id={import_id}
+""",
+    ),
+    Kind.FILE_WAITS: (
+        "{file} waits for you",
+        """
+{file} came into the watched folder "{folder}" and waits for you: {why}
+
+{numbers}
+
+Nothing of it is written yet. Go on here: {web}/imports?id={import_id}
+""",
+    ),
+    Kind.FILE_FAILED: (
+        "{file} could not be imported",
+        """
+{file}, which came into the watched folder "{folder}", could not be imported:
+
+{error}
+
+It is tried again when its content changes, or when you say so: {web}/watched
+""",
+    ),
+    Kind.FOLDER_TROUBLE: (
+        "The watched folder {folder} cannot be read",
+        """
+The watched folder "{folder}" ({place}) could not be looked at:
+
+{error}
+
+It is looked at again by its schedule; you are told when that fails anew after it went well. See {web}/watched
 """,
     ),
     Kind.VIEW_EXPORTED: (

@@ -17,6 +17,7 @@ class Permission(StrEnum):
     INDUSTRIES_MANAGE = "manage industries"
     IMPORTS_RUN = "import files"
     IMPORTS_UNDO = "undo imports"
+    FOLDERS_WATCH = "set up watched folders"
     CHECKS_RUN = "run data checks"
     USERS_MANAGE = "manage users"
     CREDITS_GRANT = "grant download credits"
@@ -82,6 +83,8 @@ DEEDS: dict[str, Permission | None] = {
     "See imports, their plans, rejects and checks": Permission.IMPORTS_RUN,
     "Import a file, and cancel an import": Permission.IMPORTS_RUN,
     "Undo an import, and undo that": Permission.IMPORTS_UNDO,
+    "See watched folders, look now, pause them, and try a file again": Permission.IMPORTS_RUN,
+    "Set up, change and remove watched folders": Permission.FOLDERS_WATCH,
     "Run the data checks": Permission.CHECKS_RUN,
     "See people and what they used of their credits": Permission.USERS_MANAGE,
     "Invite people, and change their role, limit and columns": Permission.USERS_MANAGE,

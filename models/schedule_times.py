@@ -13,8 +13,8 @@ SOONEST = timedelta(minutes=10)  # between two moments
 LOOKED_AT = 100  # moments
 
 
-def parsed(text: str, time_zone: str) -> str:
-    """The cron that a word or a cron means. Raises InvalidInput."""
+def parsed(text: str, time_zone: str, *, soonest: timedelta = SOONEST) -> str:
+    """The cron that a word or a cron means, where it is not due more often than `soonest`. Raises InvalidInput."""
     cron = WORDS.get(text.strip().lower(), " ".join(text.split()))
     zone(time_zone)
     if len(cron.split()) != 5:
@@ -28,8 +28,8 @@ def parsed(text: str, time_zone: str) -> str:
         raise InvalidInput(f"“{text}” is no schedule: {error}. An example is 30 7 * * 1-5.") from error
     if not moments:
         raise InvalidInput(f"“{text}” never comes: there is no such day.")
-    if any(later - earlier < SOONEST for earlier, later in pairwise(moments)):
-        raise InvalidInput(f"“{text}” is too often: every {SOONEST.seconds // 60} minutes at most.")
+    if any(later - earlier < soonest for earlier, later in pairwise(moments)):
+        raise InvalidInput(f"“{text}” is too often: every {soonest.seconds // 60} minutes at most.")
     return cron
 
 

@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     s3_region: str | None = None
     s3_access_key: str | None = None  # without the two, boto3 looks where it always does: its variables, files, roles
     s3_secret_key: SecretStr | None = None
+    watch_roots: str = ""  # folders of the server below which administrators may let others be watched, with commas
     search_seconds: int = 10  # after so long the web stops what it asked the database
     export_roots: str = ""  # folders and s3:// prefixes below which scheduled exports may go, with commas between
     days_kept_exports: int = 7

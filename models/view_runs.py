@@ -23,7 +23,8 @@ from models.permissions import OPERATOR, Actor, Role
 from models.view_exports import ViewRun, ViewSchedule
 from models.views import SavedView, View
 
-MOST_TRIES = 3
+MOST_TRIES = 3  # at a place or database that does not answer
+MOST_DEATHS = 5  # of processes in the middle: a run that ends each of them is given up
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 OPEN = (WAITING, RUNNING)
 # A killed process lets go at once, since the lock lives in its connection.
@@ -47,7 +48,10 @@ class Task:
     file_name: str
     replaces: bool
     """A file of that name that is there already."""
-    last_try: bool
+    tries: int
+    """This one included."""
+    ended: bool
+    """Its schedule was ended meanwhile."""
     created_by: int | None
 
 
@@ -108,7 +112,8 @@ def begin(run_id: int) -> Task | None:
             place=stored.place,
             file_name=_file_name(stored, view.name, run),
             replaces=not view_exports.is_dated(stored.file_name),
-            last_try=run.tries >= MOST_TRIES,
+            tries=run.tries,
+            ended=stored.removed_at is not None,
             created_by=stored.created_by,
         )
 
@@ -151,8 +156,9 @@ def finish(task: Task, export: Export, put_to: str) -> None:
             _mail(session, schedule, Kind.VIEW_EXPORTED, told, failed=False)
 
 
-def fail(task: Task, sentence: str) -> None:
-    """It cannot be done: noted and mailed with the reason. The schedule stays, and has its next moment."""
+def fail(task: Task, sentence: str, *, told: bool = True) -> None:
+    """It cannot be done: noted, and mailed with the reason where it shall be `told`. The schedule stays, and has its
+    next moment."""
     with writing(OPERATOR) as session:
         run = session.get_one(ViewRun, task.run_id, with_for_update=True)
         if run.state not in OPEN:
@@ -163,13 +169,14 @@ def fail(task: Task, sentence: str) -> None:
         audit.write(
             session, Event.VIEW_EXPORT_FAILED, view_exports.subject(schedule), by=who, view=name, error=sentence
         )
-        told = {
+        details = {
             "view": name,
             "error": sentence,
             "place": schedule.place,
             "next": f"{schedule.next_at:%d %B %Y, %H:%M} UTC",
         }
-        _mail(session, schedule, Kind.VIEW_EXPORT_FAILED, told, failed=True)
+        if told:
+            _mail(session, schedule, Kind.VIEW_EXPORT_FAILED, details, failed=True)
 
 
 def put_off(task: Task, sentence: str | None = None) -> None:

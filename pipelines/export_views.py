@@ -52,6 +52,13 @@ def due() -> list[int]:
 
 
 def _carry_out(task: Task) -> None:
+    if task.ended:
+        view_runs.fail(task, "The schedule was ended before its turn came.", told=False)
+        return
+    if task.tries > view_runs.MOST_DEATHS:
+        times = view_runs.MOST_DEATHS
+        view_runs.fail(task, f"It was interrupted {times} times in the middle, each time its process died.")
+        return
     try:
         export = _made(task)
         put_to = _put(task, export)
@@ -61,7 +68,7 @@ def _carry_out(task: Task) -> None:
             raise
         view_runs.put_off(task)  # somebody else writes its export: then it will be there
     except Unavailable as error:
-        if task.last_try:
+        if task.tries >= view_runs.MOST_TRIES:
             view_runs.fail(task, error.sentence)
         else:
             view_runs.put_off(task, error.sentence)

@@ -46,8 +46,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Fetched:
+    """`version` is the file's when the last byte was read; None where that cannot be told."""
+
     sha256: str
     size: int  # bytes
+    version: str | None = None
 
 
 class Place(Protocol):
@@ -111,11 +114,12 @@ class Folder:
                     size += len(piece)
                     with _written(to):
                         copy.write(piece)
+                version = _version(os.fstat(file))
                 with _written(to):
                     _to_disk(copy.fileno())
             with _written(to):
                 part.replace(to)
-        return Fetched(digest.hexdigest(), size)
+        return Fetched(digest.hexdigest(), size, version)
 
     def put(self, path: Path, name: str, *, replace: bool = False) -> str:
         target = self.path / file_name(name)
@@ -137,7 +141,7 @@ class Folder:
 
     def _found(self, name: str, seen: os.stat_result) -> Found:
         modified = datetime.fromtimestamp(seen.st_mtime, UTC)
-        return Found(name, seen.st_size, modified, f"{seen.st_mtime_ns}-{seen.st_ino}")
+        return Found(name, seen.st_size, modified, _version(seen))
 
     @contextmanager
     def _opened(self, source: Path) -> Iterator[int]:
@@ -168,6 +172,10 @@ class Folder:
 
     def _missing(self) -> NotFound:
         return NotFound(f"There is no folder {self.address}: make it, or name another one.")
+
+
+def _version(seen: os.stat_result) -> str:
+    return f"{seen.st_mtime_ns}-{seen.st_ino}"
 
 
 def taken(name: str, address: str) -> Conflict:

@@ -8,6 +8,7 @@ from models.permissions import OPERATOR
 from pipelines import export_contacts, find_duplicates, import_contacts, import_orders
 from pipelines import export_views as view_export
 from pipelines.own_database import bind_database
+from pipelines.watch_folders import look, look_at_all
 
 
 @flow(name="import-contacts", flow_run_name="import {import_id}", log_prints=True)
@@ -36,6 +37,20 @@ def undo_import(import_id: int, order: int) -> None:
     """
     bind_database()
     import_orders.carry_out(import_id, order)
+
+
+@flow(name="watch-folders", flow_run_name="look at watched folders", log_prints=True)
+def watch_folders(folder_id: int | None = None) -> None:
+    """Look at one watched folder, or at all that are active.
+
+    Reads the places that are watched. Writes an import and an order for each of their files that is new and stands
+    still; the orders are carried out as those of a screen are. Runs when somebody starts it; by schedule the sweep does
+    the same. A second run imports nothing again, and one beside another leaves the folder to that.
+    """
+    bind_database()
+    looked = {folder_id: look(folder_id)} if folder_id is not None else look_at_all(due_only=False)
+    for one, found in looked.items():
+        print(f"folder {one}: {found or 'another process is looking'}")
 
 
 @flow(name="redo-import", flow_run_name="redo of import {import_id}", log_prints=True)

@@ -28,7 +28,7 @@ from models.errors import Conflict, InvalidInput, Unavailable
 from models.import_acceptances import NotAccepted
 from models.import_progress import Step
 from models.import_servers import working
-from models.imports import Import, Keep, MatchRule, Plan, State, folder
+from models.imports import Import, Keep, MatchRule, Plan, Recall, State, folder
 from models.permissions import OPERATOR, Actor, Permission
 from pipelines import import_steps
 from pipelines.attendant import Attendant, Stopped, Tell, Unattended
@@ -57,12 +57,15 @@ def create(
     keep: Keep,
     keep_fields: Mapping[str, Keep] | None = None,
     dated_by: str | None = None,
+    recall: Recall | None = None,
     by: Actor,
 ) -> int:
     """A new import of the file at `path`, which is copied into the home folder; the headers `left_out` go nowhere.
 
     `keep_fields` are the fields, or "extra", of another policy than `keep`. `dated_by` is the header that says when a
-    row was changed; "" takes the moment of the file, None what the headers propose. Raises NotAllowed, InvalidInput.
+    row was changed; "" takes the moment of the file, None what the headers propose.
+    With `recall` it is mapped by what is remembered, where `mapping` and `left_out` do not say otherwise. Raises
+    NotAllowed, InvalidInput.
     """
     imports.require_importing(by)
     if path.is_dir():
@@ -73,7 +76,7 @@ def create(
     import_id = imports.create(
         file_name=path.name, overrides=mapping or {}, left_out=left_out, match=match, keep=keep,
         keep_fields=policies.fields_named((keep_fields or {}).items()), dated_by=dated_by,
-        modified=path.stat().st_mtime_ns // 1_000_000, by=by,
+        modified=path.stat().st_mtime_ns // 1_000_000, recall=recall, by=by,
     )  # fmt: skip
     with _locked(import_id):  # while it is copied it is worked on, and once that process is dead it is interrupted
         stored = folder(import_id) / "upload" / path.name
@@ -310,7 +313,10 @@ def _sentences(import_id: int, by: Actor, *, hints: bool, command: str) -> Itera
     except PlanMoved as moved:
         if not hints:
             raise
-        plans = f"`appointment360 imports resume {import_id}` goes on with a new plan."
+        plans = (
+            f"`appointment360 imports moved {import_id}` lists them,"
+            f" `appointment360 imports resume {import_id}` goes on with a new plan."
+        )
         raise PlanMoved(f"{moved.sentence} {plans}") from moved
     except NotAccepted as error:
         if not hints:

@@ -14,10 +14,14 @@ from types import FrameType
 
 from models import import_orders
 from models.errors import AppError
+from models.import_orders import Begun
 from models.imports import State
 from pipelines import import_contacts
 from pipelines.import_contacts import Busy, WasStopped
+from pipelines.import_steps import PlanMoved
 from pipelines.own_database import bind_database
+
+MOST_PLANS = 3
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +51,9 @@ def _carry_out(import_id: int, order: int) -> None:
         elif begun.stands is State.UNDONE:
             import_contacts.bring_back(import_id, by=begun.by, hints=False)
         else:
-            import_contacts.go_on(import_id, until=begun.wanted, plan=begun.plan, by=begun.by, hints=False)
+            _go_on(import_id, begun.wanted, begun)
+        if further := import_orders.lead_on(import_id, order):
+            _go_on(import_id, further, begun)
     except WasStopped:
         raise
     except AppError as error:
@@ -62,6 +68,18 @@ def _carry_out(import_id: int, order: int) -> None:
         import_orders.put_back(import_id, order)
         raise
     import_orders.settle(import_id, order)
+
+
+def _go_on(import_id: int, until: State, begun: Begun) -> None:
+    """A plan that moved before it was committed is made again where no person has seen it."""
+    for left in reversed(range(MOST_PLANS)):
+        try:
+            import_contacts.go_on(import_id, until=until, plan=begun.plan, by=begun.by, hints=False)
+        except PlanMoved:
+            if begun.plan is not None or not left:
+                raise
+        else:
+            return
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,24 +27,28 @@ from models import (
     import_acceptances,
     import_drafts,
     import_findings,
+    import_places,
     import_profiles,
+    import_rejects,
     import_servers,
     imports,
+    mapping_memory,
     settings,
     users,
 )
 from models.audit import Event
-from models.contacts import changes, mapping, matching, policies, staging
+from models.contacts import changes, mapping, matching, plan_rows, policies, staging
 from models.contacts.blanks import is_empty
 from models.contacts.changes import Written
-from models.database import writing
 from models.errors import Conflict
 from models.fields import Kind
 from models.import_findings import in_order
+from models.import_places import Of
 from models.import_profiles import Columns
 from models.import_progress import Step
 from models.import_servers import working
-from models.imports import Import, ImportNote, ImportReject, MatchRule, State, folder
+from models.imports import Import, ImportNote, ImportReject, MatchRule, Recall, State, folder
+from models.mapping_memory import How, Recalled
 from models.permissions import Actor
 from pipelines import import_profile, stage_contacts
 from pipelines.arrow_copy import copy_in
@@ -52,6 +56,7 @@ from pipelines.attendant import Counter, Unattended
 from pipelines.contact_files import UnreadableFile, open_contact_file, read_opened
 from pipelines.contact_files.open_file import OPENING
 from pipelines.interruptible import interruptible
+from pipelines.stage_contacts import LeftOut
 from pipelines.typed_rows import Source
 from pipelines.watched import Meter, watching
 
@@ -93,11 +98,13 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
         )
     lines, samples = _samples(import_id, len(opened.headers))
     proposed = mapping.propose(opened.headers, samples)
+    recalled = _recalled(found, opened.headers, proposed, by)
+    begun = recalled.mapping if recalled else proposed
     # Once it was opened, and had to be opened again, what is left out is complete.
     given = set(found.overrides.values())
-    itself = [header for header in proposed.left_out if header not in given]
+    itself = [header for header in begun.left_out if header not in given]
     left_out = found.left_out if found.mapping is not None else [*itself, *found.left_out]
-    chosen = mapping.changed(proposed, found.overrides, left_out)
+    chosen = mapping.changed(begun, found.overrides, left_out)
     dating = mapping.dating(opened.headers)
     dated_by = dating if found.dated_by is None else mapping.header_named(found.dated_by, opened.headers)
     with working(import_id, by) as session:
@@ -122,8 +129,8 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
             },
             mapping=dict(chosen.fields),
             left_out=list(chosen.left_out),
-            dated_by=dated_by or "",
             preview=_preview(opened.headers, lines, samples),
+            **{"dated_by": dated_by or "", **(_of_memory(recalled, chosen) if recalled else {})},
         )
 
 
@@ -201,8 +208,10 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             return
         import_acceptances.require_accepted(session, import_id)
         if moved := _moved(session, found):
-            session.rollback()
-            _plan_again(import_id, by, moved)
+            sentence = _plan_again(session, import_id, moved)
+            session.commit()
+            raise PlanMoved(sentence)
+        before = plan_rows.last_numbers(session)
         changes.commit_plan(
             session,
             import_id,
@@ -215,7 +224,9 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             say=partial(say_written, attendant),
         )
         attendant.confirm(session)
-        imports.record(session, import_id, state=State.COMMITTED, finished_at=text("now()"))
+        wrote = plan_rows.settle(session, import_id, before)
+        plan_rows.forget_moves(session, import_id)
+        imports.record(session, import_id, state=State.COMMITTED, finished_at=text("now()"), written=wrote, moved=0)
         audit.write(
             session,
             Event.IMPORT_COMMITTED,
@@ -223,9 +234,25 @@ def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) ->
             by=by,
             **imports.numbers(found) | {"state": State.COMMITTED},
         )
+        mapping_memory.remember(session, session.get_one(Import, import_id), by, committed=True)
         staging.drop(session, import_id)
         import_drafts.remove(session, import_id)
     remove_store(import_id)  # the upload stays; its cells are in contacts and rejects now
+
+
+def _recalled(found: Import, headers: Sequence[str], proposed: mapping.Mapping, by: Actor) -> Recalled | None:
+    """The mapping that is remembered for the file, when it is opened for the first time."""
+    if found.recall is None or found.mapping is not None:
+        return None
+    return mapping_memory.recall(headers, proposed, Recall(**found.recall), by=by)
+
+
+def _of_memory(recalled: Recalled, chosen: mapping.Mapping) -> dict[str, Any]:
+    """What the import's record says of it. The overrides are complete, so that a file that has to be opened once more
+    is mapped the same way."""
+    overrides = {name: chosen.fields.get(name, "") for name in mapping.TARGETS}
+    mapping_id = None if recalled.how is How.LIKE else recalled.mapping_id
+    return {"mapping_id": mapping_id, "recalled": recalled.told, "overrides": overrides, **recalled.rules}
 
 
 def _say_read(attendant: Unattended, step: Step, total: int | None, meter: Meter) -> None:
@@ -271,7 +298,9 @@ def _planned(found: Import, by: Actor) -> dict[str, Any]:
         moment = _moment(session)
         _match(session, found)
         counts, digest = staging.plan_account(session, found.id)
-        changed = staging.changed_fields(session, found.id)
+        plan_rows.prepare(session, found.id)
+        changed = import_places.totals(session, found.id, Of.PLAN)
+        moved = _note_moves(session, found)
         left_out = _left_out(session, found.id, MatchRule(found.match))
     with _store(found.id) as store:
         inside = stage_contacts.counts(store)
@@ -284,7 +313,8 @@ def _planned(found: Import, by: Actor) -> dict[str, Any]:
         "unchanged": counts.get("unchanged", 0),
         "duplicates": inside.duplicates + counts.get("duplicate", 0),
         "rejected": inside.rejected + counts.get("ambiguous", 0),
-        "changed_fields": changed,
+        "changed_fields": {name: number for name, number in changed.items() if name not in staging.ACTIONS},
+        "moved": moved,
         "reasons": reasons,
         "planned": {**moment, "at": datetime.now(UTC).isoformat(), "digest": digest},
         "error": None,
@@ -387,47 +417,59 @@ def _moment(session: Session) -> dict[str, Any]:
     return {"clock": row.clock, "busy": row.busy}
 
 
-def _moved(session: Session, found: Import) -> list[int]:
-    """The lines whose plan no longer holds; quick when nobody wrote to contacts since."""
+def _moved(session: Session, found: Import) -> int:
+    """How many rows' plan no longer holds, which are noted then; quick when nobody wrote to contacts since."""
     planned = found.planned or {}
     if not planned.get("busy") and _moment(session)["clock"] == planned.get("clock"):
-        return []
+        return 0
     fresh = _match(session, found, temporary=True)
-    stored = f"{staging.SCHEMA}.{staging.plan_table(found.id)}"
-    return list(
-        session.scalars(
-            text(
-                f"""SELECT line FROM (TABLE {stored} EXCEPT TABLE {fresh}) gone
-                    UNION SELECT line FROM (TABLE {fresh} EXCEPT TABLE {stored}) come ORDER BY line"""
-            )
-        )
-    )
+    return plan_rows.note_moves(session, found.id, f"{staging.SCHEMA}.{staging.plan_table(found.id)}", fresh)
 
 
-def _plan_again(import_id: int, by: Actor, moved: list[int]) -> None:
-    with writing(by) as session:
-        imports.record(session, import_id, state=State.CHECKED)
-    named = ", ".join(f"{line:,}" for line in moved[:5]) + (", ..." if len(moved) > 5 else "")
-    raise PlanMoved(
-        f"Nothing was written: contacts changed since the plan was made, and {len(moved):,} of its rows no longer hold"
+def _note_moves(session: Session, found: Import) -> int:
+    """Where the new plan differs from the one that somebody looked at, where that one no longer held."""
+    seen = staging.seen_plan(session, found.id)
+    if seen is None:
+        plan_rows.forget_moves(session, found.id)
+        return 0
+    now = f"{staging.SCHEMA}.{staging.plan_table(found.id)}"
+    moved = plan_rows.note_moves(session, found.id, seen, now)
+    session.execute(text(f"DROP TABLE {seen}"))
+    return moved
+
+
+def _plan_again(session: Session, import_id: int, moved: int) -> str:
+    """Have a plan made in place of the one of which so many rows no longer hold; what to say of that."""
+    staging.keep_seen(session, import_id)
+    imports.record(session, import_id, state=State.CHECKED, moved=moved)
+    lines = plan_rows.moved(session, import_id, after=-1, most=5)
+    named = ", ".join(f"{row['line']:,}" for row in lines) + (", ..." if moved > len(lines) else "")
+    return (
+        f"Nothing was written: contacts changed since the plan was made, and {moved:,} of its rows no longer hold"
         f" (line {named})."
     )
 
 
-def _left_out(session: Session, import_id: int, match: MatchRule) -> list[tuple[int, str, str]]:
-    """(line, kind, reason) of staged rows that are not imported after all."""
+def _left_out(session: Session, import_id: int, match: MatchRule) -> list[LeftOut]:
+    """Staged rows that are not imported after all."""
+    plan = f"{staging.SCHEMA}.{staging.plan_table(import_id)}"
     rows = session.execute(
         text(
-            f"""SELECT line, action, target, rule FROM {staging.SCHEMA}.{staging.plan_table(import_id)}
-                WHERE action IN ('ambiguous', 'duplicate') ORDER BY line"""
+            f"""SELECT p.line, p.action, p.target, p.rule, p.others, w.line AS winner FROM {plan} p
+                LEFT JOIN {plan} w ON w.target = p.target AND p.action = 'duplicate'
+                                  AND w.action IN ('update', 'unchanged')
+                WHERE p.action IN ('ambiguous', 'duplicate') ORDER BY p.line"""
         )
     )
     return [
-        (row.line, "duplicate", f"Another row of the file means the same contact, number {row.target}.")
+        LeftOut(
+            row.line, "duplicate", f"Another row of the file means the same contact, number {row.target}.",
+            [row.target], row.winner,
+        )
         if row.action == "duplicate"
-        else (row.line, "rejected", _ambiguous(row.target, row.rule, match))
+        else LeftOut(row.line, "rejected", _ambiguous(row.target, row.rule, match), row.others)
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
 def _ambiguous(contact: int, rule: int, match: MatchRule) -> str:
@@ -464,3 +506,5 @@ def _store_rejects(store: duckdb.DuckDBPyConnection, found: Import, by: Actor) -
         session.query(ImportReject).where(ImportReject.import_id == found.id).delete()
     reader = stage_contacts.rejects(store, found.id, source_of(found))
     copy_in(database.libpq_url(_server_url(found.id)), ImportReject.__tablename__, reader)
+    with working(found.id, by) as session:
+        import_places.replace(session, found.id, Of.REJECTS, import_rejects.counted(found.id))

@@ -121,46 +121,75 @@ def counts(connection: duckdb.DuckDBPyConnection) -> Staged:
     )
 
 
-def leave_out(connection: duckdb.DuckDBPyConnection, left_out: Sequence[tuple[int, str, str]]) -> None:
-    """Note what the plan leaves out, as (line, kind, reason), for `rejects` and `reasons`."""
-    planned = [(str(line), kind, reason) for line, kind, reason in left_out]
-    _append(connection, "CREATE OR REPLACE TEMPORARY TABLE planned AS", ("line", "kind", "reason"), planned)
+@dataclass(frozen=True)
+class LeftOut:
+    """A staged row that the plan leaves out: `kind` as in import_rejects, and the contacts or line that it means."""
+
+    line: int
+    kind: str
+    reason: str
+    contacts: Sequence[int] = ()
+    other_line: int | None = None
+
+
+def leave_out(connection: duckdb.DuckDBPyConnection, left_out: Sequence[LeftOut]) -> None:
+    """Note what the plan leaves out, for `rejects` and `reasons`."""
+    names = ("line", "kind", "reason", "contacts", "other")
+    planned = [
+        (str(one.line), one.kind, one.reason, ",".join(map(str, one.contacts)), str(one.other_line or ""))
+        for one in left_out
+    ]
+    _append(connection, "CREATE OR REPLACE TEMPORARY TABLE planned AS", names, planned)
 
 
 def reasons(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, int]]]:
     """Kind (rejected | duplicate) -> (reason in general, rows), the commonest first."""
-    general = "reason"
-    for pattern, shown in import_rejects.GENERAL:
-        general = f"regexp_replace({general}, {quoted(pattern)}, {quoted(shown)}, 'g')"
-    counted = connection.execute(
-        f"""SELECT kind, {general} AS general, count(*) AS number
-        FROM ({_REFUSED} UNION ALL SELECT 'rejected', line, NULL, NULL, reason FROM unreadable)
-        GROUP BY 1, 2
-        QUALIFY row_number() OVER (PARTITION BY kind ORDER BY number DESC, general) <= {import_rejects.MOST_REASONS}
-        ORDER BY number DESC, general"""
-    ).fetchall()
+    connection.execute(
+        f"""CREATE OR REPLACE TEMPORARY TABLE common AS
+        SELECT kind, {_general()} AS general, count(*) AS number,
+               row_number() OVER (PARTITION BY kind ORDER BY count(*) DESC, general) - 1 AS place
+        FROM ({_REFUSED} UNION ALL SELECT 'rejected', line, NULL, NULL, reason, NULL, NULL FROM unreadable)
+        GROUP BY 1, 2 QUALIFY place < {import_rejects.MOST_REASONS}"""
+    )
+    counted = connection.execute("SELECT kind, general, number FROM common ORDER BY place").fetchall()
     return {kind: [(why, rows) for other, why, rows in counted if other == kind] for kind in import_rejects.KINDS}
 
 
+def _general() -> str:
+    general = "reason"
+    for pattern, shown in import_rejects.GENERAL:
+        general = f"regexp_replace({general}, {quoted(pattern)}, {quoted(shown)}, 'g')"
+    return general
+
+
 # What is not imported and has cells.
-_REFUSED = """SELECT 'rejected' AS kind, line, header, value, reason FROM rejected
+_REFUSED = """SELECT 'rejected' AS kind, line, header, value, reason, NULL::BIGINT[] AS contacts,
+           NULL::BIGINT AS other_line
+    FROM rejected
     UNION ALL
-    SELECT 'duplicate', line, NULL, NULL, 'Line ' || repeated.of || ' of the file means the same contact.' FROM repeated
+    SELECT 'duplicate', line, NULL, NULL, 'Line ' || repeated.of || ' of the file means the same contact.', NULL,
+           repeated.of
+    FROM repeated
     UNION ALL
-    SELECT kind, line::BIGINT, NULL, NULL, reason FROM planned"""
+    SELECT kind, line::BIGINT, NULL, NULL, reason, string_split(nullif(contacts, ''), ',')::BIGINT[],
+           nullif(other, '')::BIGINT
+    FROM planned"""
 
 
 def rejects(connection: duckdb.DuckDBPyConnection, import_id: int, source: Source) -> pa.RecordBatchReader:
-    """The rows of import_rejects: what could not be read, was rejected or repeated here, or left out by the plan."""
+    """The rows of import_rejects: what could not be read, was rejected or repeated here, or left out by the plan; after
+    `reasons`."""
     cells = ", ".join(source.column(header) for header in source.headers)
+    columns = "kind, line, header, value, reason, contacts, other_line"
     reader: pa.RecordBatchReader = connection.sql(
-        f"""SELECT {import_id}::INTEGER AS import_id, kind, line, header, value, reason, cells::VARCHAR AS cells
+        f"""SELECT {import_id}::INTEGER AS import_id, refused.*, place::SMALLINT AS reason_number
         FROM (
-            SELECT 'rejected' AS kind, line, NULL AS header, NULL AS value, reason, to_json([raw]) AS cells
+            SELECT 'rejected' AS kind, line, NULL AS header, NULL AS value, reason, NULL::BIGINT[] AS contacts,
+                   NULL::BIGINT AS other_line, to_json([raw])::VARCHAR AS cells
             FROM unreadable
             UNION ALL
-            SELECT kind, line, header, value, reason, to_json([{cells}]) FROM ({_REFUSED}) JOIN raw USING (line)
-        )"""
+            SELECT {columns}, to_json([{cells}])::VARCHAR FROM ({_REFUSED}) JOIN raw USING (line)
+        ) refused LEFT JOIN common ON common.kind = refused.kind AND common.general = {_general()}"""
     ).to_arrow_reader(BATCH_ROWS)
     return reader
 

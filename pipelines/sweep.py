@@ -27,10 +27,13 @@ from models import (
     import_uploads,
     link_tokens,
     mails,
+    mappings,
     request_limits,
     sign_in_failures,
     sign_in_sessions,
     view_changes,
+    watched_files,
+    watched_folders,
 )
 from models.contacts import browsing
 from models.duplicates import runs
@@ -49,6 +52,7 @@ OVER = {
     "old messages": mails.clear_done,
     "past limits": request_limits.clear_past,
     "past takings": credit_takings.clear_past,
+    "unused mappings": mappings.clear_unused,
     "deleted views": view_changes.clear_deleted,
 }
 
@@ -104,10 +108,20 @@ def find_duplicates_asked_for() -> None:
             find_duplicates.run(run_id)
 
 
+def watch_folders() -> None:
+    """Look at the watched folders whose time has come, one after the other, each in a process of its own; and mail how
+    the imports of their files ended."""
+    with _logged("looking for watched folders that are due"):
+        for folder_id in watched_folders.due():
+            _apart("pipelines.watch_folders", folder_id)
+    with _logged("telling of watched files"):
+        watched_files.tell_outcomes()
+
+
 def keep_sweeping() -> None:
-    """Sweep now and every minute, beside whatever this process does, until it ends. An import or export may take
-    longer."""
-    for work in (sweep, carry_out_orders, export_views, find_duplicates_asked_for):
+    """Sweep now and every minute, beside whatever this process does, until it ends. An import, an export or a look
+    may take longer."""
+    for work in (sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for):
         threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
 
 

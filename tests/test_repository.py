@@ -21,6 +21,7 @@ from models.database import (
     IMPORTS_LOCK,
     MIGRATIONS_LOCK,
     VIEW_RUNS_LOCK,
+    WATCHING_LOCK,
     Base,
 )
 from models.fields import Group
@@ -89,6 +90,6 @@ def test_no_field_has_the_name_of_a_group() -> None:
 def test_every_class_of_locks_has_its_own_number() -> None:
     locks = {
         MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK, VIEW_RUNS_LOCK,
-        DUPLICATES_LOCK,
+        WATCHING_LOCK, DUPLICATES_LOCK,
     }  # fmt: skip
-    assert len(locks) == 8
+    assert len(locks) == 9

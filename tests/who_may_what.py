@@ -22,7 +22,8 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
 # In the order of DEEDS.
 (
     SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, VIEWS, ALL_VIEWS, SCHEDULE, COPY, EDIT, RESTORE,
-    UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, CHECK, PEOPLE, CHANGE_PEOPLE,
+    UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, CHECK, PEOPLE,
+    CHANGE_PEOPLE,
     CLOSE_ACCOUNTS, GRANT, RULE, AUDIT, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
@@ -85,9 +86,14 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.imports.preview", "models.imports.changed_values", "models.imports.checks", "models.imports.notes",
         "models.import_rejects.rows", "models.import_rejects.page", "models.import_rejects.reasons",
         "models.import_findings.listed", "models.import_profiles.compared", "models.import_acceptances.find",
+        "models.import_finding_rows.page", "models.import_finding_rows.as_csv",
         "models.import_rejects.as_csv", "models.import_uploads.arrived", "pipelines.import_rejects.write_rejects",
+        "models.import_changes.page", "models.import_changes.rows", "models.import_changes.as_csv",
+        "models.import_changes.moved", "models.import_changes.moved_as_csv", "pipelines.import_rejects.write_changes",
+        "pipelines.import_rejects.write_moved",
         "models.import_kept.last", "models.import_kept.page", "models.import_kept.rows", "models.import_kept.as_csv",
         "pipelines.import_rejects.write_kept",
+        "models.mappings.listed", "models.mappings.get", "models.mappings.named", "models.mappings.uses",
     ),
     IMPORT: (
         "models.imports.create", "models.import_acceptances.accept", "models.import_acceptances.withdraw",
@@ -96,11 +102,19 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.import_orders.cancel", "models.import_uploads.begin", "models.import_uploads.get",
         "models.import_uploads.complete", "models.import_uploads.Part", "pipelines.import_contacts.create",
         "pipelines.import_contacts.run", "pipelines.import_contacts.go_on",
+        "models.mappings.save", "models.mappings.rename", "models.mappings.share", "models.mappings.change",
+        "models.mappings.remove",
     ),
     UNDO_IMPORT: (
         "models.import_orders.ask (undone)", "pipelines.import_contacts.undo", "pipelines.import_contacts.take_back",
         "models.import_orders.ask_redo", "pipelines.import_contacts.redo", "pipelines.import_contacts.bring_back",
     ),
+    SEE_WATCHED: (
+        "models.watched_folders.listed", "models.watched_folders.get", "models.watched_folders.named",
+        "models.watched_folders.activate", "models.watched_folders.look_soon", "models.watched_files.of_folder",
+        "models.watched_files.try_again",
+    ),
+    WATCH: ("models.watched_folders.add", "models.watched_folders.change", "models.watched_folders.remove"),
     CHECK: ("data_checks.contacts.check_contacts",),
     PEOPLE: (
         "models.users.find", "models.users.everyone", "models.users.person", "models.credits.usage",
@@ -155,6 +169,13 @@ RELIES_ON: dict[str, str] = {
     "models.import_servers.working": "opens the transaction of a step of an import that was allowed",
     "models.import_drafts.remove": IN_A_SESSION,
     "models.import_orders.give": IN_A_SESSION,
+    "models.imports.add": IN_A_SESSION,
+    "models.watched_files.take": "a part of a look at a folder, whose rights watched_folders.begin has just asked for",
+    "models.watched_folders.checked": READS_NOTHING,
+    "models.watched_folders.require_watchable": READS_NOTHING,
+    "models.mapping_memory.recall": "a part of a step of an import that was allowed, which opens the file",
+    "models.mapping_memory.remember": IN_A_SESSION,
+    "models.mappings.seen_by": READS_NOTHING,
     "models.accounts.require_self": READS_NOTHING,
     "models.accounts.require_still": IN_A_SESSION,
     "models.audit.is_written": IN_A_SESSION,

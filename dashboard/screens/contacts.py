@@ -16,6 +16,8 @@ from dashboard.widgets.facets import facets
 from dashboard.widgets.filter_bar import filter_bar
 from dashboard.widgets.keys import keys
 from dashboard.widgets.view_controls import order, table_settings
+from dashboard.widgets.view_dialogs import last_deleted
+from dashboard.widgets.view_menu import view_menu
 from models.contacts import search
 from models.contacts.search import Page
 from models.errors import AppError, NotAllowed, TooSlow
@@ -53,6 +55,7 @@ def _screen(view: View, moment: datetime | None, found: Page, by: Actor) -> None
         banner(view, moment, by=by)
     filter_bar(view, by=by)
     last_batch()
+    last_deleted()
     last_export()
     _table_and_facets(view, found, by)
     if (
@@ -88,6 +91,7 @@ def _actions(view: View, total: int, by: Actor) -> None:
     as_of_choice(view, by=by)
     order(view, by=by)
     table_settings(view, by=by)
+    view_menu(view, by=by)
     if st.button("", icon=":material/monitoring:", key="to overview", help="These contacts in numbers and charts"):
         places.go("overview", address.query_params(view))
     may_create = by.may(Permission.CONTACTS_EDIT) and not view.filters.as_of

@@ -39,6 +39,10 @@ def _all() -> None:
 
 def _list(listed: list[Listed], total: int) -> None:
     with page.header("Imports", NOTE):
+        if st.button("Mappings", icon=":material/rule:", type="tertiary"):
+            places.go("mappings")
+        if st.button("Watched folders", icon=":material/folder_eye:", type="tertiary"):
+            places.go("watched")
         if imports.sees_all(session.actor()) and st.button("New import", icon=":material/upload_file:", type="primary"):
             places.go("imports", {"new": "1"})
     if total:

@@ -26,8 +26,8 @@ def _drawn(name: str, told: tuple[Origin, ...], provenance: Provenance, by: Acto
         older += f"<li>{formats.counted(len(told) - MOST, 'older value')}: see the history</li>"
     before = f"<p>Before</p><ul>{older}</ul>" if older else ""
     return (
-        f'<details class="origin" name="origin"><summary aria-label="Where it comes from: {label}"></summary>'
-        f'<div><p class="now">{_source(told[0], provenance, by)}</p>{before}</div></details>'
+        f'<dd class="origin"><details name="origin"><summary aria-label="Where it comes from: {label}"></summary>'
+        f'<div><p class="now">{_source(told[0], provenance, by)}</p>{before}</div></details></dd>'
     )
 
 
@@ -57,6 +57,8 @@ def _words(origin: Origin, change: Change) -> str:
             return f"From {file} again, as its undo was taken back, by {who}"
         case What.RESTORED if change.import_id is not None:
             return f"Brought back as the undo of {file} was taken back, by {who}"
+        case What.BROUGHT_BACK:
+            return f"Brought back with <b>{file}</b>, by {who}"
         case What.RESTORED:
             return f"Restored{many}, by {who}"
     if change.import_id is not None:

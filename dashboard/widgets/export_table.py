@@ -220,7 +220,7 @@ def _facts(export: Export, by: Actor) -> None:
         "Size": formats.size(export.bytes),
         "Formulas": "Left as they are" if export.raw_formulas else "Written as plain text",
         "Columns": formats.number(len(export.columns)),
-    }
+    } | _of_a_view(export)
     with st.grid(4, min_column_width=200, gap="small"):
         for name, value in facts.items():
             with st.container(gap=None):
@@ -230,6 +230,12 @@ def _facts(export: Export, by: Actor) -> None:
     st.caption(plain(", ".join(names)))
     for note in export.notes or []:
         st.caption(f":material/info: {plain(note)}")
+
+
+def _of_a_view(export: Export) -> dict[str, str]:
+    if export.view_name is None:
+        return {}
+    return {"View": export.view_name, "Made": "By its schedule" if export.view_run_id else "By hand"}
 
 
 def _fingerprint(export: Export) -> None:

@@ -110,6 +110,13 @@ def opened(found: Import, *, by: Actor) -> Choices:
     return made
 
 
+def take(choices: Choices, chosen: Chosen) -> None:
+    """Let the controls begin anew, with what was chosen elsewhere."""
+    choices.start = choices.now = chosen
+    choices.number = next(_numbers)
+    choices.keep()
+
+
 def close() -> None:
     """They are planned, or discarded."""
     st.session_state.pop(KEY, None)

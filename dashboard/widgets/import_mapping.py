@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
-from dashboard.widgets import columns, import_choices, page
+from dashboard.widgets import columns, import_choices, import_memory, page
 from dashboard.widgets.import_choices import AS_FILE, EXTRA, LEFT_OUT, Choices
 from dashboard.widgets.import_orders import carry_out
 from dashboard.widgets.page import plain
@@ -50,12 +50,14 @@ def mapping_step(found: Import) -> None:
     choices.collect()
     choices.keep()
     cards = st.container()
+    import_memory.recalled(found, changing=True)
     _notes(opened)
     _goes_on(choices)
     with page.card(
         "Match columns to fields",
         "Change any cell in the Field column · what fills no field is kept in extra, or left out",
     ):
+        import_memory.mapping_actions(found, choices)
         proposed = {header: name for name, header in (opened.get("proposed") or {}).items()}
         _editor(choices, proposed | dict.fromkeys(opened.get("proposed_left_out", ()), LEFT_OUT), preview)
     with cards:

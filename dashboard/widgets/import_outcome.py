@@ -3,19 +3,19 @@
 import streamlit as st
 
 from dashboard import formats, places, session
-from dashboard.widgets import import_rejects, page
+from dashboard.widgets import import_changes, import_drift, import_rejects, page
 from dashboard.widgets.import_kept import kept
-from dashboard.widgets.import_mapping import field_label
+from dashboard.widgets.import_mapping import KEEP_WORDS
 from dashboard.widgets.import_numbers import numbers
 from dashboard.widgets.import_orders import cancel_dialog, redo_dialog, undo_dialog
-from dashboard.widgets.import_plan import account
+from dashboard.widgets.import_plan import account, but
 from dashboard.widgets.import_progress import resume_button
 from dashboard.widgets.page import plain
 from models import import_kept, imports
 from models.import_kept import Run
 from models.import_phases import Phase
 from models.import_undos import Kind
-from models.imports import Changed, Import, Listed
+from models.imports import Changed, Import, Keep, Listed
 from models.permissions import Permission
 
 UNDONE = {"removed": "Removed", "restored": "Put back", "kept": "Kept as they are"}
@@ -54,6 +54,7 @@ def _done(listed: Listed) -> None:
         may = session.actor().may(Permission.IMPORTS_UNDO)
         if may and st.button("Undo the import", icon=":material/undo:"):
             undo_dialog(found)
+    import_drift.what_stands_out(found)
     wall = st.grid(3, min_column_width=300, gap="small", border=True)
     changed_fields = imports.changed_values(found.id, by=session.actor())
     values = formats.counted(sum(one.contacts for one in changed_fields), "value")
@@ -64,6 +65,7 @@ def _done(listed: Listed) -> None:
     with wall.cell(), page.card("Rejected", formats.counted(found.rejected, "row"), border=False):
         import_rejects.reasons(found)
     _brought_back(found)
+    import_changes.rows(found)
     account(found)
 
 
@@ -78,8 +80,10 @@ def _undone(listed: Listed) -> None:
         redo_dialog(found)
     kept(found)
     numbers(found)
+    import_drift.what_stands_out(found)
     with page.card("The import"):
         _facts(listed)
+    import_changes.rows(found)
     account(found)
 
 
@@ -102,12 +106,13 @@ def _when(run: Run) -> str:
 
 
 def _stopped(found: Import) -> None:
-    title = "Contacts changed since the plan was made" if found.error and found.planned else "It stopped in the middle"
+    title = "Contacts changed since the plan was made" if found.moved else "It stopped in the middle"
     body = found.error or f"The last thing that was done: the file is {found.state}. Nothing was lost."
     with page.empty("pause_circle", title, body, colour="orange"):
         resume_button(found)
         if st.button("Cancel import", icon=":material/cancel:"):
             cancel_dialog(found, running=False)
+    import_changes.moved(found)
 
 
 def _failed(found: Import) -> None:
@@ -134,6 +139,7 @@ def _facts(listed: Listed) -> None:
         "Took": formats.duration(found.seconds)
         + (f", {formats.number(speed)} rows/s" if found.rows >= WORTH_A_SPEED else ""),
         "Size": formats.size(found.bytes or 0),
+        "When both differ": KEEP_WORDS[Keep(found.keep)] + but(found),
     }
     for name, value in facts.items():
         with st.container(horizontal=True, horizontal_alignment="distribute", gap="small"):
@@ -145,9 +151,7 @@ def _changed(changed: list[Changed]) -> None:
     if not changed:
         st.caption("No contact that was here already changed.")
         return
-    rows = [
-        ("Extra" if one.field == "extra" else field_label(one.field), formats.number(one.contacts)) for one in changed
-    ]
+    rows = [(import_changes.label(one.field), formats.number(one.contacts)) for one in changed]
     st.table(
         {"Field": [name for name, _ in rows], "Contacts": [count for _, count in rows]},
         border="horizontal", hide_index=True, height=260 if len(rows) > 6 else "content", alt="Fields that changed",

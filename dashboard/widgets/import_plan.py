@@ -1,34 +1,37 @@
 """The plan of an import: what it will do, before anything is written, and the button that writes it."""
 
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import cached, formats, session
-from dashboard.widgets import import_rejects, page
-from dashboard.widgets.import_mapping import KEEP_WORDS, MATCH_WORDS, field_label
+from dashboard.widgets import import_changes, import_drift, import_memory, import_rejects, page
+from dashboard.widgets.import_mapping import KEEP_WORDS, MATCH_WORDS, newer_words
 from dashboard.widgets.import_numbers import numbers
 from dashboard.widgets.import_orders import ask
+from dashboard.widgets.import_values import shown
 from dashboard.widgets.page import plain
 from models import imports
 from models.imports import Changed, Import, Keep, MatchRule, State
 
 ROW_HEIGHT, MOST_ROWS = 33, 12
-LONGEST = 120  # characters of a value
 MOST_NAMED = 20  # columns
 
 
 def plan_step(found: Import) -> None:
+    import_memory.recalled(found, changing=False)
+    import_changes.moved(found)
     numbers(found)
+    import_drift.what_stands_out(found)
     _commit(found)  # at the foot of the window, also where one of the cards cannot be drawn
     wall = st.grid(3, min_column_width=300, gap="small", border=True)
     with wall.cell(column_span=2):
         _changes(found)
     with wall.cell(), page.card("Rejected", formats.counted(found.rejected, "row"), border=False):
         import_rejects.reasons(found)
+    import_changes.rows(found)
     account(found)
 
 
@@ -50,12 +53,13 @@ def _changes(found: Import) -> None:
         if not changed:
             st.caption("No contact that is here already would change.")
             return
-        _changes_table(changed)
+        _changes_table(found, changed)
 
 
-def _changes_table(changed: list[Changed]) -> None:
+def _changes_table(found: Import, changed: list[Changed]) -> None:
     config = st.column_config
-    table = pd.DataFrame([_change(one) for one in changed])
+    with_rows = imports.sees_all(session.actor())
+    table = pd.DataFrame([({"rows": "Rows"} if with_rows else {}) | _change(one) for one in changed])
     st.dataframe(
         table,
         hide_index=True,
@@ -64,6 +68,7 @@ def _changes_table(changed: list[Changed]) -> None:
         placeholder="–",
         alt="Fields that the plan changes, with examples",
         column_config={
+            **import_changes.rows_button(found, [one.field for one in changed]),
             "field": config.TextColumn("Field", width=130),
             "contacts": config.NumberColumn("Contacts", width=80, format="localized"),
             "now": config.TextColumn("Now (example)", width=170),
@@ -74,34 +79,15 @@ def _changes_table(changed: list[Changed]) -> None:
 
 
 def _change(one: Changed) -> dict[str, Any]:
-    pairs = [(_shown(now), _shown(after)) for now, after in one.examples]
+    pairs = [(shown(now), shown(after)) for now, after in one.examples]
     first, *others = pairs or [(None, None)]
     return {
-        "field": "Extra" if one.field == "extra" else field_label(one.field),
+        "field": import_changes.label(one.field),
         "contacts": one.contacts,
         "now": first[0],
         "after": first[1],
         "more": [f"{now or formats.MISSING} → {after or formats.MISSING}" for now, after in others],
     }
-
-
-def _shown(value: Any) -> str | None:
-    match value:
-        case None:
-            return None
-        case bool():
-            text = "Yes" if value else "No"
-        case int() | Decimal():
-            text = formats.number(value, digits=2)
-        case list():
-            text = ", ".join(map(str, value))
-        case dict():
-            text = ", ".join(f"{name}: {one}" for name, one in value.items())
-        case date():
-            text = formats.day(value)
-        case _:
-            text = str(value)
-    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 
 def _quality(found: Import) -> None:
@@ -135,7 +121,7 @@ def _kept_in_extra(found: Import) -> None:
             {
                 "Column": [one.header for one in notes],
                 "Values": [formats.number(one.count) for one in notes],
-                "Example": [_shown(one.example) for one in notes],
+                "Example": [shown(one.example) for one in notes],
             }
         ).dropna(axis="columns", how="all")
         st.caption("These rows come in; the values do not fit their field, and are kept beside it.")
@@ -161,24 +147,26 @@ def _commit(found: Import) -> None:
     changes = found.created + found.updated
     rule, keep = MATCH_WORDS[MatchRule(found.match)], KEEP_WORDS[Keep(found.keep)]
     with st.bottom, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        newer = Keep.NEWER in (found.keep, *found.keep_fields.values())
         st.caption(
-            f"Planned on {formats.moment(made)} · matched by: {rule} · {keep}{_but(found)}. It can be undone.",
+            f"Planned on {formats.moment(made)} · matched by: {rule} · {keep}{but(found)}. It can be undone.",
             width="content",
+            help=newer_words(found, found.dated_by) if newer else None,
         )
         with st.container(horizontal=True, width="content", gap="xsmall"):
             if st.button("Back"):
                 st.query_params["step"] = "map"
                 st.rerun()
             label = f"Commit {formats.counted(changes, 'change')}" if changes else "Finish: nothing changes"
-            pressed = st.button(label, type="primary")
+            pressed = st.button(label, type="primary", disabled=import_drift.waits(found))
     if pressed:
         with st.bottom:
             ask(found, State.COMMITTED, plan=planned.get("at"))
 
 
-def _but(found: Import) -> str:
+def but(found: Import) -> str:
     """The fields of another policy."""
     by_policy: dict[Keep, list[str]] = {}
     for name, keep in found.keep_fields.items():
-        by_policy.setdefault(Keep(keep), []).append("extra" if name == "extra" else field_label(name))
+        by_policy.setdefault(Keep(keep), []).append(import_changes.label(name))
     return "".join(f"; {', '.join(names)}: {KEEP_WORDS[keep].lower()}" for keep, names in by_policy.items())

@@ -1,5 +1,7 @@
 """The rows that did not come in: why, which ones, and as a file to mend."""
 
+from urllib.parse import urlencode
+
 import pandas as pd
 import streamlit as st
 
@@ -52,27 +54,47 @@ def rows(found: Import) -> None:
                 "Kind", kinds, default=kinds[0], required=True, format_func=KINDS.get, label_visibility="collapsed",
                 key=f"kind {found.id}",
             )  # fmt: skip
+            reason = _reason(found, kind)
             download(found, kind)
-        pager = f"rejects {found.id} {kind}"
+        pager = f"rejects {found.id} {kind} {reason}"
         listed, total = import_rejects.page(
-            found.id, number=st.session_state.get(pager, 1), size=SIZE, kind=kind, by=session.actor()
+            found.id, number=st.session_state.get(pager, 1), size=SIZE, kind=kind, reason=reason, by=session.actor()
         )
         _table(found, listed)
         if total > SIZE:
             st.pagination(-(-total // SIZE), key=pager)
 
 
+def _reason(found: Import, kind: str) -> int | None:
+    """The place of the reason that is chosen; None for any."""
+    counted = import_rejects.reasons(found.id, kind=kind, by=session.actor())
+    if len(counted) < 2:
+        return None
+    words = {place: f"{one.sentence} ({formats.number(one.rows)})" for place, one in enumerate(counted)}
+    return st.selectbox(
+        "Reason", [None, *words], label_visibility="collapsed", key=f"reason {found.id} {kind}", width=340,
+        format_func=lambda place: words.get(place, "Any reason"),
+    )  # fmt: skip
+
+
+def _meant(row: import_rejects.ImportReject) -> str | None:
+    """Where the contacts are that the row could mean."""
+    return f"/contacts?{urlencode([('contact', one) for one in row.contacts])}" if row.contacts else None
+
+
 def _table(found: Import, listed: list[import_rejects.ImportReject]) -> None:
     hidden = imports.why_hidden(found, by=session.actor())
     headers = [] if hidden else (found.opened or {}).get("headers", [])[:30]
     config = st.column_config
+    beside = {"meant": any(one.contacts for one in listed), "other": any(one.other_line for one in listed)}
     table = pd.DataFrame(
         [
-            {"line": one.line, "reason": one.reason, "column": one.header, "value": one.value}
+            {"meant": _meant(one), "line": one.line, "reason": one.reason, "other": one.other_line}
+            | {"column": one.header, "value": one.value}
             | {f"cell {place}": cell for place, cell in enumerate(one.cells[: len(headers)])}
             for one in listed
         ]
-    )
+    ).drop(columns=[name for name, is_there in beside.items() if not is_there])
     st.dataframe(
         table,
         hide_index=True,
@@ -83,6 +105,8 @@ def _table(found: Import, listed: list[import_rejects.ImportReject]) -> None:
         column_order=["line", "reason", "column"] if hidden else None,
         column_config={
             "line": config.NumberColumn("Line", width=70, format="localized", pinned=True),
+            "meant": config.LinkColumn("Contacts", display_text="Show", width=80),
+            "other": config.NumberColumn("Line that came in", width=120, format="localized"),
             "reason": config.TextColumn("Why", width=560),  # what our longest sentences take
             "column": config.TextColumn("Column", width=110),
             "value": config.TextColumn("Value", width=150),

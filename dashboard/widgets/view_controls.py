@@ -84,16 +84,21 @@ def _field_label(name: str) -> str:
 
 
 def table_settings(view: View, *, by: Actor) -> None:
-    """Columns, density and page size: kept for the person, not in the address."""
+    """Columns, density and page size: kept for the person, not in the address; the columns of a saved view are its
+    own."""
     hidden = len(FIELDS) - len(visible_fields(by))
     now = style(by=by)
 
     def pick() -> None:
+        if view.saved is not None:
+            address.write(replace(view, columns=tuple(st.session_state.columns) or None))
+            return
         columns.choose(st.session_state.columns, by=by)
         address.write(replace(view, columns=None))
 
     def reset() -> None:
-        columns.choose((), by=by)
+        if view.saved is None:
+            columns.choose((), by=by)
         address.write(replace(view, columns=None))
 
     def restyle() -> None:

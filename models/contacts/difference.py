@@ -6,7 +6,7 @@ in one statement that puts both of their states side by side.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -22,17 +22,16 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
-    any_,
     bindparam,
     case,
+    column,
     false,
     func,
     literal,
-    or_,
     select,
+    table,
     text,
     true,
-    tuple_,
 )
 from sqlalchemy.orm import Session
 
@@ -47,6 +46,7 @@ from models.permissions import Actor, Permission, require
 NOW = "now"
 SINCE, UNTIL = "from", "to"  # in an address
 MAX_PAGE_SIZE = 200
+FEW = 50_000  # contacts that are looked up one by one
 TOUCHED = """
 SELECT id FROM contact_history WHERE replaced_at > :since AND replaced_at <= :until
 UNION SELECT id FROM contact_history WHERE replaced_at > :until AND updated_at > :since AND updated_at <= :until
@@ -71,6 +71,12 @@ class Asked:
     def __post_init__(self) -> None:
         if self.filters.as_of:
             raise InvalidInput("A difference has two moments of its own: leave as_of out of the filter.")
+
+    @property
+    def moments(self) -> str:
+        """ "from 2026-11-01 to now", as they are written."""
+        since, until = (one.written if one else NOW for one in (self.since, self.until))
+        return f"from {since} to {until}"
 
     @property
     def sentence(self) -> str:
@@ -159,7 +165,10 @@ def compared(session: Session, asked: Asked, *, by: Actor) -> "States":
     )
     if since > until:
         raise InvalidInput("Nothing lies between: the first moment is the later one. Put them the other way round.")
-    return States(asked.filters, since, until, by)
+    states = States(asked.filters, since, until, by)
+    some = select(table("touched", column("id")).c.id).limit(FEW + 1).add_cte(states.touched)
+    ids = tuple(session.scalars(some))
+    return replace(states, among=ids) if len(ids) <= FEW else replace(states, is_few=False)
 
 
 @dataclass(frozen=True)
@@ -170,6 +179,8 @@ class States:
     since: datetime
     until: datetime
     by: Actor
+    among: tuple[int, ...] | None = None  # only these are looked at
+    is_few: bool = True  # of many each is not looked up: all contacts are compared
 
     @cached_property
     def seen(self) -> list[str]:
@@ -177,6 +188,12 @@ class States:
 
     @cached_property
     def touched(self) -> CTE:
+        """The ids of those that may differ."""
+        if self.among is not None:
+            given = text("SELECT unnest(:ids) AS id").bindparams(
+                bindparam("ids", list(self.among), ARRAY(BigInteger), unique=True)
+            )
+            return given.columns().cte("touched").prefix_with("MATERIALIZED")
         between = (
             bindparam(name, moment, DateTime(timezone=True), unique=True)
             for name, moment in (("since", self.since), ("until", self.until))
@@ -199,9 +216,7 @@ class States:
     def way(self) -> ColumnElement[str]:
         """The word of a Way; NULL where nothing of it is told."""
         before, after = (func.coalesce(state.c.holds, false()) for state in (self.was, self.then))
-        columns = [FIELDS[name].column for name in self.seen]
-        old, new = (tuple_(*(state.c[name] for name in columns)) for state in (self.was, self.then))
-        differs = old.is_distinct_from(new) if columns else false()
+        differs = self.was.c.digest != self.then.c.digest
         return case(
             (and_(after, ~before), Way.CAME.value),
             (and_(before, ~after), Way.LEFT.value),
@@ -211,28 +226,34 @@ class States:
     def found(self, *columns: ColumnElement[Any]) -> Select[Any]:
         """A select of the contacts that differ."""
         both = self.was.join(self.then, self.was.c.id == self.then.c.id, full=True)
-        return select(*columns).select_from(both).where(self.way.is_not(None)).add_cte(self.touched)
+        differing = select(*columns).select_from(both).where(self.way.is_not(None))
+        return differing.add_cte(self.touched) if self.is_few else differing
 
     def whole(self, ids: Sequence[int]) -> Select[Any]:
         """Of these contacts all that `by` sees, as “was ...” and “then ...”, industries and owners by name."""
-        among = or_(*(state.c.id == any_(literal(list(ids), ARRAY(BigInteger))) for state in (self.was, self.then)))
-        return self.every().where(among)
+        return replace(self, among=tuple(ids), is_few=True).every()
 
     def every(self) -> Select[Any]:
         """`whole` of all that differ."""
         values = [
-            column.label(f"{which} {name}")
+            shown.label(f"{which} {name}")
             for which, state in (("was", self.was), ("then", self.then))
-            for name, column in zip(self.seen, readable(state, self.seen), strict=True)
+            for name, shown in zip(self.seen, readable(state, self.seen), strict=True)
         ]
         there = self.was.c.id.is_not(None).label("was_there"), self.then.c.id.is_not(None).label("is_there")
         return self.found(self.id.label("id"), self.way.label("way"), *there, *values)
 
     def _at(self, moment: datetime, name: str) -> Subquery:
-        columns = (Contact.__table__.c[FIELDS[one].column] for one in self.seen)
+        """Each contact that may differ: whether it `holds` what the filter asks, and a `digest` of what `by` sees of
+        it, so that no wide rows are joined to compare them. It has 64 bits: one of 2e19 changes would be overlooked.
+        """
+        columns = [Contact.__table__.c[FIELDS[one].column] for one in self.seen]
         holds = case((self.filters.condition(by=self.by), true()), else_=false()).label("holds")
-        rows = select(Contact.id, holds, *columns)
-        return rows.add_cte(as_of.contacts_at(moment, chosen="touched", by=self.by), nest_here=True).subquery(name)
+        row = func.row(*columns) if columns else func.row(0)
+        digest = func.hash_record_extended(row, literal(0, BigInteger)).label("digest")
+        rows = select(Contact.id, holds, digest, *columns)
+        states = as_of.contacts_at(moment, chosen="touched" if self.is_few else "", by=self.by)
+        return rows.add_cte(states, nest_here=True).subquery(name)
 
 
 def told(row: RowMapping, seen: Sequence[str]) -> Differing:

@@ -52,7 +52,8 @@ def _lines(asked: Asked, noted: bool, by: Actor) -> Iterator[str]:
                 paid = credits.pay(paying, states.found(states.id.label("id")), snapshot=session, by=by)
                 audit.write(
                     paying, Event.DIFFERENCE_EXPORTED, "contacts", by=by,
-                    filter=asked.sentence, query=asked.filters.query(), credits=paid,
+                    filter=asked.filters.sentence(), query=asked.filters.query(),
+                    moments=asked.moments, credits=paid,
                 )  # fmt: skip
         yield csv_lines.line(HEADERS)
         rows = session.execute(

@@ -29,7 +29,8 @@ from models.imports import Keep, MatchRule
 NAME = "nullif(lower(concat_ws(' ', {0}.first_name, {0}.last_name)), '')"
 UNMATCHED = "unmatched_rows"  # stands in the rules for the rows that no rule before has found a contact for
 WORK_MEM = "128MB"  # of the server, while it matches: a million keys are hashed without going to disk
-_NO_TARGET = "NULL::bigint AS target, NULL::smallint AS rule, NULL::text[] AS changes"
+_NO_TARGET = "NULL::bigint AS target, NULL::smallint AS rule, NULL::text[] AS changes, NULL::bigint[] AS others"
+MOST_CANDIDATES = 10  # named of an ambiguous row
 SHARED_MAILBOX = 4  # the rule under which several candidates mean: a mailbox that people share
 
 
@@ -354,20 +355,28 @@ def _verdicts(found: str) -> str:
         FROM best WHERE (id, contacts > 1) IN (TABLE contested)
         UNION ALL
         SELECT line, rule, id, contacts, 1, 1 FROM best WHERE (id, contacts > 1) NOT IN (TABLE contested)
+    ),
+    -- Those that people are shown; thousands may share a key.
+    ambiguous AS (
+        SELECT line, array_agg(id ORDER BY id) AS others FROM (
+            SELECT line, id, row_number() OVER (PARTITION BY line ORDER BY id) AS place FROM {found}
+            WHERE line IN (SELECT line FROM best WHERE contacts > 1 AND rule <> {SHARED_MAILBOX})
+        ) candidates
+        WHERE place <= {MOST_CANDIDATES} GROUP BY line
     )
-    SELECT line, rule, id,
+    SELECT line, rule, id, others,
            CASE WHEN contacts > 1 AND rule <> {SHARED_MAILBOX} THEN 'ambiguous'
                 WHEN rule = {SHARED_MAILBOX} AND (contacts > 1 OR place > 1 OR rivals > 1) THEN 'create'
                 WHEN place > 1 THEN 'duplicate'
                 ELSE 'match' END AS action
-    FROM claim"""
+    FROM claim LEFT JOIN ambiguous USING (line)"""
 
 
 def _planned(rows: str, verdicts: str, comparison: Comparison) -> str:
     """SELECT from verdicts to plan: what each row does, and the fields that it changes."""
     return f"""
     WITH compared AS (
-        SELECT s.line, v.action, v.id, v.rule,
+        SELECT s.line, v.action, v.id, v.rule, v.others,
                CASE WHEN v.action = 'match' THEN {comparison.changes()} END AS changes
         FROM {rows} s
         LEFT JOIN {verdicts} v ON v.line = s.line
@@ -379,5 +388,6 @@ def _planned(rows: str, verdicts: str, comparison: Comparison) -> str:
                 ELSE coalesce(action, 'create') END AS action,
            CASE WHEN action <> 'create' THEN id END AS target,
            rule,
-           changes
+           changes,
+           others
     FROM compared"""

@@ -129,7 +129,7 @@ def counts(asked: Sequence[Filters], *, by: Actor) -> list[int]:
     at the contacts, or two, however many they are: only a search for words goes by its index. Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
     for one in asked:
-        one.condition(by=by)  # what is kept may be of who sees more
+        one.of_now.condition(by=by)  # what is kept may be of who sees more
     now = iter(_counts_of_now([one for one in asked if not one.as_of], by))
     return [count(one, by=by) if one.as_of else next(now) for one in asked]
 
@@ -152,7 +152,7 @@ def known_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:
     """Those of `counts` that need no counting; None for the others. Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
     for one in asked:
-        one.condition(by=by)
+        one.of_now.condition(by=by)
     questions = [_question(one, by) for one in asked]
     with reading() as session:
         known = _totals.get_all(questions, session)

@@ -4,19 +4,17 @@ Both are unlogged: a crash of the server empties them, and the import then stage
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Dialect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from models.contacts.table import ABOUT_EMAIL, FIELDS, Contact
+from models.contacts.table import FIELDS, Contact
 from models.fields import Kind
 
 SCHEMA = "staging"
 UNWATCHED = "WITH (autovacuum_enabled = false)"  # written once, read a few times, dropped: vacuum would be in the way
 DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-SAMPLED = 5_000  # updates among which examples are looked for first
 # What contacts hold of a field that the plan changes, as `field=value`: nothing after the sign for an empty one. Of a
 # long value its beginning and a hash, which tell whether it is still the same.
 LONGEST_HELD = 100
@@ -25,6 +23,7 @@ HELD = (
     " md5({value}) ELSE coalesce({value}, '') END"
 )
 NAME = "split_part(change, '=', 1)"  # SQL for the field of such a `change`
+ACTIONS = ("create", "update", "unchanged", "duplicate", "ambiguous")
 # Always there, mapped or not: matching reads them.
 KEYS = ("first_name", "last_name", "email", "company", "website", "contact_id", "person_linkedin_url")
 
@@ -62,7 +61,7 @@ def create(session: Session, import_id: int, mapped: Sequence[str], *, dated: bo
 
 
 def create_plan(session: Session, import_id: int, planned: str, *, temporary: bool = False) -> str:
-    """The plan table from the SELECT `planned` of (line, action, target, rule, changes), replacing any.
+    """The plan table from the SELECT `planned` of (line, action, target, rule, changes, others), replacing any.
 
     A temporary one serves to see whether the stored one still holds. Returns its full name.
     """
@@ -75,7 +74,24 @@ def create_plan(session: Session, import_id: int, planned: str, *, temporary: bo
 
 
 def drop(session: Session, import_id: int) -> None:
-    session.execute(text(f"DROP TABLE IF EXISTS {SCHEMA}.{rows_table(import_id)}, {SCHEMA}.{plan_table(import_id)}"))
+    tables = (rows_table(import_id), plan_table(import_id), _seen_table(import_id))
+    session.execute(text(f"DROP TABLE IF EXISTS {', '.join(f'{SCHEMA}.{table}' for table in tables)}"))
+
+
+def keep_seen(session: Session, import_id: int) -> None:
+    """Put the plan, which no longer holds, aside until there is a new one: somebody looked at it."""
+    session.execute(text(f"DROP TABLE IF EXISTS {SCHEMA}.{_seen_table(import_id)}"))
+    session.execute(text(f"ALTER TABLE {SCHEMA}.{plan_table(import_id)} RENAME TO {_seen_table(import_id)}"))
+
+
+def seen_plan(session: Session, import_id: int) -> str | None:
+    """The full name of the table that was put aside; None where there is none, or a crash has emptied it."""
+    name = f"{SCHEMA}.{_seen_table(import_id)}"
+    return name if _count(session, name) else None
+
+
+def _seen_table(import_id: int) -> str:
+    return f"seen_{import_id}"
 
 
 def row_count(session: Session, import_id: int) -> int | None:
@@ -109,85 +125,25 @@ def plan_account(session: Session, import_id: int) -> tuple[dict[str, int], str]
     return {row.action: row.number for row in rows}, str(sum(row.digest for row in rows))
 
 
-def changed_fields(session: Session, import_id: int) -> dict[str, int]:
-    """Field -> contacts in which the plan changes it, the most changed first."""
-    rows = session.execute(
-        text(
-            f"""SELECT {NAME}, count(*) FROM {SCHEMA}.{plan_table(import_id)}, unnest(changes) AS change
-                GROUP BY 1 ORDER BY 2 DESC, 1"""
-        )
+def exists(session: Session, import_id: int) -> bool:
+    """Whether both tables are there."""
+    names = [f"{SCHEMA}.{table}" for table in (rows_table(import_id), plan_table(import_id))]
+    found = session.scalar(
+        text("SELECT count(to_regclass(name)) FROM unnest(CAST(:names AS text[])) AS name"), {"names": names}
     )
-    return {row[0]: row[1] for row in rows}
+    return int(found or 0) == len(names)
 
 
-def changed_values(
-    session: Session, import_id: int, names: Sequence[str], *, most: int
-) -> dict[str, list[tuple[Any, Any]]]:
-    """By name, up to `most` pairs of what contacts hold and what the plan puts in its place, from the first lines.
-
-    `names` are fields, or "extra". Nothing where the staging tables are gone.
-    """
-    if not names or not _exists(session, rows_table(import_id)) or not _exists(session, plan_table(import_id)):
-        return {}
-    chosen = _examples(session, import_id, names, most, among=f"LIMIT {SAMPLED}")
-    for name in set(names) - set(chosen):  # one that changes seldom
-        chosen |= _examples(session, import_id, [name], most)
-    if not chosen:
-        return {}
-    lines = sorted({line for found in chosen.values() for line in found})
-    pairs = _pairs(session, import_id, list(chosen), lines)
-    return {name: [pairs[line][name] for line in found if line in pairs] for name, found in chosen.items()}
+def rows_exist(session: Session, import_id: int) -> bool:
+    return bool(column_names(session, import_id))
 
 
-def _examples(
-    session: Session, import_id: int, names: Sequence[str], most: int, *, among: str = ""
-) -> dict[str, list[int]]:
-    """By name up to `most` lines whose row changes it, from the updates `among` the first, or from all of them."""
-    plan = f"{SCHEMA}.{plan_table(import_id)}"
-    found = session.execute(
+def column_names(session: Session, import_id: int) -> set[str]:
+    """Those of the rows table; none where it is gone."""
+    found = session.scalars(
         text(
-            f"""SELECT name, (array_agg(line ORDER BY line))[1:{most}] AS lines
-            FROM (SELECT line, {NAME} AS name FROM (SELECT * FROM {plan} WHERE changes IS NOT NULL {among}) p,
-                  unnest(changes) AS change) changed
-            WHERE name = ANY(:names) GROUP BY name"""
+            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"
         ),
-        {"names": list(names)},
+        {"name": f"{SCHEMA}.{rows_table(import_id)}"},
     )
-    return {row.name: row.lines for row in found}
-
-
-def _pairs(
-    session: Session, import_id: int, names: Sequence[str], lines: Sequence[int]
-) -> dict[int, dict[str, tuple[Any, Any]]]:
-    """Line -> name -> (what the contact holds, what the row says): one pass over the rows, which have no index."""
-    meant = "LEFT JOIN industry_meanings m ON m.key = lower(s.industry)" if "industry" in names else ""
-    shown = ", ".join(f"{_ours(name)} AS ours_{name}, {_theirs(name)} AS theirs_{name}" for name in names)
-    found = session.execute(
-        text(
-            f"""SELECT s.line, {shown} FROM {SCHEMA}.{rows_table(import_id)} s
-            JOIN {SCHEMA}.{plan_table(import_id)} p USING (line) JOIN contacts c ON c.id = p.target
-            LEFT JOIN industries i ON i.id = c.industry_id LEFT JOIN users u ON u.id = c.owner_id
-            {meant} WHERE s.line = ANY(:lines) AND p.line = ANY(:lines)"""
-        ),
-        {"lines": list(lines)},
-    ).mappings()
-    return {row["line"]: {name: (row[f"ours_{name}"], row[f"theirs_{name}"]) for name in names} for row in found}
-
-
-def _ours(name: str) -> str:
-    if name not in FIELDS:
-        return f"c.{name}"
-    return {Kind.INDUSTRY: "i.name", Kind.OWNER: "u.email"}.get(FIELDS[name].kind, f"c.{name}")
-
-
-def _theirs(name: str) -> str:
-    if name not in FIELDS:
-        return f"s.{name}::jsonb"
-    if any(name in told for told in ABOUT_EMAIL.values()):
-        return f"to_jsonb(s) ->> '{name}'"  # the file may not have it: what it brings is then nothing
-    # What a former name, or that of a merged industry, comes to.
-    return f"coalesce(m.name, s.{name})" if FIELDS[name].kind is Kind.INDUSTRY else f"s.{name}"
-
-
-def _exists(session: Session, table: str) -> bool:
-    return session.scalar(text("SELECT to_regclass(:name)"), {"name": f"{SCHEMA}.{table}"}) is not None
+    return set(found)

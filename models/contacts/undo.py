@@ -58,7 +58,8 @@ def undo_import(session: Session, import_id: int, *, say: Say = lambda step, wri
     total = _counted(session, "SELECT count(*) FROM undoing")
     say(Step.UNDO, Written(total - kept, rewritten, rewritten(session)))
     _put_back(session)
-    session.execute(text(f"DELETE FROM contacts USING ({_REMOVED}) AS gone WHERE contacts.id = gone.id AND {COUNTED}"))
+    _remove(session)
+    removed += _take_back_uncovered(session, import_id)
     done = Undone(removed, total - removed - kept, kept)
     _finish(session, run, vars(done), changed=removed)
     return done
@@ -106,7 +107,7 @@ FROM concerned LEFT JOIN updated USING (id) LEFT JOIN wrote USING (id) LEFT JOIN
 # Nobody else writes to contacts during an undo: what came after it has greater numbers than all that it left.
 _OF_UNDO = """
 WITH undone AS MATERIALIZED (
-    SELECT id, min(version_id) AS version_id, max(replaced_how) = 'delete' AS removed FROM contact_history
+    SELECT id, min(version_id) AS version_id, bool_or(replaced_how = 'delete') AS removed FROM contact_history
     WHERE replaced_undo = :undo_id GROUP BY id
 ), later AS (
     SELECT id, min(version_id) AS version_id FROM contact_history
@@ -117,6 +118,17 @@ SELECT id, CASE WHEN NOT removed THEN undone.version_id END AS before,
        contacts.id IS NOT NULL AS present,
        CASE WHEN removed AND contacts.id IS NULL AND later.id IS NULL THEN undone.version_id END AS returns
 FROM undone LEFT JOIN later USING (id) LEFT JOIN contacts USING (id)"""
+
+# Imports that were undone before, and that left contacts as they were which this undo has reached; the newest first.
+_UNCOVERED = """
+SELECT i.id FROM imports i
+JOIN LATERAL (SELECT * FROM import_undos u WHERE u.import_id = i.id ORDER BY u.id DESC LIMIT 1) u ON u.kind = 'undo'
+WHERE i.state = 'undone' AND i.id <> :import_id
+    AND EXISTS (SELECT FROM import_kept k WHERE k.undo_id = u.id AND k.contact_id IN (SELECT id FROM reached))
+ORDER BY i.id DESC"""
+
+_KEPT_BY = """WHERE id IN (SELECT id FROM reached) AND id IN (SELECT k.contact_id FROM import_kept k
+    WHERE k.undo_id = (SELECT max(u.id) FROM import_undos u WHERE u.import_id = :import_id))"""
 
 _REMOVED = """SELECT id FROM undoing WHERE before IS NULL AND wrote IS NULL AND present
     UNION ALL SELECT id FROM compared WHERE before IS NULL AND NOT stays"""
@@ -185,6 +197,26 @@ def _put_back(session: Session) -> None:
             WHERE (x.back <> '{{}}' OR x.sourced) AND contacts.id = x.id"""
         )
     )
+
+
+def _remove(session: Session) -> None:
+    session.execute(text(f"DELETE FROM contacts USING ({_REMOVED}) AS gone WHERE contacts.id = gone.id AND {COUNTED}"))
+
+
+def _take_back_uncovered(session: Session, import_id: int) -> int:
+    """Where two imports changed a contact, and the earlier was undone first, the later one's undo has put back what the
+    earlier one wrote: that goes, too. Returns how many contacts the earlier ones had created."""
+    session.execute(text("DROP TABLE IF EXISTS pg_temp.reached"))
+    reached = "SELECT id FROM undoing WHERE present AND id NOT IN (SELECT id FROM compared WHERE before IS NULL)"
+    session.execute(text(f"CREATE TEMPORARY TABLE reached ON COMMIT DROP AS {reached}"))
+    removed = 0
+    for earlier in session.scalars(text(_UNCOVERED), {"import_id": import_id}).all():
+        _find(session, f"{_OF_IMPORT} {_KEPT_BY}", import_id=earlier)
+        _compare(session)
+        removed += _counted(session, f"SELECT count(*) FROM ({_REMOVED}) AS removed")
+        _put_back(session)
+        _remove(session)
+    return removed
 
 
 def _bring_back(session: Session, returning: int, say: Say) -> None:

@@ -7,13 +7,16 @@ from models import (
     credits,
     exports,
     import_acceptances,
+    import_changes,
     import_findings,
+    import_places,
     import_profiles,
     import_undos,
     imports,
     industries,
     link_tokens,
     mails,
+    mappings,
     preferences,
     request_limits,
     role_rules,
@@ -22,13 +25,15 @@ from models import (
     sign_in_sessions,
     view_exports,
     views,
+    watched_files,
+    watched_folders,
 )
 from models.contacts import history, table
 from models.duplicates import tables as duplicates
 
 __all__ = [
     "accounts", "audit", "check_results", "credits", "duplicates", "exports", "history", "import_acceptances",
-    "import_findings", "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails",
-    "preferences", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table",
-    "view_exports", "views",
+    "import_changes", "import_findings", "import_places", "import_profiles", "import_undos", "imports", "industries",
+    "link_tokens", "mails", "mappings", "preferences", "request_limits", "role_rules", "second_factors",
+    "sign_in_failures", "sign_in_sessions", "table", "view_exports", "views", "watched_files", "watched_folders",
 ]  # fmt: skip

@@ -25,8 +25,8 @@ from rich.table import Table
 from deploy.embedded_postgres import Server, start_or_join
 from models import account_links, database
 from models.contacts import browsing
-from tests.bench import browse, clicks, data, duplicates, limits, people
-from tests.bench.processes import command
+from tests.bench import browse, clicks, data, duplicates, limits, people, plans
+from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
 
 OPENPYXL_ROWS = 20_000  # its time grows with the rows; a million would take a quarter of an hour
@@ -63,7 +63,8 @@ def moving(home: Path, server: Server, rows: int) -> bool:
     """Files in and out; whether every limit was kept."""
     measured = measure(home, server, rows)
     show(measured)
-    return all(row.kept for row in measured)
+    planned = plans.measured(home, server, home / "bench" / "first.csv", rows)
+    return limits.show("a plan that updates everything", planned) and all(row.kept for row in measured)
 
 
 def measure(home: Path, server: Server, rows: int) -> list[Row]:
@@ -76,6 +77,7 @@ def measure(home: Path, server: Server, rows: int) -> list[Row]:
     _write_changed(first, changed, rows)
     found.append(_changed_import(home, changed, rows))
     found.append(_small_import(home, small))
+    found += _undone_updates(home, first, files / "moved.csv")
     return [*found, *_exports(home, server, files)]
 
 
@@ -129,6 +131,7 @@ def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row
         f"{speed:,.0f} rows/s (20,000), ratio 1.5, 1 GB",
         speed >= 20_000 and ours.seconds <= 1.5 * plain and ours.peak < 1024 * MB,
     )
+    yield from _undone_creation(home, ours)
     yield Row("the indexes of browsing, after it", _index(server), None, None, "", True)
     again = command(home, "import", str(first), "--yes")
     if again.answer["created"] or again.answer["updated"]:
@@ -141,6 +144,34 @@ def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row
         "faster than first",
         again.seconds < ours.seconds,
     )
+
+
+def _undone_creation(home: Path, made: Run) -> Iterator[Row]:
+    """The import taken back, which created every contact, and brought back."""
+    identity = str(made.answer["import_id"])
+    yield _undo(home, "undo of the import, all created", identity, made)
+    back = command(home, "imports", "redo", identity)
+    if back.answer["returned"] != made.answer["created"]:
+        raise RuntimeError(f"The undo of the undo did not bring every contact back: {back.answer}")
+    yield Row("undo of that undo", back.seconds, made.seconds, back.peak, "", True)
+
+
+def _undone_updates(home: Path, first: Path, moved: Path) -> Iterator[Row]:
+    """A file that changes every contact of the first, and is taken back."""
+    _write_moved(first, moved)
+    made = command(home, "import", str(moved), "--yes")
+    if made.answer["created"]:
+        raise RuntimeError(f"A file that should only update creates contacts: {made.answer}")
+    yield Row(f"{made.answer['updated']:,} updates", made.seconds, None, made.peak, "", True)
+    yield _undo(home, "undo, all updated", str(made.answer["import_id"]), made)
+
+
+def _undo(home: Path, what: str, identity: str, made: Run) -> Row:
+    ours = command(home, "imports", "undo", identity)
+    concerned = made.answer["created"] + made.answer["updated"]
+    if ours.answer["kept"] or ours.answer["removed"] + ours.answer["restored"] != concerned:
+        raise RuntimeError(f"An undo that nothing stood against is not whole: {ours.answer}")
+    return Row(what, ours.seconds, made.seconds, ours.peak, "ratio 2.0", ours.seconds <= 2.0 * made.seconds)
 
 
 def _plain_copy(server: Server, dump: Path) -> float:
@@ -175,6 +206,14 @@ def _write_changed(first: Path, changed: Path, rows: int) -> None:
                 UNION ALL FROM {read.format(fresh)}
             ) TO '{changed}' (HEADER)"""
         )
+
+
+def _write_moved(first: Path, moved: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
+        source = f"read_csv('{first}', all_varchar = true, header = true)"
+        changed = f"""SELECT * REPLACE ('Acting ' || "Title" AS "Title") FROM {source}"""
+        connection.execute(f"COPY ({changed}) TO '{moved}' (HEADER)")
 
 
 def _changed_import(home: Path, changed: Path, rows: int) -> Row:

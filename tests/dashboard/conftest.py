@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -107,10 +108,10 @@ def screen(site: Site, themed: None, monkeypatch: pytest.MonkeyPatch) -> Callabl
     return run
 
 
-def click_in_table(test: AppTest, column: str, row: int, label: str = "") -> AppTest:
-    """A click on the button that stands there on the screen as `test` shows it."""
+def click_in_table(test: AppTest, column: str, row: int, label: str = "", *, table: Any = None) -> AppTest:
+    """A click on the button that stands there, in the first table or this one, on the screen as `test` shows it."""
     states = test._tree.get_widget_states()
-    button = test.dataframe[0].proto.button_click_widgets[column]
+    button = (table or test.dataframe[0]).proto.button_click_widgets[column]
     states.widgets.add(id=button).string_trigger_value.data = json.dumps({"row": row, "label": label})
     return test._run(states)
 

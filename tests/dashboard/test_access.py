@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashboard import places
-from models import role_rules, users
+from models import filters, role_rules, users, view_changes
 from models.permissions import OPERATOR, Role
 from tests.dashboard import chromium
 from tests.dashboard.conftest import Site
@@ -30,10 +30,14 @@ SCREENS = {
     "difference": "difference?from=2026-01-01&way=came",
     "contact, new": "contact?new=1",
     "contact, none": "contact?id=abc",
+    "contacts, a view": "contacts?country=Germany&view=1",
+    "views": "views",
     "deleted": "deleted",
     "deleted, none": "deleted?q=Nobody",
     "duplicates": "duplicates",
     "imports": "imports",
+    "mappings": "mappings",
+    "watched": "watched",
     "exports": "exports",
     "industries": "industries",
     "profile": "profile",
@@ -53,6 +57,14 @@ def page(request: pytest.FixtureRequest, site: Site, web: str) -> Iterator[Page]
         context.set_default_timeout(PATIENCE)
         yield context.new_page()
         browser.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_view(site: Site) -> None:
+    """In the sidebar, on its screen and among what was deleted."""
+    by = site.people[Role.ADMIN].actor()
+    view_changes.save("German", filters=filters.parse(["country=Germany"], by=by), by=by)
+    view_changes.delete(view_changes.save("French", filters=filters.parse(["country=France"], by=by), by=by).id, by=by)
 
 
 def serious(page: Page) -> list[str]:

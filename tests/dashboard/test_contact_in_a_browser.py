@@ -195,3 +195,19 @@ def test_naughty_texts_run_nothing(page: Page, web: str, site: Site, shared_data
         page.get_by_role("button", name="Discard").click()
         expect(page.get_by_role("button", name="Edit")).to_be_enabled()
     assert page.evaluate("window.naughty") is None
+
+
+def test_where_a_value_comes_from_is_a_key_away(page: Page, web: str, site: Site, zoe: int) -> None:
+    by = site.people[Role.MANAGER].actor()
+    records.update(zoe, {"title": "CTO"}, version=records.get(zoe, by=by).version, by=by)
+    page.goto(f"{web}/contact?id={zoe}")
+    sign = page.get_by_label("Where it comes from: Title")
+    sign.focus()
+    expect(page.get_by_text("Changed by hand, by An manager")).to_be_hidden()
+    sign.press("Enter")
+    expect(page.get_by_text("Changed by hand, by An manager")).to_be_visible()
+    expect(page.locator(".origin details[open]").get_by_text("CEO")).to_be_visible()
+    page.get_by_label("Where it comes from: First Name").press("Enter")
+    expect(page.get_by_text("Changed by hand, by An manager")).to_be_hidden()
+    settled(page)
+    assert serious(page) == []

@@ -7,6 +7,8 @@ tests/models/test_hidden_values.py.
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,34 @@ from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 from dashboard import cached, places
-from models import audit_log, exports, filters, import_orders, import_rejects, imports, industries, settings, users
-from models.contacts import bulk, copies, deleted, history, likeness, records, search
+from models import (
+    audit_log,
+    exports,
+    filters,
+    import_orders,
+    import_rejects,
+    imports,
+    industries,
+    settings,
+    users,
+    view_changes,
+    views,
+)
+from models.contacts import (
+    bulk,
+    copies,
+    deleted,
+    difference,
+    difference_file,
+    history,
+    likeness,
+    provenance,
+    records,
+    search,
+)
 from models.contacts.bulk import Selection
+from models.contacts.difference import Asked, Way
+from models.contacts.moments import When
 from models.contacts.table import FIELDS
 from models.database import writing
 from models.errors import AppError, NotAllowed
@@ -33,6 +60,8 @@ from tests.dashboard.conftest import Site
 from tests.deploy.command_line import Cli
 
 CANARY = b"zqxj"
+TODAY = When(datetime.now(UTC).date())
+EVERYTHING = Asked(Filters(), When(date(2000, 1, 1)), None)  # a difference from before there were contacts
 # Of nearly every kind; the amount is as unmistakable as the words.
 HIDDEN = (
     "email", "mobile_phone", "work_direct_phone", "company", "website", "industry", "annual_revenue", "notes", "tags",
@@ -91,10 +120,16 @@ def secrets(site: Site, home: Path) -> dict[str, int]:
     saw_all = users.find(analyst.email, by=OPERATOR).actor()
     export_id = exports.request(filters=chosen, columns=["email", "notes"], format="csv", by=saw_all)
     export_contacts.run(export_id, home=home)
+    view = view_changes.save(
+        "Bosses", filters=filters.parse(["notes.contains=zqxj"], by=OPERATOR), shared=True, by=saw_all
+    )
+    view_changes.change(view.id, filters=chosen, columns=["email", "country"], sort="notes", by=saw_all)
+    gone = view_changes.save("Gone", filters=chosen, shared=True, by=OPERATOR)
+    view_changes.delete(gone.id, by=OPERATOR)
     for role in Role:
         users.change(site.people[role].email, users.Changes(column_allowed=SEEN), by=OPERATOR)
         site.people[role] = users.find(site.people[role].email, by=OPERATOR)
-    return {"contact": 1, "gone": 2, "import": made[0], "plan": made[1], "export": export_id}
+    return {"contact": 1, "gone": 2, "import": made[0], "plan": made[1], "export": export_id, "view": view.id}
 
 
 def imported(file: Path, until: ImportState) -> int:
@@ -136,6 +171,8 @@ SCREENS: dict[str, tuple[str, dict[str, str]]] = {
     "contacts without a hidden field": ("contacts", {"or1.notes.empty": "no", "or2.country": "Germany"}),
     "contacts in a hidden order": ("contacts", {"sort": "-mobile_phone"}),
     "contacts in hidden columns": ("contacts", {"columns": "first_name,notes"}),
+    "contacts of a view": ("contacts", {"country": "Germany", "view": "{view}"}),
+    "views": ("views", {}),
     "contact": ("contact", {"id": "{contact}"}),
     "deleted contact": ("contact", {"id": "{gone}"}),
     "imported contact": ("contact", {"id": "{contact}", "country": "Germany", "sort": "last_name"}),
@@ -160,7 +197,9 @@ SCREENS: dict[str, tuple[str, dict[str, str]]] = {
 
 # An administrator sees and does the most; the columns decide, not the role.
 LOOKS = [(Role.ADMIN, name) for name in SCREENS] + [
-    (role, name) for role in (Role.MANAGER, Role.ANALYST) for name in ("overview", "contacts", "contact", "exports")
+    (role, name)
+    for role in (Role.MANAGER, Role.ANALYST)
+    for name in ("overview", "contacts", "views", "contact", "exports")
 ]
 
 
@@ -261,6 +300,11 @@ def roads(by: Actor, secrets: dict[str, int]) -> dict[str, Callable[[], Any]]:
         "facets": lambda: [cached.facet(everyone, name, by=by) for name in ("country", "email_status")],
         "industries": lambda: [one.name for one, _ in industries.listed(with_inactive=True, by=by)],
         "out of use": lambda: industries.out_of_use(by=by),
+        "origins": lambda: provenance.of_changes(history.of_contact(one, by=by)),
+        "as it was": lambda: records.as_it_was(one, TODAY, by=by),
+        "page of then": lambda: search.page(Filters(as_of=TODAY), size=500, by=by),
+        "differing": lambda: [difference.page(EVERYTHING, way, size=200, by=by) for way in Way],
+        "difference": lambda: "".join(difference_file.as_csv(EVERYTHING, by=by)),
         "copied": lambda: copies.copy(Selection(everyone), "email", by=by),
         "previews": lambda: [imports.preview(number, by=by) for number in taken],
         "changed": lambda: [imports.changed_values(number, by=by) for number in taken],
@@ -278,6 +322,8 @@ def roads(by: Actor, secrets: dict[str, int]) -> dict[str, Callable[[], Any]]:
         "export": lambda: vars(exports.get(secrets["export"], by=by)),
         "downloaded": lambda: vars(exports.downloaded(secrets["export"], noted=True, by=by)),
         "again": lambda: exports.again(secrets["export"], by=by),
+        "views": lambda: [views.listed(by=by), views.deleted(by=by), view_changes.put_back(secrets["view"], by=by)],
+        "a view": lambda: views.find("bosses", by=by).usable(),
         "audit": lambda: audit_log.page(audit_log.Wanted(), size=500, by=by),
         "audit as csv": lambda: "".join(audit_log.as_csv(audit_log.Wanted(), by=by)),
         "created twice": lambda: records.create({"first_name": "Zed", "email": "ann@zqxj.example"}, by=by),
@@ -317,9 +363,17 @@ def test_asking_for_a_hidden_field_says_so(site: Site, secrets: dict[str, int], 
         lambda: search.page(everyone, columns=[name], by=by),
         lambda: search.neighbours(everyone, sort=f"-{name}", contact_id=1, by=by),
         lambda: search.count(filters.parse([f"{name}.empty=yes"], by=OPERATOR), by=by),
+        lambda: search.counts([filters.parse([f"{name}.empty=yes"], by=OPERATOR)], by=by),
+        lambda: search.known_counts([filters.parse([f"{name}.empty=yes"], by=OPERATOR)], by=by),
+        lambda: view_changes.save("x", filters=everyone, columns=[name], by=by),
+        lambda: view_changes.save("x", filters=filters.parse([f"{name}.empty=yes"], by=OPERATOR), by=by),
         lambda: search.count_by(everyone, name, by=by),
         lambda: search.count_by_each(everyone, [name], by=by),
         lambda: search.matching(everyone, [name], by=by),
+        lambda: difference.numbers(
+            replace(EVERYTHING, filters=filters.parse([f"{name}.empty=yes"], by=OPERATOR)), by=by
+        ),
+        lambda: search.count(filters.parse([f"{name}.empty=yes", "as_of=2026-01-01"], by=OPERATOR), by=by),
         lambda: cached.facet(everyone, name, by=by),
         lambda: cached.values(name, by=by),
         lambda: exports.request(filters=everyone, columns=[name], format="csv", by=by),

@@ -5,9 +5,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import func, select, text, update
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
@@ -17,7 +19,10 @@ from dashboard.widgets.import_choices import EXTRA, LEFT_OUT
 from dashboard.widgets.page import plain
 from models import (
     check_results,
+    import_acceptances,
     import_drafts,
+    import_finding_rows,
+    import_findings,
     import_orders,
     import_progress,
     import_rejects,
@@ -28,16 +33,18 @@ from models import (
     users,
 )
 from models.check_results import Verdict
-from models.contacts import search
+from models.contacts import records, search
 from models.contacts.table import Contact
 from models.database import writing
 from models.errors import NotAllowed, TooSlow
 from models.filters import parse
+from models.import_changes import Kind
 from models.import_drafts import Chosen
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Actor, Role
 from pipelines import import_contacts
 from pipelines import import_orders as orders
+from pipelines.import_steps import PlanMoved
 from tests.dashboard.conftest import NARROW_MANAGER, Site, click_in_table
 from tests.data_checks.conftest import started_checker
 
@@ -445,6 +452,48 @@ def test_what_was_seen_is_committed_and_can_be_undone(screen: Screen, new: Calla
     assert metrics(test)["Put back"] == "2 contacts"
 
 
+def test_what_an_undo_kept_is_listed_and_the_undo_is_undone(
+    screen: Screen, new: Callable[..., int], committed: int, site: Site
+) -> None:
+    import_id = new(CHANGED, State.COMMITTED)
+    manager = site.people[Role.MANAGER].actor()
+    with writing(OPERATOR) as session:
+        dee = session.scalars(select(Contact.id).where(Contact.first_name == "Dee")).one()
+    records.update(dee, {"title": "COO"}, version=records.get(dee, by=manager).version, by=manager)
+    import_orders.ask(import_id, State.UNDONE, by=manager)
+    assert flow(import_id).undone == {"removed": 0, "restored": 1, "kept": 1}
+    hidden = screen(NARROW_MANAGER, at="imports", id=str(import_id))
+    assert not {"COO", "VP"} & set(kept_table(hidden).astype(str).to_numpy().ravel())
+    assert "Download the list" not in [one.proto.label for one in hidden.get("link_button")]
+    assert "Bring it back" not in buttons(hidden)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert metrics(test)["Kept as they are"] == "1 contact"
+    table = kept_table(test)
+    assert table[["contact", "name", "why", "field"]].values.tolist() == [
+        [f"/contact?id={dee}", "Dee Dunn", "Changed since", "Title"]
+    ]
+    assert table[["stays", "would be", "by"]].values.tolist() == [["COO", "VP", "An manager"]]
+    assert "Download the list" in [one.proto.label for one in test.get("link_button")]
+
+    press(test, "Bring it back")
+    assert "put 1 contact back" in texts(test)
+    import_orders.ask_redo(import_id, by=manager)  # the dialog's button
+    test.run()
+    assert "Bringing the import back: waiting" in texts(test)
+    assert flow(import_id).state == State.COMMITTED
+    test.run()
+    assert (metrics(test)["Changed again"], metrics(test)["Here again"]) == ("2 contacts", "0 contacts")
+    assert "Undo the import" in buttons(test)
+    import_contacts.undo(import_id, by=OPERATOR)
+    records.delete(dee, version=records.get(dee, by=manager).version, by=manager)
+
+
+def kept_table(test: AppTest) -> pd.DataFrame:
+    assert not test.exception, test.exception
+    [found] = [one.value for one in test.dataframe if "rest" in one.value.columns]
+    return found
+
+
 def test_a_plan_that_was_made_anew_is_not_committed_unseen(screen: Screen, new: Callable[..., int]) -> None:
     import_id = new(until=State.PLANNED)
     test = screen(Role.MANAGER, at="imports", id=str(import_id))
@@ -640,4 +689,163 @@ def test_old_imports_without_what_this_version_stores(screen: Screen, new: Calla
     assert "Planned on –" in texts(test)
     press(test, "Back")
     assert "Match columns to fields" in texts(test)
+    import_orders.cancel(import_id, by=OPERATOR)
+
+
+def lines_of(test: AppTest, alt: str) -> list[dict[str, Any]]:
+    """What stands in the table of that description, missing values as None."""
+    [table] = [one for one in test.dataframe if one.proto.alt == alt]
+    return table.value.astype(object).where(table.value.notna(), None).to_dict("records")  # type: ignore[no-any-return]
+
+
+def test_each_number_of_the_plan_leads_to_its_rows(
+    screen: Screen, new: Callable[..., int], committed: int, site: Site
+) -> None:
+    import_id = new(CHANGED + "Eve,Evans,eve@leads.example,,COO,Acme,50,\n", until=State.PLANNED)
+    ids = dict(sql_rows("SELECT first_name, id FROM contacts WHERE email LIKE '%leads.example'"))
+    test = screen(Role.ADMIN, at="imports", id=str(import_id))
+    kind = next(one for one in test.get("button_group") if one.key.startswith("import kind"))
+    assert list(kind.options) == ["Updated :gray[2]", "Created :gray[1]", "Unchanged :gray[1]"]
+    assert lines_of(test, "Rows of the import") == [
+        {"contact": f"/contact?id={ids['Ann']}", "line": 2, "name": "Ann Archer", "field": "Title", "old": "CEO",
+         "new": "Chair"},
+        {"contact": f"/contact?id={ids['Dee']}", "line": 6, "name": "Dee Dunn", "field": "Title", "old": "VP",
+         "new": "CFO"},
+    ]  # fmt: skip
+    assert f"/imports/{import_id}/changes.csv?kind=updated" in [one.proto.url for one in test.get("link_button")]
+    kind.set_value([Kind.CREATED]).run()
+    assert lines_of(test, "Rows of the import") == [{"contact": None, "line": 7, "name": "Eve Evans"}]
+    narrow = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "Row by row" in texts(narrow)
+    with writing(OPERATOR) as session:
+        session.execute(update(users.User).where(users.User.id == site.people[Role.MANAGER].id).values(
+            column_allowed=["person"]))  # fmt: skip
+    narrow = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "Row by row" not in texts(narrow)
+    with writing(OPERATOR) as session:
+        session.execute(update(users.User).where(users.User.id == site.people[Role.MANAGER].id).values(
+            column_allowed=None))  # fmt: skip
+
+
+def test_a_click_on_a_fields_row_shows_those_that_change_it(
+    screen: Screen, new: Callable[..., int], committed: int
+) -> None:
+    import_id = new(CHANGED.replace("Acme,10", "Apex,10"), until=State.PLANNED)
+    test = screen(Role.ADMIN, at="imports", id=str(import_id))
+    changes = next(one for one in test.dataframe if one.proto.alt.startswith("Fields that the plan changes"))
+    place = list(changes.value["field"]).index("Company")
+    clicked = click_in_table(test, "rows", place, table=changes)
+    assert [one["field"] for one in lines_of(clicked, "Rows of the import")] == ["Company"]
+
+
+def test_rows_that_no_longer_hold_are_listed_and_a_new_plan_says_how_it_differs(
+    screen: Screen, new: Callable[..., int], committed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_acceptances, "missing_from", lambda session, import_id: [])
+    import_id = new(CHANGED, until=State.PLANNED)
+    sql_rows("UPDATE contacts SET title = 'Boss' WHERE email = 'ann@leads.example'")
+    import_orders.ask(import_id, State.COMMITTED, plan=imports.get(import_id, by=OPERATOR).planned["at"], by=OPERATOR)
+    with pytest.raises(PlanMoved):
+        flow(import_id)
+    test = screen(Role.ADMIN, at="imports", id=str(import_id))
+    assert "Contacts changed since the plan was made" in texts(test)
+    [line] = lines_of(test, "Rows that no longer hold")
+    assert (line["line"], line["field"], line["said"], line["now"]) == (2, "Title", "CEO → Chair", "Boss → Chair")
+    press(test, "Plan again")
+    flow(import_id)
+    test.run()
+    [line] = lines_of(test, "Different from the plan before")
+    assert (line["said"], line["now"]) == ("CEO → Chair", "Boss → Chair")
+
+
+def test_whose_value_wins_is_chosen_for_the_file_and_for_a_field(screen: Screen, new: Callable[..., int]) -> None:
+    import_id = new(until=State.OPENED)
+    test = screen(Role.ADMIN, at="imports", id=str(import_id))
+    key = test.session_state[import_choices.KEY].key("columns")
+    rows = {0: {"keep": Keep.NEVER}, 4: {"keep": Keep.NEWER}, 7: {"keep": Keep.OURS}}
+    test.session_state[key] = {"edited_rows": rows, "added_rows": [], "deleted_rows": []}
+    test.run()
+    assert "is newer than the contact's last change the row wins; else it only fills blanks" in texts(test)
+    next(one for one in test.selectbox if one.label == "A row is as new as").set_value("Position").run()
+    again = screen(Role.ADMIN, at="imports", id=str(import_id))
+    assert "**Your choices** of" in texts(again)
+    table = again.data_editor[0].value.set_index("header")["keep"]
+    assert (table["Vorname"], table["Position"], table["Firma"]) == (Keep.NEVER, Keep.NEWER, import_choices.AS_FILE)
+    press(again, "Make the plan")
+    found = flow(import_id)
+    assert (found.keep, found.keep_fields, found.dated_by) == (
+        Keep.THEIRS, {"first_name": "never", "title": "newer"}, "Position",
+    )  # fmt: skip
+    again.run()
+    assert "; First Name: keep ours, fill nothing" in texts(again)
+    assert "; Title: take the newer value" in texts(again)
+
+
+def sql_rows(statement: str) -> list[Any]:
+    with writing(OPERATOR) as session:
+        found = session.execute(text(statement))
+        return [tuple(row) for row in found] if found.returns_rows else []  # type: ignore[attr-defined]
+
+
+STANDING_OUT = "".join(f"\nAnn{number},Archer,ann{number}@leads.example,,CEO,Acme,5551234567,x" for number in range(40))
+
+
+def accepting(import_id: int) -> None:
+    """The dialog, in a page of its own."""
+    from dashboard.widgets import import_drift
+    from models import import_findings, imports
+    from models.permissions import OPERATOR
+
+    seen = import_findings.digest(import_findings.listed(import_id, by=OPERATOR))
+    import_drift._accept_dialog(imports.get(import_id, by=OPERATOR), seen)
+
+
+def test_what_stands_out_is_shown_and_accepted_before_the_plan_is_committed(
+    screen: Screen, new: Callable[..., int]
+) -> None:
+    import_id = new(STANDING_OUT, State.PLANNED)
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    told = texts(test)
+    assert "40 rows break a rule: Employees is between 0 and 5,000,000" in told.replace("\\", "")
+    assert "“5551234567”" in told
+    assert "It is not committed before somebody accepts this" in told
+    assert buttons(test)["Commit 40 changes"].disabled
+    assert "Accept …" in buttons(test)
+    dialog = AppTest.from_function(accepting, args=(import_id,), default_timeout=60).run()
+    press(dialog, "Accept")
+    assert "Give a reason" in dialog.error[0].value
+    dialog.text_area[0].set_value("all of them are large")
+    press(dialog, "Accept")
+    test = screen(Role.MANAGER, at="imports", id=str(import_id))
+    assert "“all of them are large”" in texts(test)
+    assert not buttons(test)["Commit 40 changes"].disabled
+    press(test, "Withdraw")
+    assert buttons(test)["Commit 40 changes"].disabled
+    import_orders.cancel(import_id, by=OPERATOR)
+
+
+def test_what_stands_out_tells_no_value_of_a_hidden_column_or_file(
+    screen: Screen, new: Callable[..., int], narrow: Actor
+) -> None:
+    import_id = new(STANDING_OUT, State.PLANNED)
+    [broken] = import_findings.listed(import_id, by=OPERATOR)
+    of_company = replace(
+        broken, name="company_leading", field="company",
+        details={"examples": [["Acme", 40]], "rows": {"of": "values", "field": "company", "values": ["Acme"]}},
+    )  # fmt: skip
+    with writing(OPERATOR) as session:
+        import_findings.replace_all(session, [broken, of_company], import_id=import_id)
+    [seen] = import_findings.listed(import_id, by=narrow)
+    assert (seen.name, seen.details["examples"], seen.details["rows"]) == ("company_leading", [], None)
+    for road in (
+        lambda by: import_finding_rows.page(import_id, "company_leading", number=1, size=5, by=by),
+        lambda by: import_finding_rows.as_csv(import_id, "company_leading", by=by),
+    ):
+        with pytest.raises(NotAllowed, match="somebody else brought it"):
+            road(narrow)
+        road(OPERATOR)
+    told = texts(screen(Role.ADMIN, at="imports", id=str(import_id)))
+    assert "What stands out" in told
+    assert "5551234567" not in told
+    assert "Acme" not in told
     import_orders.cancel(import_id, by=OPERATOR)

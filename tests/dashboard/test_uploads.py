@@ -20,7 +20,17 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from dashboard.uploads import SIGNED_OUT
-from models import import_orders, import_phases, import_rejects, import_uploads, imports, settings, sign_ins, users
+from models import (
+    import_kept,
+    import_orders,
+    import_phases,
+    import_rejects,
+    import_uploads,
+    imports,
+    settings,
+    sign_ins,
+    users,
+)
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.import_phases import Phase
@@ -373,6 +383,7 @@ def test_the_rows_that_did_not_come_in_as_a_file(signed_in: Callable[..., Sender
     assert rows == [[str(line), "Email", "'=1+1", "It is none.", "'=1+1", ""] for line in (2, 3)]
     assert len(manager.get(f"{path}/duplicates.csv").text.splitlines()) == 2
     assert manager.head(f"{path}/rejects.csv").status_code == 200
+    assert next(csv.reader(io.StringIO(manager.get(f"{path}/kept.csv").text[1:]))) == list(import_kept.HEADERS)
     taken = [("An manager", {"kind": "rejected", "rows": 2}), ("An manager", {"kind": "duplicate", "rows": 1})]
     with reading() as session:
         lines = select(AuditLine).where(AuditLine.event == Event.IMPORT_ROWS_DOWNLOADED).order_by(AuditLine.id)
@@ -381,6 +392,7 @@ def test_the_rows_that_did_not_come_in_as_a_file(signed_in: Callable[..., Sender
         session.execute(update(Import).where(Import.id == made).values(created_by=None))
     users.change("manager@example.com", users.Changes(column_allowed=("email",)), by=OPERATOR)
     hidden = manager.get(f"{path}/rejects.csv")
+    assert manager.get(f"{path}/kept.csv").status_code == 403
     users.change("manager@example.com", users.Changes(every_column=True), by=OPERATOR)
     assert (hidden.status_code, hidden.text.partition(":")[0]) == (403, "The values of this file are hidden from you")
     assert manager.get(f"{path}/secrets.csv").status_code == 404

@@ -19,12 +19,16 @@ def test_as_of_and_the_difference(cli: Cli, tmp_path: Path) -> None:
     )  # fmt: skip
     export = cli("export", str(tmp_path / "then.csv"), "--as-of", "2026-01-05", "--columns", "first_name,country")
     assert export.out.startswith("2 contacts, as of the end of 2026-01-05 (UTC), in ")
-    assert (tmp_path / "then.csv").read_text().splitlines() == ["First Name,Country", "Ann,Germany", "Bob,France"]
+    assert (tmp_path / "then.csv").read_text("utf-8-sig").splitlines() == [
+        "First Name,Country",
+        "Ann,Germany",
+        "Bob,France",
+    ]
     difference = ("difference", *germany, "--from", "2026-01-05")
     assert cli(*difference, "--to", "now", "--json").object == {"came": 2, "left": 0, "changed": 0}
     told = cli(*difference, "-o", str(tmp_path / "difference.csv"))
     assert told.out.splitlines()[:2] == [
-        "Country is Germany: from as of the end of 2026-01-05 (UTC) to now:",
+        "Country is Germany, from the end of 2026-01-05 (UTC) to now:",
         "2 came into it, 0 left it, 0 changed in it.",
     ]
     assert "came,2,Country,France,Germany" in (tmp_path / "difference.csv").read_text().splitlines()

@@ -86,6 +86,31 @@ def test_import_undo_and_import_again(cli: Cli, people: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_undo_is_undone_and_what_it_kept_is_listed(cli: Cli, people: Path, tmp_path: Path) -> None:
+    identity = str(cli("import", people, "--yes", "--json").object["import_id"])
+    changed = tmp_path / "changed.csv"
+    changed.write_text("First Name,Last Name,Email,Title\nDee,Dunn,dee@example.com,CEO\n")
+    later = cli("import", changed, "--yes", "--json").object
+    assert later["updated"] == 1
+    assert cli("imports", "undo", identity, "--json").object == {
+        "import_id": 1, "removed": 2, "restored": 0, "kept": 1,
+    }  # fmt: skip
+    [kept] = cli("imports", "kept", identity, "--json").object["kept"]
+    [field] = kept["fields"]
+    assert (kept["why"], field["field"], field["import"], field["by"]) == ("created", "title", 2, "operator")
+    lines = cli("imports", "kept", identity).out.splitlines()
+    assert lines[0].startswith("Contact,Name,Why,Field,Stayed,Would be,Changed by")
+    assert len(lines) == 2
+    told = cli("imports", "kept", identity, "-o", tmp_path / "kept.csv", "--json").object
+    assert (told["lines"], told["path"]) == (1, str(tmp_path / "kept.csv"))
+    assert cli("imports", "redo", identity, "--json").object == {
+        "import_id": 1, "returned": 2, "restored": 0, "kept": 0,
+    }  # fmt: skip
+    assert cli("count", "--json").object == {"count": 3}
+    assert cli("imports", "redo", identity, "--json").code == 1
+    assert cli("imports", "show", identity, "--json").object["state"] == "committed"
+
+
 def test_without_a_terminal_and_yes_it_stops_at_the_plan(cli: Cli, people: Path) -> None:
     planned = cli("import", people)
     assert planned.code == 0
@@ -279,3 +304,65 @@ def test_progress_says_what_it_counts(capsys: pytest.CaptureFixture[str]) -> Non
     assert lines == [
         "Reading the file 340.0 MB of 1.0 GB", "Building the indexes 34%", "Creating contacts 1,000 of 4,000 rows"
     ]  # fmt: skip
+
+
+def test_the_rows_behind_a_plan_are_told_with_old_and_new(cli: Cli, people: Path, tmp_path: Path) -> None:
+    cli("import", people, "--yes")
+    text = people.read_text()
+    changed = tmp_path / "changed.csv"
+    changed.write_text(text.replace("Ann,", "Ann Sophie Charlotte Wilhelmine,"))
+    assert cli("import", changed, "--dry-run", "--match", "email", "--keep-field", "first_name=ours").code == 0
+    assert cli("imports", "changes", "2", "--json").object["rows"] == []
+    planned = cli("import", changed, "--dry-run", "--match", "email", "--json").object
+    [row] = cli("imports", "changes", "3", "--field", "first_name", "--json").object["rows"]
+    assert (planned["updated"], row["line"], row["values"]) == (
+        1, 2, [{"field": "first_name", "old": "Ann", "new": "Ann Sophie Charlotte Wilhelmine"}],
+    )  # fmt: skip
+    target = tmp_path / "changes.csv"
+    written = cli("imports", "changes", "3", "-o", target, "--json").object
+    assert written == {"import_id": 3, "kind": "updated", "field": None, "lines": 1, "path": str(target)}
+    printed = on_a_terminal(cli, ["imports", "changes", "3"], "", columns=80)
+    assert [line for line in without_colours(printed).splitlines() if len(line.split("\r")[-1]) > 80] == []
+    assert "first_name" in printed
+    cli.sql("UPDATE contacts SET first_name = 'Annie' WHERE first_name = 'Ann'")
+    refused = cli("imports", "resume", "3")
+    assert (refused.code, "no longer hold" in refused.err, "imports moved 3" in refused.err) == (1, True, True)
+    [moved] = cli("imports", "moved", "3", "--json").object["rows"]
+    new = "Ann Sophie Charlotte Wilhelmine"
+    assert moved["differs"] == [{"field": "first_name", "said": f"Ann → {new}", "now": f"Annie → {new}"}]
+
+
+def test_a_policy_that_there_is_not_is_refused_with_what_there_is(cli: Cli, people: Path) -> None:
+    ended = cli("import", people, "--keep-field", "title=mine")
+    assert (ended.code, "theirs, ours, newer, never" in ended.err) == (2, True)
+    ended = cli("import", people, "--keep-field", "titel=ours")
+    assert (ended.code, "Did you mean “title”?" in ended.err) == (1, True)
+    assert cli("imports", "list", "--json").object == {"imports": []}
+
+
+def odd(folder: Path) -> Path:
+    """Forty people whose number of employees is a telephone's: a rule that blocks is broken."""
+    file = folder / "odd.csv"
+    rows = "".join(f"Ann{number},ann{number}@example.com,5551234567\n" for number in range(40))
+    file.write_text(f"Last Name,Email,# Employees\n{rows}")
+    return file
+
+
+def test_what_stands_out_stops_an_import_until_it_is_accepted(cli: Cli, tmp_path: Path) -> None:
+    stopped = cli("import", odd(tmp_path), "--yes")
+    assert stopped.code == 1
+    assert "40 rows break a rule: Employees is between 0 and 5,000,000." in stopped.out
+    assert 'appointment360 imports accept 1 --reason "..."' in stopped.err
+    assert cli("count").out == "0\n"
+    shown = cli("imports", "show", "1", "--json").object
+    assert [(one["name"], one["stops"]) for one in shown["findings"]] == [("rule_employees_is_plausible", True)]
+    assert shown["accepted"] is None
+    again = cli("imports", "resume", "1", "--json")
+    assert (again.code, list(again.object)) == (1, ["error"])
+    assert cli("imports", "accept", "1").code == 2
+    accepted = cli("imports", "accept", "1", "--reason", "they are that large", "--json").object
+    assert (accepted["import_id"], accepted["accepted"]["reason"]) == (1, "they are that large")
+    assert cli("imports", "resume", "1", "--json").object["created"] == 40
+    assert "Accepted by operator" in cli("imports", "show", "1").out
+    at_once = cli("import", odd(tmp_path), "--yes", "--json", "--accept-drift", "they are still that large").object
+    assert (at_once["state"], at_once["unchanged"]) == ("committed", 40)

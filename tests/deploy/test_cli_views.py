@@ -76,6 +76,44 @@ def test_in_a_persons_name_it_is_that_persons_view(cli: Cli, tmp_path: Path) -> 
     ]  # fmt: skip
 
 
+def test_a_schedule_is_set_up_run_paused_and_ended(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.sql(CONTACTS)
+    person(email="ann@example.com", name="Ann", role=Role.ANALYST)
+    place = tmp_path / "out"
+    place.mkdir()
+    ann = ("--as", "ann@example.com")
+    cli("views", "save", "Leads", "--where", "country=Germany", "--columns", "email", *ann)
+    asked = ("views", "schedule", "leads", "--every", "weekday", "--to", place, "--time-zone", "Europe/Berlin", *ann)
+    assert "names folders or s3:// prefixes in APPOINTMENT360_EXPORT_ROOTS" in cli(*asked, "--json").object["error"]
+    monkeypatch.setenv("APPOINTMENT360_EXPORT_ROOTS", str(place))
+    made = cli(*asked, "--json").object
+    assert (made["view"], made["owner"], made["when"], made["cron"]) == (
+        "Leads", "Ann", "At 06:00 on Monday through Friday, Europe/Berlin", "0 6 * * 1-5"
+    )  # fmt: skip
+    done = cli("views", "run", "leads", *ann, "--json").object
+    assert done["state"] == "done"
+    assert Path(done["file"]).read_text("utf-8-sig").splitlines() == ["Email", "ann@example.com", "bob@example.com"]
+    assert cli.sql("SELECT x.view_name, x.credits, u.email FROM exports x JOIN users u ON u.id = x.created_by") == [
+        ("Leads", 2, "ann@example.com")
+    ]
+    [listed] = cli("views", "schedules", "--json").object["schedules"]
+    assert (listed["last"]["state"], listed["last"]["file"], listed["active"]) == ("done", done["file"], True)
+    assert cli("views", "pause", "leads", *ann).out == "“Leads” rests.\n"
+    cli("views", "schedule", "leads", "--every", "week", "--to", place, *ann)
+    several = cli("views", "unschedule", "leads", *ann, "--json")
+    assert several.object["error"] == "The view “Leads” has 2 schedules: say which with --id 1 or --id 2."
+    assert cli("views", "unschedule", "leads", "--id", "1", *ann, "--json").object["ended"] is True
+    place.rename(tmp_path / "gone")
+    failed = cli("views", "run", "leads", *ann, "--json")
+    assert (failed.code, failed.object["error"]) == (
+        1, f"There is no folder {place}: make it, or name another one."
+    )  # fmt: skip
+    assert f"failed: There is no folder {place}" in cli("views", "schedules").out
+    assert cli("views", "unschedule", "leads", *ann).code == 0
+    assert cli("views", "schedules", "--json").object == {"schedules": []}
+    assert "has no such schedule" in cli("views", "run", "leads", *ann, "--json").object["error"]
+
+
 @pytest.mark.parametrize("wrong", [["views"], ["views", "save"], ["views", "rename", "x"], ["views", "share"]])
 def test_wrong_usage(cli: Cli, wrong: list[str]) -> None:
     assert cli(*wrong, "--json").code == 2

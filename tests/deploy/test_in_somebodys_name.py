@@ -14,7 +14,24 @@ from tests.deploy.command_line import Cli
 # tests/dashboard/test_hidden_columns.py.
 IN_SOMEBODYS_NAME = {
     "export",
-    *(f"views {name}" for name in ("delete", "list", "rename", "restore", "save", "share", "show", "undo")),
+    *(
+        f"views {name}"
+        for name in (
+            "delete",
+            "list",
+            "pause",
+            "rename",
+            "restore",
+            "run",
+            "save",
+            "schedule",
+            "schedules",
+            "share",
+            "show",
+            "undo",
+            "unschedule",
+        )
+    ),
 }
 
 

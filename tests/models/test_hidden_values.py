@@ -7,6 +7,7 @@ tell anything of them. Whether a search takes longer than another is not looked 
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -21,9 +22,22 @@ from sqlalchemy import insert, text
 
 from dashboard import cached
 from models import filters, industries
-from models.contacts import bulk, deleted, editing, history, likeness, records, search
+from models.contacts import (
+    bulk,
+    deleted,
+    difference,
+    difference_file,
+    editing,
+    history,
+    likeness,
+    provenance,
+    records,
+    search,
+)
 from models.contacts.bulk import Selection
+from models.contacts.difference import Asked, Way
 from models.contacts.history import ContactVersion
+from models.contacts.moments import When
 from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.database import writing
 from models.errors import AppError
@@ -36,6 +50,7 @@ from tests.people import person
 
 CONTACTS, GONE = 12, 3  # the last ones are deleted
 FIXED = datetime(2001, 1, 1, tzinfo=UTC)
+THEN = When(FIXED + timedelta(minutes=90))  # between the first older version of each and the next
 NOW = re.compile(r"datetime\.datetime\(20[2-9].*?\)+|20[2-9]\d-\d\d-\d\d[ T][\d:.+]*|contacts-\d+")
 NUMBERS = count(1)
 Question = Callable[[Actor], Any]
@@ -104,7 +119,8 @@ def fill(hidden: set[str], variant: int, *, analysed: bool = False) -> None:
             how = "delete" if is_gone and place == 2 else "update"
             if place == 2 and not is_gone:
                 continue
-            kept = {"version_id": len(versions) + 1, "replaced_at": FIXED, "replaced_how": how, "replaced_by": 2}
+            at = FIXED + timedelta(hours=place + 1)
+            kept = {"version_id": len(versions) + 1, "replaced_at": at, "replaced_how": how, "replaced_by": 2}
             versions.append({**kept, "replaced_import": None, **row(number, hidden, older, shift)})
     with writing(OPERATOR) as session:
         session.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers: quicker than TRUNCATE
@@ -175,9 +191,16 @@ def questions(drawn: draw.DrawFn) -> list[Question]:
     columns = drawn(draw.none() | draw.lists(names, min_size=1, max_size=4))
     number, contact_id = drawn(draw.integers(1, 3)), drawn(draw.integers(1, CONTACTS))
     typed, word = drawn(entered), drawn(names.flatmap(lambda one: draw.sampled_from(TEXTS[one])))
+    way = drawn(draw.sampled_from(Way))
 
     def made(by: Actor) -> Filters:
         return filters.parse_pairs(asked, by=maker or by)
+
+    def past(by: Actor) -> Filters:
+        return replace(made(by), as_of=THEN)
+
+    def between(by: Actor) -> Asked:
+        return Asked(made(by), THEN, None)
 
     def searched(by: Actor, word: str) -> Any:
         return search.page(filters.parse([f"q={word}"], by=by), by=by).total, deleted.page(word, by=by)
@@ -210,6 +233,18 @@ def questions(drawn: draw.DrawFn) -> list[Question]:
         lambda by: cached.statistics(made(by), by=by),
         lambda by: cached.everything(by=by),
         lambda by: exported(made(by), columns, by),
+        lambda by: search.page(past(by), columns=columns, sort=sort, size=3, by=by),
+        lambda by: (
+            search.count(past(by), by=by),
+            search.count_by(past(by), name, by=by),
+            cached.facet(past(by), name, by=by),
+        ),
+        lambda by: records.as_it_was(contact_id, THEN, by=by),
+        lambda by: provenance.of_changes(history.of_contact(contact_id, by=by)),
+        lambda by: history.of_contact(contact_id, until=THEN.named, by=by),
+        lambda by: difference.numbers(between(by), by=by),
+        lambda by: difference.page(between(by), way, by=by),
+        lambda by: list(difference_file.as_csv(between(by), by=by)),
     ]
 
 

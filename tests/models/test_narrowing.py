@@ -32,7 +32,7 @@ def test_both_hold(db: str) -> None:
     rows = [
         {"country": country, "employees": employees, "title": title, "tags": tags}
         for country, employees, title, tags in product(
-            ["Germany", "France", None], [10, 55, None], ["VP Sales", "CTO"], [["a"], ["a", "b"], None]
+            ["Germany", "France", None], [10, 30, 55, None], ["VP Sales", "CTO"], [["a"], ["a", "b"], None]
         )
     ]
     with writing(OPERATOR) as session:

@@ -7,7 +7,8 @@ the code, so that a new operation comes into the tour's rules: it writes its lin
 import ast
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,14 @@ from models import (
     credits,
     exports,
     import_acceptances,
+    import_changes,
+    import_drafts,
     import_kept,
     import_orders,
     import_rejects,
+    imports,
     industries,
+    mappings,
     profile,
     role_rules,
     second_factors,
@@ -36,22 +41,29 @@ from models import (
     users,
     view_changes,
     view_exports,
+    watched_files,
+    watched_folders,
 )
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
-from models.contacts import bulk, copies, merging, records
+from models.contacts import bulk, copies, difference_file, merging, records
 from models.contacts.bulk import Selection
+from models.contacts.difference import Asked
+from models.contacts.moments import When
 from models.database import Base, libpq_url, reading, writing
 from models.duplicates import pairs, runs
 from models.errors import NotFound
 from models.filters import Filters
 from models.filters import parse_query as parse
-from models.imports import State
+from models.import_drafts import Chosen
+from models.imports import Keep, State
 from models.link_tokens import Purpose
 from models.migrations import every_table
 from models.permissions import OPERATOR, Actor, Role
 from models.settings import settings
 from models.sign_in_failures import SignInFailure
+from models.watched_files import Sight
+from models.watched_folders import Watching
 from pipelines import export_contacts, export_views, import_contacts
 from tests.people import PASSWORD, link_of, person
 from tests.pipelines import importing
@@ -59,6 +71,7 @@ from tests.pipelines import importing
 ROOT = Path(__file__).parents[2]
 BEN, NEW_EMAIL = "ben@example.com", "benjamin@example.com"
 NEW_PASSWORD = "staple of a battery"
+LONG_AGO = date(2000, 1, 1)
 ALWAYS = [("INSERT OR UPDATE OR DELETE", "true")]
 
 # What moves only together with a line: the table, and which of its changes; the others are work on the way there.
@@ -82,6 +95,24 @@ TOLD = {
         ("INSERT", "true"),
         ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('committed', 'undone', 'failed')"),
         ("UPDATE", "OLD.wanted IS DISTINCT FROM NEW.wanted AND NEW.wanted = 'cancelled'"),
+    ],
+    "watched_folders": [
+        ("INSERT OR DELETE", "true"),
+        (
+            "UPDATE",
+            "ROW(OLD.name, OLD.address, OLD.pattern, OLD.cron, OLD.time_zone, OLD.mapping_id, OLD.rules, OLD.commits,"
+            " OLD.is_active, OLD.owner_id, OLD.mail_to, OLD.removed_at) IS DISTINCT FROM ROW(NEW.name, NEW.address,"
+            " NEW.pattern, NEW.cron, NEW.time_zone, NEW.mapping_id, NEW.rules, NEW.commits, NEW.is_active,"
+            " NEW.owner_id, NEW.mail_to, NEW.removed_at)",
+        ),
+    ],
+    "watched_files": [("INSERT", "NEW.import_id IS NOT NULL"), ("UPDATE", "NOT OLD.again AND NEW.again")],
+    # Those without a name are what an import left behind, whose commit has its line.
+    "mappings": [
+        ("INSERT", "NEW.name IS NOT NULL"),
+        ("UPDATE", "ROW(OLD.name, OLD.is_shared) IS DISTINCT FROM ROW(NEW.name, NEW.is_shared)"),
+        ("UPDATE", "OLD.chosen <> NEW.chosen AND NEW.name IS NOT NULL"),
+        ("DELETE", "OLD.name IS NOT NULL"),
     ],
     "views": [
         ("INSERT OR DELETE", "true"),
@@ -107,6 +138,8 @@ UNTOLD = {
     "sign_in_tickets": "half of a sign-in, gone after 30 seconds; the session that comes of it has its line",
     "sign_in_failures": "counted before the password is looked at; the line follows with the answer",
     "import_rejects": "a part of the plan of an import, whose commit has its line",
+    "import_places": "a part of the plan of an import, whose commit has its line",
+    "import_moves": "a part of the plan of an import, whose commit has its line",
     "import_notes": "a part of the plan of an import, whose commit has its line",
     "import_profiles": "a part of the plan of an import, whose commit has its line",
     "import_findings": "a part of the plan of an import, whose commit has its line",
@@ -114,6 +147,7 @@ UNTOLD = {
     "request_limits": "counts requests, changes nothing",
     "duplicate_pairs": "what a search found, which has its line; it may be found again",
     "mails": "a message is queued with what it tells of",
+    "watched_names": "what a look saw; the import that came of it has its line",
     "credit_entries": "a log of its own, which only grows; grants and new limits have lines besides",
     "credit_takings": "a part of the export or copy, which has its line",
 }
@@ -135,6 +169,7 @@ WITHOUT = {
         "progressed": "progress",
     },
     "models/import_orders.py": {
+        "lead_on": "a wish; what comes of it has its line, by whoever wished it",
         "ask": "a wish; what comes of it has its line, by whoever wished it",
         "ask_redo": "a wish; what comes of it has its line, by whoever wished it",
         "remap": "prepares a plan; only its commit changes anything",
@@ -148,6 +183,18 @@ WITHOUT = {
     "models/credits.py": {"balance": "posts the month's allowance, in a log of its own"},
     "models/credit_takings.py": {"clear_past": OVER},
     "models/link_tokens.py": {"clear_ended": OVER},
+    "models/mappings.py": {"clear_unused": OVER},
+    "models/watched_folders.py": {
+        "look_soon": "a wish; what comes of it has its line",
+        "begin": "progress",
+        "end": "progress",
+    },
+    "models/watched_files.py": {
+        "note": UNTOLD["watched_names"],
+        "refuse": "progress",
+        "take": "imports.add, which it calls, writes the line",
+        "_tell": "a message is queued with what it tells of",
+    },
     "models/mails.py": {
         "_deliver_next": "sends what was queued",
         "_take_next": "sends what was queued",
@@ -186,7 +233,6 @@ WITHOUT = {
             "plan",
             "_planned",
             "_profiled",
-            "_plan_again",
             "_store_rejects",
         ),
         "prepares a plan; only its commit changes anything",
@@ -268,6 +314,20 @@ def _committed(tour: Tour) -> None:
         rows = [{"Last Name": "Zoe", "Industry": "Tin", "Email": "zoe@example.com"}, {"Last Name": "", "Email": "x"}]
         tour.keep("import", importing.created(importing.written(tour.folder, rows)))
     import_contacts.run(tour["import"], by=OPERATOR)
+
+
+def _chosen(tour: Tour) -> Chosen:
+    return import_drafts.stored(imports.get(tour["import"], by=tour.by))
+
+
+def _watched(tour: Tour) -> Watching:
+    return Watching("Leads", str(tour.folder), "day")
+
+
+def _taken(tour: Tour) -> None:
+    folder, by = watched_folders.begin(tour["folder"])
+    sight = Sight("a.csv", 1, datetime.now(UTC), "1")
+    tour.keep("watched", watched_files.take(folder, sight, "0" * 64, lambda *_: tour.folder / "a.csv", by=by))
 
 
 def _standing_out(tour: Tour) -> int:
@@ -411,12 +471,31 @@ OPERATIONS: dict[str, Operation] = {
     "view_exports.pause": lambda t: view_exports.pause(t["schedule"], by=t.by),
     "view_exports.unschedule": lambda t: view_exports.unschedule(t["schedule"], by=t.by),
     "copies.copy": lambda t: copies.copy(_one(t), "email", by=t.by),
+    "difference_file.as_csv": lambda t: list(difference_file.as_csv(Asked(Filters(), When(LONG_AGO), None), by=t.by)),
     "import_orders.cancel": lambda t: import_orders.cancel(t["dropped"], by=t.by),
     "import_contacts.run": _committed,
+    "mappings.save": lambda t: t.keep("mapping", mappings.save(t["import"], _chosen(t), "Leads", by=t.by)),
+    "mappings.rename": lambda t: mappings.rename(t["mapping"], "Our leads", by=t.by),
+    "mappings.share": lambda t: mappings.share(t["mapping"], True, by=t.by),
+    "mappings.change": lambda t: mappings.change(t["mapping"], replace(_chosen(t), keep=Keep.OURS), by=t.by),
+    "mappings.remove": lambda t: mappings.remove(t["mapping"], by=t.by),
+    "watched_folders.add": lambda t: t.keep("folder", watched_folders.add(_watched(t), by=OPERATOR)),
+    "watched_folders.change": lambda t: watched_folders.change(
+        t["folder"], replace(_watched(t), commits=True), by=OPERATOR
+    ),
+    "watched_files.take": _taken,
+    "import_orders.cancel, of a watched one": lambda t: import_orders.cancel(t["watched"], by=t.by),
+    "watched_files.try_again": lambda t: watched_files.try_again(
+        watched_files.of_folder(t["folder"], by=t.by)[0].id, by=t.by
+    ),
+    "watched_folders.activate": lambda t: watched_folders.activate(t["folder"], False, by=t.by),
+    "watched_folders.remove": lambda t: watched_folders.remove(t["folder"], by=t.by),
     "import_contacts.run, unreadable": _unreadable,
     "import_acceptances.accept": lambda t: import_acceptances.accept(_standing_out(t), "as it is", by=t.by),
     "import_acceptances.withdraw": lambda t: import_acceptances.withdraw(_standing_out(t), by=t.by),
     "import_rejects.as_csv": lambda t: list(import_rejects.as_csv(t["import"], by=t.by)),
+    "import_changes.as_csv": lambda t: list(import_changes.as_csv(t["import"], by=t.by)),
+    "import_changes.moved_as_csv": lambda t: list(import_changes.moved_as_csv(t["import"], by=t.by)),
     "bulk.tag, what was imported": lambda t: bulk.tag(Selection(parse("last_name=Zoe", by=t.by)), add=["x"], by=t.by),
     "import_contacts.undo": lambda t: import_contacts.undo(t["import"], by=OPERATOR),
     "import_kept.as_csv": lambda t: list(import_kept.as_csv(t["import"], by=t.by)),

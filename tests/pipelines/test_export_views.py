@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +133,8 @@ def test_killed_at_any_step_it_comes_to_the_same_end(ann: Actor, place: Path, db
     schedule_id = scheduled(ann, place, file_name="{view} {date} {time}")
     for number, step in enumerate(STEPS, 1):
         with writing(OPERATOR) as session:  # moments of different minutes have different names
-            now = func.now() - view_changes.timedelta(minutes=number)
-            made = ViewRun(schedule_id=schedule_id, due_at=now, state="waiting")
+            moment = datetime(2026, 11, 1, 6, number, tzinfo=UTC)
+            made = ViewRun(schedule_id=schedule_id, due_at=moment, state="waiting")
             session.add(made)
             session.flush()
             run_id = made.id
@@ -263,6 +264,23 @@ def test_a_place_that_does_not_answer_is_tried_again(ann: Actor, place: Path, mo
     failed(run_id, "The place does not answer")
     assert len(exports.mine(by=ann)) == len(mailed()) == 1
     monkeypatch.setattr(file_store.Folder, "put", real)
+
+
+def test_one_that_ends_each_process_is_given_up(ann: Actor, place: Path) -> None:
+    run_id = due(scheduled(ann, place))
+    for _ in range(view_runs.MOST_DEATHS):
+        assert view_runs.begin(run_id) is not None  # as if it had died after it
+    export_views.carry_out(run_id)
+    assert run(run_id).error == "It was interrupted 5 times in the middle, each time its process died."
+    assert len(mailed()) == 1
+
+
+def test_what_was_ended_meanwhile_is_not_done(ann: Actor, place: Path) -> None:
+    schedule_id = scheduled(ann, place)
+    run_id = due(schedule_id)
+    view_exports.unschedule(schedule_id, by=ann)
+    export_views.carry_out(run_id)
+    assert (run(run_id).state, list(place.iterdir()), mailed()) == ("failed", [], [])
 
 
 def test_an_export_that_another_process_writes_is_waited_for(ann: Actor, place: Path) -> None:

@@ -5,14 +5,22 @@ import csv
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from models import import_acceptances, import_findings, import_orders, import_profiles, imports
-from models.database import reading
+from models import (
+    import_acceptances,
+    import_finding_rows,
+    import_findings,
+    import_orders,
+    import_profiles,
+    imports,
+)
+from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed
 from models.import_acceptances import NotAccepted
-from models.import_findings import Finding
+from models.import_findings import Finding, Severity
 from models.imports import Import, State
 from models.permissions import OPERATOR, Actor, Role
 from pipelines import import_contacts
@@ -40,7 +48,7 @@ def made_up(folder: Path, number: int) -> Rows:
     return found
 
 
-def planned(folder: Path, rows: Rows, name: str = "people.csv") -> Import:
+def planned(folder: Path, rows: Rows | str, name: str = "people.csv") -> Import:
     return import_contacts.run(created(written(folder, rows, name)), until=State.PLANNED, by=OPERATOR)
 
 
@@ -49,9 +57,18 @@ def findings(found: Import) -> list[Finding]:
 
 
 def stopping(folder: Path, rows: Rows) -> dict[str, str]:
-    """Name -> sentence of what stops an import of these rows, which is cancelled then."""
+    """Name -> sentence of what stops an import of these rows, which is cancelled then. Each is about some rows, which
+    are shown and downloaded, unless a column is missing."""
     found = planned(folder, rows)
     told = {one.name: one.sentence for one in findings(found) if one.stops}
+    for name in told:
+        shown = import_finding_rows.page(found.id, name, number=1, size=5, by=OPERATOR)
+        lines = list(import_finding_rows.as_csv(found.id, name, noted=False, by=OPERATOR))
+        if name.endswith("_missing"):
+            assert (shown.total, lines) == (0, [])
+            continue
+        assert len(rows) >= shown.total == len(lines) - 1 > 0, name
+        assert len(shown.rows) == min(5, shown.total)
     import_orders.cancel(found.id, by=OPERATOR)
     return told
 
@@ -165,6 +182,10 @@ def stopped(base: str, tmp_path: Path) -> Import:
 
 def test_nothing_is_committed_until_it_is_accepted(stopped: Import) -> None:
     [one] = findings(stopped)
+    shown = import_finding_rows.page(stopped.id, "email_empty", number=2, size=50, by=OPERATOR)
+    assert (shown.headers, shown.total, shown.rows[0]) == (
+        ("E-mail", "Last Name", "Company"), 60, (72, (None, "Bea1070", "Acme 1070")),
+    )  # fmt: skip
     assert (one.name, one.field, one.severity, one.details["now"], one.details["before"]) == (
         "email_empty", "email", "far off", 0.75, 0,
     )  # fmt: skip
@@ -178,6 +199,7 @@ def test_nothing_is_committed_until_it_is_accepted(stopped: Import) -> None:
     assert kept is not None
     assert (kept.reason, kept.by_name, kept.is_whole) == (WHY, "operator", True)
     assert findings(stopped) == [one], "what stood out stays with the import"
+    assert import_finding_rows.page(stopped.id, "email_empty", number=1, size=50, by=OPERATOR).total == 0
     lines = sql("SELECT details FROM audit_log WHERE event = 'import accepted' AND subject = 'import 2'")
     assert lines == [({"reason": WHY, "once": False, "findings": ["email_empty"]},)]
 
@@ -256,3 +278,48 @@ def test_a_rule_that_blocks_stops_a_first_import_too(base: str, tmp_path: Path) 
     with pytest.raises(NotAccepted, match="40 rows break a rule: Employees is between 0 and 5,000,000"):
         import_contacts.run(found.id, by=OPERATOR)
     assert findings(planned(tmp_path, rows[:10])) == [], "single values are no wrong column"
+
+
+ROWS_OF: list[tuple[dict[str, Any], list[int]]] = [
+    ({"of": "empty", "field": "title"}, [3, 5]),
+    ({"of": "filled", "field": "title"}, [2, 4]),
+    ({"of": "sizes", "field": "title", "between": [[5.0, None]]}, [4]),
+    ({"of": "sizes", "field": "employees", "between": [[None, 10.0], [100.0, 1000.0]]}, [2, 4]),
+    ({"of": "sizes", "field": "tags", "between": [[2.0, 3.0]]}, [3]),
+    ({"of": "sizes", "field": "last_raised_at", "between": [[2019.0, 2020.0]]}, [5]),
+    ({"of": "values", "field": "country", "values": ["Spain"]}, [3, 4]),
+    ({"of": "values", "field": "is_active", "values": ["no"]}, [2]),
+    ({"of": "domains", "field": "email", "values": ["gmail.com"]}, [3]),
+    ({"of": "free", "field": "email"}, [3]),
+    ({"of": "not free", "field": "email"}, [2, 4, 5]),
+    ({"of": "apart", "field": "email", "word": "last_name"}, [3]),
+    ({"of": "apart", "field": "email", "word": "website"}, [3, 5]),
+    ({"of": "changed", "field": "title"}, [2]),
+    ({"of": "action", "action": "create"}, [3, 4, 5]),
+    ({"of": "action", "action": "known"}, [2]),
+    ({"of": "rejected"}, [6, 7]),
+    ({"of": "rejected", "reason": "… is no e-mail address: it has no @."}, [6]),
+    ({"of": "duplicate"}, []),
+]  # fmt: skip
+ODD = """Last Name,Email,Title,# Employees,Tags,Last Raised At,Country,Is Active,Website
+Archer,archer@acme.example,CTO,5,,2020-05-01,Italy,no,acme.example
+Baker,b@gmail.com,,50,"a, b",2018-05-01,Spain,yes,bau.example
+Carter,carter@cars.example,Chief of all,500,a,,Spain,yes,www.cars.example
+Dunn,x.dunn@dunn.example,,5000,,2019-05-01,Italy,yes,other.example
+Evans,no at sign,,,,,,,
+,,CEO,,,,,,
+"""
+
+
+def test_the_rows_of_each_kind_of_finding(base: str, tmp_path: Path) -> None:
+    imported(written(tmp_path, "Last Name,Email,Title\nArcher,archer@acme.example,CEO\n"))
+    found = planned(tmp_path, ODD)
+    made = [
+        Finding(f"kind_{place}", None, Severity.LOW, 1.0, "It is so.", {"rows": rows})
+        for place, (rows, _) in enumerate(ROWS_OF)
+    ]
+    with writing(OPERATOR) as session:
+        import_findings.replace_all(session, made, import_id=found.id)
+    for one, (rows, lines) in zip(made, ROWS_OF, strict=True):
+        shown = import_finding_rows.page(found.id, one.name, number=1, size=9, by=OPERATOR)
+        assert ([line for line, _ in shown.rows], shown.total) == (lines, len(lines)), rows

@@ -19,7 +19,7 @@ import pytest
 import xlsxwriter
 from sqlalchemy import func, update
 
-from models import import_orders, import_phases, import_progress, imports, users
+from models import import_acceptances, import_orders, import_phases, import_progress, imports, users
 from models.audit import Event
 from models.contacts import changes
 from models.contacts import mapping as field_mapping
@@ -273,6 +273,7 @@ def test_progress_counts_contacts_that_are_changed_and_put_back(base: str, home:
     before = contacts("email")
     import_id = created(written(tmp_path, [row | {"Title": "CEO"} for row in rows]))
     import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR)
+    import_acceptances.accept(import_id, "meant so", by=OPERATOR)
     seen = watched(base, home, import_id, State.COMMITTED, State.UNDONE)
     grew(seen, Step.UPDATE, len(rows) - 1)
     grew(seen, Step.UNDO, len(rows))

@@ -151,10 +151,26 @@ def test_a_later_import_is_named_and_one_that_was_undone_counts_for_nothing(file
     assert table() == before
 
 
+def test_what_an_undone_import_wrote_does_not_come_back_with_the_undo_of_a_later_one(file: Callable[..., Any]) -> None:
+    file(ANN, BOB)
+    before = table()
+    second = file(ANN | {"Title": "x"}, BOB | {"Title": "x", "City": "Rom"}, CID)
+    third = file(ANN | {"Title": "y"}, BOB | {"City": "Pisa"}, CID | {"City": "Rom"})
+    assert undo(second.id) == (0, 0, 3)
+    kept = table()
+    assert undo(third.id) == (1, 2, 0)
+    assert table() == before
+    assert redo(third.id) == (1, 2, 0)
+    assert table() == kept
+    assert undo(third.id) == (1, 2, 0)
+    assert table() == before
+
+
 def test_what_the_undo_of_another_import_changed_is_told_so(file: Callable[..., Any]) -> None:
     first = file(ANN | {"Title": ""})
     second = file(ANN | {"Title": "x"})
-    third = file(ANN | {"Title": "y", "City": "Rom"})
+    edit("Ann", title="y")
+    third = file(ANN | {"Title": "z"})
     assert undo(second.id) == (0, 0, 1)
     assert undo(third.id) == (0, 1, 0)
     edit("Ann", country="Italy")

@@ -713,7 +713,7 @@ def test_each_number_of_the_plan_leads_to_its_rows(
          "new": "CFO"},
     ]  # fmt: skip
     assert f"/imports/{import_id}/changes.csv?kind=updated" in [one.proto.url for one in test.get("link_button")]
-    kind.set_value([Kind.CREATED]).run()
+    kind.set_value(Kind.CREATED).run()
     assert lines_of(test, "Rows of the import") == [{"contact": None, "line": 7, "name": "Eve Evans"}]
     narrow = screen(Role.MANAGER, at="imports", id=str(import_id))
     assert "Row by row" in texts(narrow)

@@ -57,8 +57,6 @@ def _words(origin: Origin, change: Change) -> str:
             return f"From {file} again, as its undo was taken back, by {who}"
         case What.RESTORED if change.import_id is not None:
             return f"Brought back as the undo of {file} was taken back, by {who}"
-        case What.BROUGHT_BACK:
-            return f"Brought back with <b>{file}</b>, by {who}"
         case What.RESTORED:
             return f"Restored{many}, by {who}"
     if change.import_id is not None:

@@ -62,6 +62,8 @@ def _words(origin: Origin, change: Change) -> str:
     if change.import_id is not None:
         line = f", line {formats.number(change.line)}" if change.line is not None else ""
         return f"<b>{file}</b>{line}, by {who}"
+    if change.merged:
+        return f"From the merge with {change.merge}, by {who}"
     hand = "" if many or change.by_name == OPERATOR.name else " by hand"
     if origin.is_put_back:
         return f"Put back{many or hand}, by {who}"

@@ -6,8 +6,9 @@ wrote, whose versions in contact_history carry its number. undo_values.py has th
 
 Two temporary tables: `undoing` has a line for each contact that is concerned: `before`, the version that it goes back
 to (NULL where there was none), `wrote`, the version that holds what was written (NULL where the contact itself does,
-since nothing changed it), `present`, and `returns`, the version that comes back of one that is not there. `compared`
-has those that were changed since: the fields that go back and those that stay.
+since nothing changed it), `present`, `returns`, the version that comes back of one that is not there, and `merged`, the
+last version of one that was merged into it and that the import did not create: with it that one would be lost.
+`compared` has those that were changed since: the fields that go back and those that stay.
 """
 
 from dataclasses import dataclass
@@ -99,10 +100,19 @@ WITH updated AS (
     SELECT id, min(version_id) AS version_id FROM contact_history WHERE import_id = :import_id GROUP BY id
 ), concerned AS (
     SELECT id FROM updated UNION SELECT id FROM wrote UNION SELECT id FROM contacts WHERE import_id = :import_id
+), merged AS (
+    SELECT m.survivor_id AS id, max(p.version_id) AS version_id
+    FROM contact_merges m JOIN contact_merge_parts p ON p.merge_id = m.id
+    WHERE m.undone_at IS NULL
+      AND (NOT EXISTS (SELECT FROM contact_history h WHERE h.id = p.contact_id AND h.import_id = :import_id)
+           OR EXISTS (SELECT FROM updated u WHERE u.id = p.contact_id)
+           OR EXISTS (SELECT FROM contact_merges o WHERE o.survivor_id = p.contact_id AND o.undone_at IS NULL))
+    GROUP BY 1
 )
 SELECT id, updated.version_id AS before, wrote.version_id AS wrote, contacts.id IS NOT NULL AS present,
-       NULL::bigint AS returns
-FROM concerned LEFT JOIN updated USING (id) LEFT JOIN wrote USING (id) LEFT JOIN contacts USING (id)"""
+       NULL::bigint AS returns, merged.version_id AS merged
+FROM concerned LEFT JOIN updated USING (id) LEFT JOIN wrote USING (id) LEFT JOIN contacts USING (id)
+LEFT JOIN merged USING (id)"""
 
 # Nobody else writes to contacts during an undo: what came after it has greater numbers than all that it left.
 _OF_UNDO = """
@@ -116,7 +126,8 @@ WITH undone AS MATERIALIZED (
 SELECT id, CASE WHEN NOT removed THEN undone.version_id END AS before,
        CASE WHEN NOT removed THEN later.version_id WHEN contacts.id IS NOT NULL THEN undone.version_id END AS wrote,
        contacts.id IS NOT NULL AS present,
-       CASE WHEN removed AND contacts.id IS NULL AND later.id IS NULL THEN undone.version_id END AS returns
+       CASE WHEN removed AND contacts.id IS NULL AND later.id IS NULL THEN undone.version_id END AS returns,
+       NULL::bigint AS merged
 FROM undone LEFT JOIN later USING (id) LEFT JOIN contacts USING (id)"""
 
 # Imports that were undone before, and that left contacts as they were which this undo has reached; the newest first.
@@ -130,7 +141,7 @@ ORDER BY i.id DESC"""
 _KEPT_BY = """WHERE id IN (SELECT id FROM reached) AND id IN (SELECT k.contact_id FROM import_kept k
     WHERE k.undo_id = (SELECT max(u.id) FROM import_undos u WHERE u.import_id = :import_id))"""
 
-_REMOVED = """SELECT id FROM undoing WHERE before IS NULL AND wrote IS NULL AND present
+_REMOVED = """SELECT id FROM undoing WHERE before IS NULL AND wrote IS NULL AND merged IS NULL AND present
     UNION ALL SELECT id FROM compared WHERE before IS NULL AND NOT stays"""
 
 
@@ -145,13 +156,13 @@ def _compare(session: Session) -> None:
     """`sourced`: whether it still counts as a contact of that import, or of the one before."""
     source = "({0}.import_id, {0}.import_line)"
     compared = f"""
-        SELECT u.id, u.before, u.wrote,
+        SELECT u.id, u.before, u.wrote, u.merged,
                {source.format("c")} IS NOT DISTINCT FROM {source.format("a")} AS sourced,
                CASE WHEN u.before IS NULL THEN '{{}}' ELSE {undo_values.put_back()} END AS back,
                CASE WHEN u.before IS NULL THEN {undo_values.differing()} ELSE {undo_values.staying()} END AS kept
         FROM undoing u JOIN contacts c USING (id) JOIN contact_history a ON a.version_id = u.wrote
         LEFT JOIN contact_history b ON b.version_id = u.before"""
-    stays = "kept <> '{}' OR (before IS NULL AND NOT sourced)"
+    stays = "kept <> '{}' OR (before IS NULL AND (NOT sourced OR merged IS NOT NULL))"
     made = f"CREATE TEMPORARY TABLE compared ON COMMIT DROP AS SELECT *, {stays} AS stays FROM ({compared}) AS one"
     session.execute(text(made))
     session.execute(text("ANALYZE compared"))
@@ -170,7 +181,10 @@ def _keep(session: Session, run: int, alone: Why, *, before: str) -> int:
     gone = """SELECT :run, u.id, :deleted, '{}'::text[],
             ARRAY[(SELECT max(h.version_id) FROM contact_history h WHERE h.id = u.id)], u.before, false
         FROM undoing u WHERE NOT u.present AND u.returns IS NULL"""
-    listed = f"INSERT INTO import_kept ({columns}) SELECT * FROM ({stays} UNION ALL {gone}) AS kept ORDER BY 2"
+    merged = """SELECT :run, u.id, :alone, '{}'::text[], ARRAY[u.merged], u.before, false
+        FROM undoing u WHERE u.present AND u.before IS NULL AND u.wrote IS NULL AND u.merged IS NOT NULL"""
+    kept = f"{stays} UNION ALL {gone} UNION ALL {merged}"
+    listed = f"INSERT INTO import_kept ({columns}) SELECT * FROM ({kept}) AS kept ORDER BY 2"
     reasons = {"alone": alone, "changed": Why.CHANGED, "deleted": Why.DELETED}
     session.execute(text(listed), {"run": run, **reasons})
     return _counted(session, "SELECT count(*) FROM import_kept WHERE undo_id = :run", run=run)

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models import accounts, audit, file_places, imports, mails, mappings, schedule_times, users
 from models.accounts import User
 from models.audit import Event
-from models.database import WATCHING_LOCK, Base, by_id, reading, writing
+from models.database import WATCHING_LOCK, Base, by_id, claims, reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.imports import Keep, MatchRule, Recall
 from models.mail_texts import Kind
@@ -198,16 +198,12 @@ def look_soon(folder_id: int, *, by: Actor) -> None:
 
 def due(*, due_only: bool = True) -> list[int]:
     """The folders whose time has come, or all that are active, at which no process looks; the longest waiting first."""
-    held = text(
-        """SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = :lock AND granted
-           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-    )
     kept = WatchedFolder
     wanted = select(kept.id).where(kept.is_active, kept.removed_at.is_(None))
     if due_only:
         wanted = wanted.where(kept.next_look <= func.now())
     with reading() as session:
-        busy = set(session.scalars(held, {"lock": WATCHING_LOCK}))
+        busy = claims(session, WATCHING_LOCK)
         return [one for one in session.scalars(wanted.order_by(kept.next_look)) if one not in busy]
 
 

@@ -13,17 +13,17 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from models import imports, watched_files, watched_folders
-from models.database import WATCHING_LOCK, engine, reading
+from models.database import WATCHING_LOCK, claimed, reading
 from models.errors import AppError, InvalidInput, NotFound
 from models.permissions import Actor
 from models.settings import home
@@ -55,7 +55,7 @@ def look(folder_id: int) -> Looked | None:
 
     Raises NotFound.
     """
-    with _held(folder_id) as is_ours:
+    with claimed(WATCHING_LOCK, folder_id) as is_ours:
         if not is_ours:
             return None
         looked = Looked([])
@@ -189,21 +189,6 @@ def _is_there(folder_id: int) -> bool:
     with reading() as session, suppress(NotFound):
         return session.get(WatchedFolder, folder_id) is not None
     return False
-
-
-@contextmanager
-def _held(folder_id: int) -> Iterator[bool]:
-    """Whether this process alone looks; a killed one lets go at once, since the lock lives in its connection."""
-    key = {"lock": WATCHING_LOCK, "id": folder_id}
-    with engine().connect() as connection:
-        taken = bool(connection.scalar(text("SELECT pg_try_advisory_lock(:lock, :id)"), key))
-        connection.commit()
-        try:
-            yield taken
-        finally:
-            if taken:
-                connection.execute(text("SELECT pg_advisory_unlock(:lock, :id)"), key)
-                connection.commit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

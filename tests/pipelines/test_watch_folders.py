@@ -18,8 +18,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from models import import_drafts, imports, mails, mappings, settings, users, watched_files, watched_folders
+from models import (
+    import_drafts,
+    imports,
+    mails,
+    mappings,
+    settings,
+    users,
+    watched_files,
+    watched_folders,
+)
+from models.database import WATCHING_LOCK, claimed
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models.import_acceptances import NotAccepted
 from models.imports import Import, State
 from models.permissions import OPERATOR, Actor, Role
 from models.watched_files import Seen, Sight
@@ -187,6 +198,24 @@ def test_one_that_commits_by_itself_does_so_where_its_columns_are_known(incoming
     assert told() == told(), "each is told once"
 
 
+def test_what_stands_out_stops_one_that_commits_by_itself_and_is_told(incoming: Place, root: Actor) -> None:
+    by_itself, by_hand = [
+        watched(incoming, root, name=name, pattern=f"{name}*", commits=name == "a") for name in ("a", "b")
+    ]
+    incoming.write("a known.csv", "Name,Email,# Employees\nAnn,ann@x.example,5\n")
+    import_contacts.run(look(by_itself).imports[0], by=root)
+    wrong = "Name,Email,# Employees\n" + "".join(f"Ann{n},ann{n}@x.example,5551234567\n" for n in range(40))
+    incoming.write("a wrong.csv", wrong)
+    incoming.write("b wrong.csv", wrong)
+    with pytest.raises(NotAccepted):
+        carried_out(look(by_itself).imports[0])
+    assert carried_out(look(by_hand).imports[0]).state == State.PLANNED
+    assert [one.outcome for one in seen(by_itself)] == ["waits for you", "imported"]
+    waits = {details["file"]: details["why"] for kind, details in told() if kind == "file waits"}
+    assert waits["a wrong.csv"].startswith("Nothing was written: one thing stands out about import 2. 40 rows break")
+    assert waits["b wrong.csv"].startswith("its plan is made, and one thing stands out about import 3. 40 rows break")
+
+
 def test_its_own_mapping_and_rules_are_taken(incoming: Place, root: Actor) -> None:
     folder = watched(incoming, root)
     incoming.write("first.csv", ANN)
@@ -298,7 +327,7 @@ def test_of_the_servers_folders_only_some_may_be_watched(
 def test_what_is_due_is_looked_at_by_its_schedule(incoming: Place, root: Actor) -> None:
     folder = watched(incoming, root, schedule="0 6 * * *", time_zone="Europe/Berlin")
     assert watched_folders.due() == [folder], "the first look comes at once"
-    with watch_folders._held(folder):
+    with claimed(WATCHING_LOCK, folder):
         assert watched_folders.due() == []
         assert watch_folders.look(folder) is None
     look(folder)

@@ -1,15 +1,15 @@
 """The database: one engine per process, and the two doors to it, `reading()` and `writing()`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from psycopg.errors import QueryCanceled
+from psycopg.errors import QueryCanceled, UniqueViolation
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from models.errors import TooSlow, Unavailable
+from models.errors import Conflict, TooSlow, Unavailable
 from models.permissions import Actor
 
 # Classes of advisory locks, each its own number: import 7 and export 7 are different things.
@@ -115,6 +115,21 @@ def writing(by: Actor, *, import_id: int | None = None) -> Iterator[Session]:
             {"by": str(by.doer_id or ""), "import": str(import_id or "")},
         )
         yield session
+
+
+@contextmanager
+def named_once(sentences: Mapping[str, str]) -> Iterator[None]:
+    """The database's own rules that a name is given once, as sentences: name of the index -> what to say.
+
+    Raises Conflict with the one of the rule that was broken.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        broken = error.orig.diag.constraint_name if isinstance(error.orig, UniqueViolation) else None
+        if broken is None or broken not in sentences:
+            raise
+        raise Conflict(sentences[broken]) from error
 
 
 def by_id(session: Session, table: type[Row], identity: int, *, locked: bool = False) -> Row | None:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit, import_acceptances, import_orders, imports, watched_folders
+from models import audit, import_acceptances, import_orders, imports, watched_folders, watched_looks
 from models.audit import Event
 from models.database import Base, reading, writing
 from models.errors import Conflict, NotFound
@@ -185,7 +185,7 @@ def take(
         made = imports.add(
             session, file_name=clean_name(sight.name), overrides={}, match=MatchRule(rules.get("match", "auto")),
             keep=Keep(rules.get("keep", "theirs")), modified=int(sight.modified.timestamp() * 1000),
-            recall=watched_folders.recall(folder), by=by,
+            recall=watched_looks.recall(folder), by=by,
         )  # fmt: skip
         made.watched_id = folder.id
         import_orders.give(made, State.OPENED, by)
@@ -226,7 +226,7 @@ def _tell(file_id: int, busy: set[int]) -> bool:
         made = session.get(Import, one.import_id) if one.import_id else None
         folder = session.get_one(WatchedFolder, one.folder_id)
         if kind := _kind(one, made):
-            watched_folders.tell(session, kind, folder, _details(session, one, made))
+            watched_looks.tell(session, kind, folder, _details(session, one, made))
         one.told_at = func.now()
         return True
 

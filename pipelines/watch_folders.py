@@ -22,7 +22,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from models import imports, watched_files, watched_folders
+from models import imports, watched_files, watched_looks
 from models.database import WATCHING_LOCK, claimed, reading
 from models.errors import AppError, InvalidInput, NotFound
 from models.permissions import Actor
@@ -60,7 +60,7 @@ def look(folder_id: int) -> Looked | None:
             return None
         looked = Looked([])
         try:
-            folder, by = watched_folders.begin(folder_id)
+            folder, by = watched_looks.begin(folder_id)
             _look(folder, by, looked)
         except NotFound as error:
             if not _is_there(folder_id):
@@ -72,13 +72,13 @@ def look(folder_id: int) -> Looked | None:
             reference = secrets.token_hex(4).upper()
             log.exception("reference %s", reference)
             looked.error = f"Something went wrong on our side. Reference {reference}."
-        watched_folders.end(folder_id, looked.error)
+        watched_looks.end(folder_id, looked.error)
         return looked
 
 
 def look_at_all(*, due_only: bool = True) -> dict[int, Looked | None]:
     """Look at every folder that is due, or at all that are active; folder -> what was seen."""
-    return {folder_id: look(folder_id) for folder_id in watched_folders.due(due_only=due_only)}
+    return {folder_id: look(folder_id) for folder_id in watched_looks.due(due_only=due_only)}
 
 
 def _look(folder: WatchedFolder, by: Actor, looked: Looked) -> None:

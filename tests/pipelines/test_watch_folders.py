@@ -27,6 +27,7 @@ from models import (
     users,
     watched_files,
     watched_folders,
+    watched_looks,
 )
 from models.database import WATCHING_LOCK, claimed
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
@@ -170,6 +171,17 @@ def test_a_file_that_still_grows_is_left_for_the_next_look(incoming: Place, root
     incoming.write("a.csv", ANN, old=False)
     assert look(folder) == Looked([], growing=1)
     assert len(look(folder).imports) == 1
+
+
+def test_the_mapping_of_a_watched_folder_is_not_forgotten(incoming: Place, root: Actor) -> None:
+    incoming.write("a.csv", ANN)
+    made = carried_out(look(watched(incoming, root, name="a")).imports[0])
+    kept = mappings.save(made.id, import_drafts.stored(made), "CRM", by=root)
+    folder = watched(incoming, root, mapping_id=kept)
+    with pytest.raises(Conflict, match="The watched folder “Leads” maps its files by it"):
+        mappings.remove(kept, by=root)
+    watched_folders.remove(folder, by=root)
+    mappings.remove(kept, by=root)
 
 
 def test_one_that_commits_by_itself_does_so_where_its_columns_are_known(incoming: Place, root: Actor) -> None:
@@ -326,19 +338,19 @@ def test_of_the_servers_folders_only_some_may_be_watched(
 
 def test_what_is_due_is_looked_at_by_its_schedule(incoming: Place, root: Actor) -> None:
     folder = watched(incoming, root, schedule="0 6 * * *", time_zone="Europe/Berlin")
-    assert watched_folders.due() == [folder], "the first look comes at once"
+    assert watched_looks.due() == [folder], "the first look comes at once"
     with claimed(WATCHING_LOCK, folder):
-        assert watched_folders.due() == []
+        assert watched_looks.due() == []
         assert watch_folders.look(folder) is None
     look(folder)
-    assert watched_folders.due() == []
+    assert watched_looks.due() == []
     found = watched_folders.get(folder, by=root)
     assert found.schedule == "At 06:00 every day, Europe/Berlin"
     assert found.next_look.astimezone(ZoneInfo("Europe/Berlin")).hour == 6
     watched_folders.look_soon(folder, by=root)
-    assert watched_folders.due() == [folder]
+    assert watched_looks.due() == [folder]
     watched_folders.activate(folder, False, by=root)
-    assert watched_folders.due() == []
+    assert watched_looks.due() == []
     with pytest.raises(Conflict, match="is paused"):
         watched_folders.look_soon(folder, by=root)
     watched_folders.remove(folder, by=root)
@@ -374,7 +386,7 @@ def test_the_mails_say_what_is_to_be_known(incoming: Place, root: Actor, home: P
 
 def test_of_two_that_take_the_same_content_at_once_one_does(incoming: Place, root: Actor, tmp_path: Path) -> None:
     folder = watched(incoming, root)
-    found, by = watched_folders.begin(folder)
+    found, by = watched_looks.begin(folder)
     both = threading.Barrier(2)
     sight = Sight("a.csv", 1, datetime.now(UTC), "1")
 

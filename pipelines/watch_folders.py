@@ -13,7 +13,6 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -24,16 +23,17 @@ from sqlalchemy import func, select
 
 from models import imports, watched_files, watched_looks
 from models.database import WATCHING_LOCK, claimed, reading
-from models.errors import AppError, InvalidInput, NotFound
+from models.errors import AppError, InvalidInput, NotFound, Unavailable
 from models.permissions import Actor
 from models.settings import home
 from models.watched_files import Sight, WatchedName
 from models.watched_folders import WatchedFolder
-from pipelines.file_store import Found, Place, Refused, place
+from pipelines.file_store import Found, NoRoom, Place, Refused, place
 from pipelines.own_database import bind_database
 
 STILL = timedelta(minutes=1)  # a file that nobody changed for so long is taken at the first look
 AT_ONCE = 500  # files that are compared with what is known of them
+MOST_UNREAD = 3  # files that cannot be read just now: more mean that it is the place
 MARK = ".import"
 
 log = logging.getLogger(__name__)
@@ -41,12 +41,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Looked:
-    """Files by what the look did with them: new imports' ids, and numbers of the others. `error` is why it ended."""
+    """Files by what the look did with them: new imports' ids, and numbers of the others; those `unread` are tried again
+    by the next look. `error` is why it ended, or what is wrong with the last of these."""
 
     imports: list[int]
     growing: int = 0
     known: int = 0
     failed: int = 0
+    unread: int = 0
     error: str | None = None
 
 
@@ -62,10 +64,6 @@ def look(folder_id: int) -> Looked | None:
         try:
             folder, by = watched_looks.begin(folder_id)
             _look(folder, by, looked)
-        except NotFound as error:
-            if not _is_there(folder_id):
-                raise
-            looked.error = error.sentence
         except AppError as error:
             looked.error = error.sentence
         except Exception:
@@ -121,6 +119,13 @@ def _look_at(
     except (Refused, InvalidInput) as error:
         watched_files.refuse(folder.id, sight, error.sentence)
         looked.failed += 1
+        return
+    except NoRoom:
+        raise
+    except Unavailable as error:  # it does not keep the others from their turn
+        looked.unread, looked.error = looked.unread + 1, error.sentence
+        if looked.unread > MOST_UNREAD:
+            raise
         return
     if fetched.size != found.size or fetched.version not in (None, found.version):
         watched_files.note(folder.id, sight)  # it grew while it was read
@@ -183,12 +188,6 @@ def _some(found: Iterable[Found]) -> Iterator[list[Found]]:
     files = iter(found)
     while some := list(islice(files, AT_ONCE)):
         yield some
-
-
-def _is_there(folder_id: int) -> bool:
-    with reading() as session, suppress(NotFound):
-        return session.get(WatchedFolder, folder_id) is not None
-    return False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,13 +30,13 @@ from models import (
     watched_looks,
 )
 from models.database import WATCHING_LOCK, claimed
-from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound, Unavailable
 from models.import_acceptances import NotAccepted
 from models.imports import Import, State
 from models.permissions import OPERATOR, Actor, Role
 from models.watched_files import Seen, Sight
 from models.watched_folders import Watching
-from pipelines import import_contacts, watch_folders
+from pipelines import file_store, import_contacts, watch_folders
 from pipelines import import_orders as orders
 from pipelines.watch_folders import Looked
 from tests.people import person
@@ -279,6 +279,28 @@ def test_a_file_that_may_not_be_read_is_told_once_for_each_version(
     watched_files.try_again(seen(folder)[0].id, by=root)
     assert look(folder) == Looked([], failed=1)
     assert [kind for kind, _ in told()] == ["file failed"] * 2
+
+
+def test_one_file_that_cannot_be_read_just_now_keeps_no_other_from_its_turn(
+    incoming: Place, root: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = watched(incoming, root)
+    for name in "abcde":
+        incoming.write(f"{name}.csv", ANN.replace("Ann", name))
+    broken = ["a.csv"]
+    fetch = file_store.Folder.fetch
+
+    def failing(self: file_store.Folder, name: str, to: Path) -> file_store.Fetched:
+        if name in broken:
+            raise Unavailable(f"{name} could not be read: Input/output error.")
+        return fetch(self, name, to)
+
+    monkeypatch.setattr(file_store.Folder, "fetch", failing)
+    looked = watch_folders.look(folder)
+    assert looked is not None
+    assert (len(looked.imports), looked.unread, looked.error) == (4, 1, "a.csv could not be read: Input/output error.")
+    broken.clear()
+    assert len(look(folder).imports) == 1, "it is tried again"
 
 
 def test_a_place_that_cannot_be_read_is_told_when_it_begins(incoming: Place, root: Actor) -> None:

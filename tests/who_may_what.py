@@ -50,7 +50,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.exports.people", "models.exports.compared", "models.credits.cost",
     ),
     VIEWS: (
-        "models.views.listed", "models.views.deleted", "models.views.get", "models.views.find",
+        "models.views.listed", "models.views.deleted", "models.views.get", "models.views.find", "models.views.counts",
         "models.view_changes.save", "models.view_changes.change", "models.view_changes.put_back",
         "models.view_changes.rename", "models.view_changes.share", "models.view_changes.delete",
         "models.view_changes.restore", "models.view_changes.use",

@@ -105,7 +105,8 @@ WITH updated AS (
     FROM contact_merges m JOIN contact_merge_parts p ON p.merge_id = m.id
     WHERE m.undone_at IS NULL
       AND (NOT EXISTS (SELECT FROM contact_history h WHERE h.id = p.contact_id AND h.import_id = :import_id)
-           OR EXISTS (SELECT FROM updated u WHERE u.id = p.contact_id)
+           OR EXISTS (SELECT FROM contact_history h
+               WHERE h.id = p.contact_id AND h.replaced_import = :import_id AND h.replaced_undo IS NULL)
            OR EXISTS (SELECT FROM contact_merges o WHERE o.survivor_id = p.contact_id AND o.undone_at IS NULL))
     GROUP BY 1
 )

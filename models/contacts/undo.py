@@ -4,11 +4,11 @@ Of a contact that the import updated each field that still holds what the import
 since stays. A contact that it created goes, unless it was changed. Bringing back does the same with what the last undo
 wrote, whose versions in contact_history carry its number. undo_values.py has the rules.
 
-Two temporary tables: `undoing` has a line for each contact that is concerned: `before`, the version that it goes back
+Three temporary tables: `undoing` has a line for each contact that is concerned: `before`, the version that it goes back
 to (NULL where there was none), `wrote`, the version that holds what was written (NULL where the contact itself does,
-since nothing changed it), `present`, `returns`, the version that comes back of one that is not there, and `merged`, the
-last version of one that was merged into it and that the import did not create: with it that one would be lost.
-`compared` has those that were changed since: the fields that go back and those that stay.
+since nothing changed it), `present`, and `returns`, the version that comes back of one that is not there. `compared`
+has those that were changed since: the fields that go back and those that stay. `holding` has the ids of contacts that
+the import created and others were merged into, which are nowhere else: they stay, too.
 """
 
 from dataclasses import dataclass
@@ -100,20 +100,10 @@ WITH updated AS (
     SELECT id, min(version_id) AS version_id FROM contact_history WHERE import_id = :import_id GROUP BY id
 ), concerned AS (
     SELECT id FROM updated UNION SELECT id FROM wrote UNION SELECT id FROM contacts WHERE import_id = :import_id
-), merged AS (
-    SELECT m.survivor_id AS id, max(p.version_id) AS version_id
-    FROM contact_merges m JOIN contact_merge_parts p ON p.merge_id = m.id
-    WHERE m.undone_at IS NULL
-      AND (NOT EXISTS (SELECT FROM contact_history h WHERE h.id = p.contact_id AND h.import_id = :import_id)
-           OR EXISTS (SELECT FROM contact_history h
-               WHERE h.id = p.contact_id AND h.replaced_import = :import_id AND h.replaced_undo IS NULL)
-           OR EXISTS (SELECT FROM contact_merges o WHERE o.survivor_id = p.contact_id AND o.undone_at IS NULL))
-    GROUP BY 1
 )
 SELECT id, updated.version_id AS before, wrote.version_id AS wrote, contacts.id IS NOT NULL AS present,
-       NULL::bigint AS returns, merged.version_id AS merged
-FROM concerned LEFT JOIN updated USING (id) LEFT JOIN wrote USING (id) LEFT JOIN contacts USING (id)
-LEFT JOIN merged USING (id)"""
+       NULL::bigint AS returns
+FROM concerned LEFT JOIN updated USING (id) LEFT JOIN wrote USING (id) LEFT JOIN contacts USING (id)"""
 
 # Nobody else writes to contacts during an undo: what came after it has greater numbers than all that it left.
 _OF_UNDO = """
@@ -127,8 +117,7 @@ WITH undone AS MATERIALIZED (
 SELECT id, CASE WHEN NOT removed THEN undone.version_id END AS before,
        CASE WHEN NOT removed THEN later.version_id WHEN contacts.id IS NOT NULL THEN undone.version_id END AS wrote,
        contacts.id IS NOT NULL AS present,
-       CASE WHEN removed AND contacts.id IS NULL AND later.id IS NULL THEN undone.version_id END AS returns,
-       NULL::bigint AS merged
+       CASE WHEN removed AND contacts.id IS NULL AND later.id IS NULL THEN undone.version_id END AS returns
 FROM undone LEFT JOIN later USING (id) LEFT JOIN contacts USING (id)"""
 
 # Imports that were undone before, and that left contacts as they were which this undo has reached; the newest first.
@@ -142,28 +131,47 @@ ORDER BY i.id DESC"""
 _KEPT_BY = """WHERE id IN (SELECT id FROM reached) AND id IN (SELECT k.contact_id FROM import_kept k
     WHERE k.undo_id = (SELECT max(u.id) FROM import_undos u WHERE u.import_id = :import_id))"""
 
-_REMOVED = """SELECT id FROM undoing WHERE before IS NULL AND wrote IS NULL AND merged IS NULL AND present
+# Merges that stand, and those of what was merged then: what the survivor holds that the import did not bring.
+_HOLDING = """
+WITH RECURSIVE held AS (
+    SELECT m.survivor_id, p.contact_id, p.version_id FROM contact_merges m
+    JOIN contact_merge_parts p ON p.merge_id = m.id AND m.undone_at IS NULL
+    UNION
+    SELECT h.survivor_id, p.contact_id, p.version_id FROM held h
+    JOIN contact_merges m ON m.survivor_id = h.contact_id AND m.undone_at IS NULL
+    JOIN contact_merge_parts p ON p.merge_id = m.id
+)
+SELECT u.id, max(h.version_id) AS version_id FROM held h
+JOIN undoing u ON u.id = h.survivor_id AND u.before IS NULL AND u.present
+WHERE NOT EXISTS (SELECT FROM undoing o WHERE o.id = h.contact_id AND o.before IS NULL)
+    AND NOT EXISTS (SELECT FROM contacts c WHERE c.id = h.contact_id)
+GROUP BY u.id"""
+
+_UNCHANGED = "before IS NULL AND wrote IS NULL AND present"
+
+_REMOVED = f"""SELECT id FROM undoing WHERE {_UNCHANGED} AND id NOT IN (SELECT id FROM holding)
     UNION ALL SELECT id FROM compared WHERE before IS NULL AND NOT stays"""
 
 
 def _find(session: Session, concerned: str, **parameters: int) -> None:
     session.execute(text(f"SELECT set_config('work_mem', '{WORK_MEM}', true)"))
-    session.execute(text("DROP TABLE IF EXISTS pg_temp.undoing, pg_temp.compared"))
+    session.execute(text("DROP TABLE IF EXISTS pg_temp.undoing, pg_temp.compared, pg_temp.holding"))
     session.execute(text(f"CREATE TEMPORARY TABLE undoing ON COMMIT DROP AS {concerned}"), parameters)
     session.execute(text("ANALYZE undoing"))
+    session.execute(text(f"CREATE TEMPORARY TABLE holding ON COMMIT DROP AS {_HOLDING}"))
 
 
 def _compare(session: Session) -> None:
     """`sourced`: whether it still counts as a contact of that import, or of the one before."""
     source = "({0}.import_id, {0}.import_line)"
     compared = f"""
-        SELECT u.id, u.before, u.wrote, u.merged,
+        SELECT u.id, u.before, u.wrote,
                {source.format("c")} IS NOT DISTINCT FROM {source.format("a")} AS sourced,
                CASE WHEN u.before IS NULL THEN '{{}}' ELSE {undo_values.put_back()} END AS back,
                CASE WHEN u.before IS NULL THEN {undo_values.differing()} ELSE {undo_values.staying()} END AS kept
         FROM undoing u JOIN contacts c USING (id) JOIN contact_history a ON a.version_id = u.wrote
         LEFT JOIN contact_history b ON b.version_id = u.before"""
-    stays = "kept <> '{}' OR (before IS NULL AND (NOT sourced OR merged IS NOT NULL))"
+    stays = "kept <> '{}' OR (before IS NULL AND (NOT sourced OR id IN (SELECT id FROM holding)))"
     made = f"CREATE TEMPORARY TABLE compared ON COMMIT DROP AS SELECT *, {stays} AS stays FROM ({compared}) AS one"
     session.execute(text(made))
     session.execute(text("ANALYZE compared"))
@@ -182,9 +190,9 @@ def _keep(session: Session, run: int, alone: Why, *, before: str) -> int:
     gone = """SELECT :run, u.id, :deleted, '{}'::text[],
             ARRAY[(SELECT max(h.version_id) FROM contact_history h WHERE h.id = u.id)], u.before, false
         FROM undoing u WHERE NOT u.present AND u.returns IS NULL"""
-    merged = """SELECT :run, u.id, :alone, '{}'::text[], ARRAY[u.merged], u.before, false
-        FROM undoing u WHERE u.present AND u.before IS NULL AND u.wrote IS NULL AND u.merged IS NOT NULL"""
-    kept = f"{stays} UNION ALL {gone} UNION ALL {merged}"
+    holds = f"""SELECT :run, u.id, :alone, '{{}}'::text[], ARRAY[holding.version_id], u.before, false
+        FROM undoing u JOIN holding USING (id) WHERE {_UNCHANGED}"""
+    kept = f"{stays} UNION ALL {gone} UNION ALL {holds}"
     listed = f"INSERT INTO import_kept ({columns}) SELECT * FROM ({kept}) AS kept ORDER BY 2"
     reasons = {"alone": alone, "changed": Why.CHANGED, "deleted": Why.DELETED}
     session.execute(text(listed), {"run": run, **reasons})

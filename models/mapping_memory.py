@@ -81,7 +81,7 @@ def recall(headers: Sequence[str], proposed: field_mapping.Mapping, wanted: Reca
             "new": bound.new[:MOST_NAMED], "gone": bound.gone[:MOST_NAMED],
         }  # fmt: skip
         said = mapping_contents.rules(bound.chosen)
-        rules = {name: value for name, value in said.items() if name not in wanted.fixed}
+        rules = {name: value for name, value in said.items() if name not in _fixed(wanted)}
         return Recalled(kept.id, _completed(bound, proposed, headers), rules, told)
 
 
@@ -148,6 +148,12 @@ def differences(told: Mapping[str, Any]) -> str:
         if told.get(key)
     ]
     return "; ".join(parts)
+
+
+def _fixed(wanted: Recall) -> set[str]:
+    """What no mapping changes. Whoever says whose value stays means every field: a remembered policy of a single one
+    would write over what shall be kept."""
+    return {*wanted.fixed, *(("keep_fields",) if "keep" in wanted.fixed else ())}
 
 
 def _known(session: Session, headers: Sequence[str], by: Actor) -> tuple[RememberedMapping | None, How]:

@@ -4,6 +4,7 @@ Moments that were missed while nothing ran are made up by one run. Whether a pro
 down: it holds a lock, which ends with it.
 """
 
+import logging
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from models import audit, database, export_places, mails, schedule_times, users,
 from models.accounts import User
 from models.audit import Event
 from models.database import VIEW_RUNS_LOCK, by_id, reading, writing
-from models.errors import NotAllowed, NotFound
+from models.errors import InvalidInput, NotAllowed, NotFound
 from models.exports import Export
 from models.mails import Kind
 from models.permissions import OPERATOR, Actor, Role
@@ -26,6 +27,8 @@ MOST_TRIES = 3  # at a place or database that does not answer
 MOST_DEATHS = 5  # of processes in the middle: a run that ends each of them is given up
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 OPEN = (WAITING, RUNNING)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,11 @@ class Task:
 
 
 def note_due() -> int:
-    """A run for every schedule whose moment has come; returns how many are new. Two at once make no more."""
+    """A run for every schedule whose moment has come; returns how many are new. Two at once make no more.
+
+    A schedule that cannot be read any more, such as of a time zone that the system forgot, is logged, and keeps no
+    other from its moment.
+    """
     now = select(func.clock_timestamp())
     due = (
         select(ViewSchedule)
@@ -59,14 +66,19 @@ def note_due() -> int:
         .with_for_update(of=ViewSchedule, skip_locked=True)
     )
     with writing(OPERATOR) as session:
-        found = list(session.scalars(due))
-        for one in found:
+        noted = 0
+        for one in list(session.scalars(due)):
             moment = session.scalars(now).one()
-            last = schedule_times.last_until(one.cron, one.time_zone, one.next_at, moment)
+            try:
+                last = schedule_times.last_until(one.cron, one.time_zone, one.next_at, moment)
+                one.next_at = schedule_times.next_after(one.cron, one.time_zone, moment)
+            except InvalidInput as error:
+                log.error("view schedule %s is not carried out: %s", one.id, error.sentence)
+                continue
             new = insert(ViewRun).values(schedule_id=one.id, due_at=last, state=WAITING)
             session.execute(new.on_conflict_do_nothing(constraint="view_runs_once"))
-            one.next_at = schedule_times.next_after(one.cron, one.time_zone, moment)
-        return len(found)
+            noted += 1
+        return noted
 
 
 def waiting() -> list[int]:

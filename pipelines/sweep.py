@@ -1,7 +1,6 @@
-"""What no flow does: ends exports that died, makes those and imports whose flow never came, and those of views that are
-due; deletes what nobody comes
-back for, audit lines whose time is over and what is left of accounts' doings, and builds the indexes that a first load
-left out.
+"""What no flow does: ends exports that died, makes those, imports and searches for duplicates whose flow never came,
+exports of views and looks at watched folders that are due; deletes what nobody comes back for, audit lines whose time
+is over and what is left of accounts' doings, and builds the indexes that a first load left out.
 
 Reads and writes exports, imports, their files below the home, the audit log, and the tables of OVER. The flow runner
 starts it and repeats it; a second run, or one beside a flow, changes nothing that is done or under way.
@@ -113,7 +112,12 @@ def watch_folders() -> None:
     the imports of their files ended."""
     with _logged("looking for watched folders that are due"):
         for folder_id in watched_looks.due():
+            _tell_of_watched()  # a look may take hours
             _apart("pipelines.watch_folders", folder_id)
+    _tell_of_watched()
+
+
+def _tell_of_watched() -> None:
     with _logged("telling of watched files"):
         watched_files.tell_outcomes()
 

@@ -295,6 +295,18 @@ def test_one_that_is_asked_for_is_taken_though_others_fit_better(ann: Actor) -> 
     assert recalled(HEADERS, ann, Recall(10**6)) is None
 
 
+def test_a_fixed_policy_is_that_of_every_field(ann: Actor) -> None:
+    chosen = replace(CHOSEN, keep=Keep.NEVER, keep_fields={"company": Keep.THEIRS}, dated_by="Remark", left_out=())
+    kept = mappings.save(opened(ann), chosen, "CRM", by=ann)
+    plain, fixed = (recalled(HEADERS, ann, Recall(kept, fixed=names)) for names in ((), ("keep",)))
+    assert plain
+    assert plain.rules == {
+        "match": "email", "keep": "never", "keep_fields": {"company": "theirs"}, "dated_by": "Remark",
+    }  # fmt: skip
+    assert fixed
+    assert fixed.rules == {"match": "email", "dated_by": "Remark"}
+
+
 def test_what_a_later_version_adds_has_its_default_and_what_it_dropped_is_forgotten() -> None:
     kept = mapping_contents.stored(CHOSEN)
     assert mapping_contents.restored(kept) == CHOSEN

@@ -200,6 +200,17 @@ def test_each_due_moment_becomes_one_run(root: Path, ann: Actor) -> None:
     assert [one.id for one in runs()] == [run.id]
 
 
+def test_one_that_cannot_be_read_keeps_no_other_from_its_moment(root: Path, ann: Actor) -> None:
+    view_id = saved(ann).id
+    broken, whole = (view_exports.schedule(view_id, Wanted("day", str(root)), by=ann) for _ in range(2))
+    due_since(broken, "2 hours")
+    due_since(whole, "1 hour")
+    with writing(OPERATOR) as session:
+        session.execute(update(ViewSchedule).where(ViewSchedule.id == broken).values(time_zone="Mars/Olympus"))
+    assert view_runs.note_due() == 1
+    assert [one.schedule_id for one in runs()] == [whole]
+
+
 def test_what_rests_is_not_due(root: Path, ann: Actor) -> None:
     made = scheduled(ann, root)
     view_exports.pause(made, by=ann)

@@ -185,12 +185,12 @@ def _value(value: Any) -> Any:
 def _show_mapping(found: Import) -> None:
     """Whose mapping it is, which fields are read from a header of another name, and which headers no field takes or
     nothing does."""
-    from models import import_drafts, mapping_memory, mappings
+    from models import import_drafts, mapping_contents, mapping_memory
     from models.contacts.table import FIELDS
 
     if found.recalled:
         rules = ", ".join(
-            f"{name} {value}" for name, value in mappings.rules(import_drafts.stored(found)).items() if value
+            f"{name} {value}" for name, value in mapping_contents.rules(import_drafts.stored(found)).items() if value
         )
         output.say(f"{mapping_memory.sentence(found.recalled)} Its rules: {rules}.")
 

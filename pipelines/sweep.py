@@ -27,13 +27,13 @@ from models import (
     import_uploads,
     link_tokens,
     mails,
-    mappings,
+    mapping_contents,
     request_limits,
     sign_in_failures,
     sign_in_sessions,
     view_changes,
     watched_files,
-    watched_folders,
+    watched_looks,
 )
 from models.contacts import browsing
 from models.duplicates import runs
@@ -52,7 +52,7 @@ OVER = {
     "old messages": mails.clear_done,
     "past limits": request_limits.clear_past,
     "past takings": credit_takings.clear_past,
-    "unused mappings": mappings.clear_unused,
+    "unused mappings": mapping_contents.clear_unused,
     "deleted views": view_changes.clear_deleted,
 }
 
@@ -112,7 +112,7 @@ def watch_folders() -> None:
     """Look at the watched folders whose time has come, one after the other, each in a process of its own; and mail how
     the imports of their files ended."""
     with _logged("looking for watched folders that are due"):
-        for folder_id in watched_folders.due():
+        for folder_id in watched_looks.due():
             _apart("pipelines.watch_folders", folder_id)
     with _logged("telling of watched files"):
         watched_files.tell_outcomes()

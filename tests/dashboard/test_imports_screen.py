@@ -800,6 +800,15 @@ def accepting(import_id: int) -> None:
     import_drift._accept_dialog(imports.get(import_id, by=OPERATOR), seen)
 
 
+def rows_of_first(import_id: int) -> None:
+    """The dialog with the rows of what stands out most, in a page of its own."""
+    from dashboard.widgets import import_drift
+    from models import import_findings, imports
+    from models.permissions import OPERATOR
+
+    import_drift._rows_dialog(imports.get(import_id, by=OPERATOR), import_findings.listed(import_id, by=OPERATOR)[0])
+
+
 def test_what_stands_out_is_shown_and_accepted_before_the_plan_is_committed(
     screen: Screen, new: Callable[..., int]
 ) -> None:
@@ -821,6 +830,15 @@ def test_what_stands_out_is_shown_and_accepted_before_the_plan_is_committed(
     assert not buttons(test)["Commit 40 changes"].disabled
     press(test, "Withdraw")
     assert buttons(test)["Commit 40 changes"].disabled
+    [broken] = import_findings.listed(import_id, by=OPERATOR)
+    with_rows = replace(broken, details={"rows": {"of": "filled", "field": "employees"}, "bins": [["1–5", 0.9, 0.1]]})
+    with writing(OPERATOR) as session:
+        import_findings.replace_all(session, [with_rows], import_id=import_id)
+    assert "See the rows" in buttons(screen(Role.MANAGER, at="imports", id=str(import_id)))
+    shown = AppTest.from_function(rows_of_first, args=(import_id,), default_timeout=60).run()
+    table = shown.dataframe[0].value
+    assert (len(table), table.iloc[0]["Line"], table.iloc[0]["Employees"]) == (15, 2, "5551234567")
+    assert "40 rows of the file" in texts(shown)
     import_orders.cancel(import_id, by=OPERATOR)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from models import import_kept, imports, industries, settings
 from models.audit import Event
-from models.contacts import bulk, history, records
+from models.contacts import bulk, history, merging, records
 from models.contacts.bulk import Selection
 from models.contacts.history import What
 from models.errors import Conflict, NotAllowed
@@ -121,6 +121,23 @@ def test_created_contacts_go_unless_somebody_changed_them(file: Callable[..., An
         ("Bob", Why.CREATED, {"title": ("by hand", None)}, False), ("Cid", Why.DELETED, {}, False),
     ]  # fmt: skip
     assert [one.since.by_name for one in listed(sheet.id)] == ["Ben", "Ben"]
+
+
+def test_one_that_others_were_merged_into_stays(file: Callable[..., Any], ben: Actor) -> None:
+    file(BOB | {"City": ""})
+    sheet = file(ANN)
+    both = [records.get(number(name), by=ben) for name in ("Ann", "Bob")]
+    chosen = dict.fromkeys(merging.proposal([one.id for one in both], by=ben).choices, both[0].id)
+    merge = merging.merge(both[0].id, {one.id: one.version for one in both}, chosen, by=ben)
+    before = table()
+    assert undo(sheet.id) == (0, 0, 1), "with it the other would be gone as well"
+    assert table() == before
+    assert told(sheet.id) == [("Ann", Why.CREATED, {}, False)]
+    assert listed(sheet.id)[0].since.by_name == "Ben"
+    assert redo(sheet.id) == (0, 0, 0)
+    merging.unmerge(merge, by=ben)
+    assert undo(sheet.id) == (1, 0, 0), "alone it goes"
+    assert [one["first_name"] for one in contacts()] == ["Bob"]
 
 
 def test_a_value_that_is_as_before_or_came_back_is_not_kept(file: Callable[..., Any]) -> None:

@@ -374,7 +374,8 @@ def resume(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: H
 
         state = imports.get(import_id, by=OPERATOR).state
         if state in (State.COMMITTED, State.UNDONE, State.CANCELLED):
-            raise Conflict(f"Import {import_id} is {state} already: there is nothing to go on with.")
+            again = f" To bring it back: appointment360 imports redo {import_id}" if state == State.UNDONE else ""
+            raise Conflict(f"Import {import_id} is {state} already: there is nothing to go on with.{again}")
         if output.asks() and not yes:
             found = _run(import_id, until=State.PLANNED)
             import_report.show_plan(found)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models import import_kept, settings
+from models import settings
 from models.contacts import merging, records
-from models.import_undos import Why
 from models.imports import MatchRule
 from models.permissions import OPERATOR
 from pipelines import import_contacts, import_steps
@@ -46,21 +45,7 @@ def ids() -> list[int]:
     return [one for (one,) in sql("SELECT id FROM contacts ORDER BY id")]
 
 
-def test_an_imported_contact_into_which_another_was_merged_stays(tmp_path: Path) -> None:
-    mine = by_hand(title="VP")
-    import_id, [theirs] = imported(tmp_path, ANN)
-    merge_id = merge(theirs, mine)  # which gives it nothing that it has not
-    assert undo(import_id) == (0, 0, 1)
-    assert ids() == [theirs]
-    [kept], _ = import_kept.page(import_id, number=1, size=9, by=OPERATOR)
-    assert (kept.contact_id, kept.why, kept.since.by_name) == (theirs, Why.CREATED, OPERATOR.name)
-    assert merging.unmerge(merge_id, by=OPERATOR).restored == (mine,)
-    assert tuple(import_contacts.redo(import_id, by=OPERATOR).values()) == (0, 0, 0)
-    assert undo(import_id) == (1, 0, 0)  # since it stands for nobody else by now
-    assert ids() == [mine]
-
-
-def test_so_does_one_that_holds_another_by_way_of_a_third(tmp_path: Path) -> None:
+def test_one_that_holds_another_by_way_of_a_third_stays(tmp_path: Path) -> None:
     mine = by_hand(title="VP")
     import_id, [one, two] = imported(tmp_path, ANN, ANN)
     merge(two, mine)

@@ -190,10 +190,8 @@ def _show_mapping(found: Import) -> None:
     from models.contacts.table import FIELDS
 
     if found.recalled:
-        rules = ", ".join(
-            f"{name} {value}" for name, value in mappings.rules(import_drafts.stored(found)).items() if value
-        )
-        output.say(f"{mapping_memory.sentence(found.recalled)} Its rules: {rules}.")
+        rules = mapping_memory.rules_sentence(mappings.rules(import_drafts.stored(found)))
+        output.say(f"{mapping_memory.sentence(found.recalled)} {rules}")
 
     def is_told(name: str, header: str) -> bool:
         return name not in FIELDS or header.strip().lower() not in (name, FIELDS[name].label.lower())

@@ -46,6 +46,18 @@ def accept(
     output.note(f"To commit it: appointment360 imports resume {import_id}")
 
 
+def way_to_commit(import_id: int) -> str:
+    """The command that is next for a plan: where something stands out that nobody accepted, a commit would refuse."""
+    from models import import_acceptances
+    from models.database import reading
+
+    with reading() as session:
+        missing = import_acceptances.missing_from(session, import_id)
+    if missing:
+        return f'To accept what stands out: appointment360 imports accept {import_id} --reason "..."'
+    return f"To commit it: appointment360 imports resume {import_id}"
+
+
 def accept_what_stands_out(import_id: int, reason: str | None) -> None:
     """Accept it for the reason, or for the one that a person at the terminal gives; without one nothing is accepted,
     and the commit says so."""

@@ -40,6 +40,8 @@ def find(as_json: Json = False, home: Home = None) -> None:
             run = find_duplicates.find(by=OPERATOR, say=lambda step: progress(step.lower(), 0, None))
     found = f"{output.counted(run.pairs, 'possible pair')} among {output.counted(run.contacts, 'contact')}"
     output.answer_or_say(runs.numbers(run), f"{found} ({run.compared:,} compared, {run.seconds:.0f} s).")
+    if run.pairs:
+        output.note("To look at them: appointment360 duplicates list")
 
 
 @group.command("list")
@@ -67,6 +69,10 @@ def listed(
     rows = [(_bits(one.weight), one.left_id, one.left_label, one.right_id, one.right_label) for one in found]
     output.table(["weight", "contact", "name", "and", "its name"], rows, numbers=["weight", "contact", "and"])
     output.say(f"{output.counted(total, 'pair')}." if total else "None.")
+    if found:
+        both = f"{found[0].left_id} {found[0].right_id}"
+        output.note(f"Why two are the same: appointment360 duplicates show {both}")
+        output.note(f"To make them one: appointment360 duplicates merge {both}")
 
 
 @group.command()

@@ -225,7 +225,8 @@ def changes(
             output.answer({"import_id": import_id, "kind": kind, "rows": [_change(one) for one in rows]})
         elif sys.stdout.isatty():
             listed, total = import_changes.page(import_id, kind=which, changing=changing, size=first, by=OPERATOR)
-            import_report.show_changes(import_id, listed, total)
+            asked = (f" --field {changing}" if changing else "") + (f" --kind {kind}" if kind != "updated" else "")
+            import_report.show_changes(import_id, listed, total, options=asked)
         else:
             import_rejects.write_changes(import_id, sys.stdout, kind=which, changing=changing, by=OPERATOR)
 

@@ -43,7 +43,7 @@ def everything(as_json: Json = False, home: Home = None) -> None:
 def show(name: Name, as_json: Json = False, home: Home = None) -> None:
     """One mapping: which header goes where, its rules, and the imports that have it."""
     with local.connected():
-        from models import mapping_contents, mappings
+        from models import mapping_contents, mapping_memory, mappings
 
         found = mappings.named(name, by=OPERATOR)
         used = mappings.uses(found.id, by=OPERATOR)
@@ -54,7 +54,7 @@ def show(name: Name, as_json: Json = False, home: Home = None) -> None:
         return
     output.say(f"Mapping {found.id}: {found.title}", style="bold")
     output.table(["header", "goes to"], [(header, _place(found, header)) for header in found.headers], cut=["header"])
-    output.say(", ".join(f"{rule.replace('_', ' ')}: {value}" for rule, value in rules.items() if value) + ".")
+    output.say(mapping_memory.rules_sentence(rules))
     if used:
         output.say("Imports that have it:", style="bold")
         rows = [(one.import_id, one.at, one.file_name, one.state) for one in used]

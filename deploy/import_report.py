@@ -68,7 +68,7 @@ def show_outcome(found: Import) -> None:
             after = ""
         case State.PLANNED:
             output.say("Nothing is written yet.")
-            after = f"To commit it: appointment360 imports resume {found.id}"
+            after = cli_drift.way_to_commit(found.id)
         case _:
             output.say(f"It stopped after the step “{found.state}”.")
             after = f"To go on: appointment360 imports resume {found.id}"
@@ -133,8 +133,9 @@ def show_rejects(rows: Iterable[Any], kind: str) -> None:
     output.table(["line", "column", "value", "reason"], listed, numbers=["line"])
 
 
-def show_changes(import_id: int, listed: Sequence[Any], total: int) -> None:
-    """A line for each value that changes; for rows that change nothing or are new, one for each."""
+def show_changes(import_id: int, listed: Sequence[Any], total: int, *, options: str = "") -> None:
+    """A line for each value that changes; for rows that change nothing or are new, one for each. `options` are those
+    of the command that asked, which what it names for all of them has, too."""
     if not listed:
         output.say("No such rows.")
         return
@@ -148,7 +149,7 @@ def show_changes(import_id: int, listed: Sequence[Any], total: int) -> None:
     else:
         rows = [(_id(one.line), _id(one.contact), one.name) for one in listed]
         output.table(["line", "contact", "name"], rows, numbers=["line", "contact"], cut=["name"])
-    _note_more(import_id, len(listed), total, "changes")
+    _note_more(f"changes {import_id}{options}", len(listed), total)
 
 
 def show_moved(import_id: int, listed: Sequence[Any], total: int) -> None:
@@ -164,12 +165,12 @@ def show_moved(import_id: int, listed: Sequence[Any], total: int) -> None:
     ]
     headers = ["line", "name", "field", "the plan said", "it would say now"]
     output.table(headers, lines, numbers=["line"], cut=["name", *headers[3:]])
-    _note_more(import_id, len(listed), total, "moved")
+    _note_more(f"moved {import_id}", len(listed), total)
 
 
-def _note_more(import_id: int, shown: int, total: int, command: str) -> None:
+def _note_more(command: str, shown: int, total: int) -> None:
     if shown < total:
-        output.note(f"{shown:,} of {total:,} rows. All: appointment360 imports {command} {import_id} -o FILE")
+        output.note(f"{shown:,} of {total:,} rows. All: appointment360 imports {command} -o FILE")
 
 
 def _id(number: int | None) -> str | None:
@@ -189,10 +190,8 @@ def _show_mapping(found: Import) -> None:
     from models.contacts.table import FIELDS
 
     if found.recalled:
-        rules = ", ".join(
-            f"{name} {value}" for name, value in mapping_contents.rules(import_drafts.stored(found)).items() if value
-        )
-        output.say(f"{mapping_memory.sentence(found.recalled)} Its rules: {rules}.")
+        rules = mapping_memory.rules_sentence(mapping_contents.rules(import_drafts.stored(found)))
+        output.say(f"{mapping_memory.sentence(found.recalled)} {rules}")
 
     def is_told(name: str, header: str) -> bool:
         return name not in FIELDS or header.strip().lower() not in (name, FIELDS[name].label.lower())

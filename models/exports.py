@@ -33,6 +33,7 @@ from models import audit, credit_ledger, credits
 from models import filters as filter_syntax
 from models.audit import Event
 from models.contacts.search import chosen_columns
+from models.contacts.table import DERIVED
 from models.credits import Fresh
 from models.database import EXPORTS_LOCK, Base, by_id, reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
@@ -281,15 +282,17 @@ def receipt(export: Export) -> dict[str, Any]:
 
 
 def checked_columns(columns: list[str] | None, *, by: Actor) -> list[str]:
-    """As asked for, in that order, each once; None is all that `by` may see. Raises InvalidInput, NotAllowed."""
+    """As asked for, in that order, each once; None is all that `by` may see. What a table of contacts puts together of
+    several fields, as `full_name`, is these. Raises InvalidInput, NotAllowed."""
     if columns is None:
         return chosen_columns(None, by=by) + ([EXTRA] if by.columns is None else [])
     if not columns:
         raise InvalidInput("Choose at least one column to export.")
     if EXTRA in columns and by.columns is not None:
         raise NotAllowed("You may not see the column “extra”: it holds values of every kind.")
-    chosen_columns([name for name in columns if name != EXTRA], by=by)
-    return list(dict.fromkeys(columns))
+    parted = [part for name in columns for part in (DERIVED[name].parts if name in DERIVED else (name,))]
+    chosen_columns([name for name in parted if name != EXTRA], by=by)
+    return list(dict.fromkeys(parted))
 
 
 def requester(export: Export) -> Actor:

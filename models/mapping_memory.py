@@ -140,6 +140,17 @@ def sentence(told: Mapping[str, Any]) -> str:
     return f"Mapped as last time: {told['name'] or told['file']}{whose}."
 
 
+def rules_sentence(rules: Mapping[str, Any]) -> str:
+    """“Rules: match auto, keep ours, title theirs, dated by “Last Modified”.”, of `mappings.rules`, in plain text."""
+    said: list[str] = []
+    for name, value in rules.items():
+        if isinstance(value, dict):
+            said += [f"{field} {policy}" for field, policy in value.items()]
+        elif value:
+            said.append(f"dated by “{value}”" if name == "dated_by" else f"{name} {value}")
+    return f"Rules: {', '.join(said)}."
+
+
 def differences(told: Mapping[str, Any]) -> str:
     """Which columns are new, and which are gone, in plain text."""
     parts = [

@@ -128,5 +128,5 @@ def _require_contacts(session: Session, when: When, at: datetime) -> None:
     if first is None:
         raise InvalidInput("There are no contacts yet, and were none before.")
     if first > at:
-        came = f"{first.astimezone(UTC):%Y-%m-%d %H:%M} (UTC)"
+        came = f"{first.astimezone(UTC):%Y-%m-%d %H:%M:%S} (UTC)"
         raise InvalidInput(f"There were no contacts yet {when.words}: the first came in at {came}.")

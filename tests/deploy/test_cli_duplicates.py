@@ -14,6 +14,9 @@ def test_found_merged_and_taken_apart(cli: Cli) -> None:
     assert (found["state"], found["contacts"], found["pairs"], found["clusters"]) == ("done", 2, 1, 1)
     [pair] = cli("duplicates", "list", "--json").object["pairs"]
     assert (pair["contacts"], pair["names"], pair["state"]) == ([one, other], ["Zoe Miller", "Zoe Miller"], "open")
+    ways = [f"appointment360 duplicates {command} {one} {other}\n" for command in ("show", "merge")]
+    told = cli("duplicates", "list").err
+    assert [way in told for way in ways] == [True, True]
     shown = cli("duplicates", "show", str(one), str(other)).out
     assert "the same name" in shown
     assert "* Buyer" in shown

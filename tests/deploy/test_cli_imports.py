@@ -357,11 +357,13 @@ def test_what_stands_out_stops_an_import_until_it_is_accepted(cli: Cli, tmp_path
     shown = cli("imports", "show", "1", "--json").object
     assert [(one["name"], one["stops"]) for one in shown["findings"]] == [("rule_employees_is_plausible", True)]
     assert shown["accepted"] is None
+    assert "To accept what stands out: appointment360 imports accept 1" in cli("imports", "show", "1").err
     again = cli("imports", "resume", "1", "--json")
     assert (again.code, list(again.object)) == (1, ["error"])
     assert cli("imports", "accept", "1").code == 2
     accepted = cli("imports", "accept", "1", "--reason", "they are that large", "--json").object
     assert (accepted["import_id"], accepted["accepted"]["reason"]) == (1, "they are that large")
+    assert "To commit it: appointment360 imports resume 1" in cli("imports", "show", "1").err
     assert cli("imports", "resume", "1", "--json").object["created"] == 40
     assert "Accepted by operator" in cli("imports", "show", "1").out
     at_once = cli("import", odd(tmp_path), "--yes", "--json", "--accept-drift", "they are still that large").object

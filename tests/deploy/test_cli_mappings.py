@@ -25,15 +25,16 @@ def test_a_mapping_comes_back_and_is_named(cli: Cli, tmp_path: Path) -> None:  #
     first = ("import", tmp_path / "a.csv", "--map", "notes=Firma", "--keep", "ours", "--yes")
     assert cli(*first).code == 0
     told = cli("import", tmp_path / "b.csv", "--dry-run").out
-    assert "Mapped as last time: a.csv. Its rules: match auto, keep ours." in told
+    assert "Mapped as last time: a.csv. Rules: match auto, keep ours." in told
     assert "notes from “FIRMA”" in told
     [kept] = cli("mappings", "list", "--json").object["mappings"]
     assert (kept["name"], kept["file_name"], kept["fields"]["notes"]) == (None, "a.csv", "Firma")
     assert cli("mappings", "rename", str(kept["mapping_id"]), "Our CRM").out == "Mapping 1 is called “Our CRM” now.\n"
     shown = cli("mappings", "show", "our crm")
     assert "Firma         notes" in shown.out
-    named = cli("import", tmp_path / "b.csv", "--mapping", "Our CRM", "--keep", "theirs", "--dry-run").out
-    assert "Mapped by “Our CRM”. Its rules: match auto, keep theirs." in named
+    others = ("--keep", "theirs", "--keep-field", "last_name=ours")
+    named = cli("import", tmp_path / "b.csv", "--mapping", "Our CRM", *others, "--dry-run").out
+    assert "Mapped by “Our CRM”. Rules: match auto, keep theirs, last_name ours." in named
     missing = cli("import", tmp_path / "b.csv", "--mapping", "CRM", "--json")
     assert (missing.code, missing.object) == (
         1, {"error": "There is no mapping “CRM”. Mappings with a name: “Our CRM”."},

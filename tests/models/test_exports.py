@@ -49,6 +49,15 @@ def test_ones_own_exports_are_ones_own(analyst: Actor, operator: Actor) -> None:
         exports.get(first, by=manager)
 
 
+def test_a_name_is_its_two_fields(db: str, operator: Actor) -> None:
+    assert exports.checked_columns(["full_name", "email", "last_name"], by=operator) == [
+        "first_name", "last_name", "email",
+    ]  # fmt: skip
+    limited = _person("lou", Role.ANALYST, operator, (Group.COMPANY.value,))
+    with pytest.raises(NotAllowed, match="may not see the column First Name"):
+        exports.checked_columns(["full_name"], by=limited)
+
+
 def test_hidden_columns_cannot_be_asked_for(db: str, operator: Actor) -> None:
     limited = _person("lea", Role.ANALYST, operator, (Group.PERSON.value,))
     with pytest.raises(NotAllowed, match="may not see the column E-mail"):

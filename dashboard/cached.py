@@ -13,12 +13,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard import session
-from models import imports
+from models import imports, views
 from models.contacts import clock, search
 from models.contacts.moments import When
 from models.contacts.search import Range
 from models.contacts.statistics import Statistics
-from models.errors import InvalidInput, NotFound, TooSlow
 from models.filters import Filters, visible_fields
 from models.imports import Changed, Import
 from models.permissions import Actor
@@ -134,16 +133,7 @@ def _everything(written: str, moment: tuple[int, int], sight: tuple[str, ...], _
 def _view_counts(
     queries: tuple[str, ...], moment: tuple[int, int], sight: tuple[str, ...], _asked: Sequence[Filters], _by: Actor
 ) -> list[int | None]:
-    """Of the past one by one: of a moment that there is no more there is no number."""
-    now = _all_or_none([one for one in _asked if not one.as_of], _by)
-    return [_all_or_none([one], _by)[0] if one.as_of else now.pop(0) for one in _asked]
-
-
-def _all_or_none(asked: Sequence[Filters], by: Actor) -> list[int | None]:
-    try:
-        return list(search.counts(asked, by=by)) if asked else []
-    except (TooSlow, InvalidInput, NotFound):
-        return [None] * len(asked)
+    return views.counts(_asked, by=_by)
 
 
 @st.cache_data(ttl=LIFETIME, max_entries=200, show_spinner=False)

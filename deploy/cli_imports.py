@@ -16,9 +16,10 @@ from models.errors import Conflict
 from models.permissions import OPERATOR
 
 if TYPE_CHECKING:
-    from models.imports import Import, State
+    from models.imports import Import, Listed, State
 
 QUESTION = "Write this to the contacts?"
+LISTED = 50  # of the latest imports
 
 group = typer.Typer(help="Look at imports, undo them, go on with them.", no_args_is_help=True)
 
@@ -124,12 +125,17 @@ def latest(as_json: Json = False, home: Home = None) -> None:
     with local.connected():
         from models import imports
 
-        found = imports.latest(by=OPERATOR)
-    if output.is_json():
-        output.answer({"imports": [imports.numbers(one) | {"file_name": one.file_name} for one in found]})
-        return
+        listed, _ = imports.page(number=1, size=LISTED, by=OPERATOR)
+        found = [one.import_ for one in listed]
+        if output.is_json():
+            output.answer({"imports": [imports.numbers(one) | {"file_name": one.file_name} for one in found]})
+            return
+        stands = [_stands(one) for one in listed]
     headers = ["id", "when", "file", "state", "created", "updated", "rejected"]  # what 80 columns hold unwrapped
-    rows = [(str(one.id), one.created_at, one.file_name, one.state, *_happened(one)) for one in found]
+    rows = [
+        (str(one.id), one.created_at, one.file_name, state, *_happened(one))
+        for one, state in zip(found, stands, strict=True)
+    ]
     output.table(headers, rows, numbers={*headers} - {"file"}, cut=["file"])
 
 
@@ -369,7 +375,8 @@ def resume(import_id: ImportId, yes: Yes = False, as_json: Json = False, home: H
 
         state = imports.get(import_id, by=OPERATOR).state
         if state in (State.COMMITTED, State.UNDONE, State.CANCELLED):
-            raise Conflict(f"Import {import_id} is {state} already: there is nothing to go on with.")
+            again = f" To bring it back: appointment360 imports redo {import_id}" if state == State.UNDONE else ""
+            raise Conflict(f"Import {import_id} is {state} already: there is nothing to go on with.{again}")
         if output.asks() and not yes:
             found = _run(import_id, until=State.PLANNED)
             import_report.show_plan(found)
@@ -400,6 +407,16 @@ def _show_outcome(found: Import) -> None:
         output.answer(imports.numbers(found))
     else:
         import_report.show_outcome(found)
+
+
+def _stands(listed: Listed) -> str:
+    """Its state, or what is more than that: that it runs, waits for a process, or lost it in the middle."""
+    from models import import_phases
+    from models.import_phases import Phase
+
+    phase = import_phases.phase(listed)
+    told = (Phase.UPLOADING, Phase.WAITING, Phase.RUNNING, Phase.STOPPING, Phase.STOPPED)
+    return phase if phase in told else listed.import_.state
 
 
 def _happened(found: Import) -> tuple[int | None, ...]:

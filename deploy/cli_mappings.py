@@ -43,11 +43,11 @@ def everything(as_json: Json = False, home: Home = None) -> None:
 def show(name: Name, as_json: Json = False, home: Home = None) -> None:
     """One mapping: which header goes where, its rules, and the imports that have it."""
     with local.connected():
-        from models import mapping_memory, mappings
+        from models import mapping_contents, mapping_memory, mappings
 
         found = mappings.named(name, by=OPERATOR)
         used = mappings.uses(found.id, by=OPERATOR)
-        rules = mappings.rules(found.chosen)
+        rules = mapping_contents.rules(found.chosen)
     if output.is_json():
         imports = [{"import_id": one.import_id, "file_name": one.file_name, "state": one.state} for one in used]
         output.answer(_described(found) | {"headers": found.headers, "used_by": imports})
@@ -93,9 +93,9 @@ def delete(name: Name, yes: Yes = False, as_json: Json = False, home: Home = Non
 
 
 def _described(one: Listed) -> dict[str, Any]:
-    from models import mappings
+    from models import mapping_contents
 
-    chosen = mappings.stored(one.chosen)
+    chosen = mapping_contents.stored(one.chosen)
     return {
         "mapping_id": one.id,
         "name": one.name,

@@ -203,10 +203,9 @@ def restore(name: Name, as_user: AsUser = None, as_json: Json = False, home: Hom
 
 
 def _counted(found: Sequence[views.View], by: Actor) -> list[int | None]:
-    from models.contacts import search
+    from models import views
 
-    usable = [one.filters for one in found if one.filters is not None]
-    numbers = iter(search.counts(usable, by=by) if usable else [])
+    numbers = iter(views.counts([one.filters for one in found if one.filters is not None], by=by))
     return [None if one.filters is None else next(numbers) for one in found]
 
 

@@ -186,11 +186,11 @@ def _value(value: Any) -> Any:
 def _show_mapping(found: Import) -> None:
     """Whose mapping it is, which fields are read from a header of another name, and which headers no field takes or
     nothing does."""
-    from models import import_drafts, mapping_memory, mappings
+    from models import import_drafts, mapping_contents, mapping_memory
     from models.contacts.table import FIELDS
 
     if found.recalled:
-        rules = mapping_memory.rules_sentence(mappings.rules(import_drafts.stored(found)))
+        rules = mapping_memory.rules_sentence(mapping_contents.rules(import_drafts.stored(found)))
         output.say(f"{mapping_memory.sentence(found.recalled)} {rules}")
 
     def is_told(name: str, header: str) -> bool:

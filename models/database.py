@@ -1,15 +1,15 @@
 """The database: one engine per process, and the two doors to it, `reading()` and `writing()`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from psycopg.errors import QueryCanceled
-from sqlalchemy import Engine, create_engine, event, text
-from sqlalchemy.exc import OperationalError
+from psycopg.errors import QueryCanceled, UniqueViolation
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from models.errors import TooSlow, Unavailable
+from models.errors import Conflict, TooSlow, Unavailable
 from models.permissions import Actor
 
 # Classes of advisory locks, each its own number: import 7 and export 7 are different things.
@@ -117,9 +117,58 @@ def writing(by: Actor, *, import_id: int | None = None) -> Iterator[Session]:
         yield session
 
 
+@contextmanager
+def named_once(sentences: Mapping[str, str]) -> Iterator[None]:
+    """The database's own rules that a name is given once, as sentences: name of the index -> what to say.
+
+    Raises Conflict with the one of the rule that was broken.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        broken = error.orig.diag.constraint_name if isinstance(error.orig, UniqueViolation) else None
+        if broken is None or broken not in sentences:
+            raise
+        raise Conflict(sentences[broken]) from error
+
+
 def by_id(session: Session, table: type[Row], identity: int, *, locked: bool = False) -> Row | None:
     """A row whose id is an Integer; None also for a number that no id can be, which the server refuses to look for."""
     return session.get(table, identity, with_for_update=locked) if 0 < identity <= LARGEST_ID else None
+
+
+@contextmanager
+def claimed(lock: int, identity: int) -> Iterator[bool]:
+    """Whether this process alone has the thing of that number, for as long as the block runs.
+
+    A killed process lets go at once, since the lock lives in its connection. No transaction is open meanwhile, whose
+    snapshot would keep the server from clearing away what is old.
+    """
+    key = {"lock": lock, "id": identity}
+    with engine().connect() as connection:
+        taken = bool(connection.scalar(text("SELECT pg_try_advisory_lock(:lock, :id)"), key))
+        connection.commit()
+        try:
+            yield taken
+        finally:
+            if taken:
+                _let_go(connection, key)
+
+
+def _let_go(connection: Connection, key: dict[str, int]) -> None:
+    try:
+        connection.execute(text("SELECT pg_advisory_unlock(:lock, :id)"), key)
+        connection.commit()
+    except DBAPIError:
+        connection.invalidate()  # the connection is gone, and its lock with it; what ended it is on its way up
+
+
+def claims(session: Session, lock: int) -> set[int]:
+    """The numbers of the things that processes have claimed."""
+    held = """SELECT objid::bigint FROM pg_locks
+        WHERE locktype = 'advisory' AND classid = :lock AND objsubid = 2 AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+    return set(session.scalars(text(held), {"lock": lock}))
 
 
 def ping() -> None:

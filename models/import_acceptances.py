@@ -52,10 +52,11 @@ class NotAccepted(Conflict):
         told = " ".join(one.sentence for one in findings[:NAMED])
         more = f" And {len(findings) - NAMED} more." if len(findings) > NAMED else ""
         number = "one thing stands" if len(findings) == 1 else f"{len(findings)} things stand"
-        super().__init__(
-            f"Nothing was written: {number} out about import {import_id}. {told}{more} Look at what stands out, then"
+        self.told = (
+            f"{number} out about import {import_id}. {told}{more} Look at what stands out, then"
             f" accept it with a reason, or cancel the import.{hint}"
         )
+        super().__init__(f"Nothing was written: {self.told}")
 
     def hinting(self, hint: str) -> "NotAccepted":
         """The same error, with the way out as a command."""

@@ -183,6 +183,11 @@ def _told(session: Session, run: ImportUndo, listed: Sequence[ImportKept], found
     before = _versions(session, {one.before for one in listed if one.before is not None}, seen)
     hidden = imports.why_hidden(found, by=by) is not None
 
+    def newest(one: ImportKept) -> Since:
+        """Of the changes that `by` may know of."""
+        pairs = zip(one.fields, one.changes, strict=False)
+        return changes[max([version for name, version in pairs if name in seen] or one.changes)]
+
     def fields(one: ImportKept) -> Iterator[KeptField]:
         now, then = held.get(one.contact_id, {}), before.get(one.before, {})
         for name, version in zip(one.fields, one.changes, strict=False):
@@ -193,7 +198,7 @@ def _told(session: Session, run: ImportUndo, listed: Sequence[ImportKept], found
     return [
         Kept(
             one.contact_id, _label(one.contact_id, held.get(one.contact_id, {})), Why(one.why), tuple(fields(one)),
-            changes[max(one.changes)], one.rest,
+            newest(one), one.rest,
         )
         for one in listed
     ]  # fmt: skip

@@ -228,11 +228,15 @@ def _aim(session: Session, found: Import) -> State | None:
 
 
 def settle(import_id: int, order: int, error: str | None = None) -> None:
-    """The order is carried out, or cannot be: `error` says why. One that was given since stands."""
+    """The order is carried out, or cannot be: `error` says why. One that was given since stands.
+
+    Where the import stands as it is wanted nothing went wrong: the server of a process that was killed had finished
+    while the next one waited for it.
+    """
     with writing(OPERATOR) as session:
         found = locked_row(session, import_id)
         if found.orders == order and found.wanted != State.CANCELLED:
-            _settle(found, error)
+            _settle(found, None if found.state == found.wanted else error)
 
 
 def put_back(import_id: int, order: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from models.settings import settings
 
 SIGNATURE = "Appointment360"
-DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "next")  # that texts may have
+DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "further")  # that texts may have
 
 
 class Kind(StrEnum):
@@ -153,8 +153,7 @@ The view "{view}" could not be exported by its schedule to {place}:
 
 {error}
 
-The schedule stays, and tries again at its next moment: {next}. Views shows it, where you can run it at once, change,
-pause or end it.
+{further}
 """,
     ),
 }

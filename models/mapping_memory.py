@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
-from models import import_drafts, mappings
+from models import import_drafts, mapping_contents
 from models.accounts import User
 from models.contacts import mapping as field_mapping
 from models.contacts.mapping import NAME_PARTS
@@ -24,7 +24,7 @@ from models.contacts.table import FULL_NAME
 from models.database import by_id, reading
 from models.import_drafts import Chosen
 from models.imports import Import, Recall
-from models.mappings import RememberedMapping
+from models.mapping_contents import RememberedMapping
 from models.permissions import Actor
 
 MOST_OTHERS = 0.2  # of all columns, which may be new or gone
@@ -73,14 +73,15 @@ def recall(headers: Sequence[str], proposed: field_mapping.Mapping, wanted: Reca
             kept, how = _known(session, headers, by)
         if kept is None:
             return None
-        bound = bind(mappings.restored(kept.chosen), kept.headers, headers)
+        bound = bind(mapping_contents.restored(kept.chosen), kept.headers, headers)
         owner = session.scalar(select(User.name).where(User.id == kept.owner_id)) if kept.owner_id != by.id else None
         told = {
             "how": how, "name": kept.name, "file": kept.file_name, "by": owner,
             "at": (kept.used_at or kept.changed_at).isoformat(),
             "new": bound.new[:MOST_NAMED], "gone": bound.gone[:MOST_NAMED],
         }  # fmt: skip
-        rules = {name: value for name, value in mappings.rules(bound.chosen).items() if name not in wanted.fixed}
+        said = mapping_contents.rules(bound.chosen)
+        rules = {name: value for name, value in said.items() if name not in _fixed(wanted)}
         return Recalled(kept.id, _completed(bound, proposed, headers), rules, told)
 
 
@@ -140,7 +141,7 @@ def sentence(told: Mapping[str, Any]) -> str:
 
 
 def rules_sentence(rules: Mapping[str, Any]) -> str:
-    """“Rules: match auto, keep ours, title theirs, dated by “Last Modified”.”, of `mappings.rules`, in plain text."""
+    """“Rules: match auto, keep ours, title theirs, dated by “Changed”.”, of `mapping_contents.rules`, in plain text."""
     said: list[str] = []
     for name, value in rules.items():
         if isinstance(value, dict):
@@ -160,20 +161,26 @@ def differences(told: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def _fixed(wanted: Recall) -> set[str]:
+    """What no mapping changes. Whoever says whose value stays means every field: a remembered policy of a single one
+    would write over what shall be kept."""
+    return {*wanted.fixed, *(("keep_fields",) if "keep" in wanted.fixed else ())}
+
+
 def _known(session: Session, headers: Sequence[str], by: Actor) -> tuple[RememberedMapping | None, How]:
     if is_numbered(headers):
         return None, How.SAME
-    kept, seen = RememberedMapping, mappings.seen_by(by)
+    kept, seen = RememberedMapping, mapping_contents.seen_by(by)
     own_first: tuple[ColumnElement[Any], ...] = (
         kept.owner_id.is_not_distinct_from(by.id).desc(),
         kept.committed_at.desc().nulls_last(),
         kept.used_at.desc().nulls_last(),
         kept.id.desc(),
     )
-    same = select(kept).where(seen, kept.signature == mappings.signature(headers)).order_by(*own_first).limit(1)
+    same = select(kept).where(seen, kept.signature == mapping_contents.signature(headers)).order_by(*own_first).limit(1)
     if (found := session.scalar(same)) is not None:
         return found, How.SAME
-    labels = sorted(set(mappings.labels(headers)))
+    labels = sorted(set(mapping_contents.labels(headers)))
     given = cast(literal(labels, ARRAY(Text)), ARRAY(Text))
     one = func.unnest(kept.labels).column_valued("one")
     common = select(func.count(one.distinct())).where(one == func.any(given)).scalar_subquery()
@@ -201,7 +208,7 @@ def _places(before: Sequence[str], headers: Sequence[str]) -> dict[str, str]:
 def _by_label(headers: Any) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for header in headers:
-        found.setdefault(mappings.label(header), []).append(header)
+        found.setdefault(mapping_contents.label(header), []).append(header)
     return found
 
 
@@ -223,9 +230,9 @@ def _completed(bound: Bound, proposed: field_mapping.Mapping, headers: Sequence[
 def _is_used(session: Session, found: Import, headers: Sequence[str], chosen: Chosen, committed: bool) -> bool:
     """Whether the mapping that the import was given says what it has by now."""
     kept = by_id(session, RememberedMapping, found.mapping_id or 0, locked=True)
-    if kept is None or kept.signature != mappings.signature(headers):
+    if kept is None or kept.signature != mapping_contents.signature(headers):
         return False
-    if bind(mappings.restored(kept.chosen), kept.headers, headers).chosen != chosen:
+    if bind(mapping_contents.restored(kept.chosen), kept.headers, headers).chosen != chosen:
         return False
     kept.used_at, kept.file_name = func.now(), found.file_name
     if committed:
@@ -239,11 +246,11 @@ def _replaced(
     """The id of the person's last one for these headers, which this is from now on; None where it stays another."""
     kept = RememberedMapping
     values = {
-        "headers": list(headers), "labels": mappings.labels(headers), "chosen": mappings.stored(chosen),
+        "headers": list(headers), "labels": mapping_contents.labels(headers), "chosen": mapping_contents.stored(chosen),
         "file_name": found.file_name, "changed_at": func.now(), "used_at": func.now(),
         "committed_at": func.now() if committed else None,
     }  # fmt: skip
-    made = insert(kept).values(owner_id=by.id, signature=mappings.signature(headers), **values)
+    made = insert(kept).values(owner_id=by.id, signature=mapping_contents.signature(headers), **values)
     written = made.on_conflict_do_update(
         index_elements=[func.coalesce(column("owner_id", Integer), 0), kept.signature],
         index_where=kept.name.is_(None),

@@ -1,81 +1,30 @@
-"""Mappings that are remembered: which header of a file fills which field, with the rules of the import, under a name.
+"""Mappings under a name: saved, shared, changed and forgotten by people.
 
-A person's last import of each kind of file is remembered without one; see mapping_memory.
+A person's last import of each kind of file is remembered without one; see mapping_memory. What a mapping holds is in
+mapping_contents.
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
-from sqlalchemy import (
-    ARRAY,
-    Boolean,
-    ColumnElement,
-    DateTime,
-    Identity,
-    Index,
-    Integer,
-    Text,
-    delete,
-    func,
-    or_,
-    select,
-    text,
-)
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
 
 from models import audit, imports
 from models.accounts import User
 from models.audit import Event
 from models.contacts import mapping as field_mapping
-from models.database import Base, by_id, reading, writing
+from models.database import by_id, named_once, reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.import_drafts import Chosen
 from models.imports import Import
-from models.permissions import OPERATOR, Actor, Permission, require
+from models.mapping_contents import RememberedMapping, fill, restored, seen_by, signature, stored
+from models.permissions import Actor, Permission, require
 
 LONGEST_NAME = 80
-KEPT = timedelta(days=730)  # one that nobody named and nobody used
-_CHOSEN = TypeAdapter(Chosen)
-
-
-class RememberedMapping(Base):
-    """`headers` are those of the file that it was made with, in that file's order; `labels` what is compared of them,
-    sorted, and `signature` a hash of it; `chosen` is a Chosen for those headers."""
-
-    __tablename__ = "mappings"
-
-    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
-    name: Mapped[str | None] = mapped_column(Text)
-    owner_id: Mapped[int | None]  # None is the operator
-    is_shared: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
-    signature: Mapped[str] = mapped_column(Text)
-    headers: Mapped[list[str]] = mapped_column(JSONB)
-    labels: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    chosen: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    file_name: Mapped[str] = mapped_column(Text)  # the last one that had it
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # planned or committed with it
-    committed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-
-    __table_args__ = (
-        Index("mappings_signature", "signature"),
-        Index(
-            "mappings_remembered", func.coalesce(text("owner_id"), 0), "signature", unique=True,
-            postgresql_where=text("name IS NULL"),
-        ),
-        Index(
-            "mappings_name", func.coalesce(text("owner_id"), 0), func.lower(text("name")), unique=True,
-            postgresql_where=text("name IS NOT NULL"),
-        ),
-        Index("mappings_shared_name", func.lower(text("name")), unique=True, postgresql_where=text("is_shared")),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -225,65 +174,15 @@ def change(mapping_id: int, chosen: Chosen, *, by: Actor) -> None:
 
 
 def remove(mapping_id: int, *, by: Actor) -> None:
-    """Forget it; imports that have it stay as they are. Raises NotAllowed, NotFound."""
+    """Forget it; imports that have it stay as they are. Raises NotAllowed, NotFound, Conflict (a watched folder has it,
+    whose files would all wait from then on)."""
     imports.require_importing(by)
     with writing(by) as session:
         kept = _own(session, mapping_id, by)
+        if folder := _folder_with(session, mapping_id):
+            raise Conflict(f"The watched folder “{folder}” maps its files by it: give that another mapping first.")
         audit.write(session, Event.MAPPING_DELETED, _subject(kept), by=by, before=_told(kept))
         session.delete(kept)
-
-
-def clear_unused() -> None:
-    """Forget those that nobody named, and nobody used for two years."""
-    old = func.coalesce(RememberedMapping.used_at, RememberedMapping.changed_at) < func.now() - KEPT
-    with writing(OPERATOR) as session:
-        session.execute(delete(RememberedMapping).where(RememberedMapping.name.is_(None), old))
-
-
-def seen_by(by: Actor) -> ColumnElement[bool]:
-    """Which of them a person finds: one with a name is its owner's alone until it is shared."""
-    kept = RememberedMapping
-    return or_(kept.owner_id.is_not_distinct_from(by.id), kept.is_shared, kept.name.is_(None))
-
-
-def fill(kept: RememberedMapping, headers: Sequence[str], chosen: Chosen, file_name: str) -> None:
-    """Set what it says, and for which headers."""
-    kept.headers, kept.labels = list(headers), labels(headers)
-    kept.signature = signature(headers)
-    kept.chosen, kept.file_name, kept.changed_at = stored(chosen), file_name, func.now()
-
-
-def stored(chosen: Chosen) -> dict[str, Any]:
-    """As JSON. What Chosen gains later is in it by itself, and has its default in what was stored before."""
-    kept: dict[str, Any] = _CHOSEN.dump_python(chosen, mode="json")
-    return kept
-
-
-def restored(kept: dict[str, Any]) -> Chosen:
-    """Of fields that there still are."""
-    chosen = _CHOSEN.validate_python(kept)
-    columns = {header: name for header, name in chosen.columns.items() if name in field_mapping.TARGETS}
-    return replace(chosen, columns=columns)
-
-
-def rules(chosen: Chosen) -> dict[str, Any]:
-    """All but the columns, by the names that they have in an import, too."""
-    kept = stored(chosen)
-    return {one.name: kept[one.name] for one in fields(Chosen) if one.name not in ("columns", "left_out")}
-
-
-def label(header: str) -> str:
-    """What is compared of a header: its letters and digits, or its signs where it has none."""
-    return field_mapping.plain(header) or header.casefold().strip()
-
-
-def labels(headers: Sequence[str]) -> list[str]:
-    return sorted(label(header) for header in headers)
-
-
-def signature(headers: Sequence[str]) -> str:
-    """The same for files with the same columns, in whatever order, and however their headers are spelled."""
-    return hashlib.sha256("\0".join(labels(headers)).encode()).hexdigest()
 
 
 def _read(session: Session, which: ColumnElement[bool], by: Actor) -> list[Listed]:
@@ -298,6 +197,14 @@ def _read(session: Session, which: ColumnElement[bool], by: Actor) -> list[Liste
         )
         for one, owner, used in session.execute(wanted.order_by(*order))
     ]  # fmt: skip
+
+
+def _folder_with(session: Session, mapping_id: int) -> str | None:
+    """The name of a watched folder that has it."""
+    from models.watched_folders import WatchedFolder  # that reads mappings itself
+
+    there = WatchedFolder.mapping_id == mapping_id, WatchedFolder.removed_at.is_(None)
+    return session.scalar(select(WatchedFolder.name).where(*there).order_by(WatchedFolder.name).limit(1))
 
 
 def _nameless(session: Session, headers: Sequence[str], chosen: Chosen, by: Actor) -> RememberedMapping | None:
@@ -334,19 +241,13 @@ def _called(name: str, *more: ColumnElement[bool]) -> ColumnElement[bool]:
     return condition
 
 
-class _one_name:  # noqa: N801  # it reads as a statement
-    """The database's own rule that a name is given once, as a sentence."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, IntegrityError) and "mappings_" in str(error.orig):
-            who = "Somebody shares" if "shared" in str(error.orig) else "You have"
-            raise Conflict(f"{who} a mapping “{self._name}” already: choose another name.") from error
+def _one_name(name: str) -> AbstractContextManager[None]:
+    return named_once(
+        {
+            "mappings_name": f"You have a mapping “{name}” already: choose another name.",
+            "mappings_shared_name": f"Somebody shares a mapping “{name}” already: choose another name.",
+        }
+    )
 
 
 def _subject(kept: RememberedMapping) -> str:

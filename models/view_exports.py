@@ -38,6 +38,7 @@ MAILS = ("always", "failure")
 NAME = "{view} {date}"  # of the file
 PARTS = ("view", "date", "time")
 LONGEST_NAME = 150  # characters
+LONGEST_VIEW, LONGEST_FILE = 160, 250  # bytes of a view's name in that of a file, and of that, which disks hold
 
 
 class ViewSchedule(Base):
@@ -223,10 +224,11 @@ def subject(schedule: ViewSchedule) -> str:
 
 
 def file_name(pattern: str, view: str, due_at: datetime, time_zone: str, file_format: str) -> str:
-    """“German leads 2026-11-26.csv”: what a file system could misread becomes a dash."""
+    """“German leads 2026-11-26.csv”: what a file system could misread becomes a dash, what is too long is cut."""
     local = due_at.astimezone(schedule_times.zone(time_zone))
     safe = "".join(one if one.isalnum() or one in " ._-()" else "-" for one in view).lstrip(". ")
-    filled = pattern.format(view=safe, date=f"{local:%Y-%m-%d}", time=f"{local:%H%M}")
+    short = safe.encode()[:LONGEST_VIEW].decode(errors="ignore")
+    filled = pattern.format(view=short, date=f"{local:%Y-%m-%d}", time=f"{local:%H%M}")
     return f"{filled}.{file_format}"
 
 
@@ -244,6 +246,9 @@ def _checked_name(wanted: Wanted, cron: str) -> str:
         raise InvalidInput(
             f"“{name[:80]}” is no name for a file: at most {LONGEST_NAME} characters, no slashes, no dot at its start."
         )
+    longest = file_name(name, "x" * LONGEST_VIEW, datetime.now().astimezone(), "UTC", wanted.format)
+    if len(longest.encode()) > LONGEST_FILE:
+        raise InvalidInput(f"“{name[:80]}” makes names that no disk holds where the view's is long: shorten it.")
     first = schedule_times.next_after(cron, wanted.time_zone, datetime.now().astimezone())
     second = schedule_times.next_after(cron, wanted.time_zone, first)
     names = [file_name(name, "", moment, wanted.time_zone, wanted.format) for moment in (first, second)]

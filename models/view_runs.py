@@ -4,19 +4,19 @@ Moments that were missed while nothing ran are made up by one run. Whether a pro
 down: it holds a lock, which ends with it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models import audit, export_places, mails, schedule_times, users, view_exports, views
+from models import audit, database, export_places, mails, schedule_times, users, view_exports, views
 from models.accounts import User
 from models.audit import Event
 from models.database import VIEW_RUNS_LOCK, by_id, reading, writing
-from models.errors import NotAllowed, NotFound
+from models.errors import InvalidInput, NotAllowed, NotFound
 from models.exports import Export
 from models.mails import Kind
 from models.permissions import OPERATOR, Actor, Role
@@ -27,13 +27,8 @@ MOST_TRIES = 3  # at a place or database that does not answer
 MOST_DEATHS = 5  # of processes in the middle: a run that ends each of them is given up
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 OPEN = (WAITING, RUNNING)
-# A killed process lets go at once, since the lock lives in its connection.
-_HELD = text(
-    """SELECT objid::bigint FROM pg_locks
-       WHERE locktype = 'advisory' AND classid = :lock AND objsubid = 2 AND granted
-         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-         AND objid::bigint = ANY(:ids)"""
-)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,11 @@ class Task:
 
 
 def note_due() -> int:
-    """A run for every schedule whose moment has come; returns how many are new. Two at once make no more."""
+    """A run for every schedule whose moment has come; returns how many are new. Two at once make no more.
+
+    A schedule that cannot be read any more, such as of a time zone that the system forgot, is logged, and keeps no
+    other from its moment.
+    """
     now = select(func.clock_timestamp())
     due = (
         select(ViewSchedule)
@@ -67,14 +66,19 @@ def note_due() -> int:
         .with_for_update(of=ViewSchedule, skip_locked=True)
     )
     with writing(OPERATOR) as session:
-        found = list(session.scalars(due))
-        for one in found:
+        noted = 0
+        for one in list(session.scalars(due)):
             moment = session.scalars(now).one()
-            last = schedule_times.last_until(one.cron, one.time_zone, one.next_at, moment)
+            try:
+                last = schedule_times.last_until(one.cron, one.time_zone, one.next_at, moment)
+                one.next_at = schedule_times.next_after(one.cron, one.time_zone, moment)
+            except InvalidInput as error:
+                log.error("view schedule %s is not carried out: %s", one.id, error.sentence)
+                continue
             new = insert(ViewRun).values(schedule_id=one.id, due_at=last, state=WAITING)
             session.execute(new.on_conflict_do_nothing(constraint="view_runs_once"))
-            one.next_at = schedule_times.next_after(one.cron, one.time_zone, moment)
-        return len(found)
+            noted += 1
+        return noted
 
 
 def waiting() -> list[int]:
@@ -82,15 +86,13 @@ def waiting() -> list[int]:
     wanted = select(ViewRun.id).where(ViewRun.state.in_(OPEN)).order_by(ViewRun.due_at, ViewRun.id)
     with reading() as session:
         found = list(session.scalars(wanted))
-        held = set(session.scalars(_HELD, {"lock": VIEW_RUNS_LOCK, "ids": found}))
+        held = database.claims(session, VIEW_RUNS_LOCK)
     return [run_id for run_id in found if run_id not in held]
 
 
-@contextmanager
-def claimed(run_id: int) -> Iterator[bool]:
+def claimed(run_id: int) -> AbstractContextManager[bool]:
     """For as long as the block runs this process alone works on the run; False where another one does."""
-    with reading() as session:
-        yield _lock(session, run_id)
+    return database.claimed(VIEW_RUNS_LOCK, run_id)
 
 
 def begin(run_id: int) -> Task | None:
@@ -158,24 +160,20 @@ def finish(task: Task, export: Export, put_to: str) -> None:
 
 def fail(task: Task, sentence: str, *, told: bool = True) -> None:
     """It cannot be done: noted, and mailed with the reason where it shall be `told`. The schedule stays, and has its
-    next moment."""
+    next moment; it rests where it is of an account that was closed, since it would fail each time."""
     with writing(OPERATOR) as session:
         run = session.get_one(ViewRun, task.run_id, with_for_update=True)
         if run.state not in OPEN:
             return
         run.state, run.error, run.finished_at = FAILED, sentence, func.clock_timestamp()
         schedule, name = _of(session, run)
-        who = _whose(session, schedule)
+        rests = _rest_of_closed(session, schedule)
         audit.write(
-            session, Event.VIEW_EXPORT_FAILED, view_exports.subject(schedule), by=who, view=name, error=sentence
-        )
-        details = {
-            "view": name,
-            "error": sentence,
-            "place": schedule.place,
-            "next": f"{schedule.next_at:%d %B %Y, %H:%M} UTC",
-        }
+            session, Event.VIEW_EXPORT_FAILED, view_exports.subject(schedule), by=_whose(session, schedule),
+            view=name, error=sentence,
+        )  # fmt: skip
         if told:
+            details = {"view": name, "error": sentence, "place": schedule.place, "further": _further(schedule, rests)}
             _mail(session, schedule, Kind.VIEW_EXPORT_FAILED, details, failed=True)
 
 
@@ -195,6 +193,32 @@ def recent(schedule_id: int, limit: int = 10) -> list[ViewRun]:
         found = list(session.scalars(wanted))
         session.expunge_all()
         return found
+
+
+def _rest_of_closed(session: Session, schedule: ViewSchedule) -> bool:
+    """Let it rest where whoever set it up has left; whether that is so."""
+    user = None if schedule.created_by is None else session.get(User, schedule.created_by)
+    if schedule.created_by is None or (user is not None and user.is_active):
+        return False
+    if schedule.active:
+        schedule.active = False
+        audit.write(
+            session, Event.VIEW_SCHEDULE_CHANGED, view_exports.subject(schedule), by=OPERATOR,
+            before={"active": True}, after={"active": False},
+        )  # fmt: skip
+    return True
+
+
+def _further(schedule: ViewSchedule, rests: bool) -> str:
+    if rests:
+        return (
+            "The schedule rests from now on, since the account that set it up is closed. End it under Views, and set "
+            "up your own where the files are still wanted."
+        )
+    return (
+        f"The schedule stays, and tries again at its next moment: {schedule.next_at:%d %B %Y, %H:%M} UTC. Views shows "
+        "it, where you can run it at once, change, pause or end it."
+    )
 
 
 def _whose(session: Session, schedule: ViewSchedule) -> Actor:
@@ -224,7 +248,3 @@ def _mail(session: Session, schedule: ViewSchedule, kind: Kind, told: dict[str, 
         to = list(session.scalars(admins))
     for person in to:
         mails.queue(session, kind, person, told, by=OPERATOR)
-
-
-def _lock(session: Session, run_id: int) -> bool:
-    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(VIEW_RUNS_LOCK, run_id))))

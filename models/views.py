@@ -21,7 +21,7 @@ from models.accounts import User
 from models.contacts import search
 from models.contacts.table import DERIVED, FULL_NAME
 from models.database import Base, by_id, reading
-from models.errors import AppError, InvalidInput, NotAllowed, NotFound
+from models.errors import AppError, InvalidInput, NotAllowed, NotFound, TooSlow
 from models.filters import Filters, visible_fields
 from models.permissions import OPERATOR, Actor, Permission, require
 
@@ -135,6 +135,14 @@ def find(name: str, *, by: Actor) -> View:
     raise NotFound(f"There is no view “{name.strip()[:80]}”.{_meant(name, found)}")
 
 
+def counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:
+    """How many contacts match each of them. None where counting takes longer than people wait, and of a moment that
+    there is no more: one such view does not keep the others from their numbers. Raises NotAllowed."""
+    require(by, Permission.CONTACTS_READ)
+    now = _all_or_none([one for one in asked if not one.as_of], by)
+    return [_all_or_none([one], by)[0] if one.as_of else now.pop(0) for one in asked]
+
+
 def columns_seen(columns: Iterable[str], *, by: Actor) -> list[str]:
     """Those of the columns of a table of contacts that the person may see."""
     fields = set(visible_fields(by))
@@ -162,6 +170,13 @@ def editable(view: SavedView, by: Actor) -> bool:
 def key_of(name: str) -> str:
     """A name as it is compared."""
     return unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
+
+
+def _all_or_none(asked: Sequence[Filters], by: Actor) -> list[int | None]:
+    try:
+        return list(search.counts(asked, by=by)) if asked else []
+    except (TooSlow, InvalidInput, NotFound):
+        return [None] * len(asked)
 
 
 def _reachable(by: Actor) -> Select[SavedView]:

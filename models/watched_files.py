@@ -30,10 +30,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit, import_orders, imports, watched_folders
+from models import audit, import_acceptances, import_orders, imports, watched_folders, watched_looks
 from models.audit import Event
 from models.database import Base, reading, writing
 from models.errors import Conflict, NotFound
+from models.import_acceptances import NotAccepted
 from models.import_uploads import clean_name
 from models.imports import Import, Keep, MatchRule, State
 from models.mail_texts import Kind
@@ -184,7 +185,7 @@ def take(
         made = imports.add(
             session, file_name=clean_name(sight.name), overrides={}, match=MatchRule(rules.get("match", "auto")),
             keep=Keep(rules.get("keep", "theirs")), modified=int(sight.modified.timestamp() * 1000),
-            recall=watched_folders.recall(folder), by=by,
+            recall=watched_looks.recall(folder), by=by,
         )  # fmt: skip
         made.watched_id = folder.id
         import_orders.give(made, State.OPENED, by)
@@ -225,7 +226,7 @@ def _tell(file_id: int, busy: set[int]) -> bool:
         made = session.get(Import, one.import_id) if one.import_id else None
         folder = session.get_one(WatchedFolder, one.folder_id)
         if kind := _kind(one, made):
-            watched_folders.tell(session, kind, folder, _details(one, made, folder))
+            watched_looks.tell(session, kind, folder, _details(session, one, made))
         one.told_at = func.now()
         return True
 
@@ -238,7 +239,7 @@ def _kind(one: WatchedFile, made: Import | None) -> Kind | None:
     return kinds.get(State(made.state)) or (Kind.FILE_WAITS if made.state in WAITING else None)
 
 
-def _details(one: WatchedFile, made: Import | None, folder: WatchedFolder) -> dict[str, Any]:
+def _details(session: Session, one: WatchedFile, made: Import | None) -> dict[str, Any]:
     details: dict[str, Any] = {"file": clean_name(one.name), "error": one.error or ""}
     if made is None:
         return details
@@ -246,8 +247,19 @@ def _details(one: WatchedFile, made: Import | None, folder: WatchedFolder) -> di
         numbers = ", ".join(_counted(getattr(made, name), name) for name in NUMBERS) + "."
     else:
         numbers = f"{_counted(made.rows, 'rows')}."
-    why = made.error or ("its plan is made." if made.state == State.PLANNED else "its columns are to be looked at.")
-    return details | {"import_id": made.id, "numbers": numbers, "why": why, "error": made.error or one.error or ""}
+    error = made.error or one.error or ""
+    return details | {"import_id": made.id, "numbers": numbers, "why": _why(session, made), "error": error}
+
+
+def _why(session: Session, made: Import) -> str:
+    """It waits for a person."""
+    if made.error:
+        return made.error
+    if made.state != State.PLANNED:
+        return "its columns are to be looked at."
+    if missing := import_acceptances.missing_from(session, made.id):
+        return "its plan is made, and " + NotAccepted(made.id, missing).told
+    return "its plan is made."
 
 
 def _counted(number: int, what: str) -> str:

@@ -1,10 +1,11 @@
 """Folders that are watched: a place whose new files become imports by schedule, each once by its content.
 
-An administrator sets one up, with their own rights; everybody who imports sees what became of its files. What a look
-notes of them is in watched_files.
+An administrator sets one up, with their own rights; everybody who imports sees what became of its files. Looks are in
+watched_looks, what they note of files in watched_files.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,22 +13,20 @@ from typing import Any
 
 from sqlalchemy import Boolean, DateTime, Identity, Index, Integer, Text, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import accounts, audit, file_places, imports, mails, mappings, schedule_times, users
+from models import accounts, audit, file_places, imports, mappings, schedule_times, users
 from models.accounts import User
 from models.audit import Event
-from models.database import WATCHING_LOCK, Base, by_id, reading, writing
+from models.database import Base, by_id, named_once, reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from models.imports import Keep, MatchRule, Recall
-from models.mail_texts import Kind
-from models.permissions import OPERATOR, Actor, Permission, require
+from models.imports import Keep, MatchRule
+from models.mapping_contents import RememberedMapping
+from models.permissions import Actor, Permission, require
 from models.settings import settings
 
 SOONEST = timedelta(minutes=1)
 LONGEST_NAME, LONGEST_PATTERN = 80, 200
-MOST_TRIES = 3  # looks whose process died
 KINDS = {"match": MatchRule, "keep": Keep}
 
 
@@ -132,7 +131,7 @@ def add(wanted: Watching, *, by: Actor) -> int:
 
     Raises NotAllowed, InvalidInput, NotFound (mapping, person), Conflict (the name is taken).
     """
-    _require_setting_up(by)
+    require_setting_up(by)
     clean = checked(wanted, by=by)
     with _one_name(clean.name), writing(by) as session:
         made = WatchedFolder(owner_id=by.id, next_look=func.now(), **_columns(session, clean))
@@ -144,7 +143,7 @@ def add(wanted: Watching, *, by: Actor) -> int:
 
 def change(folder_id: int, wanted: Watching, *, by: Actor) -> None:
     """Watch it otherwise from now on, with the rights of `by`. Raises as `add` does."""
-    _require_setting_up(by)
+    require_setting_up(by)
     clean = checked(wanted, by=by)
     before = get(folder_id, by=by).watching
     with _one_name(clean.name), writing(by) as session:
@@ -152,7 +151,7 @@ def change(folder_id: int, wanted: Watching, *, by: Actor) -> None:
         for name, value in _columns(session, clean).items():
             setattr(found, name, value)
         found.owner_id, found.error, found.tries = by.id, None, 0
-        found.next_look = schedule_times.next_after(clean.schedule, clean.time_zone, _now(session))
+        found.next_look = schedule_times.next_after(clean.schedule, clean.time_zone, moment(session))
         session.flush()
         was, now = asdict(before), asdict(clean)
         differing = [name for name in now if was[name] != now[name]]
@@ -164,7 +163,7 @@ def change(folder_id: int, wanted: Watching, *, by: Actor) -> None:
 
 def remove(folder_id: int, *, by: Actor) -> None:
     """Watch it no more; what came of it stays. Raises NotAllowed, NotFound."""
-    _require_setting_up(by)
+    require_setting_up(by)
     with writing(by) as session:
         found = locked(session, folder_id)
         found.removed_at = func.now()
@@ -179,7 +178,7 @@ def activate(folder_id: int, active: bool, *, by: Actor) -> None:
         if found.is_active == active:
             return
         found.is_active = active
-        found.next_look = schedule_times.next_after(found.cron, found.time_zone, _now(session))
+        found.next_look = schedule_times.next_after(found.cron, found.time_zone, moment(session))
         audit.write(
             session, Event.FOLDER_CHANGED, _subject(found), by=by, before={"active": not active},
             after={"active": active},
@@ -196,68 +195,12 @@ def look_soon(folder_id: int, *, by: Actor) -> None:
         found.next_look, found.tries = func.now(), 0
 
 
-def due(*, due_only: bool = True) -> list[int]:
-    """The folders whose time has come, or all that are active, at which no process looks; the longest waiting first."""
-    held = text(
-        """SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = :lock AND granted
-           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-    )
-    kept = WatchedFolder
-    wanted = select(kept.id).where(kept.is_active, kept.removed_at.is_(None))
-    if due_only:
-        wanted = wanted.where(kept.next_look <= func.now())
-    with reading() as session:
-        busy = set(session.scalars(held, {"lock": WATCHING_LOCK}))
-        return [one for one in session.scalars(wanted.order_by(kept.next_look)) if one not in busy]
-
-
-def begin(folder_id: int) -> tuple[WatchedFolder, Actor]:
-    """A look begins, whose caller holds the folder: the folder, detached, and with whose rights.
-
-    Raises NotFound, NotAllowed (whose rights it has may do so no longer, or the account is closed), InvalidInput (its
-    place is not one of those any more that may be watched), Conflict (its looks have died too often).
-    """
-    with writing(OPERATOR) as session:
-        found = locked(session, folder_id)
-        found.tries += 1
-        session.flush()
-        session.expunge(found)
-    if found.tries > MOST_TRIES:
-        raise Conflict(f"The last {MOST_TRIES} looks were interrupted, each time their process died.")
-    by = users.acting(found.owner_id, f"The watching of “{found.name}”")
-    _require_setting_up(by)
-    require_watchable(found.address, by=by)
-    return found, by
-
-
-def end(folder_id: int, error: str | None) -> None:
-    """The look is over, with that error, which is mailed when it is the first one. The next look comes by schedule."""
-    with writing(OPERATOR) as session:
-        found = locked(session, folder_id)
-        if error is not None and found.error is None:
-            tell(session, Kind.FOLDER_TROUBLE, found, {"error": error, "place": found.address})
-        found.error, found.tries, found.looked_at = error, 0, func.clock_timestamp()
-        found.next_look = schedule_times.next_after(found.cron, found.time_zone, _now(session))
-
-
-def tell(session: Session, kind: Kind, found: WatchedFolder, details: dict[str, Any]) -> None:
-    """Mail it, in the caller's transaction, to whoever is to know of the folder's files."""
-    person = session.get(User, found.mail_to) if found.mail_to else None
-    if person is not None and person.is_active:
-        mails.queue(session, kind, person, details | {"folder": found.name}, by=OPERATOR)
-
-
 def locked(session: Session, folder_id: int) -> WatchedFolder:
     """Raises NotFound, also for one that was removed."""
     found = by_id(session, WatchedFolder, folder_id, locked=True)
     if found is None or found.removed_at is not None:
         raise NotFound(f"There is no watched folder {folder_id}.")
     return found
-
-
-def recall(found: WatchedFolder) -> Recall:
-    """How its files find their mapping."""
-    return Recall(found.mapping_id, tuple(found.rules))
 
 
 def checked(wanted: Watching, *, by: Actor) -> Watching:
@@ -298,7 +241,8 @@ def require_watchable(address: str, *, by: Actor) -> None:
     )
 
 
-def _require_setting_up(by: Actor) -> None:
+def require_setting_up(by: Actor) -> None:
+    """Raises NotAllowed."""
     require(by, Permission.FOLDERS_WATCH)
     if not imports.sees_all(by):
         raise NotAllowed(
@@ -317,7 +261,7 @@ def _columns(session: Session, clean: Watching) -> dict[str, Any]:
 def _read(session: Session) -> list[Folder]:
     from models.watched_files import WatchedFile
 
-    kept, mapped, told = WatchedFolder, mappings.RememberedMapping, users.User.__table__.alias()
+    kept, mapped, told = WatchedFolder, RememberedMapping, users.User.__table__.alias()
     number = select(func.count()).where(WatchedFile.folder_id == kept.id).correlate(kept).scalar_subquery()
     wanted = (
         select(kept, User.name, mapped.name, mapped.file_name, told.c.email, number)
@@ -342,22 +286,15 @@ def _wanted(one: WatchedFolder, email: str | None) -> Watching:
     )
 
 
-def _now(session: Session) -> datetime:
-    moment: datetime = session.scalars(select(func.clock_timestamp())).one()
-    return moment
+def moment(session: Session) -> datetime:
+    """The database's clock."""
+    now: datetime = session.scalars(select(func.clock_timestamp())).one()
+    return now
 
 
 def _subject(found: WatchedFolder) -> str:
     return f"watched folder {found.name}"
 
 
-class _one_name:  # noqa: N801  # it reads as a statement
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, IntegrityError) and "watched_folders_name" in str(error.orig):
-            raise Conflict(f"A watched folder is called “{self._name}” already: choose another name.") from error
+def _one_name(name: str) -> AbstractContextManager[None]:
+    return named_once({"watched_folders_name": f"A watched folder is called “{name}” already: choose another name."})

@@ -181,8 +181,7 @@ def check_and_plan(import_id: int, gate: Gate, by: Actor, attendant: Unattended 
     with working(import_id, by) as session:
         check_results.replace(session, verdicts, import_id=import_id)
         import_profiles.store(session, import_id, source_of(found).headers, columns)
-        _find_what_stands_out(session, import_id, planned)
-        imports.record(session, import_id, state=State.PLANNED, **planned)
+        _record_plan(session, import_id, planned)
 
 
 def plan(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> None:
@@ -190,8 +189,7 @@ def plan(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> N
     attendant.says(Step.MATCH)
     planned = _planned(imports.get(import_id, by=by), by)
     with working(import_id, by) as session:
-        _find_what_stands_out(session, import_id, planned)
-        imports.record(session, import_id, state=State.PLANNED, **planned)
+        _record_plan(session, import_id, planned)
 
 
 def commit(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> None:
@@ -278,6 +276,13 @@ def _profiled(found: Import, by: Actor) -> Columns:
         return import_profile.made(
             session, database.libpq_url(_server_url(found.id)), found.id, source_of(found).mapped
         )
+
+
+def _record_plan(session: Session, import_id: int, planned: dict[str, Any]) -> None:
+    """The plan that it is compared with goes at last: whoever is killed before makes it again, and compares again."""
+    _find_what_stands_out(session, import_id, planned)
+    staging.forget_seen(session, import_id)
+    imports.record(session, import_id, state=State.PLANNED, **planned)
 
 
 def _find_what_stands_out(session: Session, import_id: int, planned: dict[str, Any]) -> None:
@@ -433,9 +438,7 @@ def _note_moves(session: Session, found: Import) -> int:
         plan_rows.forget_moves(session, found.id)
         return 0
     now = f"{staging.SCHEMA}.{staging.plan_table(found.id)}"
-    moved = plan_rows.note_moves(session, found.id, seen, now)
-    session.execute(text(f"DROP TABLE {seen}"))
-    return moved
+    return plan_rows.note_moves(session, found.id, seen, now)
 
 
 def _plan_again(session: Session, import_id: int, moved: int) -> str:

@@ -1,7 +1,6 @@
-"""What no flow does: ends exports that died, makes those and imports whose flow never came, and those of views that are
-due; deletes what nobody comes
-back for, audit lines whose time is over and what is left of accounts' doings, and builds the indexes that a first load
-left out.
+"""What no flow does: ends exports that died, makes those, imports and searches for duplicates whose flow never came,
+exports of views and looks at watched folders that are due; deletes what nobody comes back for, audit lines whose time
+is over and what is left of accounts' doings, and builds the indexes that a first load left out.
 
 Reads and writes exports, imports, their files below the home, the audit log, and the tables of OVER. The flow runner
 starts it and repeats it; a second run, or one beside a flow, changes nothing that is done or under way.
@@ -27,13 +26,13 @@ from models import (
     import_uploads,
     link_tokens,
     mails,
-    mappings,
+    mapping_contents,
     request_limits,
     sign_in_failures,
     sign_in_sessions,
     view_changes,
     watched_files,
-    watched_folders,
+    watched_looks,
 )
 from models.contacts import browsing
 from models.duplicates import runs
@@ -52,7 +51,7 @@ OVER = {
     "old messages": mails.clear_done,
     "past limits": request_limits.clear_past,
     "past takings": credit_takings.clear_past,
-    "unused mappings": mappings.clear_unused,
+    "unused mappings": mapping_contents.clear_unused,
     "deleted views": view_changes.clear_deleted,
 }
 
@@ -112,8 +111,13 @@ def watch_folders() -> None:
     """Look at the watched folders whose time has come, one after the other, each in a process of its own; and mail how
     the imports of their files ended."""
     with _logged("looking for watched folders that are due"):
-        for folder_id in watched_folders.due():
+        for folder_id in watched_looks.due():
+            _tell_of_watched()  # a look may take hours
             _apart("pipelines.watch_folders", folder_id)
+    _tell_of_watched()
+
+
+def _tell_of_watched() -> None:
     with _logged("telling of watched files"):
         watched_files.tell_outcomes()
 

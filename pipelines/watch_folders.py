@@ -13,27 +13,27 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
-from models import imports, watched_files, watched_folders
-from models.database import WATCHING_LOCK, engine, reading
-from models.errors import AppError, InvalidInput, NotFound
+from models import imports, watched_files, watched_looks
+from models.database import WATCHING_LOCK, claimed, reading
+from models.errors import AppError, InvalidInput, NotFound, Unavailable
 from models.permissions import Actor
 from models.settings import home
 from models.watched_files import Sight, WatchedName
 from models.watched_folders import WatchedFolder
-from pipelines.file_store import Found, Place, Refused, place
+from pipelines.file_store import Found, NoRoom, Place, Refused, place
 from pipelines.own_database import bind_database
 
 STILL = timedelta(minutes=1)  # a file that nobody changed for so long is taken at the first look
 AT_ONCE = 500  # files that are compared with what is known of them
+MOST_UNREAD = 3  # files that cannot be read just now: more mean that it is the place
 MARK = ".import"
 
 log = logging.getLogger(__name__)
@@ -41,12 +41,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Looked:
-    """Files by what the look did with them: new imports' ids, and numbers of the others. `error` is why it ended."""
+    """Files by what the look did with them: new imports' ids, and numbers of the others; those `unread` are tried again
+    by the next look. `error` is why it ended, or what is wrong with the last of these."""
 
     imports: list[int]
     growing: int = 0
     known: int = 0
     failed: int = 0
+    unread: int = 0
     error: str | None = None
 
 
@@ -55,30 +57,26 @@ def look(folder_id: int) -> Looked | None:
 
     Raises NotFound.
     """
-    with _held(folder_id) as is_ours:
+    with claimed(WATCHING_LOCK, folder_id) as is_ours:
         if not is_ours:
             return None
         looked = Looked([])
         try:
-            folder, by = watched_folders.begin(folder_id)
+            folder, by = watched_looks.begin(folder_id)
             _look(folder, by, looked)
-        except NotFound as error:
-            if not _is_there(folder_id):
-                raise
-            looked.error = error.sentence
         except AppError as error:
             looked.error = error.sentence
         except Exception:
             reference = secrets.token_hex(4).upper()
             log.exception("reference %s", reference)
             looked.error = f"Something went wrong on our side. Reference {reference}."
-        watched_folders.end(folder_id, looked.error)
+        watched_looks.end(folder_id, looked.error)
         return looked
 
 
 def look_at_all(*, due_only: bool = True) -> dict[int, Looked | None]:
     """Look at every folder that is due, or at all that are active; folder -> what was seen."""
-    return {folder_id: look(folder_id) for folder_id in watched_folders.due(due_only=due_only)}
+    return {folder_id: look(folder_id) for folder_id in watched_looks.due(due_only=due_only)}
 
 
 def _look(folder: WatchedFolder, by: Actor, looked: Looked) -> None:
@@ -121,6 +119,13 @@ def _look_at(
     except (Refused, InvalidInput) as error:
         watched_files.refuse(folder.id, sight, error.sentence)
         looked.failed += 1
+        return
+    except NoRoom:
+        raise
+    except Unavailable as error:  # it does not keep the others from their turn
+        looked.unread, looked.error = looked.unread + 1, error.sentence
+        if looked.unread > MOST_UNREAD:
+            raise
         return
     if fetched.size != found.size or fetched.version not in (None, found.version):
         watched_files.note(folder.id, sight)  # it grew while it was read
@@ -183,27 +188,6 @@ def _some(found: Iterable[Found]) -> Iterator[list[Found]]:
     files = iter(found)
     while some := list(islice(files, AT_ONCE)):
         yield some
-
-
-def _is_there(folder_id: int) -> bool:
-    with reading() as session, suppress(NotFound):
-        return session.get(WatchedFolder, folder_id) is not None
-    return False
-
-
-@contextmanager
-def _held(folder_id: int) -> Iterator[bool]:
-    """Whether this process alone looks; a killed one lets go at once, since the lock lives in its connection."""
-    key = {"lock": WATCHING_LOCK, "id": folder_id}
-    with engine().connect() as connection:
-        taken = bool(connection.scalar(text("SELECT pg_try_advisory_lock(:lock, :id)"), key))
-        connection.commit()
-        try:
-            yield taken
-        finally:
-            if taken:
-                connection.execute(text("SELECT pg_advisory_unlock(:lock, :id)"), key)
-                connection.commit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

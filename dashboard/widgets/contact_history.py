@@ -82,6 +82,8 @@ def _value(name: str, value: object) -> str:
 
 def _source(change: Change) -> str:
     if change.import_id is None:
+        if change.merged:
+            return f"by {change.by_name}, who merged {change.merge} into this one"
         by_hand = change.what is What.CREATED and change.by_name != OPERATOR.name
         many = ", with other contacts" if change.with_others and change.what is not What.TAKEN_BACK else ""
         return f"by {change.by_name}" + (", by hand" if by_hand else many)

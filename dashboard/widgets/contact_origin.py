@@ -57,13 +57,13 @@ def _words(origin: Origin, change: Change) -> str:
             return f"From {file} again, as its undo was taken back, by {who}"
         case What.RESTORED if change.import_id is not None:
             return f"Brought back as the undo of {file} was taken back, by {who}"
-        case What.BROUGHT_BACK:
-            return f"Brought back with <b>{file}</b>, by {who}"
         case What.RESTORED:
             return f"Restored{many}, by {who}"
     if change.import_id is not None:
         line = f", line {formats.number(change.line)}" if change.line is not None else ""
         return f"<b>{file}</b>{line}, by {who}"
+    if change.merged:
+        return f"From the merge with {change.merge}, by {who}"
     hand = "" if many or change.by_name == OPERATOR.name else " by hand"
     if origin.is_put_back:
         return f"Put back{many or hand}, by {who}"

@@ -51,8 +51,7 @@ def _done(listed: Listed) -> None:
         changed = found.created + found.updated
         if changed and st.button("See the imported contacts", icon=":material/contacts:"):
             places.go("contacts", {"import": str(found.id)})
-        may = session.actor().may(Permission.IMPORTS_UNDO)
-        if may and st.button("Undo the import", icon=":material/undo:"):
+        if _may_undo() and st.button("Undo the import", icon=":material/undo:"):
             undo_dialog(found)
     import_drift.what_stands_out(found)
     wall = st.grid(3, min_column_width=300, gap="small", border=True)
@@ -69,14 +68,17 @@ def _done(listed: Listed) -> None:
     account(found)
 
 
+def _may_undo() -> bool:
+    return session.actor().may(Permission.IMPORTS_UNDO) and imports.sees_all(session.actor())
+
+
 def _undone(listed: Listed) -> None:
     found = listed.import_
     error_of(found)
     run = import_kept.last(found.id, by=session.actor())
     note = _when(run) if run else f"Import {found.id}"
     _counts("Taken back", note, found.undone or {}, UNDONE)
-    may = run and session.actor().may(Permission.IMPORTS_UNDO) and imports.sees_all(session.actor())
-    if may and st.button("Bring it back", icon=":material/redo:"):
+    if run and _may_undo() and st.button("Bring it back", icon=":material/redo:"):
         redo_dialog(found)
     kept(found)
     numbers(found)

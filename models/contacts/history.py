@@ -99,7 +99,7 @@ class FieldChange:
 @dataclass(frozen=True)
 class Change:
     """`version` is the contact_history row that the change replaced (None: the creation); `line` is one of the file.
-    `with_others`: the same statement changed other contacts, too."""
+    `with_others`: the same statement changed other contacts, too; `merged` are those that were merged into this one."""
 
     what: What
     at: datetime
@@ -110,11 +110,17 @@ class Change:
     file_name: str | None = None
     line: int | None = None
     with_others: bool = False
+    merged: tuple[int, ...] = ()
 
     @property
     def can_be_undone(self) -> bool:
         """Whether it changed anything that the reader sees, as long as nothing has changed it again."""
         return self.what in (What.CHANGED, What.TAKEN_BACK, What.BROUGHT_BACK) and bool(self.fields)
+
+    @property
+    def merge(self) -> str:
+        """What was merged into the contact: “contact 12”, “contacts 12, 13”."""
+        return f"contact{'s' if len(self.merged) > 1 else ''} {', '.join(map(str, self.merged))}"
 
 
 def of_contact(contact_id: int, *, until: datetime | None = None, by: Actor, most: int = MOST_CHANGES) -> list[Change]:
@@ -246,11 +252,13 @@ def _selected(table: FromClause, seen: Sequence[str], more: Sequence[ColumnEleme
 
 @dataclass(frozen=True)
 class _Names:
-    """What ids of users and imports stand for, and those of undos: (what it was, the import)."""
+    """What ids of users and imports stand for, and those of undos: (what it was, the import); and for the version that
+    a merge replaced the contacts that went into it."""
 
     people: dict[int, str]
     files: dict[int, str]
     undos: dict[int, tuple[What, int]]
+    merges: dict[int, tuple[int, ...]]
 
     @classmethod
     def of(cls, session: Session, states: Sequence[Mapping[str, Any]]) -> "_Names":
@@ -264,7 +272,8 @@ class _Names:
         imports |= {import_id for _, import_id in undos.values()}
         people = session.execute(select(User.id, User.name).where(User.id.in_(users))).all()
         files = session.execute(select(Import.id, Import.file_name).where(Import.id.in_(imports))).all()
-        return cls({one.id: one.name for one in people}, {one.id: one.file_name for one in files}, undos)
+        merges = _merges(session, [state["version_id"] for state in states])
+        return cls({one.id: one.name for one in people}, {one.id: one.file_name for one in files}, undos, merges)
 
     def person(self, user_id: int | None) -> str:
         return OPERATOR.name if user_id is None else self.people.get(user_id, f"user {user_id}")
@@ -272,6 +281,17 @@ class _Names:
     def source(self, import_id: int | None, line: int | None) -> dict[str, Any]:
         name = None if import_id is None else self.files.get(import_id)
         return {"import_id": import_id, "file_name": name, "line": line}
+
+
+def _merges(session: Session, versions: Iterable[int | None]) -> dict[int, tuple[int, ...]]:
+    """Version that a merge replaced -> the contacts that it made one with that one."""
+    both = select(ContactMerge.__table__.c.version_id, ContactMergePart.contact_id)
+    parts = both.join(ContactMergePart, ContactMergePart.merge_id == ContactMerge.id)
+    wanted = parts.where(ContactMerge.version_id.in_([one for one in versions if one is not None]))
+    found: dict[int, tuple[int, ...]] = {}
+    for version, contact in session.execute(wanted.order_by(ContactMergePart.contact_id)):
+        found[version] = (*found.get(version, ()), contact)
+    return found
 
 
 def _creation(first: Mapping[str, Any], seen: Sequence[str], names: _Names) -> Change:
@@ -298,6 +318,8 @@ def _change(
     if state["replaced_import"] is not None:
         line = after["import_line"] if after["import_id"] == state["replaced_import"] else None
         return Change(What.CHANGED, at, by_name, fields, version, **names.source(state["replaced_import"], line))
+    if merged := names.merges.get(version):
+        return Change(What.CHANGED, at, by_name, fields, version, merged=merged)
     if state["import_id"] != after["import_id"]:  # taken back by a version that did not number undos
         return Change(What.TAKEN_BACK, at, by_name, fields, version, **names.source(state["import_id"], None))
     return Change(What.CHANGED, at, by_name, fields, version, **others)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, func, select, text, update
+from sqlalchemy import RowMapping, exists, func, select, text, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -94,8 +94,8 @@ def merge_in(
 def unmerge(merge_id: int, *, by: Actor) -> Unmerged:
     """Bring the others back as they were, and put the survivor's fields back that still hold what the merge put there.
 
-    Where the survivor is gone by now the others come back all the same. Raises NotAllowed, NotFound, Conflict (it was
-    un-merged already).
+    Where the survivor was deleted by now the others come back all the same. Raises NotAllowed, NotFound, Conflict (it
+    was un-merged already, or the survivor itself was merged into another one).
     """
     require_reviewing(by)
     with editing.editing(by) as session:
@@ -104,6 +104,7 @@ def unmerge(merge_id: int, *, by: Actor) -> Unmerged:
             raise NotFound(f"There is no merge {merge_id}.")
         if found.undone_at is not None:
             raise Conflict(f"Merge {merge_id} was taken apart already.")
+        _require_outermost(session, found)
         versions = session.scalars(select(ContactMergePart.version_id).where(ContactMergePart.merge_id == merge_id))
         restored = editing.bring_back(session, "h.version_id = ANY (CAST(:ids AS bigint[]))", {"ids": list(versions)})
         before, after, kept = _put_back(session, found)
@@ -140,6 +141,23 @@ def made(*, contact_id: int | None = None, standing: bool = False, size: int = 5
 def _merged(found: ContactMerge, label: str | None, others: list[int] | None, by_name: str) -> Merged:
     ids = tuple(sorted(others or []))
     return Merged(found.id, found.survivor_id, label, ids, by_name, found.merged_at, found.undone_at)
+
+
+def _require_outermost(session: Session, found: ContactMerge) -> None:
+    """What the survivor took with it into another one can be put back only where it is itself. Raises Conflict."""
+    outer = (
+        select(ContactMerge)
+        .join(ContactMergePart, ContactMergePart.merge_id == ContactMerge.id)
+        .where(ContactMergePart.contact_id == found.survivor_id, ContactMerge.undone_at.is_(None))
+        .where(ContactMerge.id > found.id, ~exists().where(Contact.id == found.survivor_id))
+        .order_by(ContactMerge.id.desc())
+        .limit(1)
+    )
+    if (later := session.scalar(outer)) is not None:
+        raise Conflict(
+            f"Contact {found.survivor_id} was itself merged into contact {later.survivor_id} since: "
+            f"take that merge, number {later.id}, apart first."
+        )
 
 
 def _mergeable(ids: Sequence[int] | Mapping[int, int]) -> list[int]:

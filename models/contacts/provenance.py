@@ -39,7 +39,7 @@ def of_changes(changes: Sequence[Change]) -> Provenance:
             known = found.setdefault(one.name, [])
             if not known and one.old is not None:
                 known.append(Origin(one.old, None))
-            by_hand = change.what is What.CHANGED and change.import_id is None
+            by_hand = change.what is What.CHANGED and change.import_id is None and not change.merged
             again = by_hand and len(known) > 1 and known[-2].value == one.new
             known.append(Origin(one.new, change, is_put_back=again))
     cut = bool(changes) and changes[-1].what is not What.CREATED

@@ -120,8 +120,9 @@ def those_of(filters: Filters, ids: Collection[int], *, by: Actor) -> frozenset[
 def count(filters: Filters, *, by: Actor) -> int:
     """Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
+    where = _condition(filters, by)
     with looking(filters, by) as session:
-        return _count(session, _condition(filters, by))
+        return _count(session, where)
 
 
 def counts(asked: Sequence[Filters], *, by: Actor) -> list[int]:

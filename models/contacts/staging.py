@@ -80,7 +80,7 @@ def drop(session: Session, import_id: int) -> None:
 
 def keep_seen(session: Session, import_id: int) -> None:
     """Put the plan, which no longer holds, aside until there is a new one: somebody looked at it."""
-    session.execute(text(f"DROP TABLE IF EXISTS {SCHEMA}.{_seen_table(import_id)}"))
+    forget_seen(session, import_id)
     session.execute(text(f"ALTER TABLE {SCHEMA}.{plan_table(import_id)} RENAME TO {_seen_table(import_id)}"))
 
 
@@ -88,6 +88,10 @@ def seen_plan(session: Session, import_id: int) -> str | None:
     """The full name of the table that was put aside; None where there is none, or a crash has emptied it."""
     name = f"{SCHEMA}.{_seen_table(import_id)}"
     return name if _count(session, name) else None
+
+
+def forget_seen(session: Session, import_id: int) -> None:
+    session.execute(text(f"DROP TABLE IF EXISTS {SCHEMA}.{_seen_table(import_id)}"))
 
 
 def _seen_table(import_id: int) -> str:

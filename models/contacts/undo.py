@@ -4,10 +4,11 @@ Of a contact that the import updated each field that still holds what the import
 since stays. A contact that it created goes, unless it was changed. Bringing back does the same with what the last undo
 wrote, whose versions in contact_history carry its number. undo_values.py has the rules.
 
-Two temporary tables: `undoing` has a line for each contact that is concerned: `before`, the version that it goes back
+Three temporary tables: `undoing` has a line for each contact that is concerned: `before`, the version that it goes back
 to (NULL where there was none), `wrote`, the version that holds what was written (NULL where the contact itself does,
 since nothing changed it), `present`, and `returns`, the version that comes back of one that is not there. `compared`
-has those that were changed since: the fields that go back and those that stay.
+has those that were changed since: the fields that go back and those that stay. `holding` has the ids of contacts that
+the import created and others were merged into, which are nowhere else: they stay, too.
 """
 
 from dataclasses import dataclass
@@ -130,15 +131,34 @@ ORDER BY i.id DESC"""
 _KEPT_BY = """WHERE id IN (SELECT id FROM reached) AND id IN (SELECT k.contact_id FROM import_kept k
     WHERE k.undo_id = (SELECT max(u.id) FROM import_undos u WHERE u.import_id = :import_id))"""
 
-_REMOVED = """SELECT id FROM undoing WHERE before IS NULL AND wrote IS NULL AND present
+# Merges that stand, and those of what was merged then: what the survivor holds that the import did not bring.
+_HOLDING = """
+WITH RECURSIVE held AS (
+    SELECT m.survivor_id, p.contact_id, p.version_id FROM contact_merges m
+    JOIN contact_merge_parts p ON p.merge_id = m.id AND m.undone_at IS NULL
+    UNION
+    SELECT h.survivor_id, p.contact_id, p.version_id FROM held h
+    JOIN contact_merges m ON m.survivor_id = h.contact_id AND m.undone_at IS NULL
+    JOIN contact_merge_parts p ON p.merge_id = m.id
+)
+SELECT u.id, max(h.version_id) AS version_id FROM held h
+JOIN undoing u ON u.id = h.survivor_id AND u.before IS NULL AND u.present
+WHERE NOT EXISTS (SELECT FROM undoing o WHERE o.id = h.contact_id AND o.before IS NULL)
+    AND NOT EXISTS (SELECT FROM contacts c WHERE c.id = h.contact_id)
+GROUP BY u.id"""
+
+_UNCHANGED = "before IS NULL AND wrote IS NULL AND present"
+
+_REMOVED = f"""SELECT id FROM undoing WHERE {_UNCHANGED} AND id NOT IN (SELECT id FROM holding)
     UNION ALL SELECT id FROM compared WHERE before IS NULL AND NOT stays"""
 
 
 def _find(session: Session, concerned: str, **parameters: int) -> None:
     session.execute(text(f"SELECT set_config('work_mem', '{WORK_MEM}', true)"))
-    session.execute(text("DROP TABLE IF EXISTS pg_temp.undoing, pg_temp.compared"))
+    session.execute(text("DROP TABLE IF EXISTS pg_temp.undoing, pg_temp.compared, pg_temp.holding"))
     session.execute(text(f"CREATE TEMPORARY TABLE undoing ON COMMIT DROP AS {concerned}"), parameters)
     session.execute(text("ANALYZE undoing"))
+    session.execute(text(f"CREATE TEMPORARY TABLE holding ON COMMIT DROP AS {_HOLDING}"))
 
 
 def _compare(session: Session) -> None:
@@ -151,7 +171,7 @@ def _compare(session: Session) -> None:
                CASE WHEN u.before IS NULL THEN {undo_values.differing()} ELSE {undo_values.staying()} END AS kept
         FROM undoing u JOIN contacts c USING (id) JOIN contact_history a ON a.version_id = u.wrote
         LEFT JOIN contact_history b ON b.version_id = u.before"""
-    stays = "kept <> '{}' OR (before IS NULL AND NOT sourced)"
+    stays = "kept <> '{}' OR (before IS NULL AND (NOT sourced OR id IN (SELECT id FROM holding)))"
     made = f"CREATE TEMPORARY TABLE compared ON COMMIT DROP AS SELECT *, {stays} AS stays FROM ({compared}) AS one"
     session.execute(text(made))
     session.execute(text("ANALYZE compared"))
@@ -170,7 +190,10 @@ def _keep(session: Session, run: int, alone: Why, *, before: str) -> int:
     gone = """SELECT :run, u.id, :deleted, '{}'::text[],
             ARRAY[(SELECT max(h.version_id) FROM contact_history h WHERE h.id = u.id)], u.before, false
         FROM undoing u WHERE NOT u.present AND u.returns IS NULL"""
-    listed = f"INSERT INTO import_kept ({columns}) SELECT * FROM ({stays} UNION ALL {gone}) AS kept ORDER BY 2"
+    holds = f"""SELECT :run, u.id, :alone, '{{}}'::text[], ARRAY[holding.version_id], u.before, false
+        FROM undoing u JOIN holding USING (id) WHERE {_UNCHANGED}"""
+    kept = f"{stays} UNION ALL {gone} UNION ALL {holds}"
+    listed = f"INSERT INTO import_kept ({columns}) SELECT * FROM ({kept}) AS kept ORDER BY 2"
     reasons = {"alone": alone, "changed": Why.CHANGED, "deleted": Why.DELETED}
     session.execute(text(listed), {"run": run, **reasons})
     return _counted(session, "SELECT count(*) FROM import_kept WHERE undo_id = :run", run=run)

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from models import audit
+from models import audit, database
 from models.audit import Event
-from models.database import DUPLICATES_LOCK, engine, reading, writing
+from models.database import DUPLICATES_LOCK, reading, writing
 from models.duplicates.tables import UNDER_WAY, DuplicatePair, DuplicateRun, State
 from models.errors import Conflict, NotAllowed, NotFound
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -114,22 +114,17 @@ def waiting(*, longer_than: timedelta) -> list[int]:
         under_way = select(DuplicateRun).where(DuplicateRun.state.in_(UNDER_WAY))
         since = func.coalesce(DuplicateRun.started_at, DuplicateRun.created_at)
         old = under_way.where(since < func.now() - longer_than)
-        return [run.id for run in session.scalars(old) if not _is_claimed(session, run.id)]
+        busy = database.claims(session, DUPLICATES_LOCK)
+        return [run.id for run in session.scalars(old) if run.id not in busy]
 
 
 @contextmanager
 def claimed(run_id: int) -> Iterator[None]:
     """While the block runs no other process carries it out. Raises Conflict where one does."""
-    with engine().connect() as connection:
-        key = {"lock": DUPLICATES_LOCK, "run": run_id}
-        if not connection.scalar(text("SELECT pg_try_advisory_lock(:lock, :run)"), key):
+    with database.claimed(DUPLICATES_LOCK, run_id) as is_ours:
+        if not is_ours:
             raise Conflict("That search for duplicates is being carried out by another process: wait for it.")
-        connection.commit()
-        try:
-            yield
-        finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:lock, :run)"), key)
-            connection.commit()
+        yield
 
 
 def begin(run_id: int) -> Actor | None:
@@ -210,17 +205,6 @@ def staged_table(session: Session) -> None:
             WITH (autovacuum_enabled = false)"""
         )
     )
-
-
-def _is_claimed(session: Session, run_id: int) -> bool:
-    held: Row[Any] | None = session.execute(
-        text(
-            """SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND classid = :lock AND objid = :run
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-        ),
-        {"lock": DUPLICATES_LOCK, "run": run_id},
-    ).one_or_none()
-    return held is not None
 
 
 def _locked(session: Session, run_id: int) -> DuplicateRun:

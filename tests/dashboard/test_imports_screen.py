@@ -330,7 +330,7 @@ def test_the_plan_in_numbers_changes_and_reasons(screen: Screen, new: Callable[.
     rows = next(one.value for one in test.dataframe if "reason" in one.value.columns)
     assert (rows.iloc[0]["line"], rows.iloc[0]["value"]) == (5, "no at sign")
     assert "Commit 2 changes" in buttons(test)
-    next(one for one in test.button_group if one.label == "Kind").set_value("duplicate").run()
+    next(one for one in test.button_group if one.key == f"kind {import_id}").set_value("duplicate").run()
     rows = next(one.value for one in test.dataframe if "reason" in one.value.columns)
     assert list(rows["line"]) == [4]
 

@@ -113,6 +113,19 @@ def test_a_survivor_that_is_gone_does_not_keep_the_others_away(both: tuple[int, 
     assert merging.unmerge(merge_id, by=ann).restored == (both[1],)
 
 
+def test_what_was_merged_further_is_taken_apart_from_the_outside(both: tuple[int, int], ann: Actor) -> None:
+    first, second = both
+    before = records.get(first, by=ann).values
+    third = records.create({"first_name": "Zoë", "email": "z@acme.example", "city": "Leeds"}, by=ann, anyway=True)
+    inner = merging.merge(first, versions(first, second), {"email": second}, by=ann)
+    outer = merging.merge(third, versions(first, third), by=ann)
+    with pytest.raises(Conflict, match=f"merged into contact {third} since: take that merge, number {outer}, apart"):
+        merging.unmerge(inner, by=ann)
+    merging.unmerge(outer, by=ann)
+    assert merging.unmerge(inner, by=ann).restored == (second,)
+    assert records.get(first, by=ann).values == before
+
+
 def test_nothing_is_merged_that_changed_since_it_was_seen(both: tuple[int, int], ann: Actor) -> None:
     seen = versions(*both)
     records.update(both[1], {"title": "Owner"}, version=seen[both[1]], by=ann)

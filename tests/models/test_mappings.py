@@ -7,15 +7,15 @@ import pytest
 from sqlalchemy import func, insert, update
 from sqlalchemy.exc import IntegrityError
 
-from models import imports, mapping_memory, mappings
+from models import imports, mapping_contents, mapping_memory, mappings
 from models.audit import AuditLine, Event
 from models.contacts import mapping as field_mapping
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.import_drafts import Chosen
 from models.imports import Import, Keep, MatchRule, Recall, State
+from models.mapping_contents import RememberedMapping
 from models.mapping_memory import How
-from models.mappings import RememberedMapping
 from models.permissions import OPERATOR, Actor, Role
 from tests.people import person
 
@@ -177,9 +177,9 @@ def test_a_name_that_is_not_there_says_which_are(ann: Actor) -> None:
 
 def test_order_and_spelling_of_headers_make_no_other_kind_of_file() -> None:
     same = [["remark", "FIRST_NAME", "e mail", "lastName", "firm"], list(reversed(HEADERS))]
-    assert {mappings.signature(headers) for headers in same} == {mappings.signature(HEADERS)}
+    assert {mapping_contents.signature(headers) for headers in same} == {mapping_contents.signature(HEADERS)}
     others = [HEADERS[:-1], [*HEADERS, "Land"], [*HEADERS[:-1], "Remarks"], [*HEADERS, "Firm (2)"], ["#", *HEADERS]]
-    assert len({mappings.signature(headers) for headers in [HEADERS, *others]}) == 6
+    assert len({mapping_contents.signature(headers) for headers in [HEADERS, *others]}) == 6
 
 
 def test_headers_are_found_by_their_letters_where_that_is_unmistakable() -> None:
@@ -295,31 +295,51 @@ def test_one_that_is_asked_for_is_taken_though_others_fit_better(ann: Actor) -> 
     assert recalled(HEADERS, ann, Recall(10**6)) is None
 
 
+def test_a_fixed_policy_is_that_of_every_field(ann: Actor) -> None:
+    chosen = replace(CHOSEN, keep=Keep.NEVER, keep_fields={"company": Keep.THEIRS}, dated_by="Remark", left_out=())
+    kept = mappings.save(opened(ann), chosen, "CRM", by=ann)
+    plain, fixed = (recalled(HEADERS, ann, Recall(kept, fixed=names)) for names in ((), ("keep",)))
+    assert plain
+    assert plain.rules == {
+        "match": "email", "keep": "never", "keep_fields": {"company": "theirs"}, "dated_by": "Remark",
+    }  # fmt: skip
+    assert fixed
+    assert fixed.rules == {"match": "email", "dated_by": "Remark"}
+
+
 def test_what_a_later_version_adds_has_its_default_and_what_it_dropped_is_forgotten() -> None:
-    kept = mappings.stored(CHOSEN)
-    assert mappings.restored(kept) == CHOSEN
-    assert mappings.restored({**kept, "of tomorrow": 1}) == CHOSEN
-    assert mappings.restored({**kept, "columns": {"Shoe": "shoe", "E-Mail": "email"}}).columns == {"E-Mail": "email"}
-    assert set(mappings.rules(CHOSEN)) >= {"match", "keep"}
+    kept = mapping_contents.stored(CHOSEN)
+    assert mapping_contents.restored(kept) == CHOSEN
+    assert mapping_contents.restored({**kept, "of tomorrow": 1}) == CHOSEN
+    assert mapping_contents.restored({**kept, "columns": {"Shoe": "shoe", "E-Mail": "email"}}).columns == {
+        "E-Mail": "email"
+    }
+    assert set(mapping_contents.rules(CHOSEN)) >= {"match", "keep"}
 
 
 def test_one_that_nobody_named_or_used_for_two_years_is_forgotten(ann: Actor) -> None:
     old, fresh, called = remembered(opened(ann), ann), remembered(opened(ann, ["Email"], name="b"), ann), saved(ann)
     with writing(OPERATOR) as session:
-        long_ago = func.now() - mappings.KEPT - func.make_interval(0, 0, 0, 1)
+        long_ago = func.now() - mapping_contents.KEPT - func.make_interval(0, 0, 0, 1)
         session.execute(
             update(RememberedMapping).where(RememberedMapping.id.in_([old, called])).values(
                 used_at=long_ago, changed_at=long_ago
             )
         )  # fmt: skip
-    mappings.clear_unused()
+    mapping_contents.clear_unused()
     assert {one.id for one in mappings.listed(by=ann)} == {fresh, called}
 
 
 def test_the_operator_has_one_memory_of_a_kind(db: str) -> None:
     """Its owner is NULL, which unique indexes do not compare."""
     assert remembered(opened(OPERATOR), OPERATOR) == remembered(opened(OPERATOR), OPERATOR)
-    row = {"signature": mappings.signature(HEADERS), "headers": [], "labels": [], "chosen": {}, "file_name": "x"}
+    row = {
+        "signature": mapping_contents.signature(HEADERS),
+        "headers": [],
+        "labels": [],
+        "chosen": {},
+        "file_name": "x",
+    }
     with pytest.raises(IntegrityError, match="mappings_remembered"):
         _insert(row)
 

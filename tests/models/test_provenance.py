@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from models.contacts import bulk, history, provenance, records, undo
+from models.contacts import bulk, history, merging, provenance, records, undo
 from models.contacts.bulk import Selection
 from models.contacts.history import What
 from models.contacts.provenance import Origin
@@ -76,6 +76,20 @@ def test_what_an_undone_import_and_a_restoration_leave(ann: Actor) -> None:
     records.delete(contact, version=records.get(contact, by=ann).version, by=ann)
     records.restore(contact, by=ann)
     assert told(contact, "title", ann)[0][:2] == ("CEO", What.TAKEN_BACK), "restoring changes no value"
+
+
+def test_a_value_from_a_merge_names_the_contact_that_it_came_from(ann: Actor) -> None:
+    contact = records.create({"first_name": "Zoë", "city": "Bonn"}, by=ann)
+    other = records.create({"first_name": "Zoë", "title": "CTO"}, by=ann)
+    versions = {one: records.get(one, by=ann).version for one in (contact, other)}
+    merge = merging.merge(contact, versions, by=ann)
+    [change, _] = history.of_contact(contact, by=ann)
+    assert (change.what, change.merged, change.merge, change.with_others) == (
+        What.CHANGED, (other,), f"contact {other}", False,
+    )  # fmt: skip
+    assert origins(contact, ann)["title"][0].change == change
+    merging.unmerge(merge, by=ann)
+    assert [one.merged for one in history.of_contact(contact, by=ann)] == [(), (other,), ()]
 
 
 def test_where_the_changes_are_cut_it_is_said(ann: Actor) -> None:

@@ -130,6 +130,7 @@ def test_only_allowed_places(root: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"file_name": "{"}, "it may hold"),
         ({"file_name": "../x"}, "no slashes"),
         ({"file_name": "a/{date}"}, "no slashes"),
+        ({"file_name": "{view}{view}"}, "no disk holds"),
         ({"every": "hour"}, "the same name: add {time}"),
         ({"place": "s3:/x"}, "no whole path"),
     ],
@@ -148,6 +149,8 @@ def test_names_of_files() -> None:
     moment = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
     named = view_exports.file_name("{view} {date} {time}", "../Ä/b:c", moment, "Europe/Berlin", "csv")
     assert named == "-Ä-b-c 2027-01-01 0030.csv"
+    named = view_exports.file_name("{view} {date} {time}", "語" * 80, moment, "UTC", "csv")
+    assert named == "語" * 53 + " 2026-12-31 2330.csv", "a disk holds 255 bytes"
 
 
 def test_who_sees_and_changes_schedules(root: Path, ann: Actor) -> None:
@@ -197,6 +200,17 @@ def test_each_due_moment_becomes_one_run(root: Path, ann: Actor) -> None:
     assert [one.id for one in runs()] == [run.id]
 
 
+def test_one_that_cannot_be_read_keeps_no_other_from_its_moment(root: Path, ann: Actor) -> None:
+    view_id = saved(ann).id
+    broken, whole = (view_exports.schedule(view_id, Wanted("day", str(root)), by=ann) for _ in range(2))
+    due_since(broken, "2 hours")
+    due_since(whole, "1 hour")
+    with writing(OPERATOR) as session:
+        session.execute(update(ViewSchedule).where(ViewSchedule.id == broken).values(time_zone="Mars/Olympus"))
+    assert view_runs.note_due() == 1
+    assert [one.schedule_id for one in runs()] == [whole]
+
+
 def test_what_rests_is_not_due(root: Path, ann: Actor) -> None:
     made = scheduled(ann, root)
     view_exports.pause(made, by=ann)
@@ -224,6 +238,10 @@ def test_a_run_is_held_by_one_process(root: Path, ann: Actor) -> None:
         assert view_runs.waiting() == []
         with view_runs.claimed(run_id) as also_mine:
             assert not also_mine
+        with reading() as session:
+            mine = "datname = current_database() AND pid <> pg_backend_pid()"
+            opened = text(f"SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND {mine}")
+            assert session.scalar(opened) == 0, "an hour's export keeps no snapshot"
     assert view_runs.waiting() == [run_id]
 
 

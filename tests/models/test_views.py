@@ -285,3 +285,9 @@ def test_counts_are_exact_in_one_look_and_kept(ann: Actor, narrow: Actor, monkey
         session.execute(insert(Contact).values(country="Germany"))
     assert search.known_counts(asked[:1], by=OPERATOR) == [None]
     assert search.counts(asked[:1], by=OPERATOR) == [3]
+
+
+def test_a_view_of_a_moment_that_is_no_more_keeps_no_other_from_its_number(ann: Actor) -> None:
+    asked = [filters.parse_query(one, by=ann) for one in ("country=Germany", "as_of=import:99", "country=France")]
+    assert views.counts(asked, by=ann) == [0, None, 0]
+    assert views.counts([], by=ann) == []

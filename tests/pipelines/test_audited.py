@@ -43,6 +43,7 @@ from models import (
     view_exports,
     watched_files,
     watched_folders,
+    watched_looks,
 )
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
@@ -183,12 +184,9 @@ WITHOUT = {
     "models/credits.py": {"balance": "posts the month's allowance, in a log of its own"},
     "models/credit_takings.py": {"clear_past": OVER},
     "models/link_tokens.py": {"clear_ended": OVER},
-    "models/mappings.py": {"clear_unused": OVER},
-    "models/watched_folders.py": {
-        "look_soon": "a wish; what comes of it has its line",
-        "begin": "progress",
-        "end": "progress",
-    },
+    "models/mapping_contents.py": {"clear_unused": OVER},
+    "models/watched_folders.py": {"look_soon": "a wish; what comes of it has its line"},
+    "models/watched_looks.py": {"begin": "progress", "end": "progress"},
     "models/watched_files.py": {
         "note": UNTOLD["watched_names"],
         "refuse": "progress",
@@ -325,7 +323,7 @@ def _watched(tour: Tour) -> Watching:
 
 
 def _taken(tour: Tour) -> None:
-    folder, by = watched_folders.begin(tour["folder"])
+    folder, by = watched_looks.begin(tour["folder"])
     sight = Sight("a.csv", 1, datetime.now(UTC), "1")
     tour.keep("watched", watched_files.take(folder, sight, "0" * 64, lambda *_: tour.folder / "a.csv", by=by))
 

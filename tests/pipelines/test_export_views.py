@@ -212,7 +212,10 @@ def test_a_closed_account_is_told_to_the_administrators(ann: Actor, place: Path)
     run_id = due(scheduled(ann, place))
     users.deactivate("ann@example.com", by=OPERATOR)
     failed(run_id, "The scheduled export 1 was asked for by an account that is closed")
-    assert [(to, kind) for to, kind, _ in mailed()] == [("ada@example.com", "view export failed")]
+    [(to, kind, details)] = mailed()
+    assert (to, kind) == ("ada@example.com", "view export failed")
+    assert details["further"].startswith("The schedule rests from now on, since the account that set it up is closed.")
+    assert not view_exports.listed(by=OPERATOR)[0].active, "else it would fail, and tell them, each time"
 
 
 def test_a_view_that_is_no_longer_shared(ann: Actor, place: Path) -> None:

@@ -15,7 +15,7 @@ from models.errors import Conflict, InvalidInput, NotAllowed
 from models.import_changes import Kind
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Role
-from pipelines import import_contacts
+from pipelines import import_contacts, import_steps
 from pipelines.import_steps import PlanMoved
 from tests.people import person
 from tests.pipelines.importing import created, imported, rejected, sql, written
@@ -232,6 +232,22 @@ def test_the_new_plan_is_compared_with_the_one_that_was_looked_at_whatever_moved
     sql("UPDATE contacts SET title = 'CEO' WHERE first_name = 'Ann'")  # back to what the plan had said
     again = import_contacts.run(moved.id, until=State.PLANNED, by=OPERATOR)
     assert [line for line, *_ in differences(again)] == [3, 4]
+
+
+def test_what_moved_is_known_although_the_new_plan_was_stopped_before_it_was_recorded(
+    moved: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = differences(moved)
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(import_steps.imports, "record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            import_contacts.run(moved.id, until=State.PLANNED, by=OPERATOR)
+    assert differences(import_contacts.run(moved.id, until=State.PLANNED, by=OPERATOR)) == expected
+    assert sql("SELECT to_regclass('staging.seen_2')") == [(None,)]
 
 
 def test_nothing_is_left_of_a_cancelled_import(moved: Import) -> None:

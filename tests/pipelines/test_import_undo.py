@@ -339,12 +339,15 @@ def test_the_list_is_for_who_sees_the_columns(file: Callable[..., Any], ben: Act
     file(ANN, BOB)
     sheet = file(ANN | {"Title": "x", "City": "Rom"}, BOB | {"City": "Pisa"})
     edit("Ann", by=ben, title="y", city="Wien")
+    edit("Ann", city="Linz")
     edit("Bob", by=ben, city="Graz")
     undo(sheet.id)
     assert [len(one.fields) for one in listed(sheet.id)] == [2, 1]
+    assert [one.since.by_name for one in listed(sheet.id)] == [OPERATOR.name, "Ben"]
     narrow = Actor(99, "Nia", Role.MANAGER, frozenset({"first_name", "title"}))
     [seen] = listed(sheet.id, by=narrow)
     assert [(one.name, one.stayed, one.would_be) for one in seen.fields] == [("title", None, None)]
+    assert seen.since.by_name == "Ben", "that a hidden field was changed later is not told"
     for refused in (import_kept.rows, import_kept.as_csv):
         with pytest.raises(NotAllowed, match="The values of this file are hidden from you"):
             list(refused(sheet.id, by=narrow))

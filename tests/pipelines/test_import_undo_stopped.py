@@ -1,5 +1,7 @@
 """An undo, and the undo of one, as orders: killed at any moment they lose nothing, and they can be called off."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -90,6 +92,22 @@ def test_one_whose_server_had_finished_is_only_settled(done: int, wanted: State)
     found: Import = imports.get(done, by=OPERATOR)
     assert (found.state, found.wanted, found.error) == (wanted, None, None)
     assert everything() == then
+
+
+def test_one_whose_server_finishes_while_the_next_waits_for_it_is_no_failure(base: str, done: int) -> None:
+    number = order(done, UNDO)
+    with psycopg.connect(libpq_url(base)) as server, ThreadPoolExecutor(1) as beside:
+        server.execute("LOCK TABLE contacts IN SHARE MODE")
+        late = beside.submit(orders.carry_out, done, number)
+        while not sql("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'contacts'::regclass"):
+            assert not late.done()
+            time.sleep(0.05)
+        server.execute("UPDATE imports SET state = 'undone' WHERE id = %s", [done])
+        server.commit()
+        with pytest.raises(Conflict, match="only a committed import can be undone"):
+            late.result(SECONDS)
+    found = imports.get(done, by=OPERATOR)
+    assert (found.state, found.wanted, found.error) == (UNDO, None, None)
 
 
 def test_an_undo_of_an_undo_is_called_off(base: str, home: Path, done: int) -> None:

@@ -18,13 +18,25 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from models import import_drafts, imports, mails, mappings, settings, users, watched_files, watched_folders
-from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models import (
+    import_drafts,
+    imports,
+    mails,
+    mappings,
+    settings,
+    users,
+    watched_files,
+    watched_folders,
+    watched_looks,
+)
+from models.database import WATCHING_LOCK, claimed
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound, Unavailable
+from models.import_acceptances import NotAccepted
 from models.imports import Import, State
 from models.permissions import OPERATOR, Actor, Role
 from models.watched_files import Seen, Sight
 from models.watched_folders import Watching
-from pipelines import import_contacts, watch_folders
+from pipelines import file_store, import_contacts, watch_folders
 from pipelines import import_orders as orders
 from pipelines.watch_folders import Looked
 from tests.people import person
@@ -161,6 +173,17 @@ def test_a_file_that_still_grows_is_left_for_the_next_look(incoming: Place, root
     assert len(look(folder).imports) == 1
 
 
+def test_the_mapping_of_a_watched_folder_is_not_forgotten(incoming: Place, root: Actor) -> None:
+    incoming.write("a.csv", ANN)
+    made = carried_out(look(watched(incoming, root, name="a")).imports[0])
+    kept = mappings.save(made.id, import_drafts.stored(made), "CRM", by=root)
+    folder = watched(incoming, root, mapping_id=kept)
+    with pytest.raises(Conflict, match="The watched folder “Leads” maps its files by it"):
+        mappings.remove(kept, by=root)
+    watched_folders.remove(folder, by=root)
+    mappings.remove(kept, by=root)
+
+
 def test_one_that_commits_by_itself_does_so_where_its_columns_are_known(incoming: Place, root: Actor) -> None:
     folder = watched(incoming, root, commits=True)
     incoming.write("first.csv", ANN)
@@ -185,6 +208,24 @@ def test_one_that_commits_by_itself_does_so_where_its_columns_are_known(incoming
     assert [one.outcome for one in seen(folder)] == ["waits for you", "imported", "imported"]
     assert len(told()) == 3
     assert told() == told(), "each is told once"
+
+
+def test_what_stands_out_stops_one_that_commits_by_itself_and_is_told(incoming: Place, root: Actor) -> None:
+    by_itself, by_hand = [
+        watched(incoming, root, name=name, pattern=f"{name}*", commits=name == "a") for name in ("a", "b")
+    ]
+    incoming.write("a known.csv", "Name,Email,# Employees\nAnn,ann@x.example,5\n")
+    import_contacts.run(look(by_itself).imports[0], by=root)
+    wrong = "Name,Email,# Employees\n" + "".join(f"Ann{n},ann{n}@x.example,5551234567\n" for n in range(40))
+    incoming.write("a wrong.csv", wrong)
+    incoming.write("b wrong.csv", wrong)
+    with pytest.raises(NotAccepted):
+        carried_out(look(by_itself).imports[0])
+    assert carried_out(look(by_hand).imports[0]).state == State.PLANNED
+    assert [one.outcome for one in seen(by_itself)] == ["waits for you", "imported"]
+    waits = {details["file"]: details["why"] for kind, details in told() if kind == "file waits"}
+    assert waits["a wrong.csv"].startswith("Nothing was written: one thing stands out about import 2. 40 rows break")
+    assert waits["b wrong.csv"].startswith("its plan is made, and one thing stands out about import 3. 40 rows break")
 
 
 def test_its_own_mapping_and_rules_are_taken(incoming: Place, root: Actor) -> None:
@@ -238,6 +279,28 @@ def test_a_file_that_may_not_be_read_is_told_once_for_each_version(
     watched_files.try_again(seen(folder)[0].id, by=root)
     assert look(folder) == Looked([], failed=1)
     assert [kind for kind, _ in told()] == ["file failed"] * 2
+
+
+def test_one_file_that_cannot_be_read_just_now_keeps_no_other_from_its_turn(
+    incoming: Place, root: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = watched(incoming, root)
+    for name in "abcde":
+        incoming.write(f"{name}.csv", ANN.replace("Ann", name))
+    broken = ["a.csv"]
+    fetch = file_store.Folder.fetch
+
+    def failing(self: file_store.Folder, name: str, to: Path) -> file_store.Fetched:
+        if name in broken:
+            raise Unavailable(f"{name} could not be read: Input/output error.")
+        return fetch(self, name, to)
+
+    monkeypatch.setattr(file_store.Folder, "fetch", failing)
+    looked = watch_folders.look(folder)
+    assert looked is not None
+    assert (len(looked.imports), looked.unread, looked.error) == (4, 1, "a.csv could not be read: Input/output error.")
+    broken.clear()
+    assert len(look(folder).imports) == 1, "it is tried again"
 
 
 def test_a_place_that_cannot_be_read_is_told_when_it_begins(incoming: Place, root: Actor) -> None:
@@ -297,19 +360,19 @@ def test_of_the_servers_folders_only_some_may_be_watched(
 
 def test_what_is_due_is_looked_at_by_its_schedule(incoming: Place, root: Actor) -> None:
     folder = watched(incoming, root, schedule="0 6 * * *", time_zone="Europe/Berlin")
-    assert watched_folders.due() == [folder], "the first look comes at once"
-    with watch_folders._held(folder):
-        assert watched_folders.due() == []
+    assert watched_looks.due() == [folder], "the first look comes at once"
+    with claimed(WATCHING_LOCK, folder):
+        assert watched_looks.due() == []
         assert watch_folders.look(folder) is None
     look(folder)
-    assert watched_folders.due() == []
+    assert watched_looks.due() == []
     found = watched_folders.get(folder, by=root)
     assert found.schedule == "At 06:00 every day, Europe/Berlin"
     assert found.next_look.astimezone(ZoneInfo("Europe/Berlin")).hour == 6
     watched_folders.look_soon(folder, by=root)
-    assert watched_folders.due() == [folder]
+    assert watched_looks.due() == [folder]
     watched_folders.activate(folder, False, by=root)
-    assert watched_folders.due() == []
+    assert watched_looks.due() == []
     with pytest.raises(Conflict, match="is paused"):
         watched_folders.look_soon(folder, by=root)
     watched_folders.remove(folder, by=root)
@@ -345,7 +408,7 @@ def test_the_mails_say_what_is_to_be_known(incoming: Place, root: Actor, home: P
 
 def test_of_two_that_take_the_same_content_at_once_one_does(incoming: Place, root: Actor, tmp_path: Path) -> None:
     folder = watched(incoming, root)
-    found, by = watched_folders.begin(folder)
+    found, by = watched_looks.begin(folder)
     both = threading.Barrier(2)
     sight = Sight("a.csv", 1, datetime.now(UTC), "1")
 

@@ -141,7 +141,7 @@ def sentence(told: Mapping[str, Any]) -> str:
 
 
 def rules_sentence(rules: Mapping[str, Any]) -> str:
-    """“Rules: match auto, keep ours, title theirs, dated by “Last Modified”.”, of `mappings.rules`, in plain text."""
+    """“Rules: match auto, keep ours, title theirs, dated by “Changed”.”, of `mapping_contents.rules`, in plain text."""
     said: list[str] = []
     for name, value in rules.items():
         if isinstance(value, dict):

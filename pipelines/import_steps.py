@@ -128,7 +128,7 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
                 "notes": [*opened.notes, *chosen.notes],
             },
             mapping=dict(chosen.fields),
-            left_out=list(chosen.left_out),
+            left_out=[header for header in opened.headers if header in chosen.left_out],
             preview=_preview(opened.headers, lines, samples),
             **{"dated_by": dated_by or "", **(_of_memory(recalled, chosen) if recalled else {})},
         )

@@ -422,13 +422,22 @@ def test_who_was_deactivated_meanwhile_gets_no_link(db: str, serve: Serve) -> No
     assert inbox.messages == []
 
 
+FILE = {"file": "leads.csv", "folder": "fair", "numbers": "2 rows", "import_id": 7, "why": "its plan is made."}
+DETAILS: dict[Kind, dict[str, Any]] = {
+    Kind.EMAIL_CHANGED: {"old": "old@example.com", "new": "ann@example.com"},
+    Kind.FILE_IMPORTED: FILE,
+    Kind.FILE_WAITS: FILE,
+    Kind.FILE_FAILED: FILE | {"error": "It is no file of contacts."},
+    Kind.FOLDER_TROUBLE: {"folder": "fair", "place": "/srv/fair", "error": "It is not there."},
+}
+
+
 def test_every_kind_has_its_words(db: str, serve: Serve) -> None:
     inbox = serve()
     user = people.person(email="ann@example.com", name="Ann", role=Role.ANALYST)
     with writing(OPERATOR) as session:
         for kind in Kind:
-            details = {"old": "old@example.com", "new": "ann@example.com"} if kind is Kind.EMAIL_CHANGED else None
-            mails.queue(session, kind, user, details, by=OPERATOR)
+            mails.queue(session, kind, user, DETAILS.get(kind), by=OPERATOR)
     mails.deliver()
     texts = [message.get_content() for message in inbox.messages]
     assert len(texts) == len(Kind)

@@ -36,15 +36,21 @@ RUN = "from models import database; from models.permissions import OPERATOR; fro
 RUN += "import sys; database.bind(sys.argv[1]); import_contacts.run(int(sys.argv[2]), by=OPERATOR)"
 
 
+TITLES = ("VP", "VP", "CEO", "CEO")
+OTHER = {"VP": "CEO", "CEO": "VP"}
+
+
 @pytest.fixture
 def mixed(base: str, tmp_path: Path) -> Path:
-    """A base of a hundred contacts, and a file that creates, updates, leaves, repeats and refuses."""
+    """A base of a hundred contacts, and a file that creates, updates, leaves, repeats and refuses, and of which nothing
+    stands out."""
     people = [
-        {"First Name": f"P{n}", "Email": f"p{n}@example.com", "Title": "VP", "Industry": f"I{n % 3}", "# Employees": n}
+        {"First Name": f"P{n:03}", "Email": f"p{n:03}@example.com", "Title": TITLES[n % 4], "Industry": f"I{n % 3}",
+         "# Employees": n % 90}
         for n in range(300)
-    ]
+    ]  # fmt: skip
     imported(written(tmp_path, people[:100], "before.csv"))
-    rows = [row | {"Title": "CEO"} if n % 2 else row for n, row in enumerate(people)]
+    rows = [row | {"Title": OTHER[str(row["Title"])]} if n % 2 else row for n, row in enumerate(people)]
     rows[250:250] = [
         people[120],
         {"Email": "no", "Title": "x"},

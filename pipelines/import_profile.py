@@ -6,7 +6,7 @@ buckets, and the commonest values of fields that have few.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -34,9 +34,9 @@ SHORTEST_WORD = 3  # letters; shorter ones stand in an address by chance
 COUNTED = (Kind.WHOLE, Kind.MONEY)
 
 
-def made(session: Session, url: str, import_id: int, mapped: Sequence[str]) -> Columns:
-    """The profile of the rows in the import's staging table; `url` is libpq's."""
-    filled = _filled(session, import_id, mapped)
+def made(url: str, import_id: int, mapped: Sequence[str], filled: Mapping[str, int]) -> Columns:
+    """The profile of the rows in the import's staging table, of which `counted` says how many are `filled`; `url` is
+    libpq's."""
     if not filled[""]:
         return {name: {"filled": 0, "sampled": 0, "different": 0} for name in mapped}
     if not mapped:
@@ -46,10 +46,10 @@ def made(session: Session, url: str, import_id: int, mapped: Sequence[str]) -> C
         return _summed_up(connection, rows, mapped, filled)
 
 
-def _filled(session: Session, import_id: int, mapped: Sequence[str]) -> dict[str, int]:
+def counted(session: Session, import_id: int, mapped: Sequence[str]) -> dict[str, int]:
     """By field how many rows have a value; under "" how many rows there are."""
-    counted = ", ".join(["count(*)", *(f"count({name})" for name in mapped)])
-    [row] = session.execute(text(f"SELECT {counted} FROM {_rows(import_id)}")).all()
+    counts = ", ".join(["count(*)", *(f"count({name})" for name in mapped)])
+    [row] = session.execute(text(f"SELECT {counts} FROM {_rows(import_id)}")).all()
     return dict(zip(["", *mapped], row, strict=True))
 
 
@@ -74,7 +74,7 @@ def _as_text(one: Field) -> str:
 
 
 def _summed_up(
-    connection: duckdb.DuckDBPyConnection, rows: pa.Table, mapped: Sequence[str], filled: dict[str, int]
+    connection: duckdb.DuckDBPyConnection, rows: pa.Table, mapped: Sequence[str], filled: Mapping[str, int]
 ) -> Columns:
     connection.register("sample", rows)
     # By value: each field's values are grouped once, and everything else is read from the groups.

@@ -272,10 +272,11 @@ def _awaited(checked: Future[Found]) -> Found:
 
 
 def _profiled(found: Import, by: Actor) -> Columns:
+    mapped = source_of(found).mapped
     with working(found.id, by) as session:
-        return import_profile.made(
-            session, database.libpq_url(_server_url(found.id)), found.id, source_of(found).mapped
-        )
+        filled = import_profile.counted(session, found.id, mapped)
+    # Not in that transaction: whoever waits for it to end would keep the connection that reads the sample waiting.
+    return import_profile.made(database.libpq_url(_server_url(found.id)), found.id, mapped, filled)
 
 
 def _record_plan(session: Session, import_id: int, planned: dict[str, Any]) -> None:

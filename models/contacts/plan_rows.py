@@ -31,10 +31,11 @@ class PlannedRow:
 
 def prepare(session: Session, import_id: int) -> None:
     """Make what pages of the plan are read by, when it is made: indexes on the lines, and where what stands."""
-    for table in (_rows(import_id), _plan(import_id)):
-        name = f"{table.partition('.')[2]}_line"
-        session.execute(text(f"DROP INDEX IF EXISTS {staging.SCHEMA}.{name}"))
-        session.execute(text(f"CREATE INDEX {name} ON {table} (line)"))
+    rows, plan = (f"{table.partition('.')[2]}_line" for table in (_rows(import_id), _plan(import_id)))
+    # The rows stay as they were staged, and others are reading them just now: an index that is there is not made anew.
+    session.execute(text(f"CREATE INDEX IF NOT EXISTS {rows} ON {_rows(import_id)} (line)"))
+    session.execute(text(f"DROP INDEX IF EXISTS {staging.SCHEMA}.{plan}"))
+    session.execute(text(f"CREATE INDEX {plan} ON {_plan(import_id)} (line)"))
     block = f"line / {import_places.BLOCK} AS block"
     import_places.replace(
         session,

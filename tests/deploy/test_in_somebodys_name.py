@@ -13,6 +13,7 @@ from tests.deploy.command_line import Cli
 # What a command does in somebody's name: see test_cli_imports.py, test_cli_views.py, tests/models/test_views.py and
 # tests/dashboard/test_hidden_columns.py.
 IN_SOMEBODYS_NAME = {
+    "difference",
     "export",
     *(
         f"views {name}"

@@ -216,7 +216,7 @@ def test_a_flow_started_by_name_commits_an_import(machine: Machine, tmp_path: Pa
 def test_an_import_from_the_browser_runs_as_flows(machine: Machine, tmp_path: Path) -> None:
     machine.saw("Prefect is ready")
     file = tmp_path / "walk.csv"
-    file.write_text("First Name,Email\nWal,wal@example.com\nWim,wim@example.com\n")
+    file.write_text("First Name,Email,City\nWal,wal@example.com,Ulm\nWim,wim@example.com,Bonn\n")  # a kind of its own
     with sync_playwright() as playwright:
         path = chromium.executable(playwright.chromium.executable_path)
         browser = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)

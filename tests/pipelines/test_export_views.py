@@ -310,7 +310,7 @@ def test_into_s3_and_by_the_flow(ann: Actor, monkeypatch: pytest.MonkeyPatch) ->
         store.create_bucket(Bucket=s3.BUCKET)
         due(scheduled(ann, f"s3://{s3.BUCKET}/out", format="jsonl"))
         flows.export_views.fn()
-        [stored] = store.list_objects_v2(Bucket=s3.BUCKET)["Contents"]
+        [stored] = store.list_objects_v2(Bucket=s3.BUCKET, Prefix="out/")["Contents"]
         body = store.get_object(Bucket=s3.BUCKET, Key=stored["Key"])["Body"].read()
     assert stored["Key"].startswith("out/Leads 20")
     assert stored["Key"].endswith(".jsonl")

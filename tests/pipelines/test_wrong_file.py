@@ -58,6 +58,7 @@ def wrong(million: None, tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.timeout(3600)
 def test_the_wrong_file_over_a_million_contacts_is_taken_back_with_fifty_edits_intact(wrong: Path, ben: Actor) -> None:
     sql("CREATE TABLE expected AS TABLE contacts")
+    sql("ANALYZE expected")
     done = imported(wrong)
     assert (done.created, done.updated) == (NEW, MANY)
     edited = edit_fifty(done, ben)
@@ -88,7 +89,7 @@ def one_click(import_id: int) -> Import:
 def edit_fifty(done: Import, ben: Actor) -> list[int]:
     """Fifty contacts that Ben edits, and what should become of them in `expected`."""
     old = [number for (number,) in sql("SELECT id FROM expected ORDER BY hashint8(id) LIMIT 42")]
-    of_file = "SELECT c.id FROM contacts c LEFT JOIN expected e USING (id) WHERE e.id IS NULL ORDER BY id LIMIT 6"
+    of_file = "SELECT id FROM contacts WHERE id > (SELECT max(id) FROM expected) ORDER BY id LIMIT 6"
     new = [number for (number,) in sql(of_file)]
     changed, others, tagged, deleted = old[:22], old[22:32], old[32:40], [*old[40:], new[5]]
     for number, contact in enumerate(changed):  # what the file changed, and twice something else besides

@@ -28,7 +28,7 @@ def everything() -> None:
 
 @group.command()
 def find(as_json: Json = False, home: Home = None) -> None:
-    """Look through all contacts; takes minutes for a million of them.
+    """Look through all contacts; with many of them that takes a while.
 
     The pairs replace those found before. What was merged or kept apart stays.
     """

@@ -103,7 +103,7 @@ def _asked_contact() -> int | None:
 
 
 def _nothing_yet() -> None:
-    body = "Press “Look for duplicates”: all contacts are compared, which takes some minutes for a million."
+    body = "Press “Look for duplicates”: all contacts are compared, which takes a while with many."
     with page.empty("join_inner", "Nobody has looked for duplicates yet", body):
         pass
 

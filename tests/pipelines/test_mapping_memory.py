@@ -46,7 +46,7 @@ def test_what_is_said_counts_and_is_the_next_ones(first: Import, tmp_path: Path)
     path = written(tmp_path, OTHERWISE, "second.csv")
     found = run(path, mapping={"notes": "", "title": "notiz"}, left_out=["vorname"], recall=Recall(fixed=("keep",)))
     assert found.mapping == {"last_name": "nachname", "email": "mail", "title": "notiz"}
-    assert (found.left_out, found.match, found.keep) == (["vorname", "FIRMA"], "email", "theirs")
+    assert (found.left_out, found.match, found.keep) == (["FIRMA", "vorname"], "email", "theirs")
     after = run(path, State.PLANNED)
     assert (after.mapping, after.keep) == (found.mapping, "theirs")
 

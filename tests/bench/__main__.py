@@ -30,6 +30,7 @@ from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
 
 OPENPYXL_ROWS = 20_000  # its time grows with the rows; a million would take a quarter of an hour
+COMMIT = ("--yes", "--accept-drift", "Made-up files differ on purpose")
 MB = 1024 * 1024
 
 
@@ -84,7 +85,7 @@ def measure(home: Path, server: Server, rows: int) -> list[Row]:
 def browsing_of(home: Path, server: Server, rows: int) -> bool:
     """The contacts screen; whether every limit was kept."""
     data.write(home / "first.csv", rows)
-    command(home, "import", str(home / "first.csv"), "--yes")
+    command(home, "import", str(home / "first.csv"), *COMMIT)
     _index(server)
     timed = browse.measure()
     browse.show(timed)
@@ -120,7 +121,7 @@ def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row
     added = command(home, "users", "add", data.OWNER, "--limit", str(10 * rows))
     database.bind(server.url())
     account_links.accept(added.answer["link"].partition("?link=")[2], secrets.token_urlsafe(), address=None)
-    ours = command(home, "import", str(first), "--yes")
+    ours = command(home, "import", str(first), *COMMIT)
     plain = _plain_copy(server, first.with_name("plain.copy"))
     speed = rows / ours.seconds
     yield Row(
@@ -133,7 +134,7 @@ def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row
     )
     yield from _undone_creation(home, ours)
     yield Row("the indexes of browsing, after it", _index(server), None, None, "", True)
-    again = command(home, "import", str(first), "--yes")
+    again = command(home, "import", str(first), *COMMIT)
     if again.answer["created"] or again.answer["updated"]:
         raise RuntimeError(f"The second import of the same file changed something: {again.answer}")
     yield Row(
@@ -159,7 +160,7 @@ def _undone_creation(home: Path, made: Run) -> Iterator[Row]:
 def _undone_updates(home: Path, first: Path, moved: Path) -> Iterator[Row]:
     """A file that changes every contact of the first, and is taken back."""
     _write_moved(first, moved)
-    made = command(home, "import", str(moved), "--yes")
+    made = command(home, "import", str(moved), *COMMIT)
     if made.answer["created"]:
         raise RuntimeError(f"A file that should only update creates contacts: {made.answer}")
     yield Row(f"{made.answer['updated']:,} updates", made.seconds, None, made.peak, "", True)
@@ -217,14 +218,14 @@ def _write_moved(first: Path, moved: Path) -> None:
 
 
 def _changed_import(home: Path, changed: Path, rows: int) -> Row:
-    ours = command(home, "import", str(changed), "--yes")
+    ours = command(home, "import", str(changed), *COMMIT)
     what = f"{rows // 10:,} rows into it, half updates"
     return Row(what, ours.seconds, None, ours.peak, "15 s at a million", ours.seconds <= 15)
 
 
 def _small_import(home: Path, small: Path) -> Row:
     with warm_checker(home):
-        ours = command(home, "import", str(small), "--yes")
+        ours = command(home, "import", str(small), *COMMIT)
     return Row("import 500 rows, `up` running", ours.seconds, None, ours.peak, "4 s", ours.seconds <= 4)
 
 

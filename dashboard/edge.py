@@ -32,6 +32,7 @@ BEHIND_SIGN_IN = (UPLOADS, "/media")  # Streamlit asks nobody who they are there
 OF_PERSONS = (*BEHIND_SIGN_IN, "/audit/", "/exports/", "/imports/")  # the rest of these answer for themselves
 NEVER_STORED = ("/audit/", "/auth/", "/exports/", "/imports/", "/media/")
 ACTOR = "appointment360.actor"  # where a request's scope keeps who asks
+REQUEST_ID = "appointment360.request_id"  # where a request's scope keeps the number that its answer shows
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -82,7 +83,7 @@ class Edge:
             await self.app(scope, receive, _with_short_failure(send))
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = secrets.token_hex(8)
+        scope[REQUEST_ID] = request_id = secrets.token_hex(8)
         answer = self._answering(scope, send, request_id)
         if refusal := await _refusal(scope):
             await refusal(scope, receive, answer)

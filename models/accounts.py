@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.contacts import emails
 from models.database import Base
 from models.errors import InvalidInput, NotAllowed, NotFound
-from models.permissions import NOBODY, Actor, Permission, Role
+from models.permissions import ACCOUNT, NOBODY, Actor, Permission, Role
 
 DEFAULT_DOWNLOAD_LIMIT = 100  # contacts a month
 MAX_EMAIL = 254  # RFC 5321's longest path
@@ -117,10 +117,20 @@ def locked(session: Session, user_id: int) -> User:
 
 
 def require_self(by: Actor) -> int:
-    """The id of the person who acts on their own account. Raises NotAllowed for who is none, as the operator is."""
+    """The id of the person who acts on their own account. Raises NotAllowed for who is none, as the operator is, and
+    for a token without that scope."""
     if by.id is None:
         raise NotAllowed("Only a signed-in person can do this, for themselves.")
+    if by.scopes is not None and ACCOUNT not in by.scopes:
+        raise NotAllowed(f"This token may not do this: it lacks the scope “{ACCOUNT}”.")
     return by.id
+
+
+def require_session(by: Actor) -> int:
+    """`require_self` for what a lost token must not be able to do: the person has signed in. Raises NotAllowed."""
+    if by.scopes is not None:
+        raise NotAllowed("A token may not do this: sign in, and use the session's.")
+    return require_self(by)
 
 
 def require_still(session: Session, by: Actor, permission: Permission) -> None:

@@ -97,6 +97,8 @@ class Event(StrEnum):
     SIGN_IN_FAILED = "sign-in failed"
     SIGNED_OUT = "signed out"
     SESSIONS_ENDED = "sessions ended"
+    TOKEN_CREATED = "token created"
+    TOKEN_REVOKED = "token revoked"
     CREDITS_GRANTED = "credits granted"
     CREDITS_TAKEN_BACK = "credits taken back"
     CREDITS_CHANGED = "credits changed"  # a limit's share of the month

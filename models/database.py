@@ -1,7 +1,8 @@
 """The database: one engine per process, and the two doors to it, `reading()` and `writing()`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from psycopg.errors import QueryCanceled, UniqueViolation
@@ -22,6 +23,11 @@ AUDIT_LOCK, SIGN_INS_LOCK = 360_370, 360_371
 
 LARGEST_ID = 2**31 - 1  # that an Integer column holds
 LARGEST_BIGINT = 2**63 - 1
+
+
+Mark = Callable[[Session], None]
+# What the request that runs notes in the first transaction that it writes; see models/idempotency.py.
+MARK: ContextVar[Mark | None] = ContextVar("mark", default=None)
 
 
 class Base(DeclarativeBase):
@@ -114,6 +120,8 @@ def writing(by: Actor, *, import_id: int | None = None) -> Iterator[Session]:
             ),
             {"by": str(by.doer_id or ""), "import": str(import_id or "")},
         )
+        if (mark := MARK.get()) is not None:
+            mark(session)
         yield session
 
 

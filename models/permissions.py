@@ -24,6 +24,11 @@ class Permission(StrEnum):
     SETTINGS_CHANGE = "change settings"
     AUDIT_READ = "read the audit log"
 
+    @property
+    def scope(self) -> str:
+        """Its word among a token's scopes: “contacts.read”."""
+        return self.name.lower().replace("_", ".", 1)
+
 
 class Role(StrEnum):
     ADMIN = "admin"
@@ -62,6 +67,9 @@ _MANAGER = _ANALYST | {
     Permission.CHECKS_RUN,
 }
 PERMISSIONS = {Role.ANALYST: _ANALYST, Role.MANAGER: _MANAGER, Role.ADMIN: frozenset(Permission)}
+
+ACCOUNT = "account"  # the scope for what everybody may do with what is their own
+SCOPES: dict[str, str] = {one.scope: one.value for one in Permission} | {ACCOUNT: "look after one's own account"}
 
 # The rows of "Who may what": what a person does, and the permission that it takes; None is everybody who is signed in.
 # tests/who_may_what.py names the operations, screens and routes of each row, and holds them and the README to it.
@@ -112,6 +120,8 @@ class Actor:
     session_id: int | None = field(default=None, compare=False)  # the same person in any of their sessions
     in_name_of: str | None = field(default=None, compare=False)
     """The person's e-mail where it is the operator who acts, with that person's rights and credits."""
+    scopes: frozenset[str] | None = None
+    """What a program with the person's token may do of all that the person may: names of SCOPES; None is all of it."""
 
     @property
     def doer_id(self) -> int | None:
@@ -119,7 +129,7 @@ class Actor:
         return None if self.in_name_of else self.id
 
     def may(self, permission: Permission) -> bool:
-        return permission in self.role.permissions
+        return permission in self.role.permissions and (self.scopes is None or permission.scope in self.scopes)
 
 
 OPERATOR = Actor(None, "operator", Role.ADMIN)
@@ -130,6 +140,8 @@ def require(by: Actor, permission: Permission) -> None:
     """Raises NotAllowed with the permission in words and who has it."""
     if by.may(permission):
         return
+    if permission in by.role.permissions:
+        raise NotAllowed(f"This token may not {permission.value}: it lacks the scope “{permission.scope}”.")
     needed = f": that needs the role {' or '.join(roles)}" if (roles := holders(permission)) else ""
     raise NotAllowed(f"You may not {permission.value}{needed}.")
 

@@ -29,7 +29,8 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
     SEE: (
-        "models.contacts.search.page", "models.contacts.search.neighbours", "models.contacts.search.those_of",
+        "models.contacts.search.page", "models.contacts.search.following", "models.contacts.search.neighbours",
+        "models.contacts.search.those_of",
         "models.contacts.search.count", "models.contacts.search.counts", "models.contacts.search.known_counts",
         "models.contacts.search.count_by", "models.contacts.search.count_by_each",
         "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.search.moment",
@@ -121,7 +122,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.role_rules.second_factor_required",
         "models.credits.balance (of another)", "models.credits.entries (of another)",
     ),
-    CHANGE_PEOPLE: ("models.users.invite", "models.users.new_link", "models.users.change", "models.users.reactivate"),
+    CHANGE_PEOPLE: ("models.users.invite", "models.users.new_link", "models.users.change", "models.users.reactivate",
+                    "models.tokens.create_for"),
     CLOSE_ACCOUNTS: (
         "models.users.deactivate", "models.second_factors.reset", "models.sign_in_sessions.end_all",
     ),
@@ -135,7 +137,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.profile.ask_email_change", "models.own_password.require", "models.second_factors.begin",
         "models.second_factors.confirm", "models.second_factors.left", "models.second_factors.new_recovery_codes",
         "models.second_factors.remove", "models.sign_in_sessions.sessions_of", "models.sign_in_sessions.end",
-        "models.sign_in_sessions.end_others",
+        "models.sign_in_sessions.end_others", "models.tokens.create", "models.tokens.listed", "models.tokens.revoke",
     ),
     OWN: (
         "models.credits.balance", "models.credits.entries",
@@ -178,6 +180,9 @@ RELIES_ON: dict[str, str] = {
     "models.mapping_memory.remember": IN_A_SESSION,
     "models.mapping_contents.seen_by": READS_NOTHING,
     "models.accounts.require_self": READS_NOTHING,
+    "models.accounts.require_session": READS_NOTHING,
+    "models.idempotency.Carried": "notes how far a request is that its own operation allows",
+    "models.idempotency.begin": "answers the person's own requests, which their operations allow",
     "models.accounts.require_still": IN_A_SESSION,
     "models.audit.is_written": IN_A_SESSION,
     "models.audit.write_once_a_minute": IN_A_SESSION,

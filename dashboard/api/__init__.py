@@ -1,12 +1,78 @@
-"""The API for programs, mounted at /api/v1. Its routes follow; for now it answers that it is there."""
+"""The API for programs: mounted at /api/v1 by dashboard/server.py, or alone as `uvicorn dashboard.api:api`."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard.api import contacts, limits, problems, sessions, tokens
+from dashboard.api.problems import Problem
+from models import database
+from models.errors import Unavailable
+from models.settings import settings
+
+DESCRIPTION = """Everything that the screens do, for programs, by the same rules.
+
+Send a token with each request: `Authorization: Bearer …`. Filters are those of the screens' addresses. Moments are ISO
+8601 in UTC. Errors are `application/problem+json`. A POST with an `Idempotency-Key` may be sent again: it is carried
+out once. What is changed is named by its `ETag` in `If-Match`."""
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Where the API runs alone; as a part of the web it uses what that has bound."""
+    url = settings().database_url
+    if url is None:
+        raise Unavailable("The API needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
+    database.bind(url.get_secret_value(), patience=settings().search_seconds)
+    yield
+    database.engine().dispose()
+
+
+class Answering:
+    """Pure ASGI: every answer has its number and what is left of the hour."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = scope.setdefault("appointment360.request_id", secrets.token_hex(8))
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("x-request-id", request_id)
+                headers.setdefault("cache-control", "no-store")
+                if (left := scope.get(limits.LEFT)) is not None:
+                    headers.update(left.headers)
+            await send(message)
+
+        await self.app(scope, receive, answer)
+
+
+def _problem(status: HTTPStatus) -> dict[str, Any]:
+    return {"model": Problem, "description": status.phrase, "content": {problems.MEDIA_TYPE: {}}}
+
 
 # FastAPI's own documentation page loads its script from a CDN.
-api = FastAPI(title="Appointment360", version="1", docs_url=None, redoc_url=None)
+api = FastAPI(
+    title="Appointment360", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan
+)
+api.add_middleware(Answering)
+problems.add_to(api)
+for resource in (sessions, tokens, contacts):
+    api.include_router(resource.router)
 
 
-@api.get("/health")
+@api.get("/health", tags=["health"], summary="Whether it answers")
 def health() -> dict[str, str]:
     """`{"status": "ok"}` while the process answers."""
     return {"status": "ok"}

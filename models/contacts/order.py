@@ -118,6 +118,30 @@ class Order:
         following = self._next(session, where, values, back=False) if after else None
         return Neighbours(previous, following, before + 1, total)
 
+    def following(
+        self, session: Session, where: ColumnElement[bool], values: Sequence[Any] | None, size: int
+    ) -> list[list[Any]]:
+        """The keys, with the id last, of the `size` contacts after the one with these keys, or of the first ones."""
+        parts = self._parts(back=False)
+        own = self._own(parts, list(values)) if values else parts[0]
+        few = self.is_whole or are_few(session, where)
+        found: list[list[Any]] = []
+        for part in parts[parts.index(own) :]:
+            after = part.beyond(values, self.falling) if values and part is own else true()
+            rows = select(*part.keys).select_from(self.source).where(where, part.rows)
+            if few:  # or the planner follows an index past many that do not match
+                rows = rows.add_columns(_contacts.c.id.label("again")).offset(0)
+                listed = rows.subquery()
+                renamed = Part(true(), tuple(listed.c)[:-1])
+                beyond = renamed.beyond(values, self.falling) if values and part is own else true()
+                rows = select(*renamed.keys).where(beyond).order_by(*renamed.directed(self.falling))
+            else:
+                rows = rows.where(after).order_by(*part.directed(self.falling))
+            found += [list(row) for row in session.execute(rows.limit(size - len(found)))]
+            if len(found) == size:
+                break
+        return found
+
     def _at_once(self, session: Session, where: ColumnElement[bool], first: int, size: int) -> tuple[int, list[int]]:
         """One look at the contacts gives the page and the number, where reading both apart would take two."""
         found = self._found(where)

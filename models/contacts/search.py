@@ -49,6 +49,16 @@ _CONTAINS = OPERATORS["contains"].condition
 
 
 @dataclass(frozen=True)
+class Following:
+    """`rows` as those of a Page; `after` are the keys of the last of them, None where nothing follows. `total` is the
+    number of all that match, None where it was not asked for."""
+
+    rows: list[dict[str, Any]]
+    after: list[Any] | None
+    total: int | None
+
+
+@dataclass(frozen=True)
 class Page:
     """`rows` are dicts of the chosen columns plus `id`; `total` is the exact count of all that match."""
 
@@ -93,6 +103,34 @@ def page(
     if asked and known is None:
         _totals.put(asked, total, before)
     return Page([found[contact_id] for contact_id in ids], total, number, size)
+
+
+def following(
+    filters: Filters,
+    *,
+    columns: list[str] | None = None,
+    sort: str = NEWEST_FIRST,
+    after: Sequence[Any] | None = None,
+    size: int = 50,
+    counted: bool = False,
+    by: Actor,
+) -> Following:
+    """A keyset page: the contacts after the one whose keys `after` are, in one order whatever comes or goes meanwhile.
+
+    `counted`: with the exact number of all that match. Raises NotAllowed, InvalidInput.
+    """
+    require(by, Permission.CONTACTS_READ)
+    if not 1 <= size <= MAX_PAGE_SIZE:
+        raise InvalidInput(f"A page holds 1 to {MAX_PAGE_SIZE:,} contacts.")
+    shown = chosen_columns(columns, by=by)
+    where, listed = _condition(filters, by), _order(sort, by, is_whole=filters.as_of is not None)
+    with looking(filters, by) as session:
+        keys = listed.following(session, where, after, size + 1)
+        ids = [one[-1] for one in keys[:size]]
+        rows = select(Contact.id, *labelled(shown)).where(Contact.id.in_(ids))
+        found = {row.id: dict(row._mapping) for row in session.execute(rows)}
+    total = count(filters, by=by) if counted else None
+    return Following([found[one] for one in ids], keys[size - 1] if len(keys) > size else None, total)
 
 
 def neighbours(filters: Filters, *, sort: str = NEWEST_FIRST, contact_id: int, by: Actor) -> Neighbours:

@@ -6,6 +6,7 @@ from models import (
     check_results,
     credits,
     exports,
+    idempotency,
     import_acceptances,
     import_changes,
     import_findings,
@@ -18,11 +19,13 @@ from models import (
     mails,
     mappings,
     preferences,
+    request_hours,
     request_limits,
     role_rules,
     second_factors,
     sign_in_failures,
     sign_in_sessions,
+    tokens,
     view_exports,
     views,
     watched_files,
@@ -32,8 +35,9 @@ from models.contacts import history, table
 from models.duplicates import tables as duplicates
 
 __all__ = [
-    "accounts", "audit", "check_results", "credits", "duplicates", "exports", "history", "import_acceptances",
-    "import_changes", "import_findings", "import_places", "import_profiles", "import_undos", "imports", "industries",
-    "link_tokens", "mails", "mappings", "preferences", "request_limits", "role_rules", "second_factors",
-    "sign_in_failures", "sign_in_sessions", "table", "view_exports", "views", "watched_files", "watched_folders",
+    "accounts", "audit", "check_results", "credits", "duplicates", "exports", "history", "idempotency",
+    "import_acceptances", "import_changes", "import_findings", "import_places", "import_profiles", "import_undos",
+    "imports", "industries", "link_tokens", "mails", "mappings", "preferences", "request_hours", "request_limits",
+    "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table", "tokens", "view_exports", "views",
+    "watched_files", "watched_folders",
 ]  # fmt: skip

@@ -38,6 +38,7 @@ from models import (
     second_factors,
     sign_in_failures,
     sign_ins,
+    tokens,
     users,
     view_changes,
     view_exports,
@@ -90,6 +91,7 @@ TOLD = {
     "role_rules": ALWAYS,
     "account_links": [("UPDATE", "OLD.used_at IS DISTINCT FROM NEW.used_at")],
     "sign_in_sessions": [("INSERT OR DELETE", "true"), ("UPDATE", "OLD.revoked_at IS DISTINCT FROM NEW.revoked_at")],
+    "tokens": [("INSERT OR DELETE", "true"), ("UPDATE", "OLD.revoked_at IS DISTINCT FROM NEW.revoked_at")],
     "import_undos": ALWAYS,
     "import_kept": ALWAYS,
     "imports": [
@@ -146,6 +148,8 @@ UNTOLD = {
     "import_findings": "a part of the plan of an import, whose commit has its line",
     "check_results": "of contacts with the line of the check; of an import a part of its plan",
     "request_limits": "counts requests, changes nothing",
+    "request_hours": "counts requests, changes nothing",
+    "idempotency_keys": "how far a request is, whose operation has its line",
     "duplicate_pairs": "what a search found, which has its line; it may be found again",
     "mails": "a message is queued with what it tells of",
     "watched_names": "what a look saw; the import that came of it has its line",
@@ -200,6 +204,10 @@ WITHOUT = {
     },
     "models/own_password.py": {"require": UNTOLD["sign_in_failures"]},
     "models/profile.py": {"ask_email_change": "a wish; the address that is confirmed has its line"},
+    "models/request_hours.py": {"clear_past": OVER},
+    "models/idempotency.py": dict.fromkeys(("begin", "answered", "failed"), UNTOLD["idempotency_keys"])
+    | {"clear_past": OVER},
+    "models/tokens.py": {"actor_of": "when a token was last used"},
     "models/request_limits.py": {"take": UNTOLD["request_limits"], "clear_past": OVER},
     "models/sign_in_failures.py": {"clear_forgotten": OVER},
     "models/second_factors.py": {"begin": "counts for nothing until it is confirmed"},
@@ -364,6 +372,12 @@ def _signed_up(tour: Tour) -> None:
     tour.secret(*codes, ready)
 
 
+def _token_made(tour: Tour) -> None:
+    number, token = tokens.create("Nightly", by=tour.own())
+    tour.keep("token id", number)
+    tour.secret(token)
+
+
 def _wanted(tour: Tour, every: str = "day") -> view_exports.Wanted:
     (tour.folder / "views").mkdir(exist_ok=True)
     return view_exports.Wanted(every, str(tour.folder / "views"), file_name="{view} {date} {time}")
@@ -405,6 +419,9 @@ OPERATIONS: dict[str, Operation] = {
     "second_factors.new_recovery_codes": lambda t: t.secret(
         *second_factors.new_recovery_codes(password=PASSWORD, by=t.own())
     ),
+    "tokens.create": _token_made,
+    "tokens.revoke": lambda t: tokens.revoke(t["token id"], by=t.own()),
+    "tokens.create_for": lambda t: t.secret(tokens.create_for(BEN, "Nightly", by=t.by)[1]),
     "sign_ins.end_others": lambda t: sign_ins.end_others(by=t.own(), token=t["token"]),
     "sign_ins.end": lambda t: sign_ins.end(sign_ins.sessions_of(by=t.own())[0].id, by=t.own()),
     "second_factors.reset": lambda t: second_factors.reset(BEN, by=t.by),

@@ -1,0 +1,81 @@
+"""Who asks, by the token that the request bears: a personal one, or that of a session. What they may stands on each
+route: `by: Annotated[Actor, Needs(Permission.CONTACTS_READ)]`."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from starlette.concurrency import run_in_threadpool
+
+from dashboard.api import limits
+from dashboard.api.problems import Problems
+from models import sign_ins, tokens
+from models.errors import NotAllowed
+from models.permissions import ACCOUNT, Actor, Permission, require
+
+ACTOR = "appointment360.api_actor"  # where a request's scope keeps who asks
+NONE = "Send a token: Authorization: Bearer ..., from your profile or from /api/v1/sessions."
+WRONG = "This token works no more: it was revoked, it expired, or it never was one."
+
+bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="token",
+    description="A personal token (a360_…), made under *Profile* or with `appointment360 tokens create`, or the token "
+    "that `POST /sessions` gives.",
+)
+
+
+async def actor_of(request: Request) -> Actor:
+    """Who asks, counted once; a route class may ask before the route does. Raises Problems (401), TooMany."""
+    if ACTOR not in request.scope:
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        request.scope[ACTOR] = await run_in_threadpool(
+            _known, token.strip() if kind.lower() == "bearer" else "", request
+        )
+    found: Actor = request.scope[ACTOR]
+    return found
+
+
+def Needs(*permissions: Permission) -> Any:  # noqa: N802  # beside Security and Depends
+    """The signed-in person, who has these permissions; with none of them whoever is signed in."""
+    return Security(_allowed, scopes=[one.scope for one in permissions] or [ACCOUNT])
+
+
+def token_of(request: Request) -> str:
+    return request.headers["authorization"].partition(" ")[2].strip()
+
+
+def address_of(request: Request) -> str | None:
+    return request.client.host if request.client else None
+
+
+def _known(token: str, request: Request) -> Actor:
+    address = address_of(request)
+    if not token:
+        raise Problems(HTTPStatus.UNAUTHORIZED, NONE, headers={"www-authenticate": "Bearer"})
+    personal = token.startswith(tokens.PREFIX)
+    found = tokens.actor_of(token, address=address) if personal else sign_ins.actor_of(token)
+    if found is None:
+        told = {"www-authenticate": 'Bearer error="invalid_token"'}
+        raise Problems(HTTPStatus.UNAUTHORIZED, WRONG, headers=told)
+    request.scope[limits.LEFT] = limits.count(found)
+    return found
+
+
+async def _allowed(
+    request: Request,
+    needed: SecurityScopes,
+    _: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> Actor:
+    by = await actor_of(request)
+    for scope in needed.scopes:
+        if scope == ACCOUNT:
+            if by.scopes is not None and ACCOUNT not in by.scopes:
+                raise NotAllowed(f"This token may not do this: it lacks the scope “{ACCOUNT}”.")
+        else:
+            require(by, BY_SCOPE[scope])
+    return by
+
+
+BY_SCOPE = {one.scope: one for one in Permission}

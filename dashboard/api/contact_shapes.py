@@ -1,0 +1,155 @@
+"""What a contact looks like in JSON, made from the fields' declarations: nothing here names a field."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+
+from models.contacts import editing
+from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
+from models.contacts.records import Record
+from models.contacts.table import FIELDS
+from models.fields import Field as Declared
+from models.fields import Kind
+from models.filters import visible_fields
+from models.permissions import Actor
+
+LONGEST = editing.LONGEST_TEXT
+MOST_OF_A_LIST = 1_000
+EXAMPLES: dict[Kind, Any] = {
+    Kind.EMAIL: "ann.archer@example.com",
+    Kind.PHONE: "+49 30 901820",
+    Kind.WHOLE: 250,
+    Kind.MONEY: "1250000.00",
+    Kind.DATE: "2026-03-31",
+    Kind.URL: "https://example.com/ann",
+    Kind.FLAG: True,
+    Kind.LIST: ["Sales", "Europe"],
+    Kind.INDUSTRY: "Software",
+    Kind.OWNER: "owner@example.com",
+}
+
+
+def _plain_number(value: object) -> object:
+    """A flag is no number, which Python thinks it is."""
+    if isinstance(value, bool):
+        raise ValueError("give a number")
+    return value
+
+
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("leave the NUL character out")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+TYPES: dict[Kind, Any] = {
+    Kind.LIST: list[Annotated[Text, Field(min_length=1, max_length=LONGEST)]],
+    Kind.WHOLE: Annotated[int, BeforeValidator(_plain_number), Field(ge=-WHOLE_LIMIT, le=WHOLE_LIMIT)],
+    Kind.MONEY: Annotated[str, Field(pattern=f"^-?[0-9]{{1,{len(str(MONEY_LIMIT)) - 1}}}([.][0-9]{{1,2}})?$")],
+    Kind.DATE: date,
+    Kind.FLAG: bool,
+}
+
+
+def _field(declared: Declared) -> tuple[Any, Any]:
+    kind = declared.kind
+    longest = MOST_OF_A_LIST if kind is Kind.LIST else None if kind in TYPES else declared.longest or LONGEST
+    known = f" Usual values: {', '.join(declared.choices)}." if declared.choices else ""
+    example = declared.choices[0] if declared.choices else EXAMPLES.get(kind, declared.title)
+    described = Field(
+        default=None, title=declared.title, description=f"{kind.value.capitalize()}.{known}", examples=[example],
+        max_length=longest,
+    )  # fmt: skip
+    return TYPES.get(kind, Text) | None, described
+
+
+_DECLARED: dict[str, Any] = {name: _field(declared) for name, declared in FIELDS.items()}
+
+
+ContactValues: Any = create_model(
+    "ContactValues",
+    __config__=ConfigDict(extra="forbid"),
+    __doc__="A contact's fields. Empty is null; industry by name, owner by e-mail; money as text with decimals.",
+    **_DECLARED,
+)
+
+
+class Kept(BaseModel):
+    """What the system keeps of a contact beside its fields. Only chosen and visible ones are there."""
+
+    id: int = Field(ge=1, examples=[17])
+    created_at: datetime | None = Field(None, description="In UTC.", examples=["2026-11-01T09:30:00Z"])
+    updated_at: datetime | None = Field(None, description="In UTC.", examples=["2026-11-02T10:00:00Z"])
+
+
+Contact: Any = create_model(
+    "Contact",
+    __base__=Kept,
+    __doc__="A contact as the asking person may see it: hidden and unchosen fields are left out.",
+    **_DECLARED,
+)
+
+
+def texts(values: BaseModel) -> dict[str, str | None]:
+    """What was sent, as the texts of a form: what was left out is left out."""
+    sent = values.model_dump(exclude_unset=True)
+    return {
+        name: (value if isinstance(value, str) else editing.as_text(name, value)) or None
+        for name, value in sent.items()
+    }
+
+
+def replaced(values: BaseModel, by: Actor) -> dict[str, str | None]:
+    """The texts of every field that the person sees: what was left out becomes empty."""
+    return dict.fromkeys(visible_fields(by)) | texts(values)
+
+
+def row(found: dict[str, Any]) -> dict[str, Any]:
+    """A row of the search as JSON has it."""
+    return {name: plain(value) for name, value in found.items()}
+
+
+def record(found: Record) -> dict[str, Any]:
+    """One whole contact."""
+    kept = {
+        "id": found.id, "version": found.version, "created_at": found.created_at, "updated_at": found.updated_at,
+        "created_by": found.created_by, "import_id": found.import_id, "import_line": found.import_line,
+        "file_name": found.file_name, "extra": found.extra,
+    }  # fmt: skip
+    if found.deleted_at is not None:
+        kept |= {"deleted_at": found.deleted_at, "deleted_by": found.deleted_by}
+    return {name: plain(value) for name, value in (kept | found.values).items()}
+
+
+def plain(value: Any) -> Any:
+    """Moments in UTC, amounts as text with all their digits; the rest as it is."""
+    match value:
+        case datetime():
+            return value.astimezone(UTC)
+        case Decimal():
+            return f"{value:f}"
+    return value
+
+
+class WholeContact(Contact):  # type: ignore[misc]  # made above
+    """One contact with where it came from. `version` moves with every write; the ETag has it, and If-Match takes it."""
+
+    version: int
+    created_by: str
+    import_id: int | None = None
+    import_line: int | None = None
+    file_name: str | None = None
+    extra: dict[str, Any] | None = Field(None, description="What no field took; for who sees every column.")
+    deleted_at: datetime | None = None
+    deleted_by: str | None = None
+
+
+class ContactPage(BaseModel):
+    """`next` goes into `after` for the following page, and is null on the last one."""
+
+    contacts: list[Contact]
+    next: str | None = Field(examples=["eyJzIjoiLWlkIn0"])
+    total: int | None = Field(None, description="All that match; with `count=true`.", examples=[1250])

@@ -1,0 +1,34 @@
+"""ETag and If-Match: who writes names the version that they saw, so that nobody's change is overwritten unseen."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Header
+
+from dashboard.api.problems import Problems
+
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The ETag of what you saw: another one means that somebody wrote since, and nothing is changed.",
+        examples=['"12"'],
+        max_length=100,
+    ),
+]
+
+
+def of(version: int) -> str:
+    return f'"{version}"'
+
+
+def version(if_match: str | None) -> int:
+    """The version that the header names. Raises Problems: 428 without the header, 412 for what is no version."""
+    if if_match is None:
+        raise Problems(
+            HTTPStatus.PRECONDITION_REQUIRED, "Send If-Match with the ETag of what you saw, so that no change is lost."
+        )
+    digits = if_match.strip().removeprefix("W/").strip('"')
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 18):
+        raise Problems(HTTPStatus.PRECONDITION_FAILED, "If-Match names a version that never was: read it again.")
+    return int(digits)

@@ -1,0 +1,177 @@
+"""Every error of the API as problem+json (RFC 9457): the sentence that a screen shows, and the fields it is about."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from models.errors import (
+    AlreadyThere,
+    AppError,
+    ChangedMeanwhile,
+    Conflict,
+    Gone,
+    InvalidInput,
+    InvalidValues,
+    NotAllowed,
+    NotEnoughCredits,
+    NotFound,
+    TooMany,
+    TooSlow,
+    Unavailable,
+)
+from models.idempotency import UnderWay
+from models.import_uploads import Held, NoRoom, TooLarge, WrongPlace
+from models.sign_in_failures import SignInRefused
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+WHOLE = ""  # the field's name where a sentence is about all of a request
+
+# The first line that fits counts.
+STATUS: tuple[tuple[type[AppError], HTTPStatus], ...] = (
+    (SignInRefused, HTTPStatus.UNAUTHORIZED),
+    (NotEnoughCredits, HTTPStatus.PAYMENT_REQUIRED),
+    (NotAllowed, HTTPStatus.FORBIDDEN),
+    (Gone, HTTPStatus.GONE),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (ChangedMeanwhile, HTTPStatus.PRECONDITION_FAILED),
+    (Held, HTTPStatus.LOCKED),
+    (Conflict, HTTPStatus.CONFLICT),
+    (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
+    (NoRoom, HTTPStatus.INSUFFICIENT_STORAGE),
+    (TooSlow, HTTPStatus.SERVICE_UNAVAILABLE),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+class FieldProblem(BaseModel):
+    field: str = Field(description="The field's name; empty where the sentence is about the whole request.")
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 has it; `errors` names each field that does not fit."""
+
+    type: str = Field("about:blank", examples=["about:blank"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["There is no contact 12."])
+    instance: str = Field(examples=["/api/v1/contacts/12"])
+    request_id: str = Field(examples=["9f2c41d7aa01be33"])
+    errors: list[FieldProblem] | None = None
+
+
+class Problems(Exception):
+    """A refusal that belongs to HTTP alone, such as a missing header."""
+
+    def __init__(self, status: HTTPStatus, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+        self.status, self.sentence, self.headers = status, sentence, headers or {}
+        super().__init__(sentence)
+
+
+def add_to(api: FastAPI) -> None:
+    """Let `api` answer every error as a problem."""
+    api.add_exception_handler(AppError, _of_operation)
+    api.add_exception_handler(Problems, _of_http)
+    api.add_exception_handler(RequestValidationError, _of_request)
+    api.add_exception_handler(HTTPException, _of_route)
+    api.add_exception_handler(Exception, _unexpected)
+
+
+def answer(
+    request: Request,
+    status: HTTPStatus,
+    sentence: str,
+    *,
+    errors: list[tuple[str, str]] | None = None,
+    headers: dict[str, str] | None = None,
+    **more: Any,
+) -> Response:
+    """`errors` are (field, sentence); `more` are members beside the standard's."""
+    told: dict[str, Any] = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": sentence,
+        "instance": request.scope.get("root_path", "")
+        + request.scope["path"].removeprefix(request.scope.get("root_path", "")),
+        "request_id": request.scope.get("appointment360.request_id", ""),
+        **more,
+    }
+    if errors:
+        told["errors"] = [{"field": name, "message": message} for name, message in errors]
+    return Response(to_json(told), status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def status_of(error: AppError) -> HTTPStatus:
+    return next((status for kind, status in STATUS if isinstance(error, kind)), HTTPStatus.CONFLICT)
+
+
+def _of_operation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)
+    headers: dict[str, str] = {}
+    more: dict[str, Any] = {}
+    errors = None
+    match error:
+        case InvalidValues():
+            errors = list(error.problems.items())
+        case AlreadyThere():
+            more = {"contact_id": error.contact_id}
+        case ChangedMeanwhile():
+            more = {"version": error.version, "changed": error.fields, "by": error.by_name, "at": error.at}
+        case Gone() if error.into is not None:
+            more = {"into": error.into}
+        case WrongPlace():
+            more = {"offset": error.offset}
+        case TooMany():
+            headers = {"retry-after": str(error.seconds)}
+        case UnderWay():
+            headers = {"retry-after": "1"}
+        case SignInRefused():
+            headers = {"www-authenticate": "Bearer"}
+    return answer(request, status_of(error), error.sentence, errors=errors, headers=headers, **more)
+
+
+def _of_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problems)
+    return answer(request, error.status, error.sentence, headers=error.headers)
+
+
+def _of_request(request: Request, error: Exception) -> Response:
+    """What does not fit the schema: each place by its name, in the words of the validator."""
+    assert isinstance(error, RequestValidationError)
+    errors = [(_place(one["loc"]), one["msg"]) for one in error.errors()]
+    told = "; ".join(f"{place or 'The request'}: {message}" for place, message in errors[:5])
+    return answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, told, errors=errors)
+
+
+def _of_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    said = error.detail if error.detail != status.phrase else ""
+    default = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this address: /api/v1/docs lists what there is.",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible here.",
+    }
+    return answer(request, status, said or default.get(status, status.phrase), headers=dict(error.headers or {}))
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    request_id = request.scope.get("appointment360.request_id", "")
+    log.error("request %s failed", request_id, exc_info=error)
+    sentence = f"Something went wrong on our side. Reference {request_id}."
+    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Without where in the request it stands: “values.email”, “size”, “If-Match”."""
+    return ".".join(str(part) for part in location if part not in ("body", "query", "path", "header"))

@@ -1,0 +1,1 @@
+-- Plans, orders, payments, subscriptions, and the events that tell of them.

@@ -1,0 +1,158 @@
+"""Personal tokens: what a program shows in place of a person's sign-in. Random, shown once, stored as their SHA-256."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import ARRAY, ColumnElement, DateTime, ForeignKey, Identity, Index, Integer, Text, func, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models import accounts, audit, secret_tokens
+from models.accounts import User
+from models.audit import Event
+from models.database import LARGEST_ID, Base, reading, writing
+from models.errors import InvalidInput, NotFound
+from models.permissions import SCOPES, Actor, Permission, require
+
+PREFIX = "a360_"  # by which scanners find one that was published, and which no session's token has
+ENDING = 4  # characters that a list shows
+MOST = 50  # that count at once, of one person
+MOST_DAYS = 3650
+USED_EVERY = timedelta(minutes=1)  # the last use is written at most this often
+
+
+class Token(Base):
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(Text)
+    token_hash: Mapped[str] = mapped_column(Text)
+    ending: Mapped[str] = mapped_column(Text)
+    scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # NULL is all that the person may
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    last_address: Mapped[str | None] = mapped_column(Text)
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (Index("tokens_hash", "token_hash", unique=True), Index("tokens_user", "user_id"))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A token as its owner sees it: never itself, only how it ends. `works`: neither revoked nor expired."""
+
+    id: int
+    name: str
+    ending: str
+    scopes: tuple[str, ...] | None
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    last_address: str | None
+    works: bool
+
+
+def create(name: str, *, scopes: Collection[str] | None = None, days: int | None = 90, by: Actor) -> tuple[int, str]:
+    """The number of a new token of one's own, and the token, which nobody can read again.
+
+    `scopes` are names of SCOPES, None means all that the person may; `days` None means that it does not expire. Raises
+    NotAllowed (also for a token: it makes no other), InvalidInput.
+    """
+    user_id = accounts.require_session(by)
+    with writing(by) as session:
+        return _created(session, accounts.locked(session, user_id), name, scopes, days, by)
+
+
+def create_for(
+    email: str, name: str, *, scopes: Collection[str] | None = None, days: int | None = 90, by: Actor
+) -> tuple[int, str]:
+    """`create` for somebody else, at the machine's command line. Raises NotAllowed, NotFound, InvalidInput."""
+    require(by, Permission.USERS_MANAGE)
+    with writing(by) as session:
+        accounts.require_still(session, by, Permission.USERS_MANAGE)
+        return _created(session, accounts.by_email(session, email, locked=True), name, scopes, days, by)
+
+
+def listed(*, by: Actor) -> list[Listed]:
+    """One's own, the newest first, also those that work no more. Raises NotAllowed."""
+    user_id = accounts.require_self(by)
+    wanted = select(Token, _works().label("works")).where(Token.user_id == user_id).order_by(Token.id.desc())
+    with reading() as session:
+        return [_listed(row.Token, row.works) for row in session.execute(wanted)]
+
+
+def revoke(token_id: int, *, by: Actor) -> None:
+    """It works no more from this moment on. Raises NotAllowed; NotFound, also where it is somebody else's or was
+    revoked already."""
+    user_id = accounts.require_self(by)
+    own = Token.id == (token_id if 0 < token_id <= LARGEST_ID else 0), Token.user_id == user_id
+    with writing(by) as session:
+        ended = update(Token).where(*own, Token.revoked_at.is_(None)).values(revoked_at=func.clock_timestamp())
+        found = session.execute(ended.returning(Token.name)).one_or_none()
+        if found is None:
+            raise NotFound(f"You have no token {token_id} that works.")
+        user = session.get_one(User, user_id)
+        audit.write(session, Event.TOKEN_REVOKED, f"user {user.email}", by=by, token=token_id, name=found.name)
+
+
+def actor_of(token: str, *, address: str | None) -> Actor | None:
+    """The active person whose token it is, with what it may do of what the person may at this moment; else None."""
+    stale = func.coalesce(Token.last_used_at < func.clock_timestamp() - USED_EVERY, True).label("stale")
+    wanted = select(User, Token.id, Token.scopes, stale).join(User, User.id == Token.user_id)
+    with reading() as session:
+        found = session.execute(
+            wanted.where(Token.token_hash == secret_tokens.hashed(token), _works(), User.is_active)
+        ).one_or_none()
+        if found is None:
+            return None
+        scopes = SCOPES if found.scopes is None else found.scopes
+        actor: Actor = replace(found.User.actor(address), scopes=frozenset(scopes))
+    if found.stale:
+        used = update(Token).where(Token.id == found.id)
+        with writing(actor) as session:
+            session.execute(used.values(last_used_at=func.clock_timestamp(), last_address=address))
+    return actor
+
+
+def _created(
+    session: Session, user: User, name: str, scopes: Collection[str] | None, days: int | None, by: Actor
+) -> tuple[int, str]:
+    if unknown := sorted(set(scopes or ()) - set(SCOPES)):
+        raise InvalidInput(f"There is no scope “{unknown[0][:60]}”. Scopes are: {', '.join(SCOPES)}.")
+    if scopes is not None and not scopes:
+        raise InvalidInput("A token without a scope could do nothing: name some, or leave them out for all.")
+    if days is not None and not 0 < days <= MOST_DAYS:
+        raise InvalidInput(f"A token works for 1 to {MOST_DAYS:,} days, or until it is revoked.")
+    of_person = select(func.count()).where(Token.user_id == user.id, _works())
+    if (session.scalar(of_person) or 0) >= MOST:
+        raise InvalidInput(f"You have {MOST} tokens that work: revoke one of them first.")
+    token = PREFIX + secret_tokens.fresh()
+    row = Token(
+        user_id=user.id,
+        name=accounts.clean_name(name),
+        token_hash=secret_tokens.hashed(token),
+        ending=token[-ENDING:],
+        scopes=None if scopes is None else [one for one in SCOPES if one in scopes],
+        expires_at=None if days is None else func.clock_timestamp() + timedelta(days=days),
+    )
+    session.add(row)
+    session.flush()
+    audit.write(
+        session, Event.TOKEN_CREATED, f"user {user.email}", by=by, token=row.id, name=row.name, scopes=row.scopes,
+        days=days,
+    )  # fmt: skip
+    return row.id, token
+
+
+def _works() -> ColumnElement[bool]:
+    unexpired = func.coalesce(Token.expires_at > func.clock_timestamp(), True)
+    return Token.revoked_at.is_(None) & unexpired
+
+
+def _listed(one: Token, works: bool) -> Listed:
+    scopes = None if one.scopes is None else tuple(one.scopes)
+    return Listed(
+        one.id, one.name, one.ending, scopes, one.created_at, one.expires_at, one.last_used_at, one.last_address, works
+    )

@@ -1,0 +1,53 @@
+"""The API as programs meet it: HTTP requests, with a token of a person, to a server in a thread of the tests, which has
+the database that a test binds."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+import uvicorn
+
+from dashboard.api import api, limits
+from models import tokens
+from models.permissions import OPERATOR, Role
+from tests.people import person
+
+Client = Callable[..., httpx.Client]
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(api, port=0, lifespan="off", log_config=None))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    [listener] = server.servers[0].sockets
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def client(db: str, address: str) -> Iterator[Client]:
+    """`client(Role.MANAGER)`: its requests bear a token of a new person with that role; `scopes` are the token's,
+    `columns` those that the person may see. `client(None)` bears none."""
+    limits.forget()
+    opened: list[httpx.Client] = []
+
+    def of(who: Role | None, *, scopes: list[str] | None = None, columns: list[str] | None = None) -> httpx.Client:
+        made = httpx.Client(base_url=address)
+        if who is not None:
+            email = f"{who}{len(opened)}@example.com"
+            person(email=email, name=f"An {who}", role=who, column_allowed=columns)
+            _, token = tokens.create_for(email, "a test", scopes=scopes, by=OPERATOR)
+            made.headers["authorization"] = f"Bearer {token}"
+        opened.append(made)
+        return made
+
+    yield of
+    for one in opened:
+        one.close()

@@ -1,0 +1,106 @@
+"""Contacts over HTTP: read, written, found again, and what a program is told when it errs."""
+
+from typing import Any
+
+import httpx
+
+from models.contacts import records
+from models.permissions import OPERATOR, Role
+from tests.dashboard.api.conftest import Client
+
+ANN = {
+    "first_name": "Ann",
+    "last_name": "Archer",
+    "email": "ann@example.com",
+    "employees": 12,
+    "annual_revenue": "5.50",
+}
+
+
+def made(client: httpx.Client, **values: Any) -> Any:
+    answer = client.post("/contacts", json={**ANN, **values})
+    assert answer.status_code == 201, answer.text
+    return answer
+
+
+def test_what_is_created_is_read_and_changed_by_its_etag(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    created = made(manager, departments=["Sales", "Europe"], is_active=False)
+    found = manager.get(f"/contacts/{created.json()['id']}")
+    assert found.json() == created.json()
+    assert (found.json()["annual_revenue"], found.json()["departments"]) == ("5.50", ["Sales", "Europe"])
+    assert found.json()["created_at"].endswith("Z")
+    path, tag = f"/contacts/{found.json()['id']}", found.headers["etag"]
+    changed = manager.patch(path, json={"title": "VP", "employees": None}, headers={"if-match": tag})
+    assert (changed.json()["title"], changed.json()["employees"], changed.json()["email"]) == (
+        "VP", None, "ann@example.com",
+    )  # fmt: skip
+    late = manager.patch(path, json={"title": "CEO"}, headers={"if-match": tag})
+    assert (late.status_code, late.headers["content-type"]) == (412, "application/problem+json")
+    assert late.json()["changed"]["title"] == "VP"
+    replaced = manager.put(path, json={"last_name": "Baker"}, headers={"if-match": changed.headers["etag"]})
+    assert (replaced.json()["last_name"], replaced.json()["first_name"], replaced.json()["email"]) == (
+        "Baker",
+        None,
+        None,
+    )
+    assert manager.delete(path).status_code == 428
+    assert manager.delete(path, headers={"if-match": replaced.headers["etag"]}).status_code == 204
+    assert manager.get(path).status_code == 410
+    assert manager.post(f"{path}/restore").json()["last_name"] == "Baker"
+
+
+def test_every_contact_is_on_one_page_whatever_comes_in_between(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    for number in range(7):
+        made(manager, email=f"p{number}@example.com", company="Acme" if number % 2 else None, last_name=f"L{number}")
+    asked = {"size": 3, "sort": "company", "fields": "last_name", "count": "true", "employees.gte": 5}
+    first = manager.get("/contacts", params=asked).json()
+    assert (first["total"], [one["last_name"] for one in first["contacts"]]) == (7, ["L1", "L3", "L5"])
+    made(manager, email="new@example.com", company="Aaa", last_name="New")
+    second = manager.get("/contacts", params={**asked, "after": first["next"]}).json()
+    third = manager.get("/contacts", params={**asked, "after": second["next"]}).json()
+    assert [one["last_name"] for one in [*second["contacts"], *third["contacts"]]] == ["L0", "L2", "L4", "L6"]
+    assert (set(first["contacts"][0]), third["next"]) == ({"id", "last_name"}, None)
+    wrong = manager.get("/contacts", params={**asked, "sort": "-company", "after": first["next"]})
+    assert (wrong.status_code, wrong.json()["detail"]) == (
+        422, "after: it belongs to another filter or order. Begin again without it.",
+    )  # fmt: skip
+
+
+def test_every_problem_names_its_field(client: Client) -> None:
+    answer = client(Role.MANAGER).post("/contacts", json={**ANN, "email": "ann at example", "employees": "many"})
+    assert [one["field"] for one in answer.json()["errors"]] == ["employees"]
+    answer = client(Role.MANAGER).post("/contacts", json={**ANN, "email": "ann at example", "person_linkedin_url": "!"})
+    assert {one["field"] for one in answer.json()["errors"]} == {"email", "person_linkedin_url"}
+    answer = client(Role.ANALYST).get("/contacts", params={"contry": "Germany"})
+    assert (answer.status_code, "contry" in answer.json()["detail"]) == (422, True)
+
+
+def test_hidden_columns_are_not_there(client: Client) -> None:
+    contact = records.create({"last_name": "Archer", "email": "ann@example.com"}, by=OPERATOR)
+    narrow = client(Role.ANALYST, columns=["last_name"])
+    assert set(narrow.get(f"/contacts/{contact}").json()) >= {"id", "last_name", "version"}
+    assert "email" not in narrow.get(f"/contacts/{contact}").text
+    assert narrow.get("/contacts", params={"email.starts": "ann"}).status_code == 403
+
+
+def test_a_token_does_what_its_scopes_and_its_person_may(client: Client) -> None:
+    assert client(None).get("/contacts").status_code == 401
+    reader = client(Role.MANAGER, scopes=["contacts.read"])
+    assert reader.get("/contacts").status_code == 200
+    refused = reader.post("/contacts", json=ANN)
+    assert (refused.status_code, "contacts.edit" in refused.json()["detail"]) == (403, True)
+    assert client(Role.ANALYST).post("/contacts", json=ANN).status_code == 403
+    assert reader.get("/tokens").status_code == 403
+
+
+def test_a_post_that_is_sent_again_is_carried_out_once(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    key = {"idempotency-key": "one"}
+    first, second = (manager.post("/contacts", json=ANN, headers=key) for _ in range(2))
+    assert (second.status_code, second.json(), second.headers["etag"]) == (201, first.json(), first.headers["etag"])
+    assert second.headers["idempotency-replayed"] == "true"
+    assert manager.get("/contacts?count=true").json()["total"] == 1
+    other = manager.post("/contacts", json={**ANN, "email": "b@example.com"}, headers=key)
+    assert (other.status_code, "another request" in other.json()["detail"]) == (422, True)

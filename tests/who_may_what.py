@@ -37,6 +37,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.contacts.difference.numbers", "models.contacts.difference.page", "models.contacts.records.get",
         "models.contacts.records.as_it_was",
         "models.contacts.records.suggestions", "models.contacts.history.of_contact", "models.contacts.likeness.alike",
+        "models.contacts.autocomplete.values",
     ),
     SEE_INDUSTRIES: (
         "models.industries.listed", "models.industries.out_of_use", "models.industries.contacts_without",
@@ -59,6 +60,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     SCHEDULE: (
         "models.view_exports.schedule", "models.view_exports.change", "models.view_exports.pause",
         "models.view_exports.unschedule", "models.view_exports.listed", "models.view_exports.run_now",
+        "models.view_exports.get", "models.view_runs.of_schedule",
         "pipelines.export_views.run_now",
     ),
     COPY: ("models.contacts.copies.copy", "models.contacts.copies.cost"),
@@ -66,6 +68,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.contacts.records.create", "models.contacts.records.update", "models.contacts.records.undo",
         "models.contacts.records.delete", "models.contacts.bulk.change", "models.contacts.bulk.tag",
         "models.contacts.bulk.delete", "models.contacts.bulk.put_back", "models.contacts.editing.editing",
+        "models.contacts.many.write",
     ),
     RESTORE: (
         "models.contacts.deleted.page", "models.contacts.records.deleted", "models.contacts.records.restore",
@@ -160,13 +163,21 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.difference_file.parse": READS_NOTHING,
     "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
-    "models.contacts.records.read_in": IN_A_SESSION,
+    **dict.fromkeys(
+        (
+            f"models.contacts.records.{name}"
+            for name in ("read_in", "read_many", "new_columns", "changed_columns", "require_unmoved")
+        ),
+        IN_A_SESSION,
+    ),
     "models.contacts.merging.merge_in": IN_A_SESSION,
     "models.duplicates.runs.finish": "notes how a run ended that runs.ask allowed, and runs.begin looks again",
     "models.duplicates.runs.fail": "notes how a run ended that runs.ask allowed, and runs.begin looks again",
     "models.duplicates.runs.require_reviewing": READS_NOTHING,
     "models.duplicates.runs.sees_all": READS_NOTHING,
     "models.contacts.likeness.certain": IN_A_SESSION,
+    "models.contacts.likeness.certain_of_many": IN_A_SESSION,
+    "models.contacts.likeness.same": READS_NOTHING,
     "models.database.writing": "opens the transaction of an operation that was allowed",
     "models.import_servers.working": "opens the transaction of a step of an import that was allowed",
     "models.import_drafts.remove": IN_A_SESSION,

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from models.contacts import as_of, clock, facets, order, statistics
 from models.contacts.facets import Range
+from models.contacts.history import newest_version
 from models.contacts.order import Neighbours, Order
 from models.contacts.statistics import Statistics
 from models.contacts.table import BROWSED, FIELDS, SEARCHED, Contact
@@ -113,11 +114,13 @@ def following(
     after: Sequence[Any] | None = None,
     size: int = 50,
     counted: bool = False,
+    versioned: bool = False,
     by: Actor,
 ) -> Following:
     """A keyset page: the contacts after the one whose keys `after` are, in one order whatever comes or goes meanwhile.
 
-    `counted`: with the exact number of all that match. Raises NotAllowed, InvalidInput.
+    `counted`: with the exact number of all that match. `versioned`: each with the `version` that who changes it names.
+    Raises NotAllowed, InvalidInput.
     """
     require(by, Permission.CONTACTS_READ)
     if not 1 <= size <= MAX_PAGE_SIZE:
@@ -127,7 +130,8 @@ def following(
     with looking(filters, by) as session:
         keys = listed.following(session, where, after, size + 1)
         ids = [one[-1] for one in keys[:size]]
-        rows = select(Contact.id, *labelled(shown)).where(Contact.id.in_(ids))
+        version = [newest_version(Contact.__table__.c.id).label("version")] if versioned else []
+        rows = select(Contact.id, *version, *labelled(shown)).where(Contact.id.in_(ids))
         found = {row.id: dict(row._mapping) for row in session.execute(rows)}
     total = count(filters, by=by) if counted else None
     return Following([found[one] for one in ids], keys[size - 1] if len(keys) > size else None, total)
@@ -204,9 +208,7 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
     Raises NotAllowed, InvalidInput (no such field).
     """
     require(by, Permission.CONTACTS_READ)
-    if name not in FIELDS:
-        raise InvalidInput(f"There is no field “{name}” to count by. Fields are: {', '.join(visible_fields(by))}.")
-    chosen_columns([name], by=by)
+    _require_countable([name], by)
     column = Contact.__table__.c[FIELDS[name].column]
     value = func.unnest(column) if FIELDS[name].kind is Kind.LIST else column
     matching = select(value.label("value")).where(_condition(filters, by)).subquery()
@@ -229,10 +231,12 @@ def count_by_each(
 ) -> dict[str, list[tuple[Any, int]]]:
     """`count_by` for several fields of few values in one look, without the empty ones; also numbers by their `ranges`.
 
-    Raises NotAllowed, InvalidInput (no such field).
+    Raises NotAllowed, InvalidInput (no such field, or ranges of one that holds no numbers).
     """
     require(by, Permission.CONTACTS_READ)
-    chosen_columns([*names, *(ranges or {})], by=by)
+    _require_countable([*names, *(ranges or {})], by)
+    if wrong := [name for name in ranges or {} if FIELDS[name].kind not in (Kind.WHOLE, Kind.MONEY)]:
+        raise InvalidInput(f"{FIELDS[wrong[0]].title} holds no numbers: there are no ranges of it.")
     with _BESIDE, looking(filters, by) as session:
         found = facets.read(session, _condition(filters, by), names, ranges or {}, limit)
         for name in names:
@@ -240,6 +244,14 @@ def count_by_each(
                 referred = _names(session, FIELDS[name].kind)
                 found[name] = [(referred.get(value), number) for value, number in found[name]]
     return found
+
+
+def _require_countable(names: Sequence[str], by: Actor) -> None:
+    """Raises InvalidInput, NotAllowed."""
+    if unknown := [name for name in names if name not in FIELDS]:
+        seen = ", ".join(visible_fields(by))
+        raise InvalidInput(f"There is no field “{unknown[0][:60]}” to count by. Fields are: {seen}.")
+    chosen_columns(list(names), by=by)
 
 
 def statistics_of(filters: Filters, *, by: Actor) -> Statistics:

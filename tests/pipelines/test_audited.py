@@ -48,7 +48,7 @@ from models import (
 )
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
-from models.contacts import bulk, copies, difference_file, merging, records
+from models.contacts import bulk, copies, difference_file, many, merging, records
 from models.contacts.bulk import Selection
 from models.contacts.difference import Asked
 from models.contacts.moments import When
@@ -458,6 +458,11 @@ OPERATIONS: dict[str, Operation] = {
     "bulk.tag": lambda t: bulk.tag(_one(t), add=["new"], by=t.by),
     "bulk.delete": lambda t: t.keep("batch", bulk.delete(_one(t), by=t.by)),
     "bulk.put_back, deleted": lambda t: bulk.put_back(t["batch"], by=t.by),
+    "many.write": lambda t: t.keep(
+        "made",
+        many.write([many.Create({"last_name": "Mo"}), many.Change(t["contact"], {"title": "COO"}, None)], by=t.by),
+    ),
+    "many.write, deleted": lambda t: many.write([many.Delete(t["made"][0].id, None)], by=t.by),
     "records.create, a twin": lambda t: t.keep(
         "twin", records.create({"last_name": "Ann", "title": "CTO", "email": "b@b.example"}, by=t.by)
     ),

@@ -3,15 +3,32 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard.api import contacts, limits, problems, sessions, tokens
-from dashboard.api.problems import Problem
+from dashboard.api import (
+    contact_bulk,
+    contact_copies,
+    contact_deleted,
+    contact_differences,
+    contact_lookups,
+    contact_past,
+    contacts,
+    docs,
+    duplicates,
+    industries,
+    limits,
+    merges,
+    problems,
+    schema,
+    sessions,
+    tokens,
+    view_schedules,
+    views,
+    watched_folders,
+)
 from models import database
 from models.errors import Unavailable
 from models.settings import settings
@@ -58,17 +75,36 @@ class Answering:
         await self.app(scope, receive, answer)
 
 
-def _problem(status: HTTPStatus) -> dict[str, Any]:
-    return {"model": Problem, "description": status.phrase, "content": {problems.MEDIA_TYPE: {}}}
-
-
-# FastAPI's own documentation page loads its script from a CDN.
+# FastAPI's own documentation page loads its script from a CDN: see docs.py.
 api = FastAPI(
-    title="Appointment360", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan
+    title="Appointment360",
+    version="1",
+    description=DESCRIPTION,
+    docs_url=None,
+    redoc_url=None,
+    lifespan=lifespan,
+    generate_unique_id_function=schema.operation_id,
 )
 api.add_middleware(Answering)
 problems.add_to(api)
-for resource in (sessions, tokens, contacts):
+for resource in (
+    sessions,
+    tokens,
+    contacts,
+    contact_lookups,
+    contact_past,
+    contact_bulk,
+    contact_deleted,
+    contact_copies,
+    contact_differences,
+    duplicates,
+    merges,
+    industries,
+    views,
+    view_schedules,
+    watched_folders,
+    docs,
+):
     api.include_router(resource.router)
 
 
@@ -76,3 +112,6 @@ for resource in (sessions, tokens, contacts):
 def health() -> dict[str, str]:
     """`{"status": "ok"}` while the process answers."""
     return {"status": "ok"}
+
+
+schema.describe(api)

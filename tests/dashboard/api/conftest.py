@@ -11,6 +11,7 @@ import uvicorn
 
 from dashboard.api import api, limits
 from models import tokens
+from models.accounts import DEFAULT_DOWNLOAD_LIMIT
 from models.permissions import OPERATOR, Role
 from tests.people import person
 
@@ -38,11 +39,17 @@ def client(db: str, address: str) -> Iterator[Client]:
     limits.forget()
     opened: list[httpx.Client] = []
 
-    def of(who: Role | None, *, scopes: list[str] | None = None, columns: list[str] | None = None) -> httpx.Client:
+    def of(
+        who: Role | None,
+        *,
+        scopes: list[str] | None = None,
+        columns: list[str] | None = None,
+        limit: int | None = DEFAULT_DOWNLOAD_LIMIT,
+    ) -> httpx.Client:
         made = httpx.Client(base_url=address)
         if who is not None:
             email = f"{who}{len(opened)}@example.com"
-            person(email=email, name=f"An {who}", role=who, column_allowed=columns)
+            person(email=email, name=f"An {who}", role=who, column_allowed=columns, download_limit=limit)
             _, token = tokens.create_for(email, "a test", scopes=scopes, by=OPERATOR)
             made.headers["authorization"] = f"Bearer {token}"
         opened.append(made)

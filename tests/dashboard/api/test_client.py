@@ -34,7 +34,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def program(generated: Path, client: Client) -> Any:
+def program(generated: Path, client: Client) -> Iterator[Any]:
     """The client with a manager's token, and its modules by name."""
     opened = client(Role.MANAGER)
     made = import_module(PACKAGE).AuthenticatedClient(
@@ -44,7 +44,8 @@ def program(generated: Path, client: Client) -> Any:
     def part(name: str) -> ModuleType:
         return import_module(f"{PACKAGE}.{name}")
 
-    return made, part
+    yield made, part
+    made.get_httpx_client().close()
 
 
 def test_a_program_creates_finds_changes_and_undoes_by_its_types(program: Any) -> None:

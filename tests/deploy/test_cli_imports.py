@@ -153,6 +153,12 @@ def test_a_header_is_mapped_and_another_one_is_not(cli: Cli, tmp_path: Path) -> 
     assert "Left out: First Name, Zzz." in cli("imports", "show", "2").out
 
 
+def test_an_option_that_does_not_fit_the_file_leaves_no_import_to_go_on_with(cli: Cli, people: Path) -> None:
+    assert "Nope" in cli("import", people, "--skip", "Nope", "--json").object["error"]
+    assert [one["state"] for one in cli("imports", "list", "--json").object["imports"]] == ["cancelled"]
+    assert "its plan is gone" in cli("imports", "changes", "1").err
+
+
 def test_the_plan_for_people(cli: Cli, people: Path) -> None:
     planned = cli("import", people, "--dry-run")
     assert planned.out.startswith("Import 1: people.csv\n")

@@ -211,7 +211,7 @@ def changes(
     Of a committed import: what it wrote. Without -o: a table on a terminal, the CSV itself in a pipe.
     """
     with local.connected():
-        from models import import_changes
+        from models import import_changes, imports
         from pipelines import import_rejects
 
         which = import_changes.Kind(kind)
@@ -227,6 +227,8 @@ def changes(
             listed, total = import_changes.page(import_id, kind=which, changing=changing, size=first, by=OPERATOR)
             asked = (f" --field {changing}" if changing else "") + (f" --kind {kind}" if kind != "updated" else "")
             import_report.show_changes(import_id, listed, total, options=asked)
+            if imports.get(import_id, by=OPERATOR).state == imports.State.PLANNED:
+                output.note("Old is what the contacts hold now. A plan that they have left behind is not committed.")
         else:
             import_rejects.write_changes(import_id, sys.stdout, kind=which, changing=changing, by=OPERATOR)
 

@@ -330,6 +330,7 @@ def test_the_rows_behind_a_plan_are_told_with_old_and_new(cli: Cli, people: Path
     printed = on_a_terminal(cli, ["imports", "changes", "3"], "", columns=80)
     assert [line for line in without_colours(printed).splitlines() if len(line.split("\r")[-1]) > 80] == []
     assert "first_name" in printed
+    assert "Old is what the contacts hold now." in printed
     cli.sql("UPDATE contacts SET first_name = 'Annie' WHERE first_name = 'Ann'")
     refused = cli("imports", "resume", "3")
     assert (refused.code, "no longer hold" in refused.err, "imports moved 3" in refused.err) == (1, True, True)

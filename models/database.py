@@ -107,6 +107,21 @@ def reading() -> Iterator[Session]:
 
 
 @contextmanager
+def glancing() -> Iterator[Connection]:
+    """For a single statement, which is one snapshot by itself: no transaction is begun and ended around it.
+
+    Raises TooSlow where the process is bound with a patience that ends.
+    """
+    try:
+        with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+    except OperationalError as error:
+        if Database.patience is not None and isinstance(error.orig, QueryCanceled):
+            raise TooSlow(seconds=Database.patience) from error
+        raise
+
+
+@contextmanager
 def writing(by: Actor, *, import_id: int | None = None) -> Iterator[Session]:
     """A session that commits at the end or rolls back; the history trigger reads who writes from it.
 

@@ -1,24 +1,36 @@
 """Personal tokens: what a program shows in place of a person's sign-in. Random, shown once, stored as their SHA-256."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ARRAY, ColumnElement, DateTime, ForeignKey, Identity, Index, Integer, Text, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import accounts, audit, secret_tokens
 from models.accounts import User
 from models.audit import Event
-from models.database import LARGEST_ID, Base, reading, writing
+from models.database import LARGEST_ID, Base, glancing, reading, writing
 from models.errors import InvalidInput, NotFound
-from models.permissions import SCOPES, Actor, Permission, require
+from models.permissions import SCOPES, Actor, Permission, Role, require
 
 PREFIX = "a360_"  # by which scanners find one that was published, and which no session's token has
 ENDING = 4  # characters that a list shows
 MOST = 50  # that count at once, of one person
 MOST_DAYS = 3650
-USED_EVERY = timedelta(minutes=1)  # the last use is written at most this often
 
 
 class Token(Base):
@@ -99,21 +111,27 @@ def revoke(token_id: int, *, by: Actor) -> None:
 
 def actor_of(token: str, *, address: str | None) -> Actor | None:
     """The active person whose token it is, with what it may do of what the person may at this moment; else None."""
-    stale = func.coalesce(Token.last_used_at < func.clock_timestamp() - USED_EVERY, True).label("stale")
-    wanted = select(User, Token.id, Token.scopes, stale).join(User, User.id == Token.user_id)
-    with reading() as session:
-        found = session.execute(
-            wanted.where(Token.token_hash == secret_tokens.hashed(token), _works(), User.is_active)
-        ).one_or_none()
-        if found is None:
-            return None
-        scopes = SCOPES if found.scopes is None else found.scopes
-        actor: Actor = replace(found.User.actor(address), scopes=frozenset(scopes))
+    with glancing() as connection:
+        found = connection.execute(_BEHIND, {"hash": secret_tokens.hashed(token)}).one_or_none()
+    if found is None:
+        return None
+    columns = None if found.column_allowed is None else frozenset(found.column_allowed)
+    scopes = frozenset(SCOPES if found.scopes is None else found.scopes)
+    actor = Actor(found.user_id, found.name, Role(found.role), columns, address, scopes=scopes)
     if found.stale:
         used = update(Token).where(Token.id == found.id)
         with writing(actor) as session:
             session.execute(used.values(last_used_at=func.clock_timestamp(), last_address=address))
     return actor
+
+
+_BEHIND = text(
+    """SELECT t.id, t.scopes, u.id AS user_id, u.name, u.role, u.column_allowed,
+        coalesce(t.last_used_at < clock_timestamp() - interval '1 minute', true) AS stale
+    FROM tokens t JOIN users u ON u.id = t.user_id
+    WHERE t.token_hash = :hash AND t.revoked_at IS NULL AND u.is_active
+        AND coalesce(t.expires_at > clock_timestamp(), true)"""
+)
 
 
 def _created(

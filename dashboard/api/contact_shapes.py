@@ -112,9 +112,12 @@ def replaced(values: BaseModel, by: Actor) -> dict[str, str | None]:
     return dict.fromkeys(visible_fields(by)) | texts(values)
 
 
+CHANGED = (datetime, date, Decimal)  # types of values that JSON has otherwise
+
+
 def row(found: dict[str, Any]) -> dict[str, Any]:
     """A row of the search as JSON has it."""
-    return {name: plain(value) for name, value in found.items()}
+    return {name: plain(value) if type(value) in CHANGED else value for name, value in found.items()}
 
 
 def record(found: Record) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class Order:
         """
         parts = self._parts(back=False)
         if values:
-            self._require_keys(parts, values)
+            self.require_keys(values)
         own = self._own(parts, list(values)) if values else parts[0]
         few = self.is_whole or are_few(session, where)
         found: list[list[Any]] = []
@@ -269,9 +269,10 @@ class Order:
         read = select(*keys, _contacts.c.id).select_from(self.source).where(_contacts.c.id == contact_id)
         return [value for value in session.execute(read).one() if value is not None]
 
-    def _require_keys(self, parts: list[Part], values: Sequence[Any]) -> None:
-        """They come from a program, which may have made them up: the database would refuse another type."""
-        fitting = [part for part in parts if len(part.keys) == len(values)]
+    def require_keys(self, values: Sequence[Any]) -> None:
+        """They come from a program, which may have made them up: the database would refuse another type. Raises
+        InvalidInput."""
+        fitting = [part for part in self._parts(back=False) if len(part.keys) == len(values)]
         kinds = zip(values, fitting[0].keys, strict=True) if fitting else ()
         if not fitting or not all(type(value) is key.type.python_type for value, key in kinds):
             raise InvalidInput("This is not where a page ended: begin again with the first one.")

@@ -142,14 +142,15 @@ def following(
 def _rows(columns: tuple[str, ...], versioned: bool) -> Select[Any]:
     """Built once for each choice: to put fifty columns together takes longer than to read fifty contacts."""
     version = [newest_version(Contact.__table__.c.id).label("version")] if versioned else []
-    return select(Contact.id, *version, *labelled(list(columns)))
+    rows: Select[Any] = select(Contact.id, *version, *labelled(list(columns)))
+    return rows
 
 
 def _near(
     rows: Select[Any], where: ColumnElement[bool], listed: Order, after: Sequence[Any] | None, size: int
 ) -> list[dict[str, Any]]:
-    """The page by number in one statement, where it is among the next contacts and more follow; else nothing: those that
-    match may all be at the other end, and to look at each before them would take longer than to gather them."""
+    """The page by number in one statement, where it is among the next contacts and more follow; else nothing: those
+    that match may all be at the other end, and to look at each before them would take longer than to gather them."""
     number = Contact.__table__.c.id
     if after:
         listed.require_keys(after)

@@ -15,7 +15,8 @@ from dashboard.api.contacts import JSON
 from dashboard.api.filtering import FILTERED
 from dashboard.api.moments import Moment
 from models.contacts import difference
-from models.contacts.difference import NOW, SINCE, UNTIL, Asked, Differing, Way
+from models.contacts.difference import SINCE, UNTIL, Asked, Differing, Way
+from models.contacts.moments import NOW
 from models.permissions import Actor, Permission
 
 router = APIRouter(prefix="/contacts/difference", tags=["differences"], route_class=Repeatable)

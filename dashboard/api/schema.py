@@ -60,7 +60,7 @@ WORDS: dict[int, str] = {
     503: "Something is not there just now, or takes too long: try again.",
 }  # fmt: skip
 CHANGING = ("post", "put", "patch", "delete")
-MOMENT = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}.*|(import|before):[1-9][0-9]{0,8})$"
+MOMENT = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}.*|(import|before):[1-9][0-9]{0,8}|now)$"
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 
 

@@ -1,11 +1,11 @@
 """One contact: read, created, changed, deleted, restored. Whoever writes names the version of it that they saw."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, FromClause, RowMapping, any_, insert, literal, null, select
+from sqlalchemy import ARRAY, BigInteger, FromClause, RowMapping, Select, any_, insert, literal, null, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import text as sql
 from sqlalchemy import update as sql_update
@@ -197,7 +197,7 @@ def read_in(session: Session, contact_id: int, *, by: Actor) -> Record:
 def read_many(session: Session, ids: Collection[int], *, by: Actor) -> dict[int, Record]:
     """Those of them that are there, by their ids, as the open transaction has them."""
     among = _contacts.c.id == any_(literal(list(ids), ARRAY(BigInteger)))
-    rows = _rows(session, _contacts, visible_fields(by), by, among)
+    rows = session.execute(selecting(_contacts, visible_fields(by), by, among)).mappings()
     return {row["s_id"]: _record(row, by) for row in rows}
 
 
@@ -294,10 +294,10 @@ def _read(session: Session, contact_id: int, by: Actor) -> Record:
 
 
 def _selected(session: Session, table: FromClause, seen: list[str], by: Actor, where: Any) -> RowMapping | None:
-    return next(iter(_rows(session, table, seen, by, where)), None)
+    return session.execute(selecting(table, seen, by, where)).mappings().one_or_none()
 
 
-def _rows(session: Session, table: FromClause, seen: list[str], by: Actor, where: Any) -> Sequence[RowMapping]:
+def selecting(table: FromClause, seen: list[str], by: Actor, where: Any) -> Select[Any]:
     """The visible fields under their names, beside them what the system keeps, as `s_...`."""
     owner = select(User.name).where(User.id == table.c.owner_id).scalar_subquery()
     file_name = select(Import.file_name).where(Import.id == table.c.import_id).scalar_subquery()
@@ -314,7 +314,7 @@ def _rows(session: Session, table: FromClause, seen: list[str], by: Actor, where
         "extra": table.c.extra if by.columns is None else null(),
     }
     columns = [column.label(f"s_{name}") for name, column in system.items()]
-    return session.execute(select(*readable(table, seen), *columns).where(where)).mappings().all()
+    return select(*readable(table, seen), *columns).where(where)
 
 
 def _record(row: RowMapping, by: Actor, **more: Any) -> Record:

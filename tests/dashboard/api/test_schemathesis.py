@@ -1,6 +1,7 @@
 """Schemathesis asks all of the API what its schema allows, and what it does not. Expectations that are adjusted stand
 in schemathesis.toml, with their reasons."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,5 +51,6 @@ def test_the_api_does_what_its_schema_says(many_requests: None, client: Client, 
         "--header", f"Authorization: {admin.headers['authorization']}", "--checks", "all",
         "--generation-deterministic", "--no-color", "--continue-on-failure", *PHASES,
     ]  # fmt: skip
-    done = subprocess.run(list(map(str, asked)), cwd=tmp_path, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(HERE)}  # where fresh_keys.py is
+    done = subprocess.run(list(map(str, asked)), cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr

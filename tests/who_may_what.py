@@ -161,6 +161,7 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.as_of.look_back": IN_A_SESSION,
     "models.contacts.difference.compared": IN_A_SESSION,
     "models.contacts.difference_file.parse": READS_NOTHING,
+    "models.contacts.records.selecting": READS_NOTHING,
     "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
     **dict.fromkeys(

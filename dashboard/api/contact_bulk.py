@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.api import contact_shapes as shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.contact_shapes import ContactValues, Text
+from dashboard.api.contact_shapes import ContactValues
 from dashboard.api.filtering import Chosen
+from dashboard.api.strict import Flag, Instant, Text, Whole
 from models.contacts import bulk, many
 from models.contacts.bulk import Batch
 from models.contacts.editing import LONGEST_TEXT
@@ -20,9 +21,9 @@ from models.permissions import Actor, Permission
 router = APIRouter(prefix="/contacts/bulk", tags=["many contacts"], route_class=Repeatable)
 
 Editor = Annotated[Actor, Needs(Permission.CONTACTS_EDIT)]
-Number = Annotated[int, Field(ge=1, le=LARGEST_BIGINT, examples=[17])]
+Number = Annotated[Whole, Field(ge=1, le=LARGEST_BIGINT, examples=[17])]
 Version = Annotated[
-    int | None,
+    Whole | None,
     Field(
         ge=0, le=LARGEST_BIGINT, examples=[12],
         description="Of the contact as you saw it; null changes whatever stands there.",
@@ -38,7 +39,7 @@ class Strict(BaseModel):
 class CreateItem(Strict):
     action: Literal["create"]
     values: ContactValues
-    anyway: bool = Field(False, description="Also where one that can be no other is there.")
+    anyway: Flag = Field(False, description="Also where one that can be no other is there.")
 
 
 class ChangeItem(Strict):
@@ -74,11 +75,13 @@ class BulkWritten(BaseModel):
 
 
 class BulkChoice(Chosen):
-    expected: int = Field(ge=0, le=LARGEST_BIGINT, description="How many you counted: another number changes nothing.")
+    expected: Whole = Field(
+        ge=0, le=LARGEST_BIGINT, description="How many you counted: another number changes nothing."
+    )
 
 
 class BulkSetting(BulkChoice):
-    field: str = Field(max_length=60, examples=["status"])
+    field: str = Field(min_length=1, max_length=60, examples=["status"])
     value: Text | None = Field(
         max_length=LONGEST_TEXT, examples=["archived"],
         description="As a form takes it: industries by name, owners by e-mail, lists with commas; null empties it.",
@@ -94,12 +97,12 @@ class BulkDone(Strict):
     """What was done, for `POST /contacts/bulk/put-back`: send it as it is. `count` were really changed."""
 
     what: Literal["changed", "deleted"]
-    field: str | None = Field(max_length=60)
-    count: int = Field(ge=0, le=LARGEST_BIGINT)
-    first: int = Field(ge=0, le=LARGEST_BIGINT)
-    last: int = Field(ge=0, le=LARGEST_BIGINT)
-    at: AwareDatetime
-    by_id: int | None = Field(ge=1, le=LARGEST_ID)
+    field: str | None = Field(min_length=1, max_length=60)
+    count: Whole = Field(ge=0, le=LARGEST_BIGINT)
+    first: Whole = Field(ge=0, le=LARGEST_BIGINT)
+    last: Whole = Field(ge=0, le=LARGEST_BIGINT)
+    at: Instant
+    by_id: Whole | None = Field(ge=1, le=LARGEST_ID)
 
 
 class BulkPutBack(BaseModel):

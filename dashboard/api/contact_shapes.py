@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from dashboard.api.moments import Moment
+from dashboard.api.strict import Day, Flag, Text, Whole
 from models.contacts import editing
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
 from models.contacts.history import FieldChange as Changed
@@ -22,27 +23,13 @@ LONGEST = editing.LONGEST_TEXT
 MOST_OF_A_LIST = 1_000
 
 
-def _plain_number(value: object) -> object:
-    """A flag is no number, which Python thinks it is."""
-    if isinstance(value, bool):
-        raise ValueError("give a number")
-    return value
-
-
-def _storable(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("leave the NUL character out")
-    return value
-
-
-Text = Annotated[str, AfterValidator(_storable)]
 Value = str | int | bool | list[str] | None  # of a field, in JSON
 TYPES: dict[Kind, Any] = {
     Kind.LIST: list[Annotated[Text, Field(min_length=1, max_length=LONGEST)]],
-    Kind.WHOLE: Annotated[int, BeforeValidator(_plain_number), Field(ge=-WHOLE_LIMIT, le=WHOLE_LIMIT)],
+    Kind.WHOLE: Annotated[Whole, Field(ge=-WHOLE_LIMIT, le=WHOLE_LIMIT)],
     Kind.MONEY: Annotated[str, Field(pattern=f"^-?[0-9]{{1,{len(str(MONEY_LIMIT)) - 1}}}([.][0-9]{{1,2}})?$")],
-    Kind.DATE: date,
-    Kind.FLAG: bool,
+    Kind.DATE: Day,
+    Kind.FLAG: Flag,
 }
 
 

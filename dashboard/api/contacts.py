@@ -13,8 +13,9 @@ from dashboard.api.contact_shapes import ContactPage, ContactValues, WholeContac
 from dashboard.api.etags import TAGGED, IfMatch
 from dashboard.api.filtering import FILTERED
 from dashboard.api.ids import ContactId
-from models.contacts import moments, records, search
+from models.contacts import difference, records, search
 from models.errors import InvalidInput
+from models.filters import AS_OF
 from models.permissions import Actor, Permission
 
 router = APIRouter(prefix="/contacts", tags=["contacts"], route_class=Repeatable)
@@ -106,8 +107,9 @@ def read(
 ) -> Response:
     """With its ETag, unless it is of the past. One that was deleted answers 410, with `into` where it was merged into
     another one."""
-    if as_of is not None:
-        was = records.as_it_was(contact_id, moments.parse(as_of), by=by)
+    when = difference.moment(as_of, AS_OF) if as_of is not None else None
+    if when is not None:
+        was = records.as_it_was(contact_id, when, by=by)
         return Response(to_json(shapes.record(was)), media_type=JSON)
     return answered(records.get(contact_id, by=by))
 

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.contact_shapes import Text
 from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
+from dashboard.api.strict import Text, Whole
 from models import industries
 from models.database import LARGEST_ID
 from models.permissions import Actor, Permission
@@ -53,7 +53,7 @@ class IndustryName(BaseModel):
 class MergeInto(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    into: int = Field(ge=1, le=LARGEST_ID, description="The industry that stays.")
+    into: Whole = Field(ge=1, le=LARGEST_ID, description="The industry that stays.")
 
 
 class MovedContacts(BaseModel):

@@ -15,6 +15,7 @@ from dashboard.api.contact_shapes import WholeContact
 from dashboard.api.contacts import JSON
 from dashboard.api.ids import ContactId
 from dashboard.api.moments import Moment
+from dashboard.api.strict import Whole
 from models.contacts import merging, merging_many
 from models.contacts.merge_choice import ALL
 from models.contacts.table import FIELDS
@@ -24,8 +25,9 @@ from models.permissions import Actor, Permission
 router = APIRouter(prefix="/merges", tags=["duplicates"], route_class=Repeatable)
 
 Editor = Annotated[Actor, Needs(Permission.CONTACTS_EDIT)]
-Number = Annotated[int, Field(ge=1, le=LARGEST_BIGINT)]
+Number = Annotated[Whole, Field(ge=1, le=LARGEST_BIGINT)]
 MOST_BITS = 1_000
+ONCE = {"uniqueItems": True}  # what stands twice counts once
 Least = Annotated[
     float,
     Field(ge=merging_many.LEAST, le=MOST_BITS, allow_inf_nan=False, description="Bits that a pair weighs at least."),
@@ -44,7 +46,7 @@ class MergedOne(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: Number = Field(examples=[17])
-    version: int = Field(ge=0, le=LARGEST_BIGINT, description="As you saw it.")
+    version: Whole = Field(ge=0, le=LARGEST_BIGINT, description="As you saw it.")
 
 
 class MergeWanted(BaseModel):
@@ -54,7 +56,7 @@ class MergeWanted(BaseModel):
 
     survivor_id: Number = Field(examples=[17])
     contacts: list[MergedOne] = Field(min_length=2, max_length=merging.MOST, description="The survivor among them.")
-    choices: dict[str, Annotated[int, Field(ge=ALL, le=LARGEST_BIGINT)]] = Field(
+    choices: dict[str, Annotated[Whole, Field(ge=ALL, le=LARGEST_BIGINT)]] = Field(
         {}, max_length=len(FIELDS), examples=[{"title": 17}]
     )
 
@@ -97,7 +99,9 @@ class MergeMany(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     least: Least
-    expected: int = Field(ge=0, le=LARGEST_BIGINT, description="How many groups you saw: another number does nothing.")
+    expected: Whole = Field(
+        ge=0, le=LARGEST_BIGINT, description="How many groups you saw: another number does nothing."
+    )
 
 
 class MadeMerges(BaseModel):
@@ -123,7 +127,10 @@ class RestoredByUnmerge(BaseModel):
 )  # fmt: skip
 def proposal(
     by: Editor,
-    contact: Annotated[list[Number], Query(min_length=2, max_length=merging.MOST, examples=[[17, 18]])],
+    contact: Annotated[
+        list[Annotated[int, Field(ge=1, le=LARGEST_BIGINT)]],
+        Query(min_length=2, max_length=merging.MOST, examples=[[17, 18]], json_schema_extra=ONCE),
+    ],
     survivor: Annotated[int | None, Query(ge=1, le=LARGEST_BIGINT, description="Else the fuller one stays.")] = None,
 ) -> Response:
     """What a merge of these would do, unless somebody chooses otherwise."""

@@ -196,6 +196,8 @@ def _of_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     said = error.detail if error.detail != status.phrase else ""
+    if status is HTTPStatus.BAD_REQUEST:  # FastAPI's own, of bytes that are no text
+        said = "The body is no JSON in UTF-8: send it so."
     default = {
         HTTPStatus.NOT_FOUND: "There is nothing at this address: /api/v1/docs lists what there is.",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible here.",

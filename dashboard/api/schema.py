@@ -45,6 +45,7 @@ TAGS = {
     "health": "Whether it answers.",
 }
 WORDS: dict[int, str] = {
+    400: "The body is no JSON in UTF-8.",
     401: "No token, or one that works no more.",
     402: "Not enough credits.",
     403: "The person, or the token, may not do this.",
@@ -59,6 +60,7 @@ WORDS: dict[int, str] = {
     503: "Something is not there just now, or takes too long: try again.",
 }  # fmt: skip
 CHANGING = ("post", "put", "patch", "delete")
+MOMENT = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}.*|(import|before):[1-9][0-9]{0,8}|now)$"
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 
 
@@ -131,7 +133,7 @@ def _errors(path: str, method: str, operation: dict[str, Any]) -> set[int]:
     if "{contact_id}" in path:
         found.add(410)
     if has_body:
-        found.add(413)
+        found |= {400, 413}
     if "If-Match" in named:
         found |= {412, 428}
     return found

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from dashboard.api import etags
+from dashboard.api import etags, problems
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.contact_shapes import Text
 from dashboard.api.filtering import Conditions
 from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
+from dashboard.api.strict import Flag, Text
 from models import filters, view_changes, views
 from models.contacts import search
 from models.permissions import Actor, Permission
@@ -66,7 +66,7 @@ class ViewContents(BaseModel):
 
 class NewView(ViewContents):
     name: ViewName
-    shared: bool = False
+    shared: Flag = False
 
 
 class NewViewName(BaseModel):
@@ -84,7 +84,7 @@ class ViewCounts(BaseModel):
     counts: list[ViewCount]
 
 
-@router.get("", summary="List views")
+@router.get("", summary="List views", responses=problems.told(404))
 def listed(
     by: Reader,
     name: Annotated[

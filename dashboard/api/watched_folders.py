@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from dashboard.api import etags
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.contact_shapes import Text
 from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
+from dashboard.api.strict import Flag, Text, Whole
 from models import watched_files, watched_folders
 from models.database import LARGEST_BIGINT, LARGEST_ID
 from models.imports import Keep, MatchRule
@@ -49,9 +49,9 @@ class FolderWanted(BaseModel):
         "*", max_length=watched_folders.LONGEST_PATTERN, description="Of file names.", examples=["*.csv"]
     )
     time_zone: Text = Field("UTC", max_length=60)
-    mapping_id: int | None = Field(None, ge=1, le=LARGEST_ID)
+    mapping_id: Whole | None = Field(None, ge=1, le=LARGEST_ID)
     rules: FolderRules = FolderRules()
-    commits: bool = False
+    commits: Flag = False
     mail_to: Text | None = Field(None, max_length=300, description="Whom to tell.", examples=["ann.archer@example.com"])
 
     def watching(self) -> Watching:

@@ -1,7 +1,8 @@
 """Values of one field that begin with what somebody types, at once whatever the number of contacts.
 
 First come those that stand most often, which the planner's statistics know of every field. Where these are few, fields
-with an index of their own are looked through value by value, and those of the free text by its index.
+with an index of their own are looked through value by value, those of the free text by its index, and of all others a
+sample, which is everything where there are no more than some ten thousand contacts.
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ LONGEST = 200  # characters that were typed
 WALKED = ("last_name", "company", "email", "contact_id")  # each the first column of a btree index
 SHORTEST = 3  # characters that the index of the free text takes
 LOOKED_AT = 5_000  # contacts that have the words
+BLOCKS = 2_000  # of the table, in a sample: some twenty thousand contacts
 OFFERED = frozenset({Kind.TEXT, Kind.CHOICE, Kind.LIST, Kind.EMAIL, Kind.INDUSTRY, Kind.OWNER, Kind.URL, Kind.PHONE})
 _contacts = Contact.__table__
 _WORDS = func.contact_search_text(*(_contacts.c[name] for name in SEARCHED))  # as its index has them
@@ -42,6 +44,15 @@ _WALK = """WITH RECURSIVE walk AS (
     SELECT (SELECT c.{column} FROM contacts c WHERE c.{column} > w.value ORDER BY c.{column} LIMIT 1)
     FROM walk w WHERE starts_with(lower(w.value), lower(:typed))
 ) SELECT value FROM walk WHERE starts_with(lower(value), lower(:typed)) LIMIT :most"""
+
+# Whole blocks, always the same ones as long as the table does not grow.
+_SAMPLE = """SELECT value FROM (
+    SELECT {value} AS value FROM contacts TABLESAMPLE SYSTEM (:percent) REPEATABLE (0)) AS looked_at
+WHERE starts_with(lower(value), lower(:typed)) GROUP BY value ORDER BY count(*) DESC, value LIMIT :most"""
+_PERCENT = sql(
+    """SELECT least(100, 100.0 * :blocks * current_setting('block_size')::int
+        / greatest(1, pg_relation_size('contacts')))"""
+)
 
 
 def values(name: str, typed: str = "", *, most: int = 20, by: Actor) -> list[str]:
@@ -81,14 +92,14 @@ def _sources(session: Session, field: Field, typed: str, most: int) -> Iterator[
             return
     yield from field.choices
     yield from session.scalars(_COMMON, {"column": field.column}).one_or_none() or []
-    if not typed:
-        return
-    if field.column in WALKED:
+    if typed and field.column in WALKED:
         for spelled in _spellings(typed):
             walk = sql(_WALK.format(column=field.column)).bindparams(typed=spelled, most=most)
             yield from session.scalars(walk)
     elif field.column in SEARCHED and len(typed) >= SHORTEST:
         yield from _by_words(session, field, typed)
+    else:
+        yield from _sampled(session, field, typed, most)
 
 
 def _by_words(session: Session, field: Field, typed: str) -> Iterator[str]:
@@ -99,6 +110,13 @@ def _by_words(session: Session, field: Field, typed: str) -> Iterator[str]:
     words = OPERATORS["contains"].condition(_WORDS, (typed,))
     some = select(column.label("value")).where(words, begins).limit(LOOKED_AT).subquery()
     yield from session.scalars(select(some.c.value).distinct().order_by(some.c.value))
+
+
+def _sampled(session: Session, field: Field, typed: str, most: int) -> Iterator[str]:
+    value = f"unnest({field.column})" if field.kind is Kind.LIST else field.column
+    percent = session.scalars(_PERCENT, {"blocks": BLOCKS}).one()
+    sample = sql(_SAMPLE.format(value=value)).bindparams(percent=percent, typed=typed, most=most)
+    yield from session.scalars(sample)
 
 
 def _spellings(typed: str) -> list[str]:

@@ -17,10 +17,11 @@ FILLED = """
     INSERT INTO industries (name, is_active) VALUES ('Software', true), ('Soap', true), ('Soot', false);
     INSERT INTO users (name, email, role, is_active) VALUES ('Zoe', 'zoe@example.com', 'admin', true),
         ('Zed', 'zed@example.com', 'admin', false);
-    INSERT INTO contacts (last_name, company, email, title, country, tags, industry_id)
+    INSERT INTO contacts (last_name, company, email, title, country, tags, industry_id, city, keywords)
     SELECT 'Last' || n % 3000, CASE WHEN n % 2 = 0 THEN 'Acme' ELSE 'Acme ' || lpad(n::text, 5, '0') END,
         'p' || n || '@example.com', CASE WHEN n = 77 THEN 'Quartermaster' ELSE 'CEO' END,
-        CASE WHEN n % 3 = 0 THEN 'Germany' ELSE 'Ghana' END, ARRAY['VIP', 'News ' || n % 4], 1
+        CASE WHEN n % 3 = 0 THEN 'Germany' ELSE 'Ghana' END, ARRAY['VIP', 'News ' || n % 4], 1,
+        'Town ' || n % 2000, ARRAY['Word ' || n % 1000]
     FROM generate_series(1, 6000) AS numbered (n);
     INSERT INTO contacts (company) VALUES ('acme in small'), ('Acmf'), ('ACME');
     UPDATE contacts SET company = NULL WHERE id = 5"""
@@ -59,6 +60,13 @@ def test_rare_words_of_the_free_text_are_found_and_fields_of_few_values_by_stati
     assert set(found("tags", "news")) == {f"News {number}" for number in range(4)}
     assert found("status", "do") == ["do not contact"]
     assert found("country", "x") == []
+
+
+def test_rare_values_of_other_fields_are_found_in_a_sample() -> None:
+    """Statistics know the commonest hundred of the cities, and a sample of few contacts is all of them."""
+    assert found("city", "town 1999") == ["Town 1999"]
+    assert found("keywords", "Word 77") == ["Word 77", *(f"Word 77{digit}" for digit in range(10))]
+    assert len(found("city", most=100)) == 100
 
 
 def test_industries_and_owners_are_those_in_use() -> None:

@@ -65,6 +65,10 @@ def test_the_shape_of_every_item_is_looked_at(manager: httpx.Client) -> None:
         [{"action": "change", "id": 1, "values": {}}],  # a version is named, or it is said that it is none
         [{"action": "burn", "id": 1}],
         [{"action": "create", "values": {"last_nam": "X"}}],
+        [{"action": "create", "values": {"last_name": "X", "employees": "7"}}],
+        [{"action": "create", "values": {"last_name": "X", "is_active": 1}}],
+        [{"action": "create", "values": {"last_name": "X", "last_raised_at": 0}}],
+        [{"action": "delete", "id": True, "version": None}],
     ):
         assert manager.post("/contacts/bulk", json={"items": items}).status_code == 422, items[:1]
 
@@ -75,6 +79,8 @@ def test_all_that_match_are_changed_tagged_deleted_and_put_back(manager: httpx.C
     assert (late.status_code, "2 match by now" in late.json()["detail"]) == (409, True)
     changed = manager.post("/contacts/bulk/change", json={**wanted, "expected": 2}).json()
     assert (changed["count"], values(manager, "status")) == (2, ["archived", "archived", "active"])
+    for wrong in ({"field": ""}, {"field": "stauts"}, {"at": "then"}, {"at": "2026-01-01T00:00:00"}, {"first": -1}):
+        assert manager.post("/contacts/bulk/put-back", json={**changed, **wrong}).status_code == 422, wrong
     assert manager.post("/contacts/bulk/put-back", json=changed).json() == {"restored": 2, "kept": 0}
     assert values(manager, "status") == ["active"] * 3
 

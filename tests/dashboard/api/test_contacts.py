@@ -141,3 +141,11 @@ def test_a_page_gives_the_versions_that_changes_name(client: Client) -> None:
     [listed] = manager.get("/contacts?fields=title,version").json()["contacts"]
     assert listed == {"id": contact, "title": "CEO", "version": manager.get(f"/contacts/{contact}").json()["version"]}
     assert "version" not in manager.get("/contacts?fields=title").json()["contacts"][0]
+
+
+def test_a_body_that_is_no_json_is_told_so(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    for body, status in ((b"caf\xe9", 400), (b"{", 422), (b'"text"', 422), (b"[]", 422)):
+        answer = manager.post("/contacts", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), body
+        assert ("UTF-8" in answer.json()["detail"]) == (status == 400)

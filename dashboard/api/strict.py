@@ -1,0 +1,31 @@
+"""Values in bodies, of JSON's own types: Python would take true for 1, "7" for 7, 1 for true, 0 for a day of 1970."""
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool | str):
+        raise ValueError("give a number")
+    return value
+
+
+def _text(value: object) -> object:
+    if isinstance(value, int | float):
+        raise ValueError("give a text")
+    return value
+
+
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("leave the NUL character out")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Whole = Annotated[int, BeforeValidator(_number)]
+Flag = Annotated[bool, Field(strict=True)]
+Day = Annotated[date, BeforeValidator(_text)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_text)]

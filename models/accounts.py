@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.contacts import emails
 from models.database import Base
 from models.errors import InvalidInput, NotAllowed, NotFound
-from models.permissions import ACCOUNT, NOBODY, Actor, Permission, Role
+from models.permissions import NOBODY, Actor, Permission, Role, require_own
 
 DEFAULT_DOWNLOAD_LIMIT = 100  # contacts a month
 MAX_EMAIL = 254  # RFC 5321's longest path
@@ -121,8 +121,7 @@ def require_self(by: Actor) -> int:
     for a token without that scope."""
     if by.id is None:
         raise NotAllowed("Only a signed-in person can do this, for themselves.")
-    if by.scopes is not None and ACCOUNT not in by.scopes:
-        raise NotAllowed(f"This token may not do this: it lacks the scope “{ACCOUNT}”.")
+    require_own(by)
     return by.id
 
 

@@ -28,7 +28,8 @@ from models.errors import (
 )
 from models.idempotency import UnderWay
 from models.import_uploads import Held, NoRoom, TooLarge, WrongPlace
-from models.sign_in_failures import SignInRefused
+from models.link_tokens import LinkRefused
+from models.sign_in_failures import SignInPaused, SignInRefused
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -36,7 +37,9 @@ WHOLE = ""  # the field's name where a sentence is about all of a request
 
 # The first line that fits counts.
 STATUS: tuple[tuple[type[AppError], HTTPStatus], ...] = (
+    (SignInPaused, HTTPStatus.TOO_MANY_REQUESTS),
     (SignInRefused, HTTPStatus.UNAUTHORIZED),
+    (LinkRefused, HTTPStatus.GONE),
     (NotEnoughCredits, HTTPStatus.PAYMENT_REQUIRED),
     (NotAllowed, HTTPStatus.FORBIDDEN),
     (Gone, HTTPStatus.GONE),
@@ -80,7 +83,7 @@ class Problems(Exception):
 
 def add_to(api: FastAPI) -> None:
     """Let `api` answer every error as a problem."""
-    api.add_exception_handler(AppError, _of_operation)
+    api.add_exception_handler(AppError, of_operation)
     api.add_exception_handler(Problems, _of_http)
     api.add_exception_handler(RequestValidationError, _of_request)
     api.add_exception_handler(HTTPException, _of_route)
@@ -116,7 +119,7 @@ def status_of(error: AppError) -> HTTPStatus:
     return next((status for kind, status in STATUS if isinstance(error, kind)), HTTPStatus.CONFLICT)
 
 
-def _of_operation(request: Request, error: Exception) -> Response:
+def of_operation(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
     headers: dict[str, str] = {}
     more: dict[str, Any] = {}
@@ -132,7 +135,7 @@ def _of_operation(request: Request, error: Exception) -> Response:
             more = {"into": error.into}
         case WrongPlace():
             more = {"offset": error.offset}
-        case TooMany():
+        case TooMany() | SignInPaused():
             headers = {"retry-after": str(error.seconds)}
         case UnderWay():
             headers = {"retry-after": "1"}
@@ -169,7 +172,8 @@ def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("appointment360.request_id", "")
     log.error("request %s failed", request_id, exc_info=error)
     sentence = f"Something went wrong on our side. Reference {request_id}."
-    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+    # What else answers have is not put on this one, which is made outside of everything.
+    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, sentence, headers={"x-request-id": request_id})
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -10,7 +10,21 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard.api import contacts, limits, problems, sessions, tokens
+from dashboard import mail_delivery
+from dashboard.api import (
+    audit,
+    contacts,
+    credits,
+    health,
+    limits,
+    links,
+    problems,
+    profile,
+    sessions,
+    statistics,
+    tokens,
+    users,
+)
 from dashboard.api.problems import Problem
 from models import database
 from models.errors import Unavailable
@@ -30,7 +44,9 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     if url is None:
         raise Unavailable("The API needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
-    yield
+    with mail_delivery.delivering():
+        yield
+    limits.give_back()
     database.engine().dispose()
 
 
@@ -68,11 +84,5 @@ api = FastAPI(
 )
 api.add_middleware(Answering)
 problems.add_to(api)
-for resource in (sessions, tokens, contacts):
+for resource in (sessions, links, profile, tokens, users, credits, audit, contacts, statistics, health):
     api.include_router(resource.router)
-
-
-@api.get("/health", tags=["health"], summary="Whether it answers")
-def health() -> dict[str, str]:
-    """`{"status": "ok"}` while the process answers."""
-    return {"status": "ok"}

@@ -117,15 +117,14 @@ def _table(found: list[Listed]) -> None:
         row_height=ROW_HEIGHT,
         placeholder=formats.MISSING,
         column_config={
-            "name": config.TextColumn("Name", width=150),
-            "may": config.TextColumn("May", width=170),
-            "ending": config.TextColumn("Ends in", width=70),
-            "used": config.DatetimeColumn("Last used", width=140, **moment),
-            "address": config.TextColumn("From", width=110),
-            "until": config.DatetimeColumn("Until", width=100, format=formats.pattern(), timezone=formats.time_zone()),
-            "state": config.MultiselectColumn("State", width=80, options=[WORKS, OVER], color=colours),
+            "name": config.TextColumn("Name", width=112),
+            "may": config.TextColumn("May", width=118),
+            "ending": config.TextColumn("Ends in", width=66),
+            "used": config.DatetimeColumn("Last used", width=136, **moment),
+            "until": config.DatetimeColumn("Until", width=92, format=formats.pattern(), timezone=formats.time_zone()),
+            "state": config.MultiselectColumn("State", width=72, options=[WORKS, OVER], color=colours),
             "revoke": row_button(
-                "", key=REVOKE, meant=[(one.id, one.name) for one in found], width=80, type="tertiary"
+                "", key=REVOKE, meant=[(one.id, one.name) for one in found], width=72, type="tertiary"
             ),
         },
         alt="Your tokens",
@@ -139,7 +138,6 @@ def _row(one: Listed) -> dict[str, Any]:
         "may": may[:1].upper() + may[1:],
         "ending": f"…{one.ending}",
         "used": one.last_used_at,
-        "address": one.last_address,
         "until": one.expires_at,
         "state": [WORKS if one.works else OVER],
         "revoke": "Revoke" if one.works else None,

@@ -1,6 +1,7 @@
 """What becomes of a request's key: carried out once, answered again, taken over from a process that died."""
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -124,7 +125,8 @@ def test_who_lives_is_left_alone(ann: Actor, db: str) -> None:
             idempotency.begin("one", "a", by=ann)
 
 
-def test_of_many_at_once_one_takes_it_over(ann: Actor) -> None:
+def test_of_many_at_once_one_takes_it_over(ann: Actor, db: str) -> None:
+    """They all have seen that it was left when the first one writes."""
     begun(ann)
     of_another_process()
     found: list[object] = []
@@ -135,12 +137,25 @@ def test_of_many_at_once_one_takes_it_over(ann: Actor) -> None:
         except UnderWay:
             found.append(None)
 
-    threads = [threading.Thread(target=take_over) for _ in range(8)]
-    for thread in threads:
-        thread.start()
+    threads = [threading.Thread(target=take_over) for _ in range(4)]
+    with psycopg.connect(libpq_url(db)) as holding:
+        holding.execute("SELECT FROM idempotency_keys FOR UPDATE")
+        for thread in threads:
+            thread.start()
+        while blocked(db) < len(threads):
+            time.sleep(0.01)
     for thread in threads:
         thread.join()
     assert sum(isinstance(one, Carried) for one in found) == 1
+
+
+def blocked(db: str) -> int:
+    """Connections that wait for a lock of another one."""
+    with psycopg.connect(libpq_url(db)) as connection:
+        waiting = """SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"""
+        [number] = connection.execute(waiting).fetchone() or [0]
+        return int(number)
 
 
 def test_a_lost_connection_is_made_anew(ann: Actor, db: str) -> None:

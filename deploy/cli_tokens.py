@@ -71,7 +71,7 @@ def everything(email: Email, as_json: Json = False, home: Home = None) -> None:
     headers = ["id", "name", "ends", "may", "until", "last used", "from", "works"]
     rows = [
         (
-            one.id, one.name, f"…{one.ending}", _scopes(one), one.expires_at or "revoked", one.last_used_at,
+            one.id, one.name, f"…{one.ending}", _scopes(one), one.expires_at, one.last_used_at,
             one.last_address, one.works,
         )
         for one in found

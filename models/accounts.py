@@ -3,8 +3,9 @@
 import unicodedata
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, DateTime, Identity, Index, Integer, Text, func, select, text
+from sqlalchemy import ARRAY, Boolean, DateTime, Identity, Index, Integer, Row, Text, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.contacts import emails
@@ -40,8 +41,17 @@ class User(Base):
     __table_args__ = (Index("users_email", func.lower(text("email")), unique=True),)
 
     def actor(self, address: str | None = None, session_id: int | None = None) -> Actor:
-        columns = None if self.column_allowed is None else frozenset(self.column_allowed)
-        return Actor(self.id, self.name, Role(self.role), columns, address, session_id)
+        return acting(self, address, session_id)
+
+
+# What `acting` reads, for who asks for no more: a whole row costs its object.
+ACTING = (User.id, User.name, User.role, User.column_allowed)
+
+
+def acting(user: User | Row[*tuple[Any, ...]], address: str | None = None, session_id: int | None = None) -> Actor:
+    """The person as who acts, of a row or of its ACTING columns."""
+    columns = None if user.column_allowed is None else frozenset(user.column_allowed)
+    return Actor(user.id, user.name, Role(user.role), columns, address, session_id)
 
 
 def clean_email(value: str) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     Integer,
     Text,
+    bindparam,
     delete,
     func,
     select,
@@ -23,7 +24,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models import accounts, audit, secret_tokens
 from models.accounts import User
 from models.audit import Event
-from models.database import LARGEST_ID, Base, reading, writing
+from models.database import LARGEST_ID, Base, glancing, reading, writing
 from models.errors import Conflict, InvalidInput, NotFound
 from models.permissions import OPERATOR, SCOPES, Actor, Permission, require
 
@@ -50,6 +51,24 @@ class Token(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (Index("tokens_hash", "token_hash", unique=True), Index("tokens_user", "user_id"))
+
+
+def _works() -> ColumnElement[bool]:
+    unexpired = func.coalesce(Token.expires_at > func.clock_timestamp(), True)
+    return Token.revoked_at.is_(None) & unexpired
+
+
+# Put together once: every request asks it.
+_KNOWN = (
+    select(
+        *accounts.ACTING,
+        Token.id.label("token_id"),
+        Token.scopes,
+        func.coalesce(Token.last_used_at < func.clock_timestamp() - USED_EVERY, True).label("stale"),
+    )
+    .join(User, User.id == Token.user_id)
+    .where(Token.token_hash == bindparam("hash"), _works(), User.is_active)
+)
 
 
 @dataclass(frozen=True)
@@ -135,18 +154,14 @@ def revoke_all_of(email: str, *, by: Actor) -> int:
 
 def actor_of(token: str, *, address: str | None) -> Actor | None:
     """The active person whose token it is, with what it may do of what the person may at this moment; else None."""
-    stale = func.coalesce(Token.last_used_at < func.clock_timestamp() - USED_EVERY, True).label("stale")
-    wanted = select(User, Token.id, Token.scopes, stale).join(User, User.id == Token.user_id)
-    with reading() as session:
-        found = session.execute(
-            wanted.where(Token.token_hash == secret_tokens.hashed(token), _works(), User.is_active)
-        ).one_or_none()
-        if found is None:
-            return None
-        scopes = SCOPES if found.scopes is None else found.scopes
-        actor: Actor = replace(found.User.actor(address), scopes=frozenset(scopes))
+    with glancing() as connection:
+        found = connection.execute(_KNOWN, {"hash": secret_tokens.hashed(token)}).one_or_none()
+    if found is None:
+        return None
+    scopes = SCOPES if found.scopes is None else found.scopes
+    actor: Actor = replace(accounts.acting(found, address), scopes=frozenset(scopes))
     if found.stale:
-        used = update(Token).where(Token.id == found.id)
+        used = update(Token).where(Token.id == found.token_id)
         with writing(actor) as session:
             session.execute(used.values(last_used_at=func.clock_timestamp(), last_address=address))
     return actor
@@ -201,11 +216,6 @@ def _revoked(session: Session, user: User, token_id: int, by: Actor) -> None:
     if found is None:
         raise NotFound(f"{'You have' if user.id == by.id else f'{user.email} has'} no token {token_id} that works.")
     audit.write(session, Event.TOKEN_REVOKED, f"user {user.email}", by=by, token=token_id, name=found.name)
-
-
-def _works() -> ColumnElement[bool]:
-    unexpired = func.coalesce(Token.expires_at > func.clock_timestamp(), True)
-    return Token.revoked_at.is_(None) & unexpired
 
 
 def _listed(one: Token, works: bool) -> Listed:

@@ -150,7 +150,7 @@ def take_back(email: str, amount: int, note: str | None = None, *, by: Actor) ->
 
 
 def _add(email: str, amount: int, note: str | None, kind: Kind, event: Event, *, by: Actor) -> Balance:
-    said = (note or "").strip() or None
+    said = accounts.printable((note or "").strip()) or None
     with writing(by) as session:
         accounts.require_still(session, by, Permission.CREDITS_GRANT)
         user = accounts.by_email(session, email)

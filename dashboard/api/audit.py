@@ -3,13 +3,14 @@
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from dashboard import file_answers
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
+from dashboard.api.ids import BigId
 from dashboard.api.moments import Moment
 from models import audit_log
 from models.audit import Event
@@ -99,8 +100,8 @@ def as_csv(
     return file_answers.csv(audit_log.as_csv(_wanted(request), by=by), "audit log.csv")
 
 
-@router.get("/{line_id}", summary="Read one line")
-def read(by: Auditor, line_id: Annotated[int, Path(ge=1, le=LARGEST_BIGINT, examples=[4711])]) -> AuditLine:
+@router.get("/{line_id:number}", summary="Read one line")
+def read(by: Auditor, line_id: BigId) -> AuditLine:
     found = audit_log.get(line_id, by=by)
     if found is None:
         raise NotFound(f"The audit log has no line {line_id}.")

@@ -3,16 +3,17 @@
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
+from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
 from dashboard.api.sign_in_shapes import Body
 from models import credits, users
 from models.credit_ledger import Kind
-from models.database import LARGEST_BIGINT, LARGEST_ID
+from models.database import LARGEST_BIGINT
 from models.permissions import OPERATOR, Actor, Permission
 
 router = APIRouter(tags=["credits"], route_class=Repeatable)
@@ -20,7 +21,6 @@ MOST = 1000  # entries of a page
 Person = Annotated[Actor, Needs()]
 Manager = Annotated[Actor, Needs(Permission.USERS_MANAGE)]
 Granter = Annotated[Actor, Needs(Permission.CREDITS_GRANT, Permission.USERS_MANAGE)]
-UserId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[3])]
 Before = Annotated[int | None, Query(ge=1, le=LARGEST_BIGINT, description="`next` of the page before.", examples=[812])]
 Size = Annotated[int, Query(ge=1, le=MOST)]
 
@@ -60,7 +60,7 @@ class CreditLedger(BaseModel):
 
 
 class CreditGrant(Body):
-    amount: int = Field(ge=1, le=credits.MOST, description="Each takes one contact out.", examples=[200])
+    amount: int = Field(strict=True, ge=1, le=credits.MOST, description="Each takes one contact out.", examples=[200])
     note: str | None = Field(None, max_length=200, examples=["for the fair"])
 
 
@@ -74,25 +74,25 @@ def own_entries(by: Person, before: Before = None, size: Size = 50) -> CreditLed
     return _ledger(None, before, size, by)
 
 
-@router.get("/users/{user_id}/credits", summary="The credits of a person")
-def of_another(by: Manager, user_id: UserId) -> CreditBalance:
+@router.get("/users/{user_id:number}/credits", summary="The credits of a person")
+def of_another(by: Manager, user_id: Id) -> CreditBalance:
     return _balance(credits.balance(of=user_id, by=by))
 
 
-@router.get("/users/{user_id}/credits/entries", summary="The ledger of a person")
-def entries_of_another(by: Manager, user_id: UserId, before: Before = None, size: Size = 50) -> CreditLedger:
+@router.get("/users/{user_id:number}/credits/entries", summary="The ledger of a person")
+def entries_of_another(by: Manager, user_id: Id, before: Before = None, size: Size = 50) -> CreditLedger:
     return _ledger(user_id, before, size, by)
 
 
-@router.post("/users/{user_id}/credits", summary="Grant credits")
-def grant(by: Granter, user_id: UserId, sent: CreditGrant) -> CreditBalance:
+@router.post("/users/{user_id:number}/credits", summary="Grant credits")
+def grant(by: Granter, user_id: Id, sent: CreditGrant) -> CreditBalance:
     """They last beyond the month, and are used when the month's are gone."""
     person = users.with_id(user_id, by=by)
     return _balance(credits.grant(person.email, sent.amount, sent.note, by=by))
 
 
-@router.post("/users/{user_id}/credits/take-back", summary="Take granted credits back")
-def take_back(by: Granter, user_id: UserId, sent: CreditGrant) -> CreditBalance:
+@router.post("/users/{user_id:number}/credits/take-back", summary="Take granted credits back")
+def take_back(by: Granter, user_id: Id, sent: CreditGrant) -> CreditBalance:
     """At most what is left of them."""
     person = users.with_id(user_id, by=by)
     return _balance(credits.take_back(person.email, sent.amount, sent.note, by=by))

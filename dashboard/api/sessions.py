@@ -3,29 +3,28 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from dashboard.api import access, sign_in_shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import SECRET, Repeatable
+from dashboard.api.ids import BigId
 from dashboard.api.moments import Moment
 from dashboard.api.sign_in_shapes import Body, Code, Email, Password, SetUp, SignedIn, SignedUp
 from models import sign_ins
-from models.database import LARGEST_BIGINT
 from models.errors import Conflict
 from models.permissions import Actor
 
 router = APIRouter(prefix="/sessions", tags=["sign-in"], route_class=Repeatable)
 Person = Annotated[Actor, Needs()]
-SessionId = Annotated[int, Path(ge=1, le=LARGEST_BIGINT, examples=[12])]
 Ticket = Annotated[str, Field(max_length=200, description="What the step before gave.", examples=["Zk3…"])]
 
 
 class Credentials(Body):
     email: Email
     password: Password
-    stays: bool = Field(False, description="A session of days, as “Stay signed in” makes it.")
+    stays: bool = Field(False, strict=True, description="A session of days, as “Stay signed in” makes it.")
 
 
 class SecondStep(Body):
@@ -115,6 +114,6 @@ def sign_out(request: Request, by: Person) -> None:
     sign_ins.sign_out(access.token_of(request))
 
 
-@router.delete("/{session_id}", status_code=HTTPStatus.NO_CONTENT, summary="Sign out in one place")
-def end(by: Person, session_id: SessionId) -> None:
+@router.delete("/{session_id:number}", status_code=HTTPStatus.NO_CONTENT, summary="Sign out in one place")
+def end(by: Person, session_id: BigId) -> None:
     sign_ins.end(session_id, by=by)

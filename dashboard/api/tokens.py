@@ -3,21 +3,20 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from dashboard.api.access import Needs
 from dashboard.api.again import SECRET, Repeatable
+from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
 from dashboard.api.sign_in_shapes import Body
 from models import tokens
 from models.accounts import MAX_NAME
-from models.database import LARGEST_ID
 from models.permissions import SCOPES, Actor
 
 router = APIRouter(prefix="/tokens", tags=["tokens"], route_class=Repeatable)
 Person = Annotated[Actor, Needs()]
-TokenId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[5])]
 
 
 class NewToken(Body):
@@ -28,7 +27,9 @@ class NewToken(Body):
         description=f"What it may do; null is all that you may. Of: {', '.join(SCOPES)}.",
         examples=[["contacts.read"]],
     )
-    days: int | None = Field(90, ge=1, le=tokens.MOST_DAYS, description="How long it works; null until it is revoked.")
+    days: int | None = Field(
+        90, strict=True, ge=1, le=tokens.MOST_DAYS, description="How long it works; null until it is revoked."
+    )
 
 
 class MadeToken(BaseModel):
@@ -65,7 +66,7 @@ def listed(by: Person) -> list[ListedToken]:
     return [ListedToken.of(one) for one in tokens.listed(by=by)]
 
 
-@router.delete("/{token_id}", status_code=HTTPStatus.NO_CONTENT, summary="Revoke a token")
-def revoke(by: Person, token_id: TokenId) -> None:
+@router.delete("/{token_id:number}", status_code=HTTPStatus.NO_CONTENT, summary="Revoke a token")
+def revoke(by: Person, token_id: Id) -> None:
     """It works no more from this moment on."""
     tokens.revoke(token_id, by=by)

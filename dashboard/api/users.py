@@ -3,17 +3,18 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field, StrictBool
 
 from dashboard.api import etags
 from dashboard.api.access import Needs
 from dashboard.api.again import SECRET, Repeatable
 from dashboard.api.etags import IfMatch
+from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
 from dashboard.api.sessions import EndedSessions
 from dashboard.api.sign_in_shapes import Body, Email
-from dashboard.api.tokens import ListedToken, TokenId
+from dashboard.api.tokens import ListedToken
 from models import credits, role_rules, second_factors, sign_ins, tokens, users
 from models.accounts import DEFAULT_DOWNLOAD_LIMIT, MAX_NAME
 from models.database import LARGEST_ID
@@ -22,9 +23,8 @@ from models.users import Changes, Person, Status
 
 router = APIRouter(tags=["people"], route_class=Repeatable)
 Manager = Annotated[Actor, Needs(Permission.USERS_MANAGE)]
-UserId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[3])]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, examples=["Ann Archer"])]
-Limit = Annotated[int, Field(ge=0, le=LARGEST_ID, examples=[500])]
+Limit = Annotated[int, Field(strict=True, ge=0, le=LARGEST_ID, examples=[500])]
 Columns = Annotated[
     list[Annotated[str, Field(max_length=60)]],
     Field(max_length=200, description="Fields and groups of them.", examples=[["person", "email"]]),
@@ -94,7 +94,7 @@ class RoleRule(BaseModel):
 
 
 class RoleRuleChange(Body):
-    second_factor: bool
+    second_factor: StrictBool
 
 
 class RoleRuleChanged(BaseModel):
@@ -122,14 +122,14 @@ def invite(response: Response, by: Manager, wanted: Invitation) -> InvitedUser:
     return InvitedUser(user=_user(response, made.user.id, by), link=made.link)
 
 
-@router.get("/users/{user_id}", summary="Read one person")
-def read(response: Response, by: Manager, user_id: UserId) -> User:
+@router.get("/users/{user_id:number}", summary="Read one person")
+def read(response: Response, by: Manager, user_id: Id) -> User:
     """With the ETag that a change takes."""
     return _user(response, user_id, by)
 
 
-@router.patch("/users/{user_id}", summary="Change a person")
-def change(response: Response, by: Manager, user_id: UserId, sent: UserChange, if_match: IfMatch = None) -> User:
+@router.patch("/users/{user_id:number}", summary="Change a person")
+def change(response: Response, by: Manager, user_id: Id, sent: UserChange, if_match: IfMatch = None) -> User:
     """Counts at once for what they have open. Only what you send is changed; the last active administrator stays."""
     version, given = etags.version(if_match), sent.model_fields_set
     changes = Changes(
@@ -144,56 +144,58 @@ def change(response: Response, by: Manager, user_id: UserId, sent: UserChange, i
     return _user(response, user_id, by)
 
 
-@router.post("/users/{user_id}/deactivate", summary="Deactivate a person")
-def deactivate(response: Response, by: Manager, user_id: UserId) -> User:
+@router.post("/users/{user_id:number}/deactivate", summary="Deactivate a person")
+def deactivate(response: Response, by: Manager, user_id: Id) -> User:
     """They can no longer sign in, and are signed out at once; their tokens work no more. What they did stays."""
     users.deactivate(_email(user_id, by), by=by)
     return _user(response, user_id, by)
 
 
-@router.post("/users/{user_id}/reactivate", summary="Reactivate a person")
-def reactivate(response: Response, by: Manager, user_id: UserId) -> User:
+@router.post("/users/{user_id:number}/reactivate", summary="Reactivate a person")
+def reactivate(response: Response, by: Manager, user_id: Id) -> User:
     users.reactivate(_email(user_id, by), by=by)
     return _user(response, user_id, by)
 
 
 @router.post(
-    "/users/{user_id}/link", status_code=HTTPStatus.CREATED, summary="Make a new link for a person",
+    "/users/{user_id:number}/link", status_code=HTTPStatus.CREATED, summary="Make a new link for a person",
     openapi_extra=SECRET,
 )  # fmt: skip
-def new_link(by: Manager, user_id: UserId) -> NewLink:
+def new_link(by: Manager, user_id: Id) -> NewLink:
     """An invitation for who has not accepted yet, else a link for a new password. Those before work no more."""
     return NewLink(link=users.new_link(_email(user_id, by), by=by))
 
 
-@router.delete("/users/{user_id}/sessions", summary="End all sessions of a person")
-def end_sessions(by: Manager, user_id: UserId) -> EndedSessions:
+@router.delete("/users/{user_id:number}/sessions", summary="End all sessions of a person")
+def end_sessions(by: Manager, user_id: Id) -> EndedSessions:
     """On every device, at once. Tokens go on: revoke those, too, where the account is not to be trusted."""
     return EndedSessions(ended=sign_ins.end_all(_email(user_id, by), by=by))
 
 
 @router.delete(
-    "/users/{user_id}/second-factor", status_code=HTTPStatus.NO_CONTENT, summary="Reset a person's second factor"
+    "/users/{user_id:number}/second-factor", status_code=HTTPStatus.NO_CONTENT, summary="Reset a person's second factor"
 )
-def reset_factor(by: Manager, user_id: UserId) -> None:
+def reset_factor(by: Manager, user_id: Id) -> None:
     """For who lost it; they are signed out, and told."""
     second_factors.reset(_email(user_id, by), by=by)
 
 
-@router.get("/users/{user_id}/tokens", summary="List the tokens of a person")
-def tokens_of(by: Manager, user_id: UserId) -> list[ListedToken]:
+@router.get("/users/{user_id:number}/tokens", summary="List the tokens of a person")
+def tokens_of(by: Manager, user_id: Id) -> list[ListedToken]:
     return [ListedToken.of(one) for one in tokens.listed_of(_email(user_id, by), by=by)]
 
 
-@router.delete("/users/{user_id}/tokens", summary="Revoke all tokens of a person")
-def revoke_tokens(by: Manager, user_id: UserId) -> RevokedTokens:
+@router.delete("/users/{user_id:number}/tokens", summary="Revoke all tokens of a person")
+def revoke_tokens(by: Manager, user_id: Id) -> RevokedTokens:
     return RevokedTokens(revoked=tokens.revoke_all_of(_email(user_id, by), by=by))
 
 
 @router.delete(
-    "/users/{user_id}/tokens/{token_id}", status_code=HTTPStatus.NO_CONTENT, summary="Revoke a token of a person"
+    "/users/{user_id:number}/tokens/{token_id:number}",
+    status_code=HTTPStatus.NO_CONTENT,
+    summary="Revoke a token of a person",
 )
-def revoke_token(by: Manager, user_id: UserId, token_id: TokenId) -> None:
+def revoke_token(by: Manager, user_id: Id, token_id: Id) -> None:
     tokens.revoke_of(_email(user_id, by), token_id, by=by)
 
 

@@ -164,3 +164,30 @@ def test_a_token_that_may_only_grant_does_not_fail_after_it_did(db: str, ann: Us
     assert by is not None
     assert credits.grant(ann.email, 5, by=by).lasting == 5
     assert users.find(ann.email, by=OPERATOR).download_limit == 100
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/roles/analyst", {"second_factor": 0}),
+        ("POST", "/users/1/credits", {"amount": True}),
+        ("POST", "/users/1/credits", {"amount": "5"}),
+        ("POST", "/users", {"email": "c@example.com", "name": "C", "download_limit": False}),
+        ("POST", "/users", {"email": "c@example.com", "name": "C", "is_admin": True}),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(admin: httpx.Client, method: str, path: str, body: dict[str, Any]) -> None:
+    refused = admin.request(method, path, json=body)
+    assert (refused.status_code, [one["field"] for one in refused.json()["errors"]]) == (422, [list(body)[-1]])
+
+
+def test_a_note_holds_whatever_was_written(admin: httpx.Client, ann: User) -> None:
+    assert admin.post(f"/users/{ann.id}/credits", json={"amount": 1, "note": "a\u0000b"}).status_code == 200
+    assert admin.get(f"/users/{ann.id}/credits/entries").json()["entries"][0]["note"] == "a\ufffdb"
+
+
+def test_words_are_no_numbers(admin: httpx.Client) -> None:
+    assert admin.delete("/sessions/code").status_code == 405
+    assert admin.get("/users/ann").status_code == 404
+    assert admin.get(f"/users/{'9' * 19}").status_code == 422
+    assert admin.get(f"/users/{'9' * 6000}").status_code == 404

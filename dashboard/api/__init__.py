@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboard import mail_delivery
 from dashboard.api import (
     audit,
+    bodies,
     contacts,
     credits,
     health,
@@ -82,6 +83,7 @@ def _problem(status: HTTPStatus) -> dict[str, Any]:
 api = FastAPI(
     title="Appointment360", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan
 )
+api.add_middleware(bodies.Bounded)
 api.add_middleware(Answering)
 problems.add_to(api)
 for resource in (sessions, links, profile, tokens, users, credits, audit, contacts, statistics, health):

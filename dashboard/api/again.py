@@ -10,7 +10,6 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from dashboard.api import access, problems
-from dashboard.api.bodies import bounded
 from models import database, idempotency
 from models.errors import AppError
 from models.idempotency import Answer, Carried
@@ -24,7 +23,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Repeatable(APIRoute):
-    """The route class of all routers: it bounds what is read whole, and looks at the header of POST requests."""
+    """The route class of all routers: it looks at the header of POST requests."""
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -33,8 +32,8 @@ class Repeatable(APIRoute):
         async def answered(request: Request) -> Response:
             again = request.method == "POST" and HEADER in request.headers and _is_signed(self)
             if again:
-                return await _once(bounded(request), handle, keeps=keeps)
-            return await handle(request if self.body_field is None else bounded(request))
+                return await _once(request, handle, keeps=keeps)
+            return await handle(request)
 
         return answered
 

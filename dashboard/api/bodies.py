@@ -1,27 +1,38 @@
-"""How large a body may be that is read whole: what is larger comes in parts, to routes that stream."""
+"""How much a request may send: JSON is read into memory whole, so there is an end to it. Parts of files are streamed,
+and have their own."""
 
+import re
 from http import HTTPStatus
 
-from fastapi import HTTPException, Request
-from starlette.types import Message
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LARGEST = 20_000_000  # bytes; a thousand contacts with long notes
+MOST = 16_000_000  # bytes
+STREAMED = re.compile(r"/imports/[^/]+/parts/[^/]+")
+TOO_LARGE = f"The body of a request has at most {MOST:,} bytes: send less at once."
 
 
-def bounded(request: Request) -> Request:
-    """The same request, whose body ends with 413 where it is larger, whatever its headers say."""
-    received = 0
-    receive = request.receive
+class Bounded:
+    """Pure ASGI: whoever reads a body that is too long gets a refusal in its place."""
 
-    async def counting() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > LARGEST:
-            # Not an error of ours: FastAPI would make “error parsing the body” of it.
-            raise HTTPException(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The request is larger than {LARGEST:,} bytes: send less at once."
-            )
-        return message
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
-    return Request(request.scope, counting)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or STREAMED.search(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        said = Headers(scope=scope).get("content-length", "0")
+        came = 0
+
+        async def bounded() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            # An HTTPException, since FastAPI makes a fault in the JSON of everything else.
+            if came > MOST or (said.isdecimal() and int(said) > MOST):
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
+            return message
+
+        await self.app(scope, bounded, send)

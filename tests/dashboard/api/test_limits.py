@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, text
 
 from dashboard import edge
-from dashboard.api import api, bodies, limits
+from dashboard.api import api, limits
 from models import tokens
 from models.database import engine, reading
 from models.permissions import OPERATOR, Role
@@ -105,19 +105,6 @@ def test_two_instances_allow_exactly_the_limit(db: str, tmp_path: Path) -> None:
             program.close()
     assert counted == {200: LIMIT, 429: 60}
     assert taken() == [LIMIT]
-
-
-def test_a_body_that_is_too_large_is_not_read_whole(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "LARGEST", 2000)
-    nobody, manager = client(None), client(Role.MANAGER)
-    large = {"email": "x" * 3000, "password": "x"}
-    for answer in (
-        nobody.post("/sessions", json=large),
-        manager.post("/contacts", json={"notes": "x" * 3000}),
-        manager.post("/contacts", json={"notes": "x" * 3000}, headers={"idempotency-key": "one"}),
-    ):
-        assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
-        assert answer.json()["detail"] == "The request is larger than 2,000 bytes: send less at once."
 
 
 def test_a_flood_is_told_as_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:

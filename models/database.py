@@ -20,6 +20,7 @@ CREDITS_LOCK = 360_365  # a person's
 VIEW_RUNS_LOCK = 360_366
 DUPLICATES_LOCK = 360_372
 AUDIT_LOCK, SIGN_INS_LOCK = 360_370, 360_371
+INSTANCES_LOCK = 360_373  # a process that carries out requests
 
 LARGEST_ID = 2**31 - 1  # that an Integer column holds
 LARGEST_BIGINT = 2**63 - 1

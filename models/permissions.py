@@ -96,11 +96,11 @@ DEEDS: dict[str, Permission | None] = {
     "Run the data checks": Permission.CHECKS_RUN,
     "See people and what they used of their credits": Permission.USERS_MANAGE,
     "Invite people, and change their role, limit and columns": Permission.USERS_MANAGE,
-    "Deactivate people, end their sessions, remove a lost second factor": Permission.USERS_MANAGE,
+    "Deactivate people, end their sessions and tokens, remove a lost second factor": Permission.USERS_MANAGE,
     "Grant download credits": Permission.CREDITS_GRANT,
     "Require a second factor of a role": Permission.SETTINGS_CHANGE,
     "Read the audit log, also as a file": Permission.AUDIT_READ,
-    "Change one's own name, e-mail, password and second factor, and end one's own sessions": None,
+    "Change one's own name, e-mail, password, second factor and tokens, and end one's own sessions": None,
     "See one's own credits, and keep one's own columns, page size and drafts": None,
 }
 
@@ -144,6 +144,12 @@ def require(by: Actor, permission: Permission) -> None:
         raise NotAllowed(f"This token may not {permission.value}: it lacks the scope “{permission.scope}”.")
     needed = f": that needs the role {' or '.join(roles)}" if (roles := holders(permission)) else ""
     raise NotAllowed(f"You may not {permission.value}{needed}.")
+
+
+def require_own(by: Actor) -> None:
+    """For what is one's own, which everybody may: a token with that scope only. Raises NotAllowed."""
+    if by.scopes is not None and ACCOUNT not in by.scopes:
+        raise NotAllowed(f"This token may not do this: it lacks the scope “{ACCOUNT}”.")
 
 
 def hidden_column(title: str) -> NotAllowed:

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     requests_per_address: PositiveInt = 1200  # in a minute, to one instance; an office of 30 has one address
     requests_per_person: PositiveInt = 600  # in a minute, to one instance: pieces of uploads, downloads
     requests_per_hour: PositiveInt = 1000  # of a person's programs to the API, over all instances
+    failures_per_hour: PositiveInt = 5  # failed sign-ins of programs from one address, over all instances
     sockets_per_address: PositiveInt = 200  # open at once: one for each browser tab
     smtp_host: str | None = None  # without it messages are files in the outbox folder
     smtp_port: int = Field(default=587, gt=0, lt=65536)

@@ -121,7 +121,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     WATCH: ("models.watched_folders.add", "models.watched_folders.change", "models.watched_folders.remove"),
     CHECK: ("data_checks.contacts.check_contacts",),
     PEOPLE: (
-        "models.users.find", "models.users.everyone", "models.users.person", "models.credits.usage",
+        "models.users.find", "models.user_list.everyone", "models.user_list.person", "models.user_list.with_id",
+        "models.credits.usage", "models.tokens.listed_of",
         "models.role_rules.second_factor_required",
         "models.credits.balance (of another)", "models.credits.entries (of another)",
     ),
@@ -129,6 +130,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
                     "models.tokens.create_for"),
     CLOSE_ACCOUNTS: (
         "models.users.deactivate", "models.second_factors.reset", "models.sign_in_sessions.end_all",
+        "models.tokens.revoke_of", "models.tokens.revoke_all_of",
     ),
     GRANT: ("models.credits.grant", "models.credits.take_back"),
     RULE: ("models.role_rules.require_second_factor",),
@@ -239,6 +241,7 @@ RELIES_ON: dict[str, str] = {
     "models.views.columns_seen": READS_NOTHING,
     "models.views.editable": READS_NOTHING,
     "models.permissions.require": READS_NOTHING,
+    "models.permissions.require_own": READS_NOTHING,
     "models.permissions.visible": READS_NOTHING,
     "pipelines.import_steps.open_file": A_STEP,
     "pipelines.import_steps.stage": A_STEP,

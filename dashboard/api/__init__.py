@@ -8,7 +8,10 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard import mail_delivery
 from dashboard.api import (
+    audit,
+    bodies,
     contact_bulk,
     contact_copies,
     contact_deleted,
@@ -16,15 +19,21 @@ from dashboard.api import (
     contact_lookups,
     contact_past,
     contacts,
+    credits,
     docs,
     duplicates,
+    health,
     industries,
     limits,
+    links,
     merges,
     problems,
+    profile,
     schema,
     sessions,
+    statistics,
     tokens,
+    users,
     view_schedules,
     views,
     watched_folders,
@@ -47,7 +56,9 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     if url is None:
         raise Unavailable("The API needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
-    yield
+    with mail_delivery.delivering():
+        yield
+    limits.give_back()
     database.engine().dispose()
 
 
@@ -85,33 +96,13 @@ api = FastAPI(
     lifespan=lifespan,
     generate_unique_id_function=schema.operation_id,
 )
+api.add_middleware(bodies.Bounded)
 api.add_middleware(Answering)
 problems.add_to(api)
 for resource in (
-    sessions,
-    tokens,
-    contacts,
-    contact_lookups,
-    contact_past,
-    contact_bulk,
-    contact_deleted,
-    contact_copies,
-    contact_differences,
-    duplicates,
-    merges,
-    industries,
-    views,
-    view_schedules,
-    watched_folders,
-    docs,
-):
+    sessions, links, profile, tokens, users, credits, audit,
+    contacts, contact_lookups, contact_past, contact_bulk, contact_deleted, contact_copies, contact_differences,
+    duplicates, merges, industries, views, view_schedules, watched_folders, statistics, docs, health,
+):  # fmt: skip
     api.include_router(resource.router)
-
-
-@api.get("/health", tags=["health"], summary="Whether it answers")
-def health() -> dict[str, str]:
-    """`{"status": "ok"}` while the process answers."""
-    return {"status": "ok"}
-
-
 schema.describe(api)

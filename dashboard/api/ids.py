@@ -24,3 +24,4 @@ register_url_convertor("number", Number())
 
 ContactId = Annotated[int, Path(ge=1, le=LARGEST_BIGINT, examples=[17])]
 Id = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[3])]  # of whatever there are fewer of
+BigId = Annotated[int, Path(ge=1, le=LARGEST_BIGINT, examples=[4711])]  # of whatever there are more of

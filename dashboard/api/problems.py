@@ -31,7 +31,8 @@ from models.errors import (
 from models.idempotency import UnderWay
 from models.import_uploads import Held, NoRoom, TooLarge, WrongPlace
 from models.industries import NameTaken
-from models.sign_in_failures import SignInRefused
+from models.link_tokens import LinkRefused
+from models.sign_in_failures import SignInPaused, SignInRefused
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -39,7 +40,9 @@ WHOLE = ""  # the field's name where a sentence is about all of a request
 
 # The first line that fits counts.
 STATUS: tuple[tuple[type[AppError], HTTPStatus], ...] = (
+    (SignInPaused, HTTPStatus.TOO_MANY_REQUESTS),
     (SignInRefused, HTTPStatus.UNAUTHORIZED),
+    (LinkRefused, HTTPStatus.GONE),
     (NotEnoughCredits, HTTPStatus.PAYMENT_REQUIRED),
     (NotAllowed, HTTPStatus.FORBIDDEN),
     (Gone, HTTPStatus.GONE),
@@ -143,7 +146,7 @@ def of_operation(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
     headers: dict[str, str] = {}
     match error:
-        case TooMany():
+        case TooMany() | SignInPaused():
             headers = {"retry-after": str(error.seconds)}
         case UnderWay():
             headers = {"retry-after": "1"}
@@ -219,7 +222,8 @@ def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("appointment360.request_id", "")
     log.error("request %s failed", request_id, exc_info=error)
     sentence = f"Something went wrong on our side. Reference {request_id}."
-    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+    # What else answers have is not put on this one, which is made outside of everything.
+    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, sentence, headers={"x-request-id": request_id})
 
 
 def _listed(errors: list[tuple[str, str]]) -> list[dict[str, str]]:

@@ -10,12 +10,13 @@ import pytest
 import uvicorn
 
 from dashboard.api import api, limits
-from models import tokens
-from models.accounts import DEFAULT_DOWNLOAD_LIMIT
+from models import sign_ins, tokens
+from models.accounts import DEFAULT_DOWNLOAD_LIMIT, User
 from models.permissions import OPERATOR, Role
 from tests.people import person
 
 Client = Callable[..., httpx.Client]
+SignedIn = Callable[[User], httpx.Client]
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +59,21 @@ def client(db: str, address: str) -> Iterator[Client]:
     yield of
     for one in opened:
         one.close()
+    limits.forget()
+
+
+@pytest.fixture
+def signed_in(db: str, address: str) -> Iterator[SignedIn]:
+    """`signed_in(ann)`: a client with the token of a new session of hers."""
+    limits.forget()
+    opened: list[httpx.Client] = []
+
+    def of(user: User) -> httpx.Client:
+        token = sign_ins.redeem_ticket(sign_ins.issue_ticket(user.actor()), address="10.0.0.1", device=None)
+        opened.append(httpx.Client(base_url=address, headers={"authorization": f"Bearer {token}"}))
+        return opened[-1]
+
+    yield of
+    for one in opened:
+        one.close()
+    limits.forget()

@@ -1,34 +1,24 @@
 """Downloads: files streamed from disk by a route, never through Streamlit, which would hold them in memory."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 
-from dashboard import edge
+from dashboard import edge, file_answers
 from models import audit_log as lines_of_log
 from models import exports, import_changes, import_finding_rows, import_kept, import_rejects, imports
 from models.contacts import difference_file
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.import_changes import Kind
 
-MEDIA_TYPES = {
-    "csv": "text/csv; charset=utf-8",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "parquet": "application/vnd.apache.parquet",
-    "jsonl": "application/x-ndjson",
-}
-BYTE_ORDER_MARK = "\ufeff"  # without it Excel does not take UTF-8 for what it is
 FILES_OF_ROWS = {"rejects.csv": "rejected", "duplicates.csv": "duplicate"}
 KEPT = "kept.csv"
 STANDING_OUT = "finding-"
 CHANGES, MOVED = "changes.csv", "moved.csv"
-BLOCK = 65_536  # characters
 
 
 async def export_file(request: Request) -> Response:
@@ -47,12 +37,7 @@ async def export_file(request: Request) -> Response:
         return PlainTextResponse(error.sentence, 403)
     except (NotFound, InvalidInput) as error:  # the latter of an older version's fields
         return PlainTextResponse(error.sentence, 404)
-    return FileResponse(
-        export.path,
-        filename=export.file_name,
-        media_type=MEDIA_TYPES.get(export.format, "application/octet-stream"),
-        headers={"content-encoding": "identity"},  # so that nothing compresses it on its way
-    )
+    return file_answers.of_export(export)
 
 
 async def import_rows(request: Request) -> Response:
@@ -74,7 +59,7 @@ async def import_rows(request: Request) -> Response:
         return PlainTextResponse(error.sentence, 403)
     except (NotFound, InvalidInput, Conflict) as error:
         return PlainTextResponse(error.sentence, 404)
-    return _csv(lines, f"{Path(found.file_name).stem} {file}")
+    return file_answers.csv(lines, f"{Path(found.file_name).stem} {file}")
 
 
 def _rows_of(import_id: int, file: str, asked: Mapping[str, str]) -> Callable[..., Iterable[str]] | None:
@@ -107,7 +92,7 @@ async def audit_log(request: Request) -> Response:
         return PlainTextResponse(error.sentence, 400)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
-    return _csv(lines, "audit log.csv")
+    return file_answers.csv(lines, "audit log.csv")
 
 
 async def difference(request: Request) -> Response:
@@ -123,24 +108,4 @@ async def difference(request: Request) -> Response:
         return PlainTextResponse(error.sentence, 400)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
-    return _csv(lines, "difference.csv")
-
-
-def _csv(lines: Iterable[str], name: str) -> Response:
-    return StreamingResponse(
-        _in_blocks(chain(BYTE_ORDER_MARK, lines)),
-        media_type=MEDIA_TYPES["csv"],
-        headers={"content-disposition": f"attachment; filename*=utf-8''{quote(name)}", "content-encoding": "identity"},
-    )
-
-
-def _in_blocks(lines: Iterable[str]) -> Iterator[str]:
-    """Starlette asks for each block from another thread, which costs more than a line."""
-    block, length = [], 0
-    for line in lines:
-        block.append(line)
-        length += len(line)
-        if length >= BLOCK:
-            yield "".join(block)
-            block, length = [], 0
-    yield "".join(block)
+    return file_answers.csv(lines, "difference.csv")

@@ -10,7 +10,22 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard.api import contacts, limits, problems, sessions, tokens
+from dashboard.api import (
+    contacts,
+    differences,
+    exports,
+    import_findings,
+    import_kept,
+    import_mappings,
+    import_plans,
+    imports,
+    limits,
+    mappings,
+    problems,
+    sessions,
+    tokens,
+    uploads,
+)
 from dashboard.api.problems import Problem
 from models import database
 from models.errors import Unavailable
@@ -68,7 +83,11 @@ api = FastAPI(
 )
 api.add_middleware(Answering)
 problems.add_to(api)
-for resource in (sessions, tokens, contacts):
+for resource in (
+    sessions, tokens,
+    differences,  # before the contacts: its addresses are not those of one
+    contacts, imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
+):  # fmt: skip
     api.include_router(resource.router)
 
 

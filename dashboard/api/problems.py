@@ -27,8 +27,10 @@ from models.errors import (
     Unavailable,
 )
 from models.idempotency import UnderWay
-from models.import_uploads import Held, NoRoom, TooLarge, WrongPlace
+from models.import_parts import PartsMissing
+from models.import_uploads import TooLarge, WrongPlace
 from models.sign_in_failures import SignInRefused
+from models.upload_files import Held, NoRoom
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -132,6 +134,10 @@ def _of_operation(request: Request, error: Exception) -> Response:
             more = {"into": error.into}
         case WrongPlace():
             more = {"offset": error.offset}
+        case PartsMissing():
+            more = {"missing": error.missing}
+        case Held():
+            headers = {"retry-after": "1"}
         case TooMany():
             headers = {"retry-after": str(error.seconds)}
         case UnderWay():

@@ -38,3 +38,14 @@ CREATE TABLE idempotency_keys (
     body BYTEA,
     PRIMARY KEY (user_id, key)
 );
+
+-- A file that a program sends in parts of one size, in any order; a part stands here once it is on the disk.
+ALTER TABLE imports ADD COLUMN upload_part_bytes BIGINT;
+
+CREATE TABLE import_parts (
+    import_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    bytes BIGINT NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (import_id, number)
+);

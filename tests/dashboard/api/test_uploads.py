@@ -160,6 +160,7 @@ def test_two_writers_of_one_part_do_not_meet(client: Client, home: Path) -> None
     assert until(lambda: put(manager, upload, 1)).status_code == 200
     with half_sent(manager, upload, 1):
         assert complete(manager, upload).json()["missing"] == [3, 4]
+    assert until(lambda: put(manager, upload, 1)).status_code == 200, "that sender is gone"
     for number in (3, 4):
         put(manager, upload, number).raise_for_status()
     complete(manager, upload).raise_for_status()

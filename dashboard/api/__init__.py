@@ -11,6 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.api import (
+    bodies,
     contacts,
     differences,
     exports,
@@ -82,6 +83,7 @@ api = FastAPI(
     title="Appointment360", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan
 )
 api.add_middleware(Answering)
+api.add_middleware(bodies.Bounded)
 problems.add_to(api)
 for resource in (
     sessions, tokens,

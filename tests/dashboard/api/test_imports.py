@@ -12,8 +12,12 @@ import pytest
 
 from dashboard import flow_runs
 from dashboard.api import api
-from models import import_acceptances, import_drafts, imports
+from models import database, import_acceptances, import_progress, imports
+from models.database import IMPORTS_LOCK, writing
+from models.import_progress import Progress, Step
 from models.permissions import OPERATOR, Role
+from pipelines import import_orders
+from pipelines.import_steps import PlanMoved
 from tests.dashboard.api.conftest import Client
 from tests.dashboard.api.importing import as_csv, commit, committed, done, planned, uploaded
 from tests.dashboard.test_flow_runs import Prefect, prefect  # noqa: F401  # a fixture that one test asks for
@@ -217,19 +221,56 @@ def test_what_is_asked_of_an_import_starts_its_flow(manager: httpx.Client, reque
     flow_runs._Waited.seconds = 0.0
 
 
-def test_one_that_stopped_goes_on(manager: httpx.Client) -> None:
-    address = planned(manager, HERE)
+def test_how_far_it_is(manager: httpx.Client) -> None:
+    data = as_csv([{"Email": "dan@x.com", "Company": "Acme"}])
+    address = f"/imports/{manager.post('/imports', json={'name': 'a.csv', 'size': len(data)}).json()['import_id']}"
+    assert (read(manager, address)["phase"], read(manager, address)["bytes"]) == ("uploading", len(data))
+    manager.put(f"{address}/parts/1", content=data).raise_for_status()
+    assert manager.post(f"{address}/upload/complete").json()["phase"] == "waiting"
+    assert manager.post(f"{address}/resume").json()["phase"] == "waiting", "as it is wanted already"
     number = int(address.rpartition("/")[2])
+    with database.claimed(IMPORTS_LOCK, number), writing(OPERATOR) as session:
+        import_progress.report(session, number, Progress(Step.STAGE, 50, 200, 2.0))
+        session.commit()
+        found = read(manager, address)
+    assert (found["phase"], found["progress"]["step"], found["progress"]["unit"]) == (
+        "running",
+        "Typing the rows",
+        "rows",
+    )
+    assert (found["progress"]["percent"], found["progress"]["seconds_left"]) == (25.0, 6.0)
+    assert read(manager, address)["progress"] is None
+
+
+def test_a_plan_that_held_no_longer_is_made_again(manager: httpx.Client, nothing_stands_out: None) -> None:
+    committed(manager, HERE, "before.csv")
+    address = planned(manager, FILE)
+    number = int(address.rpartition("/")[2])
+    ann = manager.get("/contacts/1")
+    manager.patch("/contacts/1", json={"title": "CFO"}, headers={"if-match": ann.headers["etag"]}).raise_for_status()
+    seen = read(manager, f"{address}/plan")["plan"]
+    manager.post(f"{address}/commit", json={"plan": seen}).raise_for_status()
+    with pytest.raises(PlanMoved):
+        import_orders.carry_out(number, imports.get(number, by=OPERATOR).orders)
+    stopped = read(manager, address)
+    assert (stopped["phase"], stopped["moved"]) == ("interrupted", 1)
+    assert done(manager, manager.post(f"{address}/resume"))["state"] == "planned"
+    moved = read(manager, f"{address}/moved", size=1)
+    assert (moved["total"], moved["rows"][0]["line"], moved["next"]) == (1, 2, 2)
+    assert moved["rows"][0]["differences"] == [{"field": "title", "planned": "CEO → CTO", "now": "CFO → CTO"}]
+    assert read(manager, f"{address}/moved", after=2)["rows"] == []
+    assert lines(manager, f"{address}/moved.csv")[1] == ["2", "Ann", "Title", "CEO → CTO", "CFO → CTO"]
+    stale = manager.post(f"{address}/commit", json={"plan": seen})
+    assert problem(stale)[0] == 409
+    assert commit(manager, address)["state"] == "committed"
+
+
+def test_a_cancelled_one_is_over(manager: httpx.Client) -> None:
+    address = planned(manager, HERE)
     cancelled = manager.post(f"{address}/cancel")
     assert (cancelled.status_code, cancelled.json()["phase"]) == (202, "cancelled")
     assert problem(manager.post(f"{address}/resume"))[0] == 409
     assert problem(manager.get(f"{address}/rows"))[0] == 409
-    assert import_drafts.find(number, by=imports.requester(imports.get(number, by=OPERATOR))) is None
-    data = as_csv([{"Email": "dan@x.com", "Company": "Acme"}])
-    begun = manager.post("/imports", json={"name": "later.csv", "size": len(data)}).json()["import_id"]
-    manager.put(f"/imports/{begun}/parts/1", content=data).raise_for_status()
-    manager.post(f"/imports/{begun}/upload/complete").raise_for_status()
-    assert manager.post(f"/imports/{begun}/resume").json()["phase"] == "waiting", "as it is wanted already"
 
 
 SECRET = "zqxj"

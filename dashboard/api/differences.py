@@ -10,7 +10,8 @@ from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.csv_routes import CSV
 from models.contacts import difference_file
-from models.contacts.difference import NOW, SINCE, UNTIL
+from models.contacts.difference import SINCE, UNTIL
+from models.contacts.moments import NOW
 from models.permissions import Actor, Permission
 
 router = APIRouter(prefix="/contacts", tags=["contacts"], route_class=Repeatable)

@@ -162,6 +162,7 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
     "models.contacts.records.read_in": IN_A_SESSION,
+    "models.contacts.records.selecting": READS_NOTHING,
     "models.contacts.merging.merge_in": IN_A_SESSION,
     "models.duplicates.runs.finish": "notes how a run ended that runs.ask allowed, and runs.begin looks again",
     "models.duplicates.runs.fail": "notes how a run ended that runs.ask allowed, and runs.begin looks again",

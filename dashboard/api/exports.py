@@ -8,14 +8,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard import file_answers, flow_runs
-from dashboard.api import digests, ranges
+from dashboard.api import digests, ranges, strict
 from dashboard.api import import_shapes as shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.contact_shapes import Text
 from dashboard.api.paging import Id, PageNumber, PageSize
 from models import credits, exports, filters, views
-from models.database import LARGEST_BIGINT, LARGEST_ID
+from models.database import LARGEST_BIGINT
 from models.errors import InvalidInput, NotFound
 from models.exports import Export, State
 from models.filters import Filters
@@ -24,7 +24,7 @@ from models.permissions import Actor, Permission
 router = APIRouter(prefix="/exports", tags=["exports"], route_class=Repeatable)
 
 Exporter = Annotated[Actor, Needs(Permission.CONTACTS_EXPORT)]
-ContactId = Annotated[int, Field(ge=1, le=LARGEST_BIGINT)]
+ContactId = Annotated[int, Field(ge=1, le=LARGEST_BIGINT), strict.NUMBER]
 Format = Literal["csv", "xlsx", "parquet", "jsonl"]
 LONGEST_FILTER, MOST_SELECTED = 100_000, 100_000
 FILE: dict[int | str, dict[str, Any]] = {
@@ -51,7 +51,7 @@ class Which(BaseModel):
         "", description="As in the address of the contacts' screen; empty is all.", max_length=LONGEST_FILTER,
         examples=["country=Germany&employees.gte=50"],
     )  # fmt: skip
-    view_id: int | None = Field(None, ge=1, le=LARGEST_ID, description="In place of a filter: that of a saved view.")
+    view_id: strict.Id | None = Field(None, description="In place of a filter: that of a saved view.")
     ids: list[ContactId] | None = Field(None, min_length=1, max_length=MOST_SELECTED, description="Only these.")
 
 
@@ -61,7 +61,7 @@ class NewExport(Which):
         examples=[["first_name", "last_name", "email"]],
     )  # fmt: skip
     format: Format = "csv"
-    raw_formulas: bool = Field(False, description="Leave cells as they are that a spreadsheet would run.")
+    raw_formulas: strict.Yes = Field(False, description="Leave cells as they are that a spreadsheet would run.")
 
 
 class Cost(BaseModel):
@@ -163,7 +163,7 @@ def listed(
     return ExportPage(exports=[ExportShort(**_shown(one, people)) for one in found], total=total)
 
 
-@router.get("/{export_id}", summary="Read one")
+@router.get("/{export_id:int}", summary="Read one")  # so that other words there are no wrong numbers
 def read(by: Exporter, export_id: Id) -> ExportWhole:
     """How far it is, and its receipt."""
     return _whole(export_id, by)

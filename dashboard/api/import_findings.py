@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard import file_answers
 from dashboard.api import import_shapes as shapes
+from dashboard.api import strict
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.contact_shapes import Text
@@ -70,7 +71,7 @@ class NewAcceptance(BaseModel):
     reason: Text = Field(
         min_length=SHORTEST, max_length=LONGEST, examples=["The fair in Lyon sends no e-mail addresses"],
     )  # fmt: skip
-    once: bool = Field(False, description="Later imports are not compared with this one.")
+    once: strict.Yes = Field(False, description="Later imports are not compared with this one.")
     digest: Text = Field(description="Of the findings that you saw: others are not accepted.", max_length=100)
 
 

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.api import import_shapes as shapes
+from dashboard.api import strict
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.contact_shapes import Text
 from dashboard.api.import_shapes import Chosen
 from dashboard.api.paging import Id
 from models import import_drafts, imports, mappings
-from models.database import LARGEST_ID
 from models.imports import State
 from models.mappings import LONGEST_NAME
 from models.permissions import Actor, Permission
@@ -58,10 +58,10 @@ class MappingWithUses(Mapping):
 class NewMapping(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    import_id: int = Field(ge=1, le=LARGEST_ID, description="Whose columns it is for.", examples=[12])
+    import_id: strict.Id = Field(description="Whose columns it is for.", examples=[12])
     name: Name
-    shared: bool = Field(False, description="Everybody who imports can use it.")
-    replacing: bool = Field(False, description="In place of your own one of that name.")
+    shared: strict.Yes = Field(False, description="Everybody who imports can use it.")
+    replacing: strict.Yes = Field(False, description="In place of your own one of that name.")
     chosen: Chosen | None = Field(None, description="Null: what the import has.")
 
 
@@ -74,7 +74,7 @@ class NewName(BaseModel):
 class Sharing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    shared: bool
+    shared: strict.Yes
 
 
 @router.get("", summary="List mappings")

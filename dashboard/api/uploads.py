@@ -6,12 +6,12 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from dashboard import streamed
-from dashboard.api import digests, imports
+from dashboard.api import digests, imports, strict
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.contact_shapes import Text
@@ -19,7 +19,6 @@ from dashboard.api.import_shapes import ImportWhole
 from dashboard.api.paging import Id
 from dashboard.api.problems import Problems
 from models import import_parts, import_uploads, mappings, parted_uploads
-from models.database import LARGEST_ID
 from models.import_parts import ImportPart
 from models.import_uploads import Upload
 from models.parted_uploads import PartWriter
@@ -44,17 +43,19 @@ class NewUpload(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Text = Field(min_length=1, max_length=1000, description="Of the file.", examples=["leads.csv"])
-    size: int = Field(ge=1, le=LARGEST_FILE, description="Bytes of the file.", examples=[20_000_000])
-    part_size: int | None = Field(
-        None, ge=1, le=LARGEST_PART, examples=[5_000_000],
+    size: Annotated[int, Field(ge=1, le=LARGEST_FILE), strict.NUMBER] = Field(
+        description="Bytes of the file.", examples=[20_000_000]
+    )
+    part_size: Annotated[int, Field(ge=1, le=LARGEST_PART), strict.NUMBER] | None = Field(
+        None, examples=[5_000_000],
         description=f"Bytes of each part but the last; without it {import_parts.USUAL_SIZE:,} or more. A file has at "
         f"most {import_parts.MOST:,} parts.",
     )  # fmt: skip
-    mapping_id: int | None = Field(
-        None, ge=1, le=LARGEST_ID, description="The saved mapping that its columns have; null: that of earlier files "
+    mapping_id: strict.Id | None = Field(
+        None, description="The saved mapping that its columns have; null: that of earlier files "
         "with these columns, where there were any.",
     )  # fmt: skip
-    modified: AwareDatetime | None = Field(
+    modified: strict.Moment | None = Field(
         None, examples=["2026-11-01T09:30:00Z"],
         description="When the file was changed last. With it an unfinished upload of the same file is found again.",
     )  # fmt: skip

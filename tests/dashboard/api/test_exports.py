@@ -130,10 +130,12 @@ def test_a_selection_a_view_and_what_makes_no_sense(client: Client, people: list
     assert admin.post("/exports/cost", json={"view_id": view}).json()["credits"] == 0, "it was taken out just now"
     for wrong in (
         {"view_id": view, "filter": "country=France"}, {"filter": "contry=France"}, {"columns": []}, {"format": "doc"},
-        {"columns": ["emial"]}, {"ids": []}, {"ids": ["x"]}, {"more": 1}, {"filter": "country=\x00"},
+        {"columns": ["emial"]}, {"ids": []}, {"ids": ["x"]}, {"more": 1}, {"raw_formulas": 1},
+        {"filter": "country=\x00"},
     ):  # fmt: skip
         assert problem(admin.post("/exports", json=wrong))[0] == 422, wrong
     assert problem(admin.post("/exports", json={"view_id": 999}))[0] == 404
+    assert problem(admin.get("/exports/cost"))[0] == 405
     assert admin.get("/exports", params={"size": 1}).json()["total"] == 2
 
 

@@ -229,7 +229,17 @@ def test_who_may_send_what(client: Client, home: Path) -> None:
     narrow = client(Role.MANAGER, columns=["email"])
     assert narrow.post("/imports", json={"name": "a.csv", "size": 5}).status_code == 403
     assert [put(manager, upload, number, b"").status_code for number in (0, 5, 10_001)] == [422] * 3
-    for wrong in ({"size": 0}, {"part_size": 0}, {"size": 200_000, "part_size": 2}, {"name": ""}, {"modified": "soon"}):
+    for wrong in (
+        {"size": 0},
+        {"part_size": 0},
+        {"size": 200_000, "part_size": 2},
+        {"name": ""},
+        {"modified": "soon"},
+        {"modified": 0},
+        {"modified": "2026-11-01T10:00:00"},
+        {"size": "5"},
+        {"size": True},
+    ):
         assert manager.post("/imports", json={"name": "a.csv", "size": 5, **wrong}).status_code == 422, wrong
     assert manager.post("/imports", json={"name": "a.csv", "size": 10**13}).status_code == 413
 

@@ -20,12 +20,20 @@ from dashboard.api import (
     contact_past,
     contacts,
     credits,
+    differences,
     docs,
     duplicates,
+    exports,
     health,
+    import_findings,
+    import_kept,
+    import_mappings,
+    import_plans,
+    imports,
     industries,
     limits,
     links,
+    mappings,
     merges,
     problems,
     profile,
@@ -33,6 +41,7 @@ from dashboard.api import (
     sessions,
     statistics,
     tokens,
+    uploads,
     users,
     view_schedules,
     views,
@@ -98,11 +107,15 @@ api = FastAPI(
 )
 api.add_middleware(bodies.Bounded)
 api.add_middleware(Answering)
+api.add_middleware(bodies.Bounded)
 problems.add_to(api)
 for resource in (
     sessions, links, profile, tokens, users, credits, audit,
+    differences,  # before the contacts: its addresses are not those of one
     contacts, contact_lookups, contact_past, contact_bulk, contact_deleted, contact_copies, contact_differences,
-    duplicates, merges, industries, views, view_schedules, watched_folders, statistics, docs, health,
+    duplicates, merges, industries, views, view_schedules, watched_folders, statistics,
+    imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
+    docs, health,
 ):  # fmt: skip
     api.include_router(resource.router)
 schema.describe(api)

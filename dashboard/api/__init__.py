@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard.api import contacts, limits, problems, sessions, tokens
+from dashboard.api import contacts, limits, payment_admin, payments, problems, sessions, tokens
 from dashboard.api.problems import Problem
 from models import database
 from models.errors import Unavailable
@@ -68,7 +68,7 @@ api = FastAPI(
 )
 api.add_middleware(Answering)
 problems.add_to(api)
-for resource in (sessions, tokens, contacts):
+for resource in (sessions, tokens, contacts, payments, payment_admin):
     api.include_router(resource.router)
 
 

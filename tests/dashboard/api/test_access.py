@@ -15,6 +15,7 @@ PUBLIC = {
     "GET /health": "watched by machines",
     "POST /sessions": "where one gets a token",
     "POST /sessions/code": "where one gets a token",
+    "POST /payments/webhook": "Razorpay signs what it tells",
 }
 
 

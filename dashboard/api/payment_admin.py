@@ -59,7 +59,7 @@ def listed(
 @router.get("/revenue", summary="The revenue by month")
 def revenue(by: Overseer, months: Annotated[int, Query(ge=1, le=listing.MOST_MONTHS)] = 12) -> shapes.Revenue:
     """What came in less what was given back, of the last months, this one included."""
-    return shapes.Revenue(currency=CURRENCY, months=shapes.many(shapes.Month, listing.revenue(months, by=by)))
+    return shapes.Revenue(currency=CURRENCY, months=shapes.many(shapes.RevenueMonth, listing.revenue(months, by=by)))
 
 
 @router.get("/events", summary="List what Razorpay told")
@@ -69,42 +69,50 @@ def told(
     about: Annotated[str | None, Query(pattern=shapes.NAME, description="Razorpay's name of a thing.")] = None,
     before_id: Annotated[int | None, Query(ge=1, le=LARGEST_BIGINT, description="`next` of the page before.")] = None,
     size: Size = 50,
-) -> shapes.EventPage:
+) -> shapes.PaymentEventPage:
     """The newest first. Those that are “dead” failed too often: they are applied again when somebody asks for it."""
     found, more = events.page(state=state, about=about, before_id=before_id, size=size, by=by)
-    return shapes.EventPage(
-        events=shapes.many(shapes.Event, found), next=found[-1].id if more else None, numbers=events.numbers(by=by)
+    return shapes.PaymentEventPage(
+        events=shapes.many(shapes.PaymentEvent, found),
+        next=found[-1].id if more else None,
+        numbers=events.numbers(by=by),
     )
 
 
 @router.get("/events/{event_id}", summary="Read what Razorpay told")
-def told_once(by: Overseer, event_id: EventId) -> shapes.WholeEvent:
+def told_once(by: Overseer, event_id: EventId) -> shapes.WholePaymentEvent:
     found, body = events.get(event_id, by=by)
-    outline = shapes.Event.model_validate(found)
-    return shapes.WholeEvent(**outline.model_dump(), body=body)
+    outline = shapes.PaymentEvent.model_validate(found)
+    return shapes.WholePaymentEvent(**outline.model_dump(), body=body)
 
 
 @router.post("/events/{event_id}/replay", summary="Apply an event again")
-def replay(by: Treasurer, event_id: EventId) -> shapes.Event:
+def replay(by: Treasurer, event_id: EventId) -> shapes.PaymentEvent:
     """Whatever became of it. What is there already stays as it is."""
-    return shapes.Event.model_validate(events.replay(event_id, by=by))
+    return shapes.PaymentEvent.model_validate(events.replay(event_id, by=by))
+
+
+@router.post("/events/replay-dead", summary="Apply all events again that were given up")
+def replay_dead(by: Treasurer) -> shapes.AppliedEvents:
+    """Those that fail once more are put aside again after as many tries."""
+    return shapes.AppliedEvents(applied=events.replay_dead(by=by))
 
 
 @router.get("/findings", summary="What differs from Razorpay")
-def findings(by: Overseer) -> shapes.Findings:
+def findings(by: Overseer) -> shapes.PaymentFindings:
     """What the last comparison could not mend by itself."""
     latest = reconciliations.latest(by=by)
-    return shapes.Findings(
-        comparison=shapes.Comparison.model_validate(latest) if latest else None,
-        findings=shapes.many(shapes.Finding, reconciliations.findings(by=by)),
+    return shapes.PaymentFindings(
+        comparison=shapes.PaymentComparison.model_validate(latest) if latest else None,
+        findings=shapes.many(shapes.PaymentFinding, reconciliations.findings(by=by)),
     )
 
 
 @router.post("/comparisons", status_code=HTTPStatus.ACCEPTED, summary="Compare with Razorpay")
-def compare(by: Treasurer, wanted: shapes.NewComparison) -> shapes.AskedComparison:
+def compare(by: Treasurer, wanted: shapes.NewPaymentComparison) -> shapes.AskedPaymentComparison:
     """In the background; `GET /payments/findings` tells when it is done. One at a time runs."""
     number = reconciliations.ask(wanted.days, by=by)
-    return shapes.AskedComparison(id=number, started=flow_runs.start_comparing(number))
+    return shapes.AskedPaymentComparison(id=number, started=flow_runs.start_comparing(number))
 
 
 @router.get("/{payment_id}", summary="Read a payment")
@@ -122,8 +130,8 @@ def proposal(
     amount: Annotated[
         int | None, Query(ge=1, le=shapes.LARGEST, description="Paise; all that is left without.")
     ] = None,
-) -> shapes.Proposal:
-    return shapes.Proposal.model_validate(refunds.proposal(payment_id, amount, by=by))
+) -> shapes.RefundProposal:
+    return shapes.RefundProposal.model_validate(refunds.proposal(payment_id, amount, by=by))
 
 
 @router.post("/{payment_id}/refunds", status_code=HTTPStatus.CREATED, summary="Refund a payment")

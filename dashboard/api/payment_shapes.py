@@ -19,7 +19,7 @@ class Shape(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class Body(BaseModel):
+class PaymentBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
@@ -34,7 +34,7 @@ class SoldOffer(Shape):
     currency: str = Field(examples=["INR"])
 
 
-class Offers(BaseModel):
+class OfferList(BaseModel):
     """`ready` is whether anything can be bought just now; where not, `how` says what to set."""
 
     ready: bool
@@ -42,7 +42,7 @@ class Offers(BaseModel):
     offers: list[SoldOffer]
 
 
-class OfferChange(Body):
+class OfferChange(PaymentBody):
     """What is left out stays. Who bought before keeps the old terms."""
 
     title: str | None = Field(None, min_length=1, max_length=LONGEST_TITLE, examples=["Pro"])
@@ -53,15 +53,15 @@ class OfferChange(Body):
     )
 
 
-class NewOrder(Body):
+class NewOrder(PaymentBody):
     pack: str = Field(pattern=CODE, examples=["pack-500"])
 
 
-class Chosen(Body):
+class ChosenPlan(PaymentBody):
     plan: str = Field(pattern=CODE, examples=["pro"])
 
 
-class Returned(Body):
+class CheckoutAnswer(PaymentBody):
     """What Razorpay's checkout answered."""
 
     razorpay_payment_id: str = Field(pattern=NAME, examples=["pay_29QQoUBi66xm2f"])
@@ -187,12 +187,12 @@ class InvoiceLine(Shape):
     url: str | None = Field(description="Razorpay's page of it; of a plan's charge.")
 
 
-class NewRefund(Body):
+class NewRefund(PaymentBody):
     amount: int | None = Field(None, ge=1, le=LARGEST, description="Paise; all that is left without.", examples=[50000])
     reason: str | None = Field(None, max_length=LONGEST_REASON, examples=["Bought twice"])
 
 
-class Proposal(Shape):
+class RefundProposal(Shape):
     """What a refund would do: of the credits that it makes out `credits` are taken back; `spent` are not left."""
 
     amount: int = Field(description="Paise.")
@@ -201,7 +201,7 @@ class Proposal(Shape):
     spent: int
 
 
-class Event(Shape):
+class PaymentEvent(Shape):
     """Something that was told of payments. `next_try_at` is null where it is not tried by itself any more."""
 
     id: int
@@ -218,19 +218,23 @@ class Event(Shape):
     error: str | None
 
 
-class WholeEvent(Event):
+class WholePaymentEvent(PaymentEvent):
     body: str = Field(description="Word for word, as it came.")
 
 
-class EventPage(BaseModel):
+class PaymentEventPage(BaseModel):
     """`next` goes into `before_id` for the following page, and is null on the last one."""
 
-    events: list[Event]
+    events: list[PaymentEvent]
     next: int | None
     numbers: dict[EventState, int] = Field(description="How many there are of each state.")
 
 
-class Month(Shape):
+class AppliedEvents(BaseModel):
+    applied: int = Field(description="How many of them.", examples=[2])
+
+
+class RevenueMonth(Shape):
     month: date = Field(description="Its first day, in UTC.", examples=["2026-11-01"])
     captured: int = Field(description="Paise that came in.")
     refunded: int = Field(description="Paise that were given back.")
@@ -240,19 +244,19 @@ class Month(Shape):
 
 class Revenue(BaseModel):
     currency: str
-    months: list[Month]
+    months: list[RevenueMonth]
 
 
-class NewComparison(Body):
+class NewPaymentComparison(PaymentBody):
     days: int = Field(3, ge=1, le=90, description="So many of the last days.")
 
 
-class AskedComparison(BaseModel):
+class AskedPaymentComparison(BaseModel):
     id: int
     started: bool = Field(description="Whether its run was started; if not, it is carried out within a minute.")
 
 
-class Comparison(Shape):
+class PaymentComparison(Shape):
     id: int
     state: str = Field(examples=["done"])
     days: int
@@ -265,21 +269,21 @@ class Comparison(Shape):
     error: str | None
 
 
-class Finding(Shape):
+class PaymentFinding(Shape):
     kind: str
     subject: str = Field(description="Razorpay's name of what it is about.")
     sentence: str
     first_at: datetime
 
 
-class Findings(BaseModel):
+class PaymentFindings(BaseModel):
     """What the last comparison with Razorpay could not mend."""
 
-    comparison: Comparison | None
-    findings: list[Finding]
+    comparison: PaymentComparison | None
+    findings: list[PaymentFinding]
 
 
-class Received(BaseModel):
+class ReceivedEvent(BaseModel):
     state: str = Field(examples=["stored"])
 
 

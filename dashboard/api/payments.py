@@ -11,7 +11,7 @@ from dashboard.api import cursors
 from dashboard.api import payment_shapes as shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.payment_shapes import Chosen, NewOrder, OrderCheckout, OwnSubscription, Returned
+from dashboard.api.payment_shapes import CheckoutAnswer, ChosenPlan, NewOrder, OrderCheckout, OwnSubscription
 from dashboard.api.problems import Problem, Problems
 from models.database import LARGEST_ID
 from models.errors import InvalidInput
@@ -32,11 +32,11 @@ Size = Annotated[int, Query(ge=1, le=listing.MOST)]
 
 
 @router.get("/offers", summary="What is sold")
-def offered(by: Buyer, kind: OfferKind | None = None) -> shapes.Offers:
+def offered(by: Buyer, kind: OfferKind | None = None) -> shapes.OfferList:
     """Plans and packs, with their prices."""
     found = offers.listed(kind, by=by)
     ready = gateway.ready()
-    return shapes.Offers(
+    return shapes.OfferList(
         ready=ready, how=None if ready else gateway.how(), offers=shapes.many(shapes.SoldOffer, found)
     )  # fmt: skip
 
@@ -53,7 +53,7 @@ def ordered(by: Buyer, order_id: OrderId) -> OrderCheckout:
 
 
 @router.post("/orders/{order_id}/return", summary="Come back from an order's checkout")
-def come_back(by: Buyer, order_id: OrderId, told: Returned) -> shapes.Payment:
+def come_back(by: Buyer, order_id: OrderId, told: CheckoutAnswer) -> shapes.Payment:
     """The signature is checked against the order as it is known here. The payment is there from then on; that the money
     came in is asked of Razorpay, and where it does not answer its webhook tells."""
     found = orders.returned(order_id, payment=told.razorpay_payment_id, signature=told.razorpay_signature, by=by)
@@ -83,19 +83,25 @@ def subscription(by: Person) -> shapes.MaybeSubscription:
 
 
 @router.post("/subscription", status_code=HTTPStatus.CREATED, summary="Start a subscription")
-def start(by: Buyer, wanted: Chosen) -> shapes.SubscriptionCheckout:
+def start(by: Buyer, wanted: ChosenPlan) -> shapes.SubscriptionCheckout:
     """It begins once its checkout is paid; started again before that, it is the same one."""
     return shapes.SubscriptionCheckout.model_validate(subscriptions.start(wanted.plan, by=by))
 
 
+@router.get("/subscription/checkout", summary="Read your subscription's checkout")
+def reopen(by: Buyer) -> shapes.SubscriptionCheckout:
+    """Of one that was started and not paid yet."""
+    return shapes.SubscriptionCheckout.model_validate(subscriptions.checkout(by=by))
+
+
 @router.post("/subscription/return", summary="Come back from a subscription's checkout")
-def come_back_subscribed(by: Buyer, told: Returned) -> OwnSubscription:
+def come_back_subscribed(by: Buyer, told: CheckoutAnswer) -> OwnSubscription:
     found = subscriptions.returned(payment=told.razorpay_payment_id, signature=told.razorpay_signature, by=by)
     return OwnSubscription.model_validate(found)
 
 
 @router.post("/subscription/change", summary="Change your subscription's plan")
-def change(by: Buyer, wanted: Chosen) -> OwnSubscription:
+def change(by: Buyer, wanted: ChosenPlan) -> OwnSubscription:
     """From the next charge on. Its own plan takes back such a wish."""
     return OwnSubscription.model_validate(subscriptions.change(wanted.plan, by=by))
 
@@ -123,7 +129,7 @@ async def webhook(
     later: BackgroundTasks,
     signature: Annotated[str, Header(alias="x-razorpay-signature", max_length=200)] = "",
     event_id: Annotated[str | None, Header(alias="x-razorpay-event-id", max_length=events.LONGEST_ID)] = None,
-) -> shapes.Received:
+) -> shapes.ReceivedEvent:
     """For Razorpay alone, which signs each body with the webhook's secret. An event is stored before this answers, and
     applied afterwards; one that comes again is answered and not stored again."""
     body = await _body(request)
@@ -132,9 +138,9 @@ async def webhook(
     except events.NotSigned as error:
         raise Problems(HTTPStatus.BAD_REQUEST, error.sentence) from error
     if number is None:
-        return shapes.Received(state="known")
+        return shapes.ReceivedEvent(state="known")
     later.add_task(events.apply, number)
-    return shapes.Received(state="stored")
+    return shapes.ReceivedEvent(state="stored")
 
 
 def keys(after: str | None, belongs: str) -> listing.Keys | None:

@@ -22,6 +22,7 @@ from models.permissions import Actor, Permission
 router = APIRouter(prefix="/payments", tags=["payments"], route_class=Repeatable)
 OWN = "own payments"  # what a cursor belongs to
 NOT_SIGNED: dict[int | str, dict[str, Any]] = {400: {"description": "The signature does not fit.", "model": Problem}}
+NOTHING: dict[int | str, dict[str, Any]] = {404: {"description": "You have no such subscription.", "model": Problem}}
 TOLD = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 
 Buyer = Annotated[Actor, Needs(Permission.PAYMENTS_BUY)]
@@ -88,7 +89,7 @@ def start(by: Buyer, wanted: ChosenPlan) -> shapes.SubscriptionCheckout:
     return shapes.SubscriptionCheckout.model_validate(subscriptions.start(wanted.plan, by=by))
 
 
-@router.get("/subscription/checkout", summary="Read your subscription's checkout")
+@router.get("/subscription/checkout", summary="Read your subscription's checkout", responses=NOTHING)
 def reopen(by: Buyer) -> shapes.SubscriptionCheckout:
     """Of one that was started and not paid yet."""
     return shapes.SubscriptionCheckout.model_validate(subscriptions.checkout(by=by))
@@ -106,19 +107,19 @@ def change(by: Buyer, wanted: ChosenPlan) -> OwnSubscription:
     return OwnSubscription.model_validate(subscriptions.change(wanted.plan, by=by))
 
 
-@router.post("/subscription/cancel", summary="Cancel your subscription")
+@router.post("/subscription/cancel", summary="Cancel your subscription", responses=NOTHING)
 def cancel(by: Buyer) -> OwnSubscription:
     """It ends with the period that was paid."""
     return OwnSubscription.model_validate(subscriptions.cancel(by=by))
 
 
-@router.post("/subscription/pause", summary="Pause your subscription")
+@router.post("/subscription/pause", summary="Pause your subscription", responses=NOTHING)
 def pause(by: Buyer) -> OwnSubscription:
     """No charges, and no credits, until it is resumed."""
     return OwnSubscription.model_validate(subscriptions.pause(by=by))
 
 
-@router.post("/subscription/resume", summary="Resume your subscription")
+@router.post("/subscription/resume", summary="Resume your subscription", responses=NOTHING)
 def resume(by: Buyer) -> OwnSubscription:
     return OwnSubscription.model_validate(subscriptions.resume(by=by))
 

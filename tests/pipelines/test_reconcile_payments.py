@@ -17,7 +17,7 @@ from models.payments.states import PaymentState, SubscriptionState
 from models.payments.tables import Reconciliation
 from models.permissions import OPERATOR, Actor, Role
 from models.settings import settings
-from pipelines import reconcile_payments, sweep
+from pipelines import flows, reconcile_payments, sweep
 from tests import razorpay as standin
 from tests.people import person
 from tests.razorpay import Razorpay
@@ -130,6 +130,16 @@ def test_a_refund_of_an_older_payment_brings_that_along(razorpay: Razorpay, ann:
     assert credits.balance(by=ann).lasting == 0
     [found] = listing.mine(by=ann)[0]
     assert (found.state, found.credits, found.credits_back) == (PaymentState.REFUNDED, 100, 100)
+
+
+def test_the_flow_does_what_the_command_does(razorpay: Razorpay, ann: Actor) -> None:
+    missed(razorpay, ann)
+    for _ in range(2):  # the second finds nothing to mend
+        flows.reconcile_payments.fn(reconciliations.ask(by=OPERATOR))
+    assert credits.balance(by=ann).lasting == 567
+    last = reconciliations.latest(by=OPERATOR)
+    assert last is not None
+    assert (last.state, last.mended) == ("done", 0)
 
 
 def test_while_razorpay_is_down_it_fails_and_is_due_again(razorpay: Razorpay, ann: Actor) -> None:

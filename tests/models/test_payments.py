@@ -264,7 +264,9 @@ def test_a_refund_that_fails_in_the_end_gives_its_credits_back(razorpay: Razorpa
 
 def test_a_subscription_brings_its_credits_with_each_charge(razorpay: Razorpay, ann: Actor) -> None:
     assert subscriptions.current(by=ann) is None
+    left = subscriptions.start("basic", by=ann)
     started = subscriptions.start("pro", by=ann)
+    assert razorpay.things["subscription"][left.razorpay_id]["status"] == "cancelled"  # nobody can pay both
     assert subscriptions.start("pro", by=ann) == started  # the checkout was left, and is opened again
     assert subscriptions.checkout(by=ann) == started
     own = subscribed(razorpay, ann)
@@ -278,7 +280,7 @@ def test_a_subscription_brings_its_credits_with_each_charge(razorpay: Razorpay, 
         tell(razorpay.event("payment.captured", payment=second))
         tell(razorpay.event("subscription.charged", subscription=of, payment=second, at=at))
     assert (lasting(ann), ledger(ann)) == (5000, [("purchase", 2500)] * 2)
-    assert len(razorpay.things["plan"]) == 1
+    assert len(razorpay.things["plan"]) == 2
     invoices = listing.invoices(by=ann)
     assert [(one.amount, one.credits, one.title) for one in invoices] == [(399_900, 2500, "Pro")] * 2
     assert invoices[1].url == f"{razorpay.url}/i/1"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select, text
 
-from models import credits
+from models import credits, users
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.errors import Unavailable
@@ -113,6 +113,29 @@ def test_what_cannot_be_mended_is_reported(razorpay: Razorpay, ann: Actor) -> No
         stranger["id"],
         next(one for one in first if "INR 50" in one.sentence).first_at,
     )
+
+
+def test_subscriptions_that_nobody_may_want_are_reported(razorpay: Razorpay, ann: Actor) -> None:
+    bob = person(email="bob@example.com", name="Bob", role=Role.ANALYST).actor()
+    names = [subscriptions.start("basic", by=by).razorpay_id for by in (ann, bob)]
+    with writing(OPERATOR) as session:  # as if Ann had paid in two tabs
+        session.execute(text("UPDATE payment_subscriptions SET state = 'active' WHERE user_id = :ann"), {"ann": ann.id})
+        session.execute(
+            text(
+                """INSERT INTO payment_subscriptions (user_id, offer_id, razorpay_id, state, told_at)
+                SELECT user_id, offer_id, 'sub_second', 'active', told_at FROM payment_subscriptions
+                WHERE razorpay_id = :name"""
+            ),
+            {"name": names[0]},
+        )
+    for name in names:
+        razorpay.charge(name)
+    users.deactivate("bob@example.com", by=OPERATOR)
+    compared()
+    assert {(one.subject, one.kind) for one in reconciliations.findings(by=OPERATOR)} == {
+        (names[0], "second subscription"), ("sub_second", "second subscription"), (names[1], "closed account"),
+        ("sub_second", "unknown to Razorpay"),
+    }  # fmt: skip
 
 
 def test_many_payments_come_page_by_page(razorpay: Razorpay, ann: Actor) -> None:

@@ -85,8 +85,6 @@ def start(plan: str, *, by: Actor) -> Checkout:
             gateway.require_ready()
             return _checkout(session, last)
         left = last.razorpay_id if last is not None and last.state == SubscriptionState.CREATED else None
-    if left is not None:
-        _give_up(left)
     wanted = {
         "plan_id": offers.razorpay_plan(offer.id), "total_count": MONTHS, "quantity": 1, "customer_notify": 1,
     }  # fmt: skip
@@ -102,7 +100,10 @@ def start(plan: str, *, by: Actor) -> Checkout:
             session, Event.SUBSCRIPTION_STARTED, f"subscription {started.id}", by=by, razorpay=started.razorpay_id,
             offer=offer.code, amount=offer.price,
         )  # fmt: skip
-        return _checkout(session, started)
+        made_here = _checkout(session, started)
+    if left is not None:
+        _give_up(left)
+    return made_here
 
 
 def checkout(*, by: Actor) -> Checkout:
@@ -215,7 +216,7 @@ def _act(user_id: int, question: Callable[..., Any], by: Actor, **kept: Any) -> 
 
 def _give_up(name: str) -> None:
     """One whose checkout was left: a tab that is still open somewhere must not begin a second one."""
-    with suppress(gateway.Refused):  # then it is over there already
+    with suppress(gateway.Refused, Unavailable):  # a comparison reports it, should it ever be paid
         wanted = {"cancel_at_cycle_end": 0}
         answer = gateway.ask(lambda razorpay: razorpay.subscription.cancel(name, wanted, timeout=gateway.PATIENCE))
         events.tell(Source.ANSWER, "subscription.answered", subscription=answer)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -237,6 +238,21 @@ def test_a_refund_that_nobody_answered_is_asked_again_and_made_once(
     assert len(razorpay.things["refund"]) == 1
     keys = {one.headers["x-refund-idempotency"] for one in razorpay.asked if one.path.endswith("/refund")}
     assert len(keys) == 1
+
+
+def test_what_several_people_refund_at_once_is_given_back_once(razorpay: Razorpay, ann: Actor, max_: Actor) -> None:
+    payment = bought(razorpay, ann, "pack-100")
+
+    def refund(_: int) -> RefundState | None:
+        try:
+            return refunds.refund(payment.id, by=max_).state
+        except Conflict:
+            return None
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(refund, range(4)))
+    assert sorted(found, key=str) == [None, None, None, RefundState.PROCESSED]
+    assert (len(razorpay.things["refund"]), lasting(ann)) == (1, 0)
 
 
 def test_a_refund_that_razorpay_refuses_changes_nothing(razorpay: Razorpay, ann: Actor, max_: Actor) -> None:

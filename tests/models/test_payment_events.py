@@ -276,6 +276,21 @@ def test_razorpays_events_in_any_order_come_to_the_same(theirs: Lives) -> None:
     come_to_the_same(theirs, seeds=200)
 
 
+def test_of_two_that_tell_the_same_state_the_later_counts(own: Lives) -> None:
+    """Also where it says less: the one that is told last, by Razorpay's clock, and not the one that comes last."""
+    captured = own.of.told["payment.captured"]
+    for order in ((0, 1), (1, 0)):
+        life = own.new()
+        for late in order:
+            entity = {**captured["payload"]["payment"]["entity"], "fee": (7, 2)[late], "tax": (1, None)[late]}
+            told = {**captured, "created_at": captured["created_at"] + late, "payload": {"payment": {"entity": entity}}}
+            one = own.renamed(told, life.suffix)
+            deliver(signed(one.body, f"{one.event_id} {late}"))
+        with reading() as session:
+            of_life = select(Payment.fee, Payment.tax).where(Payment.razorpay_id.endswith(life.suffix))
+            assert session.execute(of_life).one() == (2, None)
+
+
 def made_up(of: Recorded, seed: int) -> list[Thing]:
     """Events of all kinds that nobody recorded, of the same things at nearly the same moments: each refund may fail,
     each subscription go back and forth, and an invoice tell what a charge tells."""

@@ -35,6 +35,8 @@ from dashboard.api import (
     links,
     mappings,
     merges,
+    payment_admin,
+    payments,
     problems,
     profile,
     schema,
@@ -107,7 +109,6 @@ api = FastAPI(
 )
 api.add_middleware(bodies.Bounded)
 api.add_middleware(Answering)
-api.add_middleware(bodies.Bounded)
 problems.add_to(api)
 for resource in (
     sessions, links, profile, tokens, users, credits, audit,
@@ -115,6 +116,7 @@ for resource in (
     contacts, contact_lookups, contact_past, contact_bulk, contact_deleted, contact_copies, contact_differences,
     duplicates, merges, industries, views, view_schedules, watched_folders, statistics,
     imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
+    payments, payment_admin,
     docs, health,
 ):  # fmt: skip
     api.include_router(resource.router)

@@ -51,7 +51,7 @@ WORDS: dict[int, str] = {
     403: "The person, or the token, may not do this.",
     404: "There is no such thing, or the person may not see it.",
     409: "What is stored stands against it.",
-    410: "The contact was deleted, or merged into another one.",
+    410: "It is gone: a contact that was deleted or merged into another one, a link that was used.",
     412: "Somebody changed it since: nothing was written.",
     413: "More than is taken at once.",
     422: "A value does not fit; each field is named.",

@@ -32,6 +32,9 @@ WITHOUT: dict[str, str] = {
     "models.preferences.under": AT_THE_SCREEN,
     "models.preferences.put": AT_THE_SCREEN,
     "models.preferences.forget": AT_THE_SCREEN,
+    "models.users.find": AT_THE_COMMAND_LINE,
+    "models.user_list.person": AT_THE_COMMAND_LINE,
+    "models.own_password.require": "a part of the operations that ask for one's password",
     "models.tokens.create_for": "for the command line: over HTTP people make their own",
     "pipelines.find_duplicates.find": BY_A_FLOW,
     "pipelines.export_views.run_now": BY_A_FLOW,
@@ -42,11 +45,6 @@ COMES_WITH: dict[str, tuple[str, ...]] = {
     "imports": ("models.imports.", "models.import_", "models.mappings.", "pipelines.import_"),
     "exports": ("models.exports.", "models.contacts.difference_file.", "models.credits.cost"),
     "checks": ("data_checks.",),
-    "people": ("models.users.", "models.role_rules.", "models.second_factors.", "models.sign_in_sessions."),
-    "one's own account": ("models.profile.", "models.own_password."),
-    "credits": ("models.credits.",),
-    "the audit log": ("models.audit_log.",),
-    "statistics": ("models.contacts.search.statistics_of",),
 }
 
 

@@ -8,16 +8,18 @@ import hashlib
 import logging
 import re
 import secrets
+from http import HTTPStatus
 from pathlib import Path
 
 import streamlit
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import browser_messages, rate_limits
+from dashboard.api import problems
 from dashboard.session import ADDRESS_HEADER, SCHEME_HEADER, cookie_name
 from models import sign_ins
 from models.errors import TooMany
@@ -135,12 +137,19 @@ async def _refusal(scope: Scope) -> Response | None:
         if actor is not None:
             rate_limits.count_person(actor)
     except TooMany as error:
-        return PlainTextResponse(error.sentence, 429, {"retry-after": str(error.seconds)})
+        return _too_many(scope, error)
     if path.startswith(BEHIND_SIGN_IN) and actor is None:
         return PlainTextResponse("Sign in first.", 401)
     if path.startswith(UPLOADS):
         return PlainTextResponse("No page of ours sends files here: they would be kept in memory.", 404)
     return None
+
+
+def _too_many(scope: Scope, error: TooMany) -> Response:
+    headers = {"retry-after": str(error.seconds)}
+    if scope["path"].startswith("/api/"):  # whose programs read one kind of error
+        return problems.answer(Request(scope), HTTPStatus.TOO_MANY_REQUESTS, error.sentence, headers=headers)
+    return PlainTextResponse(error.sentence, HTTPStatus.TOO_MANY_REQUESTS, headers)
 
 
 def same_origin(scope: Scope) -> bool:

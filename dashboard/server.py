@@ -19,11 +19,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from dashboard import access_log, downloads, edge, failures, mail_delivery, places, uploads
-from dashboard.api import api
+from dashboard import access_log, downloads, edge, failures, mail_delivery, places, readiness, uploads
+from dashboard.api import api, limits
 from dashboard.front_page import front_page
 from dashboard.session import cookie_name
-from models import database, migrations, sign_ins
+from models import database, sign_ins
 from models.database import LARGEST_ID
 from models.errors import InvalidInput, Unavailable
 from models.settings import settings
@@ -47,7 +47,6 @@ register_url_convertor("id", Id())
 
 SCRIPT = Path(__file__).parent / "app.py"  # .streamlit/ and static/ are found beside it
 MAX_BODY = 4096  # bytes of a sign-in request
-READY_WITHIN = 3  # seconds
 
 
 @asynccontextmanager
@@ -58,6 +57,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
     with mail_delivery.delivering():
         yield {}
+    limits.give_back()
     database.engine().dispose()
 
 
@@ -120,18 +120,12 @@ async def healthz(_: Request) -> Response:
 async def readyz(_: Request) -> Response:
     """Whether requests can be served: the database answers and its schema is the one this code knows."""
     try:
-        await asyncio.wait_for(run_in_threadpool(_require_ready), READY_WITHIN)
+        await asyncio.wait_for(run_in_threadpool(readiness.require), readiness.WITHIN)
     except TimeoutError:
-        return JSONResponse({"status": f"The database did not answer within {READY_WITHIN} s."}, 503)
+        return JSONResponse({"status": f"The database did not answer within {readiness.WITHIN} s."}, 503)
     except Unavailable as error:
         return JSONResponse({"status": error.sentence}, 503)
     return JSONResponse({"status": "ok"})
-
-
-def _require_ready() -> None:
-    database.ping()
-    if not migrations.is_current(database.engine()):
-        raise Unavailable("The database's schema is not the one this program needs: run `appointment360 up`.")
 
 
 access_log.keep_queries_out()

@@ -3,14 +3,15 @@
 import unicodedata
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, DateTime, Identity, Index, Integer, Text, func, select, text
+from sqlalchemy import ARRAY, Boolean, DateTime, Identity, Index, Integer, Row, Text, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.contacts import emails
 from models.database import Base
 from models.errors import InvalidInput, NotAllowed, NotFound
-from models.permissions import ACCOUNT, NOBODY, Actor, Permission, Role
+from models.permissions import NOBODY, Actor, Permission, Role, require_own
 
 DEFAULT_DOWNLOAD_LIMIT = 100  # contacts a month
 MAX_EMAIL = 254  # RFC 5321's longest path
@@ -40,8 +41,17 @@ class User(Base):
     __table_args__ = (Index("users_email", func.lower(text("email")), unique=True),)
 
     def actor(self, address: str | None = None, session_id: int | None = None) -> Actor:
-        columns = None if self.column_allowed is None else frozenset(self.column_allowed)
-        return Actor(self.id, self.name, Role(self.role), columns, address, session_id)
+        return acting(self, address, session_id)
+
+
+# What `acting` reads, for who asks for no more: a whole row costs its object.
+ACTING = (User.id, User.name, User.role, User.column_allowed)
+
+
+def acting(user: User | Row[*tuple[Any, ...]], address: str | None = None, session_id: int | None = None) -> Actor:
+    """The person as who acts, of a row or of its ACTING columns."""
+    columns = None if user.column_allowed is None else frozenset(user.column_allowed)
+    return Actor(user.id, user.name, Role(user.role), columns, address, session_id)
 
 
 def clean_email(value: str) -> str:
@@ -121,8 +131,7 @@ def require_self(by: Actor) -> int:
     for a token without that scope."""
     if by.id is None:
         raise NotAllowed("Only a signed-in person can do this, for themselves.")
-    if by.scopes is not None and ACCOUNT not in by.scopes:
-        raise NotAllowed(f"This token may not do this: it lacks the scope “{ACCOUNT}”.")
+    require_own(by)
     return by.id
 
 

@@ -1,8 +1,8 @@
 """Download credits. One credit takes one contact out, as often as one likes in a month.
 
-Each person has a month's allowance (`download_limit`; NULL is no limit) and what was granted, which lasts. An export
-reserves what it will cost when it is asked for and settles when its file is there; whatever ends it before gives the
-credits back. The operator at the command line has no ledger.
+Each person has a month's allowance (`download_limit`; NULL is no limit) and what was granted or bought, which lasts. An
+export reserves what it will cost when it is asked for and settles when its file is there; whatever ends it before gives
+the credits back. The operator at the command line has no ledger.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,7 +23,7 @@ from models.credit_takings import CreditTaking, Fresh
 from models.database import LARGEST_ID, reading, writing
 from models.errors import InvalidInput, NotEnoughCredits, NotFound, credits_left
 from models.filters import Filters
-from models.permissions import Actor, Permission, require
+from models.permissions import Actor, Permission, require, require_own
 from models.users import User
 
 __all__ = ["Balance", "CreditEntry", "CreditTaking", "Entry", "Fresh", "Kind"]
@@ -98,7 +98,10 @@ def balance(*, by: Actor, of: int | None = None) -> Balance:
 
     Raises NotAllowed, NotFound.
     """
-    user_id = _whose(of, by)
+    return _balance(_whose(of, by), by)
+
+
+def _balance(user_id: int | None, by: Actor) -> Balance:
     with reading() as session:
         month = credit_ledger.this_month(session)
         if user_id is None:
@@ -147,7 +150,7 @@ def take_back(email: str, amount: int, note: str | None = None, *, by: Actor) ->
 
 
 def _add(email: str, amount: int, note: str | None, kind: Kind, event: Event, *, by: Actor) -> Balance:
-    said = (note or "").strip() or None
+    said = accounts.printable((note or "").strip()) or None
     with writing(by) as session:
         accounts.require_still(session, by, Permission.CREDITS_GRANT)
         user = accounts.by_email(session, email)
@@ -161,7 +164,7 @@ def _add(email: str, amount: int, note: str | None, kind: Kind, event: Event, *,
             amount=abs(amount), note=said, before={"credits": before}, after={"credits": account.lasting},
         )  # fmt: skip
         user_id = user.id
-    return balance(by=by, of=user_id)
+    return _balance(user_id, by)  # which who may grant may see of whom they just granted to
 
 
 def _too_many(email: str, lasting: int) -> str:
@@ -170,14 +173,21 @@ def _too_many(email: str, lasting: int) -> str:
     return f"{email} has {lasting:,} granted credits left: take back at most {lasting:,}."
 
 
-def entries(*, of: int | None = None, by: Actor, limit: int = 50, offset: int = 0) -> list[Entry]:
-    """The ledger of a person, newest first. Raises NotAllowed for another's without the permission."""
+def entries(*, of: int | None = None, by: Actor, limit: int = 50, before_id: int | None = None) -> list[Entry]:
+    """The ledger of a person, newest first; those that are older than the entry `before_id`, where it is given.
+
+    Raises NotAllowed for another's without the permission, NotFound.
+    """
     user_id = _whose(of, by)
     state = literal_column("(SELECT x.state FROM exports x WHERE x.id = credit_entries.export_id)", Text)
     lines = select(CreditEntry, User.name, state).outerjoin(User, User.id == CreditEntry.created_by)
     newest_first = lines.where(CreditEntry.user_id == user_id).order_by(CreditEntry.id.desc())
+    if before_id is not None:
+        newest_first = newest_first.where(CreditEntry.id < before_id)
     with reading() as session:
-        found = [Entry(*row) for row in session.execute(newest_first.limit(limit).offset(offset))]
+        if user_id is not None:
+            _person(session, user_id)
+        found = [Entry(*row) for row in session.execute(newest_first.limit(limit))]
         session.expunge_all()
     return found
 
@@ -259,10 +269,11 @@ def _wanted(filters: Filters, ids: Sequence[int] | None, by: Actor) -> Select[An
 
 
 def _whose(of: int | None, by: Actor) -> int | None:
-    if of is None or of == by.id:
-        return by.id
-    require(by, Permission.USERS_MANAGE)
-    return of
+    if of is not None and (of != by.id or by.may(Permission.USERS_MANAGE)):
+        require(by, Permission.USERS_MANAGE)
+        return of
+    require_own(by)
+    return by.id
 
 
 def _person(session: Session, user_id: int) -> None:

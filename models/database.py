@@ -19,7 +19,9 @@ WATCHING_LOCK = 360_368  # a watched folder's
 CREDITS_LOCK = 360_365  # a person's
 VIEW_RUNS_LOCK = 360_366
 DUPLICATES_LOCK = 360_372
+PAYMENTS_LOCK = 360_375  # an offer's, or with the number 0 that of comparing payments with Razorpay's
 AUDIT_LOCK, SIGN_INS_LOCK = 360_370, 360_371
+INSTANCES_LOCK = 360_373  # a process that carries out requests
 
 LARGEST_ID = 2**31 - 1  # that an Integer column holds
 LARGEST_BIGINT = 2**63 - 1
@@ -100,6 +102,21 @@ def reading() -> Iterator[Session]:
             engine().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         ) as session:
             yield session
+    except OperationalError as error:
+        if Database.patience is not None and isinstance(error.orig, QueryCanceled):
+            raise TooSlow(seconds=Database.patience) from error
+        raise
+
+
+@contextmanager
+def glancing() -> Iterator[Connection]:
+    """For a single statement, which is one snapshot by itself: no transaction is begun and ended around it.
+
+    Raises TooSlow where the process is bound with a patience that ends.
+    """
+    try:
+        with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
     except OperationalError as error:
         if Database.patience is not None and isinstance(error.orig, QueryCanceled):
             raise TooSlow(seconds=Database.patience) from error

@@ -43,6 +43,17 @@ class InvalidValues(InvalidInput):
         super().__init__(" ".join(self.problems.values()))
 
 
+class RefusedItems(InvalidInput):
+    """Some of many things that were asked for at once do not fit, and none was done: `problems` gives, by the place of
+    each from 0, the error that it alone would have met."""
+
+    def __init__(self, problems: Mapping[int, AppError], *, of: int) -> None:
+        self.problems = dict(sorted(problems.items()))
+        place, error = next(iter(self.problems.items()))
+        many = f"{len(self.problems):,} of {of:,} cannot be done, and nothing was written."
+        super().__init__(f"{many} Number {place}, from 0: {error.sentence}")
+
+
 class Gone(NotFound):
     """The contact existed and was deleted, at that moment; by whom is None where the person may not read it. `into` is
     the contact that it was merged into, if it was."""

@@ -58,6 +58,19 @@ COLUMN_TYPES: dict[Kind, TypeEngine[Any]] = {
     Kind.OWNER: Integer(),
 }
 REFERENCES = {Kind.INDUSTRY: "industries.id", Kind.OWNER: "users.id"}
+# What a value looks like in JSON, where a field declares none of its own.
+EXAMPLES: dict[Kind, Any] = {
+    Kind.EMAIL: "ann.archer@example.com",
+    Kind.PHONE: "+49 30 901820",
+    Kind.WHOLE: 250,
+    Kind.MONEY: "1250000.00",
+    Kind.DATE: "2026-03-31",
+    Kind.URL: "https://example.com",
+    Kind.FLAG: True,
+    Kind.LIST: ["Sales", "Europe"],
+    Kind.INDUSTRY: "Software",
+    Kind.OWNER: "owner@example.com",
+}
 
 
 @dataclass(frozen=True)
@@ -123,6 +136,15 @@ class Field:
     column: str = ""
     shown: str | None = None  # the title where it is not the label
     drift: Drift = Drift()
+    # What a value looks like, where its kind's is a poor one; left out of the hash, which a list has none of.
+    example: Any = attribute(default=None, compare=False)
+
+    @property
+    def shown_example(self) -> Any:
+        """As JSON has it: the declared one, else the first choice, else the kind's."""
+        if self.example is not None:
+            return self.example
+        return self.choices[0] if self.choices else EXAMPLES.get(self.kind, self.title)
 
     @property
     def title(self) -> str:
@@ -151,6 +173,7 @@ def field(
     longest: int | None = None,
     shown: str | None = None,
     drift: Mapping[str, Any] | None = None,
+    example: Any = None,
     **column: Any,
 ) -> MappedColumn[Any]:
     """A nullable column of the kind's type that carries its Field; `headers` are the labels other systems give it.
@@ -158,6 +181,6 @@ def field(
     `drift` names what of its kind's Drift is different here.
     """
     drifts = replace(DRIFTS[kind], **(drift or {}))
-    declared = Field(label, group, kind, headers, choices, profile, longest, shown=shown, drift=drifts)
+    declared = Field(label, group, kind, headers, choices, profile, longest, shown=shown, drift=drifts, example=example)
     reference = [ForeignKey(REFERENCES[kind])] if kind in REFERENCES else []
     return mapped_column(COLUMN_TYPES.get(kind, Text()), *reference, nullable=True, info={"field": declared}, **column)

@@ -159,6 +159,7 @@ def rename(industry_id: int, name: str, *, by: Actor) -> Industry:
     with _named(wanted, "choose another name, or merge the two"), writing(by) as session:
         [found] = _locked(session, [industry_id])
         if found.name == wanted:
+            session.expunge(found)
             return found
         before, found.name = found.name, wanted
         session.flush()

@@ -56,8 +56,9 @@ class Enrolment:
 
 
 def begin(*, by: Actor) -> Enrolment:
-    """A new secret, which counts once `confirm` got its code. Raises NotAllowed, Conflict (there is a factor)."""
-    user_id = accounts.require_self(by)
+    """A new secret, which counts once `confirm` got its code. Raises NotAllowed (also for a token: whoever found one
+    could else lock its owner out), Conflict (there is a factor)."""
+    user_id = accounts.require_session(by)
     with writing(by) as session:
         return prepare(session, accounts.locked(session, user_id))
 
@@ -78,9 +79,9 @@ def prepare(session: Session, user: User) -> Enrolment:
 def confirm(code: str, *, by: Actor) -> list[str]:
     """The factor counts from now on; returns ten recovery codes, which are shown only this once.
 
-    Raises NotAllowed, Conflict (nothing to confirm), InvalidInput (a wrong code).
+    Raises NotAllowed (also for a token), Conflict (nothing to confirm), InvalidInput (a wrong code).
     """
-    user_id = accounts.require_self(by)
+    user_id = accounts.require_session(by)
     with writing(by) as session:
         return complete(session, accounts.locked(session, user_id), code, by=by)
 

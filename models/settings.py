@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, ByteSize, Field, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, AwareDatetime, ByteSize, Field, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.errors import InvalidInput
@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     requests_per_address: PositiveInt = 1200  # in a minute, to one instance; an office of 30 has one address
     requests_per_person: PositiveInt = 600  # in a minute, to one instance: pieces of uploads, downloads
     requests_per_hour: PositiveInt = 1000  # of a person's programs to the API, over all instances
+    failures_per_hour: PositiveInt = 5  # failed sign-ins of programs from one address, over all instances
     sockets_per_address: PositiveInt = 200  # open at once: one for each browser tab
     smtp_host: str | None = None  # without it messages are files in the outbox folder
     smtp_port: int = Field(default=587, gt=0, lt=65536)
@@ -58,6 +59,12 @@ class Settings(BaseSettings):
     s3_access_key: str | None = None  # without the two, boto3 looks where it always does: its variables, files, roles
     s3_secret_key: SecretStr | None = None
     watch_roots: str = ""  # folders of the server below which administrators may let others be watched, with commas
+    razorpay_key_id: str | None = None  # payments are possible with the first three
+    razorpay_key_secret: SecretStr | None = None
+    razorpay_webhook_secret: SecretStr | None = None
+    razorpay_old_webhook_secret: SecretStr | None = None  # counts for a day after the change: what is sent again has it
+    razorpay_webhook_secret_changed_at: AwareDatetime | None = None
+    razorpay_url: Annotated[str | None, AfterValidator(_web_address)] = None  # of a stand-in
     search_seconds: int = 10  # after so long the web stops what it asked the database
     export_roots: str = ""  # folders and s3:// prefixes below which scheduled exports may go, with commas between
     days_kept_exports: int = 7

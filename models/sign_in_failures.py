@@ -1,8 +1,26 @@
-"""Failed sign-ins and the waits that follow from them, counted in the database so that they hold over instances."""
+"""Failed sign-ins and the waits that follow from them, counted in the database so that they hold over instances.
 
+An account waits after some failures in a row, and so does an address that fails on many. Programs have a limit besides:
+so many failures in an hour from one address.
+"""
+
+import math
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, ColumnElement, DateTime, Identity, Index, Text, delete, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Identity,
+    Index,
+    Text,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import audit
@@ -12,18 +30,29 @@ from models.database import SIGN_INS_LOCK, Base, writing
 from models.errors import NotAllowed
 from models.networks import neighbourhood
 from models.permissions import OPERATOR
+from models.settings import settings
 
 TRIES = 5  # failures in a row before each wait
 WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))  # the last one repeats
 FORGOTTEN = timedelta(hours=24)  # failures older than this no longer count
 ADDRESS_TRIES = 60  # failures from one address, over all accounts, within ADDRESS_WINDOW
 ADDRESS_WINDOW = timedelta(minutes=15)
+NO_ACCOUNT = ""  # the e-mail of failures that count for their address alone
+HOUR = timedelta(hours=1)  # in which an address's programs may fail settings().failures_per_hour times
 
 
 class SignInRefused(NotAllowed):
     """A wrong password or code, or an unknown, deactivated or paused account: which of them is not said, except the
     pause.
     """
+
+
+class SignInPaused(SignInRefused):
+    """The account or the address waits: after `seconds` it may try again."""
+
+    def __init__(self, wait: timedelta) -> None:
+        self.seconds = max(1, math.ceil(wait.total_seconds()))
+        super().__init__(f"Too many failed tries. Try again in {in_words(wait)}.")
 
 
 class SignInFailure(Base):
@@ -35,6 +64,7 @@ class SignInFailure(Base):
     email: Mapped[str] = mapped_column(Text)
     address: Mapped[str | None] = mapped_column(Text)  # its neighbourhood
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
+    by_program: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
     __table_args__ = (
         Index("sign_in_failures_email", "email", "at"),
@@ -42,31 +72,34 @@ class SignInFailure(Base):
     )
 
 
-def begin(email: str, address: str | None) -> int:
+def begin(email: str, address: str | None, *, by_program: bool = False) -> int:
     """Count the try as a failure before it is looked at: a hundred tries at once get no further than five.
 
-    Returns the try's id, for `forgive` or `clear`. Raises SignInRefused while the account or the address waits.
+    Returns the try's id, for `forgive` or `clear`. Raises SignInPaused while the account or the address waits.
     """
     place = neighbourhood(address) if address else None
     with writing(nobody(address)) as session:
         for counted in (f"user {email}", *([f"address {place}"] if place else [])):
             session.execute(select(func.pg_advisory_xact_lock(SIGN_INS_LOCK, func.hashtext(counted))))
         wait, whose = _wait(session, email, place)
+        if place and by_program:
+            wait, whose = max((wait, whose), (_rest_of_hour(session, place), f"address {place}"))
         if wait <= timedelta(0):
-            attempt = SignInFailure(email=email, address=place)
+            attempt = SignInFailure(email=email, address=place, by_program=by_program)
             session.add(attempt)
             session.flush()
             return attempt.id
         audit.write_once_a_minute(session, Event.SIGN_IN_FAILED, whose, by=nobody(address), reason="paused")
-    raise SignInRefused(f"Too many failed tries. Try again in {in_words(wait)}.")
+    raise SignInPaused(wait)
 
 
-def refusal(email: str, address: str | None, *, wrong: str, reason: str) -> SignInRefused:
+def refusal(email: str, address: str | None, *, wrong: str, reason: str, by_program: bool = False) -> SignInRefused:
     """Writes the failure's audit line; the sentence is `wrong` and what is left, the same for unknown accounts."""
     with writing(nobody(address)) as session:
         audit.write(session, Event.SIGN_IN_FAILED, f"user {email}", by=nobody(address), reason=reason)
         count, _ = _failures(session, SignInFailure.email == email, within=FORGOTTEN)
-    if pause := pause_after(count):
+        of_address = _rest_of_hour(session, neighbourhood(address)) if address and by_program else timedelta(0)
+    if pause := max(pause_after(count), of_address):
         return SignInRefused(f"{wrong} Try again in {in_words(pause)}.")
     left = TRIES - count % TRIES
     next_pause = in_words(pause_after(count + left))
@@ -79,7 +112,10 @@ def forgive(session: Session, attempt: int) -> None:
 
 
 def clear(session: Session, email: str, attempt: int) -> None:
-    """The whole sign-in was right: the account begins anew."""
+    """The whole sign-in was right: the account begins anew. What programs failed still counts for their address, or
+    whoever knows one password could try others without end."""
+    before = update(SignInFailure).where(SignInFailure.email == email, SignInFailure.id < attempt)
+    session.execute(before.where(SignInFailure.by_program).values(email=NO_ACCOUNT))
     session.execute(delete(SignInFailure).where(SignInFailure.email == email, SignInFailure.id <= attempt))
 
 
@@ -125,3 +161,11 @@ def _failures(session: Session, which: ColumnElement[bool], *, within: timedelta
     counted = select(func.count(), ago).where(which, SignInFailure.at > func.clock_timestamp() - within)
     count, since = session.execute(counted).one()
     return count, since
+
+
+def _rest_of_hour(session: Session, place: str) -> timedelta:
+    """How long until fewer than so many failures of the address's programs are within an hour; zero or less: now."""
+    latest = select(SignInFailure.at).where(SignInFailure.address == place, SignInFailure.by_program)
+    deciding = latest.order_by(SignInFailure.at.desc()).offset(settings().failures_per_hour - 1).limit(1)
+    rest: timedelta | None = session.scalar(select(deciding.scalar_subquery() + HOUR - func.clock_timestamp()))
+    return max(rest or timedelta(0), timedelta(0))

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Text,
+    bindparam,
     delete,
     exists,
     func,
@@ -26,7 +27,7 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 from models import accounts, audit, secret_tokens
 from models.accounts import User
 from models.audit import Event
-from models.database import LARGEST_BIGINT, Base, reading, writing
+from models.database import LARGEST_BIGINT, Base, glancing, reading, writing
 from models.errors import NotFound
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import settings
@@ -64,6 +65,24 @@ class SignInSession(Base):
     __table_args__ = (Index("sign_in_sessions_user", "user_id"), Index("sign_in_sessions_id", "id", unique=True))
 
 
+def _live() -> tuple[ColumnElement[bool], ...]:
+    unexpired = SignInSession.expires_at > func.clock_timestamp()
+    return SignInSession.revoked_at.is_(None), unexpired, User.is_active.is_(True)
+
+
+# Put together once: every request, and every run of a screen, asks it.
+_KNOWN = (
+    select(
+        *accounts.ACTING,
+        SignInSession.address,
+        SignInSession.id.label("session_id"),
+        (SignInSession.last_seen_at < func.clock_timestamp() - SEEN_EVERY).label("stale"),
+    )
+    .join(User, User.id == SignInSession.user_id)
+    .where(SignInSession.token_hash == bindparam("hash"), *_live())
+)
+
+
 @dataclass(frozen=True)
 class OpenSession:
     """One place where the person is signed in; `device` is “Firefox on Windows”."""
@@ -97,15 +116,12 @@ def actor_of(token: str | None) -> Actor | None:
     """The active person behind an unexpired, unrevoked session, with what they may do at this moment; else None."""
     if not token:
         return None
-    stale = (SignInSession.last_seen_at < func.clock_timestamp() - SEEN_EVERY).label("stale")
-    with reading() as session:
-        found = session.execute(
-            select(User, SignInSession.address, SignInSession.id, stale)
-            .join(User, User.id == SignInSession.user_id)
-            .where(_is(token), *_live())
-        ).one_or_none()
-        actor = found.User.actor(found.address, found.id) if found else None
-    if found and actor and found.stale:
+    with glancing() as connection:
+        found = connection.execute(_KNOWN, {"hash": secret_tokens.hashed(token)}).one_or_none()
+    if found is None:
+        return None
+    actor = accounts.acting(found, found.address, found.session_id)
+    if found.stale:
         with writing(actor) as session:
             session.execute(update(SignInSession).where(_is(token)).values(last_seen_at=func.clock_timestamp()))
     return actor
@@ -225,8 +241,3 @@ def device_name(user_agent: str | None) -> str:
 
 def _is(token: str) -> ColumnElement[bool]:
     return SignInSession.token_hash == secret_tokens.hashed(token)
-
-
-def _live() -> tuple[ColumnElement[bool], ...]:
-    unexpired = SignInSession.expires_at > func.clock_timestamp()
-    return SignInSession.revoked_at.is_(None), unexpired, User.is_active.is_(True)

@@ -20,6 +20,7 @@ from models.database import reading, writing
 from models.errors import InvalidInput
 from models.permissions import Actor
 from models.second_factors import Enrolment
+from models.sign_in_failures import SignInPaused as SignInPaused
 from models.sign_in_failures import SignInRefused as SignInRefused
 from models.sign_in_sessions import SignInTicket
 from models.sign_in_sessions import actor_of as actor_of
@@ -48,18 +49,21 @@ class Step:
     ticket: str
 
 
-def check_password(email: str, password: str, *, address: str | None, stays: bool = False) -> Step:
+def check_password(
+    email: str, password: str, *, address: str | None, stays: bool = False, by_program: bool = False
+) -> Step:
     """The next step for the person whose e-mail and password these are; an unknown e-mail takes as long.
 
-    `stays` is “Stay signed in”. Raises SignInRefused, also for the right password while the account waits.
+    `stays` is “Stay signed in”; failures of programs have a limit of their own besides. Raises SignInRefused, also for
+    the right password while the account waits (SignInPaused).
     """
     email = accounts.looked_up(email)
-    attempt = sign_in_failures.begin(email, address)
+    attempt = sign_in_failures.begin(email, address, by_program=by_program)
     with reading() as session:
         user = session.scalar(select(User).where(User.email == email, User.is_active))
         stored = user.password_hash if user else None
     if not passwords.matches(password, stored) or user is None:
-        raise sign_in_failures.refusal(email, address, wrong=WRONG, reason="no match")
+        raise sign_in_failures.refusal(email, address, wrong=WRONG, reason="no match", by_program=by_program)
     with writing(user.actor(address)) as session:
         user = accounts.locked(session, user.id)
         if not user.is_active or user.password_hash != stored:  # changed while it was compared
@@ -78,18 +82,18 @@ def after_link(by: Actor, *, stays: bool = False) -> Step:
         return _step(session, accounts.locked(session, accounts.require_self(by)), stays=stays)
 
 
-def check_code(ticket: str, code: str, *, address: str | None) -> str:
+def check_code(ticket: str, code: str, *, address: str | None, by_program: bool = False) -> str:
     """A ticket for the cookie's route, for the right code of the app or a recovery code.
 
     A wrong one counts with the account's failures; the ticket may be tried again. Raises SignInRefused.
     """
-    user, attempt = _attempted(ticket, address)
+    user, attempt = _attempted(ticket, address, by_program)
     with writing(user.actor(address)) as session:
         accounts.locked(session, user.id)
         if second_factors.check(session, user.id, code):
             sign_in_failures.clear(session, user.email, attempt)
             return _traded(session, ticket)
-    raise sign_in_failures.refusal(user.email, address, wrong=WRONG_CODE, reason="wrong code")
+    raise sign_in_failures.refusal(user.email, address, wrong=WRONG_CODE, reason="wrong code", by_program=by_program)
 
 
 def enrol(ticket: str) -> Enrolment:
@@ -99,13 +103,15 @@ def enrol(ticket: str) -> Enrolment:
         return second_factors.prepare(session, accounts.locked(session, user.id))
 
 
-def confirm_enrolment(ticket: str, code: str, *, address: str | None) -> tuple[list[str], str]:
+def confirm_enrolment(
+    ticket: str, code: str, *, address: str | None, by_program: bool = False
+) -> tuple[list[str], str]:
     """The recovery codes, shown only this once, and a ticket for the cookie's route, which is good for ten minutes: the
     codes must be put away first.
 
     Raises SignInRefused (also for a wrong code, which counts), Conflict.
     """
-    user, attempt = _attempted(ticket, address)
+    user, attempt = _attempted(ticket, address, by_program)
     actor = user.actor(address)
     try:
         with writing(actor) as session:
@@ -114,7 +120,7 @@ def confirm_enrolment(ticket: str, code: str, *, address: str | None) -> tuple[l
             return codes, _traded(session, ticket, lasts=LASTS[FACTOR])
     except InvalidInput as wrong:
         raise sign_in_failures.refusal(
-            user.email, address, wrong=second_factors.WRONG_CODE, reason="wrong code"
+            user.email, address, wrong=second_factors.WRONG_CODE, reason="wrong code", by_program=by_program
         ) from wrong
 
 
@@ -181,10 +187,10 @@ def _holder(ticket: str) -> User:
     return user
 
 
-def _attempted(ticket: str, address: str | None) -> tuple[User, int]:
+def _attempted(ticket: str, address: str | None, by_program: bool) -> tuple[User, int]:
     """The ticket's holder, and the try as it is counted before the code is looked at."""
     user = _holder(ticket)
-    return user, sign_in_failures.begin(user.email, address)
+    return user, sign_in_failures.begin(user.email, address, by_program=by_program)
 
 
 def _traded(session: Session, ticket: str, *, lasts: timedelta | None = None) -> str:

@@ -4,15 +4,29 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ARRAY, ColumnElement, DateTime, ForeignKey, Identity, Index, Integer, Text, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import accounts, audit, secret_tokens
 from models.accounts import User
 from models.audit import Event
-from models.database import LARGEST_ID, Base, reading, writing
-from models.errors import InvalidInput, NotFound
-from models.permissions import SCOPES, Actor, Permission, require
+from models.database import LARGEST_ID, Base, glancing, reading, writing
+from models.errors import Conflict, InvalidInput, NotFound
+from models.permissions import OPERATOR, SCOPES, Actor, Permission, require
 
 PREFIX = "a360_"  # by which scanners find one that was published, and which no session's token has
 ENDING = 4  # characters that a list shows
@@ -37,6 +51,24 @@ class Token(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (Index("tokens_hash", "token_hash", unique=True), Index("tokens_user", "user_id"))
+
+
+def _works() -> ColumnElement[bool]:
+    unexpired = func.coalesce(Token.expires_at > func.clock_timestamp(), True)
+    return Token.revoked_at.is_(None) & unexpired
+
+
+# Put together once: every request asks it.
+_KNOWN = (
+    select(
+        *accounts.ACTING,
+        Token.id.label("token_id"),
+        Token.scopes,
+        func.coalesce(Token.last_used_at < func.clock_timestamp() - USED_EVERY, True).label("stale"),
+    )
+    .join(User, User.id == Token.user_id)
+    .where(Token.token_hash == bindparam("hash"), _works(), User.is_active)
+)
 
 
 @dataclass(frozen=True)
@@ -72,48 +104,74 @@ def create_for(
     require(by, Permission.USERS_MANAGE)
     with writing(by) as session:
         accounts.require_still(session, by, Permission.USERS_MANAGE)
-        return _created(session, accounts.by_email(session, email, locked=True), name, scopes, days, by)
+        user = accounts.by_email(session, email, locked=True)
+        if not user.is_active:
+            raise Conflict(f"{user.email} is deactivated. Reactivate the account first.")
+        return _created(session, user, name, scopes, days, by)
 
 
 def listed(*, by: Actor) -> list[Listed]:
     """One's own, the newest first, also those that work no more. Raises NotAllowed."""
     user_id = accounts.require_self(by)
-    wanted = select(Token, _works().label("works")).where(Token.user_id == user_id).order_by(Token.id.desc())
     with reading() as session:
-        return [_listed(row.Token, row.works) for row in session.execute(wanted)]
+        return _of(session, user_id)
+
+
+def listed_of(email: str, *, by: Actor) -> list[Listed]:
+    """`listed` of somebody else. Raises NotAllowed, NotFound."""
+    require(by, Permission.USERS_MANAGE)
+    with reading() as session:
+        return _of(session, accounts.by_email(session, email).id)
 
 
 def revoke(token_id: int, *, by: Actor) -> None:
     """It works no more from this moment on. Raises NotAllowed; NotFound, also where it is somebody else's or was
     revoked already."""
     user_id = accounts.require_self(by)
-    own = Token.id == (token_id if 0 < token_id <= LARGEST_ID else 0), Token.user_id == user_id
     with writing(by) as session:
-        ended = update(Token).where(*own, Token.revoked_at.is_(None)).values(revoked_at=func.clock_timestamp())
-        found = session.execute(ended.returning(Token.name)).one_or_none()
-        if found is None:
-            raise NotFound(f"You have no token {token_id} that works.")
-        user = session.get_one(User, user_id)
-        audit.write(session, Event.TOKEN_REVOKED, f"user {user.email}", by=by, token=token_id, name=found.name)
+        _revoked(session, session.get_one(User, user_id), token_id, by)
+
+
+def revoke_of(email: str, token_id: int, *, by: Actor) -> None:
+    """`revoke` for somebody else: it was lost, or is used for what it should not. Raises NotAllowed, NotFound."""
+    require(by, Permission.USERS_MANAGE)
+    with writing(by) as session:
+        accounts.require_still(session, by, Permission.USERS_MANAGE)
+        _revoked(session, accounts.by_email(session, email), token_id, by)
+
+
+def revoke_all_of(email: str, *, by: Actor) -> int:
+    """`revoke` for all that somebody has; returns how many worked. Raises NotAllowed, NotFound."""
+    require(by, Permission.USERS_MANAGE)
+    with writing(by) as session:
+        accounts.require_still(session, by, Permission.USERS_MANAGE)
+        user = accounts.by_email(session, email, locked=True)  # who is just making one is waited for
+        working = list(session.scalars(select(Token.id).where(Token.user_id == user.id, _works())))
+        for token_id in working:
+            _revoked(session, user, token_id, by)
+    return len(working)
 
 
 def actor_of(token: str, *, address: str | None) -> Actor | None:
     """The active person whose token it is, with what it may do of what the person may at this moment; else None."""
-    stale = func.coalesce(Token.last_used_at < func.clock_timestamp() - USED_EVERY, True).label("stale")
-    wanted = select(User, Token.id, Token.scopes, stale).join(User, User.id == Token.user_id)
-    with reading() as session:
-        found = session.execute(
-            wanted.where(Token.token_hash == secret_tokens.hashed(token), _works(), User.is_active)
-        ).one_or_none()
-        if found is None:
-            return None
-        scopes = SCOPES if found.scopes is None else found.scopes
-        actor: Actor = replace(found.User.actor(address), scopes=frozenset(scopes))
+    with glancing() as connection:
+        found = connection.execute(_KNOWN, {"hash": secret_tokens.hashed(token)}).one_or_none()
+    if found is None:
+        return None
+    scopes = SCOPES if found.scopes is None else found.scopes
+    actor: Actor = replace(accounts.acting(found, address), scopes=frozenset(scopes))
     if found.stale:
-        used = update(Token).where(Token.id == found.id)
+        used = update(Token).where(Token.id == found.token_id)
         with writing(actor) as session:
             session.execute(used.values(last_used_at=func.clock_timestamp(), last_address=address))
     return actor
+
+
+def clear_ended() -> None:
+    """Remove those that ended so long ago that nobody asks why they do not work."""
+    ended = func.least(Token.expires_at, Token.revoked_at) < func.clock_timestamp() - accounts.KEPT
+    with writing(OPERATOR) as session:
+        session.execute(delete(Token).where(ended))
 
 
 def _created(
@@ -146,9 +204,18 @@ def _created(
     return row.id, token
 
 
-def _works() -> ColumnElement[bool]:
-    unexpired = func.coalesce(Token.expires_at > func.clock_timestamp(), True)
-    return Token.revoked_at.is_(None) & unexpired
+def _of(session: Session, user_id: int) -> list[Listed]:
+    wanted = select(Token, _works().label("works")).where(Token.user_id == user_id).order_by(Token.id.desc())
+    return [_listed(row.Token, row.works) for row in session.execute(wanted)]
+
+
+def _revoked(session: Session, user: User, token_id: int, by: Actor) -> None:
+    which = Token.id == (token_id if 0 < token_id <= LARGEST_ID else 0), Token.user_id == user.id
+    ended = update(Token).where(*which, Token.revoked_at.is_(None)).values(revoked_at=func.clock_timestamp())
+    found = session.execute(ended.returning(Token.name)).one_or_none()
+    if found is None:
+        raise NotFound(f"{'You have' if user.id == by.id else f'{user.email} has'} no token {token_id} that works.")
+    audit.write(session, Event.TOKEN_REVOKED, f"user {user.email}", by=by, token=token_id, name=found.name)
 
 
 def _listed(one: Token, works: bool) -> Listed:

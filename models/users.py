@@ -6,11 +6,9 @@ Nobody chooses a password for somebody else: who is invited chooses it by a link
 import secrets
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
 from difflib import get_close_matches
-from enum import StrEnum
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,46 +20,30 @@ from models import (
     mails,
     passwords,
     role_rules,
-    second_factors,
     sign_in_sessions,
+    user_list,
 )
 from models.accounts import DEFAULT_DOWNLOAD_LIMIT as DEFAULT_DOWNLOAD_LIMIT
 from models.accounts import User as User
 from models.accounts import clean_email as clean_email
-from models.audit import Event
+from models.audit import AuditLine, Event
 from models.contacts.table import FIELDS
 from models.database import LARGEST_ID, reading, writing
-from models.errors import Conflict, InvalidInput, NotAllowed
+from models.errors import ChangedMeanwhile, Conflict, InvalidInput, NotAllowed
 from models.fields import Group
 from models.mails import Kind
 from models.permissions import OPERATOR, Actor, Permission, Role, require
-from models.sign_in_sessions import SignInSession
+from models.user_list import Person as Person
+from models.user_list import Status as Status
+from models.user_list import everyone as everyone
+from models.user_list import person as person
+from models.user_list import with_id as with_id
 
-
-class Status(StrEnum):
-    ACTIVE = "active"
-    INVITED = "invited"  # has chosen no password yet
-    DEACTIVATED = "deactivated"
-
-    @property
-    def label(self) -> str:
-        return self.value.capitalize()
-
-
-@dataclass(frozen=True)
-class Person:
-    """A line of the list. `download_limit` None is no limit, `column_allowed` None all columns."""
-
-    id: int
-    name: str
-    email: str
-    role: Role
-    status: Status
-    download_limit: int | None
-    column_allowed: tuple[str, ...] | None
-    second_factor: bool
-    last_seen_at: datetime | None
-    created_at: datetime
+# The events that move the version of an account.
+CHANGING = (
+    Event.USER_CHANGED, Event.USER_DEACTIVATED, Event.USER_REACTIVATED, Event.PASSWORD_CHANGED, Event.EMAIL_CHANGED,
+    Event.INVITATION_ACCEPTED,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -187,55 +169,6 @@ def find(email: str, *, by: Actor) -> User:
         return accounts.by_email(session, email)
 
 
-def everyone(*, by: Actor, search: str = "", status: Status | None = None) -> list[Person]:
-    """By e-mail; `search` is a part of the name or the e-mail, in any capitals. Raises NotAllowed."""
-    require(by, Permission.USERS_MANAGE)
-    with reading() as session:
-        return [_person(*row) for row in session.execute(_listed(accounts.printable(search).strip(), status))]
-
-
-def person(email: str, *, by: Actor) -> Person:
-    """One line of the list. Raises NotAllowed, NotFound."""
-    require(by, Permission.USERS_MANAGE)
-    with reading() as session:
-        user = accounts.by_email(session, email)
-        return _person(*session.execute(_listed("", None).where(User.id == user.id)).one())
-
-
-_STATUS = case(
-    (~User.is_active, Status.DEACTIVATED.value),
-    (User.password_hash.is_(None), Status.INVITED.value),
-    else_=Status.ACTIVE.value,
-)
-
-
-def _listed(search: str, status: Status | None) -> Select[User, str, bool, datetime | None]:
-    seen = select(func.max(SignInSession.last_seen_at)).where(SignInSession.user_id == User.id).scalar_subquery()
-    query = select(User, _STATUS, second_factors.exists_for(User.id), seen).order_by(User.email)
-    if search:
-        query = query.where(
-            User.name.icontains(search, autoescape=True) | User.email.icontains(search, autoescape=True)
-        )
-    if status:
-        query = query.where(_STATUS.in_([status.value]))
-    return query
-
-
-def _person(user: User, status: str, second_factor: bool, last_seen_at: datetime | None) -> Person:
-    return Person(
-        user.id,
-        user.name,
-        user.email,
-        Role(user.role),
-        Status(status),
-        user.download_limit,
-        None if user.column_allowed is None else tuple(user.column_allowed),
-        second_factor,
-        last_seen_at,
-        user.created_at,
-    )
-
-
 def active(session: Session) -> list[User]:
     """Those who may own contacts."""
     return list(session.scalars(select(User).where(User.is_active).order_by(User.id)))
@@ -252,17 +185,20 @@ def acting(user_id: int | None, what: str) -> Actor:
         return user.actor()
 
 
-def change(email: str, changes: Changes, *, by: Actor) -> User:
+def change(email: str, changes: Changes, *, version: int | None = None, by: Actor) -> User:
     """Apply `changes`, which count at once for running sessions; the last active administrator stays one.
 
     Who is deactivated is signed out, and their links end; who comes into a role that asks for a second factor, and has
-    none, is signed out. Raises NotAllowed, NotFound, InvalidInput, Conflict.
+    none, is signed out. `version` is what `by` saw of the person. Raises NotAllowed, NotFound, InvalidInput, Conflict
+    (ChangedMeanwhile where that is not what stands now).
     """
     require(by, Permission.USERS_MANAGE)
     with writing(by) as session:
         accounts.lock(session)
         accounts.require_still(session, by, Permission.USERS_MANAGE)
         user = accounts.by_email(session, email)
+        if version is not None:
+            _require_version(session, user, version)
         before, led = _described(user), _leadership(session)
         _apply(user, changes)
         session.flush()
@@ -279,6 +215,17 @@ def change(email: str, changes: Changes, *, by: Actor) -> User:
         session.flush()
         session.expunge(user)
     return user
+
+
+def _require_version(session: Session, user: User, version: int) -> None:
+    if version == user_list.version(user):
+        return
+    lines = select(AuditLine.actor_name).where(AuditLine.subject == f"user {user.email}", AuditLine.event.in_(CHANGING))
+    who = session.scalar(lines.order_by(AuditLine.at.desc(), AuditLine.id.desc()).limit(1)) or "somebody"
+    raise ChangedMeanwhile(
+        f"{user.email} was changed by {who} since you read it. Nothing was written: read it again.",
+        fields=_described(user), by_name=who, at=user.updated_at, version=user_list.version(user),
+    )  # fmt: skip
 
 
 def deactivate(email: str, *, by: Actor) -> User:

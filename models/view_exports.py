@@ -219,6 +219,14 @@ def listed(*, by: Actor, view_id: int | None = None) -> list[Schedule]:
     ]
 
 
+def get(schedule_id: int, *, by: Actor) -> Schedule:
+    """One's own; for who looks after what others did anybody's. Raises NotAllowed, NotFound."""
+    found = next((one for one in listed(by=by) if one.id == schedule_id), None)
+    if found is None:
+        raise NotFound(f"There is no schedule {schedule_id}, or it is not yours.")
+    return found
+
+
 def subject(schedule: ViewSchedule) -> str:
     return f"view schedule {schedule.id}"
 

@@ -19,7 +19,7 @@ from models.database import VIEW_RUNS_LOCK, by_id, reading, writing
 from models.errors import InvalidInput, NotAllowed, NotFound
 from models.exports import Export
 from models.mails import Kind
-from models.permissions import OPERATOR, Actor, Role
+from models.permissions import OPERATOR, Actor, Permission, Role, require
 from models.view_exports import ViewRun, ViewSchedule
 from models.views import SavedView, View
 
@@ -193,6 +193,13 @@ def recent(schedule_id: int, limit: int = 10) -> list[ViewRun]:
         found = list(session.scalars(wanted))
         session.expunge_all()
         return found
+
+
+def of_schedule(schedule_id: int, *, limit: int = 10, by: Actor) -> list[ViewRun]:
+    """`recent` of a schedule that `by` may see. Raises NotAllowed, NotFound."""
+    require(by, Permission.CONTACTS_EXPORT)
+    view_exports.get(schedule_id, by=by)
+    return recent(schedule_id, limit)
 
 
 def _rest_of_closed(session: Session, schedule: ViewSchedule) -> bool:

@@ -1,9 +1,10 @@
 """What no flow does: ends exports that died, makes those, imports and searches for duplicates whose flow never came,
-exports of views and looks at watched folders that are due; deletes what nobody comes back for, audit lines whose time
-is over and what is left of accounts' doings, and builds the indexes that a first load left out.
+exports of views and looks at watched folders that are due; applies what Razorpay told, asks again for refunds, and
+compares payments; deletes what nobody comes back for, audit lines whose time is over and what is left of accounts'
+doings, and builds the indexes that a first load left out.
 
-Reads and writes exports, imports, their files below the home, the audit log, and the tables of OVER. The flow runner
-starts it and repeats it; a second run, or one beside a flow, changes nothing that is done or under way.
+Reads and writes exports, imports, their files below the home, payments, the audit log, and the tables of OVER. The flow
+runner starts it and repeats it; a second run, or one beside a flow, changes nothing that is done or under way.
 """
 
 import logging
@@ -22,14 +23,17 @@ from models import (
     credit_takings,
     database,
     exports,
+    idempotency,
     import_orders,
     import_uploads,
     link_tokens,
     mails,
     mapping_contents,
+    request_hours,
     request_limits,
     sign_in_failures,
     sign_in_sessions,
+    tokens,
     view_changes,
     watched_files,
     watched_looks,
@@ -37,8 +41,9 @@ from models import (
 from models.contacts import browsing
 from models.duplicates import runs
 from models.errors import Conflict
+from models.payments import events, reconciliations, refunds
 from models.settings import settings
-from pipelines import export_contacts, find_duplicates, import_contacts
+from pipelines import export_contacts, find_duplicates, import_contacts, reconcile_payments
 from pipelines import export_views as view_export
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
@@ -47,9 +52,12 @@ EVERY = 60  # seconds
 OVER = {
     "forgotten failures": sign_in_failures.clear_forgotten,
     "ended sessions": sign_in_sessions.clear_ended,
+    "ended tokens": tokens.clear_ended,
     "ended links": link_tokens.clear_ended,
     "old messages": mails.clear_done,
     "past limits": request_limits.clear_past,
+    "past hours": request_hours.clear_past,
+    "past requests": idempotency.clear_past,
     "past takings": credit_takings.clear_past,
     "unused mappings": mapping_contents.clear_unused,
     "deleted views": view_changes.clear_deleted,
@@ -117,6 +125,18 @@ def watch_folders() -> None:
     _tell_of_watched()
 
 
+def look_after_payments() -> None:
+    """Apply the events that nobody applied, ask again for refunds that were not answered, and compare what is due."""
+    with _logged("applying payment events"):
+        events.apply_waiting()
+    with _logged("asking again for refunds"):
+        refunds.send_waiting()
+    with _logged("comparing payments"):
+        reconciliations.note_due()
+        for number in reconciliations.waiting(longer_than=PATIENCE):
+            reconcile_payments.run(number)
+
+
 def _tell_of_watched() -> None:
     with _logged("telling of watched files"):
         watched_files.tell_outcomes()
@@ -125,7 +145,8 @@ def _tell_of_watched() -> None:
 def keep_sweeping() -> None:
     """Sweep now and every minute, beside whatever this process does, until it ends. An import, an export or a look
     may take longer."""
-    for work in (sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for):
+    every = (sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for, look_after_payments)
+    for work in every:
         threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
 
 

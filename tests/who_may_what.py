@@ -24,7 +24,7 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
     SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, VIEWS, ALL_VIEWS, SCHEDULE, COPY, EDIT, RESTORE,
     UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, CHECK, PEOPLE,
     CHANGE_PEOPLE,
-    CLOSE_ACCOUNTS, GRANT, RULE, AUDIT, ACCOUNT, OWN,
+    CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -37,6 +37,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.contacts.difference.numbers", "models.contacts.difference.page", "models.contacts.records.get",
         "models.contacts.records.as_it_was",
         "models.contacts.records.suggestions", "models.contacts.history.of_contact", "models.contacts.likeness.alike",
+        "models.contacts.autocomplete.values",
     ),
     SEE_INDUSTRIES: (
         "models.industries.listed", "models.industries.out_of_use", "models.industries.contacts_without",
@@ -59,6 +60,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     SCHEDULE: (
         "models.view_exports.schedule", "models.view_exports.change", "models.view_exports.pause",
         "models.view_exports.unschedule", "models.view_exports.listed", "models.view_exports.run_now",
+        "models.view_exports.get", "models.view_runs.of_schedule",
         "pipelines.export_views.run_now",
     ),
     COPY: ("models.contacts.copies.copy", "models.contacts.copies.cost"),
@@ -66,6 +68,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.contacts.records.create", "models.contacts.records.update", "models.contacts.records.undo",
         "models.contacts.records.delete", "models.contacts.bulk.change", "models.contacts.bulk.tag",
         "models.contacts.bulk.delete", "models.contacts.bulk.put_back", "models.contacts.editing.editing",
+        "models.contacts.many.write",
     ),
     RESTORE: (
         "models.contacts.deleted.page", "models.contacts.records.deleted", "models.contacts.records.restore",
@@ -119,7 +122,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     WATCH: ("models.watched_folders.add", "models.watched_folders.change", "models.watched_folders.remove"),
     CHECK: ("data_checks.contacts.check_contacts",),
     PEOPLE: (
-        "models.users.find", "models.users.everyone", "models.users.person", "models.credits.usage",
+        "models.users.find", "models.user_list.everyone", "models.user_list.person", "models.user_list.with_id",
+        "models.credits.usage", "models.tokens.listed_of",
         "models.role_rules.second_factor_required",
         "models.credits.balance (of another)", "models.credits.entries (of another)",
     ),
@@ -127,8 +131,29 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
                     "models.tokens.create_for"),
     CLOSE_ACCOUNTS: (
         "models.users.deactivate", "models.second_factors.reset", "models.sign_in_sessions.end_all",
+        "models.tokens.revoke_of", "models.tokens.revoke_all_of",
     ),
     GRANT: ("models.credits.grant", "models.credits.take_back"),
+    BUY: (
+        "models.payments.offers.listed",
+        *(f"models.payments.orders.{name}" for name in ("create", "checkout", "returned")),
+        *(
+            f"models.payments.subscriptions.{name}"
+            for name in ("start", "checkout", "returned", "change", "cancel", "pause", "resume")
+        ),
+    ),
+    OWN_PAYMENTS: (
+        "models.payments.listing.mine", "models.payments.listing.invoices", "models.payments.subscriptions.current",
+    ),
+    ALL_PAYMENTS: (
+        *(f"models.payments.listing.{name}" for name in ("page", "get", "revenue")),
+        *(f"models.payments.events.{name}" for name in ("page", "get", "numbers")),
+        "models.payments.reconciliations.latest", "models.payments.reconciliations.findings",
+    ),
+    TREASURY: (
+        "models.payments.offers.change", "models.payments.refunds.proposal", "models.payments.refunds.refund",
+        "models.payments.events.replay", "models.payments.events.replay_dead", "models.payments.reconciliations.ask",
+    ),
     RULE: ("models.role_rules.require_second_factor",),
     AUDIT: (
         "models.audit_log.page", "models.audit_log.get", "models.audit_log.people", "models.audit_log.as_csv",
@@ -159,16 +184,24 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.as_of.look_back": IN_A_SESSION,
     "models.contacts.difference.compared": IN_A_SESSION,
     "models.contacts.difference_file.parse": READS_NOTHING,
+    "models.contacts.records.whole": READS_NOTHING,
     "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
-    "models.contacts.records.read_in": IN_A_SESSION,
-    "models.contacts.records.selecting": READS_NOTHING,
+    **dict.fromkeys(
+        (
+            f"models.contacts.records.{name}"
+            for name in ("read_in", "read_many", "new_columns", "changed_columns", "require_unmoved")
+        ),
+        IN_A_SESSION,
+    ),
     "models.contacts.merging.merge_in": IN_A_SESSION,
     "models.duplicates.runs.finish": "notes how a run ended that runs.ask allowed, and runs.begin looks again",
     "models.duplicates.runs.fail": "notes how a run ended that runs.ask allowed, and runs.begin looks again",
     "models.duplicates.runs.require_reviewing": READS_NOTHING,
     "models.duplicates.runs.sees_all": READS_NOTHING,
     "models.contacts.likeness.certain": IN_A_SESSION,
+    "models.contacts.likeness.certain_of_many": IN_A_SESSION,
+    "models.contacts.likeness.same": READS_NOTHING,
     "models.database.writing": "opens the transaction of an operation that was allowed",
     "models.import_servers.working": "opens the transaction of a step of an import that was allowed",
     "models.import_drafts.remove": IN_A_SESSION,
@@ -229,7 +262,9 @@ RELIES_ON: dict[str, str] = {
     "models.views.locked": IN_A_SESSION,
     "models.views.columns_seen": READS_NOTHING,
     "models.views.editable": READS_NOTHING,
+    "models.payments.offers.require_buying": READS_NOTHING,
     "models.permissions.require": READS_NOTHING,
+    "models.permissions.require_own": READS_NOTHING,
     "models.permissions.visible": READS_NOTHING,
     "pipelines.import_steps.open_file": A_STEP,
     "pipelines.import_steps.stage": A_STEP,

@@ -3,31 +3,52 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard import mail_delivery
 from dashboard.api import (
+    audit,
     bodies,
+    contact_bulk,
+    contact_copies,
+    contact_deleted,
+    contact_differences,
+    contact_lookups,
+    contact_past,
     contacts,
+    credits,
     differences,
+    docs,
+    duplicates,
     exports,
+    health,
     import_findings,
     import_kept,
     import_mappings,
     import_plans,
     imports,
+    industries,
     limits,
+    links,
     mappings,
+    merges,
+    payment_admin,
+    payments,
     problems,
+    profile,
+    schema,
     sessions,
+    statistics,
     tokens,
     uploads,
+    users,
+    view_schedules,
+    views,
+    watched_folders,
 )
-from dashboard.api.problems import Problem
 from models import database
 from models.errors import Unavailable
 from models.settings import settings
@@ -46,7 +67,9 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     if url is None:
         raise Unavailable("The API needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
-    yield
+    with mail_delivery.delivering():
+        yield
+    limits.give_back()
     database.engine().dispose()
 
 
@@ -74,26 +97,27 @@ class Answering:
         await self.app(scope, receive, answer)
 
 
-def _problem(status: HTTPStatus) -> dict[str, Any]:
-    return {"model": Problem, "description": status.phrase, "content": {problems.MEDIA_TYPE: {}}}
-
-
-# FastAPI's own documentation page loads its script from a CDN.
+# FastAPI's own documentation page loads its script from a CDN: see docs.py.
 api = FastAPI(
-    title="Appointment360", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan
+    title="Appointment360",
+    version="1",
+    description=DESCRIPTION,
+    docs_url=None,
+    redoc_url=None,
+    lifespan=lifespan,
+    generate_unique_id_function=schema.operation_id,
 )
-api.add_middleware(Answering)
 api.add_middleware(bodies.Bounded)
+api.add_middleware(Answering)
 problems.add_to(api)
 for resource in (
-    sessions, tokens,
+    sessions, links, profile, tokens, users, credits, audit,
     differences,  # before the contacts: its addresses are not those of one
-    contacts, imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
+    contacts, contact_lookups, contact_past, contact_bulk, contact_deleted, contact_copies, contact_differences,
+    duplicates, merges, industries, views, view_schedules, watched_folders, statistics,
+    imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
+    payments, payment_admin,
+    docs, health,
 ):  # fmt: skip
     api.include_router(resource.router)
-
-
-@api.get("/health", tags=["health"], summary="Whether it answers")
-def health() -> dict[str, str]:
-    """`{"status": "ok"}` while the process answers."""
-    return {"status": "ok"}
+schema.describe(api)

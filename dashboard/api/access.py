@@ -11,8 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from dashboard.api import limits
 from dashboard.api.problems import Problems
 from models import sign_ins, tokens
-from models.errors import NotAllowed
-from models.permissions import ACCOUNT, Actor, Permission, require
+from models.permissions import ACCOUNT, Actor, Permission, require, require_own
 
 ACTOR = "appointment360.api_actor"  # where a request's scope keeps who asks
 NONE = "Send a token: Authorization: Bearer ..., from your profile or from /api/v1/sessions."
@@ -46,6 +45,12 @@ def token_of(request: Request) -> str:
     return request.headers["authorization"].partition(" ")[2].strip()
 
 
+def scopes_of(by: Actor) -> list[str]:
+    """What this token may do, by the names of scopes."""
+    own = [ACCOUNT] if by.scopes is None or ACCOUNT in by.scopes else []
+    return [*(one.scope for one in Permission if by.may(one)), *own]
+
+
 def address_of(request: Request) -> str | None:
     return request.client.host if request.client else None
 
@@ -59,7 +64,8 @@ def _known(token: str, request: Request) -> Actor:
     if found is None:
         told = {"www-authenticate": 'Bearer error="invalid_token"'}
         raise Problems(HTTPStatus.UNAUTHORIZED, WRONG, headers=told)
-    request.scope[limits.LEFT] = limits.count(found)
+    left = request.scope[limits.LEFT] = limits.count(found)
+    left.require()
     return found
 
 
@@ -71,8 +77,7 @@ async def _allowed(
     by = await actor_of(request)
     for scope in needed.scopes:
         if scope == ACCOUNT:
-            if by.scopes is not None and ACCOUNT not in by.scopes:
-                raise NotAllowed(f"This token may not do this: it lacks the scope “{ACCOUNT}”.")
+            require_own(by)
         else:
             require(by, BY_SCOPE[scope])
     return by

@@ -1,6 +1,7 @@
 """`Idempotency-Key`: a POST that is sent again, because its answer was lost, is answered again and not carried out."""
 
 import hashlib
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -8,14 +9,16 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from dashboard.api import access
+from dashboard.api import access, problems
 from models import database, idempotency
+from models.errors import AppError
 from models.idempotency import Answer, Carried
 from models.permissions import Actor
 
 HEADER = "idempotency-key"
-KEPT_HEADERS = ("content-type", "location", "etag")
+KEPT_HEADERS = ("content-type", "location", "etag", "retry-after", "www-authenticate")
 UNKEPT = "secret_answer"  # a route's `openapi_extra` has it where its answer holds a secret, which is not kept
+SECRET: dict[str, Any] = {f"x-{UNKEPT}": True}
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -27,16 +30,18 @@ class Repeatable(APIRoute):
         keeps = not (self.openapi_extra or {}).get(f"x-{UNKEPT}", False)
 
         async def answered(request: Request) -> Response:
-            if request.method != "POST" or HEADER not in request.headers or not _is_signed(self):
-                return await handle(request)
-            return await _once(request, handle, keeps=keeps)
+            again = request.method == "POST" and HEADER in request.headers and _is_signed(self)
+            if again:
+                return await _once(request, handle, keeps=keeps)
+            return await handle(request)
 
         return answered
 
 
 async def _once(request: Request, handle: Handler, *, keeps: bool) -> Response:
     by = await access.actor_of(request)
-    begun = await run_in_threadpool(idempotency.begin, request.headers[HEADER], await _fingerprint(request), by=by)
+    fingerprint = await _fingerprint(request, by)
+    begun = await run_in_threadpool(idempotency.begin, request.headers[HEADER], fingerprint, by=by)
     if isinstance(begun, Answer):
         return Response(begun.body, begun.status, {**begun.headers, "idempotency-replayed": "true"})
     return await _carried_out(request, handle, begun, keeps=keeps)
@@ -46,20 +51,31 @@ async def _carried_out(request: Request, handle: Handler, begun: Carried, *, kee
     marked = database.MARK.set(begun)
     try:
         response = await handle(request)
+    except AppError as error:
+        database.MARK.reset(marked)
+        response = problems.of_operation(request, error)
+        await run_in_threadpool(begun.refused, _kept(response, keeps=True))
+        return response
     except BaseException:
         database.MARK.reset(marked)
         await run_in_threadpool(begun.failed)
         raise
     database.MARK.reset(marked)
-    body = bytes(response.body) if keeps and hasattr(response, "body") else b""
-    headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-    await run_in_threadpool(begun.answered, Answer(response.status_code, headers, body))
+    await run_in_threadpool(begun.answered, _kept(response, keeps=keeps))
     return response
 
 
-async def _fingerprint(request: Request) -> str:
-    """What makes it the same request: where it goes, and what it says."""
-    told = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
+def _kept(response: Response, *, keeps: bool) -> Answer:
+    """What can be given again: nothing that is streamed, and no secret."""
+    headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+    return Answer(response.status_code, headers, bytes(response.body) if keeps and hasattr(response, "body") else None)
+
+
+async def _fingerprint(request: Request, by: Actor) -> str:
+    """What makes it the same request: where it goes, what it says, and what the one who asks may see and do: an answer
+    that was given is not given to a token that may do less."""
+    may = [by.role, *(None if one is None else sorted(one) for one in (by.columns, by.scopes))]
+    told = hashlib.sha256(f"{request.url.path}?{request.url.query}\n{json.dumps(may)}\n".encode())
     told.update(await request.body())
     return told.hexdigest()
 
@@ -73,8 +89,3 @@ def _is_signed(route: APIRoute) -> bool:
             return True
         pending += one.dependencies
     return False
-
-
-def signed(by: Actor) -> int:
-    assert by.id is not None
-    return by.id

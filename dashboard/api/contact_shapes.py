@@ -1,13 +1,17 @@
 """What a contact looks like in JSON, made from the fields' declarations: nothing here names a field."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from dashboard.api.moments import Moment
+from dashboard.api.strict import Day, Flag, Text, Whole
 from models.contacts import editing
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
+from models.contacts.history import FieldChange as Changed
 from models.contacts.records import Record
 from models.contacts.table import FIELDS
 from models.fields import Field as Declared
@@ -17,40 +21,15 @@ from models.permissions import Actor
 
 LONGEST = editing.LONGEST_TEXT
 MOST_OF_A_LIST = 1_000
-EXAMPLES: dict[Kind, Any] = {
-    Kind.EMAIL: "ann.archer@example.com",
-    Kind.PHONE: "+49 30 901820",
-    Kind.WHOLE: 250,
-    Kind.MONEY: "1250000.00",
-    Kind.DATE: "2026-03-31",
-    Kind.URL: "https://example.com/ann",
-    Kind.FLAG: True,
-    Kind.LIST: ["Sales", "Europe"],
-    Kind.INDUSTRY: "Software",
-    Kind.OWNER: "owner@example.com",
-}
 
 
-def _plain_number(value: object) -> object:
-    """A flag is no number, which Python thinks it is."""
-    if isinstance(value, bool):
-        raise ValueError("give a number")
-    return value
-
-
-def _storable(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("leave the NUL character out")
-    return value
-
-
-Text = Annotated[str, AfterValidator(_storable)]
+Value = str | int | bool | list[str] | None  # of a field, in JSON
 TYPES: dict[Kind, Any] = {
     Kind.LIST: list[Annotated[Text, Field(min_length=1, max_length=LONGEST)]],
-    Kind.WHOLE: Annotated[int, BeforeValidator(_plain_number), Field(ge=-WHOLE_LIMIT, le=WHOLE_LIMIT)],
+    Kind.WHOLE: Annotated[Whole, Field(ge=-WHOLE_LIMIT, le=WHOLE_LIMIT)],
     Kind.MONEY: Annotated[str, Field(pattern=f"^-?[0-9]{{1,{len(str(MONEY_LIMIT)) - 1}}}([.][0-9]{{1,2}})?$")],
-    Kind.DATE: date,
-    Kind.FLAG: bool,
+    Kind.DATE: Day,
+    Kind.FLAG: Flag,
 }
 
 
@@ -58,10 +37,9 @@ def _field(declared: Declared) -> tuple[Any, Any]:
     kind = declared.kind
     longest = MOST_OF_A_LIST if kind is Kind.LIST else None if kind in TYPES else declared.longest or LONGEST
     known = f" Usual values: {', '.join(declared.choices)}." if declared.choices else ""
-    example = declared.choices[0] if declared.choices else EXAMPLES.get(kind, declared.title)
     described = Field(
-        default=None, title=declared.title, description=f"{kind.value.capitalize()}.{known}", examples=[example],
-        max_length=longest,
+        default=None, title=declared.title, description=f"{kind.value.capitalize()}.{known}",
+        examples=[declared.shown_example], max_length=longest,
     )  # fmt: skip
     return TYPES.get(kind, Text) | None, described
 
@@ -77,12 +55,26 @@ ContactValues: Any = create_model(
 )
 
 
+SeenValues: Any = create_model(
+    "SeenValues", __doc__="A contact's fields as the asking person may see them: hidden ones are left out.", **_DECLARED
+)
+
+
+class FieldChange(BaseModel):
+    """A field's value before and after; null is none."""
+
+    field: str = Field(examples=["title"])
+    old: Value = Field(examples=["Manager"])
+    new: Value = Field(examples=["Head of Sales"])
+
+
 class Kept(BaseModel):
     """What the system keeps of a contact beside its fields. Only chosen and visible ones are there."""
 
     id: int = Field(ge=1, examples=[17])
-    created_at: datetime | None = Field(None, description="In UTC.", examples=["2026-11-01T09:30:00Z"])
-    updated_at: datetime | None = Field(None, description="In UTC.", examples=["2026-11-02T10:00:00Z"])
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    version: int | None = Field(None, description="Moves with every write.", examples=[12])
 
 
 Contact: Any = create_model(
@@ -107,9 +99,12 @@ def replaced(values: BaseModel, by: Actor) -> dict[str, str | None]:
     return dict.fromkeys(visible_fields(by)) | texts(values)
 
 
+CHANGED = (datetime, date, Decimal)  # types of values that JSON has otherwise
+
+
 def row(found: dict[str, Any]) -> dict[str, Any]:
     """A row of the search as JSON has it."""
-    return {name: plain(value) for name, value in found.items()}
+    return {name: plain(value) if type(value) in CHANGED else value for name, value in found.items()}
 
 
 def record(found: Record) -> dict[str, Any]:
@@ -124,11 +119,17 @@ def record(found: Record) -> dict[str, Any]:
     return {name: plain(value) for name, value in (kept | found.values).items()}
 
 
+def changes(found: Iterable[Changed]) -> list[FieldChange]:
+    return [FieldChange(field=one.name, old=plain(one.old), new=plain(one.new)) for one in found]
+
+
 def plain(value: Any) -> Any:
-    """Moments in UTC, amounts as text with all their digits; the rest as it is."""
+    """Moments in UTC, days and amounts as text, these with all their digits; the rest as it is."""
     match value:
         case datetime():
             return value.astimezone(UTC)
+        case date():
+            return value.isoformat()
         case Decimal():
             return f"{value:f}"
     return value
@@ -143,7 +144,7 @@ class WholeContact(Contact):  # type: ignore[misc]  # made above
     import_line: int | None = None
     file_name: str | None = None
     extra: dict[str, Any] | None = Field(None, description="What no field took; for who sees every column.")
-    deleted_at: datetime | None = None
+    deleted_at: Moment | None = None
     deleted_by: str | None = None
 
 

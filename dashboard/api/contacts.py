@@ -2,36 +2,44 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
 
 from dashboard.api import contact_shapes as shapes
-from dashboard.api import cursors, etags
+from dashboard.api import cursors, etags, filtering
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.contact_shapes import ContactPage, ContactValues, WholeContact
-from dashboard.api.etags import IfMatch
-from models import filters
-from models.contacts import records, search
-from models.database import LARGEST_BIGINT
+from dashboard.api.etags import TAGGED, IfMatch
+from dashboard.api.filtering import FILTERED
+from dashboard.api.ids import ContactId
+from models.contacts import difference, records, search
 from models.errors import InvalidInput
+from models.filters import AS_OF
 from models.permissions import Actor, Permission
 
 router = APIRouter(prefix="/contacts", tags=["contacts"], route_class=Repeatable)
 OWN = ("fields", "sort", "after", "size", "count")  # what is no filter
+VERSION = "version"
 JSON = "application/json"
 
 Reader = Annotated[Actor, Needs(Permission.CONTACTS_READ)]
 Editor = Annotated[Actor, Needs(Permission.CONTACTS_EDIT)]
-ContactId = Annotated[int, Path(ge=1, le=LARGEST_BIGINT, examples=[17])]
 
 
-@router.get("", response_model=ContactPage, response_model_exclude_unset=True, summary="Search contacts")
+@router.get(
+    "", response_model=ContactPage, response_model_exclude_unset=True, summary="Search contacts", openapi_extra=FILTERED
+)
 def listed(
     request: Request,
     by: Reader,
     fields: Annotated[
-        str | None, Query(description="Fields to answer, with commas; all without.", max_length=2000)
+        str | None,
+        Query(
+            description="Fields to answer, with commas; all without. Beside them: created_at, updated_at, version.",
+            max_length=2000,
+            examples=["email,company"],
+        ),
     ] = None,
     sort: Annotated[str, Query(description="A field, or -field for falling.", max_length=60)] = search.NEWEST_FIRST,
     after: Annotated[str | None, Query(description="`next` of the page before.", max_length=cursors.LONGEST)] = None,
@@ -40,13 +48,17 @@ def listed(
 ) -> Response:
     """A keyset page of the contacts that match. Every other parameter is a filter, as on the screen: `country=Germany`,
     `employees.gte=50`, `q=words`, `as_of=2026-11-01`, `or1.title.contains=CEO`."""
-    asked = filters.parse_pairs([pair for pair in request.query_params.multi_items() if pair[0] not in OWN], by=by)
+    asked = filtering.of(request, *OWN, by=by)
     belongs = f"{asked.query()}\n{sort}"
     keys = cursors.read(after, belongs) if after else None
-    chosen = [name.strip() for name in fields.split(",") if name.strip()] if fields is not None else None
+    chosen = filtering.names(fields) if fields is not None else None
     if chosen == []:
         raise InvalidInput("fields: name at least one, or leave it out for all.")
-    page = search.following(asked, columns=chosen, sort=sort, after=keys, size=size, counted=count, by=by)
+    versioned = chosen is not None and VERSION in chosen and not asked.as_of
+    columns = None if chosen is None else [name for name in chosen if name != VERSION]
+    page = search.following(
+        asked, columns=columns, sort=sort, after=keys, size=size, counted=count, versioned=versioned, by=by
+    )
     told: dict[str, Any] = {
         "contacts": [shapes.row(one) for one in page.rows],
         "next": cursors.written(page.after, belongs) if page.after else None,
@@ -56,7 +68,14 @@ def listed(
     return Response(to_json(told), media_type=JSON)
 
 
-@router.post("", status_code=201, response_model=WholeContact, response_model_exclude_unset=True, summary="Create one")
+@router.post(
+    "",
+    status_code=201,
+    response_model=WholeContact,
+    response_model_exclude_unset=True,
+    summary="Create one",
+    responses={201: etags.LOCATED},
+)
 def create(
     by: Editor,
     values: ContactValues,
@@ -64,43 +83,81 @@ def create(
 ) -> Response:
     """Answers 409 with `contact_id` where one with the same e-mail address, LinkedIn page or external id is there."""
     contact_id = records.create(shapes.texts(values), anyway=anyway, by=by)
-    return _answered(records.get(contact_id, by=by), 201, {"location": f"/api/v1/contacts/{contact_id}"})
+    return answered(records.get(contact_id, by=by), 201, {"location": f"/api/v1/contacts/{contact_id}"})
 
 
-@router.get("/{contact_id}", response_model=WholeContact, response_model_exclude_unset=True, summary="Read one")
-def read(by: Reader, contact_id: ContactId) -> Response:
-    """With its ETag. One that was deleted answers 410, with `into` where it was merged into another one."""
-    return _answered(records.get(contact_id, by=by))
+@router.get(
+    "/{contact_id:number}",
+    response_model=WholeContact,
+    response_model_exclude_unset=True,
+    summary="Read one",
+    responses=TAGGED,
+)
+def read(
+    by: Reader,
+    contact_id: ContactId,
+    as_of: Annotated[
+        str | None,
+        Query(
+            max_length=100,
+            description="As it was then: a day's end, a moment, or import:7 or before:7, in UTC.",
+            examples=["2026-11-01"],
+        ),
+    ] = None,
+) -> Response:
+    """With its ETag, unless it is of the past. One that was deleted answers 410, with `into` where it was merged into
+    another one."""
+    when = difference.moment(as_of, AS_OF) if as_of is not None else None
+    if when is not None:
+        was = records.as_it_was(contact_id, when, by=by)
+        return Response(to_json(shapes.record(was)), media_type=JSON)
+    return answered(records.get(contact_id, by=by))
 
 
-@router.put("/{contact_id}", response_model=WholeContact, response_model_exclude_unset=True, summary="Replace one")
+@router.put(
+    "/{contact_id:number}",
+    response_model=WholeContact,
+    response_model_exclude_unset=True,
+    summary="Replace one",
+    responses=TAGGED,
+)
 def replace(by: Editor, contact_id: ContactId, values: ContactValues, if_match: IfMatch = None) -> Response:
     """Every field that you see becomes what you send; what you leave out becomes empty."""
     version = etags.version(if_match)
-    return _answered(records.update(contact_id, shapes.replaced(values, by), version=version, by=by))
+    return answered(records.update(contact_id, shapes.replaced(values, by), version=version, by=by))
 
 
-@router.patch("/{contact_id}", response_model=WholeContact, response_model_exclude_unset=True, summary="Change one")
+@router.patch(
+    "/{contact_id:number}",
+    response_model=WholeContact,
+    response_model_exclude_unset=True,
+    summary="Change one",
+    responses=TAGGED,
+)
 def change(by: Editor, contact_id: ContactId, values: ContactValues, if_match: IfMatch = None) -> Response:
     """Only what you send is changed; null empties a field."""
     version = etags.version(if_match)
-    return _answered(records.update(contact_id, shapes.texts(values), version=version, by=by))
+    return answered(records.update(contact_id, shapes.texts(values), version=version, by=by))
 
 
-@router.delete("/{contact_id}", status_code=204, summary="Delete one")
+@router.delete("/{contact_id:number}", status_code=204, summary="Delete one")
 def delete(by: Editor, contact_id: ContactId, if_match: IfMatch = None) -> None:
     """`POST /contacts/{contact_id}/restore` brings it back."""
     records.delete(contact_id, version=etags.version(if_match), by=by)
 
 
 @router.post(
-    "/{contact_id}/restore", response_model=WholeContact, response_model_exclude_unset=True, summary="Restore one"
+    "/{contact_id:number}/restore",
+    response_model=WholeContact,
+    response_model_exclude_unset=True,
+    summary="Restore one",
+    responses=TAGGED,
 )
 def restore(by: Editor, contact_id: ContactId) -> Response:
     """Bring a deleted contact back as it was."""
-    return _answered(records.restore(contact_id, by=by))
+    return answered(records.restore(contact_id, by=by))
 
 
-def _answered(found: records.Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def answered(found: records.Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     tagged = {"etag": etags.of(found.version), **(headers or {})}
     return Response(to_json(shapes.record(found)), status, tagged, JSON)

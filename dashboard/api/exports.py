@@ -12,8 +12,8 @@ from dashboard.api import digests, ranges, strict
 from dashboard.api import import_shapes as shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.contact_shapes import Text
 from dashboard.api.paging import Id, PageNumber, PageSize
+from dashboard.api.strict import Text
 from models import credits, exports, filters, views
 from models.database import LARGEST_BIGINT
 from models.errors import InvalidInput, NotFound

@@ -12,9 +12,9 @@ from dashboard.api import import_shapes as shapes
 from dashboard.api import strict
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.contact_shapes import Text
 from dashboard.api.csv_routes import CSV, named
 from dashboard.api.paging import Id, PageNumber, PageSize
+from dashboard.api.strict import Text
 from models import import_acceptances, import_finding_rows, import_findings, import_profiles
 from models.import_acceptances import LONGEST, SHORTEST
 from models.import_findings import Severity

@@ -9,10 +9,11 @@ from dashboard import file_answers
 from dashboard.api import import_shapes as shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.contact_shapes import Text, plain
+from dashboard.api.contact_shapes import plain
 from dashboard.api.csv_routes import CSV, named
 from dashboard.api.import_shapes import ChangedValue
 from dashboard.api.paging import Id, PageNumber, PageSize
+from dashboard.api.strict import Text
 from models import import_acceptances, import_changes, import_findings, import_rejects, imports
 from models.contacts.plan_rows import PlannedRow
 from models.errors import Conflict

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dashboard.api.contact_shapes import Text, plain
+from dashboard.api.contact_shapes import plain
+from dashboard.api.strict import Text
 from models import import_drafts, import_phases, import_progress, imports, mapping_memory
 from models.contacts.history import FieldChange
 from models.import_phases import Phase

@@ -10,9 +10,9 @@ from dashboard import flow_runs
 from dashboard.api import import_shapes as shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.contact_shapes import Text
 from dashboard.api.import_shapes import ImportPage, ImportWhole
 from dashboard.api.paging import Id, PageNumber, PageSize
+from dashboard.api.strict import Text
 from models import import_orders, imports
 from models.imports import State
 from models.permissions import Actor, Permission

@@ -11,9 +11,9 @@ from dashboard.api import import_shapes as shapes
 from dashboard.api import strict
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.contact_shapes import Text
 from dashboard.api.import_shapes import Chosen
 from dashboard.api.paging import Id
+from dashboard.api.strict import Text
 from models import import_drafts, imports, mappings
 from models.imports import State
 from models.mappings import LONGEST_NAME

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
@@ -22,6 +23,7 @@ from models.errors import (
     NotAllowed,
     NotEnoughCredits,
     NotFound,
+    RefusedItems,
     TooMany,
     TooSlow,
     Unavailable,
@@ -29,7 +31,9 @@ from models.errors import (
 from models.idempotency import UnderWay
 from models.import_parts import PartsMissing
 from models.import_uploads import TooLarge, WrongPlace
-from models.sign_in_failures import SignInRefused
+from models.industries import NameTaken
+from models.link_tokens import LinkRefused
+from models.sign_in_failures import SignInPaused, SignInRefused
 from models.upload_files import Held, NoRoom
 
 log = logging.getLogger(__name__)
@@ -38,7 +42,9 @@ WHOLE = ""  # the field's name where a sentence is about all of a request
 
 # The first line that fits counts.
 STATUS: tuple[tuple[type[AppError], HTTPStatus], ...] = (
+    (SignInPaused, HTTPStatus.TOO_MANY_REQUESTS),
     (SignInRefused, HTTPStatus.UNAUTHORIZED),
+    (LinkRefused, HTTPStatus.GONE),
     (NotEnoughCredits, HTTPStatus.PAYMENT_REQUIRED),
     (NotAllowed, HTTPStatus.FORBIDDEN),
     (Gone, HTTPStatus.GONE),
@@ -60,8 +66,22 @@ class FieldProblem(BaseModel):
     message: str
 
 
+class ItemProblem(BaseModel):
+    """Of one of many things that were asked for at once: what its own request would have been answered."""
+
+    index: int = Field(description="Its place, from 0.")
+    status: int = Field(examples=[410])
+    detail: str
+    errors: list[FieldProblem] | None = None
+
+
 class Problem(BaseModel):
-    """What went wrong, as RFC 9457 has it; `errors` names each field that does not fit."""
+    """What went wrong, as RFC 9457 has it; `errors` names each field that does not fit, `items` each of many things.
+
+    Beside these stand, where they say something: `contact_id` of the contact that is there already, `industry_id` of
+    the industry, `into` of the contact that one was merged into; `version`, `changed`, `by` and `at` of what somebody
+    else wrote; `offset` of where an upload goes on.
+    """
 
     type: str = Field("about:blank", examples=["about:blank"])
     title: str = Field(examples=["Not Found"])
@@ -70,6 +90,7 @@ class Problem(BaseModel):
     instance: str = Field(examples=["/api/v1/contacts/12"])
     request_id: str = Field(examples=["9f2c41d7aa01be33"])
     errors: list[FieldProblem] | None = None
+    items: list[ItemProblem] | None = None
 
 
 class Problems(Exception):
@@ -82,7 +103,7 @@ class Problems(Exception):
 
 def add_to(api: FastAPI) -> None:
     """Let `api` answer every error as a problem."""
-    api.add_exception_handler(AppError, _of_operation)
+    api.add_exception_handler(AppError, of_operation)
     api.add_exception_handler(Problems, _of_http)
     api.add_exception_handler(RequestValidationError, _of_request)
     api.add_exception_handler(HTTPException, _of_route)
@@ -110,41 +131,61 @@ def answer(
         **more,
     }
     if errors:
-        told["errors"] = [{"field": name, "message": message} for name, message in errors]
+        told["errors"] = _listed(errors)
     return Response(to_json(told), status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def told(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: errors that it may answer besides those that follow from what it is (schema.py)."""
+    return {status: {"description": HTTPStatus(status).phrase} for status in statuses}
 
 
 def status_of(error: AppError) -> HTTPStatus:
     return next((status for kind, status in STATUS if isinstance(error, kind)), HTTPStatus.CONFLICT)
 
 
-def _of_operation(request: Request, error: Exception) -> Response:
+def of_operation(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
     headers: dict[str, str] = {}
-    more: dict[str, Any] = {}
-    errors = None
     match error:
-        case InvalidValues():
-            errors = list(error.problems.items())
-        case AlreadyThere():
-            more = {"contact_id": error.contact_id}
-        case ChangedMeanwhile():
-            more = {"version": error.version, "changed": error.fields, "by": error.by_name, "at": error.at}
-        case Gone() if error.into is not None:
-            more = {"into": error.into}
-        case WrongPlace():
-            more = {"offset": error.offset}
-        case PartsMissing():
-            more = {"missing": error.missing}
         case Held():
             headers = {"retry-after": "1"}
-        case TooMany():
+        case TooMany() | SignInPaused():
             headers = {"retry-after": str(error.seconds)}
         case UnderWay():
             headers = {"retry-after": "1"}
         case SignInRefused():
             headers = {"www-authenticate": "Bearer"}
-    return answer(request, status_of(error), error.sentence, errors=errors, headers=headers, **more)
+    return answer(request, status_of(error), error.sentence, headers=headers, **_more(error))
+
+
+def _more(error: AppError) -> dict[str, Any]:
+    """The members that say more than the sentence."""
+    match error:
+        case InvalidValues():
+            return {"errors": list(error.problems.items())}
+        case RefusedItems():
+            return {"items": [_item(place, one) for place, one in error.problems.items()]}
+        case AlreadyThere():
+            return {"contact_id": error.contact_id}
+        case NameTaken():
+            return {"industry_id": error.other_id}
+        case ChangedMeanwhile():
+            return {"version": error.version, "changed": error.fields, "by": error.by_name, "at": error.at}
+        case Gone() if error.into is not None:
+            return {"into": error.into}
+        case PartsMissing():
+            return {"missing": error.missing}
+        case WrongPlace():
+            return {"offset": error.offset}
+    return {}
+
+
+def _item(place: int, error: AppError) -> dict[str, Any]:
+    more = _more(error)
+    if errors := more.pop("errors", None):
+        more["errors"] = _listed(errors)
+    return {"index": place, "status": int(status_of(error)), "detail": error.sentence, **more}
 
 
 def _of_http(request: Request, error: Exception) -> Response:
@@ -164,18 +205,35 @@ def _of_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     said = error.detail if error.detail != status.phrase else ""
+    if status is HTTPStatus.BAD_REQUEST:  # FastAPI's own, of bytes that are no text
+        said = "The body is no JSON in UTF-8: send it so."
     default = {
         HTTPStatus.NOT_FOUND: "There is nothing at this address: /api/v1/docs lists what there is.",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible here.",
     }
-    return answer(request, status, said or default.get(status, status.phrase), headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"allow": ", ".join(_methods(request))}
+    return answer(request, status, said or default.get(status, status.phrase), headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What is possible at the address: Starlette names what the first of its routes takes."""
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    routes = [one for one in iter_route_contexts(request.app.routes) if hasattr(one, "path_regex")]
+    return sorted({method for one in routes if one.path_regex.match(path) for method in one.methods or ()})
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("appointment360.request_id", "")
     log.error("request %s failed", request_id, exc_info=error)
     sentence = f"Something went wrong on our side. Reference {request_id}."
-    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+    # What else answers have is not put on this one, which is made outside of everything.
+    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, sentence, headers={"x-request-id": request_id})
+
+
+def _listed(errors: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"field": name, "message": message} for name, message in errors]
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -1,26 +1,38 @@
-"""Values of a body that are what the schema says: “1” is no number, 1 is no “yes”, and a number is no moment."""
+"""Values in bodies, of JSON's own types: Python would take true for 1, "7" for 7, 1 for true, 0 for a day of 1970."""
 
-from typing import Annotated, Any
+from datetime import date
+from typing import Annotated
 
-from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from models.database import LARGEST_ID
 
-Yes = StrictBool
 
-
-def _number(value: Any) -> Any:
-    if isinstance(value, (bool, str)):
+def _number(value: object) -> object:
+    if isinstance(value, bool | str):
         raise ValueError("give a number")
     return value
 
 
-def _text(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("give a moment in ISO 8601, with its time zone")
+def _text(value: object) -> object:
+    if isinstance(value, int | float):
+        raise ValueError("give a text")
     return value
 
 
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("leave the NUL character out")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Whole = Annotated[int, BeforeValidator(_number)]
+Flag = Annotated[bool, Field(strict=True)]
+Day = Annotated[date, BeforeValidator(_text)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_text)]
+
+Yes = Flag
 NUMBER = BeforeValidator(_number)  # behind the bounds, which would not come into the schema else
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID), NUMBER]
-Moment = Annotated[AwareDatetime, BeforeValidator(_text)]
+Moment = Instant

@@ -14,10 +14,10 @@ from dashboard import streamed
 from dashboard.api import digests, imports, strict
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.contact_shapes import Text
 from dashboard.api.import_shapes import ImportWhole
 from dashboard.api.paging import Id
 from dashboard.api.problems import Problems
+from dashboard.api.strict import Text
 from models import import_parts, import_uploads, mappings, parted_uploads
 from models.import_parts import ImportPart
 from models.import_uploads import Upload

@@ -1,4 +1,4 @@
-"""A person's own account: name, e-mail, password, second factor, where they are signed in."""
+"""A person's own account: name, e-mail, password, second factor, where they are signed in, tokens of programs."""
 
 import streamlit as st
 
@@ -7,15 +7,16 @@ from dashboard.widgets import credits, page
 from dashboard.widgets.profile_about import about, password
 from dashboard.widgets.profile_factor import put_codes_away, second_factor
 from dashboard.widgets.profile_sessions import sessions
-from models import profile, second_factors, sign_ins
+from dashboard.widgets.profile_tokens import hand_over_token, tokens_card
+from models import profile, second_factors, sign_ins, tokens
 
 
 def show() -> None:
     by = session.actor()
-    with page.skeleton("profile", "Profile", 200, 200, 200) as place:
+    with page.skeleton("profile", "Profile", 200, 200, 200, 200) as place:
         me = profile.get(by=by)
         left = second_factors.left(by=by) if me.second_factor else 0
-        open_sessions = sign_ins.sessions_of(by=by)
+        open_sessions, own_tokens = sign_ins.sessions_of(by=by), tokens.listed(by=by)
     with place.container():
         with page.header("Profile", me.role.label):
             pass
@@ -27,8 +28,10 @@ def show() -> None:
             st.divider()
             second_factor(me, left)
         sessions(open_sessions)
+        tokens_card(own_tokens)
         with page.card("Download credits"):
             credits.balance(by)
             if st.button("Your exports", icon=":material/download:"):
                 places.go("exports")
     put_codes_away()
+    hand_over_token()

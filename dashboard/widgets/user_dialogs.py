@@ -14,7 +14,7 @@ from dashboard.widgets.copy_button import copy_button
 from dashboard.widgets.page import plain
 from dashboard.widgets.press import pressed
 from dashboard.widgets.said import say
-from models import credits, second_factors, sign_ins, users
+from models import credits, second_factors, sign_ins, tokens, users
 from models.accounts import MAX_EMAIL, MAX_NAME
 from models.link_tokens import Purpose
 from models.permissions import Role
@@ -183,13 +183,24 @@ def reset_factor(one: Person) -> None:
 
 @st.dialog("End all sessions?", icon=":material/logout:")
 def end_sessions(one: Person) -> None:
+    working = sum(token.works for token in tokens.listed_of(one.email, by=session.actor()))
     st.markdown(f"**{plain(one.name)}** is signed out at once, on every device.")
+    too = bool(working) and st.checkbox(
+        f"Revoke {formats.counted(working, 'token')} of programs, too", key="end tokens"
+    )
     st.caption("The account stays as it is, and can be signed in to again." + _oneself(one))
     if confirmed("End sessions"):
-        _carry_out(
-            lambda: sign_ins.end_all(one.email, by=session.actor()),
-            lambda ended: f"{one.name} was signed out in {formats.counted(ended, 'place')}.",
-        )
+        _carry_out(lambda: _ended(one, too), lambda done: done)
+
+
+def _ended(one: Person, tokens_too: bool) -> str:
+    """Ends them; what was done, in a sentence."""
+    by = session.actor()
+    places = formats.counted(sign_ins.end_all(one.email, by=by), "place")
+    if not tokens_too:
+        return f"{one.name} was signed out in {places}."
+    revoked = formats.counted(tokens.revoke_all_of(one.email, by=by), "token")
+    return f"{one.name} was signed out in {places}; {revoked} revoked."
 
 
 @st.dialog("Deactivate?", icon=":material/toggle_off:")

@@ -173,7 +173,7 @@ def put_back(batch: Batch, *, by: Actor) -> PutBack:
     require(by, Permission.CONTACTS_EDIT)
     if batch.by_id != by.id and not by.may(Permission.OTHERS_OVERSEE):
         raise NotAllowed("You may put back only what you changed yourself: an administrator may put back the rest.")
-    if batch.field:
+    if batch.field is not None:
         editing.editable(batch.field, by=by)
     with editing.editing(by) as session:
         done = _put_back_deleted(session, batch) if batch.field is None else _put_back_changed(session, batch, by)

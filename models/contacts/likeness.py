@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal, select, union_all
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, func, literal, select, union_all
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from models.contacts import values
@@ -16,7 +17,8 @@ from models.permissions import Actor, Permission, require
 
 MOST = 5
 SHOWN = ("first_name", "last_name", "title", "company", "email")
-CERTAIN = ("contact_id", "email", "person_linkedin_url")
+REASONS = {"contact_id": "same external id", "email": "same e-mail", "person_linkedin_url": "same LinkedIn"}
+CERTAIN = tuple(REASONS)
 """Fields of which no two people have the same value; nearly so: a desk's e-mail address is shared."""
 _contacts = Contact.__table__.c
 
@@ -50,6 +52,41 @@ def certain(session: Session, texts: Mapping[str, str], *, by: Actor) -> Alike |
     """The contact that has one of the CERTAIN values of a form's `texts`, as far as `by` may see them."""
     typed = {name: value for name, value in _typed(texts, by).items() if name in CERTAIN}
     return next(iter(_found(session, list(_conditions(typed)), 0, by)), None)
+
+
+def certain_of_many(session: Session, many: Mapping[int, Mapping[str, str]], *, by: Actor) -> dict[int, Alike]:
+    """`certain` for each of many forms, by their places; in one look for each of the CERTAIN fields."""
+    seen = [name for name in CERTAIN if name in visible_fields(by)]
+    typed = {place: {name: _key(name, texts.get(name, "")) for name in seen} for place, texts in many.items()}
+    found: dict[int, Alike] = {}
+    for name in seen:
+        there = _those_with(session, name, {keys[name] for keys in typed.values()} - {None}, by)
+        for place, keys in typed.items():
+            if (key := keys[name]) is not None and key in there:
+                found.setdefault(place, there[key])
+    return found
+
+
+def same(texts: Mapping[str, str], *, by: Actor) -> list[tuple[str, str]]:
+    """What of a form no other contact may have: (field, value), as it is compared."""
+    seen = [name for name in CERTAIN if name in visible_fields(by)]
+    return [(name, key) for name in seen if (key := _key(name, texts.get(name, ""))) is not None]
+
+
+def _key(name: str, text: str) -> str | None:
+    value: str | None = _parsed(name, text)
+    return value.lower() if value is not None and name == "person_linkedin_url" else value
+
+
+def _those_with(session: Session, name: str, keys: set[Any], by: Actor) -> dict[str, Alike]:
+    """Value -> the oldest contact that has it."""
+    if not keys:
+        return {}
+    column: Any = func.lower(_contacts[name]) if name == "person_linkedin_url" else _contacts[name]
+    shown = [_contacts[one] for one in SHOWN if one in visible_fields(by)]
+    rows = select(_contacts.id, column.label("key"), *shown).where(column == any_(literal(sorted(keys), ARRAY(Text))))
+    oldest = rows.ext(distinct_on(column)).order_by(column, _contacts.id)
+    return {row["key"]: _told(row, REASONS[name]) for row in session.execute(oldest).mappings()}
 
 
 def _found(session: Session, conditions: list[tuple[str, ColumnElement[bool]]], besides: int, by: Actor) -> list[Alike]:
@@ -86,11 +123,11 @@ def _typed(texts: Mapping[str, str], by: Actor) -> dict[str, Any]:
 
 def _conditions(typed: Mapping[str, Any]) -> Iterator[tuple[str, ColumnElement[bool]]]:
     if external := typed.get("contact_id"):
-        yield "same external id", _contacts.contact_id == external
+        yield REASONS["contact_id"], _contacts.contact_id == external
     if email := typed.get("email"):
-        yield "same e-mail", _contacts.email == email
+        yield REASONS["email"], _contacts.email == email
     if linkedin := typed.get("person_linkedin_url"):
-        yield "same LinkedIn", func.lower(_contacts.person_linkedin_url) == linkedin.lower()
+        yield REASONS["person_linkedin_url"], func.lower(_contacts.person_linkedin_url) == linkedin.lower()
     names = [name for name in ("first_name", "last_name") if typed.get(name)]
     if names and (company := typed.get("company")):
         same = [func.lower(_contacts[name]) == func.lower(typed[name]) for name in names]

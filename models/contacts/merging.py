@@ -62,10 +62,12 @@ class Unmerged:
 def proposal(ids: Sequence[int], *, survivor_id: int | None = None, by: Actor) -> Proposal:
     """What `merge` would do with these contacts, unless somebody chooses otherwise.
 
-    Raises NotAllowed, NotFound, Gone, InvalidInput (fewer than two, or more than MOST).
+    Raises NotAllowed, NotFound, Gone, InvalidInput (fewer than two, more than MOST, or the survivor is none of them).
     """
     require_reviewing(by)
     wanted = _mergeable(ids)
+    if survivor_id not in (None, *wanted):
+        raise InvalidInput(f"Contact {survivor_id} is not among those to merge.")
     return propose([records.get(one, by=by) for one in wanted], survivor_id)
 
 

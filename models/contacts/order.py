@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.util import ClauseAdapter
 
 from models.contacts.table import FIELDS, Contact
+from models.errors import InvalidInput
 from models.fields import Kind
 from models.industries import Industry
 from models.users import User
@@ -121,8 +122,13 @@ class Order:
     def following(
         self, session: Session, where: ColumnElement[bool], values: Sequence[Any] | None, size: int
     ) -> list[list[Any]]:
-        """The keys, with the id last, of the `size` contacts after the one with these keys, or of the first ones."""
+        """The keys, with the id last, of the `size` contacts after the one with these keys, or of the first ones.
+
+        Raises InvalidInput for keys that no contact has in this order.
+        """
         parts = self._parts(back=False)
+        if values:
+            self.require_keys(values)
         own = self._own(parts, list(values)) if values else parts[0]
         few = self.is_whole or are_few(session, where)
         found: list[list[Any]] = []
@@ -262,6 +268,14 @@ class Order:
         keys = [] if self.key is None else [self.key]
         read = select(*keys, _contacts.c.id).select_from(self.source).where(_contacts.c.id == contact_id)
         return [value for value in session.execute(read).one() if value is not None]
+
+    def require_keys(self, values: Sequence[Any]) -> None:
+        """They come from a program, which may have made them up: the database would refuse another type. Raises
+        InvalidInput."""
+        fitting = [part for part in self._parts(back=False) if len(part.keys) == len(values)]
+        kinds = zip(values, fitting[0].keys, strict=True) if fitting else ()
+        if not fitting or not all(type(value) is key.type.python_type for value, key in kinds):
+            raise InvalidInput("This is not where a page ended: begin again with the first one.")
 
     def _own(self, parts: list[Part], values: list[Any]) -> Part:
         return next(part for part in parts if len(part.keys) == len(values))

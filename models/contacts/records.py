@@ -1,14 +1,29 @@
 """One contact: read, created, changed, deleted, restored. Whoever writes names the version of it that they saw."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import FromClause, RowMapping, Select, insert, null, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    BindParameter,
+    FromClause,
+    RowMapping,
+    Select,
+    any_,
+    bindparam,
+    insert,
+    literal,
+    null,
+    select,
+)
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import text as sql
 from sqlalchemy import update as sql_update
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import Session
 
 from models import audit
@@ -16,9 +31,10 @@ from models.audit import Event
 from models.contacts import as_of, editing, history, likeness
 from models.contacts.editing import as_text
 from models.contacts.history import ContactVersion, newest_version, person, readable
+from models.contacts.likeness import Alike
 from models.contacts.moments import When
 from models.contacts.table import ABOUT_EMAIL, FIELDS, STATUSES, Contact
-from models.database import reading
+from models.database import glancing, reading
 from models.errors import AlreadyThere, ChangedMeanwhile, Conflict, InvalidInput, InvalidValues, NotFound
 from models.fields import Kind
 from models.filters import visible_fields
@@ -28,6 +44,7 @@ from models.permissions import OPERATOR, Actor, Permission, require
 from models.users import User
 
 DEFAULTS: Mapping[str, Any] = {"status": STATUSES[0], "is_active": True}  # as imports set them
+Stored = Callable[..., Any]  # what editing.stored does
 _contacts = Contact.__table__
 
 
@@ -74,8 +91,13 @@ class Record:
 def get(contact_id: int, *, by: Actor) -> Record:
     """Raises NotAllowed, NotFound, Gone (it was deleted)."""
     require(by, Permission.CONTACTS_READ)
+    if 0 < contact_id <= history.LARGEST_ID:
+        sql, given = _compiled(tuple(visible_fields(by)), by.columns is None)
+        with glancing() as connection:
+            if row := connection.exec_driver_sql(sql, {**given, "id": contact_id}).mappings().one_or_none():
+                return _record(row, by)
     with reading() as session:
-        return _read(session, contact_id, by)
+        raise history.missing(session, contact_id, by)
 
 
 def as_it_was(contact_id: int, when: When, *, by: Actor) -> Record:
@@ -113,15 +135,11 @@ def create(values: Mapping[str, str | None], *, anyway: bool = False, by: Actor)
     Raises NotAllowed, InvalidInput (no such field), InvalidValues (with every problem at once), AlreadyThere.
     """
     with editing.editing(by) as session:
-        entered = {name: text for name, text in values.items() if text is not None}
-        made = _checked(session, entered, {}, {}, by)
-        if not anyway and (there := likeness.certain(session, entered, by=by)):
-            told = f"{there.name} (contact {there.id}) is there already: {there.reason}. Nothing was created."
-            raise AlreadyThere(told, contact_id=there.id, label=there.name)
-        made = {column: value for column, value in made.items() if value is not None}
-        made = {**DEFAULTS, **made, "created_by": by.id}
+        made = new_columns(session, values, by=by)
+        if not anyway and (there := likeness.certain(session, entered(values), by=by)):
+            raise already_there(there)
         contact_id = session.scalars(insert(Contact).returning(Contact.id), made).one()
-        audit.write(session, Event.CONTACT_CREATED, _subject(contact_id), by=by, after=_known(session, contact_id))
+        audit.write(session, Event.CONTACT_CREATED, subject(contact_id), by=by, after=_known(session, contact_id))
     return contact_id
 
 
@@ -139,12 +157,8 @@ def update(contact_id: int, changes: Mapping[str, str | None], *, version: int, 
     with editing.editing(by) as session:
         row = _locked(session, contact_id, by)
         before = _read(session, contact_id, by)
-        _require_unmoved(session, before, version, by)
-        entered = {name: text or "" for name, text in changes.items()}
-        checked = _checked(session, entered, before.texts(), dict(row), by)
-        written = {column: value for column, value in checked.items() if row[column] != value}
-        told = {told for column in written for told in ABOUT_EMAIL.get(column, ()) if told not in changes}
-        return _changed(session, before, written | {column: None for column in told if row[column] is not None}, by)
+        require_unmoved(session, before, version, by=by)
+        return _changed(session, before, changed_columns(session, changes, before, row, by=by), by)
 
 
 def undo(contact_id: int, version: int, *, by: Actor) -> Record:
@@ -175,10 +189,10 @@ def delete(contact_id: int, *, version: int, by: Actor) -> None:
     with editing.editing(by) as session:
         _locked(session, contact_id, by)
         record = _read(session, contact_id, by)
-        _require_unmoved(session, record, version, by)
+        require_unmoved(session, record, version, by=by)
         who = _known(session, contact_id, editing.IDENTIFYING)
         session.execute(sql_delete(Contact).where(Contact.id == contact_id))
-        audit.write(session, Event.CONTACT_DELETED, _subject(contact_id), by=by, before=who)
+        audit.write(session, Event.CONTACT_DELETED, subject(contact_id), by=by, before=who)
 
 
 def restore(contact_id: int, *, by: Actor) -> Record:
@@ -191,13 +205,56 @@ def restore(contact_id: int, *, by: Actor) -> Record:
             raise Conflict(f"Contact {contact_id} was restored already.")
         record = _read(session, contact_id, by)
         who = _known(session, contact_id, editing.IDENTIFYING)
-        audit.write(session, Event.CONTACT_RESTORED, _subject(contact_id), by=by, after=who)
+        audit.write(session, Event.CONTACT_RESTORED, subject(contact_id), by=by, after=who)
     return record
 
 
 def read_in(session: Session, contact_id: int, *, by: Actor) -> Record:
     """The contact as the open transaction has it. Raises NotFound, Gone."""
     return _read(session, contact_id, by)
+
+
+def read_many(session: Session, ids: Collection[int], *, by: Actor) -> dict[int, Record]:
+    """Those of them that are there, by their ids, as the open transaction has them."""
+    among = _contacts.c.id == any_(literal(list(ids), ARRAY(BigInteger)))
+    rows = _rows(session, _contacts, visible_fields(by), by, among)
+    return {row["s_id"]: _record(row, by) for row in rows}
+
+
+def entered(values: Mapping[str, str | None]) -> dict[str, str]:
+    """Of the texts of a new contact those that say something."""
+    return {name: text for name, text in values.items() if text is not None}
+
+
+def new_columns(
+    session: Session, values: Mapping[str, str | None], *, stored: Stored = editing.stored, by: Actor
+) -> dict[str, Any]:
+    """Column -> value of a new contact with these texts. Raises NotAllowed, InvalidInput, InvalidValues."""
+    made = _checked(session, entered(values), {}, {}, by, stored)
+    return {**DEFAULTS, **{column: value for column, value in made.items() if value is not None}, "created_by": by.id}
+
+
+def changed_columns(
+    session: Session,
+    changes: Mapping[str, str | None],
+    before: Record,
+    row: RowMapping,
+    *,
+    stored: Stored = editing.stored,
+    by: Actor,
+) -> dict[str, Any]:
+    """Column -> value of what these texts really change in the locked `row`, which is the record `before`; with what
+    goes along with an e-mail address. Raises NotAllowed, InvalidInput, InvalidValues."""
+    texts = {name: text or "" for name, text in changes.items()}
+    checked = _checked(session, texts, before.texts(), dict(row), by, stored)
+    written = {column: value for column, value in checked.items() if row[column] != value}
+    told = {told for column in written for told in ABOUT_EMAIL.get(column, ()) if told not in changes}
+    return written | {column: None for column in told if row[column] is not None}
+
+
+def already_there(found: Alike) -> AlreadyThere:
+    told = f"{found.name} (contact {found.id}) is there already: {found.reason}. Nothing was created."
+    return AlreadyThere(told, contact_id=found.id, label=found.name)
 
 
 def suggestions(*, by: Actor) -> dict[str, list[str]]:
@@ -228,7 +285,7 @@ def _offered(name: str, common: list[str]) -> list[str]:
     return [*declared, *sorted(set(common) - set(declared), key=str.casefold)]
 
 
-def _subject(contact_id: int) -> str:
+def subject(contact_id: int) -> str:
     return f"contact {contact_id}"
 
 
@@ -257,11 +314,30 @@ def _read(session: Session, contact_id: int, by: Actor) -> Record:
 
 
 def _selected(session: Session, table: FromClause, seen: list[str], by: Actor, where: Any) -> RowMapping | None:
-    return session.execute(selecting(table, seen, by, where)).mappings().one_or_none()
+    return next(iter(_rows(session, table, seen, by, where)), None)
 
 
-def selecting(table: FromClause, seen: list[str], by: Actor, where: Any) -> Select[Any]:
+def _rows(session: Session, table: FromClause, seen: list[str], by: Actor, where: Any) -> Sequence[RowMapping]:
     """The visible fields under their names, beside them what the system keeps, as `s_...`."""
+    return session.execute(_selecting(table, tuple(seen), by.columns is None).where(where)).mappings().all()
+
+
+def whole(contact_id: int | BindParameter[int], *, by: Actor) -> Select[Any]:
+    """The statement that reads all that `by` sees of the contact."""
+    return _selecting(_contacts, tuple(visible_fields(by)), by.columns is None).where(_contacts.c.id == contact_id)
+
+
+@lru_cache(maxsize=100)
+def _compiled(seen: tuple[str, ...], is_all: bool) -> tuple[str, dict[str, Any]]:
+    """The same as the driver takes it, with the parameter `id`: to look up what was compiled takes as long again."""
+    wanted = _selecting(_contacts, seen, is_all).where(_contacts.c.id == bindparam("id"))
+    compiled = wanted.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]
+    return str(compiled), dict(compiled.params)
+
+
+@lru_cache(maxsize=100)
+def _selecting(table: FromClause, seen: tuple[str, ...], is_all: bool) -> Select[Any]:
+    """Built once for each set of visible fields: to put sixty columns together takes longer than to read a contact."""
     owner = select(User.name).where(User.id == table.c.owner_id).scalar_subquery()
     file_name = select(Import.file_name).where(Import.id == table.c.import_id).scalar_subquery()
     system = {
@@ -274,10 +350,10 @@ def selecting(table: FromClause, seen: list[str], by: Actor, where: Any) -> Sele
         "import_id": table.c.import_id,
         "import_line": table.c.import_line,
         "file_name": file_name,
-        "extra": table.c.extra if by.columns is None else null(),
+        "extra": table.c.extra if is_all else null(),
     }
     columns = [column.label(f"s_{name}") for name, column in system.items()]
-    return select(*readable(table, seen), *columns).where(where)
+    return select(*readable(table, seen), *columns)
 
 
 def _record(row: RowMapping, by: Actor, **more: Any) -> Record:
@@ -286,7 +362,12 @@ def _record(row: RowMapping, by: Actor, **more: Any) -> Record:
 
 
 def _checked(
-    session: Session, entered: Mapping[str, str], before: Mapping[str, str], row: Mapping[str, Any], by: Actor
+    session: Session,
+    entered: Mapping[str, str],
+    before: Mapping[str, str],
+    row: Mapping[str, Any],
+    by: Actor,
+    stored: Stored,
 ) -> dict[str, Any]:
     """Column -> value of what was entered and differs from `before`, the texts of the stored `row`; both are empty for
     a new contact. Raises InvalidInput, InvalidValues."""
@@ -297,7 +378,7 @@ def _checked(
         if text == before.get(name, ""):
             continue
         try:
-            values[field.column] = editing.stored(session, field, text, country=editing.country_of(name, known))
+            values[field.column] = stored(session, field, text, country=editing.country_of(name, known))
         except InvalidInput as error:
             problems[name] = error.sentence
     if not row or not values.keys().isdisjoint(editing.IDENTIFYING):
@@ -320,11 +401,11 @@ def _changed(session: Session, before: Record, values: dict[str, Any], by: Actor
     new = _read(session, before.id, OPERATOR).texts()  # with what went along with an e-mail address, seen or not
     differing = [name for name in new if old[name] != new[name]]
     was, now = ({name: texts[name] for name in differing} for texts in (old, new))
-    audit.write(session, Event.CONTACT_CHANGED, _subject(before.id), by=by, before=was, after=now)
+    audit.write(session, Event.CONTACT_CHANGED, subject(before.id), by=by, before=was, after=now)
     return _read(session, before.id, by)
 
 
-def _require_unmoved(session: Session, now: Record, version: int, by: Actor) -> None:
+def require_unmoved(session: Session, now: Record, version: int, *, by: Actor) -> None:
     """Raises ChangedMeanwhile where a field that `by` sees is no longer as it was at `version`."""
     if now.version == version:
         return

@@ -9,6 +9,7 @@ from collections.abc import Collection, Container, Hashable, Iterator, Mapping, 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, and_, any_, func, literal, or_, select, true
@@ -17,10 +18,11 @@ from sqlalchemy.orm import Session
 
 from models.contacts import as_of, clock, facets, order, statistics
 from models.contacts.facets import Range
-from models.contacts.order import Neighbours, Order
+from models.contacts.history import newest_version
+from models.contacts.order import NEAR, Neighbours, Order
 from models.contacts.statistics import Statistics
 from models.contacts.table import BROWSED, FIELDS, SEARCHED, Contact
-from models.database import Database, reading
+from models.database import Database, glancing, reading
 from models.errors import InvalidInput, NotFound
 from models.fields import Kind
 from models.filters import OPERATORS, Filter, Filters, hidden_field, visible_fields
@@ -113,24 +115,51 @@ def following(
     after: Sequence[Any] | None = None,
     size: int = 50,
     counted: bool = False,
+    versioned: bool = False,
     by: Actor,
 ) -> Following:
     """A keyset page: the contacts after the one whose keys `after` are, in one order whatever comes or goes meanwhile.
 
-    `counted`: with the exact number of all that match. Raises NotAllowed, InvalidInput.
+    `counted`: with the exact number of all that match. `versioned`: each with the `version` that who changes it names.
+    Raises NotAllowed, InvalidInput.
     """
     require(by, Permission.CONTACTS_READ)
     if not 1 <= size <= MAX_PAGE_SIZE:
         raise InvalidInput(f"A page holds 1 to {MAX_PAGE_SIZE:,} contacts.")
-    shown = chosen_columns(columns, by=by)
+    rows = _rows(tuple(chosen_columns(columns, by=by)), versioned)
     where, listed = _condition(filters, by), _order(sort, by, is_whole=filters.as_of is not None)
+    if not filters.as_of and listed.key is None and (near := _near(rows, where, listed, after, size)):
+        return Following(near, [near[-1]["id"]], count(filters, by=by) if counted else None)
     with looking(filters, by) as session:
         keys = listed.following(session, where, after, size + 1)
         ids = [one[-1] for one in keys[:size]]
-        rows = select(Contact.id, *labelled(shown)).where(Contact.id.in_(ids))
-        found = {row.id: dict(row._mapping) for row in session.execute(rows)}
+        found = {row.id: dict(row._mapping) for row in session.execute(rows.where(Contact.id.in_(ids)))}
     total = count(filters, by=by) if counted else None
     return Following([found[one] for one in ids], keys[size - 1] if len(keys) > size else None, total)
+
+
+@lru_cache(maxsize=200)
+def _rows(columns: tuple[str, ...], versioned: bool) -> Select[Any]:
+    """Built once for each choice: to put fifty columns together takes longer than to read fifty contacts."""
+    version = [newest_version(Contact.__table__.c.id).label("version")] if versioned else []
+    return select(Contact.id, *version, *labelled(list(columns)))  # type: ignore[return-value]  # so many columns
+
+
+def _near(
+    rows: Select[Any], where: ColumnElement[bool], listed: Order, after: Sequence[Any] | None, size: int
+) -> list[dict[str, Any]]:
+    """The page by number in one statement, where it is among the next contacts and more follow; else nothing: those
+    that match may all be at the other end, and to look at each before them would take longer than to gather them."""
+    number = Contact.__table__.c.id
+    if after:
+        listed.require_keys(after)
+    ends = func.max(number) + 1 if listed.falling else func.min(number) - 1
+    end: Any = after[0] if after else select(ends).scalar_subquery()
+    within = and_(number < end, number >= end - NEAR) if listed.falling else and_(number > end, number <= end + NEAR)
+    wanted = rows.where(where, within).order_by(number.desc() if listed.falling else number).limit(size + 1)
+    with glancing() as connection:
+        found = connection.execute(wanted).mappings().all()
+    return [dict(row) for row in found[:size]] if len(found) > size else []
 
 
 def neighbours(filters: Filters, *, sort: str = NEWEST_FIRST, contact_id: int, by: Actor) -> Neighbours:
@@ -204,9 +233,7 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
     Raises NotAllowed, InvalidInput (no such field).
     """
     require(by, Permission.CONTACTS_READ)
-    if name not in FIELDS:
-        raise InvalidInput(f"There is no field “{name}” to count by. Fields are: {', '.join(visible_fields(by))}.")
-    chosen_columns([name], by=by)
+    _require_countable([name], by)
     column = Contact.__table__.c[FIELDS[name].column]
     value = func.unnest(column) if FIELDS[name].kind is Kind.LIST else column
     matching = select(value.label("value")).where(_condition(filters, by)).subquery()
@@ -229,10 +256,12 @@ def count_by_each(
 ) -> dict[str, list[tuple[Any, int]]]:
     """`count_by` for several fields of few values in one look, without the empty ones; also numbers by their `ranges`.
 
-    Raises NotAllowed, InvalidInput (no such field).
+    Raises NotAllowed, InvalidInput (no such field, or ranges of one that holds no numbers).
     """
     require(by, Permission.CONTACTS_READ)
-    chosen_columns([*names, *(ranges or {})], by=by)
+    _require_countable([*names, *(ranges or {})], by)
+    if wrong := [name for name in ranges or {} if FIELDS[name].kind not in (Kind.WHOLE, Kind.MONEY)]:
+        raise InvalidInput(f"{FIELDS[wrong[0]].title} holds no numbers: there are no ranges of it.")
     with _BESIDE, looking(filters, by) as session:
         found = facets.read(session, _condition(filters, by), names, ranges or {}, limit)
         for name in names:
@@ -240,6 +269,14 @@ def count_by_each(
                 referred = _names(session, FIELDS[name].kind)
                 found[name] = [(referred.get(value), number) for value, number in found[name]]
     return found
+
+
+def _require_countable(names: Sequence[str], by: Actor) -> None:
+    """Raises InvalidInput, NotAllowed."""
+    if unknown := [name for name in names if name not in FIELDS]:
+        seen = ", ".join(visible_fields(by))
+        raise InvalidInput(f"There is no field “{unknown[0][:60]}” to count by. Fields are: {seen}.")
+    chosen_columns(list(names), by=by)
 
 
 def statistics_of(filters: Filters, *, by: Actor) -> Statistics:

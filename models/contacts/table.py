@@ -49,17 +49,20 @@ class Contact(Base):
         "First Name", Group.PERSON, Kind.TEXT,
         "Given Name", "Forename", "FName", "Vorname", "Prénom", "Nombre", "Nome", "Voornaam",
         drift=NAMES,
+        example="Ann",
     )  # fmt: skip
     last_name: Mapped[str | None] = field(
         "Last Name", Group.PERSON, Kind.TEXT,
         "Family Name", "Surname", "LName", "Nachname", "Familienname", "Nom", "Nom de famille", "Apellidos", "Apellido",
         "Cognome", "Achternaam",
         longest=LONGEST, drift=NAMES,
+        example="Archer",
     )  # fmt: skip
     title: Mapped[str | None] = field(
         "Title", Group.PERSON, Kind.TEXT,
         "Job Title", "Position", "Organization Title", "Organization 1 - Title", "Title", "Occupation", "Job Role",
         "Berufsbezeichnung", "Poste", "Fonction", "Cargo", "Role",
+        example="Head of Sales",
     )  # fmt: skip
     seniority: Mapped[str | None] = field(
         "Seniority", Group.PERSON, Kind.CHOICE, "Seniority Level", choices=SENIORITIES, longest=LONGEST
@@ -68,6 +71,7 @@ class Contact(Base):
         "Departments", Group.PERSON, Kind.LIST,
         "Department", "Organization Department", "Organization 1 - Department", "Abteilung",
         longest=LONGEST,
+        example=["Sales", "Marketing"],
     )  # fmt: skip
 
     email: Mapped[str | None] = field(
@@ -108,8 +112,9 @@ class Contact(Base):
         "Associated Company", "Primary Associated Company", "Current Company", "Employer", "Firma", "Unternehmen",
         "Firmenname", "Entreprise", "Société", "Empresa", "Azienda",
         longest=LONGEST,
+        example="Acme GmbH",
     )  # fmt: skip
-    company_name_for_emails: Mapped[str | None] = field("Company Name for Emails", Group.COMPANY)
+    company_name_for_emails: Mapped[str | None] = field("Company Name for Emails", Group.COMPANY, example="Acme")
     industry_id: Mapped[int | None] = field(
         "Industry", Group.COMPANY, Kind.INDUSTRY, "Company Industry", "Branche", longest=LONGEST
     )
@@ -120,18 +125,20 @@ class Contact(Base):
     stage: Mapped[str | None] = field(
         "Stage", Group.COMPANY, Kind.TEXT,
         "Lifecycle Stage", "Deal Stage", "Lead Status", beside("Status", "IsConverted"),
+        example="Warm",
     )  # fmt: skip
     website: Mapped[str | None] = field(
         "Website", Group.COMPANY, Kind.URL,
         "Web Page", "Website 1 - Value", "Company Website", "Website URL", "Company URL", "Homepage", "Webseite",
         "Site web", "Company Domain Name", "Company Domain", "Domain Name", "Domain", "URL",
+        example="https://www.example.com",
     )  # fmt: skip
 
     annual_revenue: Mapped[Decimal | None] = field(
         "Annual Revenue", Group.FINANCE, Kind.MONEY, "Company Revenue", "Revenue", "Jahresumsatz", shown="Revenue"
     )
     total_funding: Mapped[Decimal | None] = field("Total Funding", Group.FINANCE, Kind.MONEY, "Total Money Raised")
-    latest_funding: Mapped[str | None] = field("Latest Funding", Group.FINANCE, Kind.TEXT)
+    latest_funding: Mapped[str | None] = field("Latest Funding", Group.FINANCE, Kind.TEXT, example="Series A")
     latest_funding_amount: Mapped[Decimal | None] = field("Latest Funding Amount", Group.FINANCE, Kind.MONEY)
     last_raised_at: Mapped[date | None] = field("Last Raised At", Group.FINANCE, Kind.DATE)
 
@@ -139,12 +146,14 @@ class Contact(Base):
         "City", Group.LOCATION, Kind.TEXT,
         "Contact City", "Mailing City", "Home City", "Address 1 - City", "Ort privat", "Stadt", "Ort", "Town", "Ville",
         "Ciudad",
+        example="Berlin",
     )  # fmt: skip
     state: Mapped[str | None] = field(
         "State", Group.LOCATION, Kind.TEXT,
         "State/Province", "State/Region", "Contact State", "Mailing State/Province", "Mailing State", "Home State",
         "Address 1 - Region", "Bundesland/Kanton privat", "Region privat", "Bundesland", "Province", "Region",
         beside("REGION", "LEID"),
+        example="Berlin",
     )  # fmt: skip
     country: Mapped[str | None] = field(
         "Country", Group.LOCATION, Kind.TEXT,
@@ -152,38 +161,53 @@ class Contact(Base):
         "Address 1 - Country", "Land/Region privat", "Land privat", "Land/Region", "Land", "Pays", "País",
         beside("CC", "LEID"),
         longest=LONGEST,
+        example="Germany",
     )  # fmt: skip
     postal_code: Mapped[str | None] = field(
         "Postal Code", Group.LOCATION, Kind.TEXT,
         "Zip", "Zip Code", "Zip/Postal Code", "Mailing Zip/Postal Code", "Mailing Postal Code", "Home Postal Code",
         "Address 1 - Postal Code", "Postcode", "Postleitzahl privat", "Postleitzahl", "PLZ", "Code postal",
         "Código postal",
+        example="10115",
     )  # fmt: skip
 
     company_address: Mapped[str | None] = field(
         "Company Address", Group.COMPANY_LOCATION, Kind.TEXT,
         "Company Street", "Business Street", "Street", "Street Address", "Mailing Street", "capitol_address",
         "Business Address", "Straße geschäftlich", "Address",
+        example="Chausseestraße 5",
     )  # fmt: skip
     company_city: Mapped[str | None] = field(
-        "Company City", Group.COMPANY_LOCATION, Kind.TEXT, "Business City", "Billing City", "Ort geschäftlich"
+        "Company City",
+        Group.COMPANY_LOCATION,
+        Kind.TEXT,
+        "Business City",
+        "Billing City",
+        "Ort geschäftlich",
+        example="Berlin",
     )
     company_state: Mapped[str | None] = field(
         "Company State", Group.COMPANY_LOCATION, Kind.TEXT,
         "Business State", "Billing State", "Billing State/Province", "Bundesland/Kanton geschäftlich",
         "Region geschäftlich",
+        example="Berlin",
     )  # fmt: skip
     company_country: Mapped[str | None] = field(
         "Company Country", Group.COMPANY_LOCATION, Kind.TEXT,
         "Business Country", "Business Country/Region", "Billing Country", "Land/Region geschäftlich",
         "Land geschäftlich",
+        example="Germany",
     )  # fmt: skip
     company_phone: Mapped[str | None] = field(
         "Company Phone", Group.COMPANY_LOCATION, Kind.PHONE, "Company Phone Number"
     )
 
-    technologies: Mapped[list[str] | None] = field("Technologies", Group.SIGNALS, Kind.LIST, longest=LONGEST)
-    keywords: Mapped[list[str] | None] = field("Keywords", Group.SIGNALS, Kind.LIST, "Stichwörter", longest=LONGEST)
+    technologies: Mapped[list[str] | None] = field(
+        "Technologies", Group.SIGNALS, Kind.LIST, longest=LONGEST, example=["Salesforce", "AWS"]
+    )
+    keywords: Mapped[list[str] | None] = field(
+        "Keywords", Group.SIGNALS, Kind.LIST, "Stichwörter", longest=LONGEST, example=["logistics", "retail"]
+    )
 
     person_linkedin_url: Mapped[str | None] = field(
         "Person Linkedin Url", Group.LINKS, Kind.URL,
@@ -191,14 +215,22 @@ class Contact(Base):
         beside("URL", "Connected On"), beside("URL", "Verbunden am"), beside("URL", "Vernetzt am"),
         profile="https://www.linkedin.com/in/",
         longest=LONGEST,
+        example="https://www.linkedin.com/in/annarcher",
     )  # fmt: skip
     company_linkedin_url: Mapped[str | None] = field(
         "Company Linkedin Url", Group.LINKS, Kind.URL,
         "Company LinkedIn", "LinkedIn Company Page", "LinkedIn Company URL",
         profile="https://www.linkedin.com/company/",
+        example="https://www.linkedin.com/company/acme",
     )  # fmt: skip
     facebook_url: Mapped[str | None] = field(
-        "Facebook Url", Group.LINKS, Kind.URL, "Facebook", "Facebook Page", profile="https://www.facebook.com/"
+        "Facebook Url",
+        Group.LINKS,
+        Kind.URL,
+        "Facebook",
+        "Facebook Page",
+        profile="https://www.facebook.com/",
+        example="https://www.facebook.com/acme",
     )
     twitter_url: Mapped[str | None] = field(
         "Twitter Url",
@@ -210,6 +242,7 @@ class Contact(Base):
         "X (Twitter)",
         "X URL",
         profile="https://twitter.com/",
+        example="https://twitter.com/acme",
     )
 
     contact_id: Mapped[str | None] = field(
@@ -217,22 +250,26 @@ class Contact(Base):
         "Contact Id", "Lead Id", "Record ID", "External Id", "bioguide_id", "bioguide", beside("Id", "IsDeleted"),
         beside("id", "current_chamber"),
         longest=LONGEST,
+        example="5f2a9c0b7e61d80001a4c3de",
     )  # fmt: skip
     account_id: Mapped[str | None] = field(
         "Apollo Account Id", Group.EXTERNAL, Kind.TEXT,
         "Account Id", "Account Name.id", "Company Id", "Primary Associated Company ID", "Associated Company IDs",
         "Apollo Record Id",
+        example="5f2a9c0b7e61d80001a4c3aa",
     )  # fmt: skip
 
     notes: Mapped[str | None] = field(
         "Notes", Group.OURS, Kind.TEXT,
         "Note", "Comments", "Comment", "Description", "Biography", "Bio", "Notizen", "Bemerkungen",
         drift={"empty": 0.5, "shape": 2.0, "new": None, "most": 0.75, "changed": None},
+        example="Met at the fair in Hanover.",
     )  # fmt: skip
     tags: Mapped[list[str] | None] = field(
         "Lists", Group.OURS, Kind.LIST,
         "List", "Tags", "Tag", "Labels", "Label", "Categories", "Group Membership", "Kategorien",
         longest=LONGEST, shown="Tags",
+        example=["Newsletter", "VIP"],
     )  # fmt: skip
     status: Mapped[str | None] = field("Status", Group.OURS, Kind.CHOICE, choices=STATUSES)
     is_active: Mapped[bool | None] = field("Is Active", Group.OURS, Kind.FLAG, "Active", "Aktiv")

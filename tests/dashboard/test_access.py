@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashboard import places
-from models import filters, role_rules, users, view_changes
+from models import filters, role_rules, tokens, users, view_changes
 from models.permissions import OPERATOR, Role
 from tests.dashboard import chromium
 from tests.dashboard.conftest import Site
@@ -120,6 +120,28 @@ def test_no_serious_finding(page: Page, web: str, site: Site, name: str) -> None
     expect(page.get_by_test_id("stSidebar").get_by_text("An admin")).to_be_visible()
     settled(page)
     assert serious(page) == []
+
+
+def test_a_token_from_the_first_dialog_to_the_second(page: Page, web: str, site: Site) -> None:
+    page.context.add_cookies([{"name": "session", "value": site.token(Role.MANAGER), "url": web}])
+    page.goto(f"{web}/profile")
+    page.get_by_role("button", name="New token").click()
+    page.get_by_test_id("stDialog").get_by_text("Only some").click()
+    page.get_by_test_id("stDialog").get_by_role("button", name="Edit contacts").click()
+    page.get_by_label("Name", exact=True).fill("Nightly")
+    settled(page)
+    assert serious(page) == []
+    page.get_by_role("button", name="Make it").click()
+    expect(page.get_by_role("button", name="Copy the token")).to_be_visible()
+    settled(page)
+    assert serious(page) == []
+    expect(page.get_by_role("button", name="Make it")).to_have_count(0)
+    token = page.get_by_test_id("stCode").first.inner_text().strip()
+    by = tokens.actor_of(token, address=None)
+    assert by is not None
+    assert (by.id, by.scopes) == (site.people[Role.MANAGER].id, {"contacts.edit"})
+    page.get_by_role("button", name="I have put it away").click()
+    expect(page.get_by_text("Your token works.")).to_be_visible()
 
 
 def test_every_screen_is_looked_at() -> None:

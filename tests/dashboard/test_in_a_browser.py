@@ -321,3 +321,18 @@ def test_an_address_makes_no_link_on_our_pages(new_page: Callable[[], Page], web
         page.goto(f"{web}/{path}")
         expect(page.get_by_text("evil.example").first).to_be_visible()
         expect(page.locator("a[href*='evil']")).to_have_count(0)
+
+
+def test_the_documentation_of_the_api_breaks_no_rule(new_page: Callable[[], Page], web: str) -> None:
+    """It comes from this host alone, and none of its scripts stands in the page."""
+    page, said = new_page(), list[str]()
+    page.on("console", lambda line: said.append(line.text) if line.type in ("error", "warning") else None)
+    answer = page.goto(f"{web}/api/v1/docs")
+    assert answer is not None
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    expect(page.get_by_role("heading", name="Appointment360")).to_be_visible()
+    page.locator("#operations-tag-contacts").click()
+    page.get_by_text("Search contacts").click()
+    expect(page.get_by_text("A keyset page of the contacts that match.")).to_be_visible()
+    expect(page.get_by_text("Conditions, each a parameter of its own")).to_be_visible()
+    assert said == []

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from streamlit.testing.v1 import AppTest
 
 from dashboard import session
-from models import mails, profile, second_factors, sign_ins
+from models import mails, profile, second_factors, sign_ins, tokens
 from models.accounts import User
 from models.database import reading
 from models.mails import Mail
@@ -156,3 +156,68 @@ def test_sessions_end_one_by_one_and_all_at_once(screen: Screen, site: Site, me:
     test = press(test, "Sign out everywhere else")
     assert [sign_ins.actor_of(token) for token in others] == [None] * 3
     assert len(test.dataframe[0].value) == 1
+
+
+def pick(test: AppTest, label: str, value: object) -> AppTest:
+    return next(one for one in test.button_group if one.label == label).set_value(value).run()
+
+
+def test_a_token_is_made_and_shown_only_once(opened: Opened, screen: Screen, me: User) -> None:
+    test = opened("profile_tokens", "new_dialog")
+    test = press(test, "Make it")
+    assert "The name is empty" in test.error[0].value
+    test = pick(test, "What it may do", "Only some")
+    next(one for one in test.text_input if one.label == "Name").set_value("Nightly <b>export</b>")
+    test = press(test, "Make it")
+    assert "A token without a scope could do nothing" in test.error[0].value
+    test = pick(test, "Scopes", ["contacts.export"])
+    test = pick(test, "Works for", "Until revoked")
+    test = press(test, "Make it")
+    name, token = test.session_state["token made"]
+    assert name == "Nightly <b>export</b>"
+    by = tokens.actor_of(token, address="192.0.2.7")
+    assert by is not None
+    assert (by.id, by.scopes) == (me.id, frozenset({"contacts.export"}))
+
+    test = screen("me", at="profile")
+    [row] = [table.value for table in test.dataframe if "ending" in table.value]
+    assert (row["name"][0], row["may"][0], row["ending"][0], row["revoke"][0]) == (
+        "Nightly <b>export</b>", "Export contacts", f"…{token[-4:]}", "Revoke",
+    )  # fmt: skip
+    assert row["used"].notna()[0]
+    assert token not in texts(test)
+
+
+def test_a_token_stays_until_it_is_put_away(screen: Screen, me: User) -> None:
+    test = screen("me", at="profile")
+    test.session_state["token made"] = ("Nightly", "a360_x")
+    for _ in range(2):
+        test = test.run()
+        assert [one.value for one in test.code] == ["a360_x", "Authorization: Bearer a360_…"]
+    test = press(test, "I have put it away")
+    assert not test.code
+
+
+def revoking(token_id: int, name: str) -> None:
+    from dashboard.widgets.profile_tokens import revoke_dialog
+
+    revoke_dialog(token_id, name)
+
+
+def test_a_token_is_revoked_from_its_row(screen: Screen, opened: Opened, me: User) -> None:
+    first, _ = tokens.create("First", by=me.actor())
+    second, _ = tokens.create("Second", by=me.actor())
+    test = screen("me", at="profile")
+    table = next(one for one in test.dataframe if "ending" in one.value)
+    test = click_in_table(test, "revoke", 1, "Revoke", table=table)
+    assert "Programs that show **First** are refused from now on." in texts(test)
+    test = AppTest.from_function(revoking, kwargs={"token_id": first, "name": "First"}, default_timeout=60).run()
+    test = press(test, "Revoke")
+    assert test.session_state["said"] == "First was revoked."
+    assert {one.id: one.works for one in tokens.listed(by=me.actor())} == {first: False, second: True}
+    table = next(one for one in screen("me", at="profile").dataframe if "ending" in one.value)
+    assert (list(table.value["state"]), list(table.value["revoke"].notna())) == ([["Works"], ["Over"]], [True, False])
+
+
+def test_without_tokens_it_says_what_they_are_for(screen: Screen, me: User) -> None:
+    assert "A token lets a program use the API in your name" in texts(screen("me", at="profile"))

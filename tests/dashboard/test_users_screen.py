@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
 from dashboard import session
-from models import account_links, credits, role_rules, second_factors, settings, sign_ins, users
+from models import account_links, credits, role_rules, second_factors, settings, sign_ins, tokens, users
 from models.permissions import DEEDS, OPERATOR, Role
 from models.users import Person, Status
 from tests.dashboard.conftest import Site
@@ -246,6 +246,21 @@ def test_a_second_factor_is_reset_and_sessions_end(opened: Opened, ben: Person) 
     test = opened("reset_factor", ben)
     buttons(test)["Reset"].click().run()
     assert not stored(ben.email).second_factor
+
+
+def test_tokens_end_with_the_sessions_where_that_is_wished(opened: Opened, ben: Person) -> None:
+    actor = users.find(ben.email, by=OPERATOR).actor()
+    _, token = tokens.create("Nightly", by=actor)
+    buttons(opened("end_sessions", ben))["End sessions"].click().run()
+    assert tokens.actor_of(token, address=None) is not None
+    test = opened("end_sessions", ben)
+    [too] = test.checkbox
+    assert too.label == "Revoke 1 token of programs, too"
+    too.check().run()
+    buttons(test)["End sessions"].click().run()
+    assert tokens.actor_of(token, address=None) is None
+    assert test.session_state["said"] == f"{ben.name} was signed out in 0 places; 1 token revoked."
+    assert not opened("end_sessions", ben).checkbox
 
 
 def test_actions_fit_the_selected_person(screen: Screen, opened: Opened, ben: Person) -> None:

@@ -83,7 +83,6 @@ class Asked:
 
 # Each route under its method and pattern. What the front page shows comes through Streamlit's socket: see the screens.
 ROUTES: dict[str, Asked] = {
-    "GET /api/v1/health": Asked("/api/v1/health"),
     "GET /api/v1/openapi.json": Asked("/api/v1/openapi.json"),
     "GET /audit/log.csv": Asked("/audit/log.csv", AUDIT),
     "GET /contacts/difference.csv": Asked("/contacts/difference.csv?from=2026-01-01", EXPORT),

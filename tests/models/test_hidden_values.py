@@ -23,6 +23,7 @@ from sqlalchemy import insert, text
 from dashboard import cached
 from models import filters, industries
 from models.contacts import (
+    autocomplete,
     bulk,
     deleted,
     difference,
@@ -30,6 +31,7 @@ from models.contacts import (
     editing,
     history,
     likeness,
+    many,
     provenance,
     records,
     search,
@@ -222,6 +224,7 @@ def questions(drawn: draw.DrawFn) -> list[Question]:
         lambda by: history.of_contact(contact_id, by=by),
         lambda by: likeness.alike(typed, by=by),
         lambda by: likeness.alike(typed, besides=contact_id, by=by),
+        *(partial(completed, name, word[:length]) for length in (0, 3, 9)),
         lambda by: deleted.page(word, by=by),
         lambda by: deleted.page(by=by),
         lambda by: [(one.name, count) for one, count in industries.listed(with_inactive=True, by=by)],
@@ -246,6 +249,10 @@ def questions(drawn: draw.DrawFn) -> list[Question]:
         lambda by: difference.page(between(by), way, by=by),
         lambda by: list(difference_file.as_csv(between(by), by=by)),
     ]
+
+
+def completed(name: str, typed: str, by: Actor) -> list[str]:
+    return autocomplete.values(name, typed, by=by)
 
 
 def exported(chosen: Filters, columns: list[str] | None, by: Actor) -> bytes:
@@ -275,6 +282,8 @@ def deeds(drawn: draw.DrawFn) -> list[Question]:
     return [
         lambda by: records.create(typed, anyway=anyway, by=by),
         lambda by: records.update(contact_id, typed, version=seen_at, by=by),
+        lambda by: many.write([many.Create(typed, anyway), many.Change(contact_id, typed, seen_at)], by=by),
+        lambda by: many.write([many.Change(number, typed, None) for number in range(1, 6)], by=by),
         lambda by: records.update(contact_id, dict.fromkeys(typed, ""), version=1000, by=by),
         lambda by: records.update(contact_id, emptied(by), version=1000, by=by),
         lambda by: records.undo(contact_id, version, by=by),

@@ -152,7 +152,7 @@ def test_plans_of_imports_look_again_after_a_new_name(manager: Actor, fill: Fill
             return session.scalars(text("SELECT last_value + is_called::int FROM contacts_clock")).one()
 
     before = clock()
-    industries.rename(ids["Software"], "Software", by=manager)
+    assert industries.rename(ids["Software"], "Software", by=manager).name == "Software"
     assert clock() == before
     industries.rename(ids["Software"], "Programs", by=manager)
     assert clock() > before

@@ -29,7 +29,7 @@ from models.database import reading, writing
 from models.errors import AppError, NotAllowed, NotFound
 from models.networks import neighbourhood
 from models.permissions import OPERATOR, Actor, Role
-from models.sign_in_failures import ADDRESS_TRIES, SignInFailure, SignInRefused, pause_after
+from models.sign_in_failures import ADDRESS_TRIES, SignInFailure, SignInPaused, SignInRefused, pause_after
 from models.sign_in_sessions import SignInSession, SignInTicket
 from tests import people
 from tests.people import PASSWORD
@@ -488,3 +488,49 @@ def actor(token: str) -> Actor:
     found = sign_ins.actor_of(token)
     assert found is not None
     return found
+
+
+def fail_as_program(email: str = "ann@example.com", address: str = "10.0.0.1") -> SignInRefused:
+    with pytest.raises(SignInRefused) as refused:
+        sign_ins.check_password(email, "wrong", address=address, by_program=True)
+    return refused.value
+
+
+def test_programs_of_one_address_fail_so_often_an_hour(ann: users.User) -> None:
+    told = [fail_as_program(f"p{number}@example.com").sentence for number in range(5)]
+    assert told[0].endswith("4 tries left before a pause of 1 min.")
+    assert re.fullmatch(r"That e-mail and password do not match\. Try again in (60 min|59 min \d+ s)\.", told[4])
+    with pytest.raises(SignInPaused, match="Too many failed tries") as paused:
+        sign_ins.check_password(ann.email, PASSWORD, address="10.0.0.1", by_program=True)
+    assert 3500 < paused.value.seconds <= 3600
+    assert sign_ins.check_password(ann.email, PASSWORD, address="10.0.0.1").needs is None, "people at the form"
+    assert sign_ins.check_password(ann.email, PASSWORD, address="10.0.0.2", by_program=True).needs is None
+    grown_older(timedelta(minutes=59))
+    with pytest.raises(SignInPaused):
+        sign_ins.check_password(ann.email, PASSWORD, address="10.0.0.1", by_program=True)
+    grown_older(timedelta(minutes=1))
+    assert sign_ins.check_password(ann.email, PASSWORD, address="10.0.0.1", by_program=True).needs is None
+
+
+def test_who_knows_one_password_does_not_begin_anew_with_the_others(ann: users.User) -> None:
+    people.person(email="ben@example.com", name="Ben", role=Role.ANALYST)
+    for _ in range(2):
+        fail_as_program("ben@example.com")
+        fail_as_program()
+        assert sign_ins.check_password(ann.email, PASSWORD, address="10.0.0.1", by_program=True).needs is None
+    fail_as_program()
+    with pytest.raises(SignInPaused):
+        sign_ins.check_password(ann.email, PASSWORD, address="10.0.0.1", by_program=True)
+    assert fail(address=None).endswith("3 tries left before a pause of 1 min."), "the account itself began anew"
+
+
+def test_programs_at_once_get_no_further(ann: users.User) -> None:
+    tried = []
+
+    def try_one(number: int) -> None:
+        with suppress(SignInRefused):
+            tried.append(sign_in_failures.begin(f"person{number}@example.com", "10.9.9.9", by_program=True))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(try_one, range(20)))
+    assert len(tried) == 5

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ NOWHERE = {
         "pipelines.import_contacts.redo", "pipelines.import_contacts.take_back",
         "pipelines.import_contacts.bring_back",
     )
-}  # fmt: skip
+} | {"models.payments.reconciliations.ask": {"days": 10**6}}  # fmt: skip
 
 
 class Touched(Exception):
@@ -138,6 +139,17 @@ def test_who_has_the_permission_is_not_refused(name: str, people: dict[Role, Act
             continue
         except TypeError as error:  # what is written in C does not look, it refuses
             assert "Untouched" in str(error)  # noqa: PT017  # other errors are none
+
+
+def test_a_token_without_the_scope_is_refused_before_anything_happens(people: dict[Role, Actor]) -> None:
+    """Of an administrator, with every other scope."""
+    before = everything()
+    for name in (*NEEDED, *OPERATIONS[ACCOUNT], "models.credits.balance", "models.credits.entries"):
+        scope = NEEDED[name].scope if name in NEEDED else permissions.ACCOUNT
+        by = replace(people[Role.ADMIN], scopes=frozenset(permissions.SCOPES) - {scope})
+        with pytest.raises(NotAllowed, match=f"it lacks the scope “{scope}”|A token may not do this"):
+            call(name, by)
+    assert everything() == before
 
 
 @pytest.mark.parametrize("name", OPERATIONS[ACCOUNT])

@@ -48,7 +48,7 @@ from models import (
 )
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
-from models.contacts import bulk, copies, difference_file, merging, records
+from models.contacts import bulk, copies, difference_file, many, merging, records
 from models.contacts.bulk import Selection
 from models.contacts.difference import Asked
 from models.contacts.moments import When
@@ -61,14 +61,27 @@ from models.import_drafts import Chosen
 from models.imports import Keep, State
 from models.link_tokens import Purpose
 from models.migrations import every_table
-from models.permissions import OPERATOR, Actor, Role
+from models.payments import (
+    applying,
+    entities,
+    events,
+    listing,
+    offers,
+    orders,
+    reconciliations,
+    refunds,
+    subscriptions,
+)
+from models.permissions import OPERATOR, RAZORPAY, Actor, Role
 from models.settings import settings
 from models.sign_in_failures import SignInFailure
 from models.watched_files import Sight
 from models.watched_folders import Watching
-from pipelines import export_contacts, export_views, import_contacts
+from pipelines import export_contacts, export_views, import_contacts, reconcile_payments
+from tests import razorpay as standin
 from tests.people import PASSWORD, link_of, person
 from tests.pipelines import importing
+from tests.razorpay import Razorpay, Thing
 
 ROOT = Path(__file__).parents[2]
 BEN, NEW_EMAIL = "ben@example.com", "benjamin@example.com"
@@ -132,6 +145,19 @@ TOLD = {
     "contact_merges": ALWAYS,
     "contact_merge_parts": ALWAYS,
     "contact_aliases": ALWAYS,
+    "payment_offers": ALWAYS,
+    "payment_orders": ALWAYS,
+    "payments": [
+        ("INSERT OR DELETE", "true"),
+        ("UPDATE", "to_jsonb(OLD) - 'told_at' IS DISTINCT FROM to_jsonb(NEW) - 'told_at'"),
+    ],
+    "payment_subscriptions": [
+        ("INSERT OR DELETE", "true"),
+        ("UPDATE", "to_jsonb(OLD) - 'told_at' IS DISTINCT FROM to_jsonb(NEW) - 'told_at'"),
+    ],
+    "payment_refunds": ALWAYS,
+    "payment_invoices": ALWAYS,
+    "payment_reconciliations": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
     "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
 }
 UNTOLD = {
@@ -155,6 +181,8 @@ UNTOLD = {
     "mails": "a message is queued with what it tells of",
     "watched_names": "what a look saw; the import that came of it has its line",
     "credit_entries": "a log of its own, which only grows; grants and new limits have lines besides",
+    "payment_events": "what was told, word for word; what it changes has its lines",
+    "payment_findings": "what a comparison found, which has its line",
     "credit_takings": "a part of the export or copy, which has its line",
 }
 BY_SCHEDULE = (Event.VIEW_EXPORTED, Event.VIEW_EXPORT_FAILED)  # done in the background, from no address
@@ -186,8 +214,17 @@ WITHOUT = {
     },
     "models/import_uploads.py": {"complete": "a part of the creation, which has its line"},
     "models/parted_uploads.py": dict.fromkeys(("_noted", "remove"), "a part of the creation, which has its line"),
+    "models/payments/events.py": {
+        "receive": UNTOLD["payment_events"],
+        "_apply": "applying.apply, which it calls, writes the lines",
+    },
+    "models/payments/reconciliations.py": {
+        "ask": "a wish; the comparison that is done or fails has its line",
+        "note_due": "a wish; the comparison that is done or fails has its line",
+        "begin": "progress",
+    },
     "models/preferences.py": {"put": UNTOLD["preferences"], "forget": UNTOLD["preferences"]},
-    "models/credits.py": {"balance": "posts the month's allowance, in a log of its own"},
+    "models/credits.py": {"_balance": "posts the month's allowance, in a log of its own"},
     "models/credit_takings.py": {"clear_past": OVER},
     "models/link_tokens.py": {"clear_ended": OVER},
     "models/mapping_contents.py": {"clear_unused": OVER},
@@ -209,7 +246,7 @@ WITHOUT = {
     "models/request_hours.py": {"clear_past": OVER},
     "models/idempotency.py": dict.fromkeys(("begin", "answered", "failed"), UNTOLD["idempotency_keys"])
     | {"clear_past": OVER},
-    "models/tokens.py": {"actor_of": "when a token was last used"},
+    "models/tokens.py": {"actor_of": "when a token was last used", "clear_ended": OVER},
     "models/request_limits.py": {"take": UNTOLD["request_limits"], "clear_past": OVER},
     "models/sign_in_failures.py": {"clear_forgotten": OVER},
     "models/second_factors.py": {"begin": "counts for nothing until it is confirmed"},
@@ -406,6 +443,25 @@ def _searched(tour: Tour) -> None:
     runs.finish(run_id, numbers, by=tour.by)
 
 
+def _told(tour: Tour, kind: str, **parts: Thing) -> None:
+    """What `events.apply` does, which keeps what fails for later."""
+    with writing(RAZORPAY) as session:
+        applying.apply(session, entities.read(tour["razorpay"].event(kind, **parts).body))
+
+
+def _paid(tour: Tour) -> Thing:
+    if "paid" not in tour.kept:
+        tour.keep("paid", tour["razorpay"].pay(tour["order"].razorpay_id))
+    return dict(tour["paid"])
+
+
+def _charged(tour: Tour) -> dict[str, Thing]:
+    name = tour["subscribed"].razorpay_id
+    if "charged" not in tour.kept:
+        tour.keep("charged", tour["razorpay"].charge(name))
+    return {"payment": tour["charged"], "subscription": tour["razorpay"].things["subscription"][name]}
+
+
 OPERATIONS: dict[str, Operation] = {
     "users.invite": lambda t: t.keep("ben", _invited(t).user),
     "users.new_link": lambda t: users.new_link(BEN, by=t.by),
@@ -424,6 +480,11 @@ OPERATIONS: dict[str, Operation] = {
     "tokens.create": _token_made,
     "tokens.revoke": lambda t: tokens.revoke(t["token id"], by=t.own()),
     "tokens.create_for": lambda t: t.secret(tokens.create_for(BEN, "Nightly", by=t.by)[1]),
+    "tokens.revoke_of": lambda t: tokens.revoke_of(BEN, tokens.listed_of(BEN, by=t.by)[0].id, by=t.by),
+    "tokens.revoke_all_of": lambda t: (
+        t.secret(tokens.create_for(BEN, "Another", by=t.by)[1]),
+        tokens.revoke_all_of(BEN, by=t.by),
+    ),
     "sign_ins.end_others": lambda t: sign_ins.end_others(by=t.own(), token=t["token"]),
     "sign_ins.end": lambda t: sign_ins.end(sign_ins.sessions_of(by=t.own())[0].id, by=t.own()),
     "second_factors.reset": lambda t: second_factors.reset(BEN, by=t.by),
@@ -439,6 +500,18 @@ OPERATIONS: dict[str, Operation] = {
     "account_links.confirm_email": lambda t: account_links.confirm_email(t.link(Purpose.EMAIL), address="10.0.0.9"),
     "users.deactivate": lambda t: users.deactivate(NEW_EMAIL, by=t.by),
     "users.reactivate": lambda t: users.reactivate(NEW_EMAIL, by=t.by),
+    "offers.change": lambda t: offers.change("pack-100", price=30_000, by=t.by),
+    "orders.create": lambda t: t.keep("order", orders.create("pack-100", by=t.own())),
+    "applying.apply, a payment": lambda t: _told(t, "payment.captured", payment=_paid(t)),
+    "refunds.refund": lambda t: refunds.refund(listing.mine(by=t.own())[0][0].id, 10_000, by=t.by),
+    "subscriptions.start": lambda t: t.keep("subscribed", subscriptions.start("pro", by=t.own())),
+    "applying.apply, a charge": lambda t: _told(t, "subscription.charged", **_charged(t)),
+    "applying.apply, an invoice": lambda t: _told(
+        t, "invoice.paid", invoice=next(iter(t["razorpay"].things["invoice"].values()))
+    ),
+    "subscriptions.cancel": lambda t: subscriptions.cancel(by=t.own()),
+    "events.replay": lambda t: events.replay(events.page(by=t.by)[0][0].id, by=t.by),
+    "reconcile_payments.run": lambda t: reconcile_payments.run(reconciliations.ask(by=OPERATOR)),
     "industries.create": lambda t: t.keep("coal", industries.create("Coal", by=t.by).id),
     "industries.create, another": lambda t: t.keep("iron", industries.create("Iron", by=t.by).id),
     "industries.rename": lambda t: industries.rename(t["coal"], "Charcoal", by=t.by),
@@ -460,6 +533,11 @@ OPERATIONS: dict[str, Operation] = {
     "bulk.tag": lambda t: bulk.tag(_one(t), add=["new"], by=t.by),
     "bulk.delete": lambda t: t.keep("batch", bulk.delete(_one(t), by=t.by)),
     "bulk.put_back, deleted": lambda t: bulk.put_back(t["batch"], by=t.by),
+    "many.write": lambda t: t.keep(
+        "made",
+        many.write([many.Create({"last_name": "Mo"}), many.Change(t["contact"], {"title": "COO"}, None)], by=t.by),
+    ),
+    "many.write, deleted": lambda t: many.write([many.Delete(t["made"][0].id, None)], by=t.by),
     "records.create, a twin": lambda t: t.keep(
         "twin", records.create({"last_name": "Ann", "title": "CTO", "email": "b@b.example"}, by=t.by)
     ),
@@ -550,17 +628,25 @@ def connection(base: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+@pytest.fixture
+def razorpay() -> Iterator[Razorpay]:
+    with standin.serving() as made, standin.used(made):
+        yield made
+
+
 def test_each_operation_stands_with_its_line_and_falls_without(
     connection: psycopg.Connection[Any],
     base: str,
     home: Path,
+    razorpay: Razorpay,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("APPOINTMENT360_EXPORT_ROOTS", str(tmp_path))
     settings.cache_clear()
     ann = person(email="ann@example.com", name="Ann", role=Role.ADMIN, download_limit=None)
-    tour = Tour(Actor(ann.id, "Ann", Role.ADMIN, None, "10.0.0.7"), tmp_path, {"home": home})
+    kept = {"home": home, "razorpay": razorpay}
+    tour = Tour(Actor(ann.id, "Ann", Role.ADMIN, None, "10.0.0.7"), tmp_path, kept)
     moved = set[str]()
     for name, operation in OPERATIONS.items():
         before = dict(tour.kept)

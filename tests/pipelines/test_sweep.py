@@ -19,13 +19,16 @@ from models.credit_takings import CreditTaking
 from models.database import reading, writing
 from models.exports import Export, State
 from models.filters import Filters
+from models.idempotency import IdempotencyKey
 from models.imports import Import, Keep, MatchRule
 from models.link_tokens import AccountLink
 from models.mails import Mail
 from models.permissions import OPERATOR, Role
+from models.request_hours import RequestHour
 from models.request_limits import RequestLimit
 from models.sign_in_failures import SignInFailure
 from models.sign_in_sessions import SignInSession, SignInTicket
+from models.tokens import Token
 from pipelines import import_contacts, import_steps, sweep
 from tests import people
 
@@ -196,7 +199,13 @@ def test_what_is_over_of_accounts_leaves_and_what_counts_stays(home: Path) -> No
             RequestLimit(key="old", due_at=now), RequestLimit(key="new", due_at=now + timedelta(minutes=1)),
             CreditTaking(user_id=ann.id, month=month, contact_ids=[1]),
             CreditTaking(user_id=ann.id, month=credit_ledger.this_month(session), contact_ids=[2]),
+            Token(user_id=ann.id, name="old", token_hash="old", ending="", expires_at=long_ago),
+            Token(user_id=ann.id, name="new", token_hash="new", ending="", expires_at=now),
+            IdempotencyKey(user_id=1, key="old", fingerprint="", instance=1, began_at=now - timedelta(hours=25)),
+            IdempotencyKey(user_id=1, key="new", fingerprint="", instance=1, began_at=now - timedelta(hours=23)),
         ])  # fmt: skip
+        for user_id, began_at in ((1, now - timedelta(hours=3)), (2, now)):
+            session.execute(insert(RequestHour).values(user_id=user_id, began_at=began_at, taken=1, granted=1))
     sweep.sweep()
     with reading() as session:
 
@@ -209,5 +218,8 @@ def test_what_is_over_of_accounts_leaves_and_what_counts_stays(home: Path) -> No
         assert left(AccountLink.token_hash) == {"new"}
         assert left(Mail.email) == {"waits", "new"}
         assert left(RequestLimit.key) == {"new"}
+        assert left(Token.name) == {"new"}
+        assert left(IdempotencyKey.key) == {"new"}
+        assert left(RequestHour.user_id) == {2}
         assert month not in left(CreditTaking.month)
         assert len(left(CreditTaking.month)) == 1

@@ -24,6 +24,7 @@ CREATE UNLOGGED TABLE request_hours (
     user_id INTEGER NOT NULL,
     began_at TIMESTAMP WITH TIME ZONE NOT NULL,
     taken INTEGER NOT NULL,
+    granted INTEGER NOT NULL,
     PRIMARY KEY (user_id, began_at)
 );
 
@@ -31,6 +32,7 @@ CREATE TABLE idempotency_keys (
     user_id INTEGER NOT NULL,
     key TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
+    instance INTEGER NOT NULL,
     began_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
     carried_out BOOLEAN DEFAULT false NOT NULL,
     status INTEGER,
@@ -38,6 +40,11 @@ CREATE TABLE idempotency_keys (
     body BYTEA,
     PRIMARY KEY (user_id, key)
 );
+
+CREATE INDEX idempotency_keys_began ON idempotency_keys (began_at);
+
+-- Tries of programs, which have a limit for each address besides the pauses.
+ALTER TABLE sign_in_failures ADD COLUMN by_program BOOLEAN DEFAULT false NOT NULL;
 
 -- A file that a program sends in parts of one size, in any order; a part stands here once it is on the disk.
 ALTER TABLE imports ADD COLUMN upload_part_bytes BIGINT;

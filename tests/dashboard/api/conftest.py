@@ -12,13 +12,15 @@ import pytest
 import uvicorn
 
 from dashboard.api import api, limits
-from models import tokens
+from models import sign_ins, tokens
+from models.accounts import DEFAULT_DOWNLOAD_LIMIT, User
 from models.permissions import OPERATOR, Role
 from models.settings import settings
 from tests.data_checks.conftest import started_checker
 from tests.people import person
 
 Client = Callable[..., httpx.Client]
+SignedIn = Callable[[User], httpx.Client]
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +44,17 @@ def client(db: str, address: str) -> Iterator[Client]:
     limits.forget()
     opened: list[httpx.Client] = []
 
-    def of(who: Role | None, *, scopes: list[str] | None = None, columns: list[str] | None = None) -> httpx.Client:
+    def of(
+        who: Role | None,
+        *,
+        scopes: list[str] | None = None,
+        columns: list[str] | None = None,
+        limit: int | None = DEFAULT_DOWNLOAD_LIMIT,
+    ) -> httpx.Client:
         made = httpx.Client(base_url=address)
         if who is not None:
             email = f"{who}{len(opened)}@example.com"
-            person(email=email, name=f"An {who}", role=who, column_allowed=columns)
+            person(email=email, name=f"An {who}", role=who, column_allowed=columns, download_limit=limit)
             _, token = tokens.create_for(email, "a test", scopes=scopes, by=OPERATOR)
             made.headers["authorization"] = f"Bearer {token}"
         opened.append(made)
@@ -55,6 +63,24 @@ def client(db: str, address: str) -> Iterator[Client]:
     yield of
     for one in opened:
         one.close()
+    limits.forget()
+
+
+@pytest.fixture
+def signed_in(db: str, address: str) -> Iterator[SignedIn]:
+    """`signed_in(ann)`: a client with the token of a new session of hers."""
+    limits.forget()
+    opened: list[httpx.Client] = []
+
+    def of(user: User) -> httpx.Client:
+        token = sign_ins.redeem_ticket(sign_ins.issue_ticket(user.actor()), address="10.0.0.1", device=None)
+        opened.append(httpx.Client(base_url=address, headers={"authorization": f"Bearer {token}"}))
+        return opened[-1]
+
+    yield of
+    for one in opened:
+        one.close()
+    limits.forget()
 
 
 @pytest.fixture(scope="session")

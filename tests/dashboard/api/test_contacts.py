@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 
+from dashboard.api import cursors
 from models.contacts import records
 from models.permissions import OPERATOR, Role
 from tests.dashboard.api.conftest import Client
@@ -104,3 +105,47 @@ def test_a_post_that_is_sent_again_is_carried_out_once(client: Client) -> None:
     assert manager.get("/contacts?count=true").json()["total"] == 1
     other = manager.post("/contacts", json={**ANN, "email": "b@example.com"}, headers=key)
     assert (other.status_code, "another request" in other.json()["detail"]) == (422, True)
+
+
+def test_what_is_not_possible_at_an_address_is_told_with_what_is(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    for path, methods in (
+        ("/contacts/17", "DELETE, GET, PATCH, PUT"), ("/contacts/count", "GET"), ("/contacts/bulk", "POST"),
+    ):  # fmt: skip
+        refused = manager.request("POST" if path != "/contacts/bulk" else "PUT", path)
+        assert (refused.status_code, refused.headers["allow"]) == (405, methods), path
+    for nowhere in ("/contacts/one", "/contacts/12345678901234567890", "/contacts/17/nothing"):
+        assert (manager.get(nowhere).status_code, manager.get(nowhere).json()["title"]) == (404, "Not Found")
+
+
+def test_a_page_goes_on_in_every_order_and_a_made_up_end_of_one_is_refused(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    for number in range(3):
+        made(manager, email=f"p{number}@example.com", tags=[f"T{number}"], last_raised_at=f"2026-01-0{number + 1}")
+    for sort in ("tags", "-last_raised_at", "annual_revenue", "created_at", "industry", "is_active", "-employees"):
+        asked = {"sort": sort, "size": 1, "fields": "email"}
+        first = manager.get("/contacts", params=asked).json()
+        second = manager.get("/contacts", params={**asked, "after": first["next"]})
+        third = manager.get("/contacts", params={**asked, "after": second.json()["next"]}).json()
+        found = [one["email"] for page in (first, second.json(), third) for one in page["contacts"]]
+        assert (len(set(found)), third["next"]) == (3, None), sort
+    for keys in ([["Decimal", "1"], 5], ["x", "y", 5], ["5", 6], [], ["x"], [None, 5], [["date", "soon"], 5]):
+        wrong = manager.get("/contacts", params={"sort": "-employees", "after": cursors.written(keys, "\n-employees")})
+        assert wrong.status_code == 422, keys
+
+
+def test_a_page_gives_the_versions_that_changes_name(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    contact = made(manager).json()["id"]
+    manager.patch(f"/contacts/{contact}", json={"title": "CEO"}, headers={"if-match": '"0"'})
+    [listed] = manager.get("/contacts?fields=title,version").json()["contacts"]
+    assert listed == {"id": contact, "title": "CEO", "version": manager.get(f"/contacts/{contact}").json()["version"]}
+    assert "version" not in manager.get("/contacts?fields=title").json()["contacts"][0]
+
+
+def test_a_body_that_is_no_json_is_told_so(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    for body, status in ((b"caf\xe9", 400), (b"{", 422), (b'"text"', 422), (b"[]", 422)):
+        answer = manager.post("/contacts", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), body
+        assert ("UTF-8" in answer.json()["detail"]) == (status == 400)

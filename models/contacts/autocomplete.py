@@ -1,0 +1,124 @@
+"""Values of one field that begin with what somebody types, at once whatever the number of contacts.
+
+First come those that stand most often, which the planner's statistics know of every field. Where these are few, fields
+with an index of their own are looked through value by value, those of the free text by its index, and of all others a
+sample, which is everything where there are no more than some ten thousand contacts.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Session
+
+from models.contacts.search import chosen_columns
+from models.contacts.table import FIELDS, SEARCHED, Contact
+from models.database import reading
+from models.errors import InvalidInput
+from models.fields import Field, Kind
+from models.filters import OPERATORS
+from models.industries import Industry
+from models.permissions import Actor, Permission, require
+from models.users import User
+
+MOST = 100  # values
+LONGEST = 200  # characters that were typed
+WALKED = ("last_name", "company", "email", "contact_id")  # each the first column of a btree index
+SHORTEST = 3  # characters that the index of the free text takes
+LOOKED_AT = 5_000  # contacts that have the words
+BLOCKS = 2_000  # of the table, in a sample: some twenty thousand contacts
+OFFERED = frozenset({Kind.TEXT, Kind.CHOICE, Kind.LIST, Kind.EMAIL, Kind.INDUSTRY, Kind.OWNER, Kind.URL, Kind.PHONE})
+_contacts = Contact.__table__
+_WORDS = func.contact_search_text(*(_contacts.c[name] for name in SEARCHED))  # as its index has them
+
+_COMMON = sql(
+    """SELECT coalesce(most_common_elems, most_common_vals)::text::text[] AS common FROM pg_stats
+    WHERE schemaname = current_schema() AND tablename = 'contacts' AND attname = :column"""
+)
+# Each step goes down the index to the next value, so that a million contacts of one company are one step. Capitals do
+# not end it: in some orders of databases “Acme” stands between “acme” and “acme inc”. LIMIT ends the recursion early.
+_WALK = """WITH RECURSIVE walk AS (
+    (SELECT {column} AS value FROM contacts WHERE {column} >= :typed ORDER BY {column} LIMIT 1)
+    UNION ALL
+    SELECT (SELECT c.{column} FROM contacts c WHERE c.{column} > w.value ORDER BY c.{column} LIMIT 1)
+    FROM walk w WHERE starts_with(lower(w.value), lower(:typed))
+) SELECT value FROM walk WHERE starts_with(lower(value), lower(:typed)) LIMIT :most"""
+
+# Whole blocks, always the same ones as long as the table does not grow.
+_SAMPLE = """SELECT value FROM (
+    SELECT {value} AS value FROM contacts TABLESAMPLE SYSTEM (:percent) REPEATABLE (0)) AS looked_at
+WHERE starts_with(lower(value), lower(:typed)) GROUP BY value ORDER BY count(*) DESC, value LIMIT :most"""
+_PERCENT = sql(
+    """SELECT least(100, 100.0 * :blocks * current_setting('block_size')::int
+        / greatest(1, pg_relation_size('contacts')))"""
+)
+
+
+def values(name: str, typed: str = "", *, most: int = 20, by: Actor) -> list[str]:
+    """At most `most` values of the field that begin with `typed`, capitals aside; of industries and owners the names
+    and e-mail addresses of those in use. The commonest first; beyond those that are common not every rare one is found.
+
+    Raises NotAllowed, InvalidInput (no such field, or one of numbers, days or yes and no).
+    """
+    require(by, Permission.CONTACTS_READ)
+    if name not in FIELDS:
+        chosen_columns([name], by=by)
+        raise InvalidInput(f"“{name}” has no values to offer: name a field of contacts.")
+    chosen_columns([name], by=by)
+    field, wanted = FIELDS[name], typed.replace("\x00", "").strip()
+    if field.kind not in OFFERED:
+        raise InvalidInput(f"{field.title} is a {field.kind.value}: there is nothing to complete.")
+    if len(wanted) > LONGEST:
+        raise InvalidInput(f"What is typed has {len(wanted):,} characters; {LONGEST} are the most.")
+    found: dict[str, str] = {}  # by its small letters, as it is spelled most often
+    with reading() as session:
+        for value in _sources(session, field, wanted, most):
+            if value.casefold().startswith(wanted.casefold()):
+                found.setdefault(value.casefold(), value)
+            if len(found) == most:
+                break
+    return list(found.values())
+
+
+def _sources(session: Session, field: Field, typed: str, most: int) -> Iterator[str]:
+    """The nearer a source, the earlier: those behind it are not asked where it gives enough."""
+    match field.kind:
+        case Kind.INDUSTRY:
+            yield from session.scalars(select(Industry.name).where(Industry.is_active).order_by(Industry.name))
+            return
+        case Kind.OWNER:
+            yield from session.scalars(select(User.email).where(User.is_active).order_by(User.email))
+            return
+    yield from field.choices
+    yield from session.scalars(_COMMON, {"column": field.column}).one_or_none() or []
+    if typed and field.column in WALKED:
+        for spelled in _spellings(typed):
+            walk = sql(_WALK.format(column=field.column)).bindparams(typed=spelled, most=most)
+            yield from session.scalars(walk)
+    elif field.column in SEARCHED and len(typed) >= SHORTEST:
+        yield from _by_words(session, field, typed)
+    else:
+        yield from _sampled(session, field, typed, most)
+
+
+def _by_words(session: Session, field: Field, typed: str) -> Iterator[str]:
+    """Of the contacts whose words hold it, which may be many: the first ones are looked at. Only what stands in the
+    field itself decides, so that hidden words tell nothing."""
+    column: Any = _contacts.c[field.column]
+    begins = OPERATORS["starts"].condition(column, (typed,))
+    words = OPERATORS["contains"].condition(_WORDS, (typed,))
+    some = select(column.label("value")).where(words, begins).limit(LOOKED_AT).subquery()
+    yield from session.scalars(select(some.c.value).distinct().order_by(some.c.value))
+
+
+def _sampled(session: Session, field: Field, typed: str, most: int) -> Iterator[str]:
+    value = f"unnest({field.column})" if field.kind is Kind.LIST else field.column
+    percent = session.scalars(_PERCENT, {"blocks": BLOCKS}).one()
+    sample = sql(_SAMPLE.format(value=value)).bindparams(percent=percent, typed=typed, most=most)
+    yield from session.scalars(sample)
+
+
+def _spellings(typed: str) -> list[str]:
+    """An index holds values as they are spelled: the usual ways, as it was typed first."""
+    return list(dict.fromkeys([typed, typed.title(), typed.capitalize(), typed.upper(), typed.lower()]))

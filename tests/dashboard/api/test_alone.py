@@ -1,0 +1,47 @@
+"""`uvicorn dashboard.api:api`, without the web."""
+
+import email
+import subprocess
+import sys
+import time
+from email.policy import default
+from pathlib import Path
+
+import httpx
+
+from models import account_links
+from models.permissions import Role
+from tests.dashboard.api.servers import ROOT, instance
+from tests.people import PASSWORD, person
+
+NEW = "purple tractor sings loudly"
+
+
+def test_it_loads_no_streamlit() -> None:
+    program = "import sys, dashboard.api; print([one for one in sys.modules if one.partition('.')[0] == 'streamlit'])"
+    assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True) == "[]\n"
+
+
+def test_an_account_lives_by_it_alone(db: str, tmp_path: Path) -> None:
+    """A forgotten password, its message, the link in it, and a session with the new one."""
+    person(email="ann@example.com", name="Ann", role=Role.ANALYST)
+    with instance(db, tmp_path) as one, httpx.Client(base_url=one.address) as program:
+        assert program.get("/ready").json() == {"status": "ok"}
+        assert program.post("/password-resets", json={"email": "ann@example.com"}).status_code == 202
+        link = account_links.look(token := _mailed(tmp_path / "outbox"))
+        assert link.email == "ann@example.com"
+        signed_in = program.post("/links/password", json={"link": token, "password": NEW}).json()
+        program.headers["authorization"] = f"Bearer {signed_in['token']}"
+        assert program.get("/profile").json()["name"] == "Ann"
+        assert program.post("/sessions", json={"email": "ann@example.com", "password": PASSWORD}).status_code == 401
+
+
+def _mailed(outbox: Path) -> str:
+    """The token of the link in the message that lies there, once it does."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for file in outbox.glob("*.eml"):
+            message = email.message_from_bytes(file.read_bytes(), policy=default)
+            return message.get_content().partition("?link=")[2].split()[0]
+        time.sleep(0.05)
+    raise AssertionError("nothing was mailed")

@@ -18,7 +18,7 @@ OURS = '<script src="/pay/pay.js" defer></script>'
 PLANS = "/plans"
 BACK = f'<p><a href="{PLANS}">Back to plans</a></p>'
 SAID = '<p id="said" role="status"></p>'
-AT_RAZORPAY = "The payment takes place at Razorpay, in a window that opens here. Your card is not seen here."
+AT_RAZORPAY = "The payment takes place at Razorpay, in a window that opens here. Appointment360 never sees your card."
 WAITING = "This page goes on as soon as Razorpay confirms it. You need not wait: the credits come by themselves."
 
 

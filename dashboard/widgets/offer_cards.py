@@ -22,8 +22,9 @@ def offer_cards(sold: list[Sold], mine: Own | None) -> None:
         (OfferKind.PLAN, "Plans", "Charged each month; its credits last until they are spent"),
         (OfferKind.PACK, "Credits at once", "Paid once; they last until they are spent"),
     ):
-        st.subheader(title, anchor=False)
-        st.caption(note)
+        with st.container(gap="xxsmall"):
+            st.subheader(title, anchor=False)
+            st.caption(note)
         wall = st.grid(3, min_column_width=200, border=True)
         for one in (one for one in sold if one.kind == kind):
             with wall.cell():
@@ -34,19 +35,16 @@ def _card(one: Sold, mine: Own | None) -> None:
     monthly = one.kind == OfferKind.PLAN
     with st.container(gap="xsmall"):
         st.markdown(f"**{plain(one.title)}**")
-        st.metric("Price", _price(one), label_visibility="collapsed")
-        credits = formats.counted(one.credits, "credit")
+        st.metric("Price", formats.money(one.price, one.currency), label_visibility="collapsed")
         each = formats.money(one.price * PER // one.credits, one.currency)
-        st.caption(f"{credits}{' a month' if monthly else ''}, {each} for {PER}" if one.credits != PER else credits)
+        with st.container(gap=None):
+            st.caption(f"{formats.counted(one.credits, 'credit')}{' a month' if monthly else ''}")
+            st.caption(f"{each} for {PER}")
         if monthly:
             _choose_plan(one, mine)
         elif pressed("Buy", key=f"buy {one.code}", icon=":material/shopping_cart:", disabled=not gateway.ready()):
             with page.refusals():
                 pay_now(f"/pay/order/{orders.create(one.code, by=session.actor()).order_id}")
-
-
-def _price(one: Sold) -> str:
-    return f"{formats.money(one.price, one.currency)}{' a month' if one.kind == OfferKind.PLAN else ''}"
 
 
 def _choose_plan(one: Sold, mine: Own | None) -> None:

@@ -67,18 +67,18 @@ def table(payments: Sequence[Listed], order: Sequence[str], **more: Any) -> Any:
         placeholder=formats.MISSING,
         column_order=order,
         column_config={
-            "number": config.NumberColumn("No.", width=60, format="localized"),
+            "number": config.NumberColumn("No.", width=55, format="localized"),
             "at": config.DatetimeColumn(
                 "When", width=145, format=formats.pattern(clock=True), timezone=formats.time_zone()
             ),
-            "what": config.TextColumn("For", width=150),
-            "who": config.TextColumn("Who", width=200),
-            "amount": config.TextColumn("Amount", width=105, alignment="right"),
-            "back": config.TextColumn("Given back", width=105, alignment="right"),
+            "what": config.TextColumn("For", width=130),
+            "who": config.TextColumn("Who", width=170),
+            "amount": config.TextColumn("Amount", width=100, alignment="right"),
+            "back": config.TextColumn("Given back", width=95, alignment="right"),
             "state": config.MultiselectColumn("State", width=130, options=list(STATES), color=colours),
-            "credits": config.NumberColumn("Credits", width=75, format="localized"),
-            "method": config.TextColumn("By", width=95),
-            "invoice": config.LinkColumn("Invoice", width=85, display_text="Open"),
+            "credits": config.NumberColumn("Credits", width=70, format="localized"),
+            "method": config.TextColumn("By", width=80),
+            "invoice": config.LinkColumn("Invoice", width=70, display_text="Open"),
         },
         **more,
     )

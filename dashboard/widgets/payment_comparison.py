@@ -1,16 +1,15 @@
 """The last comparison with Razorpay, what it left for a person, and asking for another one."""
 
-import pandas as pd
 import streamlit as st
 
 from dashboard import flow_runs, formats, session
 from dashboard.widgets import page
-from dashboard.widgets.page import plain
+from dashboard.widgets.page import badge, plain
 from models.payments import gateway, reconciliations
 from models.payments.reconciliations import DAYS, DONE, EVERY, FAILED, MOST_DAYS, OPEN, Comparison, Found
 from models.permissions import Permission
 
-ROW_HEIGHT = 36
+MOST = 50  # findings shown
 LOOK = "2s"
 
 
@@ -32,7 +31,7 @@ def _shown(was_open: bool) -> None:
             _ask(was_open)
     with page.card("Left for a person", formats.counted(len(found), "finding")):
         if found:
-            _table(found)
+            _sentences(found)
         else:
             st.caption("Nothing: what is stored here is what Razorpay has.")
 
@@ -61,23 +60,10 @@ def _ask(under_way: bool) -> None:
                 st.rerun()
 
 
-def _table(found: list[Found]) -> None:
-    config = st.column_config
-    st.dataframe(
-        pd.DataFrame([
-            {"since": one.first_at, "kind": one.kind.capitalize(), "about": one.subject, "told": one.sentence}
-            for one in found
-        ]),
-        hide_index=True,
-        row_height=ROW_HEIGHT,
-        height="content",
-        alt="Findings",
-        column_config={
-            "since": config.DatetimeColumn(
-                "Since", width=150, format=formats.pattern(clock=True), timezone=formats.time_zone()
-            ),
-            "kind": config.TextColumn("What", width=160),
-            "about": config.TextColumn("About", width=190),
-            "told": config.TextColumn("In words", width=620),
-        },
-    )  # fmt: skip
+def _sentences(found: list[Found]) -> None:
+    """Whole, where a table would cut them."""
+    for one in found[:MOST]:
+        st.markdown(f"{badge(plain(one.kind.capitalize()), 'yellow')} {plain(one.sentence)}")
+        st.caption(f"Found first {formats.moment(one.first_at)}")
+    if len(found) > MOST:
+        st.caption(f"{formats.number(len(found) - MOST)} more follow once these are looked after.")

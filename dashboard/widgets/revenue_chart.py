@@ -12,18 +12,25 @@ from models.payments.states import CURRENCY
 
 def revenue_chart(months: list[Month], *, may_export: bool) -> None:
     """The oldest first; the last is the present one."""
-    now, all_in_all = months[-1], sum(one.revenue for one in months)
-    wall = st.grid(4, min_column_width=170, border=True)
-    with wall.cell(column_span=3):
-        rows = [(one.month, one.revenue / 100, one.captured / 100, one.refunded / 100) for one in months]
-        chart = Chart("Revenue", ("Month", f"{CURRENCY} net", "Came in", "Given back"), rows, f"{CURRENCY}, by month")
-        with card(chart, about="All payments", may_export=may_export):
-            plot(_figure(months, chart), chart, height=190)
-    with wall.cell(), st.container(gap="small"):
-        st.metric(f"In {formats.month(now.month)}", formats.money(now.revenue))
-        st.caption(f"of {formats.counted(now.payments, 'payment')}; {formats.money(now.refunded)} given back")
-        st.metric(f"In {formats.counted(len(months), 'month')}", formats.money(all_in_all))
-        st.caption(f"{formats.money(sum(one.refunded for one in months))} given back")
+    now = months[-1]
+    with st.grid(4, min_column_width=150, border=True):
+        _metric(f"In {formats.month(now.month)}", formats.money(now.revenue), "came in, less what was given back")
+        _metric("Payments in it", formats.number(now.payments), f"{formats.money(now.refunded)} given back")
+        whole, back = sum(one.revenue for one in months), sum(one.refunded for one in months)
+        _metric(
+            f"In {formats.counted(len(months), 'month')}", formats.money(whole), f"{formats.money(back)} given back"
+        )
+        _metric("Payments in them", formats.number(sum(one.payments for one in months)), "that were captured")
+    rows = [(one.month, one.revenue / 100, one.captured / 100, one.refunded / 100) for one in months]
+    chart = Chart("Revenue", ("Month", f"{CURRENCY} net", "Came in", "Given back"), rows, f"{CURRENCY}, by month")
+    with st.container(border=True), card(chart, about="All payments", may_export=may_export):
+        plot(_figure(months, chart), chart, height=190)
+
+
+def _metric(label: str, value: str, note: str) -> None:
+    with st.container(gap="xxsmall"):
+        st.metric(label, value)
+        st.caption(note)
 
 
 def _figure(months: list[Month], chart: Chart) -> go.Figure:

@@ -28,10 +28,8 @@ def subscription_card(mine: Own | None, sold: list[Sold]) -> None:
     word, colour = COLOURS[mine.state]
     if mine.cancels_at_end and mine.state not in ENDED:
         word, colour = "Ends", "yellow"
-    beside = {"horizontal": True, "vertical_alignment": "center", "gap": "small"}
-    with page.card("Your subscription", f"Begun {formats.day(mine.created_at)}"), st.container(**beside):
-        st.markdown(f"**{plain(mine.plan.title)}** {badge(word, colour)}", width="content")
-        st.markdown(sentence(mine), width="stretch")
+    with page.card("Your subscription", f"Begun {formats.day(mine.created_at)}"):
+        st.markdown(f"**{plain(mine.plan.title)}** {badge(word, colour)} {sentence(mine)}")
         _actions(mine, sold)
 
 
@@ -62,6 +60,13 @@ def sentence(mine: Own) -> str:
 
 
 def _actions(mine: Own, sold: list[Sold]) -> None:
+    if mine.state in ENDED or (mine.cancels_at_end and mine.state != S.PAUSED):
+        return
+    with st.container(horizontal=True, gap="xsmall"):
+        _buttons(mine, sold)
+
+
+def _buttons(mine: Own, sold: list[Sold]) -> None:
     ready = gateway.ready()
     if mine.state == S.CREATED and pressed("Pay", key="pay subscription", type="primary", disabled=not ready):
         pay_now("/pay/subscription")

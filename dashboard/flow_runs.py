@@ -17,6 +17,7 @@ UNDO_IMPORT = "undo-import/default"
 EXPORT_VIEWS = "export-views/default"
 FIND_DUPLICATES = "find-duplicates/default"
 REDO_IMPORT = "redo-import/default"
+RECONCILE_PAYMENTS = "reconcile-payments/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
 WINDOW, LONGEST = 10, 2  # seconds: after so long in a window nobody asks until it is over
 
@@ -62,6 +63,12 @@ def start_view_exports(*, at: datetime | None = None) -> bool:
 def start_finding(run_id: int, *, at: datetime | None = None) -> bool:
     """Ask for the flow that looks for duplicates. Like `start_export`; a run that ended makes the flow do nothing."""
     return _start(FIND_DUPLICATES, {"run_id": run_id}, key=f"duplicates-{run_id}-{_minute(at)}")
+
+
+def start_comparing(comparison_id: int, *, at: datetime | None = None) -> bool:
+    """Ask for the flow that compares payments with Razorpay's. Like `start_finding`."""
+    key = f"payments-{comparison_id}-{_minute(at)}"
+    return _start(RECONCILE_PAYMENTS, {"comparison_id": comparison_id}, key=key)
 
 
 def _minute(at: datetime | None) -> str:

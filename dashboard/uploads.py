@@ -6,22 +6,21 @@ it breaks, what arrived is kept: the browser asks where that ends, and goes on f
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from dashboard import edge
+from dashboard import edge, streamed
 from models import import_uploads
 from models.errors import AppError, InvalidInput, NotAllowed, NotFound, Unavailable
-from models.import_uploads import Held, NoRoom, Part, TooLarge, Upload, WrongPlace
+from models.import_uploads import Part, TooLarge, Upload, WrongPlace
 from models.permissions import Actor
+from models.upload_files import Held, NoRoom
 
 MAX_BODY = 16_384  # bytes of the request that begins an upload
-WRITTEN_AT_ONCE = 1_048_576  # bytes gathered before they go to the disk
-PATIENCE = 30  # seconds without a byte, after which the browser has gone away
 SIGNED_OUT = "You are signed out. Sign in again, in another tab if you like, and go on."
 STATUS = {
     WrongPlace: HTTPStatus.CONFLICT,
@@ -85,7 +84,7 @@ async def receive(request: Request, by: Actor) -> Response:
     except ClientDisconnect:
         return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
     except TimeoutError:
-        return JSONResponse({"error": "Nothing arrived for a while."}, HTTPStatus.REQUEST_TIMEOUT)
+        return JSONResponse({"error": streamed.SILENT}, HTTPStatus.REQUEST_TIMEOUT)
     return JSONResponse({"offset": offset})
 
 
@@ -101,34 +100,12 @@ async def _stored(request: Request, part: Part) -> int:
     """Write the request's body to the part; returns where it ends then."""
     await run_in_threadpool(part.__enter__)
     try:
-        async for data in _gathered(request):
+        async for data in streamed.blocks(request):
             await run_in_threadpool(part.write, data)
     finally:
         # Also when the request is cancelled: what arrived counts.
         await asyncio.shield(run_in_threadpool(part.__exit__, None, None, None))
     return part.offset
-
-
-async def _gathered(request: Request) -> AsyncIterator[bytes]:
-    """The body in blocks of WRITTEN_AT_ONCE; when it breaks off, first what came before. Raises TimeoutError,
-    ClientDisconnect."""
-    stream = aiter(request.stream())
-    block = bytearray()
-    broken: Exception | None = None
-    while broken is None:
-        try:
-            block += await asyncio.wait_for(anext(stream), PATIENCE)
-        except StopAsyncIteration:
-            break
-        except (TimeoutError, ClientDisconnect) as error:
-            broken = error
-        if len(block) >= WRITTEN_AT_ONCE:
-            yield bytes(block)
-            block.clear()
-    if block:
-        yield bytes(block)
-    if broken is not None:
-        raise broken
 
 
 async def _json(request: Request) -> dict[str, object]:

@@ -19,6 +19,7 @@ from deploy import (
     cli_duplicates,
     cli_imports,
     cli_mappings,
+    cli_payments,
     cli_tokens,
     cli_users,
     cli_views,
@@ -46,6 +47,7 @@ app.add_typer(cli_watch.group, name="watch")
 app.add_typer(cli_duplicates.group, name="duplicates")
 app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_tokens.group, name="tokens")
+app.add_typer(cli_payments.group, name="payments")
 app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)

@@ -18,11 +18,11 @@ from models.contacts.table import FIELDS, SEARCHED
 from models.database import LARGEST_BIGINT, reading, writing
 from models.errors import AppError, InvalidInput
 from models.filters import visible_fields
-from models.permissions import OPERATOR, Actor, Permission, require
+from models.permissions import OPERATOR, RAZORPAY, Actor, Permission, require
 from models.users import User
 
 NOBODY = "nobody"  # who tries to sign in
-NAMELESS = (OPERATOR.name, NOBODY)  # actors who are no user
+NAMELESS = (OPERATOR.name, NOBODY, RAZORPAY.name)  # actors who are no user
 LONGEST_WORDS = 200  # characters
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)  # calendars have room around them
 HEADERS = ("At (UTC)", "Who", "Event", "On what", "From", "Before", "After", "More")

@@ -55,6 +55,8 @@ class CreditEntry(Base):
     amount: Mapped[int] = mapped_column(BigInteger)
     balance: Mapped[int] = mapped_column(BigInteger)  # of the pool, after this entry
     export_id: Mapped[int | None] = mapped_column(ForeignKey("exports.id"))
+    payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    refund_id: Mapped[int | None] = mapped_column(ForeignKey("payment_refunds.id"))
     created_by: Mapped[int | None]
     note: Mapped[str | None] = mapped_column(Text)
 
@@ -62,7 +64,12 @@ class CreditEntry(Base):
         CheckConstraint("balance >= 0", name="credit_entries_balance"),
         Index("credit_entries_pool", "user_id", "month", "id"),
         Index("credit_entries_export", "export_id"),
-    )
+        # A payment's credits are given once, and those of a refund taken back once.
+        Index(
+            "credit_entries_payment", "payment_id", "refund_id", "kind", unique=True,
+            postgresql_where=sql("payment_id IS NOT NULL"), postgresql_nulls_not_distinct=True,
+        ),
+    )  # fmt: skip
 
 
 _THIS_MONTH = sql("SELECT CAST(date_trunc('month', now() AT TIME ZONE 'UTC') AS date)")
@@ -178,9 +185,20 @@ def give_back(session: Session, account: Account, amount: int, *, export_id: int
     _post(session, account, account.month, Kind.REFUNDED, amount - lasting, by=by, export_id=export_id)
 
 
-def add(session: Session, account: Account, amount: int, kind: Kind, *, note: str | None, by: Actor) -> None:
-    """Put credits into the pool that lasts; below zero, take them out of it."""
-    _post(session, account, None, kind, amount, by=by, note=note)
+def add(
+    session: Session,
+    account: Account,
+    amount: int,
+    kind: Kind,
+    *,
+    note: str | None,
+    by: Actor,
+    payment_id: int | None = None,
+    refund_id: int | None = None,
+) -> None:
+    """Put credits into the pool that lasts; below zero, take them out of it. Of a payment and a refund each kind is
+    there once: that is a rule of the table."""
+    _post(session, account, None, kind, amount, by=by, note=note, payment_id=payment_id, refund_id=refund_id)
 
 
 def _lock(session: Session, user_id: int) -> None:
@@ -205,6 +223,8 @@ def _post(
     *,
     by: Actor,
     export_id: int | None = None,
+    payment_id: int | None = None,
+    refund_id: int | None = None,
     note: str | None = None,
 ) -> None:
     if not amount:
@@ -221,6 +241,8 @@ def _post(
         "amount": amount,
         "balance": account.lasting if month is None else account.monthly,
         "export_id": export_id,
+        "payment_id": payment_id,
+        "refund_id": refund_id,
         "created_by": by.doer_id,
         "note": note,
     }

@@ -1,8 +1,8 @@
 """Download credits. One credit takes one contact out, as often as one likes in a month.
 
-Each person has a month's allowance (`download_limit`; NULL is no limit) and what was granted, which lasts. An export
-reserves what it will cost when it is asked for and settles when its file is there; whatever ends it before gives the
-credits back. The operator at the command line has no ledger.
+Each person has a month's allowance (`download_limit`; NULL is no limit) and what was granted or bought, which lasts. An
+export reserves what it will cost when it is asked for and settles when its file is there; whatever ends it before gives
+the credits back. The operator at the command line has no ledger.
 """
 
 from collections.abc import Collection, Sequence

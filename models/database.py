@@ -19,6 +19,7 @@ WATCHING_LOCK = 360_368  # a watched folder's
 CREDITS_LOCK = 360_365  # a person's
 VIEW_RUNS_LOCK = 360_366
 DUPLICATES_LOCK = 360_372
+PAYMENTS_LOCK = 360_375  # an offer's, or with the number 0 that of comparing payments with Razorpay's
 AUDIT_LOCK, SIGN_INS_LOCK = 360_370, 360_371
 INSTANCES_LOCK = 360_373  # a process that carries out requests
 

@@ -3,14 +3,15 @@
 It outlives an expired session, a closed tab and a restart of the web.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from models import preferences
-from models.contacts import mapping
+from models.contacts import mapping, policies
 from models.imports import Import, Keep, MatchRule
 from models.permissions import Actor, Permission, require
 from models.preferences import Preference
@@ -42,6 +43,14 @@ def stored(found: Import) -> Chosen:
     keep_fields = {name: Keep(keep) for name, keep in found.keep_fields.items()}
     left_out = tuple(found.left_out)
     return Chosen(columns, MatchRule(found.match), Keep(found.keep), left_out, keep_fields, found.dated_by or "")
+
+
+def checked(chosen: Chosen, headers: Sequence[str]) -> Chosen:
+    """As it is kept for a file with these headers. Raises InvalidInput for columns and fields that there are not."""
+    mapping.chosen(chosen.columns, headers, chosen.left_out)
+    if chosen.dated_by:
+        mapping.check_header(chosen.dated_by, headers)
+    return replace(chosen, keep_fields=policies.fields_named(chosen.keep_fields.items()))
 
 
 def find(import_id: int, *, by: Actor) -> Draft | None:

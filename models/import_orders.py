@@ -22,6 +22,7 @@ from models.database import IMPORTS_LOCK, by_id, reading, writing
 from models.errors import Conflict, NotFound
 from models.import_changes import ImportMove
 from models.import_findings import ImportFinding
+from models.import_parts import ImportPart
 from models.import_places import ImportPlace
 from models.import_profiles import ImportProfile
 from models.imports import Import, ImportNote, ImportReject, Keep, MatchRule, Plan, State
@@ -175,7 +176,7 @@ def clear(session: Session, found: Import) -> None:
     staging.drop(session, found.id)
     import_drafts.remove(session, found.id)
     for table in (
-        ImportReject, ImportNote, ImportPlace, ImportMove, CheckResult, ImportProfile, ImportFinding,
+        ImportReject, ImportNote, ImportPart, ImportPlace, ImportMove, CheckResult, ImportProfile, ImportFinding,
     ):  # fmt: skip
         session.execute(delete(table).where(table.import_id == found.id))
     found.state, found.file_path, found.finished_at = State.CANCELLED, "", func.now()

@@ -32,7 +32,7 @@ def phase(listed: Listed) -> Phase:
     if found.wanted is not None:
         return Phase.WAITING
     if state is State.NEW:
-        comes_from_a_browser = not found.file_path and found.upload_bytes is not None
-        return Phase.UPLOADING if comes_from_a_browser else Phase.STOPPED
+        is_on_its_way = not found.file_path and found.upload_bytes is not None
+        return Phase.UPLOADING if is_on_its_way else Phase.STOPPED
     at_rest = {State.OPENED: Phase.MAPPING, State.PLANNED: Phase.PLANNED, State.COMMITTED: Phase.DONE}
     return at_rest.get(state, Phase.STOPPED)

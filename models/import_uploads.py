@@ -1,45 +1,36 @@
-"""A file on its way from a browser: what arrived is kept, so that a broken upload goes on where it broke.
+"""A file on its way here: what arrived is kept, so that a broken upload goes on where it broke.
 
-Until it is complete the file lies as `upload.part` in the import's folder, and its length is how much arrived.
+From a browser it comes from its beginning to its end: it lies as `upload.part` in the import's folder, and the length
+of that is how much arrived. A program may send it in parts of one size, in any order: see parted_uploads.py.
 """
 
-import errno
 import os
 import shutil
-import sys
-import time
-import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from models import import_orders, imports
+from models import import_orders, import_parts, imports, upload_files
 from models.database import by_id, reading, writing
-from models.errors import Conflict, InvalidInput, NotFound, Unavailable
+from models.errors import Conflict, InvalidInput, NotFound
+from models.import_parts import PartsMissing
 from models.imports import Import, Keep, MatchRule, Recall, State
 from models.permissions import OPERATOR, Actor, Permission, require
-from models.settings import home, settings
+from models.settings import settings
+from models.upload_files import Held
 
-LONGEST_NAME = 200  # bytes; most file systems take 255
-LONGEST_SUFFIX = 20
 SAME_FOR = timedelta(hours=1)  # a lost answer is asked for again within seconds, by a sleeping computer a little later
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-if sys.platform != "win32":
-    import fcntl
+LATEST = 253_370_764_800_000  # milliseconds: the year 9999, after which Python has no dates
 
 
 class TooLarge(InvalidInput):
     """The file is larger than uploads may be."""
-
-
-class NoRoom(Unavailable):
-    """The disk is full: what arrived stays, and the upload goes on once there is room."""
 
 
 class WrongPlace(Conflict):
@@ -50,30 +41,39 @@ class WrongPlace(Conflict):
         super().__init__(sentence)
 
 
-class Held(Conflict):
-    """Somebody else is writing to the upload just now, in this process or in another one."""
-
-
 @dataclass(frozen=True)
 class Upload:
-    """`offset` of the `size` bytes have arrived. `is_complete` once the import has its file, and goes its way."""
+    """`offset` of the `size` bytes have arrived. `is_complete` once the import has its file, and goes its way.
+    `part_size` is that of each part but the last; None where the file comes from its beginning to its end. `is_new`:
+    it was begun just now."""
 
     import_id: int
     name: str
     size: int
     offset: int
     is_complete: bool = False
+    part_size: int | None = None
+    is_new: bool = False
 
 
-def begin(*, name: str, size: int, modified: int, by: Actor) -> Upload:
+def begin(
+    *,
+    name: str,
+    size: int,
+    modified: int | None,
+    part_size: int | None = None,
+    mapping_id: int | None = None,
+    by: Actor,
+) -> Upload:
     """A new import of a file that is about to come, or the one of the same person and file that is unfinished, or that
     was completed just now and is still open: the answer to `complete` may be lost, or another window was faster.
 
-    `modified` is when the file was changed last, in milliseconds since 1970.
-    Raises NotAllowed, InvalidInput, TooLarge, NoRoom, Conflict.
+    `modified` is when the file was changed last, in milliseconds since 1970; without it no two files are the same. With
+    `part_size` (bytes) it comes in parts. A new one is mapped by `mapping_id`, or by what is remembered. Raises
+    NotAllowed, InvalidInput, TooLarge, NoRoom, Conflict, Held (it is on its way here otherwise).
     """
     imports.require_importing(by)
-    name = clean_name(name)
+    name = upload_files.clean_name(name)
     if size <= 0:
         raise InvalidInput(f"{name} is empty: choose a file with contacts in it.")
     most = settings().max_upload
@@ -82,11 +82,16 @@ def begin(*, name: str, size: int, modified: int, by: Actor) -> Upload:
             f"{name} is larger than {most.human_readable(decimal=True)}, the most that can be uploaded here. Split it, "
             "compress it (.gz, .zst, .zip), or let an administrator import it on the server."
         )
+    if modified is not None:
+        modified = min(modified, LATEST)
+    if part_size is not None:
+        import_parts.require_few(size, part_size)
     found = _same(name, size, modified, by)
-    _require_room(name, size - (found.offset if found else 0))
-    found = found or _created(name, size, modified, by)
+    upload_files.require_room(name, size - (found.offset if found else 0))
+    found = found or _created(name, size, modified, part_size, Recall(mapping_id), by)
+    _require_road(found, part_size)
     if not found.is_complete:
-        _make_folder(found.import_id)
+        upload_files.make_folder(found.import_id)
     return found
 
 
@@ -94,29 +99,36 @@ def get(import_id: int, *, by: Actor) -> Upload:
     """One's own upload. Raises NotAllowed, NotFound (also for one that was cancelled)."""
     require(by, Permission.IMPORTS_RUN)
     with reading() as session:
-        return _own(by_id(session, Import, import_id), import_id, by)
+        return own(session, by_id(session, Import, import_id), import_id, by)
 
 
 def arrived(import_id: int, *, by: Actor) -> int:
     """Bytes that are here of anybody's upload. Raises NotAllowed, NotFound."""
-    return _arrived(import_id, imports.get(import_id, by=by).file_name)
+    found = imports.get(import_id, by=by)
+    with reading() as session:
+        return _described(session, found).offset
 
 
-def complete(import_id: int, *, by: Actor) -> int:
+def complete(import_id: int, *, sha256: str | None = None, by: Actor) -> int:
     """Make the arrived file the import's own, and ask for it to be opened; returns the number of the order.
 
-    To complete it again changes nothing. Raises NotAllowed, NotFound, WrongPlace (some of it is missing), Unavailable.
+    To complete it again changes nothing. Raises NotAllowed, NotFound, WrongPlace or PartsMissing (some of it is not
+    here), InvalidInput (it has another `sha256` than it was sent with), Unavailable.
     """
     imports.require_importing(by)
+    if sha256 is not None:
+        _require_sent(import_id, sha256, by)
     with writing(by) as session:
         found = import_orders.locked_row(session, import_id)
-        upload = _own(found, import_id, by)
+        upload = own(session, found, import_id, by)
         if upload.is_complete:
             return found.orders
-        if upload.offset != upload.size:
-            raise WrongPlace(f"{upload.name} has not arrived completely yet.", offset=upload.offset)
-        found.file_path = str(_stored(upload))
-        return import_orders.give(found, State.OPENED, by)
+        _require_whole(session, upload)
+        found.file_path = str(upload_files.take(import_id, upload.name))
+        import_parts.forget(session, import_id)
+        order = import_orders.give(found, State.OPENED, by)
+    shutil.rmtree(upload_files.locks(import_id), ignore_errors=True)
+    return order
 
 
 def clear_abandoned(*, older_than_days: int) -> list[int]:
@@ -128,7 +140,7 @@ def clear_abandoned(*, older_than_days: int) -> list[int]:
     )
     with reading() as session:
         found = list(session.scalars(wanted.order_by(Import.id)))
-    old = [import_id for import_id in found if not _grew_since(import_id, older_than_days)]
+    old = [import_id for import_id in found if not upload_files.grew_since(import_id, older_than_days)]
     for import_id in old:
         import_orders.cancel(import_id, by=OPERATOR)
     return old
@@ -138,20 +150,21 @@ class Part:
     """The file that grows while pieces arrive; a context manager. What was written is on the disk when it is left."""
 
     def __init__(self, import_id: int, offset: int, *, by: Actor) -> None:
-        """Raises NotAllowed, NotFound, WrongPlace, Unavailable."""
+        """Raises NotAllowed, NotFound, WrongPlace, Held (it comes in parts), Unavailable."""
         self.upload, self.offset = get(import_id, by=by), offset
+        _require_road(self.upload, None)
         self._require_place(self.upload.offset)
-        self._path = part_path(import_id)
+        self._path = upload_files.part_path(import_id)
 
     def __enter__(self) -> Self:
         """Raises Held; WrongPlace where others have written since; NoRoom, Unavailable."""
-        with _disk_errors(self.upload.name):
+        with upload_files.disk_errors(self.upload.name):
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            with _disk_errors(self.upload.name):
-                _lock(self._file)
+            with upload_files.disk_errors(self.upload.name):
+                upload_files.lock(self._file)
                 os.lseek(self._file, self.offset, os.SEEK_SET)
-            self._require_place(_arrived(self.upload.import_id, self.upload.name))
+            self._require_place(upload_files.arrived(self.upload.import_id, self.upload.name))
         except BaseException:
             os.close(self._file)
             raise
@@ -162,7 +175,7 @@ class Part:
         if self.offset + len(data) > self.upload.size:
             raise InvalidInput(f"{self.upload.name} was said to have {self.upload.size:,} bytes, and more came.")
         left = memoryview(data)
-        with _disk_errors(self.upload.name):
+        with upload_files.disk_errors(self.upload.name):
             while left:
                 written = os.write(self._file, left)
                 self.offset, left = self.offset + written, left[written:]
@@ -171,7 +184,7 @@ class Part:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with _disk_errors(self.upload.name):
+            with upload_files.disk_errors(self.upload.name):
                 os.fsync(self._file)
         finally:
             os.close(self._file)
@@ -181,50 +194,54 @@ class Part:
             raise WrongPlace(f"The next piece of {self.upload.name} begins at byte {arrived:,}.", offset=arrived)
 
 
-def part_path(import_id: int) -> Path:
-    return imports.folder(import_id) / "upload.part"
+def own(session: Session, found: Import | None, import_id: int, by: Actor) -> Upload:
+    """Raises NotFound for one that is no upload of theirs, or no longer one: to others it does not exist."""
+    if found is None or found.upload_bytes is None or found.created_by != by.id:
+        raise NotFound(f"There is no upload {import_id}, or it is not yours.")
+    if State.CANCELLED in (found.state, found.wanted):
+        raise NotFound(f"The upload {import_id} was cancelled.")
+    return _described(session, found)
 
 
-def clean_name(given: str) -> str:
-    """The last part of a path, without what file systems and databases refuse, and not too long."""
-    last = given.replace("\\", "/").rpartition("/")[2].encode(errors="ignore").decode()
-    kept = "".join(sign for sign in last if unicodedata.category(sign) != "Cc").strip()
-    if not kept.strip("."):
-        return "file"
-    suffix = Path(kept).suffix
-    if len(suffix.encode()) > LONGEST_SUFFIX:
-        suffix = ""
-    stem = kept.removesuffix(suffix).encode()[: LONGEST_NAME - len(suffix.encode())].decode(errors="ignore")
-    return stem + suffix
+def _require_road(found: Upload, part_size: int | None) -> None:
+    """Raises Held: whoever waits finds it complete in the end."""
+    if found.is_complete or (found.part_size is None) == (part_size is None):
+        return
+    sender = "a program" if found.part_size else "a browser"
+    raise Held(
+        f"Import {found.import_id} gets {found.name} from {sender} just now: wait until that is done, or cancel it."
+    )
 
 
-class _disk_errors:  # noqa: N801  # it reads as a statement
-    """What the disk says, as sentences."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not isinstance(error, OSError):
-            return
-        if error.errno in FULL:
-            raise NoRoom(
-                f"The disk of the server is full. What arrived of {self.name} is kept: let an administrator make room, "
-                "then go on."
-            ) from error
-        raise Unavailable(f"{self.name} could not be stored: {error.strerror or error}.") from error
+def _require_whole(session: Session, upload: Upload) -> None:
+    if upload.offset == upload.size:
+        return
+    sentence = f"{upload.name} has not arrived completely yet."
+    if upload.part_size is None:
+        raise WrongPlace(sentence, offset=upload.offset)
+    missing = import_parts.missing(session, upload.import_id, upload.size, upload.part_size)
+    raise PartsMissing(sentence, missing=missing)
 
 
-def _created(name: str, size: int, modified: int, by: Actor) -> Upload:
+def _require_sent(import_id: int, sha256: str, by: Actor) -> None:
+    """Before the import is locked: it takes as long as the file takes to be read."""
+    with reading() as session:
+        upload = own(session, by_id(session, Import, import_id), import_id, by)
+        _require_whole(session, upload)
+    if (arrived := upload_files.sha256(import_id, upload.name)) != sha256.lower():
+        raise InvalidInput(
+            f"{upload.name} arrived with the SHA-256 {arrived}, not with that which you say. Send the parts anew that "
+            "are other ones here, or cancel the import."
+        )
+
+
+def _created(
+    name: str, size: int, modified: int | None, part_size: int | None, recall: Recall, by: Actor
+) -> Upload:  # fmt: skip
     try:
         made = imports.create(
             file_name=name, overrides={}, match=MatchRule.AUTO, keep=Keep.THEIRS, upload=(size, modified),
-            recall=Recall(), by=by,
+            part_bytes=part_size, recall=recall, by=by,
         )  # fmt: skip
     except IntegrityError as error:
         if (found := _same(name, size, modified, by)) is None:
@@ -232,11 +249,13 @@ def _created(name: str, size: int, modified: int, by: Actor) -> Upload:
                 f"{name} was just uploaded or cancelled in another window: look there, or try again."
             ) from error
         return found  # of another window, which asked in the same moment
-    return Upload(made, name, size, offset=0)
+    return Upload(made, name, size, offset=0, part_size=part_size, is_new=True)
 
 
-def _same(name: str, size: int, modified: int, by: Actor) -> Upload | None:
+def _same(name: str, size: int, modified: int | None, by: Actor) -> Upload | None:
     """The newest upload of that file that a new one would only repeat."""
+    if modified is None:
+        return None
     same = (Import.file_name == name, Import.upload_bytes == size, Import.upload_modified == modified)
     is_unfinished = and_(Import.state == State.NEW, Import.file_path == "", Import.wanted.is_(None))
     is_just_completed = and_(
@@ -246,92 +265,15 @@ def _same(name: str, size: int, modified: int, by: Actor) -> Upload | None:
     wanted = select(Import).where(*same, Import.created_by == by.id, or_(is_unfinished, is_just_completed))
     with reading() as session:
         found = session.scalar(wanted.order_by(Import.id.desc()).limit(1))
-        return _described(found) if found else None
+        return _described(session, found) if found else None
 
 
-def _own(found: Import | None, import_id: int, by: Actor) -> Upload:
-    """Raises NotFound for one that is no upload of theirs, or no longer one: to others it does not exist."""
-    if found is None or found.upload_bytes is None or found.created_by != by.id:
-        raise NotFound(f"There is no upload {import_id}, or it is not yours.")
-    if State.CANCELLED in (found.state, found.wanted):
-        raise NotFound(f"The upload {import_id} was cancelled.")
-    return _described(found)
-
-
-def _described(found: Import) -> Upload:
-    size, is_complete = found.upload_bytes or 0, bool(found.file_path)
-    arrived = size if is_complete else _arrived(found.id, found.file_name)
-    return Upload(found.id, found.file_name, size, arrived, is_complete)
-
-
-def _arrived(import_id: int, name: str) -> int:
-    # The whole file first: it is there once `complete` has run or was killed half way, and beside it may lie the empty
-    # part of a piece that came too late.
-    for path in (_target(import_id, name), part_path(import_id)):
-        try:
-            return path.stat().st_size
-        except OSError:
-            continue
-    return 0
-
-
-def _grew_since(import_id: int, days: int) -> bool:
-    try:
-        return time.time() - part_path(import_id).stat().st_mtime < days * 86_400
-    except OSError:
-        return False
-
-
-def _target(import_id: int, name: str) -> Path:
-    return imports.folder(import_id) / "upload" / name
-
-
-def _require_room(name: str, needed: int) -> None:
-    folder = home()
-    with _disk_errors(name):
-        folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise NoRoom(
-            f"The disk of the server has {free / 1e9:,.1f} GB left, and {name} needs {needed / 1e9:,.1f} GB: let an "
-            "administrator make room, then upload it."
-        )
-
-
-def _make_folder(import_id: int) -> None:
-    with _disk_errors("The file"):
-        imports.folder(import_id).mkdir(parents=True, exist_ok=True)
-
-
-def _stored(upload: Upload) -> Path:
-    """Give the arrived file its name, all at once; a process that was killed here may have done so already."""
-    target, part = _target(upload.import_id, upload.name), part_path(upload.import_id)
-    with _disk_errors(upload.name):
-        target.parent.mkdir(exist_ok=True)
-        if not target.exists():
-            _sync(part)  # another process may have written the last piece, and not be done with that
-            part.replace(target)
-        _sync(target.parent)
-        _sync(target.parent.parent)
-    return target
-
-
-def _lock(file: int) -> None:
-    """Until it is closed, also by the death of the process. Raises Held."""
-    if sys.platform == "win32":  # without such locks two windows write the same bytes to the same places
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise Held("Another window is sending this file just now.") from error
-
-
-def _sync(path: Path) -> None:
-    """Of a file or a folder: a renamed file outlives a loss of power only when its folder is on the disk, too."""
-    if os.name != "posix":  # Windows opens no folders
-        return
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+def _described(session: Session, found: Import) -> Upload:
+    size, part_size, is_complete = found.upload_bytes or 0, found.upload_part_bytes, bool(found.file_path)
+    if is_complete:
+        arrived = size
+    elif part_size is not None:
+        arrived = import_parts.arrived(session, found.id)
+    else:
+        arrived = upload_files.arrived(found.id, found.file_name)
+    return Upload(found.id, found.file_name, size, arrived, is_complete, part_size)

@@ -82,8 +82,9 @@ class Import(Base):
     file_path: Mapped[str] = mapped_column(Text)  # the stored copy that a resume reads
     sha256: Mapped[str | None] = mapped_column(Text)
     bytes: Mapped[int | None] = mapped_column(BigInteger)
-    upload_bytes: Mapped[int | None] = mapped_column(BigInteger)  # a browser's file, as the browser described it
+    upload_bytes: Mapped[int | None] = mapped_column(BigInteger)  # a sent file, as its sender described it
     upload_modified: Mapped[int | None] = mapped_column(BigInteger)  # the file's, in milliseconds since 1970
+    upload_part_bytes: Mapped[int | None] = mapped_column(BigInteger)  # of each part but the last, where it has parts
     opened: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # format, encoding, headers, notes, proposed mapping
     preview: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True)  # see Preview
     overrides: Mapped[dict[str, str]] = mapped_column(JSONB)  # what a person asked: field -> header, "" for none
@@ -242,21 +243,24 @@ def create(
     keep: Keep,
     keep_fields: Mapping[str, Keep] | None = None,
     dated_by: str | None = None,
-    upload: tuple[int, int] | None = None,
+    upload: tuple[int, int | None] | None = None,
+    part_bytes: int | None = None,
     modified: int | None = None,
     recall: Recall | None = None,
     by: Actor,
 ) -> int:
     """A new import whose file is about to be stored; returns its id.
 
-    `upload` is (bytes, last modified in milliseconds) of a file that a browser is about to send; `modified` is that
-    moment of one that is here. With `recall` it is mapped by what is remembered. Raises NotAllowed.
+    `upload` is (bytes, last modified in milliseconds) of a file that is about to be sent, in parts of `part_bytes` each
+    where it has any; `modified` is that moment of one that is here. With `recall` it is mapped by what is remembered.
+    Raises NotAllowed.
     """
     require_importing(by)
     with writing(by) as session:
         made = add(
             session, file_name=file_name, overrides=overrides, left_out=left_out, match=match, keep=keep,
-            keep_fields=keep_fields, dated_by=dated_by, upload=upload, modified=modified, recall=recall, by=by,
+            keep_fields=keep_fields, dated_by=dated_by, upload=upload, part_bytes=part_bytes, modified=modified,
+            recall=recall, by=by,
         )  # fmt: skip
         return made.id
 
@@ -271,7 +275,8 @@ def add(
     keep: Keep,
     keep_fields: Mapping[str, Keep] | None = None,
     dated_by: str | None = None,
-    upload: tuple[int, int] | None = None,
+    upload: tuple[int, int | None] | None = None,
+    part_bytes: int | None = None,
     modified: int | None = None,
     recall: Recall | None = None,
     by: Actor,
@@ -281,7 +286,8 @@ def add(
     made = Import(
         state=State.NEW, file_name=file_name, file_path="", overrides=overrides, left_out=list(left_out),
         match=match, keep=keep, keep_fields=dict(keep_fields or {}), dated_by=dated_by,
-        upload_bytes=size, upload_modified=modified, created_by=by.id, recall=recall and asdict(recall),
+        upload_bytes=size, upload_modified=modified, upload_part_bytes=part_bytes, created_by=by.id,
+        recall=recall and asdict(recall),
     )  # fmt: skip
     session.add(made)
     session.flush()

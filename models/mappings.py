@@ -13,10 +13,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from models import audit, imports
+from models import audit, import_drafts, imports
 from models.accounts import User
 from models.audit import Event
-from models.contacts import mapping as field_mapping
 from models.database import by_id, named_once, reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.import_drafts import Chosen
@@ -114,7 +113,7 @@ def save(import_id: int, chosen: Chosen, name: str, *, shared: bool = False, rep
     headers = (found.opened or {}).get("headers")
     if not headers:
         raise Conflict(f"The file of import {import_id} is not read yet: there is no mapping to save.")
-    field_mapping.chosen(chosen.columns, headers, chosen.left_out)
+    chosen = import_drafts.checked(chosen, headers)
     own = _called(wanted, RememberedMapping.owner_id.is_not_distinct_from(by.id))
     with _one_name(wanted), writing(by) as session:
         before = session.scalar(select(RememberedMapping).where(own).with_for_update())
@@ -167,9 +166,8 @@ def change(mapping_id: int, chosen: Chosen, *, by: Actor) -> None:
     imports.require_importing(by)
     with writing(by) as session:
         kept = _own(session, mapping_id, by)
-        field_mapping.chosen(chosen.columns, kept.headers, chosen.left_out)
         before = _told(kept)
-        fill(kept, kept.headers, chosen, kept.file_name)
+        fill(kept, kept.headers, import_drafts.checked(chosen, kept.headers), kept.file_name)
         audit.write(session, Event.MAPPING_CHANGED, _subject(kept), by=by, before=before, after=_told(kept))
 
 

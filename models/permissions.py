@@ -21,6 +21,9 @@ class Permission(StrEnum):
     CHECKS_RUN = "run data checks"
     USERS_MANAGE = "manage users"
     CREDITS_GRANT = "grant download credits"
+    PAYMENTS_BUY = "buy plans and credits"
+    PAYMENTS_OVERSEE = "see everybody's payments"
+    PAYMENTS_MANAGE = "refund payments and set prices"
     SETTINGS_CHANGE = "change settings"
     AUDIT_READ = "read the audit log"
 
@@ -58,7 +61,7 @@ DESCRIPTIONS = {
     Role.MANAGER: "Imports files, undoes imports, edits contacts and industries, and may do all that an analyst may.",
     Role.ANALYST: "Browses, filters and exports contacts within a download limit.",
 }
-_ANALYST = frozenset({Permission.CONTACTS_READ, Permission.CONTACTS_EXPORT})
+_ANALYST = frozenset({Permission.CONTACTS_READ, Permission.CONTACTS_EXPORT, Permission.PAYMENTS_BUY})
 _MANAGER = _ANALYST | {
     Permission.CONTACTS_EDIT,
     Permission.INDUSTRIES_MANAGE,
@@ -98,6 +101,10 @@ DEEDS: dict[str, Permission | None] = {
     "Invite people, and change their role, limit and columns": Permission.USERS_MANAGE,
     "Deactivate people, end their sessions and tokens, remove a lost second factor": Permission.USERS_MANAGE,
     "Grant download credits": Permission.CREDITS_GRANT,
+    "Buy credits, and start, change and cancel one's own subscription": Permission.PAYMENTS_BUY,
+    "See one's own payments, subscription and invoices": None,
+    "See everybody's payments, the revenue, and what Razorpay told": Permission.PAYMENTS_OVERSEE,
+    "Refund payments, set prices, and apply again what Razorpay told": Permission.PAYMENTS_MANAGE,
     "Require a second factor of a role": Permission.SETTINGS_CHANGE,
     "Read the audit log, also as a file": Permission.AUDIT_READ,
     "Change one's own name, e-mail, password, second factor and tokens, and end one's own sessions": None,
@@ -134,6 +141,7 @@ class Actor:
 
 OPERATOR = Actor(None, "operator", Role.ADMIN)
 NOBODY = Actor(None, "nobody", Role.ANALYST, frozenset())  # not signed in yet; may see nothing
+RAZORPAY = Actor(None, "Razorpay", Role.ANALYST, frozenset())  # who tells of payments
 
 
 def require(by: Actor, permission: Permission) -> None:

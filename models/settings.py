@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, ByteSize, Field, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, AwareDatetime, ByteSize, Field, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.errors import InvalidInput
@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     s3_access_key: str | None = None  # without the two, boto3 looks where it always does: its variables, files, roles
     s3_secret_key: SecretStr | None = None
     watch_roots: str = ""  # folders of the server below which administrators may let others be watched, with commas
+    razorpay_key_id: str | None = None  # payments are possible with the first three
+    razorpay_key_secret: SecretStr | None = None
+    razorpay_webhook_secret: SecretStr | None = None
+    razorpay_old_webhook_secret: SecretStr | None = None  # counts for a day after the change: what is sent again has it
+    razorpay_webhook_secret_changed_at: AwareDatetime | None = None
+    razorpay_url: Annotated[str | None, AfterValidator(_web_address)] = None  # of a stand-in
     search_seconds: int = 10  # after so long the web stops what it asked the database
     export_roots: str = ""  # folders and s3:// prefixes below which scheduled exports may go, with commas between
     days_kept_exports: int = 7

@@ -35,10 +35,10 @@ from models.audit import Event
 from models.database import Base, reading, writing
 from models.errors import Conflict, NotFound
 from models.import_acceptances import NotAccepted
-from models.import_uploads import clean_name
 from models.imports import Import, Keep, MatchRule, State
 from models.mail_texts import Kind
 from models.permissions import OPERATOR, Actor, Permission, require
+from models.upload_files import clean_name
 from models.watched_folders import WatchedFolder
 
 NUMBERS = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")

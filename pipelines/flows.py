@@ -7,6 +7,7 @@ from models.imports import State
 from models.permissions import OPERATOR
 from pipelines import export_contacts, find_duplicates, import_contacts, import_orders
 from pipelines import export_views as view_export
+from pipelines import reconcile_payments as reconciliation
 from pipelines.own_database import bind_database
 from pipelines.watch_folders import look, look_at_all
 
@@ -102,3 +103,16 @@ def look_for_duplicates(run_id: int) -> None:
     """
     bind_database()
     find_duplicates.run(run_id)
+
+
+@flow(name="reconcile-payments", flow_run_name="comparison {comparison_id} of payments", log_prints=True)
+def reconcile_payments(comparison_id: int) -> None:
+    """Compare the last days with Razorpay.
+
+    Reads payments, refunds, subscriptions and invoices at Razorpay, and beside them those that are stored. Notes what
+    differs as events and applies them, with the credits that follow; writes what it cannot mend into the findings.
+    Runs when somebody asks for it; by schedule the sweep does the same. A second run of one that was killed starts it
+    again, of one that ended it does nothing; another comparison mends nothing twice.
+    """
+    bind_database()
+    print(reconciliation.run(comparison_id) or "it is over, or another process is at it")

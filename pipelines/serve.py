@@ -35,7 +35,7 @@ def main() -> None:
     # In a process without an event loop the method gives the deployment itself; its type says "or a coroutine".
     offered = (
         flows.import_file, flows.undo_import, flows.redo_import, flows.watch_folders, flows.export_file,
-        flows.export_views, flows.look_for_duplicates,
+        flows.export_views, flows.look_for_duplicates, flows.reconcile_payments,
     )  # fmt: skip
     deployments = [flow.to_deployment(DEPLOYMENT) for flow in offered]
     serve(*cast("list[RunnerDeployment]", deployments))

@@ -1,9 +1,10 @@
 """What no flow does: ends exports that died, makes those, imports and searches for duplicates whose flow never came,
-exports of views and looks at watched folders that are due; deletes what nobody comes back for, audit lines whose time
-is over and what is left of accounts' doings, and builds the indexes that a first load left out.
+exports of views and looks at watched folders that are due; applies what Razorpay told, asks again for refunds, and
+compares payments; deletes what nobody comes back for, audit lines whose time is over and what is left of accounts'
+doings, and builds the indexes that a first load left out.
 
-Reads and writes exports, imports, their files below the home, the audit log, and the tables of OVER. The flow runner
-starts it and repeats it; a second run, or one beside a flow, changes nothing that is done or under way.
+Reads and writes exports, imports, their files below the home, payments, the audit log, and the tables of OVER. The flow
+runner starts it and repeats it; a second run, or one beside a flow, changes nothing that is done or under way.
 """
 
 import logging
@@ -40,8 +41,9 @@ from models import (
 from models.contacts import browsing
 from models.duplicates import runs
 from models.errors import Conflict
+from models.payments import events, reconciliations, refunds
 from models.settings import settings
-from pipelines import export_contacts, find_duplicates, import_contacts
+from pipelines import export_contacts, find_duplicates, import_contacts, reconcile_payments
 from pipelines import export_views as view_export
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
@@ -123,6 +125,18 @@ def watch_folders() -> None:
     _tell_of_watched()
 
 
+def look_after_payments() -> None:
+    """Apply the events that nobody applied, ask again for refunds that were not answered, and compare what is due."""
+    with _logged("applying payment events"):
+        events.apply_waiting()
+    with _logged("asking again for refunds"):
+        refunds.send_waiting()
+    with _logged("comparing payments"):
+        reconciliations.note_due()
+        for number in reconciliations.waiting(longer_than=PATIENCE):
+            reconcile_payments.run(number)
+
+
 def _tell_of_watched() -> None:
     with _logged("telling of watched files"):
         watched_files.tell_outcomes()
@@ -131,7 +145,8 @@ def _tell_of_watched() -> None:
 def keep_sweeping() -> None:
     """Sweep now and every minute, beside whatever this process does, until it ends. An import, an export or a look
     may take longer."""
-    for work in (sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for):
+    every = (sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for, look_after_payments)
+    for work in every:
         threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
 
 

@@ -21,6 +21,7 @@ from models.database import (
     IMPORTS_LOCK,
     INSTANCES_LOCK,
     MIGRATIONS_LOCK,
+    PAYMENTS_LOCK,
     VIEW_RUNS_LOCK,
     WATCHING_LOCK,
     Base,
@@ -91,6 +92,6 @@ def test_no_field_has_the_name_of_a_group() -> None:
 def test_every_class_of_locks_has_its_own_number() -> None:
     locks = {
         MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK, VIEW_RUNS_LOCK,
-        WATCHING_LOCK, DUPLICATES_LOCK, INSTANCES_LOCK,
+        WATCHING_LOCK, DUPLICATES_LOCK, INSTANCES_LOCK, PAYMENTS_LOCK,
     }  # fmt: skip
-    assert len(locks) == 10
+    assert len(locks) == 11

@@ -24,7 +24,7 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
     SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, VIEWS, ALL_VIEWS, SCHEDULE, COPY, EDIT, RESTORE,
     UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, CHECK, PEOPLE,
     CHANGE_PEOPLE,
-    CLOSE_ACCOUNTS, GRANT, RULE, AUDIT, ACCOUNT, OWN,
+    CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -104,7 +104,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.import_drafts.find", "models.import_drafts.keep",
         "models.import_drafts.forget", "models.import_orders.ask", "models.import_orders.remap",
         "models.import_orders.cancel", "models.import_uploads.begin", "models.import_uploads.get",
-        "models.import_uploads.complete", "models.import_uploads.Part", "pipelines.import_contacts.create",
+        "models.import_uploads.complete", "models.import_uploads.Part", "models.parted_uploads.PartWriter",
+        "models.parted_uploads.listed", "models.parted_uploads.remove", "pipelines.import_contacts.create",
         "pipelines.import_contacts.run", "pipelines.import_contacts.go_on",
         "models.mappings.save", "models.mappings.rename", "models.mappings.share", "models.mappings.change",
         "models.mappings.remove",
@@ -133,6 +134,26 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.tokens.revoke_of", "models.tokens.revoke_all_of",
     ),
     GRANT: ("models.credits.grant", "models.credits.take_back"),
+    BUY: (
+        "models.payments.offers.listed",
+        *(f"models.payments.orders.{name}" for name in ("create", "checkout", "returned")),
+        *(
+            f"models.payments.subscriptions.{name}"
+            for name in ("start", "checkout", "returned", "change", "cancel", "pause", "resume")
+        ),
+    ),
+    OWN_PAYMENTS: (
+        "models.payments.listing.mine", "models.payments.listing.invoices", "models.payments.subscriptions.current",
+    ),
+    ALL_PAYMENTS: (
+        *(f"models.payments.listing.{name}" for name in ("page", "get", "revenue")),
+        *(f"models.payments.events.{name}" for name in ("page", "get", "numbers")),
+        "models.payments.reconciliations.latest", "models.payments.reconciliations.findings",
+    ),
+    TREASURY: (
+        "models.payments.offers.change", "models.payments.refunds.proposal", "models.payments.refunds.refund",
+        "models.payments.events.replay", "models.payments.events.replay_dead", "models.payments.reconciliations.ask",
+    ),
     RULE: ("models.role_rules.require_second_factor",),
     AUDIT: (
         "models.audit_log.page", "models.audit_log.get", "models.audit_log.people", "models.audit_log.as_csv",
@@ -163,7 +184,7 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.as_of.look_back": IN_A_SESSION,
     "models.contacts.difference.compared": IN_A_SESSION,
     "models.contacts.difference_file.parse": READS_NOTHING,
-    "models.contacts.records.selecting": READS_NOTHING,
+    "models.contacts.records.whole": READS_NOTHING,
     "models.contacts.search.looking": "opens the transaction of a question that was allowed",
     "models.contacts.history.missing": IN_A_SESSION,
     **dict.fromkeys(
@@ -186,6 +207,7 @@ RELIES_ON: dict[str, str] = {
     "models.import_drafts.remove": IN_A_SESSION,
     "models.import_orders.give": IN_A_SESSION,
     "models.imports.add": IN_A_SESSION,
+    "models.import_uploads.own": IN_A_SESSION,
     "models.watched_files.take": "a part of a look at a folder, whose rights watched_looks.begin has just asked for",
     "models.watched_folders.checked": READS_NOTHING,
     "models.watched_folders.require_watchable": READS_NOTHING,
@@ -240,6 +262,7 @@ RELIES_ON: dict[str, str] = {
     "models.views.locked": IN_A_SESSION,
     "models.views.columns_seen": READS_NOTHING,
     "models.views.editable": READS_NOTHING,
+    "models.payments.offers.require_buying": READS_NOTHING,
     "models.permissions.require": READS_NOTHING,
     "models.permissions.require_own": READS_NOTHING,
     "models.permissions.visible": READS_NOTHING,

@@ -29,10 +29,12 @@ from models.errors import (
     Unavailable,
 )
 from models.idempotency import UnderWay
-from models.import_uploads import Held, NoRoom, TooLarge, WrongPlace
+from models.import_parts import PartsMissing
+from models.import_uploads import TooLarge, WrongPlace
 from models.industries import NameTaken
 from models.link_tokens import LinkRefused
 from models.sign_in_failures import SignInPaused, SignInRefused
+from models.upload_files import Held, NoRoom
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -146,6 +148,8 @@ def of_operation(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
     headers: dict[str, str] = {}
     match error:
+        case Held():
+            headers = {"retry-after": "1"}
         case TooMany() | SignInPaused():
             headers = {"retry-after": str(error.seconds)}
         case UnderWay():
@@ -170,6 +174,8 @@ def _more(error: AppError) -> dict[str, Any]:
             return {"version": error.version, "changed": error.fields, "by": error.by_name, "at": error.at}
         case Gone() if error.into is not None:
             return {"into": error.into}
+        case PartsMissing():
+            return {"missing": error.missing}
         case WrongPlace():
             return {"offset": error.offset}
     return {}

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
+from models.database import LARGEST_ID
+
 
 def _number(value: object) -> object:
     if isinstance(value, bool | str):
@@ -29,3 +31,8 @@ Whole = Annotated[int, BeforeValidator(_number)]
 Flag = Annotated[bool, Field(strict=True)]
 Day = Annotated[date, BeforeValidator(_text)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_text)]
+
+Yes = Flag
+NUMBER = BeforeValidator(_number)  # behind the bounds, which would not come into the schema else
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID), NUMBER]
+Moment = Instant

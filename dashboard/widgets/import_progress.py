@@ -62,8 +62,8 @@ def _follow(import_id: int, before: tuple[object, ...]) -> None:
         _running(found)
     elif phase is Phase.STOPPING:
         _busy("It stops within seconds, and nothing of it is written.")
-    elif phase is Phase.UPLOADING and found.created_by != by.id:
-        _somebody_elses(listed)
+    elif phase is Phase.UPLOADING and (found.created_by != by.id or found.upload_part_bytes):
+        _sent_elsewhere(listed)
 
 
 def _standing(listed: Listed) -> tuple[object, ...]:
@@ -144,11 +144,12 @@ def _stop(found: Import, *, running: bool) -> None:
         cancel_dialog(found, running=running)
 
 
-def _somebody_elses(listed: Listed) -> None:
+def _sent_elsewhere(listed: Listed) -> None:
     found = listed.import_
     arrived = import_uploads.arrived(found.id, by=session.actor())
     size = found.upload_bytes or 0
-    with page.card("Uploading", f"by {plain(listed.by_name or 'somebody')}"):
+    program = " · a program sends it" if found.upload_part_bytes else ""
+    with page.card("Uploading", f"by {plain(listed.by_name or 'somebody')}{program}"):
         words = f"**{formats.size(arrived)}** of {formats.size(size)} have arrived."
         st.progress(min(arrived / size, 1.0) if size else 0.0, text=words)
 

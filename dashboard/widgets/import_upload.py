@@ -22,7 +22,7 @@ WHAT_HAPPENS = """
 def upload_step(found: Import | None) -> None:
     """`found` is the import whose upload is not finished; None for a new one."""
     by = session.actor()
-    if found is not None and found.created_by != by.id:
+    if found is not None and (found.created_by != by.id or found.upload_part_bytes):
         return  # its progress is shown above
     most = formats.size(int(settings().max_upload))
     wall = st.grid(3, min_column_width=260, gap="small", border=True)

@@ -10,6 +10,7 @@ from models import (
     import_acceptances,
     import_changes,
     import_findings,
+    import_parts,
     import_places,
     import_profiles,
     import_undos,
@@ -33,11 +34,12 @@ from models import (
 )
 from models.contacts import history, table
 from models.duplicates import tables as duplicates
+from models.payments import tables as payments
 
 __all__ = [
     "accounts", "audit", "check_results", "credits", "duplicates", "exports", "history", "idempotency",
-    "import_acceptances", "import_changes", "import_findings", "import_places", "import_profiles", "import_undos",
-    "imports", "industries", "link_tokens", "mails", "mappings", "preferences", "request_hours", "request_limits",
-    "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table", "tokens", "view_exports", "views",
-    "watched_files", "watched_folders",
+    "import_acceptances", "import_changes", "import_findings", "import_parts", "import_places", "import_profiles",
+    "import_undos", "imports", "industries", "link_tokens", "mails", "mappings", "payments", "preferences",
+    "request_hours", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table",
+    "tokens", "view_exports", "views", "watched_files", "watched_folders",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from dashboard import flow_runs
 
 SIGN = "Basic " + base64.b64encode(b"admin:secret").decode()
 
-FLOWS = ("export-contacts", "import-contacts", "undo-import", "redo-import")
+FLOWS = ("export-contacts", "import-contacts", "undo-import", "redo-import", "reconcile-payments")
 
 
 class Prefect(BaseHTTPRequestHandler):
@@ -108,6 +108,12 @@ def test_an_import_is_started_for_what_is_wanted_of_it(prefect: type[Prefect]) -
     redoing = "import-7-5-2026-03-01T12:30"
     assert prefect.runs[redoing]["parameters"] == {"import_id": 7, "order": 5}
     assert prefect.flows[redoing] == "redo-import"
+
+
+def test_a_comparison_of_payments_is_started_by_its_number(prefect: type[Prefect]) -> None:
+    assert flow_runs.start_comparing(3, at=datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
+    key = "payments-3-2026-03-01T12:30"
+    assert (prefect.runs[key]["parameters"], prefect.flows[key]) == ({"comparison_id": 3}, "reconcile-payments")
 
 
 def test_however_much_waits_a_slow_prefect_holds_the_screens_up_for_seconds_only(

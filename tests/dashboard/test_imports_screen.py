@@ -28,6 +28,7 @@ from models import (
     import_rejects,
     import_uploads,
     imports,
+    parted_uploads,
     settings,
     sign_ins,
     users,
@@ -168,6 +169,19 @@ def test_an_unfinished_upload_says_how_far_it_is(screen: Screen, site: Site, hom
     assert "500 KB of 2 MB are here: choose half *done*.csv again to go on" in data
     press(own, "Cancel import")
     assert not own.exception
+
+
+def test_an_upload_of_a_program_says_how_far_it_is(screen: Screen, site: Site, home: Path) -> None:
+    by = site.people[Role.MANAGER].actor()
+    upload = import_uploads.begin(name="parts.csv", size=2_000, modified=None, part_size=500, by=by)
+    with parted_uploads.PartWriter(upload.import_id, 3, by=by) as part:
+        part.write(b"x" * 500)
+        part.keep()
+    own = screen(Role.MANAGER, at="imports", id=str(upload.import_id))
+    assert "by An manager · a program sends it" in texts(own)
+    assert "**500 B** of 2 KB have arrived." in texts(own)
+    data = [one.proto.json for one in own.get("bidi_component")]
+    assert not any("choose parts.csv again" in one for one in data), "no browser can go on with it"
 
 
 def test_without_prefect_it_waits_says_so_and_starts_by_itself(

@@ -29,6 +29,7 @@ from models import (
     imports,
     settings,
     sign_ins,
+    upload_files,
     users,
 )
 from models.audit import AuditLine, Event
@@ -157,7 +158,7 @@ def test_a_file_in_pieces_is_the_file(sender: Sender, home: Path) -> None:
     assert Path(found.file_path) == home / "imports" / str(identity) / "upload" / "leads 2026.csv"
     assert (found.state, found.wanted, found.orders) == (State.NEW, State.OPENED, first["order"])
     assert import_phases.phase(imports.listed(identity, by=OPERATOR)) is Phase.WAITING
-    assert not import_uploads.part_path(identity).exists()
+    assert not upload_files.part_path(identity).exists()
     assert sender.look(identity).json() == described | {"offset": len(FILE), "complete": True}
 
 
@@ -285,7 +286,7 @@ def test_a_piece_that_comes_after_others_were_written(site: Site, home: Path) ->
     identity = import_uploads.begin(name="late.csv", size=10, modified=MODIFIED, by=by).import_id
     late, early = (import_uploads.Part(identity, 0, by=by) for _ in range(2))
     with early:
-        with pytest.raises(import_uploads.Held), late:
+        with pytest.raises(upload_files.Held), late:
             pass
         early.write(b"0123456789")
     with pytest.raises(import_uploads.WrongPlace, match="begins at byte 10"), late:
@@ -312,9 +313,9 @@ def test_a_web_that_is_killed_goes_on_when_it_is_back(web: Web, sender: Sender) 
 def test_one_that_was_killed_while_it_was_completed(sender: Sender) -> None:
     identity = sender.begun("renamed.csv")["import_id"]
     sender.put(identity, 0, FILE)
-    target = import_uploads.part_path(identity).parent / "upload" / "renamed.csv"
+    target = upload_files.part_path(identity).parent / "upload" / "renamed.csv"
     target.parent.mkdir()
-    import_uploads.part_path(identity).rename(target)
+    upload_files.part_path(identity).rename(target)
     assert sender.begun("renamed.csv")["offset"] == len(FILE)
     sender.complete(identity).raise_for_status()
     assert Path(imports.get(identity, by=OPERATOR).file_path).read_bytes() == FILE
@@ -446,7 +447,7 @@ def test_an_empty_file_and_one_too_large_are_refused_before_anything_is_sent(sen
     ],
 )
 def test_names_are_made_harmless(given: str, name: str) -> None:
-    assert import_uploads.clean_name(given) == name
+    assert upload_files.clean_name(given) == name
 
 
 if os.geteuid() == 0:  # only root may mount a disk
@@ -472,9 +473,9 @@ def test_a_disk_without_room_is_told_before_anything_is_sent(
     site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type("usage", (), {"free": 1_500_000_000})
-    monkeypatch.setattr(import_uploads.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(upload_files.shutil, "disk_usage", lambda _: usage)
     manager = site.people[Role.MANAGER].actor()
-    with pytest.raises(import_uploads.NoRoom, match=r"has 1\.5 GB left, and big\.csv needs 2\.0 GB"):
+    with pytest.raises(upload_files.NoRoom, match=r"has 1\.5 GB left, and big\.csv needs 2\.0 GB"):
         import_uploads.begin(name="big.csv", size=2_000_000_000, modified=0, by=manager)
 
 
@@ -502,7 +503,7 @@ def test_uploads_that_nobody_goes_on_with_are_cleared(sender: Sender) -> None:
     sender.put(fresh, 10, FILE[10:20])
     assert import_uploads.clear_abandoned(older_than_days=7) == [old]
     assert imports.get(old, by=OPERATOR).state == State.CANCELLED
-    assert not import_uploads.part_path(old).exists()
+    assert not upload_files.part_path(old).exists()
     assert sender.look(fresh).json()["offset"] == 20
 
 
@@ -510,4 +511,4 @@ def _age(import_id: int) -> None:
     old = datetime.now(UTC) - timedelta(days=8)
     with writing(OPERATOR) as session:
         session.execute(update(Import).where(Import.id == import_id).values(created_at=old))
-    os.utime(import_uploads.part_path(import_id), (old.timestamp(), old.timestamp()))
+    os.utime(upload_files.part_path(import_id), (old.timestamp(), old.timestamp()))

@@ -40,6 +40,8 @@ def test_people_reach_the_web_where_it_says_or_on_its_port(monkeypatch: pytest.M
     [
         ("APPOINTMENT360_SMTP_SECURITY", "some"), ("APPOINTMENT360_SMTP_PORT", "0"),
         ("APPOINTMENT360_PUBLIC_URL", "contacts.example.com"), ("APPOINTMENT360_MAIL_FROM", "nobody"),
+        ("APPOINTMENT360_RAZORPAY_URL", "razorpay"),
+        ("APPOINTMENT360_RAZORPAY_WEBHOOK_SECRET_CHANGED_AT", "2026-11-01T10:00"),  # of which time zone?
         ("APPOINTMENT360_STAY_DAYS", "0"), ("APPOINTMENT360_SESSION_HOURS", "-1"),
     ],
 )  # fmt: skip

@@ -61,14 +61,27 @@ from models.import_drafts import Chosen
 from models.imports import Keep, State
 from models.link_tokens import Purpose
 from models.migrations import every_table
-from models.permissions import OPERATOR, Actor, Role
+from models.payments import (
+    applying,
+    entities,
+    events,
+    listing,
+    offers,
+    orders,
+    reconciliations,
+    refunds,
+    subscriptions,
+)
+from models.permissions import OPERATOR, RAZORPAY, Actor, Role
 from models.settings import settings
 from models.sign_in_failures import SignInFailure
 from models.watched_files import Sight
 from models.watched_folders import Watching
-from pipelines import export_contacts, export_views, import_contacts
+from pipelines import export_contacts, export_views, import_contacts, reconcile_payments
+from tests import razorpay as standin
 from tests.people import PASSWORD, link_of, person
 from tests.pipelines import importing
+from tests.razorpay import Razorpay, Thing
 
 ROOT = Path(__file__).parents[2]
 BEN, NEW_EMAIL = "ben@example.com", "benjamin@example.com"
@@ -132,6 +145,19 @@ TOLD = {
     "contact_merges": ALWAYS,
     "contact_merge_parts": ALWAYS,
     "contact_aliases": ALWAYS,
+    "payment_offers": ALWAYS,
+    "payment_orders": ALWAYS,
+    "payments": [
+        ("INSERT OR DELETE", "true"),
+        ("UPDATE", "to_jsonb(OLD) - 'told_at' IS DISTINCT FROM to_jsonb(NEW) - 'told_at'"),
+    ],
+    "payment_subscriptions": [
+        ("INSERT OR DELETE", "true"),
+        ("UPDATE", "to_jsonb(OLD) - 'told_at' IS DISTINCT FROM to_jsonb(NEW) - 'told_at'"),
+    ],
+    "payment_refunds": ALWAYS,
+    "payment_invoices": ALWAYS,
+    "payment_reconciliations": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
     "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
 }
 UNTOLD = {
@@ -140,6 +166,7 @@ UNTOLD = {
     "preferences": "a person's own way of looking at a screen",
     "sign_in_tickets": "half of a sign-in, gone after 30 seconds; the session that comes of it has its line",
     "sign_in_failures": "counted before the password is looked at; the line follows with the answer",
+    "import_parts": "a part of an upload, whose creation and commit have their lines",
     "import_rejects": "a part of the plan of an import, whose commit has its line",
     "import_places": "a part of the plan of an import, whose commit has its line",
     "import_moves": "a part of the plan of an import, whose commit has its line",
@@ -154,6 +181,8 @@ UNTOLD = {
     "mails": "a message is queued with what it tells of",
     "watched_names": "what a look saw; the import that came of it has its line",
     "credit_entries": "a log of its own, which only grows; grants and new limits have lines besides",
+    "payment_events": "what was told, word for word; what it changes has its lines",
+    "payment_findings": "what a comparison found, which has its line",
     "credit_takings": "a part of the export or copy, which has its line",
 }
 BY_SCHEDULE = (Event.VIEW_EXPORTED, Event.VIEW_EXPORT_FAILED)  # done in the background, from no address
@@ -184,6 +213,16 @@ WITHOUT = {
         "put_back": "progress",
     },
     "models/import_uploads.py": {"complete": "a part of the creation, which has its line"},
+    "models/parted_uploads.py": dict.fromkeys(("_noted", "remove"), "a part of the creation, which has its line"),
+    "models/payments/events.py": {
+        "receive": UNTOLD["payment_events"],
+        "_apply": "applying.apply, which it calls, writes the lines",
+    },
+    "models/payments/reconciliations.py": {
+        "ask": "a wish; the comparison that is done or fails has its line",
+        "note_due": "a wish; the comparison that is done or fails has its line",
+        "begin": "progress",
+    },
     "models/preferences.py": {"put": UNTOLD["preferences"], "forget": UNTOLD["preferences"]},
     "models/credits.py": {"_balance": "posts the month's allowance, in a log of its own"},
     "models/credit_takings.py": {"clear_past": OVER},
@@ -404,6 +443,25 @@ def _searched(tour: Tour) -> None:
     runs.finish(run_id, numbers, by=tour.by)
 
 
+def _told(tour: Tour, kind: str, **parts: Thing) -> None:
+    """What `events.apply` does, which keeps what fails for later."""
+    with writing(RAZORPAY) as session:
+        applying.apply(session, entities.read(tour["razorpay"].event(kind, **parts).body))
+
+
+def _paid(tour: Tour) -> Thing:
+    if "paid" not in tour.kept:
+        tour.keep("paid", tour["razorpay"].pay(tour["order"].razorpay_id))
+    return dict(tour["paid"])
+
+
+def _charged(tour: Tour) -> dict[str, Thing]:
+    name = tour["subscribed"].razorpay_id
+    if "charged" not in tour.kept:
+        tour.keep("charged", tour["razorpay"].charge(name))
+    return {"payment": tour["charged"], "subscription": tour["razorpay"].things["subscription"][name]}
+
+
 OPERATIONS: dict[str, Operation] = {
     "users.invite": lambda t: t.keep("ben", _invited(t).user),
     "users.new_link": lambda t: users.new_link(BEN, by=t.by),
@@ -442,6 +500,18 @@ OPERATIONS: dict[str, Operation] = {
     "account_links.confirm_email": lambda t: account_links.confirm_email(t.link(Purpose.EMAIL), address="10.0.0.9"),
     "users.deactivate": lambda t: users.deactivate(NEW_EMAIL, by=t.by),
     "users.reactivate": lambda t: users.reactivate(NEW_EMAIL, by=t.by),
+    "offers.change": lambda t: offers.change("pack-100", price=30_000, by=t.by),
+    "orders.create": lambda t: t.keep("order", orders.create("pack-100", by=t.own())),
+    "applying.apply, a payment": lambda t: _told(t, "payment.captured", payment=_paid(t)),
+    "refunds.refund": lambda t: refunds.refund(listing.mine(by=t.own())[0][0].id, 10_000, by=t.by),
+    "subscriptions.start": lambda t: t.keep("subscribed", subscriptions.start("pro", by=t.own())),
+    "applying.apply, a charge": lambda t: _told(t, "subscription.charged", **_charged(t)),
+    "applying.apply, an invoice": lambda t: _told(
+        t, "invoice.paid", invoice=next(iter(t["razorpay"].things["invoice"].values()))
+    ),
+    "subscriptions.cancel": lambda t: subscriptions.cancel(by=t.own()),
+    "events.replay": lambda t: events.replay(events.page(by=t.by)[0][0].id, by=t.by),
+    "reconcile_payments.run": lambda t: reconcile_payments.run(reconciliations.ask(by=OPERATOR)),
     "industries.create": lambda t: t.keep("coal", industries.create("Coal", by=t.by).id),
     "industries.create, another": lambda t: t.keep("iron", industries.create("Iron", by=t.by).id),
     "industries.rename": lambda t: industries.rename(t["coal"], "Charcoal", by=t.by),
@@ -558,17 +628,25 @@ def connection(base: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+@pytest.fixture
+def razorpay() -> Iterator[Razorpay]:
+    with standin.serving() as made, standin.used(made):
+        yield made
+
+
 def test_each_operation_stands_with_its_line_and_falls_without(
     connection: psycopg.Connection[Any],
     base: str,
     home: Path,
+    razorpay: Razorpay,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("APPOINTMENT360_EXPORT_ROOTS", str(tmp_path))
     settings.cache_clear()
     ann = person(email="ann@example.com", name="Ann", role=Role.ADMIN, download_limit=None)
-    tour = Tour(Actor(ann.id, "Ann", Role.ADMIN, None, "10.0.0.7"), tmp_path, {"home": home})
+    kept = {"home": home, "razorpay": razorpay}
+    tour = Tour(Actor(ann.id, "Ann", Role.ADMIN, None, "10.0.0.7"), tmp_path, kept)
     moved = set[str]()
     for name, operation in OPERATIONS.items():
         before = dict(tour.kept)

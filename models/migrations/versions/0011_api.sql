@@ -45,3 +45,14 @@ CREATE INDEX idempotency_keys_began ON idempotency_keys (began_at);
 
 -- Tries of programs, which have a limit for each address besides the pauses.
 ALTER TABLE sign_in_failures ADD COLUMN by_program BOOLEAN DEFAULT false NOT NULL;
+
+-- A file that a program sends in parts of one size, in any order; a part stands here once it is on the disk.
+ALTER TABLE imports ADD COLUMN upload_part_bytes BIGINT;
+
+CREATE TABLE import_parts (
+    import_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    bytes BIGINT NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (import_id, number)
+);

@@ -1,9 +1,11 @@
 """The API as programs meet it: HTTP requests, with a token of a person, to a server in a thread of the tests, which has
 the database that a test binds."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +15,8 @@ from dashboard.api import api, limits
 from models import sign_ins, tokens
 from models.accounts import DEFAULT_DOWNLOAD_LIMIT, User
 from models.permissions import OPERATOR, Role
+from models.settings import settings
+from tests.data_checks.conftest import started_checker
 from tests.people import person
 
 Client = Callable[..., httpx.Client]
@@ -77,3 +81,34 @@ def signed_in(db: str, address: str) -> Iterator[SignedIn]:
     for one in opened:
         one.close()
     limits.forget()
+
+
+@pytest.fixture(scope="session")
+def checked_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home with a warm checker, for imports: each process that loads its library takes seconds to do so."""
+    folder = tmp_path_factory.mktemp("home")
+    process = started_checker(folder)
+    yield folder
+    process.terminate()
+    assert process.wait(60) == 0
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """This process's home, and so the server's in its thread, without a file."""
+    yield from _at(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def warm_home(checked_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """`home`, where imports are checked, too."""
+    yield from _at(checked_home, monkeypatch)
+    for kept in ("imports", "exports"):
+        shutil.rmtree(checked_home / kept, ignore_errors=True)
+
+
+def _at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("APPOINTMENT360_HOME", str(folder))
+    settings.cache_clear()
+    yield folder
+    settings.cache_clear()

@@ -23,6 +23,7 @@ PUBLIC = {
     "POST /links/look": "the link is the access",
     "POST /links/password": "the link is the access",
     "POST /links/email": "the link is the access",
+    "POST /payments/webhook": "Razorpay signs what it tells",
 }
 
 

@@ -1,0 +1,105 @@
+"""Compares the last days with Razorpay: payments, refunds, subscriptions and their invoices.
+
+What differs is noted as an event and applied, as if the webhook had told it: payments that were captured, refunds,
+states of subscriptions that were missed. What cannot be mended is reported. A second run finds nothing to mend.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import func, select
+
+from models.database import reading
+from models.errors import AppError
+from models.payments import comparing, gateway, orders, reconciliations
+from models.payments.reconciliations import Numbers
+from models.payments.states import ENDED, Source
+from models.payments.tables import Payment, Subscription
+
+AT_ONCE = 100
+OVERLAP = timedelta(minutes=15)  # of what was paid so lately Razorpay may not know in its lists yet
+
+
+def run(number: int) -> Numbers | None:
+    """Carry the comparison out; None where it is over, or another process is at it. Raises what Razorpay's client does;
+    the comparison is noted as failed then."""
+    with reconciliations.claimed() as mine:
+        days = reconciliations.begin(number) if mine else None
+        if days is None:
+            return None
+        try:
+            numbers, missing = compare(days)
+        except Exception as error:
+            sentence = error.sentence if isinstance(error, AppError) else f"{type(error).__name__}: {error}"
+            reconciliations.fail(number, sentence[:500])
+            raise
+        reconciliations.finish(number, numbers, missing)
+        return numbers
+
+
+def compare(days: int) -> tuple[Numbers, dict[str, str]]:
+    """The numbers, and what is here and not at Razorpay, each with its sentence."""
+    since, until = _window(days)
+    window = {"from": int(since.timestamp()), "to": int(until.timestamp())}
+    seen: set[str] = set()
+    compared = mended = 0
+    for page in _pages(gateway.every("payment", **window)):
+        seen.update(one["id"] for one in page)
+        compared, mended = compared + len(page), mended + comparing.mend_payments(page, Source.RECONCILIATION)
+    for page in _pages(gateway.every("refund", **window)):
+        _fetch_unknown({one["payment_id"] for one in page})
+        compared, mended = compared + len(page), mended + comparing.mend_refunds(page, Source.RECONCILIATION)
+    missing = _unknown_to_razorpay(since, until - OVERLAP, seen)
+    for name in _subscriptions(since):
+        try:
+            asked, put_right = _compare_subscription(name)
+        except gateway.Refused as refused:
+            missing[name] = f"Of the subscription {name} Razorpay says: {refused.said}."
+            continue
+        compared, mended = compared + asked, mended + put_right
+    return Numbers(compared, mended), missing
+
+
+def _compare_subscription(name: str) -> tuple[int, int]:
+    answer = gateway.ask(lambda razorpay: razorpay.subscription.fetch(name, timeout=gateway.PATIENCE))
+    invoices = list(gateway.every("invoice", subscription_id=name))
+    _fetch_unknown({one["payment_id"] for one in invoices if one.get("payment_id")})
+    mended = comparing.mend_subscription(answer, Source.RECONCILIATION)
+    return 1 + len(invoices), mended + comparing.mend_invoices(invoices, Source.RECONCILIATION)
+
+
+def _fetch_unknown(names: set[str]) -> None:
+    """Payments that a refund or an invoice names, and that are older than what is compared."""
+    with reading() as session:
+        known = set(session.scalars(select(Payment.razorpay_id).where(Payment.razorpay_id.in_(names))))
+    for name in sorted(names - known):
+        orders.fetch_payment(name)
+
+
+def _window(days: int) -> tuple[datetime, datetime]:
+    with reading() as session:
+        now: datetime = session.scalars(select(func.clock_timestamp())).one()
+    return now - timedelta(days=days), now
+
+
+def _subscriptions(since: datetime) -> list[str]:
+    """Those that go on, and those that ended in what is compared."""
+    goes_on = Subscription.state.not_in(ENDED) | (Subscription.ended_at >= since)
+    with reading() as session:
+        return list(session.scalars(select(Subscription.razorpay_id).where(goes_on).order_by(Subscription.id)))
+
+
+def _unknown_to_razorpay(since: datetime, until: datetime, seen: set[str]) -> dict[str, str]:
+    wanted = select(Payment.razorpay_id).where(Payment.paid_at >= since, Payment.paid_at < until)
+    with reading() as session:
+        ours = list(session.scalars(wanted.order_by(Payment.id)))
+    told = "Razorpay's list of payments does not have {}: it was perhaps made with other keys, those of a test."
+    return {name: told.format(name) for name in ours if name not in seen}
+
+
+def _pages(answers: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    left = iter(answers)
+    while page := list(islice(left, AT_ONCE)):
+        yield page

@@ -25,9 +25,6 @@ WITHOUT: dict[str, str] = {
     "models.contacts.editing.editing": "opens the transaction of the operations that change contacts",
     "models.industries.out_of_use": "industries.listed says of each whether it is in use",
     "models.watched_folders.named": AT_THE_COMMAND_LINE,
-    "models.import_drafts.find": AT_THE_SCREEN,
-    "models.import_drafts.keep": AT_THE_SCREEN,
-    "models.import_drafts.forget": AT_THE_SCREEN,
     "models.preferences.get": AT_THE_SCREEN,
     "models.preferences.under": AT_THE_SCREEN,
     "models.preferences.put": AT_THE_SCREEN,
@@ -36,14 +33,31 @@ WITHOUT: dict[str, str] = {
     "models.user_list.person": AT_THE_COMMAND_LINE,
     "models.own_password.require": "a part of the operations that ask for one's password",
     "models.tokens.create_for": "for the command line: over HTTP people make their own",
+    "models.imports.create": "of a file that lies there whole; programs send theirs in parts",
+    "models.imports.latest": AT_THE_SCREEN,
+    "models.import_uploads.Part": "the browser's pieces, one after the other; programs send theirs in any order",
+    "models.import_uploads.arrived": "the browser's pieces; the parts of programs are listed",
+    **dict.fromkeys(
+        (f"models.{one}.rows" for one in ("import_changes", "import_kept", "import_rejects")),
+        "what pages and files are made of, which have their routes",
+    ),
+    **dict.fromkeys(
+        (f"pipelines.import_rejects.write_{one}" for one in ("rejects", "changes", "kept", "moved")),
+        "a file of the command line; over HTTP it is streamed",
+    ),
+    **dict.fromkeys(
+        (
+            f"pipelines.import_contacts.{one}"
+            for one in ("create", "run", "go_on", "undo", "redo", "take_back", "bring_back")
+        ),
+        BY_A_FLOW,
+    ),
     "pipelines.find_duplicates.find": BY_A_FLOW,
     "pipelines.export_views.run_now": BY_A_FLOW,
     "pipelines.export_contacts.export": BY_A_FLOW,
 }
 # Operations of resources that have no routes yet. Whoever adds the routes takes the lines out.
 COMES_WITH: dict[str, tuple[str, ...]] = {
-    "imports": ("models.imports.", "models.import_", "models.mappings.", "pipelines.import_"),
-    "exports": ("models.exports.", "models.contacts.difference_file.", "models.credits.cost"),
     "checks": ("data_checks.",),
 }
 

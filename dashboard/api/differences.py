@@ -14,7 +14,7 @@ from models.contacts.difference import SINCE, UNTIL
 from models.contacts.moments import NOW
 from models.permissions import Actor, Permission
 
-router = APIRouter(prefix="/contacts", tags=["contacts"], route_class=Repeatable)
+router = APIRouter(prefix="/contacts", tags=["differences"], route_class=Repeatable)
 
 Exporter = Annotated[Actor, Needs(Permission.CONTACTS_EXPORT)]
 Since = Annotated[

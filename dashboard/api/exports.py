@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from dashboard import file_answers, flow_runs
 from dashboard.api import digests, ranges, strict
@@ -26,6 +26,7 @@ router = APIRouter(prefix="/exports", tags=["exports"], route_class=Repeatable)
 Exporter = Annotated[Actor, Needs(Permission.CONTACTS_EXPORT)]
 ContactId = Annotated[int, Field(ge=1, le=LARGEST_BIGINT), strict.NUMBER]
 Format = Literal["csv", "xlsx", "parquet", "jsonl"]
+ExportState = Annotated[str, WithJsonSchema({"type": "string", "enum": [one.value for one in State]})]
 LONGEST_FILTER, MOST_SELECTED = 100_000, 100_000
 FILE: dict[int | str, dict[str, Any]] = {
     status: {
@@ -86,7 +87,7 @@ class ExportShort(BaseModel):
     """The receipt, as soon as it is `done`."""
 
     id: int = Field(examples=[7])
-    state: State
+    state: ExportState
     has_file: bool = Field(description="Whether it can be fetched: files are kept for some days, receipts for good.")
     file_name: str
     format: str

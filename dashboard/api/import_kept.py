@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from dashboard import file_answers
 from dashboard.api import import_shapes as shapes
@@ -22,10 +22,13 @@ router = APIRouter(prefix="/imports", tags=["imports"], route_class=Repeatable)
 Importer = Annotated[Actor, Needs(Permission.IMPORTS_RUN)]
 
 
+UndoKind = Annotated[str, WithJsonSchema({"type": "string", "enum": [one.value for one in Kind]})]
+
+
 class Run(BaseModel):
     """An undo, or a redo; `counts`: removed or returned, restored, kept."""
 
-    kind: Kind
+    kind: UndoKind
     at: datetime
     by: str
     counts: dict[str, int]

@@ -24,7 +24,9 @@ from models.permissions import Actor, Permission
 router = APIRouter(prefix="/imports", tags=["imports"], route_class=Repeatable)
 
 Importer = Annotated[Actor, Needs(Permission.IMPORTS_RUN)]
-OfKind = Annotated[Kind, Query(description="The number that the rows are behind.")]
+OfKind = Annotated[
+    Literal["updated", "created", "unchanged"], Query(description="The number that the rows are behind.")
+]
 Changing = Annotated[Text | None, Query(description="Only rows that change this field, or `extra`.", max_length=100)]
 Refused = Annotated[Literal["rejected", "duplicate"], Query()]
 
@@ -155,21 +157,21 @@ def plan(by: Importer, import_id: Id, examples: Annotated[int, Query(ge=0, le=20
 def rows(
     by: Importer,
     import_id: Id,
-    kind: OfKind = Kind.UPDATED,
+    kind: OfKind = "updated",
     changing: Changing = None,
     page: PageNumber = 1,
     size: PageSize = 50,
 ) -> RowPage:
     """For who sees every column. Once it is committed, what was written."""
-    found, total = import_changes.page(import_id, kind=kind, changing=changing, number=page, size=size, by=by)
+    found, total = import_changes.page(import_id, kind=Kind(kind), changing=changing, number=page, size=size, by=by)
     return RowPage(rows=[_row(one) for one in found], total=total)
 
 
 @router.get("/{import_id}/rows.csv", response_class=CSV, summary="All of them as a file")
 def rows_as_csv(
-    by: Importer, import_id: Id, kind: OfKind = Kind.UPDATED, changing: Changing = None
+    by: Importer, import_id: Id, kind: OfKind = "updated", changing: Changing = None
 ) -> Response:  # fmt: skip
-    lines = import_changes.as_csv(import_id, kind=kind, changing=changing, by=by)
+    lines = import_changes.as_csv(import_id, kind=Kind(kind), changing=changing, by=by)
     return file_answers.csv(lines, named(import_id, "changes.csv", by))
 
 

@@ -1,9 +1,9 @@
 """What imports look like in JSON."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from dashboard.api.contact_shapes import plain
 from dashboard.api.strict import Text
@@ -16,6 +16,9 @@ from models.permissions import Actor
 
 LONGEST_HEADER = 10_000  # characters
 MOST_COLUMNS = 20_000
+
+# Within the schema where it stands: other things have a State, too, and one name there means one of them.
+ImportState = Annotated[str, WithJsonSchema({"type": "string", "enum": [one.value for one in State]})]
 
 
 class Progress(BaseModel):
@@ -35,9 +38,9 @@ class ImportShort(BaseModel):
 
     id: int = Field(examples=[12])
     file_name: str = Field(examples=["leads.csv"])
-    state: State
+    state: ImportState
     phase: Phase
-    wanted: State | None = Field(description="The state that somebody asked for, until it is there.")
+    wanted: ImportState | None = Field(description="The state that somebody asked for, until it is there.")
     rows: int
     created: int
     updated: int

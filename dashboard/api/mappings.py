@@ -11,7 +11,7 @@ from dashboard.api import import_shapes as shapes
 from dashboard.api import strict
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
-from dashboard.api.import_shapes import Chosen
+from dashboard.api.import_shapes import Chosen, ImportState
 from dashboard.api.paging import Id
 from dashboard.api.strict import Text
 from models import import_drafts, imports, mappings
@@ -45,7 +45,7 @@ class Mapping(BaseModel):
 class Use(BaseModel):
     import_id: int
     file_name: str
-    state: State
+    state: ImportState
     at: datetime
 
 
@@ -65,7 +65,7 @@ class NewMapping(BaseModel):
     chosen: Chosen | None = Field(None, description="Null: what the import has.")
 
 
-class NewName(BaseModel):
+class MappingName(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name
@@ -113,7 +113,7 @@ def change(by: Importer, mapping_id: Id, chosen: Chosen) -> Mapping:
 
 
 @router.post("/{mapping_id}/rename", summary="Give it another name")
-def rename(by: Importer, mapping_id: Id, wanted: NewName) -> Mapping:
+def rename(by: Importer, mapping_id: Id, wanted: MappingName) -> Mapping:
     mappings.rename(mapping_id, wanted.name, by=by)
     return _read(mapping_id, by)
 

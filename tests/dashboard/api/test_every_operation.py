@@ -14,7 +14,6 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 AT_THE_SCREEN = "what a screen keeps for itself: a program asks for what it wants each time"
 AT_THE_COMMAND_LINE = "for the command line; over HTTP it goes by its number, from the list"
 WITH_OWN_FILES = "for the command line, which has files of its own; over HTTP they come and go by routes"
-STREAMED = "what the file of these rows is made of, which has its route"
 BY_A_FLOW = "carried out by a flow, which the route's operation orders"
 # Operations that programs need no route for, with the reason.
 WITHOUT: dict[str, str] = {
@@ -27,13 +26,6 @@ WITHOUT: dict[str, str] = {
     "models.contacts.editing.editing": "opens the transaction of the operations that change contacts",
     "models.industries.out_of_use": "industries.listed says of each whether it is in use",
     "models.watched_folders.named": AT_THE_COMMAND_LINE,
-    "models.imports.create": "an import begins with its file: import_uploads.begin calls it",
-    "models.imports.latest": "for the command line; programs have pages",
-    "models.import_uploads.Part": "what a browser sends, from the beginning to the end; programs send parts",
-    "models.import_uploads.arrived": "for the screen of somebody else's upload; programs see their own, by its parts",
-    "models.import_changes.rows": STREAMED,
-    "models.import_kept.rows": STREAMED,
-    "models.import_rejects.rows": STREAMED,
     "models.preferences.get": AT_THE_SCREEN,
     "models.preferences.under": AT_THE_SCREEN,
     "models.preferences.put": AT_THE_SCREEN,

@@ -28,7 +28,7 @@ ContactId = Annotated[int, Field(ge=1, le=LARGEST_BIGINT), strict.NUMBER]
 Format = Literal["csv", "xlsx", "parquet", "jsonl"]
 ExportState = Annotated[str, WithJsonSchema({"type": "string", "enum": [one.value for one in State]})]
 LONGEST_FILTER, MOST_SELECTED = 100_000, 100_000
-FILE: dict[int | str, dict[str, Any]] = {
+FILE: dict[int | str, dict[str, Any]] = problems.told(400, 416) | {
     status: {
         "description": description,
         "content": {
@@ -40,7 +40,7 @@ FILE: dict[int | str, dict[str, Any]] = {
         },
     }
     for status, description in ((200, "The file"), (206, "A part of it"))
-} | problems.told(400, 416)
+}
 
 
 class Which(BaseModel):

@@ -34,7 +34,7 @@ class Profile(BaseModel):
     recovery_codes_left: int = Field(examples=[10])
 
 
-class NewName(Body):
+class OwnName(Body):
     name: str = Field(min_length=1, max_length=MAX_NAME, examples=["Ann Archer"])
 
 
@@ -62,7 +62,7 @@ def read(by: Person) -> Profile:
 
 
 @router.patch("", summary="Change your name")
-def rename(by: Person, sent: NewName) -> Profile:
+def rename(by: Person, sent: OwnName) -> Profile:
     profile.rename(sent.name, by=by)
     return _profile(by)
 

@@ -14,7 +14,6 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 AT_THE_SCREEN = "what a screen keeps for itself: a program asks for what it wants each time"
 AT_THE_COMMAND_LINE = "for the command line; over HTTP it goes by its number, from the list"
 WITH_OWN_FILES = "for the command line, which has files of its own; over HTTP they come and go by routes"
-STREAMED = "what the file of these rows is made of, which has its route"
 BY_A_FLOW = "carried out by a flow, which the route's operation orders"
 # Operations that programs need no route for, with the reason.
 WITHOUT: dict[str, str] = {
@@ -27,13 +26,6 @@ WITHOUT: dict[str, str] = {
     "models.contacts.editing.editing": "opens the transaction of the operations that change contacts",
     "models.industries.out_of_use": "industries.listed says of each whether it is in use",
     "models.watched_folders.named": AT_THE_COMMAND_LINE,
-    "models.imports.create": "an import begins with its file: import_uploads.begin calls it",
-    "models.imports.latest": "for the command line; programs have pages",
-    "models.import_uploads.Part": "what a browser sends, from the beginning to the end; programs send parts",
-    "models.import_uploads.arrived": "for the screen of somebody else's upload; programs see their own, by its parts",
-    "models.import_changes.rows": STREAMED,
-    "models.import_kept.rows": STREAMED,
-    "models.import_rejects.rows": STREAMED,
     "models.preferences.get": AT_THE_SCREEN,
     "models.preferences.under": AT_THE_SCREEN,
     "models.preferences.put": AT_THE_SCREEN,
@@ -42,6 +34,25 @@ WITHOUT: dict[str, str] = {
     "models.user_list.person": AT_THE_COMMAND_LINE,
     "models.own_password.require": "a part of the operations that ask for one's password",
     "models.tokens.create_for": "for the command line: over HTTP people make their own",
+    "models.imports.create": "of a file that lies there whole; programs send theirs in parts",
+    "models.imports.latest": AT_THE_SCREEN,
+    "models.import_uploads.Part": "the browser's pieces, one after the other; programs send theirs in any order",
+    "models.import_uploads.arrived": "the browser's pieces; the parts of programs are listed",
+    **dict.fromkeys(
+        (f"models.{one}.rows" for one in ("import_changes", "import_kept", "import_rejects")),
+        "what pages and files are made of, which have their routes",
+    ),
+    **dict.fromkeys(
+        (f"pipelines.import_rejects.write_{one}" for one in ("rejects", "changes", "kept", "moved")),
+        "a file of the command line; over HTTP it is streamed",
+    ),
+    **dict.fromkeys(
+        (
+            f"pipelines.import_contacts.{one}"
+            for one in ("create", "run", "go_on", "undo", "redo", "take_back", "bring_back")
+        ),
+        BY_A_FLOW,
+    ),
     "pipelines.find_duplicates.find": BY_A_FLOW,
     "pipelines.export_views.run_now": BY_A_FLOW,
     "pipelines.export_contacts.export": BY_A_FLOW,

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from dashboard import file_answers
+from dashboard.api import problems
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.csv_routes import CSV
@@ -27,7 +28,7 @@ class DifferenceCost(BaseModel):
     credits: int = Field(description="One for each contact that you did not take out in this month yet.")
 
 
-@router.get("/difference.csv", response_class=CSV, summary="A difference as a file")
+@router.get("/difference.csv", response_class=CSV, summary="A difference as a file", responses=problems.told(402))
 def as_csv(request: Request, by: Exporter, since: Since, until: Until = NOW) -> Response:
     """A line for each value that differs between the moments. Every other parameter is a filter. It takes contacts out,
     and costs what an export of them would."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from dashboard import file_answers, flow_runs
-from dashboard.api import digests, ranges, strict
+from dashboard.api import digests, problems, ranges, strict
 from dashboard.api import import_shapes as shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
@@ -28,7 +28,7 @@ ContactId = Annotated[int, Field(ge=1, le=LARGEST_BIGINT), strict.NUMBER]
 Format = Literal["csv", "xlsx", "parquet", "jsonl"]
 ExportState = Annotated[str, WithJsonSchema({"type": "string", "enum": [one.value for one in State]})]
 LONGEST_FILTER, MOST_SELECTED = 100_000, 100_000
-FILE: dict[int | str, dict[str, Any]] = {
+FILE: dict[int | str, dict[str, Any]] = problems.told(400, 416) | {
     status: {
         "description": description,
         "content": {
@@ -125,7 +125,7 @@ class ExportPage(BaseModel):
     total: int
 
 
-@router.post("", status_code=HTTPStatus.ACCEPTED, summary="Ask for an export")
+@router.post("", status_code=HTTPStatus.ACCEPTED, summary="Ask for an export", responses=problems.told(402, 404))
 def create(by: Exporter, wanted: NewExport, response: Response) -> ExportWhole:
     """It is made in the background. What it costs is set aside at once: 402 where you have too few credits."""
     chosen, view = _which(wanted, by)
@@ -137,7 +137,7 @@ def create(by: Exporter, wanted: NewExport, response: Response) -> ExportWhole:
     return _started(export_id, response, by)
 
 
-@router.post("/cost", summary="What an export would cost")
+@router.post("/cost", summary="What an export would cost", responses=problems.told(404))
 def cost(by: Exporter, which: Which) -> Cost:
     chosen, _ = _which(which, by)
     number = credits.cost(chosen, which.ids, by=by)
@@ -177,7 +177,12 @@ def cancel(by: Exporter, export_id: Id) -> ExportWhole:
     return _whole(export_id, by)
 
 
-@router.post("/{export_id}/again", status_code=HTTPStatus.ACCEPTED, summary="Make one again and compare")
+@router.post(
+    "/{export_id}/again",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Make one again and compare",
+    responses=problems.told(402),
+)
 def again(by: Exporter, export_id: Id, response: Response) -> ExportWhole:
     """The same filter, columns and format; `compared` says then whether the data changed."""
     return _started(exports.again(export_id, by=by), response, by)

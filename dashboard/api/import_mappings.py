@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from dashboard.api import import_shapes as shapes
 from dashboard.api import imports as import_routes
+from dashboard.api import problems
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.import_shapes import Chosen, ImportWhole
@@ -72,7 +73,7 @@ def preview(by: Importer, import_id: Id) -> Preview:
     return Preview(rows=rows, examples=found.examples, filled=found.filled)
 
 
-@router.get("/{import_id}/mapping", summary="What is read from where")
+@router.get("/{import_id}/mapping", summary="What is read from where", responses=problems.told(409))
 def read(by: Importer, import_id: Id) -> MappingState:
     found = _opened(import_id, by)
     opened = found.opened or {}
@@ -99,7 +100,9 @@ def change(by: Importer, import_id: Id, wanted: Chosen, response: Response) -> I
     return import_routes.ordered(import_id, response, by)
 
 
-@router.get("/{import_id}/mapping/by/{mapping_id}", summary="What a saved mapping says for it")
+@router.get(
+    "/{import_id}/mapping/by/{mapping_id}", summary="What a saved mapping says for it", responses=problems.told(409)
+)
 def bound(by: Importer, import_id: Id, mapping_id: Id) -> Bound:
     """Changes nothing: send what it `chosen` to the mapping of the import."""
     found, kept = _opened(import_id, by), mappings.get(mapping_id, by=by)

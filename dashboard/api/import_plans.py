@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from dashboard import file_answers
 from dashboard.api import import_shapes as shapes
+from dashboard.api import problems
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.contact_shapes import plain
@@ -134,7 +135,7 @@ class Note(BaseModel):
     example: str | None
 
 
-@router.get("/{import_id}/plan", summary="Read the plan")
+@router.get("/{import_id}/plan", summary="Read the plan", responses=problems.told(409))
 def plan(by: Importer, import_id: Id, examples: Annotated[int, Query(ge=0, le=20)] = 3) -> Plan:
     """Once it is committed, what was done, without examples."""
     found = imports.get(import_id, by=by)
@@ -153,7 +154,7 @@ def plan(by: Importer, import_id: Id, examples: Annotated[int, Query(ge=0, le=20
     )  # fmt: skip
 
 
-@router.get("/{import_id}/rows", summary="The rows behind a number of the plan")
+@router.get("/{import_id}/rows", summary="The rows behind a number of the plan", responses=problems.told(409))
 def rows(
     by: Importer,
     import_id: Id,
@@ -167,7 +168,7 @@ def rows(
     return RowPage(rows=[_row(one) for one in found], total=total)
 
 
-@router.get("/{import_id}/rows.csv", response_class=CSV, summary="All of them as a file")
+@router.get("/{import_id}/rows.csv", response_class=CSV, summary="All of them as a file", responses=problems.told(409))
 def rows_as_csv(
     by: Importer, import_id: Id, kind: OfKind = "updated", changing: Changing = None
 ) -> Response:  # fmt: skip

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from dashboard import streamed
-from dashboard.api import digests, imports, strict
+from dashboard.api import digests, imports, problems, strict
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.import_shapes import ImportWhole
@@ -86,7 +86,7 @@ class Whole(BaseModel):
     sha256: Sha256 | None = Field(None, description="Of the whole file, which is compared with what arrived.")
 
 
-@router.post("", status_code=HTTPStatus.CREATED, summary="Begin an upload")
+@router.post("", status_code=HTTPStatus.CREATED, summary="Begin an upload", responses=problems.told(404, 413, 423, 507))
 def begin(by: Importer, wanted: NewUpload, response: Response) -> UploadState:
     """A new import, whose file comes in parts. Answers 200 with the upload that there is of the same file, where you
     say when it was `modified`: go on with what is `missing` there."""
@@ -109,7 +109,12 @@ def look(by: Importer, import_id: Id) -> UploadState:
     return _described(import_uploads.get(import_id, by=by), by)
 
 
-@router.put("/{import_id}/parts/{number}", openapi_extra=BODY, summary="Send a part")
+@router.put(
+    "/{import_id}/parts/{number}",
+    openapi_extra=BODY,
+    summary="Send a part",
+    responses=problems.told(400, 408, 423, 507),
+)
 async def put(
     request: Request,
     by: Importer,
@@ -130,7 +135,12 @@ async def put(
         raise Problems(HTTPStatus.BAD_REQUEST, "The connection broke.") from error
 
 
-@router.delete("/{import_id}/parts/{number}", status_code=HTTPStatus.NO_CONTENT, summary="Let a part come anew")
+@router.delete(
+    "/{import_id}/parts/{number}",
+    status_code=HTTPStatus.NO_CONTENT,
+    summary="Let a part come anew",
+    responses=problems.told(423),
+)
 def remove(by: Importer, import_id: Id, number: Number) -> None:
     """One that is not what it should be, before the upload is complete."""
     parted_uploads.remove(import_id, number, by=by)

@@ -23,6 +23,7 @@ from dashboard.api import problems
 from dashboard.session import ADDRESS_HEADER, SCHEME_HEADER, cookie_name
 from models import sign_ins
 from models.errors import TooMany
+from models.payments import gateway
 from models.permissions import Actor
 
 log = logging.getLogger(__name__)
@@ -31,15 +32,16 @@ log = logging.getLogger(__name__)
 STREAMLIT_ROUTES = re.compile(r"/_stcore/(health|host-config|stream|upload_file/.+|bidi-components/.+)")
 UPLOADS = "/_stcore/upload_file"
 BEHIND_SIGN_IN = (UPLOADS, "/media")  # Streamlit asks nobody who they are there
-OF_PERSONS = (*BEHIND_SIGN_IN, "/audit/", "/exports/", "/imports/")  # the rest of these answer for themselves
-NEVER_STORED = ("/audit/", "/auth/", "/exports/", "/imports/", "/media/")
+OF_PERSONS = (*BEHIND_SIGN_IN, "/audit/", "/exports/", "/imports/", "/pay/")  # the rest answer for themselves
+NEVER_STORED = ("/audit/", "/auth/", "/exports/", "/imports/", "/media/", "/pay/")
+CHECKOUTS = re.compile(r"/pay/(order/[0-9]+|subscription)")  # the pages that open Razorpay's window, and no others
 ACTOR = "appointment360.actor"  # where a request's scope keeps who asks
 REQUEST_ID = "appointment360.request_id"  # where a request's scope keeps the number that its answer shows
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def content_security_policy() -> str:
-    """Scripts only from this host; the one inline script of Streamlit's page by its hash.
+def content_security_policy(besides: str = "") -> str:
+    """Scripts only from this host and from `besides`; the one inline script of Streamlit's page by its hash.
 
     `blob:` is how Streamlit loads components; its styles are inline throughout.
     """
@@ -49,18 +51,33 @@ def content_security_policy() -> str:
     return "; ".join(
         [
             "default-src 'self'",
-            " ".join(["script-src 'self' blob:", *(f"'sha256-{one}'" for one in hashes)]),
+            " ".join(filter(None, ["script-src 'self' blob:", *(f"'sha256-{one}'" for one in hashes), besides])),
             "worker-src 'self' blob:",
             "style-src 'self' 'unsafe-inline'",
-            "img-src 'self' data: blob:",
+            f"img-src 'self' data: blob: {besides}".rstrip(),
             "font-src 'self' data:",
-            "connect-src 'self'",
+            f"connect-src 'self' {besides}".rstrip(),
+            f"frame-src 'self' {besides}".rstrip(),
             "object-src 'none'",
             "base-uri 'self'",
             "form-action 'self'",
             "frame-ancestors 'none'",
         ]
     )
+
+
+def headers_of_checkouts() -> dict[str, str]:
+    """Razorpay lets nobody else serve its checkout: its script comes from its own hosts, draws a frame of theirs, may
+    ask the browser for its payment request there, and opens a bank's page in a window that has to find its way back.
+    It serves registered sites only, so it is told which one asks, without the path.
+    """
+    hosts = gateway.checkout_hosts()
+    return {
+        "content-security-policy": content_security_policy(hosts),
+        "cross-origin-opener-policy": "same-origin-allow-popups",
+        "permissions-policy": f'camera=(), geolocation=(), microphone=(), payment=(self "{hosts}"), usb=()',
+        "referrer-policy": "strict-origin-when-cross-origin",
+    }
 
 
 class Edge:
@@ -101,6 +118,8 @@ class Edge:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self.headers)
+                if CHECKOUTS.fullmatch(scope["path"]):
+                    headers.update(headers_of_checkouts())
                 headers["x-request-id"] = request_id
                 if scope["scheme"] == "https":
                     headers["strict-transport-security"] = "max-age=31536000"

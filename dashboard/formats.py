@@ -10,7 +10,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_skeleton
-from babel.numbers import NumberFormatError, format_compact_decimal, format_decimal, format_percent, parse_decimal
+from babel.numbers import (
+    NumberFormatError,
+    format_compact_decimal,
+    format_currency,
+    format_decimal,
+    format_percent,
+    parse_decimal,
+)
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from models.errors import InvalidInput
 
@@ -46,6 +54,14 @@ def compact(value: int | float | Decimal | None) -> str:
     return str(format_compact_decimal(value, locale=_locale(), fraction_digits=digits))
 
 
+def money(paise: int | None, currency: str = "INR") -> str:
+    """“₹1,199.00”: of any currency the hundredth part."""
+    if paise is None:
+        return MISSING
+    amount = Decimal(paise) / 100
+    return str(format_currency(amount, currency, locale=_locale()))
+
+
 def share(part: float, whole: float, *, digits: int = 1) -> str:
     """“62.6%” of the whole; missing where there is none."""
     if not whole:
@@ -79,6 +95,12 @@ def pattern(*, clock: bool = False) -> str:
     parts = LDML.findall(_locale().datetime_skeletons["yMMMd"].pattern)
     written = "".join(f"[{quoted}]" if quoted else MOMENT_JS.get(sign, sign) for quoted, sign in parts)
     return f"{written}, HH:mm" if clock else written
+
+
+def day_pattern() -> str:
+    """The one of Streamlit's three for its date inputs that is nearest to how the person writes days."""
+    written = pattern()
+    return "DD/MM/YYYY" if written.startswith("D") else "MM/DD/YYYY" if written.startswith("M") else "YYYY/MM/DD"
 
 
 def time_zone() -> str:
@@ -137,7 +159,8 @@ def _local(value: date) -> date:
 
 
 def _locale() -> Locale:
-    named = st.context.locale
+    # Streamlit warns in its log where no screen asks: the pages of /pay are none.
+    named = st.context.locale if get_script_run_ctx(suppress_warning=True) else None
     return _parsed(named if isinstance(named, str) else FALLBACK)
 
 

@@ -41,13 +41,13 @@ def page() -> str:
     html = ICON.sub(HEAD, html, count=1)
     html = re.sub(r"<noscript>.*?</noscript>", NO_SCRIPT, html, flags=re.DOTALL)
     # In the body: among equals the later style counts, and Streamlit adds its own to the head as it goes.
-    html = html.replace("<body>", f"<body>\n    <style>\n{_style()}</style>", 1)
+    html = html.replace("<body>", f"<body>\n    <style>\n{styled(*STYLES)}</style>", 1)
     # Streamlit replaces what stands in the root when it draws for the first time.
     first = f'<div id="root"><div class="first-paint">{(STATIC / "mark.svg").read_text()}</div></div>'
     return html.replace('<div id="root"></div>', first)
 
 
-def _style() -> str:
+def styled(*names: str) -> str:
     """The theme has no variables outside Streamlit's own parts: $light.primaryColor stands for that option."""
-    text = "\n".join((STATIC / name).read_text() for name in STYLES)
+    text = "\n".join((STATIC / name).read_text() for name in names)
     return re.sub(r"\$((?:light|dark)\.\w+)", lambda found: str(st.get_option(f"theme.{found[1]}")), text)

@@ -42,6 +42,8 @@ PLACES = {
     "exports": Place("Exports", "download", "exports", Permission.CONTACTS_EXPORT),
     "duplicates": Place("Duplicates", "join_inner", "duplicates", Permission.CONTACTS_EDIT, whole=True),
     "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ, field="industry"),
+    "plans": Place("Plans", "toll", "plans", Permission.PAYMENTS_BUY),
+    "payments": Place("Payments", "payments", "payments", Permission.PAYMENTS_OVERSEE),
     "users": Place("People", "group", "users", Permission.USERS_MANAGE),
     "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
     "profile": Place("Profile", "account_circle", "profile", None, hidden=True),

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from dashboard import access_log, downloads, edge, failures, mail_delivery, places, readiness, uploads
+from dashboard import access_log, downloads, edge, failures, mail_delivery, pay, places, readiness, uploads
 from dashboard.api import api, limits
 from dashboard.front_page import front_page
 from dashboard.session import cookie_name
@@ -146,6 +146,15 @@ app = st.App(
         Route("/imports/{import_id:id}/upload", uploads.receive, methods=["PUT"]),
         Route("/imports/{import_id:id}/upload/complete", uploads.complete, methods=["POST"]),
         Route("/imports/{import_id:id}/{file}", downloads.import_rows),
+        Route("/pay/pay.js", pay.script),
+        Route("/pay/order/{order_id:id}", pay.order),
+        Route("/pay/order/{order_id:id}/return", pay.order_returned, methods=["POST"]),
+        Route("/pay/order/{order_id:id}/done", pay.order_done),
+        Route("/pay/order/{order_id:id}/state", pay.order_state),
+        Route("/pay/subscription", pay.subscription),
+        Route("/pay/subscription/return", pay.subscription_returned, methods=["POST"]),
+        Route("/pay/subscription/done", pay.subscription_done),
+        Route("/pay/subscription/state", pay.subscription_state),
         *(Route(places.path(name), front_page) for name in places.PLACES),
         Route("/healthz", healthz),
         Route("/readyz", readyz),

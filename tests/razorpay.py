@@ -25,6 +25,7 @@ import pytest
 from models import settings
 
 SAMPLES = Path(__file__).parent / "samples" / "razorpay"
+CHECKOUT = (Path(__file__).parent / "samples" / "razorpay" / "checkout.js").read_bytes()
 KEY_ID, KEY_SECRET, WEBHOOK_SECRET = "rzp_test_key", "key_secret", "webhook_secret"
 PREFIXES = {
     "order": "order",
@@ -111,6 +112,24 @@ class Razorpay:
                 "payment", amount=of["amount"], currency="INR", status=status, order_id=order, method="upi",
                 captured=paid, fee=of["amount"] // 50 if paid else None, tax=0 if paid else None,
             )  # fmt: skip
+
+    def checked_out(self, name: str) -> Thing:
+        """What the checkout answers in the browser once a customer has paid: of an order the money is not in yet."""
+        if name in self.things["subscription"]:
+            paid = self.charge(name)
+            message = f"{paid['id']}|{name}"
+        else:
+            paid = self.pay(name, "authorized")
+            message = f"{name}|{paid['id']}"
+        return {"razorpay_payment_id": paid["id"], "razorpay_signature": sign(KEY_SECRET, message.encode())}
+
+    def capture(self, order: str) -> Signed:
+        """The money of an order is in, and its event is on its way."""
+        with self.lock:
+            paid = next(one for one in self.things["payment"].values() if one["order_id"] == order)
+            paid.update(status="captured", captured=True, fee=paid["amount"] // 50, tax=0)
+            self.things["order"][order]["status"] = "paid"
+            return self.event("payment.captured", payment=paid)
 
     def charge(self, subscription: str) -> Thing:
         """A month of a subscription is charged; the first time that is its checkout."""
@@ -308,6 +327,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         razorpay: Razorpay = self.server.razorpay  # type: ignore[attr-defined]
+        if self.path == "/v1/checkout.js":
+            self._write(200, CHECKOUT, {"content-type": "text/javascript"})
+            return
+        if self.path.startswith("/checkout/"):  # its window, at which a customer pays
+            self._send(
+                200, razorpay.checked_out(self.path.removeprefix("/checkout/")), {"access-control-allow-origin": "*"}
+            )
+            return
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         asked = Asked(self.command, self.path, headers, json.loads(body) if body else {})
@@ -328,9 +355,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, answer, {})
 
     def _send(self, status: int, answer: Thing, headers: dict[str, str]) -> None:
-        told = json.dumps(answer).encode()
+        self._write(status, json.dumps(answer).encode(), {"content-type": "application/json", **headers})
+
+    def _write(self, status: int, told: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {"content-type": "application/json", "content-length": str(len(told)), **headers}.items():
+        for name, value in {"content-length": str(len(told)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(told)

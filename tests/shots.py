@@ -48,6 +48,11 @@ SCREENS = {
     "exports": "exports",
     "industries": "industries",
     "profile": "profile",
+    "plans": "plans",
+    "payments": "payments",
+    "payment-events": "payments?part=events",
+    "payment-comparison": "payments?part=comparison",
+    "prices": "payments?part=prices",
     "users": "users",
     "audit": "audit",
 }

@@ -11,7 +11,7 @@ from dashboard.api.again import Repeatable
 from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
 from dashboard.api.sign_in_shapes import Body
-from models import credits, users
+from models import credits, user_list
 from models.credit_ledger import Kind
 from models.database import LARGEST_BIGINT
 from models.permissions import OPERATOR, Actor, Permission
@@ -87,14 +87,14 @@ def entries_of_another(by: Manager, user_id: Id, before: Before = None, size: Si
 @router.post("/users/{user_id:number}/credits", summary="Grant credits")
 def grant(by: Granter, user_id: Id, sent: CreditGrant) -> CreditBalance:
     """They last beyond the month, and are used when the month's are gone."""
-    person = users.with_id(user_id, by=by)
+    person = user_list.with_id(user_id, by=by)
     return _balance(credits.grant(person.email, sent.amount, sent.note, by=by))
 
 
 @router.post("/users/{user_id:number}/credits/take-back", summary="Take granted credits back")
 def take_back(by: Granter, user_id: Id, sent: CreditGrant) -> CreditBalance:
     """At most what is left of them."""
-    person = users.with_id(user_id, by=by)
+    person = user_list.with_id(user_id, by=by)
     return _balance(credits.take_back(person.email, sent.amount, sent.note, by=by))
 
 

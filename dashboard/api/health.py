@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from dashboard import readiness
+from dashboard.api import problems
 from dashboard.api.again import Repeatable
 from models.errors import Unavailable
 
@@ -24,7 +25,7 @@ async def health() -> Health:
     return Health()
 
 
-@router.get("/ready", summary="Whether it can serve")
+@router.get("/ready", summary="Whether it can serve", responses=problems.told(503))
 async def ready() -> Health:
     """503 where the database does not answer, or its schema is another one."""
     try:

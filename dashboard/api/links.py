@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BaseModel, Field
 
-from dashboard.api import access, sign_in_shapes
+from dashboard.api import access, problems, sign_in_shapes
 from dashboard.api.again import SECRET, Repeatable
 from dashboard.api.sign_in_shapes import Body, Email, Password, SignedIn
 from models import account_links, sign_ins
@@ -67,7 +67,7 @@ def request_reset(request: Request, asked: ResetRequest) -> Accepted:
     return Accepted(detail=ON_ITS_WAY)
 
 
-@router.post("/links/look", summary="See what a link is for")
+@router.post("/links/look", summary="See what a link is for", responses=problems.told(410))
 def look(opened: OpenedLink) -> LinkInfo:
     """Without using it up. One that works no more answers 410."""
     found = account_links.look(opened.link)
@@ -76,7 +76,7 @@ def look(opened: OpenedLink) -> LinkInfo:
 
 @router.post(
     "/links/password", status_code=HTTPStatus.CREATED, summary="Choose a password by an invitation or a reset",
-    openapi_extra=SECRET,
+    openapi_extra=SECRET, responses=problems.told(410),
 )  # fmt: skip
 def choose_password(request: Request, chosen: ChosenPassword) -> SignedIn:
     """All sessions and other links end; what comes next is as after the first step of signing in."""
@@ -84,7 +84,7 @@ def choose_password(request: Request, chosen: ChosenPassword) -> SignedIn:
     return sign_in_shapes.gone_on(request, sign_ins.after_link(actor))
 
 
-@router.post("/links/email", summary="Confirm a new e-mail address")
+@router.post("/links/email", summary="Confirm a new e-mail address", responses=problems.told(410))
 def confirm_email(request: Request, opened: OpenedLink) -> ConfirmedEmail:
     found = account_links.look(opened.link)
     account_links.confirm_email(opened.link, address=access.address_of(request))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.api import import_shapes as shapes
-from dashboard.api import strict
+from dashboard.api import problems, strict
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.import_shapes import Chosen
@@ -77,7 +77,7 @@ class Sharing(BaseModel):
     shared: strict.Yes
 
 
-@router.get("", summary="List mappings")
+@router.get("", summary="List mappings", responses=problems.told(404))
 def listed(
     by: Importer,
     name: Annotated[Text | None, Query(description="Only the one of that name.", max_length=LONGEST_NAME)] = None,

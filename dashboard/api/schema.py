@@ -51,7 +51,7 @@ WORDS: dict[int, str] = {
     403: "The person, or the token, may not do this.",
     404: "There is no such thing, or the person may not see it.",
     409: "What is stored stands against it.",
-    410: "The contact was deleted, or merged into another one.",
+    410: "It is gone: a contact that was deleted or merged into another one, a link that was used.",
     412: "Somebody changed it since: nothing was written.",
     413: "More than is taken at once.",
     422: "A value does not fit; each field is named.",
@@ -104,6 +104,8 @@ def _renamed(made: dict[str, Any]) -> dict[str, Any]:
     models.exports.State is models__exports__State, ours ExportsState."""
     schemas = made["components"]["schemas"]
     names = {name: _short(name) for name in schemas if "__" in name}
+    for name, short in names.items():
+        schemas[name]["title"] = short  # which generators of clients take for the name
     made["components"]["schemas"] = {names.get(name, name): one for name, one in schemas.items()}
     references = {f"{SCHEMAS}{name}": f"{SCHEMAS}{short}" for name, short in names.items()}
 
@@ -152,7 +154,7 @@ def _errors(path: str, method: str, operation: dict[str, Any]) -> set[int]:
         found.add(422)
     if "{" in path or (has_body and signed):
         found.add(404)
-    if signed and method in CHANGING:
+    if signed and (method in CHANGING or "{" in path):
         found.add(409)
     if "{contact_id}" in path:
         found.add(410)

@@ -12,7 +12,7 @@ from dashboard.api.again import SECRET, Repeatable
 from dashboard.api.ids import BigId
 from dashboard.api.moments import Moment
 from dashboard.api.sign_in_shapes import Body, Code, Email, Password, SetUp, SignedIn, SignedUp
-from models import sign_ins
+from models import sign_in_sessions, sign_ins
 from models.errors import Conflict
 from models.permissions import Actor
 
@@ -97,13 +97,13 @@ def confirm_enrolment(request: Request, sent: EnrolmentCode) -> SignedUp:
 @router.get("", summary="Where you are signed in")
 def listed(by: Person) -> list[OpenSession]:
     """The one that asks first, then the latest used."""
-    return [OpenSession.model_validate(one, from_attributes=True) for one in sign_ins.sessions_of(by=by)]
+    return [OpenSession.model_validate(one, from_attributes=True) for one in sign_in_sessions.sessions_of(by=by)]
 
 
 @router.delete("", summary="Sign out everywhere else")
 def end_others(request: Request, by: Person) -> EndedSessions:
     """With a personal token: everywhere."""
-    return EndedSessions(ended=sign_ins.end_others(by=by, token=access.token_of(request)))
+    return EndedSessions(ended=sign_in_sessions.end_others(by=by, token=access.token_of(request)))
 
 
 @router.delete("/current", status_code=HTTPStatus.NO_CONTENT, summary="Sign out")
@@ -111,9 +111,9 @@ def sign_out(request: Request, by: Person) -> None:
     """The session of this token ends. A personal token is none (409): `DELETE /tokens/{token_id}` revokes it."""
     if by.session_id is None:
         raise Conflict("This is a personal token, and no session that could end: revoke it instead.")
-    sign_ins.sign_out(access.token_of(request))
+    sign_in_sessions.sign_out(access.token_of(request))
 
 
 @router.delete("/{session_id:number}", status_code=HTTPStatus.NO_CONTENT, summary="Sign out in one place")
 def end(by: Person, session_id: BigId) -> None:
-    sign_ins.end(session_id, by=by)
+    sign_in_sessions.end(session_id, by=by)

@@ -6,10 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from dashboard.api import filtering
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
+from dashboard.api.filtering import FILTERED
 from dashboard.api.moments import Moment
-from models import filters
 from models.contacts import search
 from models.contacts.statistics import Statistics as Numbers
 from models.permissions import Actor, Permission
@@ -58,11 +59,10 @@ class Statistics(BaseModel):
     months: list[MonthCount] = Field(description="From the first contact's month to the present.")
 
 
-@router.get("", summary="Count and describe contacts")
+@router.get("", summary="Count and describe contacts", openapi_extra=FILTERED)
 def read(request: Request, by: Annotated[Actor, Needs(Permission.CONTACTS_READ)]) -> Statistics:
     """Every parameter is a filter, as on the screen: `country=Germany`, `employees.gte=50`, `as_of=2026-11-01`."""
-    asked = filters.parse_pairs(request.query_params.multi_items(), by=by)
-    found = search.statistics_of(asked, by=by)
+    found = search.statistics_of(filtering.of(request, by=by), by=by)
     seen = found.filled.keys()
     return Statistics(
         at=found.at, total=found.total, new=found.new, new_since=found.new_since,

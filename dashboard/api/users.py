@@ -15,11 +15,12 @@ from dashboard.api.moments import Moment
 from dashboard.api.sessions import EndedSessions
 from dashboard.api.sign_in_shapes import Body, Email
 from dashboard.api.tokens import ListedToken
-from models import credits, role_rules, second_factors, sign_ins, tokens, users
+from models import credits, role_rules, second_factors, sign_in_sessions, tokens, user_list, users
 from models.accounts import DEFAULT_DOWNLOAD_LIMIT, MAX_NAME
 from models.database import LARGEST_ID
 from models.permissions import Actor, Permission, Role
-from models.users import Changes, Person, Status
+from models.user_list import Person, Status
+from models.users import Changes
 
 router = APIRouter(tags=["people"], route_class=Repeatable)
 Manager = Annotated[Actor, Needs(Permission.USERS_MANAGE)]
@@ -108,7 +109,7 @@ def listed(
     status: Annotated[Status | None, Query(description="Only these.")] = None,
 ) -> People:
     """All of them, by e-mail."""
-    return People(users=_users(users.everyone(search=q, status=status, by=by), by))
+    return People(users=_users(user_list.everyone(search=q, status=status, by=by), by))
 
 
 @router.post("/users", status_code=HTTPStatus.CREATED, summary="Invite a person", openapi_extra=SECRET)
@@ -169,7 +170,7 @@ def new_link(by: Manager, user_id: Id) -> NewLink:
 @router.delete("/users/{user_id:number}/sessions", summary="End all sessions of a person")
 def end_sessions(by: Manager, user_id: Id) -> EndedSessions:
     """On every device, at once. Tokens go on: revoke those, too, where the account is not to be trusted."""
-    return EndedSessions(ended=sign_ins.end_all(_email(user_id, by), by=by))
+    return EndedSessions(ended=sign_in_sessions.end_all(_email(user_id, by), by=by))
 
 
 @router.delete(
@@ -218,7 +219,7 @@ def rule(by: Annotated[Actor, Needs(Permission.SETTINGS_CHANGE)], role: Role, se
 
 
 def _email(user_id: int, by: Actor) -> str:
-    return users.with_id(user_id, by=by).email
+    return user_list.with_id(user_id, by=by).email
 
 
 def _columns(names: list[str] | None) -> tuple[str, ...] | None:
@@ -227,7 +228,7 @@ def _columns(names: list[str] | None) -> tuple[str, ...] | None:
 
 def _user(response: Response, user_id: int, by: Actor) -> User:
     """With its ETag."""
-    [found] = _users([users.with_id(user_id, by=by)], by)
+    [found] = _users([user_list.with_id(user_id, by=by)], by)
     response.headers["etag"] = etags.of(found.version)
     return found
 

@@ -64,7 +64,7 @@ def audit_filters(chosen: Wanted, people: dict[str, str]) -> None:
         )  # fmt: skip
     with grid.cell(column_span=2):
         st.date_input(
-            "Period", key=PERIOD, max_value=audit_log.LAST_DAY, format=_day_pattern(), on_change=_changed,
+            "Period", key=PERIOD, max_value=audit_log.LAST_DAY, format=formats.day_pattern(), on_change=_changed,
             help="From and to, both included; days are days in UTC",
         )  # fmt: skip
 
@@ -76,9 +76,3 @@ def _changed() -> None:
     old = wanted()
     days = (old.since, old.until) if len(period) == 1 else period or (None, None)
     write(Wanted(state[WHO] or "", tuple(state[EVENTS]), " ".join(state[ABOUT].split()), *days, state[WORDS].strip()))
-
-
-def _day_pattern() -> str:
-    """The one of Streamlit's three that is nearest to how the person writes days."""
-    written = formats.pattern()
-    return "DD/MM/YYYY" if written.startswith("D") else "MM/DD/YYYY" if written.startswith("M") else "YYYY/MM/DD"

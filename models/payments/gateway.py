@@ -13,6 +13,8 @@ PATIENCE = 10  # seconds for each answer
 TRIES, BACKOFF = 5, 0.2  # seconds, doubled each time
 LONGEST_WAIT = 8  # seconds, also where Razorpay asks for longer: a person waits
 PAGE = 100  # the most that Razorpay gives at a time
+CHECKOUT = "https://checkout.razorpay.com"
+CHECKOUT_HOSTS = "https://*.razorpay.com"  # checkout, api, cdn, lumberjack: which of them changes without notice
 NEEDED = ("razorpay_key_id", "razorpay_key_secret", "razorpay_webhook_secret")
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,16 @@ def ready() -> bool:
 def how() -> str:
     """What to do where `ready` says no, as a sentence."""
     return f"Payments are not set up: set {' and '.join(missing())} to those of your Razorpay account, and restart."
+
+
+def checkout_script() -> str:
+    """The address of the script that opens the checkout in a browser; a stand-in has one of its own."""
+    return f"{(settings().razorpay_url or CHECKOUT).rstrip('/')}/v1/checkout.js"
+
+
+def checkout_hosts() -> str:
+    """From where that script loads what it needs, and draws its window, as a browser's policy writes it."""
+    return (settings().razorpay_url or CHECKOUT_HOSTS).rstrip("/")
 
 
 def require_ready() -> Settings:

@@ -24,7 +24,7 @@ from models.imports import Import
 from models.permissions import DEEDS, OPERATOR, Permission, Role
 from tests.dashboard.conftest import Site
 from tests.dashboard.test_narrow_manager import shown
-from tests.who_may_what import AUDIT, EXPORT, IMPORT, SEE_IMPORTS
+from tests.who_may_what import AUDIT, BUY, EXPORT, IMPORT, OWN_PAYMENTS, SEE_IMPORTS
 
 Screen = Callable[..., AppTest]
 
@@ -94,6 +94,15 @@ ROUTES: dict[str, Asked] = {
     "PUT /imports/{import_id}/upload": Asked("/imports/999999/upload?offset=0", IMPORT, {"content": b"x"}),
     "POST /imports/{import_id}/upload/complete": Asked("/imports/999999/upload/complete", IMPORT),
     "GET /imports/{import_id}/{file}": Asked("/imports/999999/rejects.csv", SEE_IMPORTS),
+    "GET /pay/pay.js": Asked("/pay/pay.js"),
+    "GET /pay/order/{order_id}": Asked("/pay/order/999999", BUY),
+    "POST /pay/order/{order_id}/return": Asked("/pay/order/999999/return", BUY),
+    "GET /pay/order/{order_id}/done": Asked("/pay/order/999999/done", BUY),
+    "GET /pay/order/{order_id}/state": Asked("/pay/order/999999/state", BUY),
+    "GET /pay/subscription": Asked("/pay/subscription", BUY),
+    "POST /pay/subscription/return": Asked("/pay/subscription/return", BUY),
+    "GET /pay/subscription/done": Asked("/pay/subscription/done", OWN_PAYMENTS),
+    "GET /pay/subscription/state": Asked("/pay/subscription/state", OWN_PAYMENTS),
     "GET /healthz": Asked("/healthz"),
     "GET /readyz": Asked("/readyz"),
     **{f"GET {places.path(name)}": Asked(places.path(name)) for name in places.PLACES},
@@ -148,7 +157,7 @@ def test_a_route_answers_who_may_use_it(site: Site, web: str, exported: int, rou
         elif role is None:
             assert status == 401
         else:
-            assert (status == 403) == (permission not in role.permissions), (role, status)
+            assert (status == 403) == (permission is not None and permission not in role.permissions), (role, status)
         if status in (401, 403):
             assert written() == [(before[0] or 0) + signed_in, *before[1:]]
         if role and role is not Role.ADMIN and "{export}" in asked.path:

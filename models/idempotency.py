@@ -119,8 +119,8 @@ def begin(key: str, fingerprint: str, *, by: Actor) -> Carried | Answer:
     Raises InvalidInput (the key is none, or was used for another request), UnderWay, Conflict (it was carried out, and
     the answer was lost or is not kept).
     """
-    if not key or len(key) > LONGEST or not key.isprintable():
-        raise InvalidInput(f"Idempotency-Key is a text of 1 to {LONGEST} printable characters.")
+    if not key or len(key) > LONGEST or not (key.isascii() and key.isprintable()) or " " in key:
+        raise InvalidInput(f"Idempotency-Key is a text of 1 to {LONGEST} printable characters, ASCII, no blanks.")
     mine = IdempotencyKey.user_id == by.id, IdempotencyKey.key == key
     instance = _this.number()
     with writing(OPERATOR) as session:

@@ -60,6 +60,7 @@ WORDS: dict[int, str] = {
     429: "Too many requests: Retry-After says when to come back.",
     503: "Something is not there just now, or takes too long: try again.",
 }  # fmt: skip
+SCHEMAS = "#/components/schemas/"
 CHANGING = ("post", "put", "patch", "delete")
 MOMENT = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}.*|(import|before):[1-9][0-9]{0,8}|now)$"
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
@@ -108,7 +109,32 @@ def completed(made: dict[str, Any]) -> dict[str, Any]:
             used.update(operation.get("tags", ()))
             _complete(path, method, operation)
     made["tags"] = [{"name": name, "description": words} for name, words in TAGS.items() if name in used]
-    return made
+    return _renamed(made)
+
+
+def _renamed(made: dict[str, Any]) -> dict[str, Any]:
+    """Models and enumerations that share a name are told apart by their modules: FastAPI's name for
+    models.exports.State is models__exports__State, ours ExportsState."""
+    schemas = made["components"]["schemas"]
+    names = {name: _short(name) for name in schemas if "__" in name}
+    for name, short in names.items():
+        schemas[name]["title"] = short  # which generators of clients take for the name
+    made["components"]["schemas"] = {names.get(name, name): one for name, one in schemas.items()}
+    references = {f"{SCHEMAS}{name}": f"{SCHEMAS}{short}" for name, short in names.items()}
+
+    def told(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: told(one) for name, one in part.items()}
+        if isinstance(part, list):
+            return [told(one) for one in part]
+        return references.get(part, part) if isinstance(part, str) else part
+
+    return dict(told(made))
+
+
+def _short(name: str) -> str:
+    *modules, own = [part for part in name.split("__") if part not in ("models", "dashboard", "api")]
+    return "".join(word.capitalize() for module in modules for word in module.split("_")) + own
 
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
@@ -141,7 +167,7 @@ def _errors(path: str, method: str, operation: dict[str, Any]) -> set[int]:
         found.add(422)
     if "{" in path or (has_body and signed):
         found.add(404)
-    if signed and method in CHANGING:
+    if signed and (method in CHANGING or "{" in path):
         found.add(409)
     if "{contact_id}" in path:
         found.add(410)

@@ -159,5 +159,5 @@ def test_keys_of_others_are_others(client: Client) -> None:
 def test_what_is_no_key_is_said(client: Client, key: str) -> None:
     refused = client(Role.MANAGER).post("/contacts", json=ANN, headers={"idempotency-key": key})
     assert (refused.status_code, refused.json()["detail"]) == (
-        422, "Idempotency-Key is a text of 1 to 255 printable characters.",
+        422, "Idempotency-Key is a text of 1 to 255 printable characters, ASCII, no blanks.",
     )  # fmt: skip

@@ -86,7 +86,13 @@ class Whole(BaseModel):
     sha256: Sha256 | None = Field(None, description="Of the whole file, which is compared with what arrived.")
 
 
-@router.post("", status_code=HTTPStatus.CREATED, summary="Begin an upload", responses=problems.told(404, 413, 423, 507))
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    summary="Begin an upload",
+    responses=problems.told(404, 413, 423, 507)
+    | {200: {"model": UploadState, "description": "There is one of the same file: it goes on."}},
+)
 def begin(by: Importer, wanted: NewUpload, response: Response) -> UploadState:
     """A new import, whose file comes in parts. Answers 200 with the upload that there is of the same file, where you
     say when it was `modified`: go on with what is `missing` there."""

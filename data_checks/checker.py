@@ -10,7 +10,8 @@ import select
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from pathlib import Path
@@ -35,21 +36,19 @@ def once() -> int:
 
 
 def serve(home: Path) -> int:
-    """Answer requests at `home`'s socket until SIGTERM or SIGINT. Raises Conflict where a checker listens already."""
+    """Answer requests at `home`'s socket until SIGTERM or SIGINT, then 0. Raises Conflict where one listens already."""
     path, secret = messages.address(home), messages.made_key(home)
     _refuse_a_second(path)
     quick_import.load_checks()
     gc.collect()
     gc.freeze()  # a collection in a fork would touch, and so copy, all of the memory it shares with this process
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
     forks: set[int] = set()
-    with _listening(path) as listener:
+    with _told_to_end() as ending, _listening(path) as listener:
         mine = path.stat().st_ino
         try:
-            while True:
+            while ending not in (ready := select.select([listener, ending], [], [], LOOKS_AFTER)[0]):
                 _reap(forks)
-                if select.select([listener], [], [], LOOKS_AFTER)[0]:
+                if listener in ready:
                     forks.add(_forked(listener, secret))
         finally:
             with suppress(FileNotFoundError):
@@ -58,6 +57,7 @@ def serve(home: Path) -> int:
             for fork in forks:
                 with suppress(ProcessLookupError):
                     os.kill(fork, signal.SIGTERM)
+    return 0
 
 
 def _answered(line: bytes) -> bytes:
@@ -100,8 +100,24 @@ def _refuse_a_second(path: Path) -> None:
     raise Conflict(f"A checker is running already: it answers at {path}.")
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(0)
+@contextmanager
+def _told_to_end() -> Iterator[socket.socket]:
+    """A socket that can be read once the process is to end.
+
+    A handler that raised SystemExit would be lost where the signal comes while a library runs its hooks of a fork:
+    what is raised there is printed and forgotten.
+    """
+    ending, teller = socket.socketpair()
+    teller.setblocking(False)
+    with ending, teller:
+        signal.set_wakeup_fd(teller.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _noted)
+        yield ending
+
+
+def _noted(number: int, frame: FrameType | None) -> None:
+    """Nothing is left to do: the interpreter wrote the signal's number to the wakeup descriptor."""
 
 
 def _reap(forks: set[int]) -> None:
@@ -119,6 +135,7 @@ def _forked(listener: socket.socket, secret: bytes) -> int:
         return fork
     status = 1
     try:
+        signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         listener.close()

@@ -12,7 +12,7 @@ import typer
 
 from deploy import cli_drift, import_report, local, output
 from deploy.cli_options import Home, Json, Yes
-from models.errors import Conflict
+from models.errors import Conflict, InvalidInput
 from models.permissions import OPERATOR
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def import_file(
                 match=MatchRule(match or "auto"), keep=Keep(keep or "theirs"),
                 keep_fields=policies.fields_named(kept), dated_by=dated_by, recall=Recall(wanted, fixed), by=OPERATOR,
             )  # fmt: skip
-            with _resumable(import_id):
+            with _resumable(import_id), _forgotten_where_refused(import_id):
                 found = import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR, progress=progress)
         if found.state == State.PLANNED:
             import_report.show_plan(found)
@@ -211,7 +211,7 @@ def changes(
     Of a committed import: what it wrote. Without -o: a table on a terminal, the CSV itself in a pipe.
     """
     with local.connected():
-        from models import import_changes
+        from models import import_changes, imports
         from pipelines import import_rejects
 
         which = import_changes.Kind(kind)
@@ -227,6 +227,8 @@ def changes(
             listed, total = import_changes.page(import_id, kind=which, changing=changing, size=first, by=OPERATOR)
             asked = (f" --field {changing}" if changing else "") + (f" --kind {kind}" if kind != "updated" else "")
             import_report.show_changes(import_id, listed, total, options=asked)
+            if imports.get(import_id, by=OPERATOR).state == imports.State.PLANNED:
+                output.note("Old is what the contacts hold now. A plan that they have left behind is not committed.")
         else:
             import_rejects.write_changes(import_id, sys.stdout, kind=which, changing=changing, by=OPERATOR)
 
@@ -434,6 +436,19 @@ def _resumable(import_id: int) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit):
         output.note(f"Import {import_id} goes on where it stopped with: appointment360 imports resume {import_id}")
+        raise
+
+
+@contextmanager
+def _forgotten_where_refused(import_id: int) -> Iterator[None]:
+    """An option that does not fit the file ends the import with it: nobody could go on with one that was never read."""
+    from models import import_orders, imports
+
+    try:
+        yield
+    except InvalidInput:
+        if imports.get(import_id, by=OPERATOR).state == imports.State.NEW:
+            import_orders.cancel(import_id, by=OPERATOR)
         raise
 
 

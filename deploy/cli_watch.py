@@ -165,6 +165,8 @@ def look(name: Name, as_json: Json = False, home: Home = None) -> None:
     told = ", ".join(f"{number:,} {word}" for word, number in numbers.items())
     new = f"New imports: {', '.join(map(str, looked.imports))}" if looked.imports else "Nothing new"
     output.answer_or_say({"folder_id": found.id, "imports": looked.imports, **numbers}, f"{new} ({told}).")
+    if looked.growing:
+        output.note("A file counts as growing until a second look finds it as the first did: look again.")
 
 
 def _changed(

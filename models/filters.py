@@ -268,7 +268,7 @@ def parse_query(query: str, *, by: Actor) -> Filters:
 def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
     """Raises InvalidInput that names the unknown field, operator or value, and NotAllowed that names a hidden field."""
     asked: dict[str, tuple[Filter, list[str]]] = {}
-    words, as_of = [], set[When]()
+    words, as_of = [], set[When | None]()
     for key, value in pairs:
         if len(value) > MAX_TEXT:
             what = "The search" if key == "q" else f"The value of {key}"
@@ -277,7 +277,7 @@ def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
         if key == "q":
             words.append(text)
         elif key == AS_OF:
-            as_of.add(moments.parse(text))
+            as_of.add(None if text.strip().lower() == moments.NOW else moments.parse(text))
         else:
             one = _asked(key, by)
             asked.setdefault(one.key, (one, []))[1].append(text)

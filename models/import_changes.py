@@ -186,7 +186,9 @@ def _found(import_id: int, kind: Kind, changing: str | None, by: Actor) -> Impor
     _require_all(by)
     _name(changing)
     if found.state not in (State.PLANNED, State.COMMITTED, State.UNDONE):
-        raise Conflict(f"Import {import_id} is {found.state}: there are no rows to see before its plan is made.")
+        ended = found.state in (State.CANCELLED, State.FAILED)
+        why = "its plan is gone" if ended else "there are no rows to see before its plan is made"
+        raise Conflict(f"Import {import_id} is {found.state}: {why}.")
     if found.state != State.PLANNED and kind is Kind.UNCHANGED and found.unchanged:
         raise Conflict("Rows that changed nothing are known until the commit only: they left no trace.")
     if found.state != State.PLANNED and found.written is None and total(found, kind):

@@ -29,6 +29,7 @@ WORDS = {
     Why.CHANGED: "changed since",
     Why.CREATED: "created by the import, and changed since",
     Why.DELETED: "deleted since",
+    Why.MERGED: "merged into another one since",
     Why.RESTORED: "restored by hand, and changed",
 }
 BATCH = 500  # contacts that are read at once
@@ -231,7 +232,7 @@ def _held(
     gone what it held last."""
     ids = [one.contact_id for one in listed]
     old, contacts = ContactVersion.c, Contact.__table__
-    gone = {one.changes[-1] for one in listed if one.why == Why.DELETED}
+    gone = {one.changes[-1] for one in listed if one.why in (Why.DELETED, Why.MERGED)}
     later = or_(old.version_id > run.mark, old.version_id.in_(gone)) if gone else old.version_id > run.mark
     moments = union_all(
         select(old.id, old.version_id).where(old.id.in_(ids), later),

@@ -25,6 +25,7 @@ class Why(StrEnum):
     CHANGED = "changed"  # the import had updated it, and fields that it wrote were changed since
     CREATED = "created"  # the import had created it, and somebody changed it since
     DELETED = "deleted"  # somebody deleted it since
+    MERGED = "merged"  # somebody made one of it and another, which stayed
     RESTORED = "restored"  # the undo had removed it, and somebody restored and changed it before it was brought back
 
 

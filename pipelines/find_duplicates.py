@@ -74,7 +74,8 @@ def _found(progressed: Say) -> dict[str, Any]:
     with _folder() as folder, (folder / "log").open("w+") as errors:
         environment = {**os.environ, "DATABASE_URL": libpq_url(database.Database.url or ""), "PYTHONPATH": _path()}
         command = [sys.executable, "-m", "pipelines.duplicate_finder.child", str(folder)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True) as child:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, text=True) as child:
             try:
                 found = _followed(child, progressed)
             except BaseException:

@@ -4,7 +4,6 @@ What differs is noted as an event and applied, as if the webhook had told it: pa
 states of subscriptions that were missed. What cannot be mended is reported. A second run finds nothing to mend.
 """
 
-import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
@@ -21,8 +20,6 @@ from models.payments.tables import Payment, Subscription
 
 AT_ONCE = 100
 OVERLAP = timedelta(minutes=15)  # of what was paid so lately Razorpay may not know in its lists yet
-
-log = logging.getLogger(__name__)
 
 
 def run(number: int) -> Numbers | None:
@@ -43,7 +40,7 @@ def run(number: int) -> Numbers | None:
 
 
 def compare(days: int) -> tuple[Numbers, dict[str, str]]:
-    """The numbers, and the payments that are here and not at Razorpay, each with its sentence."""
+    """The numbers, and what is here and not at Razorpay, each with its sentence."""
     since, until = _window(days)
     window = {"from": int(since.timestamp()), "to": int(until.timestamp())}
     seen: set[str] = set()
@@ -54,18 +51,19 @@ def compare(days: int) -> tuple[Numbers, dict[str, str]]:
     for page in _pages(gateway.every("refund", **window)):
         _fetch_unknown({one["payment_id"] for one in page})
         compared, mended = compared + len(page), mended + comparing.mend_refunds(page, Source.RECONCILIATION)
+    missing = _unknown_to_razorpay(since, until - OVERLAP, seen)
     for name in _subscriptions(since):
-        asked, put_right = _compare_subscription(name)
+        try:
+            asked, put_right = _compare_subscription(name)
+        except gateway.Refused as refused:
+            missing[name] = f"Of the subscription {name} Razorpay says: {refused.said}."
+            continue
         compared, mended = compared + asked, mended + put_right
-    return Numbers(compared, mended), _unknown_to_razorpay(since, until - OVERLAP, seen)
+    return Numbers(compared, mended), missing
 
 
 def _compare_subscription(name: str) -> tuple[int, int]:
-    try:
-        answer = gateway.ask(lambda razorpay: razorpay.subscription.fetch(name, timeout=gateway.PATIENCE))
-    except gateway.Refused as refused:
-        log.warning("subscription %s: %s", name, refused.sentence)
-        return 1, 0
+    answer = gateway.ask(lambda razorpay: razorpay.subscription.fetch(name, timeout=gateway.PATIENCE))
     invoices = list(gateway.every("invoice", subscription_id=name))
     _fetch_unknown({one["payment_id"] for one in invoices if one.get("payment_id")})
     mended = comparing.mend_subscription(answer, Source.RECONCILIATION)

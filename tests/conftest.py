@@ -17,6 +17,12 @@ from models import database, migrations, passwords
 from models.permissions import OPERATOR, Actor
 
 SHARED_DATA = Path(os.environ.get("APPOINTMENT360_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+# Files of tests that take more than a minute.
+LONGEST = (
+    "test_import_corpora", "test_cli_imports", "test_killed", "test_import_contacts", "test_import_orders",
+    "test_access", "test_up", "test_matching", "test_imports_in_a_browser", "test_imports_screen", "test_import_drift",
+    "test_in_a_browser", "test_contact_in_a_browser", "test_main_path", "test_people_path", "test_wrong_file",
+)  # fmt: skip
 _numbers = count(1)
 
 
@@ -27,6 +33,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A file belongs to one of the processes: what takes longest begins first, or the others wait for it at the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
     if SHARED_DATA.is_dir():
         return
     needing = [item for item in items if item.get_closest_marker("shared_data")]

@@ -5,6 +5,7 @@ pixels wide. Starts its own Postgres and web in a home that it removes again.
 """
 
 import argparse
+import csv
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ SCREENS = {
     "duplicates": "duplicates",
     "imports": "imports",
     "import": "imports?id=1",
+    "import-plan": "imports?id=2",
     "mappings": "mappings",
     "watched": "watched",
     "exports": "exports",
@@ -83,6 +85,7 @@ def _shoot_all(browser: Browser, home: Path, state: str, file: Path | None, opti
         people.person(email=EMAIL, name="Nadia Okafor", role=Role.ADMIN, password=PASSWORD, by=OPERATOR)
         if file:
             command(home, "import", str(file), "--yes")
+            command(home, "import", str(_written_next(file, home / "webinar-november.csv")), "--dry-run")
         with served(server.url(), home, APPOINTMENT360_HOME=str(home)) as web:
             for theme in ("light", "dark"):
                 for size, (width, height) in SIZES.items():
@@ -121,6 +124,18 @@ def _settle(page: Page) -> None:
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(timeout=60_000)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=60_000)  # charts load their library first
     page.wait_for_timeout(700)
+
+
+def _written_next(file: Path, next_file: Path) -> Path:
+    """What the same source sends some weeks later: every third person, and half of those with another title."""
+    with file.open(encoding="utf-8", newline="") as before, next_file.open("w", encoding="utf-8", newline="") as after:
+        rows = csv.DictReader(before)
+        writer = csv.DictWriter(after, rows.fieldnames or ())
+        writer.writeheader()
+        for number, row in enumerate(rows):
+            if number % 3 == 0:
+                writer.writerow(row | ({"Title": f"Acting {row['Title']}"} if number % 2 else {}))
+    return next_file
 
 
 @contextmanager

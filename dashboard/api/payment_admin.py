@@ -1,8 +1,7 @@
 """Everybody's payments, refunds, prices, what Razorpay told, comparisons with it, and the revenue."""
 
-from datetime import date
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
@@ -12,12 +11,15 @@ from dashboard.api import payment_shapes as shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.payments import After, Size, keys
+from dashboard.api.problems import Problem
 from models.database import LARGEST_BIGINT, LARGEST_ID
 from models.payments import events, listing, offers, reconciliations, refunds
 from models.payments.states import CURRENCY, EventState, PaymentState
 from models.permissions import Actor, Permission
 
 router = APIRouter(prefix="/payments", tags=["payments"], route_class=Repeatable)
+
+GIVEN_BACK: dict[int | str, dict[str, Any]] = {409: {"description": "There is nothing to give back.", "model": Problem}}
 
 Overseer = Annotated[Actor, Needs(Permission.PAYMENTS_OVERSEE)]
 Treasurer = Annotated[Actor, Needs(Permission.PAYMENTS_MANAGE)]
@@ -42,8 +44,8 @@ def listed(
     state: PaymentState | None = None,
     kind: Annotated[str | None, Query(pattern="^(plan|pack|unknown)$")] = None,
     who: Annotated[str | None, Query(description="A person's e-mail.", max_length=300)] = None,
-    since: Annotated[date | None, Query(description="A day, in UTC.")] = None,
-    until: Annotated[date | None, Query(description="A day, in UTC, included.")] = None,
+    since: Annotated[shapes.Day | None, Query(description="A day, in UTC.")] = None,
+    until: Annotated[shapes.Day | None, Query(description="A day, in UTC, included.")] = None,
     after: After = None,
     size: Size = 50,
 ) -> shapes.SomebodysPaymentPage:
@@ -79,14 +81,14 @@ def told(
     )
 
 
-@router.get("/events/{event_id}", summary="Read what Razorpay told")
+@router.get("/events/{event_id:int}", summary="Read what Razorpay told")
 def told_once(by: Overseer, event_id: EventId) -> shapes.WholePaymentEvent:
     found, body = events.get(event_id, by=by)
     outline = shapes.PaymentEvent.model_validate(found)
     return shapes.WholePaymentEvent(**outline.model_dump(), body=body)
 
 
-@router.post("/events/{event_id}/replay", summary="Apply an event again")
+@router.post("/events/{event_id:int}/replay", summary="Apply an event again")
 def replay(by: Treasurer, event_id: EventId) -> shapes.PaymentEvent:
     """Whatever became of it. What is there already stays as it is."""
     return shapes.PaymentEvent.model_validate(events.replay(event_id, by=by))
@@ -115,7 +117,7 @@ def compare(by: Treasurer, wanted: shapes.NewPaymentComparison) -> shapes.AskedP
     return shapes.AskedPaymentComparison(id=number, started=flow_runs.start_comparing(number))
 
 
-@router.get("/{payment_id}", summary="Read a payment")
+@router.get("/{payment_id:int}", summary="Read a payment")
 def read(by: Overseer, payment_id: PaymentId) -> shapes.WholePayment:
     """With its refunds."""
     found, given_back = listing.get(payment_id, by=by)
@@ -123,7 +125,7 @@ def read(by: Overseer, payment_id: PaymentId) -> shapes.WholePayment:
     return shapes.WholePayment(**outline.model_dump(), refunds=shapes.many(shapes.RefundLine, given_back))
 
 
-@router.get("/{payment_id}/refund", summary="What a refund would do")
+@router.get("/{payment_id:int}/refund", summary="What a refund would do", responses=GIVEN_BACK)
 def proposal(
     by: Treasurer,
     payment_id: PaymentId,
@@ -134,7 +136,7 @@ def proposal(
     return shapes.RefundProposal.model_validate(refunds.proposal(payment_id, amount, by=by))
 
 
-@router.post("/{payment_id}/refunds", status_code=HTTPStatus.CREATED, summary="Refund a payment")
+@router.post("/{payment_id:int}/refunds", status_code=HTTPStatus.CREATED, summary="Refund a payment")
 def refund(by: Treasurer, payment_id: PaymentId, wanted: shapes.NewRefund) -> shapes.RefundLine:
     """All of it, or a part. Its share of the credits is taken back as far as it is left; what was spent stays spent.
     State “asked”: Razorpay has not answered, and is asked again each minute."""

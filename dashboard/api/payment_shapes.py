@@ -1,9 +1,10 @@
 """What payments look like in JSON. Amounts are whole paise, beside their currency."""
 
+import re
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from models.payments.offers import HIGHEST_PRICE, LEAST_PRICE, LONGEST_TITLE, MOST_CREDITS
 from models.payments.refunds import LONGEST_REASON
@@ -13,6 +14,16 @@ from models.payments.states import SubscriptionState as State
 NAME = "^[A-Za-z0-9_]{1,64}$"  # of something at Razorpay
 CODE = "^[a-z0-9-]{1,40}$"
 LARGEST = 2**53 - 1  # paise that every program reads exactly
+
+
+def _written_as_one(value: object) -> object:
+    """A bare number would be seconds since 1970."""
+    if isinstance(value, str) and not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise ValueError("write a day like 2026-11-30")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_as_one)]
 
 
 class Shape(BaseModel):

@@ -14,7 +14,7 @@ from dashboard.widgets.difference_file import difference_file
 from dashboard.widgets.row_buttons import clicked, row_button
 from models.contacts import difference
 from models.contacts.difference import SINCE, UNTIL, Asked, Differing, Numbers, Way
-from models.contacts.moments import When
+from models.contacts.moments import NOW, When
 from models.contacts.table import FIELDS
 from models.errors import AppError, InvalidInput, TooSlow
 from models.permissions import Actor, Permission
@@ -56,7 +56,7 @@ def show() -> None:
 
 
 def _when(name: str) -> When | None:
-    return difference.moment(st.query_params.get(name, difference.NOW), name)
+    return difference.moment(st.query_params.get(name, NOW), name)
 
 
 def _way() -> Way | None:
@@ -94,7 +94,7 @@ def _screen(
 
 def _moment_choice(label: str, name: str, when: When | None, by: Actor) -> None:
     def choose(chosen: When | None) -> None:
-        _turn({name: chosen.written if chosen else difference.NOW})
+        _turn({name: chosen.written if chosen else NOW})
 
     moment_popover(f"difference {name}", when, choose, label=label, hint="A day or an import", by=by)
 

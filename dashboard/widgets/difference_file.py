@@ -11,7 +11,8 @@ from dashboard.widgets.credits import words
 from dashboard.widgets.file_download import download_now
 from models import credits
 from models.contacts import difference_file as file
-from models.contacts.difference import NOW, SINCE, UNTIL, Asked, Numbers
+from models.contacts.difference import SINCE, UNTIL, Asked, Numbers
+from models.contacts.moments import NOW
 
 PATH = "/contacts/difference.csv"
 FREE = "One for each contact; those that you took out in this month already are free."

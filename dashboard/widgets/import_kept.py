@@ -21,6 +21,7 @@ WHY = {
     Why.CHANGED: "Changed since",
     Why.CREATED: "New, changed since",
     Why.DELETED: "Deleted since",
+    Why.MERGED: "Merged into another since",
     Why.RESTORED: "Restored, changed",
 }
 

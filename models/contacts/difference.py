@@ -37,13 +37,12 @@ from sqlalchemy.orm import Session
 
 from models.contacts import as_of, moments, search
 from models.contacts.history import FieldChange, readable
-from models.contacts.moments import When
+from models.contacts.moments import NOW, When
 from models.contacts.table import FIELDS, Contact
 from models.errors import InvalidInput
 from models.filters import Filters, visible_fields
 from models.permissions import Actor, Permission, require
 
-NOW = "now"
 SINCE, UNTIL = "from", "to"  # in an address
 MAX_PAGE_SIZE = 200
 FEW = 50_000  # contacts that are looked up one by one
@@ -119,7 +118,7 @@ class Differing:
 
 def moment(written: str, name: str) -> When | None:
     """The moment that `name` gives; None is now. Raises InvalidInput."""
-    return None if written.strip() == NOW else moments.parse(written, name)
+    return None if written.strip().lower() == NOW else moments.parse(written, name)
 
 
 def numbers(asked: Asked, *, by: Actor) -> Numbers:

@@ -6,8 +6,9 @@ from itertools import chain
 from models import audit, credits, csv_lines, filters
 from models.audit import Event
 from models.contacts import difference, search
-from models.contacts.difference import NOW, SINCE, UNTIL, Asked, Differing, Way, told
+from models.contacts.difference import SINCE, UNTIL, Asked, Differing, Way, told
 from models.contacts.editing import as_text
+from models.contacts.moments import NOW
 from models.contacts.table import FIELDS
 from models.database import writing
 from models.filters import Filters

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from models.database import LARGEST_ID
 from models.errors import InvalidInput
 
+NOW = "now"  # no moment of the past: contacts as they are
 AFTER, BEFORE = "import:", "before:"
 HOW = (
     "write a day (2026-11-01, which means its end, in UTC), a moment (2026-11-01T14:30, in UTC where it names no "

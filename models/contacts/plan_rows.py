@@ -205,12 +205,17 @@ def settle(session: Session, import_id: int, before: tuple[int, int]) -> dict[st
 
 
 def created(session: Session, import_id: int, numbers: Sequence[int], *, skip: int, most: int) -> list[PlannedRow]:
-    """Contacts that a commit made, of those that are still there, from the numbers that it gave them."""
+    """Contacts that a commit made, from the numbers that it gave them; those that are gone by now as they were last."""
     first = numbers[0] + skip
     rows = session.execute(
         text(
             f"""SELECT id, import_id, import_line, {_NAMED.format("c")} AS name FROM contacts c
-            WHERE id BETWEEN :first AND :last ORDER BY id"""
+            WHERE id BETWEEN :first AND :last
+            UNION ALL
+            SELECT * FROM (SELECT DISTINCT ON (id) id, import_id, import_line, {_NAMED.format("h")} AS name
+                FROM contact_history h WHERE id BETWEEN :first AND :last ORDER BY id, version_id DESC) gone
+            WHERE NOT EXISTS (SELECT FROM contacts there WHERE there.id = gone.id)
+            ORDER BY id"""
         ),
         {"first": first, "last": min(first + most - 1, numbers[1])},
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import FromClause, RowMapping, insert, null, select
+from sqlalchemy import FromClause, RowMapping, Select, insert, null, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import text as sql
 from sqlalchemy import update as sql_update
@@ -257,6 +257,10 @@ def _read(session: Session, contact_id: int, by: Actor) -> Record:
 
 
 def _selected(session: Session, table: FromClause, seen: list[str], by: Actor, where: Any) -> RowMapping | None:
+    return session.execute(selecting(table, seen, by, where)).mappings().one_or_none()
+
+
+def selecting(table: FromClause, seen: list[str], by: Actor, where: Any) -> Select[Any]:
     """The visible fields under their names, beside them what the system keeps, as `s_...`."""
     owner = select(User.name).where(User.id == table.c.owner_id).scalar_subquery()
     file_name = select(Import.file_name).where(Import.id == table.c.import_id).scalar_subquery()
@@ -273,7 +277,7 @@ def _selected(session: Session, table: FromClause, seen: list[str], by: Actor, w
         "extra": table.c.extra if by.columns is None else null(),
     }
     columns = [column.label(f"s_{name}") for name, column in system.items()]
-    return session.execute(select(*readable(table, seen), *columns).where(where)).mappings().one_or_none()
+    return select(*readable(table, seen), *columns).where(where)
 
 
 def _record(row: RowMapping, by: Actor, **more: Any) -> Record:

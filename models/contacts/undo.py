@@ -187,14 +187,17 @@ def _keep(session: Session, run: int, alone: Why, *, before: str) -> int:
         FROM compared x JOIN contacts c USING (id)
         JOIN contact_history h ON h.id = x.id AND h.version_id >= x.wrote
         WHERE x.stays GROUP BY x.id, x.before, x.wrote, x.kept, x.back"""
-    gone = """SELECT :run, u.id, :deleted, '{}'::text[],
-            ARRAY[(SELECT max(h.version_id) FROM contact_history h WHERE h.id = u.id)], u.before, false
-        FROM undoing u WHERE NOT u.present AND u.returns IS NULL"""
+    gone = """SELECT :run, u.id, CASE WHEN p.version_id IS NULL THEN :deleted ELSE :merged END, '{}'::text[],
+            ARRAY[h.version_id], u.before, false
+        FROM undoing u
+        CROSS JOIN LATERAL (SELECT max(version_id) AS version_id FROM contact_history WHERE id = u.id) h
+        LEFT JOIN contact_merge_parts p ON p.contact_id = u.id AND p.version_id = h.version_id
+        WHERE NOT u.present AND u.returns IS NULL"""
     holds = f"""SELECT :run, u.id, :alone, '{{}}'::text[], ARRAY[holding.version_id], u.before, false
         FROM undoing u JOIN holding USING (id) WHERE {_UNCHANGED}"""
     kept = f"{stays} UNION ALL {gone} UNION ALL {holds}"
     listed = f"INSERT INTO import_kept ({columns}) SELECT * FROM ({kept}) AS kept ORDER BY 2"
-    reasons = {"alone": alone, "changed": Why.CHANGED, "deleted": Why.DELETED}
+    reasons = {"alone": alone, "changed": Why.CHANGED, "deleted": Why.DELETED, "merged": Why.MERGED}
     session.execute(text(listed), {"run": run, **reasons})
     return _counted(session, "SELECT count(*) FROM import_kept WHERE undo_id = :run", run=run)
 

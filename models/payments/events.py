@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from models import audit
 from models.audit import Event
 from models.database import LARGEST_BIGINT, reading, writing
-from models.errors import AppError, InvalidInput, NotFound
+from models.errors import AppError, InvalidInput, NotAllowed, NotFound
 from models.payments import applying, entities, gateway, signatures
 from models.payments.states import EventState, Source
 from models.payments.tables import PaymentEvent
@@ -37,7 +37,7 @@ WRONG = (
 log = logging.getLogger(__name__)
 
 
-class NotSigned(InvalidInput):
+class NotSigned(NotAllowed):
     """Whoever sent it does not know the secret."""
 
 

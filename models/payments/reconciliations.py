@@ -3,12 +3,12 @@
 The comparing itself is pipelines/reconcile_payments.py. One at a time runs; whether a process is at it says its lock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -17,16 +17,14 @@ from models.accounts import User
 from models.audit import Event
 from models.database import LARGEST_ID, PAYMENTS_LOCK, reading, writing
 from models.errors import Conflict, InvalidInput
-from models.payments import gateway
-from models.payments.states import CAPTURED, CURRENCY, PaymentState
-from models.payments.tables import Finding, Payment, Reconciliation
+from models.payments import gateway, leftovers
+from models.payments.tables import Finding, Reconciliation
 from models.permissions import OPERATOR, Actor, Permission, require
 
 EVERY = timedelta(hours=6)
 DAYS, MOST_DAYS = 3, 90  # that are compared
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 OPEN = (WAITING, RUNNING)
-PATIENCE = timedelta(days=1)  # what is authorised is captured by itself, within minutes
 TOLD = 20  # findings that the audit line names
 ONE = 0  # the number under PAYMENTS_LOCK; offers begin at 1
 
@@ -134,14 +132,16 @@ def begin(number: int) -> int | None:
 
 
 def finish(number: int, numbers: Numbers, missing: Mapping[str, str]) -> int:
-    """Note what came of it, and what is left: `missing` are payments that Razorpay does not know, with their sentence.
-    Returns how many findings there are."""
+    """Note what came of it, and what is left: `missing` is what Razorpay does not know, by its names, with a sentence
+    each. Returns how many findings there are."""
     with writing(OPERATOR) as session:
         found = session.get_one(Reconciliation, number, with_for_update=True)
         if found.state not in OPEN:
             raise Conflict(f"The comparison {number} is over already.")
-        left = [("unknown to Razorpay", name, sentence) for name, sentence in missing.items()] + _left(session)
-        _replace(session, number, left)
+        left = [("unknown to Razorpay", name, sentence) for name, sentence in missing.items()] + leftovers.found(
+            session
+        )
+        leftovers.replace(session, number, left)
         found.state, found.finished_at = DONE, func.clock_timestamp()
         found.compared, found.mended, found.found = numbers.compared, numbers.mended, len(left)
         audit.write(
@@ -172,50 +172,6 @@ def _add(session: Session, days: int, asked_by: int | None) -> int:
     if number is None:
         raise Conflict("A comparison has just ended: ask again.")
     return number
-
-
-def _left(session: Session) -> list[tuple[str, str, str]]:
-    """What a person has to look at: kind, Razorpay's name, sentence."""
-    late = Payment.paid_at < func.clock_timestamp() - PATIENCE
-    held = select(Payment).where(Payment.state == PaymentState.AUTHORIZED, late).order_by(Payment.id)
-    return _without_credits(session) + [
-        (
-            "not captured",
-            one.razorpay_id,
-            f"The payment {one.razorpay_id} of {_money(one)} was authorised, and not captured: capture it at Razorpay, "
-            "or the money goes back by itself.",
-        )
-        for one in session.scalars(held)
-    ]
-
-
-def _without_credits(session: Session) -> list[tuple[str, str, str]]:
-    """Captured payments that brought no credits: nobody's, or with less money than was asked for."""
-    captured = select(Payment).where(Payment.state.in_(CAPTURED), Payment.credits.is_(None)).order_by(Payment.id)
-    found: list[tuple[str, str, str]] = []
-    for one in session.scalars(captured):
-        if one.user_id is None:
-            told = "belongs to no order or subscription of ours"
-        elif one.currency != CURRENCY or one.order_id is not None:
-            told = "is not what its order asks for"
-        else:
-            told = "is of a subscription, and no charge of it"
-        sentence = f"The payment {one.razorpay_id} of {_money(one)} was captured, but brought no credits: it {told}."
-        found.append(("without credits", one.razorpay_id, sentence))
-    return found
-
-
-def _money(payment: Payment) -> str:
-    return f"{payment.currency} {payment.amount // 100:,}.{payment.amount % 100:02}"
-
-
-def _replace(session: Session, number: int, left: Sequence[tuple[str, str, str]]) -> None:
-    """The findings are those of the last comparison; one that was there before keeps its moment."""
-    for kind, subject, sentence in left:
-        values = {"kind": kind, "subject": subject, "sentence": sentence, "reconciliation_id": number}
-        made = insert(Finding).values(values)
-        session.execute(made.on_conflict_do_update(index_elements=["kind", "subject"], set_=values))
-    session.execute(delete(Finding).where(Finding.reconciliation_id != number))
 
 
 def _by(session: Session, found: Reconciliation) -> Actor:

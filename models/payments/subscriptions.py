@@ -5,6 +5,7 @@ Nothing is charged or given back in between: a change and a cancellation wait fo
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,8 +72,8 @@ def current(*, by: Actor) -> Own | None:
 def start(plan: str, *, by: Actor) -> Checkout:
     """A subscription to that plan (“pro”), which begins once its checkout is paid.
 
-    One that was started and not paid is taken again. Raises NotAllowed, NotFound, Conflict (one runs already),
-    Unavailable, Refused.
+    One that was started and not paid is taken again, or given up for that of another plan. Raises NotAllowed, NotFound,
+    Conflict (one runs already), Unavailable, Refused.
     """
     user_id = offers.require_buying(by)
     with reading() as session:
@@ -83,6 +84,7 @@ def start(plan: str, *, by: Actor) -> Checkout:
         if last is not None and last.state == SubscriptionState.CREATED and last.offer_id == offer.id:
             gateway.require_ready()
             return _checkout(session, last)
+        left = last.razorpay_id if last is not None and last.state == SubscriptionState.CREATED else None
     wanted = {
         "plan_id": offers.razorpay_plan(offer.id), "total_count": MONTHS, "quantity": 1, "customer_notify": 1,
     }  # fmt: skip
@@ -98,7 +100,10 @@ def start(plan: str, *, by: Actor) -> Checkout:
             session, Event.SUBSCRIPTION_STARTED, f"subscription {started.id}", by=by, razorpay=started.razorpay_id,
             offer=offer.code, amount=offer.price,
         )  # fmt: skip
-        return _checkout(session, started)
+        made_here = _checkout(session, started)
+    if left is not None:
+        _give_up(left)
+    return made_here
 
 
 def checkout(*, by: Actor) -> Checkout:
@@ -207,6 +212,14 @@ def _act(user_id: int, question: Callable[..., Any], by: Actor, **kept: Any) -> 
     events.tell(Source.ANSWER, "subscription.answered", subscription=answer)
     with reading() as session:
         return _own(session, _last(session, user_id))
+
+
+def _give_up(name: str) -> None:
+    """One whose checkout was left: a tab that is still open somewhere must not begin a second one."""
+    with suppress(gateway.Refused, Unavailable):  # a comparison reports it, should it ever be paid
+        wanted = {"cancel_at_cycle_end": 0}
+        answer = gateway.ask(lambda razorpay: razorpay.subscription.cancel(name, wanted, timeout=gateway.PATIENCE))
+        events.tell(Source.ANSWER, "subscription.answered", subscription=answer)
 
 
 def _is_signed(name: str, payment: str, signature: str) -> bool:

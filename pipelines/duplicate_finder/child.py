@@ -2,12 +2,14 @@
 
 Reads contacts and decisions from DATABASE_URL, leaves the pairs in the staging table of models.duplicates.runs, and
 prints a JSON object a line: {"step": ...} for what it begins, at last {"found": {...}}. What DuckDB cannot hold in its
-memory goes to FOLDER. Whoever started it kills it when it is no longer wanted: nothing else is written.
+memory goes to FOLDER. Whoever started it kills it when it is no longer wanted: nothing else is written. It ends by
+itself when its standard input does, which is the moment that process is gone.
 """
 
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ ROWS = 50_000  # of a batch on its way to Postgres
 
 
 def main() -> None:
+    threading.Thread(target=_end_with_the_caller, daemon=True).start()
     url, folder = os.environ["DATABASE_URL"], Path(sys.argv[1])
     started = time.monotonic()
     with duckdb.connect(str(folder / "contacts.duckdb")) as connection:
@@ -43,6 +46,11 @@ def main() -> None:
         _say({"step": "write"})
         _write(connection, url)
     _say({"found": asdict(found) | {"seconds": time.monotonic() - started}})
+
+
+def _end_with_the_caller() -> None:
+    os.read(sys.stdin.fileno(), 1)  # not its buffer, whose lock the thread would hold when the interpreter ends
+    os._exit(1)
 
 
 def _read(connection: duckdb.DuckDBPyConnection, url: str) -> None:

@@ -25,7 +25,7 @@ from rich.table import Table
 from deploy.embedded_postgres import Server, start_or_join
 from models import account_links, database
 from models.contacts import browsing
-from tests.bench import browse, clicks, data, duplicates, limits, people, plans
+from tests.bench import api, browse, clicks, data, duplicates, limits, people, plans
 from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
 
@@ -52,10 +52,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room for it")
     parser.add_argument("--browse", action="store_true", help="browsing instead of imports and exports")
     parser.add_argument("--duplicates", action="store_true", help="finding duplicates instead")
+    parser.add_argument("--api", action="store_true", help="requests of programs instead")
     options = parser.parse_args()
     with _home(options.folder) as home, _server(home) as server:
         show_machine(options.rows)
-        part = browsing_of if options.browse else duplicates_of if options.duplicates else moving
+        chosen = {browsing_of: options.browse, duplicates_of: options.duplicates, api_of: options.api, moving: True}
+        part = next(part for part, wanted in chosen.items() if wanted)
         kept = part(home, server, options.rows)
     sys.exit(0 if kept else 1)
 
@@ -107,6 +109,14 @@ def duplicates_of(home: Path, server: Server, rows: int) -> bool:
             limits.show("made-up contacts, 5 % of them there twice", list(duplicates.made_up(home, server, rows))),
         ]
     )
+
+
+def api_of(home: Path, server: Server, rows: int) -> bool:
+    """Requests of programs; whether every limit was kept."""
+    data.write(home / "first.csv", rows)
+    command(home, "import", str(home / "first.csv"), *COMMIT)
+    _index(server)
+    return limits.show("requests to the API", list(api.measured(server.url(), home)))
 
 
 def _index(server: Server) -> float:

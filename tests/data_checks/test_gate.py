@@ -124,6 +124,32 @@ def test_there_is_one_checker_for_a_home(warm: Path) -> None:
     assert second.stderr.strip() == f"A checker is running already: it answers at {messages.address(warm)}."
 
 
+ENDED_IN_A_FORK = """
+import os, signal, sys
+from pathlib import Path
+from data_checks import checker, quick_import
+quick_import.load_checks = lambda: None
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+checker.serve(Path(sys.argv[1]))
+"""
+
+
+def test_a_checker_that_is_told_to_end_while_it_forks_ends(tmp_path: Path) -> None:
+    """What a signal's handler raises within a hook of a fork is printed and forgotten."""
+    home = tmp_path / "home"
+    home.mkdir()
+    path = messages.address(home)
+    with subprocess.Popen([sys.executable, "-c", ENDED_IN_A_FORK, str(home)]) as process:
+        while not path.exists() and process.poll() is None:
+            time.sleep(0.05)
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(path))
+            try:
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
+
+
 def test_a_checker_in_a_deep_home_replaces_a_dead_one_and_leaves_nothing(table: str, tmp_path: Path) -> None:
     home = tmp_path / ("deep" * 25)
     home.mkdir()

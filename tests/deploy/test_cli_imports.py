@@ -153,6 +153,12 @@ def test_a_header_is_mapped_and_another_one_is_not(cli: Cli, tmp_path: Path) -> 
     assert "Left out: First Name, Zzz." in cli("imports", "show", "2").out
 
 
+def test_an_option_that_does_not_fit_the_file_leaves_no_import_to_go_on_with(cli: Cli, people: Path) -> None:
+    assert "Nope" in cli("import", people, "--skip", "Nope", "--json").object["error"]
+    assert [one["state"] for one in cli("imports", "list", "--json").object["imports"]] == ["cancelled"]
+    assert "its plan is gone" in cli("imports", "changes", "1").err
+
+
 def test_the_plan_for_people(cli: Cli, people: Path) -> None:
     planned = cli("import", people, "--dry-run")
     assert planned.out.startswith("Import 1: people.csv\n")
@@ -324,6 +330,7 @@ def test_the_rows_behind_a_plan_are_told_with_old_and_new(cli: Cli, people: Path
     printed = on_a_terminal(cli, ["imports", "changes", "3"], "", columns=80)
     assert [line for line in without_colours(printed).splitlines() if len(line.split("\r")[-1]) > 80] == []
     assert "first_name" in printed
+    assert "Old is what the contacts hold now." in printed
     cli.sql("UPDATE contacts SET first_name = 'Annie' WHERE first_name = 'Ann'")
     refused = cli("imports", "resume", "3")
     assert (refused.code, "no longer hold" in refused.err, "imports moved 3" in refused.err) == (1, True, True)

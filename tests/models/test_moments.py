@@ -38,6 +38,12 @@ def test_what_is_written_is_meant(written: str, meant: When, canonical: str | No
     assert found.sentence() == f"Country is Germany, {meant.words}"
 
 
+def test_now_is_no_moment_of_the_past() -> None:
+    assert filters.parse(["as_of=Now", "country=Germany"], by=OPERATOR) == filters.parse(
+        ["country=Germany"], by=OPERATOR
+    )
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from sqlalchemy import select, text
@@ -127,6 +129,21 @@ def test_while_razorpay_is_silent_a_return_is_noted_and_the_webhook_brings_the_c
     assert (listing.named(paid["id"]).state, lasting(ann)) == (PaymentState.CAPTURED, 100)
 
 
+def test_only_what_was_captured_brings_credits(razorpay: Razorpay, ann: Actor) -> None:
+    order = orders.create("pack-100", by=ann)
+    failed = razorpay.pay(order.razorpay_id, "failed") | {"error_code": "", "error_description": "The bank declined it"}
+    tell(razorpay.event("payment.failed", payment=failed))
+    held = razorpay.pay(order.razorpay_id, "authorized")
+    tell(razorpay.event("payment.authorized", payment=held))
+    assert (lasting(ann), orders.checkout(order.order_id, by=ann).state) == (0, OrderState.ATTEMPTED)
+    assert {one.state: one.error for one in listing.mine(by=ann)[0]} == {
+        PaymentState.FAILED: "The bank declined it", PaymentState.AUTHORIZED: None,
+    }  # fmt: skip
+    assert listing.invoices(by=ann) == []
+    tell(razorpay.event("payment.captured", payment=held | {"captured": "1"}))  # as some samples have it
+    assert (lasting(ann), listing.named(held["id"]).state) == (100, PaymentState.CAPTURED)
+
+
 def test_less_money_than_the_order_asks_for_brings_nothing(razorpay: Razorpay, ann: Actor) -> None:
     order = orders.create("pack-100", by=ann)
     paid = razorpay.pay(order.razorpay_id) | {"amount": 100}
@@ -239,6 +256,23 @@ def test_a_refund_that_nobody_answered_is_asked_again_and_made_once(
     assert len(keys) == 1
 
 
+def test_what_several_people_refund_at_once_is_given_back_once(razorpay: Razorpay, ann: Actor, max_: Actor) -> None:
+    payment, begin = bought(razorpay, ann, "pack-100"), Barrier(8)
+
+    def refund(_: int) -> RefundState | None:
+        begin.wait()
+        try:
+            return refunds.refund(payment.id, by=max_).state
+        except Conflict:
+            return None
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(refund, range(8)))
+    assert sorted(found, key=str) == [None] * 7 + [RefundState.PROCESSED]
+    assert len([one for one in razorpay.asked if one.path.endswith("/refund")]) == 1
+    assert (len(razorpay.things["refund"]), lasting(ann)) == (1, 0)
+
+
 def test_a_refund_that_razorpay_refuses_changes_nothing(razorpay: Razorpay, ann: Actor, max_: Actor) -> None:
     payment = bought(razorpay, ann, "pack-100")
     razorpay.things["payment"][payment.razorpay_id]["amount_refunded"] = 29_900  # given back there, untold
@@ -264,7 +298,9 @@ def test_a_refund_that_fails_in_the_end_gives_its_credits_back(razorpay: Razorpa
 
 def test_a_subscription_brings_its_credits_with_each_charge(razorpay: Razorpay, ann: Actor) -> None:
     assert subscriptions.current(by=ann) is None
+    left = subscriptions.start("basic", by=ann)
     started = subscriptions.start("pro", by=ann)
+    assert razorpay.things["subscription"][left.razorpay_id]["status"] == "cancelled"  # nobody can pay both
     assert subscriptions.start("pro", by=ann) == started  # the checkout was left, and is opened again
     assert subscriptions.checkout(by=ann) == started
     own = subscribed(razorpay, ann)
@@ -278,7 +314,7 @@ def test_a_subscription_brings_its_credits_with_each_charge(razorpay: Razorpay, 
         tell(razorpay.event("payment.captured", payment=second))
         tell(razorpay.event("subscription.charged", subscription=of, payment=second, at=at))
     assert (lasting(ann), ledger(ann)) == (5000, [("purchase", 2500)] * 2)
-    assert len(razorpay.things["plan"]) == 1
+    assert len(razorpay.things["plan"]) == 2
     invoices = listing.invoices(by=ann)
     assert [(one.amount, one.credits, one.title) for one in invoices] == [(399_900, 2500, "Pro")] * 2
     assert invoices[1].url == f"{razorpay.url}/i/1"

@@ -1,5 +1,8 @@
 """A run over the contacts of a base: its pairs, what a second one keeps, what becomes of one that fails."""
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import pytest
 
 from models import imports
 from models.contacts import merging, merging_many, records
+from models.database import libpq_url, writing
 from models.duplicates import pairs, runs
 from models.duplicates.pairs import Wanted
 from models.duplicates.tables import Decision, State
@@ -128,6 +132,18 @@ def test_one_that_is_cancelled_writes_nothing(four: list[int], ann: Actor) -> No
     assert listed(ann) == before
     with pytest.raises(Conflict, match="ended already"):
         runs.cancel(run_id, by=ann)
+
+
+def test_the_finder_ends_with_the_process_that_wanted_it(db: str, four: list[int], tmp_path: Path) -> None:
+    with writing(OPERATOR) as session:
+        runs.staged_table(session)
+    command = [sys.executable, "-m", "pipelines.duplicate_finder.child", str(tmp_path)]
+    environment = {**os.environ, "DATABASE_URL": libpq_url(db), "PYTHONPATH": str(find_duplicates.ROOT)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment) as child:
+        assert b"step" in child.stdout.readline()
+        child.stdin.close()
+        assert (child.wait(60), b"found" in child.stdout.read()) == (1, False)
 
 
 def test_one_that_fails_says_so(four: list[int], ann: Actor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,7 @@ def test_after_the_commit_the_same_rows_come_out_of_the_history(base: str, tmp_p
         import_changes.page(found.id, kind=Kind.UNCHANGED, by=OPERATOR)
     import_contacts.undo(found.id, by=OPERATOR)
     assert sorted(told(list(import_changes.rows(found.id, by=OPERATOR)))) == UPDATED
+    assert listed(found, kind=Kind.CREATED) == [(5, "New", {})], "also of one that is gone"
 
 
 def test_a_page_of_what_is_rare_is_found_among_many(base: str, tmp_path: Path) -> None:

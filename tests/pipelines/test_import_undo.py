@@ -10,7 +10,7 @@ import pytest
 
 from models import import_kept, imports, industries, settings
 from models.audit import Event
-from models.contacts import bulk, history, records
+from models.contacts import bulk, history, merging, records
 from models.contacts.bulk import Selection
 from models.contacts.history import What
 from models.errors import Conflict, NotAllowed
@@ -121,6 +121,16 @@ def test_created_contacts_go_unless_somebody_changed_them(file: Callable[..., An
         ("Bob", Why.CREATED, {"title": ("by hand", None)}, False), ("Cid", Why.DELETED, {}, False),
     ]  # fmt: skip
     assert [one.since.by_name for one in listed(sheet.id)] == ["Ben", "Ben"]
+
+
+def test_a_contact_that_became_part_of_another_one_is_told_as_merged(file: Callable[..., Any], ben: Actor) -> None:
+    sheet = file(ANN, BOB, CID)
+    pair = [records.get(number(name), by=ben) for name in ("Ann", "Bob")]
+    merging.merge(number("Ann"), {one.id: one.version for one in pair}, by=ben)
+    bulk.delete(the("Cid"), by=ben)
+    undo(sheet.id)
+    whys = {name: why for name, why, _, _ in told(sheet.id)}
+    assert (whys["Bob"], whys["Cid"]) == (Why.MERGED, Why.DELETED)
 
 
 def test_a_value_that_is_as_before_or_came_back_is_not_kept(file: Callable[..., Any]) -> None:

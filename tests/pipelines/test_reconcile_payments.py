@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select, text
 
-from models import credits
+from models import credits, users
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.errors import Unavailable
@@ -17,7 +17,7 @@ from models.payments.states import PaymentState, SubscriptionState
 from models.payments.tables import Reconciliation
 from models.permissions import OPERATOR, Actor, Role
 from models.settings import settings
-from pipelines import reconcile_payments, sweep
+from pipelines import flows, reconcile_payments, sweep
 from tests import razorpay as standin
 from tests.people import person
 from tests.razorpay import Razorpay
@@ -115,6 +115,29 @@ def test_what_cannot_be_mended_is_reported(razorpay: Razorpay, ann: Actor) -> No
     )
 
 
+def test_subscriptions_that_nobody_may_want_are_reported(razorpay: Razorpay, ann: Actor) -> None:
+    bob = person(email="bob@example.com", name="Bob", role=Role.ANALYST).actor()
+    names = [subscriptions.start("basic", by=by).razorpay_id for by in (ann, bob)]
+    with writing(OPERATOR) as session:  # as if Ann had paid in two tabs
+        session.execute(text("UPDATE payment_subscriptions SET state = 'active' WHERE user_id = :ann"), {"ann": ann.id})
+        session.execute(
+            text(
+                """INSERT INTO payment_subscriptions (user_id, offer_id, razorpay_id, state, told_at)
+                SELECT user_id, offer_id, 'sub_second', 'active', told_at FROM payment_subscriptions
+                WHERE razorpay_id = :name"""
+            ),
+            {"name": names[0]},
+        )
+    for name in names:
+        razorpay.charge(name)
+    users.deactivate("bob@example.com", by=OPERATOR)
+    compared()
+    assert {(one.subject, one.kind) for one in reconciliations.findings(by=OPERATOR)} == {
+        (names[0], "second subscription"), ("sub_second", "second subscription"), (names[1], "closed account"),
+        ("sub_second", "unknown to Razorpay"),
+    }  # fmt: skip
+
+
 def test_many_payments_come_page_by_page(razorpay: Razorpay, ann: Actor) -> None:
     for _ in range(120):
         razorpay.make("payment", amount=100, status="failed", currency="INR", order_id=None)
@@ -130,6 +153,16 @@ def test_a_refund_of_an_older_payment_brings_that_along(razorpay: Razorpay, ann:
     assert credits.balance(by=ann).lasting == 0
     [found] = listing.mine(by=ann)[0]
     assert (found.state, found.credits, found.credits_back) == (PaymentState.REFUNDED, 100, 100)
+
+
+def test_the_flow_does_what_the_command_does(razorpay: Razorpay, ann: Actor) -> None:
+    missed(razorpay, ann)
+    for _ in range(2):  # the second finds nothing to mend
+        flows.reconcile_payments.fn(reconciliations.ask(by=OPERATOR))
+    assert credits.balance(by=ann).lasting == 567
+    last = reconciliations.latest(by=OPERATOR)
+    assert last is not None
+    assert (last.state, last.mended) == ("done", 0)
 
 
 def test_while_razorpay_is_down_it_fails_and_is_due_again(razorpay: Razorpay, ann: Actor) -> None:

@@ -1,4 +1,4 @@
-"""Paying, in the browser: `/pay/order/17` and `/pay/subscription`, and the return from Razorpay's window.
+"""Paying, in the browser: `/pay/order/17` and `/pay/subscription`, the return from Razorpay's window, and receipts.
 
 These are plain pages: they run a script of Razorpay's, which no screen shall share its page with. That window answers
 with a payment and its signature, which is posted back; the state of things comes from what Razorpay tells, so the page
@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from dashboard import edge, pay_page
 from dashboard.front_page import STATIC
 from models.errors import AppError, Conflict, InvalidInput, NotAllowed, NotFound, Unavailable
-from models.payments import orders, subscriptions
+from models.payments import listing, orders, subscriptions
 from models.payments.states import OrderState
 from models.permissions import Actor
 
@@ -92,6 +92,19 @@ async def subscription_done(request: Request) -> Response:
 
 async def subscription_state(request: Request) -> Response:
     return await _answer(request, lambda by: _state(_own(by)))
+
+
+async def receipt(request: Request) -> Response:
+    """Of one's own payment, to be printed."""
+    number = request.path_params["number"]
+
+    def shown(by: Actor) -> Response:
+        found = next((one for one in listing.invoices(by=by) if one.number == number), None)
+        if found is None:
+            raise NotFound(f"There is no receipt {number} of yours.")
+        return pay_page.receipt(found, by.name)
+
+    return await _answer(request, shown)
 
 
 async def _answer(request: Request, made: Callable[[Actor], Response]) -> Response:

@@ -1,6 +1,7 @@
 """The pages of /pay as HTML: what is to be paid, what became of it, and why something is refused."""
 
 import json
+from datetime import UTC
 from functools import cache
 from html import escape
 
@@ -9,6 +10,7 @@ from starlette.responses import HTMLResponse
 from dashboard import formats
 from dashboard.front_page import HEAD, STATIC, styled
 from models.payments import gateway, orders, subscriptions
+from models.payments.listing import InvoiceLine
 from models.payments.offers import Sold
 from models.payments.states import OrderState, SubscriptionState
 from models.payments.subscriptions import Own
@@ -65,6 +67,25 @@ def subscription_done(one: Own) -> HTMLResponse:
     if one.state == SubscriptionState.AUTHENTICATED:
         return _done("Set up", f"{plan} begins with its first charge, which brings {_monthly(one.plan)}.")
     return _done("Your subscription", f"{plan} is {escape(one.state)}.")
+
+
+def receipt(one: InvoiceLine, name: str) -> HTMLResponse:
+    """Of what was paid; days are days in UTC, as in the numbers of revenue."""
+    facts = {
+        "Paid by": name,
+        "On": f"{one.paid_at.astimezone(UTC):%d %B %Y}",
+        "For": one.title or "",
+        "Credits": formats.number(one.credits),
+        "Payment": one.razorpay_id,
+        "Amount": formats.money(one.amount, one.currency),
+        "Given back": formats.money(one.refunded, one.currency) if one.refunded else "",
+    }
+    lines = "".join(f"<dt>{label}</dt><dd>{escape(value)}</dd>" for label, value in facts.items() if value)
+    kept = (
+        f'<dt>Paid in all</dt><dd class="total">{escape(formats.money(one.amount - one.refunded, one.currency))}</dd>'
+    )
+    theirs = f'<p><a href="{escape(one.url)}">Razorpay’s invoice</a></p>' if one.url else ""
+    return _page(f"Receipt {formats.number(one.number)}", f"<dl>{lines}{kept}</dl>{theirs}{BACK}")
 
 
 def is_confirmed(one: orders.Checkout | Own) -> bool:

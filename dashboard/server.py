@@ -151,6 +151,7 @@ app = st.App(
         Route("/pay/order/{order_id:id}/return", pay.order_returned, methods=["POST"]),
         Route("/pay/order/{order_id:id}/done", pay.order_done),
         Route("/pay/order/{order_id:id}/state", pay.order_state),
+        Route("/pay/receipt/{number:id}", pay.receipt),
         Route("/pay/subscription", pay.subscription),
         Route("/pay/subscription/return", pay.subscription_returned, methods=["POST"]),
         Route("/pay/subscription/done", pay.subscription_done),

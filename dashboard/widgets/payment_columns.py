@@ -55,12 +55,14 @@ def method(one: Listed) -> str | None:
     return METHODS.get(one.method, one.method.capitalize()) if one.method else None
 
 
-def table(payments: Sequence[Listed], order: Sequence[str], **more: Any) -> Any:
-    """`more` is what `st.dataframe` takes beside."""
+def table(
+    payments: Sequence[Listed], order: Sequence[str], receipts: Sequence[str | None] | None = None, **more: Any
+) -> Any:
+    """`receipts` are their addresses; `more` is what `st.dataframe` takes beside."""
     config = st.column_config
     colours = [page.token(f"{colour}BackgroundColor") for colour in STATES.values()]
     return st.dataframe(
-        pd.DataFrame([row(one) for one in payments]),
+        pd.DataFrame([row(one) for one in payments]).assign(receipt=receipts),
         hide_index=True,
         row_height=ROW_HEIGHT,
         height="content" if len(payments) <= ROWS_SHOWN else (ROWS_SHOWN + 1) * ROW_HEIGHT + 2,
@@ -78,6 +80,7 @@ def table(payments: Sequence[Listed], order: Sequence[str], **more: Any) -> Any:
             "state": config.MultiselectColumn("State", width=130, options=list(STATES), color=colours),
             "credits": config.NumberColumn("Credits", width=70, format="localized"),
             "method": config.TextColumn("By", width=80),
+            "receipt": config.LinkColumn("Receipt", width=75, display_text="Open"),
             "invoice": config.LinkColumn("Invoice", width=70, display_text="Open"),
         },
         **more,

@@ -62,7 +62,7 @@ def sentence(mine: Own) -> str:
 def _actions(mine: Own, sold: list[Sold]) -> None:
     if mine.state in ENDED or (mine.cancels_at_end and mine.state != S.PAUSED):
         return
-    with st.container(horizontal=True, gap="xsmall"):
+    with st.container(horizontal=True, gap="small"):
         _buttons(mine, sold)
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from models import credits, users
-from models.payments import orders, subscriptions
+from models.payments import listing, orders, subscriptions
 from models.permissions import OPERATOR, Role
 from tests import razorpay as standin
 from tests.dashboard.conftest import Site, served
@@ -125,6 +125,13 @@ def test_only_what_the_checkout_signed_is_taken(shop: str, site: Site, razorpay:
     assert send(Role.ADMIN, **told)[0] == 404  # it is somebody else's order
     assert send(Role.MANAGER, "https://elsewhere.example", **told)[0] == 403
     assert send(Role.MANAGER, **told)[0] == 303
+
+    [paid_for] = listing.invoices(by=site.people[Role.MANAGER].actor())
+    receipt = f"{shop}/pay/receipt/{paid_for.number}"
+    shown = httpx.get(receipt, cookies={"session": site.token(Role.MANAGER)})
+    assert "<dt>Amount</dt><dd>₹299.00</dd>" in shown.text
+    assert paid["id"] in shown.text
+    assert httpx.get(receipt, cookies={"session": site.token(Role.ADMIN)}).status_code == 404
 
 
 def test_only_the_checkout_may_load_what_razorpay_serves(shop: str, site: Site, razorpay: Razorpay) -> None:

@@ -110,6 +110,7 @@ def test_what_was_paid_with_its_invoice(screen: Screen, razorpay: Razorpay, ann:
     assert list(rows["amount"]) == ["₹3,999.00", "₹1,199.00"]
     assert list(rows["credits"]) == [2500, 500]
     assert rows["invoice"][0] == f"{razorpay.url}/i/1"
+    assert rows["receipt"][1].endswith(f"/pay/receipt/{rows['number'][1]}")
     others = screen(Role.MANAGER, at="plans")
     assert not others.dataframe
     assert "You have not paid anything yet" in texts(others)

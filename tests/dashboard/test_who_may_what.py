@@ -103,6 +103,7 @@ ROUTES: dict[str, Asked] = {
     "POST /pay/subscription/return": Asked("/pay/subscription/return", BUY),
     "GET /pay/subscription/done": Asked("/pay/subscription/done", OWN_PAYMENTS),
     "GET /pay/subscription/state": Asked("/pay/subscription/state", OWN_PAYMENTS),
+    "GET /pay/receipt/{number}": Asked("/pay/receipt/999999", OWN_PAYMENTS),
     "GET /healthz": Asked("/healthz"),
     "GET /readyz": Asked("/readyz"),
     **{f"GET {places.path(name)}": Asked(places.path(name)) for name in places.PLACES},

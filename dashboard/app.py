@@ -21,7 +21,7 @@ menu = {"About": ABOUT}
 st.set_page_config(page_title="Appointment360", page_icon=STATIC / "mark.svg", layout="wide", menu_items=menu)
 try:
     actor = session.someone()
-except Exception:
+except Exception:  # raised on, once the navigation knows the addresses
     screens = [places.page(name) for name in places.PLACES]
     st.navigation(screens, position="hidden")  # else the address means the start page once the database is back
     raise

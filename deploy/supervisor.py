@@ -101,6 +101,10 @@ class Supervisor:
     def alive(self, name: str) -> bool:
         return any(life.part.name == name and life.process and life.process.poll() is None for life in self._lives)
 
+    def pausing(self, name: str) -> bool:
+        """Whether it died, nothing of it is left, and its next start is to come."""
+        return any(life.part.name == name and life.process is None for life in self._lives)
+
     def replace(self, parts: Sequence[Part]) -> None:
         """Stop all parts and start these: their environment changed."""
         self._stop_parts()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,12 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy import kernel_locks, local, output, prefect_server, running
+from deploy import kernel_locks, local, output, ports, prefect_server, running
 from deploy.local import Connection
+from deploy.ports import HOST, Reservation
 from deploy.supervisor import PROJECT, Part, Supervisor
-from models.errors import AppError, Conflict, Unavailable
+from models.errors import AppError, Conflict
 
-HOST = "127.0.0.1"
 SAMPLE = PROJECT / "tests" / "samples" / "legislators.csv"
 WEB_LIMIT = 90.0
 TAKE_OVER_LIMIT = 30.0
@@ -39,12 +38,16 @@ class Machine:
 
     home: Path
     port: int
-    prefect_port: int
+    prefect: Reservation
     connection: Connection
 
     @property
     def address(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def prefect_address(self) -> str:
+        return f"http://{HOST}:{self.prefect.port}"
 
     @property
     def logs(self) -> Path:
@@ -54,7 +57,7 @@ class Machine:
         """Web first; they are stopped in this order, too."""
         environment = {name: value for name, value in os.environ.items() if not prefect_server.foreign_to_it(name)}
         environment.pop("APPOINTMENT360_ADMIN_PASSWORD", None)  # used by now, and no business of the parts
-        environment |= prefect_server.environment(self.connection, self.prefect_port)
+        environment |= prefect_server.environment(self.connection, self.prefect.port)
         environment |= {
             "DATABASE_URL": self.connection.url,
             "APPOINTMENT360_HOME": str(self.home),
@@ -67,7 +70,7 @@ class Machine:
         commands = {
             "web": [*web, *_believed(), "--timeout-graceful-shutdown", "5"],
             "runner": [python, "-m", "pipelines.serve"],
-            "prefect": prefect_server.command(self.prefect_port),
+            "prefect": prefect_server.command(self.prefect.port),
             "checker": [python, "-m", "data_checks.gate"],
         }
         return [Part(name, command, environment) for name, command in commands.items()]
@@ -94,14 +97,15 @@ def run(*, port: int | None, sample: bool, browser: bool) -> None:
     if lock is None:
         return
     try:
-        _require_free(port)
+        ports.require_free(port)
         output.say(f"Starting Appointment360 in {home}")
         with local.connected() as connection:
             prefect_server.ensure_database(connection)
             _first_administrator()
             exports.fail_interrupted()
-            machine = Machine(home, port, _free_port(prefect_server.PORT), connection)
+            machine = Machine(home, port, ports.reserved(prefect_server.PORT), connection)
             _supervise(machine, lock, sample=sample, browser=browser)
+            machine.prefect.release()
         output.say("Stopped.")
     finally:
         os.close(lock)
@@ -146,7 +150,7 @@ def _first_administrator() -> None:
 
 def _supervise(machine: Machine, lock: int, *, sample: bool, browser: bool) -> None:
     web, *others = machine.parts()
-    facts = {"address": machine.address, "prefect": f"http://{HOST}:{machine.prefect_port}"}
+    facts = {"address": machine.address}
     record = record_file(machine.home)
     with Supervisor(record=record, logs=machine.logs, say=_event, facts=facts, hold=[lock]) as supervisor:
         supervisor.start(web)
@@ -164,14 +168,16 @@ def _supervise(machine: Machine, lock: int, *, sample: bool, browser: bool) -> N
 
 def _watch(machine: Machine, supervisor: Supervisor) -> None:
     """Until somebody stops it: keep the parts and Postgres running, and say when Prefect is there."""
-    prefect = _once_answered(f"http://{HOST}:{machine.prefect_port}/api/health")
+    prefect = _once_answered(machine)
     next_look = time.monotonic()
     while not supervisor.stopping:
         supervisor.look()
         if time.monotonic() >= next_look:
             _keep_postgres(machine, supervisor)
+            if _moved_prefect(machine, supervisor):
+                prefect = _once_answered(machine)
             if prefect():
-                _event(f"Prefect is ready: http://{HOST}:{machine.prefect_port}")
+                _event(f"Prefect is ready: {machine.prefect_address}")
             next_look = time.monotonic() + POSTGRES_EVERY
         time.sleep(LOOK_EVERY)
 
@@ -191,6 +197,18 @@ def _keep_postgres(machine: Machine, supervisor: Supervisor) -> None:
     _event(f"PostgreSQL runs again on port {revived.port}; what was committed is there.")
     if revived.port != server.port:
         supervisor.replace(machine.parts())
+
+
+def _moved_prefect(machine: Machine, supervisor: Supervisor) -> bool:
+    """Where Prefect died and somebody else has its port by now, it gets another one, and all parts are told."""
+    if not supervisor.pausing("prefect") or ports.is_free(machine.prefect.port):
+        return False
+    taken = machine.prefect
+    machine.prefect = ports.reserved(0)
+    taken.release()
+    _event(f"Port {taken.port} was taken by another program; Prefect moves to {machine.prefect_address}")
+    supervisor.replace(machine.parts())
+    return True
 
 
 def _web_answers(machine: Machine, supervisor: Supervisor) -> bool:
@@ -214,12 +232,12 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _once_answered(url: str) -> Callable[[], bool]:
-    """A function that is true once: the first time that `url` answers."""
+def _once_answered(machine: Machine) -> Callable[[], bool]:
+    """A function that is true once: the first time that Prefect answers."""
     waiting = [True]
 
     def check() -> bool:
-        if waiting[0] and _answers(url):
+        if waiting[0] and _answers(f"{machine.prefect_address}/api/health"):
             waiting[0] = False
             return True
         return False
@@ -232,7 +250,7 @@ def _show_map(machine: Machine) -> None:
     auth = prefect_server.auth_file(machine.home)
     rows = [
         ("web", machine.address),
-        ("Prefect", f"http://{HOST}:{machine.prefect_port} (ready in about 15 s; sign-in in {auth})"),
+        ("Prefect", f"{machine.prefect_address} (ready in about 15 s; sign-in in {auth})"),
         ("PostgreSQL", f"{HOST}:{server.port}" if server else "the server of DATABASE_URL"),
         ("home", str(machine.home)),
         ("logs", str(machine.logs)),
@@ -271,29 +289,6 @@ def _open_browser(address: str) -> None:
     if screen and not os.environ.get("SSH_CONNECTION"):
         with suppress(webbrowser.Error, OSError):
             webbrowser.open(address)
-
-
-def _require_free(port: int) -> None:
-    try:
-        _bind(port)
-    except OSError as error:
-        raise Unavailable(
-            f"Port {port} on {HOST} is not free ({error.strerror}). Choose another one, for example: "
-            f"appointment360 up --port {port + 1}"
-        ) from error
-
-
-def _free_port(preferred: int) -> int:
-    with suppress(OSError):
-        return _bind(preferred)
-    return _bind(0)
-
-
-def _bind(port: int) -> int:
-    with socket.socket() as candidate:
-        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        candidate.bind((HOST, port))
-        return int(candidate.getsockname()[1])
 
 
 def _event(sentence: str) -> None:

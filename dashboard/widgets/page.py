@@ -41,7 +41,7 @@ def skeleton(screen: str, title: str, *heights: int) -> Iterator[Any]:
                 st.skeleton(height)
     try:
         yield place
-    except Exception:
+    except Exception:  # raised on, without the skeleton that would stay above it
         place.empty()
         raise
 

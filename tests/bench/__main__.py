@@ -25,7 +25,7 @@ from rich.table import Table
 from deploy.embedded_postgres import Server, start_or_join
 from models import account_links, database
 from models.contacts import browsing
-from tests.bench import api, browse, clicks, data, duplicates, limits, people, plans
+from tests.bench import api, browse, clicks, data, duplicates, kills, limits, people, plans
 from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
 
@@ -52,11 +52,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room for it")
     parser.add_argument("--browse", action="store_true", help="browsing instead of imports and exports")
     parser.add_argument("--duplicates", action="store_true", help="finding duplicates instead")
+    parser.add_argument("--kills", action="store_true", help="imports whose processes are killed instead")
     parser.add_argument("--api", action="store_true", help="requests of programs instead")
     options = parser.parse_args()
     with _home(options.folder) as home, _server(home) as server:
         show_machine(options.rows)
-        chosen = {browsing_of: options.browse, duplicates_of: options.duplicates, api_of: options.api, moving: True}
+        chosen = {
+            browsing_of: options.browse, duplicates_of: options.duplicates, kills_of: options.kills,
+            api_of: options.api, moving: True,
+        }  # fmt: skip
         part = next(part for part, wanted in chosen.items() if wanted)
         kept = part(home, server, options.rows)
     sys.exit(0 if kept else 1)
@@ -117,6 +121,13 @@ def api_of(home: Path, server: Server, rows: int) -> bool:
     command(home, "import", str(home / "first.csv"), *COMMIT)
     _index(server)
     return limits.show("requests to the API", list(api.measured(server.url(), home)))
+
+
+def kills_of(home: Path, _: Server, __: int) -> bool:
+    """Imports under kill -9; whether what they leave is what nobody's kills would."""
+    folder = home / "killed"
+    folder.mkdir(mode=0o755)
+    return limits.show("imports under kill -9", kills.measure(folder))
 
 
 def _index(server: Server) -> float:

@@ -27,6 +27,7 @@ from websockets.exceptions import InvalidStatus
 
 from dashboard import access_log, session
 from deploy.local import Connection
+from deploy.ports import Reservation
 from deploy.up import Machine
 from models import (
     account_links,
@@ -403,7 +404,7 @@ def test_nobody_forges_the_address_that_is_counted(site: Site, folder: Path, mon
 
     def web_command() -> list[str]:
         settings.settings.cache_clear()
-        return Machine(folder, 1, 2, Connection(site.url, folder, server=None)).parts()[0].command
+        return Machine(folder, 1, Reservation(2), Connection(site.url, folder, server=None)).parts()[0].command
 
     monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
     assert "--no-proxy-headers" in web_command()

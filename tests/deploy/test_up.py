@@ -268,6 +268,22 @@ def _answered(machine: Machine) -> bool:
         return False
 
 
+def test_a_prefect_whose_port_is_taken_moves_to_another(machine: Machine) -> None:
+    [address] = re.findall(r"^Prefect +(http://\S+)", machine.said, re.MULTILINE)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = int(address.rpartition(":")[2])
+        recorded, _ = running.read(machine.home / "running.json")
+        running.end_all([one for one in recorded if one.name == "prefect"], patience=0.0)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        machine.saw(f"Port {port} was taken by another program; Prefect moves to")
+        [moved] = re.findall(r"Prefect moves to (http://\S+)", machine.said)
+        assert moved != address
+        machine.saw(f"Prefect is ready: {moved}")
+    assert until(lambda: _answered(machine), lambda: (machine.home / "logs/web.log").read_text())
+
+
 def test_a_killed_postgres_is_started_again(machine: Machine) -> None:
     before = machine.json("count")
     os.kill(machine.postmaster(), signal.SIGKILL)

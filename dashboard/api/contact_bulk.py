@@ -11,21 +11,20 @@ from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.contact_shapes import ContactValues
 from dashboard.api.filtering import Chosen
-from dashboard.api.strict import Flag, Instant, Text, Whole
+from dashboard.api.strict import Flag, GivenBigId, GivenId, Instant, Natural, Text
 from models.contacts import bulk, many
 from models.contacts.bulk import Batch
 from models.contacts.editing import LONGEST_TEXT
-from models.database import LARGEST_BIGINT, LARGEST_ID
 from models.permissions import Actor, Permission
 
 router = APIRouter(prefix="/contacts/bulk", tags=["many contacts"], route_class=Repeatable)
 
 Editor = Annotated[Actor, Needs(Permission.CONTACTS_EDIT)]
-Number = Annotated[Whole, Field(ge=1, le=LARGEST_BIGINT, examples=[17])]
+Number = Annotated[GivenBigId, Field(examples=[17])]
 Version = Annotated[
-    Whole | None,
+    Natural | None,
     Field(
-        ge=0, le=LARGEST_BIGINT, examples=[12],
+        examples=[12],
         description="Of the contact as you saw it; null changes whatever stands there.",
     ),
 ]  # fmt: skip
@@ -75,9 +74,7 @@ class BulkWritten(BaseModel):
 
 
 class BulkChoice(Chosen):
-    expected: Whole = Field(
-        ge=0, le=LARGEST_BIGINT, description="How many you counted: another number changes nothing."
-    )
+    expected: Natural = Field(description="How many you counted: another number changes nothing.")
 
 
 class BulkSetting(BulkChoice):
@@ -98,11 +95,11 @@ class BulkDone(Strict):
 
     what: Literal["changed", "deleted"]
     field: str | None = Field(min_length=1, max_length=60)
-    count: Whole = Field(ge=0, le=LARGEST_BIGINT)
-    first: Whole = Field(ge=0, le=LARGEST_BIGINT)
-    last: Whole = Field(ge=0, le=LARGEST_BIGINT)
+    count: Natural
+    first: Natural
+    last: Natural
     at: Instant
-    by_id: Whole | None = Field(ge=1, le=LARGEST_ID)
+    by_id: GivenId | None
 
 
 class BulkPutBack(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from dashboard.api.moments import Moment
-from dashboard.api.strict import Day, Flag, Text, Whole
+from dashboard.api.strict import NUMBER, Day, Flag, Text
 from models.contacts import editing
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
 from models.contacts.history import FieldChange as Changed
@@ -26,7 +26,7 @@ MOST_OF_A_LIST = 1_000
 Value = str | int | bool | list[str] | None  # of a field, in JSON
 TYPES: dict[Kind, Any] = {
     Kind.LIST: list[Annotated[Text, Field(min_length=1, max_length=LONGEST)]],
-    Kind.WHOLE: Annotated[Whole, Field(ge=-WHOLE_LIMIT, le=WHOLE_LIMIT)],
+    Kind.WHOLE: Annotated[int, Field(ge=-WHOLE_LIMIT, le=WHOLE_LIMIT), NUMBER],
     Kind.MONEY: Annotated[str, Field(pattern=f"^-?[0-9]{{1,{len(str(MONEY_LIMIT)) - 1}}}([.][0-9]{{1,2}})?$")],
     Kind.DATE: Day,
     Kind.FLAG: Flag,

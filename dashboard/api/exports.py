@@ -52,7 +52,7 @@ class Which(BaseModel):
         "", description="As in the address of the contacts' screen; empty is all.", max_length=LONGEST_FILTER,
         examples=["country=Germany&employees.gte=50"],
     )  # fmt: skip
-    view_id: strict.Id | None = Field(None, description="In place of a filter: that of a saved view.")
+    view_id: strict.GivenId | None = Field(None, description="In place of a filter: that of a saved view.")
     ids: list[ContactId] | None = Field(None, min_length=1, max_length=MOST_SELECTED, description="Only these.")
 
 

@@ -5,10 +5,9 @@ from typing import Annotated, Any
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from dashboard.api.strict import Whole
+from dashboard.api.strict import GivenBigId
 from models import filters
 from models.contacts.bulk import MOST, Selection
-from models.database import LARGEST_BIGINT
 from models.filters import Filters
 from models.permissions import Actor
 
@@ -24,7 +23,7 @@ Conditions = Annotated[
         examples=["country=Germany&employees.gte=50"],
     ),
 ]
-ContactIds = Annotated[list[Annotated[Whole, Field(ge=1, le=LARGEST_BIGINT)]], Field(min_length=1, max_length=MOST)]
+ContactIds = Annotated[list[GivenBigId], Field(min_length=1, max_length=MOST)]
 
 
 class Chosen(BaseModel):

@@ -10,9 +10,8 @@ from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
-from dashboard.api.strict import Text, Whole
+from dashboard.api.strict import GivenId, Text
 from models import industries
-from models.database import LARGEST_ID
 from models.permissions import Actor, Permission
 
 router = APIRouter(prefix="/industries", tags=["industries"], route_class=Repeatable)
@@ -53,7 +52,7 @@ class IndustryName(BaseModel):
 class MergeInto(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    into: Whole = Field(ge=1, le=LARGEST_ID, description="The industry that stays.")
+    into: GivenId = Field(description="The industry that stays.")
 
 
 class MovedContacts(BaseModel):

@@ -58,7 +58,7 @@ class MappingWithUses(Mapping):
 class NewMapping(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    import_id: strict.Id = Field(description="Whose columns it is for.", examples=[12])
+    import_id: strict.GivenId = Field(description="Whose columns it is for.", examples=[12])
     name: Name
     shared: strict.Yes = Field(False, description="Everybody who imports can use it.")
     replacing: strict.Yes = Field(False, description="In place of your own one of that name.")

@@ -15,9 +15,8 @@ from dashboard.api.contact_shapes import WholeContact
 from dashboard.api.contacts import JSON
 from dashboard.api.ids import ContactId
 from dashboard.api.moments import Moment
-from dashboard.api.strict import Whole
+from dashboard.api.strict import GivenBigId, Natural
 from models.contacts import merging, merging_many
-from models.contacts.merge_choice import ALL
 from models.contacts.table import FIELDS
 from models.database import LARGEST_BIGINT
 from models.permissions import Actor, Permission
@@ -25,7 +24,6 @@ from models.permissions import Actor, Permission
 router = APIRouter(prefix="/merges", tags=["duplicates"], route_class=Repeatable)
 
 Editor = Annotated[Actor, Needs(Permission.CONTACTS_EDIT)]
-Number = Annotated[Whole, Field(ge=1, le=LARGEST_BIGINT)]
 MOST_BITS = 1_000
 ONCE = {"uniqueItems": True}  # what stands twice counts once
 Least = Annotated[
@@ -45,8 +43,8 @@ class MergeProposal(BaseModel):
 class MergedOne(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    id: Number = Field(examples=[17])
-    version: Whole = Field(ge=0, le=LARGEST_BIGINT, description="As you saw it.")
+    id: GivenBigId = Field(examples=[17])
+    version: Natural = Field(description="As you saw it.")
 
 
 class MergeWanted(BaseModel):
@@ -54,11 +52,12 @@ class MergeWanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    survivor_id: Number = Field(examples=[17])
+    survivor_id: GivenBigId = Field(examples=[17])
     contacts: list[MergedOne] = Field(min_length=2, max_length=merging.MOST, description="The survivor among them.")
-    choices: dict[str, Annotated[Whole, Field(ge=ALL, le=LARGEST_BIGINT)]] = Field(
-        {}, max_length=len(FIELDS), examples=[{"title": 17}]
-    )
+    choices: dict[str, Natural] = Field(
+        {}, max_length=len(FIELDS), examples=[{"title": 17}],
+        description="By field the contact whose value stays; 0 is all of their values together, where it is a list.",
+    )  # fmt: skip
 
 
 class MadeMerge(BaseModel):
@@ -99,9 +98,7 @@ class MergeMany(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     least: Least
-    expected: Whole = Field(
-        ge=0, le=LARGEST_BIGINT, description="How many groups you saw: another number does nothing."
-    )
+    expected: Natural = Field(description="How many groups you saw: another number does nothing.")
 
 
 class MadeMerges(BaseModel):
@@ -111,7 +108,7 @@ class MadeMerges(BaseModel):
 class UnmergeMany(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    ids: list[Number] = Field(min_length=1, max_length=merging_many.MOST)
+    ids: list[GivenBigId] = Field(min_length=1, max_length=merging_many.MOST)
 
 
 class RestoredByUnmerge(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
-from models.database import LARGEST_ID
+from models.database import LARGEST_BIGINT, LARGEST_ID
 
 
 def _number(value: object) -> object:
@@ -27,12 +27,13 @@ def _storable(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-Whole = Annotated[int, BeforeValidator(_number)]
 Flag = Annotated[bool, Field(strict=True)]
 Day = Annotated[date, BeforeValidator(_text)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_text)]
 
 Yes = Flag
 NUMBER = BeforeValidator(_number)  # behind the bounds, which would not come into the schema else
-Id = Annotated[int, Field(ge=1, le=LARGEST_ID), NUMBER]
+GivenId = Annotated[int, Field(ge=1, le=LARGEST_ID), NUMBER]
+GivenBigId = Annotated[int, Field(ge=1, le=LARGEST_BIGINT), NUMBER]
+Natural = Annotated[int, Field(ge=0, le=LARGEST_BIGINT), NUMBER]
 Moment = Instant

@@ -51,7 +51,7 @@ class NewUpload(BaseModel):
         description=f"Bytes of each part but the last; without it {import_parts.USUAL_SIZE:,} or more. A file has at "
         f"most {import_parts.MOST:,} parts.",
     )  # fmt: skip
-    mapping_id: strict.Id | None = Field(
+    mapping_id: strict.GivenId | None = Field(
         None, description="The saved mapping that its columns have; null: that of earlier files "
         "with these columns, where there were any.",
     )  # fmt: skip

@@ -12,7 +12,7 @@ from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
-from dashboard.api.strict import Text, Whole
+from dashboard.api.strict import GivenId, Text
 from models import view_exports, view_runs
 from models.database import LARGEST_ID
 from models.permissions import Actor, Permission
@@ -41,7 +41,7 @@ class ScheduleWanted(BaseModel):
 
 
 class NewSchedule(ScheduleWanted):
-    view_id: Whole = Field(ge=1, le=LARGEST_ID)
+    view_id: GivenId
 
 
 class ScheduleRun(BaseModel):

@@ -11,9 +11,9 @@ from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
-from dashboard.api.strict import Flag, Text, Whole
+from dashboard.api.strict import Flag, GivenId, Text
 from models import watched_files, watched_folders
-from models.database import LARGEST_BIGINT, LARGEST_ID
+from models.database import LARGEST_BIGINT
 from models.imports import Keep, MatchRule
 from models.permissions import Actor, Permission
 from models.watched_folders import Folder, Watching
@@ -49,7 +49,7 @@ class FolderWanted(BaseModel):
         "*", max_length=watched_folders.LONGEST_PATTERN, description="Of file names.", examples=["*.csv"]
     )
     time_zone: Text = Field("UTC", max_length=60)
-    mapping_id: Whole | None = Field(None, ge=1, le=LARGEST_ID)
+    mapping_id: GivenId | None = Field(None)
     rules: FolderRules = FolderRules()
     commits: Flag = False
     mail_to: Text | None = Field(None, max_length=300, description="Whom to tell.", examples=["ann.archer@example.com"])

@@ -41,8 +41,8 @@ def written(locale: str | None, zone: str | None) -> list[str]:
     ("locale", "zone", "expected"),
     [
         (
-            "en-GB", "Europe/London",
-            ["20,000", "2,100,000.5", "602M", "2.1M", "999", "62.6%", "22 Nov 2026", "22 Nov 2026, 23:40", "4.5 KB",
+            "en-GB", "Europe/London",  # since CLDR 48 a small m, in Babel 2.19
+            ["20,000", "2,100,000.5", "602m", "2.1m", "999", "62.6%", "22 Nov 2026", "22 Nov 2026, 23:40", "4.5 KB",
              "1 contact", "1,234 contacts", "D MMM YYYY, HH:mm"],
         ),
         (

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 FLAGS = [
     "--no-sandbox",
@@ -18,6 +18,8 @@ FLAGS = [
     "--disable-sync",
 ]
 DEBIAN = Path("/usr/bin/chromium")
+PATIENCE = 60_000  # ms: the machine may be busy
+expect.set_options(timeout=PATIENCE)
 
 
 def executable(playwrights_own: str) -> str:
@@ -28,6 +30,15 @@ def executable(playwrights_own: str) -> str:
     if found := _found(playwrights_own):
         return found
     raise AssertionError(f"The browser tests need Chromium, and none could be installed. Set CHROMIUM.\n{tried}")
+
+
+def box(of: Locator) -> FloatRect:
+    """Where it is on the page; one that is just painted anew is waited for."""
+    for _ in range(PATIENCE // 100):
+        if (found := of.bounding_box()) is not None:
+            return found
+        of.page.wait_for_timeout(100)
+    raise AssertionError(f"{of} has no place on the page.")
 
 
 def wait_for_copied(page: Page, pattern: str) -> None:

@@ -45,8 +45,7 @@ def page(new_page: Callable[[], Page], web: str, site: Site) -> Iterator[Page]:
 
 def tick(page: Page, place: int) -> None:
     settled(page)
-    box = page.get_by_test_id("stDataFrame").bounding_box()
-    assert box is not None
+    box = chromium.box(page.get_by_test_id("stDataFrame"))
     page.mouse.click(box["x"] + 16, box["y"] + 33 + 32 * place + 16)
 
 

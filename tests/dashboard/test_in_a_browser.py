@@ -115,8 +115,7 @@ def test_a_visit(new_page: Callable[[], Page], web: str, site: Site) -> None:
 
 def header(page: Page, place: int) -> None:
     """Clicks the header of a column of the table, which is painted on a canvas, by its middle in pixels."""
-    box = page.get_by_test_id("stDataFrame").bounding_box()
-    assert box is not None
+    box = chromium.box(page.get_by_test_id("stDataFrame"))
     page.mouse.click(box["x"] + place, box["y"] + 15)
 
 
@@ -138,8 +137,7 @@ def test_one_click_copies_an_address(new_page: Callable[[], Page], web: str) -> 
     page.goto(f"{web}/contacts?columns=email&sort=id")
     sign_in(page)
     note(page, f"1–50 of {ROWS}")
-    box = page.get_by_test_id("stDataFrame").bounding_box()
-    assert box is not None
+    box = chromium.box(page.get_by_test_id("stDataFrame"))
     page.mouse.click(box["x"] + 130, box["y"] + 48)
     expect(page.get_by_text("Copied person0@")).to_be_visible()
     chromium.wait_for_copied(page, r"person0@\w+\.example")
@@ -167,8 +165,7 @@ def test_the_keys_of_the_contacts_screen(new_page: Callable[[], Page], web: str)
 
 
 def tick(page: Page, *rows: int) -> None:
-    box = page.get_by_test_id("stDataFrame").bounding_box()
-    assert box is not None
+    box = chromium.box(page.get_by_test_id("stDataFrame"))
     for row in rows:
         page.mouse.click(box["x"] + 16, box["y"] + 48 + 32 * row)
 
@@ -234,6 +231,7 @@ def test_keys_alone_tick_a_row_and_open_it(new_page: Callable[[], Page], web: st
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Shift+Space")
     expect(page.get_by_text("1 selected")).to_be_visible()
+    expect(page.get_by_role("button", name="Open Shortcut O")).to_be_visible()  # the key is its
     page.keyboard.press("o")
     page.wait_for_url("**/contact?*id=*")
 

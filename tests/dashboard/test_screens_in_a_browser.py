@@ -16,6 +16,7 @@ from models.database import libpq_url, writing
 from models.exports import Export, State
 from models.filters import parse
 from models.permissions import OPERATOR, Role
+from tests.dashboard import chromium
 from tests.dashboard.conftest import Site, served
 from tests.dashboard.test_access import serious, settled
 from tests.dashboard.test_in_a_browser import browser, note, sign_in  # noqa: F401  # a fixture
@@ -50,8 +51,7 @@ def connection(site: Site) -> Iterator[psycopg.Connection[Any]]:
 def row(page: Page, place: int, *, x: int) -> None:
     """Clicks the row of the table, which is painted on a canvas, so many pixels from its left edge."""
     settled(page)
-    box = page.get_by_test_id("stDataFrame").bounding_box()
-    assert box is not None
+    box = chromium.box(page.get_by_test_id("stDataFrame"))
     page.mouse.click(box["x"] + x % box["width"], box["y"] + 33 + 36 * place + 18)
 
 

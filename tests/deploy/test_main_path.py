@@ -90,8 +90,7 @@ def _click_a_chart(page: Page, web: str) -> None:
 
 def _edit(page: Page, web: str) -> None:
     table = page.get_by_test_id("stDataFrame")
-    box = table.bounding_box()
-    assert box is not None
+    box = chromium.box(table)
     page.mouse.click(box["x"] + 51, box["y"] + 48)  # the open sign of the first row
     page.get_by_role("button", name="Edit").click()
     page.get_by_label("Title", exact=True).fill("Chief of everything")

@@ -125,8 +125,7 @@ def _limit_is_reached(tom: Page, web: str) -> None:
 
 def _grant(admin: Page) -> None:
     table = admin.get_by_test_id("stDataFrame").first
-    box = table.bounding_box()
-    assert box is not None
+    box = chromium.box(table)
     admin.mouse.click(box["x"] + 18, box["y"] + 90)  # the tick of the second row
     expect(admin.locator("strong", has_text="Tom Lindqvist")).to_be_visible()  # not the cell that was clicked
     admin.get_by_role("button", name="Grant credits").click()

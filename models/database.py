@@ -1,14 +1,21 @@
 """The database: one engine per process, and the two doors to it, `reading()` and `writing()`."""
 
+import select
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from psycopg import Error as DriverError
+from psycopg import OperationalError as DriverOperationalError
 from psycopg.errors import QueryCanceled, UniqueViolation
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from psycopg.rows import namedtuple_row
+from sqlalchemy import ClauseElement, Connection, Engine, create_engine, event, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from models.errors import Conflict, TooSlow, Unavailable
 from models.permissions import Actor
@@ -23,6 +30,9 @@ PAYMENTS_LOCK = 360_375  # an offer's, or with the number 0 that of comparing pa
 AUDIT_LOCK, SIGN_INS_LOCK = 360_370, 360_371
 INSTANCES_LOCK = 360_373  # a process that carries out requests
 
+RETURNED = "appointment360.returned"  # when a connection came back to the pool
+UNASKED = 30.0  # seconds after which a connection is asked whether it still works
+
 LARGEST_ID = 2**31 - 1  # that an Integer column holds
 LARGEST_BIGINT = 2**63 - 1
 
@@ -30,6 +40,12 @@ LARGEST_BIGINT = 2**63 - 1
 Mark = Callable[[Session], None]
 # What the request that runs notes in the first transaction that it writes; see models/idempotency.py.
 MARK: ContextVar[Mark | None] = ContextVar("mark", default=None)
+
+
+_SET = text(
+    """SELECT set_config('appointment360.by', :by, true), set_config('appointment360.import', :import, true),
+    set_config('statement_timeout', '0', true), set_config('lock_timeout', :lock_timeout, true)"""
+)
 
 
 class Base(DeclarativeBase):
@@ -70,8 +86,10 @@ def bind(url: str, *, patience: int | None = None) -> Engine:
     Database.url, Database.patience = sqlalchemy_url(url), patience
     # What an error says is logged: without the values, which may be a secret or somebody's data.
     Database.engine = create_engine(
-        Database.url, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_recycle=1800, hide_parameters=True
+        Database.url, pool_size=10, max_overflow=20, pool_recycle=1800, hide_parameters=True
     )
+    event.listen(Database.engine, "checkin", _note_return)
+    event.listen(Database.engine, "checkout", _require_alive)
     if patience is not None:
         event.listen(Database.engine, "connect", _set_patience)
     return Database.engine
@@ -82,6 +100,34 @@ def _set_patience(connection: Any, _: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET statement_timeout = '{Database.patience}s'")
     connection.commit()
+
+
+def _note_return(_: object, record: ConnectionPoolEntry) -> None:
+    record.info[RETURNED] = time.monotonic()
+
+
+def _require_alive(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
+    """Whoever takes a connection gets one whose server is there, and rarely pays a round trip for it, as pool_pre_ping
+    would each time: when a server ends, its sockets tell at once. Raises InvalidatePoolError, and SQLAlchemy connects
+    anew."""
+    idle = time.monotonic() - record.info.get(RETURNED, time.monotonic())
+    if idle < UNASKED and not _speaks(connection):
+        return
+    try:
+        answers = engine().dialect.do_ping(connection)
+    except DriverError:
+        answers = False
+    if not answers:
+        raise InvalidatePoolError
+
+
+def _speaks(connection: Any) -> bool:
+    """Whether the server said something, or hung up, while nobody asked it for anything."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def engine() -> Engine:
@@ -123,19 +169,46 @@ def glancing() -> Iterator[Connection]:
         raise
 
 
+def compiled(wanted: ClauseElement) -> tuple[str, dict[str, Any]]:
+    """A statement as the driver takes it, with its parameters; those of a `bindparam` are None."""
+    made = wanted.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]
+    return str(made), dict(made.params)
+
+
+def asked(statement: str, given: Mapping[str, Any]) -> list[Any]:
+    """The rows of one statement, which is `compiled`, as named tuples: for what each request asks, and SQLAlchemy takes
+    as long again to look up. Raises TooSlow and SQLAlchemy's OperationalError, as `glancing`."""
+    taken = engine().raw_connection()
+    try:
+        driver = taken.driver_connection
+        assert driver is not None
+        driver.autocommit = True
+        try:
+            rows: list[Any] = driver.cursor(row_factory=namedtuple_row).execute(statement, given).fetchall()
+            return rows
+        finally:
+            if not driver.closed:
+                driver.autocommit = False
+    except DriverOperationalError as error:
+        if Database.patience is not None and isinstance(error, QueryCanceled):
+            raise TooSlow(seconds=Database.patience) from error
+        if taken.driver_connection is not None and taken.driver_connection.closed:
+            taken.invalidate(error)
+        raise OperationalError(statement, None, error, hide_parameters=True) from error
+    finally:
+        taken.close()
+
+
 @contextmanager
-def writing(by: Actor, *, import_id: int | None = None) -> Iterator[Session]:
+def writing(by: Actor, *, import_id: int | None = None, lock_timeout: str = "0") -> Iterator[Session]:
     """A session that commits at the end or rolls back; the history trigger reads who writes from it.
 
-    It may take its time: what a person changes in many contacts is not stopped in the middle.
+    It may take its time: what a person changes in many contacts is not stopped in the middle. After `lock_timeout` of
+    waiting for others, such as "3s", it fails with the server's LockNotAvailable; with "0" it waits.
     """
     with Session(engine()) as session, session.begin():
         session.execute(
-            text(
-                """SELECT set_config('appointment360.by', :by, true),
-                set_config('appointment360.import', :import, true), set_config('statement_timeout', '0', true)"""
-            ),
-            {"by": str(by.doer_id or ""), "import": str(import_id or "")},
+            _SET, {"by": str(by.doer_id or ""), "import": str(import_id or ""), "lock_timeout": lock_timeout}
         )
         if (mark := MARK.get()) is not None:
             mark(session)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -27,7 +28,7 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 from models import accounts, audit, secret_tokens
 from models.accounts import User
 from models.audit import Event
-from models.database import LARGEST_BIGINT, Base, glancing, reading, writing
+from models.database import LARGEST_BIGINT, Base, asked, compiled, reading, writing
 from models.errors import NotFound
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import settings
@@ -70,17 +71,13 @@ def _live() -> tuple[ColumnElement[bool], ...]:
     return SignInSession.revoked_at.is_(None), unexpired, User.is_active.is_(True)
 
 
-# Put together once: every request, and every run of a screen, asks it.
-_KNOWN = (
-    select(
-        *accounts.ACTING,
-        SignInSession.address,
-        SignInSession.id.label("session_id"),
-        (SignInSession.last_seen_at < func.clock_timestamp() - SEEN_EVERY).label("stale"),
-    )
-    .join(User, User.id == SignInSession.user_id)
-    .where(SignInSession.token_hash == bindparam("hash"), *_live())
-)
+@cache
+def _known() -> tuple[str, dict[str, Any]]:
+    """Put together once: every request, and every run of a screen, asks it, with the `hash` of its token."""
+    stale = (SignInSession.last_seen_at < func.clock_timestamp() - SEEN_EVERY).label("stale")
+    known = select(*accounts.ACTING, SignInSession.address, SignInSession.id.label("session_id"), stale)
+    by_hash = SignInSession.token_hash == bindparam("hash")
+    return compiled(known.join(User, User.id == SignInSession.user_id).where(by_hash, *_live()))
 
 
 @dataclass(frozen=True)
@@ -116,8 +113,8 @@ def actor_of(token: str | None) -> Actor | None:
     """The active person behind an unexpired, unrevoked session, with what they may do at this moment; else None."""
     if not token:
         return None
-    with glancing() as connection:
-        found = connection.execute(_KNOWN, {"hash": secret_tokens.hashed(token)}).one_or_none()
+    statement, given = _known()
+    found = next(iter(asked(statement, {**given, "hash": secret_tokens.hashed(token)})), None)
     if found is None:
         return None
     actor = accounts.acting(found, found.address, found.session_id)

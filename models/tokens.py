@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -24,7 +26,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models import accounts, audit, secret_tokens
 from models.accounts import User
 from models.audit import Event
-from models.database import LARGEST_ID, Base, glancing, reading, writing
+from models.database import LARGEST_ID, Base, asked, compiled, reading, writing
 from models.errors import Conflict, InvalidInput, NotFound
 from models.permissions import OPERATOR, SCOPES, Actor, Permission, require
 
@@ -58,17 +60,13 @@ def _works() -> ColumnElement[bool]:
     return Token.revoked_at.is_(None) & unexpired
 
 
-# Put together once: every request asks it.
-_KNOWN = (
-    select(
-        *accounts.ACTING,
-        Token.id.label("token_id"),
-        Token.scopes,
-        func.coalesce(Token.last_used_at < func.clock_timestamp() - USED_EVERY, True).label("stale"),
-    )
-    .join(User, User.id == Token.user_id)
-    .where(Token.token_hash == bindparam("hash"), _works(), User.is_active)
-)
+@cache
+def _known() -> tuple[str, dict[str, Any]]:
+    """Put together once: every request asks it, with the `hash` of its token."""
+    stale = func.coalesce(Token.last_used_at < func.clock_timestamp() - USED_EVERY, True).label("stale")
+    known = select(*accounts.ACTING, Token.id.label("token_id"), Token.scopes, stale)
+    by_hash = Token.token_hash == bindparam("hash")
+    return compiled(known.join(User, User.id == Token.user_id).where(by_hash, _works(), User.is_active))
 
 
 @dataclass(frozen=True)
@@ -154,8 +152,8 @@ def revoke_all_of(email: str, *, by: Actor) -> int:
 
 def actor_of(token: str, *, address: str | None) -> Actor | None:
     """The active person whose token it is, with what it may do of what the person may at this moment; else None."""
-    with glancing() as connection:
-        found = connection.execute(_KNOWN, {"hash": secret_tokens.hashed(token)}).one_or_none()
+    statement, given = _known()
+    found = next(iter(asked(statement, {**given, "hash": secret_tokens.hashed(token)})), None)
     if found is None:
         return None
     scopes = SCOPES if found.scopes is None else found.scopes

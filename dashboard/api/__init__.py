@@ -1,11 +1,10 @@
 """The API for programs: mounted at /api/v1 by dashboard/server.py, or alone as `uvicorn dashboard.api:api`."""
 
-import secrets
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import mail_delivery
@@ -83,15 +82,18 @@ class Answering:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = scope.setdefault("appointment360.request_id", secrets.token_hex(8))
+        request_id = scope.get("appointment360.request_id")
+        if request_id is None:
+            request_id = scope["appointment360.request_id"] = f"{random.getrandbits(64):016x}"
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("x-request-id", request_id)
-                headers.setdefault("cache-control", "no-store")
+                given = {name for name, _ in message["headers"]}
+                told = {"x-request-id": request_id, "cache-control": "no-store"}
                 if (left := scope.get(limits.LEFT)) is not None:
-                    headers.update(left.headers)
+                    told |= left.headers
+                missing = [(name.encode(), value.encode()) for name, value in told.items()]
+                message["headers"] = [*message["headers"], *(one for one in missing if one[0] not in given)]
             await send(message)
 
         await self.app(scope, receive, answer)
@@ -110,10 +112,11 @@ api = FastAPI(
 api.add_middleware(bodies.Bounded)
 api.add_middleware(Answering)
 problems.add_to(api)
+# Looked through in this order for each request: what is asked most comes first.
 for resource in (
-    sessions, links, profile, tokens, users, credits, audit,
     differences,  # before the contacts: its addresses are not those of one
     contacts, contact_lookups, contact_past, contact_bulk, contact_deleted, contact_copies, contact_differences,
+    sessions, links, profile, tokens, users, credits, audit,
     duplicates, merges, industries, views, view_schedules, watched_folders, statistics,
     imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
     payments, payment_admin,

@@ -46,8 +46,7 @@ def editing(by: Actor) -> Iterator[Session]:
     """A transaction that changes contacts. Raises NotAllowed; Unavailable where others keep them closed."""
     require(by, Permission.CONTACTS_EDIT)
     try:
-        with writing(by) as session:
-            session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
+        with writing(by, lock_timeout=PATIENCE) as session:
             yield session
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable | DeadlockDetected):

@@ -23,7 +23,6 @@ from sqlalchemy import (
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import text as sql
 from sqlalchemy import update as sql_update
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import Session
 
 from models import audit
@@ -34,7 +33,7 @@ from models.contacts.history import ContactVersion, newest_version, person, read
 from models.contacts.likeness import Alike
 from models.contacts.moments import When
 from models.contacts.table import ABOUT_EMAIL, FIELDS, STATUSES, Contact
-from models.database import glancing, reading
+from models.database import asked, compiled, reading
 from models.errors import AlreadyThere, ChangedMeanwhile, Conflict, InvalidInput, InvalidValues, NotFound
 from models.fields import Kind
 from models.filters import visible_fields
@@ -92,10 +91,9 @@ def get(contact_id: int, *, by: Actor) -> Record:
     """Raises NotAllowed, NotFound, Gone (it was deleted)."""
     require(by, Permission.CONTACTS_READ)
     if 0 < contact_id <= history.LARGEST_ID:
-        sql, given = _compiled(tuple(visible_fields(by)), by.columns is None)
-        with glancing() as connection:
-            if row := connection.exec_driver_sql(sql, {**given, "id": contact_id}).mappings().one_or_none():
-                return _record(row, by)
+        statement, given = _compiled(tuple(visible_fields(by)), by.columns is None)
+        if rows := asked(statement, {**given, "id": contact_id}):
+            return _record(rows[0]._asdict(), by)
     with reading() as session:
         raise history.missing(session, contact_id, by)
 
@@ -330,9 +328,7 @@ def whole(contact_id: int | BindParameter[int], *, by: Actor) -> Select[Any]:
 @lru_cache(maxsize=100)
 def _compiled(seen: tuple[str, ...], is_all: bool) -> tuple[str, dict[str, Any]]:
     """The same as the driver takes it, with the parameter `id`: to look up what was compiled takes as long again."""
-    wanted = _selecting(_contacts, seen, is_all).where(_contacts.c.id == bindparam("id"))
-    compiled = wanted.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]
-    return str(compiled), dict(compiled.params)
+    return compiled(_selecting(_contacts, seen, is_all).where(_contacts.c.id == bindparam("id")))
 
 
 @lru_cache(maxsize=100)
@@ -356,7 +352,7 @@ def _selecting(table: FromClause, seen: tuple[str, ...], is_all: bool) -> Select
     return select(*readable(table, seen), *columns)
 
 
-def _record(row: RowMapping, by: Actor, **more: Any) -> Record:
+def _record(row: RowMapping | Mapping[str, Any], by: Actor, **more: Any) -> Record:
     system = {name.removeprefix("s_"): value for name, value in row.items() if name.startswith("s_")}
     return Record(values={name: row[name] for name in visible_fields(by)}, **system, **more)
 

@@ -43,6 +43,11 @@ def next_after(cron: str, time_zone: str, moment: datetime) -> datetime:
     return next(CronSim(cron, moment.astimezone(zone(time_zone)))).astimezone(UTC)
 
 
+def following(cron: str, time_zone: str, moment: datetime, number: int) -> list[datetime]:
+    """The first moments of the schedule that are later, so many."""
+    return [one.astimezone(UTC) for one in islice(CronSim(cron, moment.astimezone(zone(time_zone))), number)]
+
+
 def last_until(cron: str, time_zone: str, due: datetime, moment: datetime) -> datetime:
     """Of the schedule's moments from `due` on the last one that is not later than `moment`: what was missed in between
     is made up once."""

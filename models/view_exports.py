@@ -5,6 +5,7 @@ They are those of who set it up, as they are when it runs. What becomes of each 
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from string import Formatter
 from typing import Any
 
@@ -38,6 +39,7 @@ MAILS = ("always", "failure")
 NAME = "{view} {date}"  # of the file
 PARTS = ("view", "date", "time")
 LONGEST_NAME = 150  # characters
+COMPARED = 10  # runs of a schedule, in which no two in a row may have one file name
 LONGEST_VIEW, LONGEST_FILE = 160, 250  # bytes of a view's name in that of a file, and of that, which disks hold
 
 
@@ -257,10 +259,9 @@ def _checked_name(wanted: Wanted, cron: str) -> str:
     longest = file_name(name, "x" * LONGEST_VIEW, datetime.now().astimezone(), "UTC", wanted.format)
     if len(longest.encode()) > LONGEST_FILE:
         raise InvalidInput(f"“{name[:80]}” makes names that no disk holds where the view's is long: shorten it.")
-    first = schedule_times.next_after(cron, wanted.time_zone, datetime.now().astimezone())
-    second = schedule_times.next_after(cron, wanted.time_zone, first)
-    names = [file_name(name, "", moment, wanted.time_zone, wanted.format) for moment in (first, second)]
-    if names[0] == names[1] and is_dated(name):
+    moments = schedule_times.following(cron, wanted.time_zone, datetime.now().astimezone(), COMPARED)
+    names = [file_name(name, "", moment, wanted.time_zone, wanted.format) for moment in moments]
+    if is_dated(name) and any(one == other for one, other in pairwise(names)):
         raise InvalidInput("Two exports in a row would have the same name: add {time} to it.")
     return name
 

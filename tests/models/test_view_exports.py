@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select, text, update
@@ -118,6 +119,16 @@ def test_only_allowed_places(root: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     settings.settings.cache_clear()
     with pytest.raises(NotAllowed, match="names folders or s3:// prefixes in APPOINTMENT360_EXPORT_ROOTS"):
         export_places.checked(str(root))
+
+
+@pytest.mark.parametrize("hour", [12, 22, 23])
+def test_names_that_repeat_are_refused_at_any_hour(root: Path, ann: Actor, hour: int) -> None:
+    """Just before midnight the next two moments are on two days."""
+    now = datetime.now(UTC)
+    zone = f"Etc/GMT{(now.hour - hour + 12) % 24 - 12:+d}"  # where it is that hour now; the signs are POSIX's
+    assert now.astimezone(ZoneInfo(zone)).hour == hour
+    with pytest.raises(InvalidInput, match=r"the same name: add \{time\}"):
+        scheduled(ann, root, every="hour", time_zone=zone)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from psycopg import Error as DriverError
 from psycopg import OperationalError as DriverOperationalError
 from psycopg.errors import QueryCanceled, UniqueViolation
-from psycopg.rows import namedtuple_row
+from psycopg.rows import RowFactory, namedtuple_row
 from sqlalchemy import ClauseElement, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
@@ -154,38 +154,26 @@ def reading() -> Iterator[Session]:
         raise
 
 
-@contextmanager
-def glancing() -> Iterator[Connection]:
-    """For a single statement, which is one snapshot by itself: no transaction is begun and ended around it.
-
-    Raises TooSlow where the process is bound with a patience that ends.
-    """
-    try:
-        with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            yield connection
-    except OperationalError as error:
-        if Database.patience is not None and isinstance(error.orig, QueryCanceled):
-            raise TooSlow(seconds=Database.patience) from error
-        raise
-
-
 def compiled(wanted: ClauseElement) -> tuple[str, dict[str, Any]]:
     """A statement as the driver takes it, with its parameters; those of a `bindparam` are None."""
     made = wanted.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]
     return str(made), dict(made.params)
 
 
-def asked(statement: str, given: Mapping[str, Any]) -> list[Any]:
-    """The rows of one statement, which is `compiled`, as named tuples: for what each request asks, and SQLAlchemy takes
-    as long again to look up. Raises TooSlow and SQLAlchemy's OperationalError, as `glancing`."""
+def asked(statement: str, given: Mapping[str, Any], rows: RowFactory[Any] = namedtuple_row) -> list[Any]:
+    """The rows of one statement, which is `compiled`: for what each request asks, and SQLAlchemy takes as
+    long again to look up. No transaction is begun and ended around it: it is one snapshot by itself.
+
+    Raises SQLAlchemy's OperationalError, and TooSlow where the process is bound with a patience that ends.
+    """
     taken = engine().raw_connection()
     try:
         driver = taken.driver_connection
         assert driver is not None
         driver.autocommit = True
         try:
-            rows: list[Any] = driver.cursor(row_factory=namedtuple_row).execute(statement, given).fetchall()
-            return rows
+            found: list[Any] = driver.cursor(row_factory=rows).execute(statement, given).fetchall()
+            return found
         finally:
             if not driver.closed:
                 driver.autocommit = False

@@ -65,7 +65,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     COPY: ("models.contacts.copies.copy", "models.contacts.copies.cost"),
     EDIT: (
-        "models.contacts.records.create", "models.contacts.records.update", "models.contacts.records.undo",
+        "models.contacts.records.create", "models.contacts.records.created",
+        "models.contacts.records.update", "models.contacts.records.undo",
         "models.contacts.records.delete", "models.contacts.bulk.change", "models.contacts.bulk.tag",
         "models.contacts.bulk.delete", "models.contacts.bulk.put_back", "models.contacts.editing.editing",
         "models.contacts.many.write",

@@ -21,6 +21,7 @@ from models.permissions import Actor
 
 LONGEST = editing.LONGEST_TEXT
 MOST_OF_A_LIST = 1_000
+SYSTEM_MOMENTS = ("created_at", "updated_at")
 
 
 Value = str | int | bool | list[str] | None  # of a field, in JSON
@@ -100,6 +101,15 @@ def replaced(values: BaseModel, by: Actor) -> dict[str, str | None]:
 
 
 CHANGED = (datetime, date, Decimal)  # types of values that JSON has otherwise
+
+
+def rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the search, which become JSON by `to_json`: days and amounts are told by it as `plain` has them, and no
+    field is a moment."""
+    moments = [name for name in SYSTEM_MOMENTS if found and name in found[0]]
+    if not moments:
+        return found
+    return [one | {name: plain(one[name]) for name in moments} for one in found]
 
 
 def row(found: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def listed(
         asked, columns=columns, sort=sort, after=keys, size=size, counted=count, versioned=versioned, by=by
     )
     told: dict[str, Any] = {
-        "contacts": [shapes.row(one) for one in page.rows],
+        "contacts": shapes.rows(page.rows),
         "next": cursors.written(page.after, belongs) if page.after else None,
     }
     if count:
@@ -82,8 +82,8 @@ def create(
     anyway: Annotated[bool, Query(description="Also where one that can be no other is there.")] = False,
 ) -> Response:
     """Answers 409 with `contact_id` where one with the same e-mail address, LinkedIn page or external id is there."""
-    contact_id = records.create(shapes.texts(values), anyway=anyway, by=by)
-    return answered(records.get(contact_id, by=by), 201, {"location": f"/api/v1/contacts/{contact_id}"})
+    made = records.created(shapes.texts(values), anyway=anyway, by=by)
+    return answered(made, 201, {"location": f"/api/v1/contacts/{made.id}"})
 
 
 @router.get(

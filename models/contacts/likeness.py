@@ -1,16 +1,17 @@
 """Contacts that may be the one that somebody is typing: found while they type, by the indexes of contacts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, func, literal, select, union_all
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, bindparam, func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from models.contacts import values
 from models.contacts.table import FIELDS, Contact
-from models.database import reading
+from models.database import compiled, reading
 from models.errors import InvalidInput
 from models.filters import visible_fields
 from models.permissions import Actor, Permission, require
@@ -50,8 +51,13 @@ def alike(texts: Mapping[str, str], *, besides: int | None = None, by: Actor) ->
 
 def certain(session: Session, texts: Mapping[str, str], *, by: Actor) -> Alike | None:
     """The contact that has one of the CERTAIN values of a form's `texts`, as far as `by` may see them."""
-    typed = {name: value for name, value in _typed(texts, by).items() if name in CERTAIN}
-    return next(iter(_found(session, list(_conditions(typed)), 0, by)), None)
+    keys = dict(same(texts, by=by))
+    if not keys:
+        return None
+    shown = tuple(name for name in SHOWN if name in visible_fields(by))
+    statement, given = _looking(tuple(keys), shown)
+    rows = session.connection().exec_driver_sql(statement, {**given, **keys}).mappings().all()
+    return next(iter(_together(rows)), None)
 
 
 def certain_of_many(session: Session, many: Mapping[int, Mapping[str, str]], *, by: Actor) -> dict[int, Alike]:
@@ -82,7 +88,7 @@ def _those_with(session: Session, name: str, keys: set[Any], by: Actor) -> dict[
     """Value -> the oldest contact that has it."""
     if not keys:
         return {}
-    column: Any = func.lower(_contacts[name]) if name == "person_linkedin_url" else _contacts[name]
+    column = _compared(name)
     shown = [_contacts[one] for one in SHOWN if one in visible_fields(by)]
     rows = select(_contacts.id, column.label("key"), *shown).where(column == any_(literal(sorted(keys), ARRAY(Text))))
     oldest = rows.ext(distinct_on(column)).order_by(column, _contacts.id)
@@ -103,7 +109,30 @@ def _found(session: Session, conditions: list[tuple[str, ColumnElement[bool]]], 
         return []
     # Each in its own brackets: every one of them has its limit.
     together = union_all(*(select(one.subquery()) for one in searches)).subquery()
-    found = session.execute(select(together).order_by(together.c.rank, together.c.id)).mappings().all()
+    return _together(session.execute(select(together).order_by(together.c.rank, together.c.id)).mappings().all())
+
+
+@lru_cache(maxsize=100)
+def _looking(names: tuple[str, ...], shown: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """Built once: who has one of the values of these of the CERTAIN fields, which are its parameters."""
+    columns = [_contacts[name] for name in shown]
+    searches = [
+        select(_contacts.id, literal(rank).label("rank"), literal(REASONS[name]).label("reason"), *columns)
+        .where(_compared(name) == bindparam(name))
+        .order_by(_contacts.id)
+        .limit(MOST)
+        for rank, name in enumerate(names)
+    ]
+    together = union_all(*(select(one.subquery()) for one in searches)).subquery()
+    return compiled(select(together).order_by(together.c.rank, together.c.id))
+
+
+def _compared(name: str) -> Any:
+    return func.lower(_contacts[name]) if name == "person_linkedin_url" else _contacts[name]
+
+
+def _together(found: Sequence[Mapping[Any, Any]]) -> list[Alike]:
+    """One for each contact, with all of its reasons, the surest first."""
     reasons: dict[int, list[str]] = {}
     for row in found:
         reasons.setdefault(row["id"], []).append(row["reason"])

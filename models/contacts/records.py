@@ -45,6 +45,7 @@ from models.users import User
 DEFAULTS: Mapping[str, Any] = {"status": STATUSES[0], "is_active": True}  # as imports set them
 Stored = Callable[..., Any]  # what editing.stored does
 _contacts = Contact.__table__
+_table: Any = _contacts  # as insert takes it
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,13 @@ def deleted(contact_id: int, *, by: Actor) -> Record:
 
 
 def create(values: Mapping[str, str | None], *, anyway: bool = False, by: Actor) -> int:
-    """A new contact from the texts of a form; returns its id. `anyway`: also where one with the same e-mail address,
-    LinkedIn page or external id is there, as far as `by` may see these.
+    """`created`; returns its id."""
+    return created(values, anyway=anyway, by=by).id
+
+
+def created(values: Mapping[str, str | None], *, anyway: bool = False, by: Actor) -> Record:
+    """A new contact from the texts of a form. `anyway`: also where one with the same e-mail address, LinkedIn page or
+    external id is there, as far as `by` may see these.
 
     Raises NotAllowed, InvalidInput (no such field), InvalidValues (with every problem at once), AlreadyThere.
     """
@@ -136,9 +142,10 @@ def create(values: Mapping[str, str | None], *, anyway: bool = False, by: Actor)
         made = new_columns(session, values, by=by)
         if not anyway and (there := likeness.certain(session, entered(values), by=by)):
             raise already_there(there)
-        contact_id = session.scalars(insert(Contact).returning(Contact.id), made).one()
-        audit.write(session, Event.CONTACT_CREATED, subject(contact_id), by=by, after=_known(session, contact_id))
-    return contact_id
+        contact_id = session.connection().execute(insert(_table).returning(_contacts.c.id), made).scalar_one()
+        whole = _read(session, contact_id, OPERATOR)
+        audit.write(session, Event.CONTACT_CREATED, subject(contact_id), by=by, after=_told(whole))
+        return whole if by.columns is None else _read(session, contact_id, by)
 
 
 def update(contact_id: int, changes: Mapping[str, str | None], *, version: int, by: Actor) -> Record:
@@ -289,7 +296,11 @@ def subject(contact_id: int) -> str:
 
 def _known(session: Session, contact_id: int, names: Iterable[str] = FIELDS) -> dict[str, str]:
     """What the audit log tells of the contact, whoever writes: of a reader's fields the log itself sees to it."""
-    texts = _read(session, contact_id, OPERATOR).texts()
+    return _told(_read(session, contact_id, OPERATOR), names)
+
+
+def _told(of: Record, names: Iterable[str] = FIELDS) -> dict[str, str]:
+    texts = of.texts()
     return {name: texts[name] for name in names if texts[name]}
 
 
@@ -305,10 +316,12 @@ def _locked(session: Session, contact_id: int, by: Actor) -> RowMapping:
 
 def _read(session: Session, contact_id: int, by: Actor) -> Record:
     known = 0 < contact_id <= history.LARGEST_ID
-    row = _selected(session, _contacts, visible_fields(by), by, _contacts.c.id == contact_id) if known else None
-    if row is None:
-        raise history.missing(session, contact_id, by)
-    return _record(row, by)
+    if known:
+        statement, given = _compiled(tuple(visible_fields(by)), by.columns is None)
+        rows = session.connection().exec_driver_sql(statement, {**given, "id": contact_id}).mappings()
+        if row := rows.one_or_none():
+            return _record(row, by)
+    raise history.missing(session, contact_id, by)
 
 
 def _selected(session: Session, table: FromClause, seen: list[str], by: Actor, where: Any) -> RowMapping | None:

@@ -12,7 +12,22 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, and_, any_, func, literal, or_, select, true
+from psycopg.rows import dict_row
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
@@ -22,12 +37,12 @@ from models.contacts.history import newest_version
 from models.contacts.order import NEAR, Neighbours, Order
 from models.contacts.statistics import Statistics
 from models.contacts.table import BROWSED, FIELDS, SEARCHED, Contact
-from models.database import Database, glancing, reading
+from models.database import Database, asked, compiled, reading
 from models.errors import InvalidInput, NotFound
 from models.fields import Kind
 from models.filters import OPERATORS, Filter, Filters, hidden_field, visible_fields
 from models.industries import Industry
-from models.permissions import Actor, Permission, require
+from models.permissions import OPERATOR, Actor, Permission, require
 from models.users import User
 
 MAX_PAGE_SIZE = 1000
@@ -126,10 +141,14 @@ def following(
     require(by, Permission.CONTACTS_READ)
     if not 1 <= size <= MAX_PAGE_SIZE:
         raise InvalidInput(f"A page holds 1 to {MAX_PAGE_SIZE:,} contacts.")
-    rows = _rows(tuple(chosen_columns(columns, by=by)), versioned)
-    where, listed = _condition(filters, by), _order(sort, by, is_whole=filters.as_of is not None)
-    if not filters.as_of and listed.key is None and (near := _near(rows, where, listed, after, size)):
-        return Following(near, [near[-1]["id"]], count(filters, by=by) if counted else None)
+    names, listed = tuple(chosen_columns(columns, by=by)), _order(sort, by, is_whole=filters.as_of is not None)
+    if not filters.as_of and listed.key is None:
+        if after:
+            listed.require_keys(after)
+        near = asked(*_near(filters, by.columns, names, versioned, listed.falling, tuple(after or ()), size), dict_row)
+        if len(near) > size:
+            return Following(near[:size], [near[size - 1]["id"]], count(filters, by=by) if counted else None)
+    where, rows = _condition(filters, by), _rows(names, versioned)
     with looking(filters, by) as session:
         keys = listed.following(session, where, after, size + 1)
         ids = [one[-1] for one in keys[:size]]
@@ -146,20 +165,32 @@ def _rows(columns: tuple[str, ...], versioned: bool) -> Select[Any]:
 
 
 def _near(
-    rows: Select[Any], where: ColumnElement[bool], listed: Order, after: Sequence[Any] | None, size: int
-) -> list[dict[str, Any]]:
-    """The page by number in one statement, where it is among the next contacts and more follow; else nothing: those
-    that match may all be at the other end, and to look at each before them would take longer than to gather them."""
+    filters: Filters, seen: frozenset[str] | None, columns: tuple[str, ...], versioned: bool, falling: bool,
+    after: tuple[Any, ...], size: int,
+) -> tuple[str, dict[str, Any]]:  # fmt: skip
+    """The page by number in one statement, where it is among the next contacts and more follow: those that match may
+    all be at the other end, and to look at each before them would take longer than to gather them."""
+    statement, given = _next(filters, seen, columns, versioned, falling, bool(after))
+    return statement, {**given, "size": size + 1, **({"after": after[0]} if after else {})}
+
+
+@lru_cache(maxsize=300)
+def _next(
+    filters: Filters,
+    seen: frozenset[str] | None,
+    columns: tuple[str, ...],
+    versioned: bool,
+    falling: bool,
+    goes_on: bool,
+) -> tuple[str, dict[str, Any]]:
+    """Compiled once for each question: a program that reads all pages asks the same again and again."""
+    where = _condition(filters, replace(OPERATOR, columns=seen))
     number = Contact.__table__.c.id
-    if after:
-        listed.require_keys(after)
-    ends = func.max(number) + 1 if listed.falling else func.min(number) - 1
-    end: Any = after[0] if after else select(ends).scalar_subquery()
-    within = and_(number < end, number >= end - NEAR) if listed.falling else and_(number > end, number <= end + NEAR)
-    wanted = rows.where(where, within).order_by(number.desc() if listed.falling else number).limit(size + 1)
-    with glancing() as connection:
-        found = connection.execute(wanted).mappings().all()
-    return [dict(row) for row in found[:size]] if len(found) > size else []
+    ends = func.max(number) + 1 if falling else func.min(number) - 1
+    end: Any = bindparam("after", type_=BigInteger) if goes_on else select(ends).scalar_subquery()
+    within = and_(number < end, number >= end - NEAR) if falling else and_(number > end, number <= end + NEAR)
+    wanted = _rows(columns, versioned).where(where, within).order_by(number.desc() if falling else number)
+    return compiled(wanted.limit(bindparam("size", type_=Integer)))
 
 
 def neighbours(filters: Filters, *, sort: str = NEWEST_FIRST, contact_id: int, by: Actor) -> Neighbours:

@@ -21,6 +21,7 @@ BY_A_FLOW = "carried out by a flow, which the route's operation orders"
 WITHOUT: dict[str, str] = {
     "models.contacts.search.page": "pages by number; programs go from page to page by keys, with search.following",
     "models.contacts.search.known_counts": "a count that is shown only where it costs nothing: programs ask for counts",
+    "models.contacts.records.create": "records.created, for who needs the number alone",
     "models.contacts.search.those_of": "the filter contact=17 says it, on every route that takes filters",
     "models.contacts.search.counts": "of several filters at once: views.counts calls it, and programs ask for each",
     "models.contacts.search.matching": "makes the query of exports, which have their routes",

@@ -150,7 +150,7 @@ def test_credits_are_granted_seen_and_taken_back(admin: httpx.Client, ann: User,
 
 
 def test_a_grant_that_was_sent_twice_is_one(admin: httpx.Client, ann: User) -> None:
-    key = {"idempotency-key": "grant 1"}
+    key = {"idempotency-key": "grant-1"}
     told = [admin.post(f"/users/{ann.id}/credits", json={"amount": 10}, headers=key).json() for _ in range(3)]
     assert [one["lasting"] for one in told] == [10, 10, 10]
     assert credits.balance(of=ann.id, by=OPERATOR).lasting == 10

@@ -1,12 +1,13 @@
 """Who asks, by the token that the request bears: a personal one, or that of a session. What they may stands on each
 route: `by: Annotated[Actor, Needs(Permission.CONTACTS_READ)]`."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
-from starlette.concurrency import run_in_threadpool
+from fastapi.security import HTTPBearer, SecurityScopes
 
 from dashboard.api import limits
 from dashboard.api.problems import Problems
@@ -17,7 +18,18 @@ ACTOR = "appointment360.api_actor"  # where a request's scope keeps who asks
 NONE = "Send a token: Authorization: Bearer ..., from your profile or from /api/v1/sessions."
 WRONG = "This token works no more: it was revoked, it expired, or it never was one."
 
-bearer = HTTPBearer(
+# Threads of its own, so that who asks is known also where all others wait for the database.
+_lookups = ThreadPoolExecutor(max_workers=8, thread_name_prefix="token")
+
+
+class _Described(HTTPBearer):
+    """Describes the token in the schema; actor_of reads it."""
+
+    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+        return None
+
+
+bearer = _Described(
     auto_error=False,
     scheme_name="token",
     description="A personal token (a360_…), made under *Profile* or with `appointment360 tokens create`, or the token "
@@ -29,9 +41,8 @@ async def actor_of(request: Request) -> Actor:
     """Who asks, counted once; a route class may ask before the route does. Raises Problems (401), TooMany."""
     if ACTOR not in request.scope:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
-        request.scope[ACTOR] = await run_in_threadpool(
-            _known, token.strip() if kind.lower() == "bearer" else "", request
-        )
+        given = token.strip() if kind.lower() == "bearer" else ""
+        request.scope[ACTOR] = await asyncio.get_running_loop().run_in_executor(_lookups, _known, given, request)
     found: Actor = request.scope[ACTOR]
     return found
 
@@ -72,7 +83,7 @@ def _known(token: str, request: Request) -> Actor:
 async def _allowed(
     request: Request,
     needed: SecurityScopes,
-    _: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    _: Annotated[None, Depends(bearer)],
 ) -> Actor:
     by = await actor_of(request)
     for scope in needed.scopes:

@@ -1,5 +1,6 @@
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from models import database
@@ -8,6 +9,7 @@ from models.errors import TooSlow
 from models.permissions import OPERATOR
 
 SLOW = text("SELECT pg_sleep(1.5)")
+PID = text("SELECT pg_backend_pid()")
 
 
 def test_with_patience_a_slow_question_is_stopped(db: str) -> None:
@@ -30,3 +32,37 @@ def test_without_patience_nothing_is_stopped_by_itself(db: str) -> None:
         session.execute(text("SET LOCAL statement_timeout = '100ms'"))
         with pytest.raises(OperationalError):
             session.execute(SLOW)
+
+
+def test_a_connection_whose_server_hung_up_is_replaced_and_others_cost_no_question(db: str) -> None:
+    with reading() as session:
+        number = session.scalar(PID)
+    statements: list[str] = []
+    event.listen(database.engine(), "before_cursor_execute", lambda *asked: statements.append(asked[2]))
+    with reading() as session:
+        assert session.scalar(PID) == number
+    assert len(statements) == 1
+    with psycopg.connect(database.libpq_url(db), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 10000)", [number])
+    assert database.asked("SELECT pg_backend_pid() AS pid", {})[0].pid != number
+
+
+def test_one_that_was_idle_for_long_is_asked_whether_it_works(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "UNASKED", 0.0)
+    asked: list[object] = []
+    dialect = database.engine().dialect
+    ping = dialect.do_ping
+    monkeypatch.setattr(dialect, "do_ping", lambda connection: asked.append(connection) or ping(connection))
+    for _ in range(3):
+        with reading() as session:
+            session.scalar(PID)
+    assert len(asked) >= 2  # not of the one that was just made
+
+
+def test_what_is_asked_in_the_drivers_words_fails_as_all_else_does(db: str) -> None:
+    database.bind(db, patience=1)
+    with pytest.raises(TooSlow, match="longer than 1 seconds"):
+        database.asked("SELECT pg_sleep(1.5)", {})
+    with pytest.raises(OperationalError):
+        database.asked("SELECT pg_terminate_backend(pg_backend_pid())", {})
+    assert database.asked("SELECT 7 AS seven", {})[0].seven == 7

@@ -30,6 +30,9 @@ WEB_LIMIT = 90.0
 TAKE_OVER_LIMIT = 30.0
 LOOK_EVERY = 0.2
 POSTGRES_EVERY = 2.0
+# Seconds that the web keeps an idle connection open: longer than clients and proxies reuse one (5 s, 60 s). Where both
+# give up at the same moment, a request meets a connection that is being closed.
+KEEP_ALIVE = 75
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Machine:
         }
         python = sys.executable
         web = [python, "-m", "uvicorn", "dashboard.server:app", "--host", HOST, "--port", str(self.port)]
-        web += ["--http", "dashboard.bounded_http:BoundedHttp"]
+        web += ["--http", "dashboard.bounded_http:BoundedHttp", "--timeout-keep-alive", str(KEEP_ALIVE)]
         commands = {
             "web": [*web, *_believed(), "--timeout-graceful-shutdown", "5"],
             "runner": [python, "-m", "pipelines.serve"],

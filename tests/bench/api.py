@@ -19,6 +19,7 @@ import httpx
 from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
+from deploy.up import KEEP_ALIVE
 from models import filters, tokens
 from models.contacts import records, search
 from models.contacts.table import Contact
@@ -141,6 +142,7 @@ def _served(application: str, environment: dict[str, str], folder: Path) -> Iter
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--no-access-log"]
+    command += ["--timeout-keep-alive", str(KEEP_ALIVE)]  # as `up` does it
     with (folder / f"{application.partition(':')[0]}.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
         try:

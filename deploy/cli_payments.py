@@ -100,7 +100,7 @@ def refund(
         if output.asks() and not yes and not output.confirmed(f"{told}. Go on?"):
             output.say("Nothing was changed.")
             return
-        made = refunds.refund(payment, amount, reason, by=OPERATOR)
+        made = refunds.refund(payment, would.amount, reason, by=OPERATOR)
     waits = " Razorpay has not answered yet, and is asked again each minute." if made.state == "asked" else ""
     output.answer_or_say(
         asdict(made),

@@ -155,8 +155,10 @@ def reading() -> Iterator[Session]:
 
 
 def compiled(wanted: ClauseElement) -> tuple[str, dict[str, Any]]:
-    """A statement as the driver takes it, with its parameters; those of a `bindparam` are None."""
-    made = wanted.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]
+    """A statement as the driver takes it, with its parameters. Those that differ each time are each a `bindparam` with
+    a value, which is replaced then."""
+    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+    made = wanted.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     return str(made), dict(made.params)
 
 

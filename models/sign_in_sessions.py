@@ -76,7 +76,7 @@ def _known() -> tuple[str, dict[str, Any]]:
     """Put together once: every request, and every run of a screen, asks it, with the `hash` of its token."""
     stale = (SignInSession.last_seen_at < func.clock_timestamp() - SEEN_EVERY).label("stale")
     known = select(*accounts.ACTING, SignInSession.address, SignInSession.id.label("session_id"), stale)
-    by_hash = SignInSession.token_hash == bindparam("hash")
+    by_hash = SignInSession.token_hash == bindparam("hash", "")
     return compiled(known.join(User, User.id == SignInSession.user_id).where(by_hash, *_live()))
 
 

@@ -65,7 +65,7 @@ def _known() -> tuple[str, dict[str, Any]]:
     """Put together once: every request asks it, with the `hash` of its token."""
     stale = func.coalesce(Token.last_used_at < func.clock_timestamp() - USED_EVERY, True).label("stale")
     known = select(*accounts.ACTING, Token.id.label("token_id"), Token.scopes, stale)
-    by_hash = Token.token_hash == bindparam("hash")
+    by_hash = Token.token_hash == bindparam("hash", "")
     return compiled(known.join(User, User.id == Token.user_id).where(by_hash, _works(), User.is_active))
 
 

@@ -6,6 +6,7 @@ states of subscriptions that were missed. What cannot be mended is reported. A s
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -13,10 +14,10 @@ from sqlalchemy import func, select
 
 from models.database import reading
 from models.errors import AppError
-from models.payments import comparing, gateway, orders, reconciliations
+from models.payments import comparing, events, gateway, orders, reconciliations
 from models.payments.reconciliations import Numbers
-from models.payments.states import ENDED, Source
-from models.payments.tables import Payment, Subscription
+from models.payments.states import ENDED, RefundState, Source
+from models.payments.tables import Payment, Refund, Subscription
 
 AT_ONCE = 100
 OVERLAP = timedelta(minutes=15)  # of what was paid so lately Razorpay may not know in its lists yet
@@ -51,6 +52,8 @@ def compare(days: int) -> tuple[Numbers, dict[str, str]]:
     for page in _pages(gateway.every("refund", **window)):
         _fetch_unknown({one["payment_id"] for one in page})
         compared, mended = compared + len(page), mended + comparing.mend_refunds(page, Source.RECONCILIATION)
+    for refund in _pending_refunds(since):
+        compared, mended = compared + 1, mended + comparing.mend_refunds([refund], Source.RECONCILIATION)
     missing = _unknown_to_razorpay(since, until - OVERLAP, seen)
     for name in _subscriptions(since):
         try:
@@ -63,11 +66,25 @@ def compare(days: int) -> tuple[Numbers, dict[str, str]]:
 
 
 def _compare_subscription(name: str) -> tuple[int, int]:
+    at = events.now()
     answer = gateway.ask(lambda razorpay: razorpay.subscription.fetch(name, timeout=gateway.PATIENCE))
+    mended = comparing.mend_subscription(answer, Source.RECONCILIATION, at=at)
     invoices = list(gateway.every("invoice", subscription_id=name))
     _fetch_unknown({one["payment_id"] for one in invoices if one.get("payment_id")})
-    mended = comparing.mend_subscription(answer, Source.RECONCILIATION)
     return 1 + len(invoices), mended + comparing.mend_invoices(invoices, Source.RECONCILIATION)
+
+
+def _pending_refunds(since: datetime) -> Iterator[dict[str, Any]]:
+    """Those of before that Razorpay has neither made nor given up, as far as we know."""
+    pending = Refund.state == RefundState.PENDING, Refund.refunded_at < since, Refund.razorpay_id.is_not(None)
+    with reading() as session:
+        names = list(session.scalars(select(Refund.razorpay_id).where(*pending).order_by(Refund.id)))
+    for name in names:
+        yield gateway.ask(partial(_refund, name))
+
+
+def _refund(name: str | None, razorpay: Any) -> Any:
+    return razorpay.refund.fetch(name, timeout=gateway.PATIENCE)
 
 
 def _fetch_unknown(names: set[str]) -> None:

@@ -75,7 +75,8 @@ async def _fingerprint(request: Request, by: Actor) -> str:
     """What makes it the same request: where it goes, what it says, and what the one who asks may see and do: an answer
     that was given is not given to a token that may do less."""
     may = [by.role, *(None if one is None else sorted(one) for one in (by.columns, by.scopes))]
-    told = hashlib.sha256(f"{request.url.path}?{request.url.query}\n{json.dumps(may)}\n".encode())
+    asked = [request.url.path, request.url.query, request.headers.get("if-match"), *may]
+    told = hashlib.sha256(f"{json.dumps(asked)}\n".encode())
     told.update(await request.body())
     return told.hexdigest()
 

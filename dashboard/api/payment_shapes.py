@@ -1,11 +1,12 @@
 """What payments look like in JSON. Amounts are whole paise, beside their currency."""
 
 import re
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from dashboard.api.moments import Moment
 from models.payments.offers import HIGHEST_PRICE, LEAST_PRICE, LONGEST_TITLE, MOST_CREDITS
 from models.payments.refunds import LONGEST_REASON
 from models.payments.states import EventState, OfferKind, OrderState, PaymentState, RefundState, Source
@@ -118,11 +119,11 @@ class OwnSubscription(Shape):
     next_plan: SoldOffer | None
     cancels_at_end: bool
     paid_count: int = Field(description="Months that were charged.")
-    current_start: datetime | None
-    current_end: datetime | None
-    charge_at: datetime | None
-    ended_at: datetime | None
-    created_at: datetime
+    current_start: Moment | None
+    current_end: Moment | None
+    charge_at: Moment | None
+    ended_at: Moment | None
+    created_at: Moment
 
 
 class MaybeSubscription(BaseModel):
@@ -135,7 +136,7 @@ class Payment(Shape):
 
     id: int = Field(examples=[17])
     razorpay_id: str = Field(examples=["pay_29QQoUBi66xm2f"])
-    paid_at: datetime
+    paid_at: Moment
     state: PaymentState
     amount: int = Field(description="Paise.", examples=[119900])
     currency: str = Field(examples=["INR"])
@@ -165,7 +166,7 @@ class RefundLine(Shape):
     amount: int = Field(description="Paise.")
     reason: str | None
     error: str | None
-    refunded_at: datetime
+    refunded_at: Moment
     credits: int = Field(description="That were taken back with it.")
     by: str | None = Field(description="Null where it was asked for elsewhere, such as at Razorpay.")
 
@@ -188,7 +189,7 @@ class SomebodysPaymentPage(BaseModel):
 
 class InvoiceLine(Shape):
     number: int
-    paid_at: datetime
+    paid_at: Moment
     title: str | None
     amount: int = Field(description="Paise.")
     refunded: int = Field(description="Paise.")
@@ -220,12 +221,12 @@ class PaymentEvent(Shape):
     source: Source
     kind: str = Field(examples=["payment.captured"])
     about: list[str] = Field(examples=[["pay_29QQoUBi66xm2f"]])
-    told_at: datetime | None = Field(description="By Razorpay's clock.")
-    received_at: datetime
+    told_at: Moment | None = Field(description="By Razorpay's clock.")
+    received_at: Moment
     state: EventState
     tries: int
-    next_try_at: datetime | None
-    applied_at: datetime | None
+    next_try_at: Moment | None
+    applied_at: Moment | None
     error: str | None
 
 
@@ -272,8 +273,8 @@ class PaymentComparison(Shape):
     state: str = Field(examples=["done"])
     days: int
     asked_by: str | None = Field(description="Null: it was due.")
-    asked_at: datetime
-    finished_at: datetime | None
+    asked_at: Moment
+    finished_at: Moment | None
     compared: int
     mended: int
     found: int
@@ -284,7 +285,7 @@ class PaymentFinding(Shape):
     kind: str
     subject: str = Field(description="Razorpay's name of what it is about.")
     sentence: str
-    first_at: datetime
+    first_at: Moment
 
 
 class PaymentFindings(BaseModel):

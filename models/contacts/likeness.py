@@ -118,7 +118,7 @@ def _looking(names: tuple[str, ...], shown: tuple[str, ...]) -> tuple[str, dict[
     columns = [_contacts[name] for name in shown]
     searches = [
         select(_contacts.id, literal(rank).label("rank"), literal(REASONS[name]).label("reason"), *columns)
-        .where(_compared(name) == bindparam(name))
+        .where(_compared(name) == bindparam(name, ""))
         .order_by(_contacts.id)
         .limit(MOST)
         for rank, name in enumerate(names)

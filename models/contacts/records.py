@@ -341,7 +341,7 @@ def whole(contact_id: int | BindParameter[int], *, by: Actor) -> Select[Any]:
 @lru_cache(maxsize=100)
 def _compiled(seen: tuple[str, ...], is_all: bool) -> tuple[str, dict[str, Any]]:
     """The same as the driver takes it, with the parameter `id`: to look up what was compiled takes as long again."""
-    return compiled(_selecting(_contacts, seen, is_all).where(_contacts.c.id == bindparam("id")))
+    return compiled(_selecting(_contacts, seen, is_all).where(_contacts.c.id == bindparam("id", 0)))
 
 
 @lru_cache(maxsize=100)

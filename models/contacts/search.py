@@ -187,10 +187,10 @@ def _next(
     where = _condition(filters, replace(OPERATOR, columns=seen))
     number = Contact.__table__.c.id
     ends = func.max(number) + 1 if falling else func.min(number) - 1
-    end: Any = bindparam("after", type_=BigInteger) if goes_on else select(ends).scalar_subquery()
+    end: Any = bindparam("after", 0, BigInteger) if goes_on else select(ends).scalar_subquery()
     within = and_(number < end, number >= end - NEAR) if falling else and_(number > end, number <= end + NEAR)
     wanted = _rows(columns, versioned).where(where, within).order_by(number.desc() if falling else number)
-    return compiled(wanted.limit(bindparam("size", type_=Integer)))
+    return compiled(wanted.limit(bindparam("size", 0, Integer)))
 
 
 def neighbours(filters: Filters, *, sort: str = NEWEST_FIRST, contact_id: int, by: Actor) -> Neighbours:

@@ -42,6 +42,7 @@ OF_PAYMENT = (
 OF_SUBSCRIPTION = (
     "state", "told_at", "offer_id", "paid_count", "current_start", "current_end", "charge_at", "ended_at",
 )  # fmt: skip
+FETCHED_INVOICE = "invoice.fetched"  # as comparing.py notes it, once the subscription is as Razorpay has it
 Named = TypeVar("Named", Order, Subscription, Payment, Refund, Invoice)
 
 
@@ -171,20 +172,23 @@ def _link(
         return
     payment.subscription_id, payment.user_id = subscription.id, subscription.user_id
     of_invoice = told.invoice is not None and told.invoice.status == InvoiceState.PAID
-    if not payment.charge and (told.is_charge or of_invoice):
-        payment.charge = True
-        payment.offer_id = _charged(session, payment, told, subscription)
+    charged = _charged(session, payment, told, subscription) if told.is_charge or of_invoice else None
+    if not payment.charge and charged is not None:
+        payment.charge, payment.offer_id = True, charged
 
 
-def _charged(session: Session, payment: Payment, told: Told, subscription: Subscription) -> int:
-    """The plan that was charged: an invoice names none, but has its price."""
+def _charged(session: Session, payment: Payment, told: Told, subscription: Subscription) -> int | None:
+    """The plan that was charged. An invoice names none, but has its price: where several have it, None, until the
+    charge is told or the comparison, which has just asked for the subscription, tells of the invoice."""
     if told.subscription and (offer := _plan(session, told.subscription.plan_id)):
         return offer.id
-    code = select(Offer.code).where(Offer.id == subscription.offer_id).scalar_subquery()
-    of_price = select(Offer.id).where(Offer.kind == OfferKind.PLAN, Offer.razorpay_id.is_not(None))
-    likely = (Offer.id == subscription.offer_id).desc(), (Offer.code == code).desc(), Offer.id.desc()
-    of_price = of_price.where(Offer.price == payment.amount).order_by(*likely)
-    return session.scalar(of_price.limit(1)) or subscription.offer_id
+    of_price = select(Offer.id).where(
+        Offer.kind == OfferKind.PLAN, Offer.razorpay_id.is_not(None), Offer.price == payment.amount
+    )
+    found = set(session.scalars(of_price))
+    if len(found) > 1 and not told.is_charge and told.kind != FETCHED_INVOICE:
+        return None
+    return found.pop() if len(found) == 1 else subscription.offer_id
 
 
 def _refund(session: Session, entity: RefundEntity | None, payment: Payment | None) -> Refund | None:

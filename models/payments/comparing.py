@@ -40,13 +40,14 @@ def mend_refunds(answers: Sequence[Answer], source: Source) -> int:
     return len(late)
 
 
-def mend_subscription(answer: Answer, source: Source) -> int:
+def mend_subscription(answer: Answer, source: Source, *, at: datetime) -> int:
+    """`at` is from before it was asked for."""
     told: SubscriptionEntity = entities.entity("subscription", answer)
     with reading() as session:
         stored = session.scalar(select(Subscription).where(Subscription.razorpay_id == told.id))
         if stored is None or not _is_other_subscription(session, told, stored):
             return 0
-    events.tell(source, "subscription.fetched", subscription=answer)
+    events.tell(source, "subscription.fetched", at=at, subscription=answer)
     return 1
 
 
@@ -61,7 +62,7 @@ def mend_invoices(answers: Sequence[Answer], source: Source) -> int:
         charged = set(session.scalars(charges))
     late = [one for one in answers if _is_other_invoice(told[one["id"]], stored.get(one["id"]), charged)]
     for one in late:
-        events.tell(source, "invoice.fetched", invoice=one)
+        events.tell(source, applying.FETCHED_INVOICE, invoice=one)
     return len(late)
 
 

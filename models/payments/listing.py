@@ -210,11 +210,18 @@ def _statement() -> Select[Any]:
     back = select(func.coalesce(func.sum(Refund.amount), 0)).where(
         Refund.payment_id == Payment.id, Refund.state != RefundState.FAILED
     )
+    failed = (
+        select(Refund.id)
+        .where(Refund.payment_id == Payment.id, Refund.state == RefundState.FAILED, Refund.razorpay_id.is_not(None))
+        .correlate(Payment)
+        .exists()
+    )  # what Razorpay told of the whole payment still counts it
     url = select(Invoice.url).where(Invoice.razorpay_payment_id == Payment.razorpay_id).order_by(Invoice.id.desc())
     return (
         select(
             Payment.id, Payment.razorpay_id, Payment.paid_at, Payment.state, Payment.amount, Payment.currency,
-            func.greatest(back.correlate(Payment).scalar_subquery(), Payment.amount_refunded),
+            case((failed, back.correlate(Payment).scalar_subquery()),
+                 else_=func.greatest(back.correlate(Payment).scalar_subquery(), Payment.amount_refunded)),
             _kind(), bought.c.title,
             Payment.credits, Payment.credits_back, Payment.credits_spent, Payment.method, Payment.error,
             Payment.user_id, User.name, User.email, Payment.order_id, Payment.subscription_id,

@@ -77,7 +77,8 @@ def change(
         if after == before and razorpay_id in (None, found.razorpay_id):
             return sold(found)
         made = _changed(session, found, after, razorpay_id, by)
-        audit.write(session, Event.OFFER_CHANGED, f"offer {found.code}", by=by, before=before, after=after)
+        was, now = ({"razorpay_id": one.razorpay_id} if razorpay_id else {} for one in (found, made))
+        audit.write(session, Event.OFFER_CHANGED, f"offer {found.code}", by=by, before=before | was, after=after | now)
         return sold(made)
 
 

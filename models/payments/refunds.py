@@ -7,6 +7,8 @@ dies in between leaves it to the next sweep, which asks again with the same key.
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -23,6 +25,8 @@ from models.permissions import RAZORPAY, Actor, Permission, require
 HEADER = "X-Refund-Idempotency"
 LEAST = 100  # paise
 LONGEST_REASON = 200
+RESTING = timedelta(minutes=2)  # longer than a request for a refund may take with all of its tries
+GIVE_UP = 3  # refunds in a row that get no answer
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def send(refund_id: int) -> None:
         answer = gateway.ask(lambda razorpay: razorpay.payment.refund(payment, wanted, **how))
     except gateway.Refused as refused:
         # It may refuse since an earlier try of the same refund is on its way, or was carried out.
-        found = gateway.ask(lambda razorpay: razorpay.payment.fetch_multiple_refund(payment, timeout=gateway.PATIENCE))
+        found = _of_payment(payment, refused)
         answer = next((one for one in found["items"] if one.get("receipt") == key), None)
         if answer is None:
             _fail(refund_id, refused.said)
@@ -103,20 +107,41 @@ def send(refund_id: int) -> None:
 
 
 def send_waiting() -> int:
-    """Ask again for the refunds that were not answered; returns how many were now. Raises Unavailable."""
-    asked = select(Refund.id).where(Refund.state == RefundState.ASKED).order_by(Refund.id)
+    """Ask again for the refunds that were not answered; returns how many were now. Raises Unavailable where none is.
+
+    Not for those whose first request may still be on its way. One that Razorpay does not answer keeps no other waiting:
+    they are asked for in any order, until several of them in a row get no answer.
+    """
+    late = Refund.refunded_at < func.clock_timestamp() - RESTING
+    asked = select(Refund.id).where(Refund.state == RefundState.ASKED, late).order_by(func.random())
     with reading() as session:
         waiting = list(session.scalars(asked))
     if not gateway.ready():
         return 0
-    sent = 0
+    sent = unanswered = 0
     for number in waiting:
         try:
             send(number)
-            sent += 1
+            sent, unanswered = sent + 1, 0
         except gateway.Refused:
-            continue  # noted with its reason
+            unanswered = 0  # noted with its reason
+        except Unavailable:
+            unanswered += 1
+            if unanswered == GIVE_UP:
+                raise
     return sent
+
+
+def _of_payment(payment: str, refused: gateway.Refused) -> Any:
+    """The refunds of a payment, newest first, where Razorpay refused one. Raises Unavailable where it does not say."""
+    how = {"timeout": gateway.PATIENCE}
+    try:
+        return gateway.ask(
+            lambda razorpay: razorpay.payment.fetch_multiple_refund(payment, {"count": gateway.PAGE}, **how)
+        )
+    except gateway.Refused as again:
+        said = f"Razorpay refused it ({refused.said}), and does not say whether it carried it out before."
+        raise Unavailable(said) from again
 
 
 def _fail(refund_id: int, said: str) -> None:
@@ -139,7 +164,14 @@ def _refundable(session: Session, payment: Payment) -> int:
     of_payment = select(func.coalesce(func.sum(Refund.amount), 0)).where(Refund.payment_id == payment.id)
     asked = session.scalar(of_payment.where(Refund.state != RefundState.FAILED)) or 0
     waiting = session.scalar(of_payment.where(Refund.state == RefundState.ASKED)) or 0
-    left = payment.amount - max(int(asked), payment.amount_refunded + int(waiting))
+    failed = session.scalar(
+        select(func.count()).where(
+            Refund.payment_id == payment.id, Refund.state == RefundState.FAILED, Refund.razorpay_id.is_not(None)
+        )
+    )
+    # What Razorpay told of the whole payment grows only: a refund that it made and then took back stands in it.
+    told = 0 if failed else payment.amount_refunded + int(waiting)
+    left = payment.amount - max(int(asked), told)
     if left <= 0:
         raise Conflict(f"The payment {payment.id} was given back already.")
     return left

@@ -186,12 +186,13 @@ def resume(*, by: Actor) -> Own:
 
 def fetch(name: str) -> None:
     """Ask Razorpay for the subscription and its invoices, and note what it answers; nothing where it does not."""
+    at = events.now()
     try:
         answer = gateway.ask(lambda razorpay: razorpay.subscription.fetch(name, timeout=gateway.PATIENCE))
         invoices = list(gateway.every("invoice", subscription_id=name))
     except (Unavailable, gateway.Refused):
         return
-    comparing.mend_subscription(answer, Source.ANSWER)
+    comparing.mend_subscription(answer, Source.ANSWER, at=at)
     comparing.mend_invoices(invoices, Source.ANSWER)
 
 

@@ -455,8 +455,15 @@ def test_old_and_new_secret(own: Lives, answer: int | None, monkeypatch: pytest.
         changed = datetime.now(UTC) - timedelta(days=answer, minutes=1)
         monkeypatch.setenv("APPOINTMENT360_RAZORPAY_WEBHOOK_SECRET_CHANGED_AT", changed.isoformat())
     settings.cache_clear()
+    nobody = signed(one.body, one.event_id, secret="")
+    with pytest.raises(events.NotSigned):
+        deliver(nobody)
     if answer == 0:
         assert deliver(late) == EventState.APPLIED
+        monkeypatch.setenv("APPOINTMENT360_RAZORPAY_OLD_WEBHOOK_SECRET", "")
+        settings.cache_clear()
+        with pytest.raises(events.NotSigned):
+            deliver(nobody)
         return
     with pytest.raises(events.NotSigned, match="The signature does not fit"):
         deliver(late)

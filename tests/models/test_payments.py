@@ -248,12 +248,60 @@ def test_a_refund_that_nobody_answered_is_asked_again_and_made_once(
     with pytest.raises(InvalidInput, match="from 100 to 19,900"):  # what is on its way is not given back again
         refunds.refund(payment.id, 20_000, by=max_)
     razorpay.silent = False
+    assert refunds.send_waiting() == 0  # the first request may still be on its way
+    make_late(made.id)
     assert refunds.send_waiting() == 1
     assert refunds.send_waiting() == 0
     assert (listing.refund_line(made.id).state, lasting(ann)) == (RefundState.PROCESSED, 67)
     assert len(razorpay.things["refund"]) == 1
     keys = {one.headers["x-refund-idempotency"] for one in razorpay.asked if one.path.endswith("/refund")}
     assert len(keys) == 1
+
+
+def make_late(refund_id: int) -> None:
+    with writing(OPERATOR) as session:
+        late = text("UPDATE payment_refunds SET refunded_at = refunded_at - interval '3 minutes' WHERE id = :id")
+        session.execute(late, {"id": refund_id})
+
+
+def test_a_refund_that_is_never_answered_keeps_no_other_waiting(
+    razorpay: Razorpay, ann: Actor, max_: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    razorpay.silent = True
+    asked = [refunds.refund(bought_silently(razorpay, ann).id, by=max_).id for _ in range(3)]
+    razorpay.silent = False
+    for number in asked:
+        make_late(number)
+    send = refunds.send
+
+    def stubborn(number: int) -> None:
+        if number == asked[0]:
+            raise Unavailable("Razorpay does not answer just now.")
+        send(number)
+
+    monkeypatch.setattr(refunds, "send", stubborn)
+    assert refunds.send_waiting() == 2
+    assert [listing.refund_line(one).state for one in asked] == ["asked", "processed", "processed"]
+    monkeypatch.setattr(refunds, "GIVE_UP", 1)
+    with pytest.raises(Unavailable):
+        refunds.send_waiting()
+
+
+def bought_silently(razorpay: Razorpay, by: Actor) -> listing.Listed:
+    razorpay.silent = False
+    payment = bought(razorpay, by, "pack-100")
+    razorpay.silent = True
+    return payment
+
+
+def test_a_refund_of_which_razorpay_says_nothing_waits(razorpay: Razorpay, ann: Actor, max_: Actor) -> None:
+    payment = bought(razorpay, ann, "pack-100")
+    razorpay.refusing = [(400, {}), (400, {})]  # the refund, and then the question what became of it
+    made = refunds.refund(payment.id, by=max_)
+    assert (made.state, lasting(ann)) == (RefundState.ASKED, 100)
+    make_late(made.id)
+    assert refunds.send_waiting() == 1
+    assert (listing.refund_line(made.id).state, lasting(ann)) == (RefundState.PROCESSED, 0)
 
 
 def test_what_several_people_refund_at_once_is_given_back_once(razorpay: Razorpay, ann: Actor, max_: Actor) -> None:
@@ -294,6 +342,59 @@ def test_a_refund_that_fails_in_the_end_gives_its_credits_back(razorpay: Razorpa
     tell(razorpay.event("refund.created", refund=made, payment=paid))
     assert lasting(ann) == 100
     assert ledger(ann) == [("purchase", 100), ("taken back", -33), ("purchase", 33)]
+    [shown], _ = listing.page(Wanted(), by=OPERATOR)
+    assert shown.refunded == 0
+    assert refunds.proposal(payment.id, by=OPERATOR).amount == 29_900  # all of it again
+
+
+@pytest.mark.parametrize("first", ["invoice", "charge"])
+def test_of_two_plans_with_one_price_the_charged_one_counts(razorpay: Razorpay, ann: Actor, first: str) -> None:
+    own = subscribed(razorpay, ann, "basic")
+    had = lasting(ann)
+    offers.change("basic", credits=600, by=OPERATOR)
+    subscriptions.change("basic", by=ann)
+    of = razorpay.things["subscription"][own.razorpay_id]
+    of.update(plan_id=of["next_plan"])
+    paid = razorpay.charge(own.razorpay_id)
+    invoice = razorpay.things["invoice"][paid["invoice_id"]]
+    told = {
+        "invoice": razorpay.event("invoice.paid", invoice=invoice, payment=paid),
+        "charge": razorpay.event("subscription.charged", subscription=of, payment=paid),
+    }
+    for kind in sorted(told, key=lambda kind: kind != first):
+        tell(told[kind])
+    assert lasting(ann) == had + 600
+
+
+def test_of_two_plans_with_one_price_a_comparison_finds_the_charged_one(razorpay: Razorpay, ann: Actor) -> None:
+    own = subscribed(razorpay, ann, "basic")
+    had = lasting(ann)
+    offers.change("basic", credits=600, by=OPERATOR)
+    subscribed(razorpay, person(email="bob@example.com", name="Bob", role=Role.ANALYST).actor(), "basic")
+    paid = razorpay.charge(own.razorpay_id)
+    tell(razorpay.event("invoice.paid", invoice=razorpay.things["invoice"][paid["invoice_id"]], payment=paid))
+    assert lasting(ann) == had  # two plans have the price
+    subscriptions.fetch(own.razorpay_id)
+    assert lasting(ann) == had + 500  # the old terms: they were not changed
+
+
+def test_what_is_told_while_an_answer_is_on_its_way_is_newer(
+    razorpay: Razorpay, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = subscribed(razorpay, ann)
+    of = razorpay.things["subscription"][own.razorpay_id]
+    of["paid_count"] += 1  # differs from what is stored
+    answer = gateway.every
+
+    def halted_meanwhile(*asked: str, **wanted: str) -> Iterator[Thing]:
+        tell(razorpay.event("subscription.halted", at=int(time.time()) + 1, subscription={**of, "status": "halted"}))
+        return answer(*asked, **wanted)
+
+    monkeypatch.setattr(gateway, "every", halted_meanwhile)
+    subscriptions.fetch(own.razorpay_id)
+    own_now = subscriptions.current(by=ann)
+    assert own_now is not None
+    assert own_now.state == SubscriptionState.HALTED
 
 
 def test_a_subscription_brings_its_credits_with_each_charge(razorpay: Razorpay, ann: Actor) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from deploy import local, output
 from deploy.cli_options import Home, Json, Yes
+from models.errors import InvalidInput
 from models.permissions import OPERATOR
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ def refund(
         told = f"{_money(would.amount)} are given back, and {output.counted(would.credits, 'credit')} taken back"
         if would.spent:
             told += f"; {would.spent:,} more are spent, and stay spent"
-        if output.asks() and not yes and not output.confirmed(f"{told}. Go on?"):
+        if not yes and not output.asks():
+            raise InvalidInput(f"{told}, for ever. Nobody can be asked here: say --yes, and nothing was changed yet.")
+        if not yes and not output.confirmed(f"{told}. Go on?"):
             output.say("Nothing was changed.")
             return
         made = refunds.refund(payment, would.amount, reason, by=OPERATOR)

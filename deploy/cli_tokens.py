@@ -28,7 +28,9 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            "--scope", metavar="SCOPE", help="What it may do of what the person may. Repeatable; “list” tells them."
+            "--scope",
+            metavar="SCOPE",
+            help="What it may do of what the person may. Repeatable; --scope list tells all of them.",
         ),
     ] = None,
     days: Annotated[str, typer.Option(metavar="NUMBER", help="How long it works; “none” until it is revoked.")] = "90",

@@ -10,11 +10,10 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 
 from dashboard.api import limits
-from dashboard.api.problems import Problems
+from dashboard.api.problems import ACTOR, Problems
 from models import sign_ins, tokens
 from models.permissions import ACCOUNT, Actor, Permission, require, require_own
 
-ACTOR = "appointment360.api_actor"  # where a request's scope keeps who asks
 NONE = "Send a token: Authorization: Bearer ..., from your profile or from /api/v1/sessions."
 WRONG = "This token works no more: it was revoked, it expired, or it never was one."
 

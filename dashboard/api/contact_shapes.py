@@ -12,6 +12,7 @@ from dashboard.api.strict import NUMBER, Day, Flag, Text
 from models.contacts import editing
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
 from models.contacts.history import FieldChange as Changed
+from models.contacts.records import DEFAULTS as NEW
 from models.contacts.records import Record
 from models.contacts.table import FIELDS
 from models.fields import Field as Declared
@@ -96,8 +97,11 @@ def texts(values: BaseModel) -> dict[str, str | None]:
 
 
 def replaced(values: BaseModel, by: Actor) -> dict[str, str | None]:
-    """The texts of every field that the person sees: what was left out becomes empty."""
-    return dict.fromkeys(visible_fields(by)) | texts(values)
+    """The texts of every field that the person sees: what was left out becomes what a new contact has there, which is
+    nothing but for its status."""
+    begun = {name: editing.as_text(name, NEW[FIELDS[name].column]) for name in FIELDS if FIELDS[name].column in NEW}
+    seen = visible_fields(by)
+    return dict.fromkeys(seen) | {name: begun[name] for name in seen if name in begun} | texts(values)
 
 
 CHANGED = (datetime, date, Decimal)  # types of values that JSON has otherwise

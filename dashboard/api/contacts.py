@@ -122,7 +122,8 @@ def read(
     responses=TAGGED,
 )
 def replace(by: Editor, contact_id: ContactId, values: ContactValues, if_match: IfMatch = None) -> Response:
-    """Every field that you see becomes what you send; what you leave out becomes empty."""
+    """Every field that you see becomes what you send; what you leave out becomes as in a new contact: empty, but for
+    its status. Send fields alone, without `id`, `version` and what else an answer has beside them."""
     version = etags.version(if_match)
     return answered(records.update(contact_id, shapes.replaced(values, by), version=version, by=by))
 

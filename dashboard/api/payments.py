@@ -7,9 +7,9 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Header, Path, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Header, Path, Query, Request, Response
 
-from dashboard.api import cursors
+from dashboard.api import cursors, etags
 from dashboard.api import payment_shapes as shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
@@ -45,10 +45,15 @@ def offered(by: Buyer, kind: OfferKind | None = None) -> shapes.OfferList:
     )  # fmt: skip
 
 
-@router.post("/orders", status_code=HTTPStatus.CREATED, summary="Order a pack")
-def order(by: Buyer, wanted: NewOrder) -> OrderCheckout:
-    """Its checkout is opened with what this answers. The credits come once it is paid."""
-    return OrderCheckout.model_validate(orders.create(wanted.pack, by=by))
+@router.post(
+    "/orders", status_code=HTTPStatus.CREATED, summary="Order a pack", responses={201: etags.PLACED}
+)  # fmt: skip
+def order(by: Buyer, wanted: NewOrder, response: Response) -> OrderCheckout:
+    """Its checkout is opened with what this answers, or in a browser at `/pay/order/{order_id}`. The credits come once
+    it is paid."""
+    made = OrderCheckout.model_validate(orders.create(wanted.pack, by=by))
+    response.headers["location"] = f"/api/v1/payments/orders/{made.order_id}"
+    return made
 
 
 @router.get("/orders/{order_id:int}", summary="Read an order of yours")
@@ -88,7 +93,8 @@ def subscription(by: Person) -> shapes.MaybeSubscription:
 
 @router.post("/subscription", status_code=HTTPStatus.CREATED, summary="Start a subscription")
 def start(by: Buyer, wanted: ChosenPlan) -> shapes.SubscriptionCheckout:
-    """It begins once its checkout is paid; started again before that, it is the same one."""
+    """It begins once its checkout is paid, in a browser at `/pay/subscription`; started again before that, it is the
+    same one."""
     return shapes.SubscriptionCheckout.model_validate(subscriptions.start(wanted.plan, by=by))
 
 

@@ -1,6 +1,7 @@
 """Every error of the API as problem+json (RFC 9457): the sentence that a screen shows, and the fields it is about."""
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -38,6 +39,9 @@ from models.upload_files import Held, NoRoom
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+ACTOR = "appointment360.api_actor"  # where a request's scope keeps who asks
+NO_OBJECT = ("model_attributes_type", "model_type", "dict_type")
+NAMED = re.compile(r"([a-z][a-z0-9_.]*): (.+)", re.DOTALL)  # a sentence that begins with the parameter it is about
 WHOLE = ""  # the field's name where a sentence is about all of a request
 
 # The first line that fits counts.
@@ -154,6 +158,8 @@ def of_operation(request: Request, error: Exception) -> Response:
             headers = {"retry-after": str(error.seconds)}
         case UnderWay():
             headers = {"retry-after": "1"}
+        case SignInRefused() if ACTOR in request.scope:  # a wrong password beside a token that works
+            return answer(request, HTTPStatus.FORBIDDEN, error.sentence)
         case SignInRefused():
             headers = {"www-authenticate": "Bearer"}
     return answer(request, status_of(error), error.sentence, headers=headers, **_more(error))
@@ -164,6 +170,8 @@ def _more(error: AppError) -> dict[str, Any]:
     match error:
         case InvalidValues():
             return {"errors": list(error.problems.items())}
+        case InvalidInput() if named := NAMED.fullmatch(error.sentence):
+            return {"errors": [(named[1], named[2])]}
         case RefusedItems():
             return {"items": [_item(place, one) for place, one in error.problems.items()]}
         case AlreadyThere():
@@ -196,7 +204,15 @@ def _of_http(request: Request, error: Exception) -> Response:
 def _of_request(request: Request, error: Exception) -> Response:
     """What does not fit the schema: each place by its name, in the words of the validator."""
     assert isinstance(error, RequestValidationError)
-    errors = [(_place(one["loc"]), one["msg"]) for one in error.errors()]
+    found = error.errors()
+    if found and found[0]["type"] == "json_invalid":
+        reason = f"The body is no JSON, at its character {found[0]['loc'][-1]}: {found[0]['ctx']['error']}."
+        return answer(request, HTTPStatus.BAD_REQUEST, reason)
+    kind = request.headers.get("content-type", "")
+    if found and found[0]["loc"] == ("body",) and found[0]["type"] in NO_OBJECT and "json" not in kind:
+        said = "Send a JSON object, with the header Content-Type: application/json."
+        return answer(request, HTTPStatus.BAD_REQUEST, said)
+    errors = [(_place(one["loc"]), one["msg"].removeprefix("Value error, ")) for one in found]
     told = "; ".join(f"{place or 'The request'}: {message}" for place, message in errors[:5])
     return answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, told, errors=errors)
 

@@ -46,7 +46,7 @@ TAGS = {
     "health": "Whether it answers.",
 }
 WORDS: dict[int, str] = {
-    400: "The body is no JSON in UTF-8.",
+    400: "The body is no JSON, or not in UTF-8.",
     401: "No token, or one that works no more.",
     402: "Not enough credits.",
     403: "The person, or the token, may not do this.",

@@ -415,9 +415,13 @@ def _changed(session: Session, before: Record, values: dict[str, Any], by: Actor
 
 
 def require_unmoved(session: Session, now: Record, version: int, *, by: Actor) -> None:
-    """Raises ChangedMeanwhile where a field that `by` sees is no longer as it was at `version`."""
+    """Raises ChangedMeanwhile where a field that `by` sees is no longer as it was at `version`, or there never was such
+    a version: it may be that of another contact."""
     if now.version == version:
         return
+    if version > now.version:
+        said = "That version is none of this contact's: read it again. Nothing was written."
+        raise ChangedMeanwhile(said, fields={}, by_name=now.created_by, at=now.updated_at, version=now.version)
     names = visible_fields(by)
     older = ContactVersion.c
     was = (

@@ -27,7 +27,9 @@ def test_payments_are_listed_refunded_and_compared(cli: Cli, razorpay: Razorpay)
     assert (found["amount"], found["state"], found["credits"]) == (119_900, "captured", 500)
     asked = on_a_terminal(cli, ["payments", "refund", "1", "--amount", "19900"], "n\n", columns=80)
     assert "₹199.00 are given back, and 82 credits taken back. Go on? [y/N]: Nothing was changed." in asked
-    made = cli("payments", "refund", "1", "--amount", "19900", "--reason", "a fault", "--json").object
+    unasked = cli("payments", "refund", "1", "--amount", "19900", "--json").object
+    assert unasked["error"].endswith("Nobody can be asked here: say --yes, and nothing was changed yet.")
+    made = cli("payments", "refund", "1", "--amount", "19900", "--reason", "a fault", "--yes", "--json").object
     assert (made["state"], made["credits"], made["reason"]) == ("processed", 82, "a fault")
     said = cli("payments", "show", "1").out
     assert said.startswith(f"₹1,199.00 for 500 credits, captured, by ann@example.com ({paid['id']}).")

@@ -66,6 +66,32 @@ def test_a_filter_that_is_repeated_means_any_of_its_values(client: Client) -> No
     assert pages == [["p3", "p1", "p0"], ["p3", "p1", "p0"], ["p2"]]
 
 
+def test_a_body_of_another_kind_is_told_what_to_send(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    for body in ({"data": {"last_name": "Baker"}}, {"content": b"Baker", "headers": {"content-type": "text/plain"}}):
+        answer = manager.post("/contacts", **body)
+        assert (answer.status_code, "Content-Type: application/json" in answer.json()["detail"]) == (400, True)
+
+
+def test_a_version_of_another_contact_is_none_of_this_one(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    one, other = (made(manager, email=f"{name}@example.com", last_name=name).json() for name in ("ann", "bob"))
+    changed = manager.patch(f"/contacts/{other['id']}", json={"title": "VP"}, headers={"if-match": '"0"'})
+    for answer in (
+        manager.patch(f"/contacts/{one['id']}", json={"title": "CEO"}, headers={"if-match": changed.headers["etag"]}),
+        manager.delete(f"/contacts/{one['id']}", headers={"if-match": changed.headers["etag"]}),
+    ):
+        assert (answer.status_code, "none of this contact's" in answer.json()["detail"]) == (412, True)
+
+
+def test_what_is_left_out_of_a_replacement_is_as_in_a_new_contact(client: Client) -> None:
+    manager = client(Role.MANAGER)
+    new = made(manager, email="ann@example.com", last_name="Ann", status="archived", title="VP").json()
+    sent = {"email": "ann@example.com", "last_name": "Ann"}
+    replaced = manager.put(f"/contacts/{new['id']}", json=sent, headers={"if-match": '"0"'}).json()
+    assert (replaced["status"], replaced["is_active"], replaced["title"]) == ("active", True, None)
+
+
 def test_every_contact_is_on_one_page_whatever_comes_in_between(client: Client) -> None:
     manager = client(Role.MANAGER)
     for number in range(7):
@@ -160,7 +186,7 @@ def test_a_page_gives_the_versions_that_changes_name(client: Client) -> None:
 
 def test_a_body_that_is_no_json_is_told_so(client: Client) -> None:
     manager = client(Role.MANAGER)
-    for body, status in ((b"caf\xe9", 400), (b"{", 422), (b'"text"', 422), (b"[]", 422)):
+    for body, status in ((b"caf\xe9", 400), (b"{", 400), (b'"text"', 422), (b"[]", 422)):
         answer = manager.post("/contacts", content=body, headers={"content-type": "application/json"})
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), body
-        assert ("UTF-8" in answer.json()["detail"]) == (status == 400)
+        assert ("is no JSON" in answer.json()["detail"]) == (status == 400)

@@ -167,7 +167,7 @@ def test_an_invitation_is_accepted_and_asks_for_what_the_role_asks(nobody: httpx
 def test_an_address_is_changed_by_its_link(nobody: httpx.Client, ann: User, signed_in: SignedIn) -> None:
     me = signed_in(ann)
     wrong = me.post("/profile/email", json={"email": "new@example.com", "password": "wrong"})
-    assert (wrong.status_code, wrong.json()["detail"].startswith("That is not your current password.")) == (401, True)
+    assert (wrong.status_code, wrong.json()["detail"].startswith("That is not your current password.")) == (403, True)
     asked = me.post("/profile/email", json={"email": "new@example.com", "password": PASSWORD})
     assert (asked.status_code, "new@example.com" in asked.json()["detail"]) == (202, True)
     assert me.get("/profile").json()["email"] == "ann@example.com"
@@ -181,7 +181,7 @@ def test_the_profile_is_changed(nobody: httpx.Client, ann: User, signed_in: Sign
     me, other = signed_in(ann), signed_in(ann)
     assert me.patch("/profile", json={"name": " Ann  Archer "}).json()["name"] == "Ann Archer"
     assert me.patch("/profile", json={"name": " "}).status_code == 422
-    assert me.post("/profile/password", json={"current": "wrong", "new": NEW}).status_code == 401
+    assert me.post("/profile/password", json={"current": "wrong", "new": NEW}).status_code == 403
     assert me.post("/profile/password", json={"current": PASSWORD, "new": NEW}).status_code == 204
     assert (me.get("/profile").status_code, other.get("/profile").status_code) == (200, 401)
     assert sign_in(nobody, NEW).status_code == 201
@@ -196,7 +196,7 @@ def test_a_second_factor_from_its_beginning_to_its_end(ann: User, signed_in: Sig
     assert me.post("/profile/second-factor").status_code == 409
     again = me.post("/profile/recovery-codes", json={"password": PASSWORD}).json()["recovery_codes"]
     assert (len(codes), len(again), set(codes) & set(again)) == (10, 10, set())
-    assert me.post("/profile/second-factor/remove", json={"password": "wrong"}).status_code == 401
+    assert me.post("/profile/second-factor/remove", json={"password": "wrong"}).status_code == 403
     assert me.post("/profile/second-factor/remove", json={"password": PASSWORD}).status_code == 204
     assert me.get("/profile").json()["second_factor"] is False
 

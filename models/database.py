@@ -168,7 +168,10 @@ def asked(statement: str, given: Mapping[str, Any], rows: RowFactory[Any] = name
 
     Raises SQLAlchemy's OperationalError, and TooSlow where the process is bound with a patience that ends.
     """
-    taken = engine().raw_connection()
+    try:
+        taken = engine().raw_connection()
+    except DriverError as error:  # SQLAlchemy makes its own of it only where it hands out its own connection
+        raise OperationalError(statement, None, error, hide_parameters=True) from error
     try:
         driver = taken.driver_connection
         assert driver is not None

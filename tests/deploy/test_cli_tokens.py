@@ -43,7 +43,7 @@ def test_people_read_sentences(cli: Cli, ann: users.User) -> None:
     assert "It is shown only this once." in said.err
     told = without_colours(on_a_terminal(cli, ["tokens", "list", "ann@example.com"], "", columns=80))
     assert max(len(line.rstrip()) for line in told.splitlines()) <= 80
-    assert "Command line" in told
+    assert "Command" in told
     assert cli("tokens", "revoke", "ann@example.com", "1").out == "Token 1 of ann@example.com works no more.\n"
 
 

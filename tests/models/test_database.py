@@ -66,3 +66,6 @@ def test_what_is_asked_in_the_drivers_words_fails_as_all_else_does(db: str) -> N
     with pytest.raises(OperationalError):
         database.asked("SELECT pg_terminate_backend(pg_backend_pid())", {})
     assert database.asked("SELECT 7 AS seven", {})[0].seven == 7
+    database.bind(db.rpartition("/")[0] + "/nowhere")
+    with pytest.raises(OperationalError, match="does not exist"):
+        database.asked("SELECT 7 AS seven", {})

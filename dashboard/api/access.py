@@ -24,7 +24,7 @@ _lookups = ThreadPoolExecutor(max_workers=8, thread_name_prefix="token")
 class _Described(HTTPBearer):
     """Describes the token in the schema; actor_of reads it."""
 
-    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+    async def __call__(self, request: Request) -> None:  # type: ignore[override]  # it reads nothing
         return None
 
 

@@ -90,7 +90,7 @@ def as_csv(
     request: Request,
     by: Auditor,
     who: Who = "",
-    event: Events = [],  # noqa: B006
+    event: Events = [],  # noqa: B006  # FastAPI copies it
     about: About = "",
     since: Since = None,
     until: Until = None,

@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 
 from dashboard.api import cursors
-from models.contacts import records
-from models.permissions import OPERATOR, Role
+from models.contacts import records, search
+from models.filters import Filters
+from models.permissions import OPERATOR, Actor, Role
 from tests.dashboard.api.conftest import Client
 
 ANN = {
@@ -190,3 +191,16 @@ def test_a_body_that_is_no_json_is_told_so(client: Client) -> None:
         answer = manager.post("/contacts", content=body, headers={"content-type": "application/json"})
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), body
         assert ("is no JSON" in answer.json()["detail"]) == (status == 400)
+
+
+def test_a_page_that_one_person_asked_for_shows_another_no_more_than_they_see(db: str) -> None:
+    """Its statement is kept from one request to the next."""
+    records.create({"last_name": "Baker", "email": "baker@example.com", "title": "CEO"}, by=OPERATOR)
+    records.create({"last_name": "Cook", "email": "cook@example.com", "title": "CEO"}, by=OPERATOR)
+    narrow = Actor(None, "Ann", Role.ANALYST, frozenset({"last_name"}))
+    everything = Actor(None, "Max", Role.ADMIN)
+    for by, seen in ((everything, True), (narrow, False), (everything, True)):
+        [row] = search.following(Filters(), size=1, by=by).rows
+        assert (row["last_name"], "email" in row) == ("Cook", seen)
+        page = search.following(Filters(q="CEO"), size=1, by=by).rows  # of a title that is hidden nothing is found
+        assert len(page) == seen

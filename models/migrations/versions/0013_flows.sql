@@ -1,0 +1,1 @@
+-- Runs of flows: when, how long, how they ended.

@@ -1,0 +1,1 @@
+-- Results of nightly checks over time.

@@ -1,0 +1,1 @@
+-- Timings of operations and daily reports of performance.

@@ -118,6 +118,8 @@ class Event(StrEnum):
     AUDIT_LOG_EXPORTED = "audit log exported"
     AUDIT_LOG_EXPIRED = "audit log expired"
     CHECKS_RAN = "checks ran"
+    SCHEDULE_PAUSED = "schedule paused"
+    SCHEDULE_RESUMED = "schedule resumed"
 
 
 def label(event: str) -> str:

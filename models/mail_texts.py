@@ -6,7 +6,7 @@ from typing import Any
 from models.settings import settings
 
 SIGNATURE = "Appointment360"
-DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "further")  # that texts may have
+DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow")  # that texts may have
 
 
 class Kind(StrEnum):
@@ -23,6 +23,7 @@ class Kind(StrEnum):
     FOLDER_TROUBLE = "folder trouble"
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
+    FLOW_FAILED = "job failed"
 
 
 def text_of(kind: str, *, name: str, email: str, link: str | None, details: dict[str, Any] | None) -> tuple[str, str]:
@@ -154,6 +155,16 @@ The view "{view}" could not be exported by its schedule to {place}:
 {error}
 
 {further}
+""",
+    ),
+    Kind.FLOW_FAILED: (
+        "The job {flow} failed",
+        """
+The job {flow} did not end well:
+
+{error}
+
+You are told of it again only after it has gone well once. See what ran, and run it again: {web}/jobs
 """,
     ),
 }

@@ -26,6 +26,8 @@ class Permission(StrEnum):
     PAYMENTS_MANAGE = "refund payments and set prices"
     SETTINGS_CHANGE = "change settings"
     AUDIT_READ = "read the audit log"
+    SERVER_OVERSEE = "see how the server runs"
+    SERVER_MANAGE = "run and pause jobs, back up and restore"
 
     @property
     def scope(self) -> str:
@@ -107,6 +109,8 @@ DEEDS: dict[str, Permission | None] = {
     "Refund payments, set prices, and apply again what Razorpay told": Permission.PAYMENTS_MANAGE,
     "Require a second factor of a role": Permission.SETTINGS_CHANGE,
     "Read the audit log, also as a file": Permission.AUDIT_READ,
+    "See what runs by itself: jobs, what came of them, and when the next ones are due": Permission.SERVER_OVERSEE,
+    "Run, cancel and retry jobs, and pause their schedules": Permission.SERVER_MANAGE,
     "Change one's own name, e-mail, password, second factor and tokens, and end one's own sessions": None,
     "See one's own credits, and keep one's own columns, page size and drafts": None,
 }

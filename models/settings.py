@@ -1,6 +1,7 @@
 """Every setting, typed, from the environment (`APPOINTMENT360_*`, plus `DATABASE_URL`)."""
 
 import os
+from datetime import timedelta
 from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,10 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, AwareDatetime, ByteSize, Field, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models import schedule_times
 from models.errors import InvalidInput
+
+OFF = "off"  # for what does not run by schedule
 
 
 def _sender(value: str) -> str:
@@ -25,6 +29,26 @@ def _web_address(value: str | None) -> str | None:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError("give an address that begins with https:// or http://")
     return value
+
+
+def _moments(value: str | None) -> str | None:
+    if value is None or value.strip().lower() == OFF:
+        return value and OFF
+    try:
+        return schedule_times.parsed(value, "UTC", soonest=timedelta(minutes=1))
+    except InvalidInput as error:
+        raise ValueError(f"{error.sentence} “{OFF}” turns it off") from error
+
+
+def _zone(value: str) -> str:
+    try:
+        schedule_times.zone(value)
+    except InvalidInput as error:
+        raise ValueError(error.sentence) from error
+    return value
+
+
+Moments = Annotated[str | None, AfterValidator(_moments)]
 
 
 class Settings(BaseSettings):
@@ -70,6 +94,14 @@ class Settings(BaseSettings):
     days_kept_exports: int = 7
     days_kept_audit: int = Field(default=730, ge=30)
     days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever
+
+    # When flows run that are in pipelines/schedule.py: a cron, or “off”; None is the moment that stands there.
+    schedule_time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    schedule_reconcile_payments: Moments = None
+    schedule_validate_contacts: Moments = None
+    schedule_back_up: Moments = None
+    schedule_report_performance: Moments = None
+    schedule_keep_house: Moments = None
 
     @property
     def address(self) -> str:

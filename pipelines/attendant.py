@@ -4,7 +4,6 @@ Nothing is measured where the work is done. Postgres tells how many rows a COPY 
 built, and sequences how many contacts were made and changed, to whoever asks while the transaction is still open.
 """
 
-import ctypes
 import logging
 import threading
 import time
@@ -20,7 +19,7 @@ from models import import_orders, import_progress, import_servers, imports
 from models.database import writing
 from models.import_progress import Progress, Step, Unit
 from models.permissions import OPERATOR
-from pipelines.interruptible import interrupt
+from pipelines.interruptible import interrupt, raise_in
 
 EVERY = 0.5  # seconds
 PATIENCE = "2s"  # of the server, for a look
@@ -133,7 +132,7 @@ class Attendant(Unattended):
     def _raise(self, error: type[BaseException] | None) -> None:
         with self._lock:
             if self._inside:
-                _set_async(self._worker, error)
+                raise_in(self._worker, error)
 
     def _leave(self) -> None:
         """One Stopped that is on its way is taken back."""
@@ -141,7 +140,7 @@ class Attendant(Unattended):
             try:
                 with self._lock:
                     self._inside = False
-                    _set_async(self._worker, None)
+                    raise_in(self._worker, None)
             except Stopped:
                 continue
 
@@ -173,9 +172,3 @@ class _Now:
         if not self.done:
             self.idle = now
         return Progress(self.step, self.done, self.total, now - (self.idle if self.done else self.began))
-
-
-def _set_async(thread: int, error: type[BaseException] | None) -> None:
-    """Raise the exception in that thread, at the next step of its Python code; None takes one back."""
-    given = ctypes.py_object(error) if error is not None else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), given)

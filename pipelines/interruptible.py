@@ -1,5 +1,6 @@
-"""Waits that another thread may end: a query of DuckDB, a child process. Python's own loops need none of this."""
+"""Work that another thread may end: waits, for a query of DuckDB or a child process, and loops of Python."""
 
+import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,3 +24,9 @@ def interrupt(thread: int) -> None:
     for end in list(_ends.get(thread, ())):
         with suppress(Exception):  # it was over in this very moment
             end()
+
+
+def raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise the exception in that thread, at the next step of its Python code; None takes one back."""
+    given = ctypes.py_object(error) if error is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), given)

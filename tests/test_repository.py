@@ -18,6 +18,9 @@ from models.database import (
     CREDITS_LOCK,
     DUPLICATES_LOCK,
     EXPORTS_LOCK,
+    FLOW_MAILS_LOCK,
+    FLOW_RUNS_LOCK,
+    FLOWS_LOCK,
     IMPORTS_LOCK,
     INSTANCES_LOCK,
     MIGRATIONS_LOCK,
@@ -92,6 +95,6 @@ def test_no_field_has_the_name_of_a_group() -> None:
 def test_every_class_of_locks_has_its_own_number() -> None:
     locks = {
         MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK, VIEW_RUNS_LOCK,
-        WATCHING_LOCK, DUPLICATES_LOCK, INSTANCES_LOCK, PAYMENTS_LOCK,
+        WATCHING_LOCK, DUPLICATES_LOCK, INSTANCES_LOCK, PAYMENTS_LOCK, FLOW_RUNS_LOCK, FLOWS_LOCK, FLOW_MAILS_LOCK,
     }  # fmt: skip
-    assert len(locks) == 11
+    assert len(locks) == 14

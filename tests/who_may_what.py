@@ -24,7 +24,7 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
     SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, VIEWS, ALL_VIEWS, SCHEDULE, COPY, EDIT, RESTORE,
     UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, CHECK, PEOPLE,
     CHANGE_PEOPLE,
-    CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, ACCOUNT, OWN,
+    CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, SEE_JOBS, RUN_JOBS, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -159,6 +159,9 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     AUDIT: (
         "models.audit_log.page", "models.audit_log.get", "models.audit_log.people", "models.audit_log.as_csv",
     ),
+    SEE_JOBS: ("models.flow_runs.page", "models.flow_runs.get", "models.flow_runs.last",
+               "models.flow_schedules.listed"),
+    RUN_JOBS: ("models.flow_schedules.pause", "models.flow_schedules.resume"),
     ACCOUNT: (
         "models.profile.get", "models.profile.rename", "models.profile.change_password",
         "models.profile.ask_email_change", "models.own_password.require", "models.second_factors.begin",

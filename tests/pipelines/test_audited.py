@@ -24,6 +24,7 @@ from models import (
     audit_log,
     credits,
     exports,
+    flow_schedules,
     import_acceptances,
     import_changes,
     import_drafts,
@@ -139,6 +140,7 @@ TOLD = {
         ("UPDATE", "to_jsonb(OLD) - 'next_at' IS DISTINCT FROM to_jsonb(NEW) - 'next_at'"),
     ],
     "view_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
+    "flow_schedules": [("UPDATE", "OLD.paused_at IS DISTINCT FROM NEW.paused_at")],
     "import_acceptances": ALWAYS,
     "duplicate_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
     "duplicate_decisions": ALWAYS,
@@ -184,6 +186,7 @@ UNTOLD = {
     "payment_events": "what was told, word for word; what it changes has its lines",
     "payment_findings": "what a comparison found, which has its line",
     "credit_takings": "a part of the export or copy, which has its line",
+    "flow_runs": "a log of its own: what a flow changes has its lines",
 }
 BY_SCHEDULE = (Event.VIEW_EXPORTED, Event.VIEW_EXPORT_FAILED)  # done in the background, from no address
 OVER = "removes what counts for nothing any more"
@@ -197,6 +200,8 @@ WITHOUT = {
         "progressed": "progress",
     },
     "pipelines/find_duplicates.py": {"_carry_out": "makes the table of staging; the search has its line at its end"},
+    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone"), UNTOLD["flow_runs"]) | {"clear_past": OVER},
+    "models/flow_schedules.py": {"write": "what the code and the settings say is written down"},
     "models/exports.py": {
         "request": "a wish; the export that is made, fails or is cancelled has its line",
         "begin": "progress",
@@ -319,6 +324,11 @@ class Tour:
 
 
 Operation = Callable[[Tour], object]
+
+
+def _paused(tour: Tour) -> None:
+    flow_schedules.write([flow_schedules.Entry("back-up", "0 2 * * *", "UTC", "Makes another one.")])
+    flow_schedules.pause("back-up", by=tour.by)
 
 
 def _invited(tour: Tour) -> users.Invited:
@@ -599,6 +609,8 @@ OPERATIONS: dict[str, Operation] = {
     "exports.downloaded": lambda t: exports.downloaded(t["export"], noted=True, by=t.by),
     "exports.cancel": lambda t: exports.cancel(_requested(t), by=t.by),
     "check_contacts": lambda t: check_contacts(home=t["home"], by=t.by),
+    "flow_schedules.pause": _paused,
+    "flow_schedules.resume": lambda t: flow_schedules.resume("back-up", by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),
     "audit.expire": lambda t: audit.expire(older_than_days=730),
 }

@@ -1,0 +1,269 @@
+"""Runs of flows: what ran or runs, since when, how it ended, and what it counted.
+
+Whoever runs a flow notes it here by pipelines/recorded.py: `begin`, `beat` every BEAT while its process lives, `end`.
+A run whose process is gone is ended by `end_gone`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    Text,
+    Uuid,
+    delete,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models import database, mails
+from models.accounts import User
+from models.database import FLOW_MAILS_LOCK, FLOW_RUNS_LOCK, Base, by_id, reading, writing
+from models.errors import NotFound
+from models.mails import Kind
+from models.permissions import OPERATOR, Actor, Permission, Role, require
+
+BEAT = timedelta(seconds=30)
+GONE = timedelta(seconds=45)  # without a beat, where no process holds the run either
+SILENT = timedelta(minutes=3)  # without a beat: the machine that holds the run does not answer any more
+KEPT = timedelta(days=90)
+MAX_ERROR = 1000  # characters
+ENDED_SO = "Its process was ended in the middle. What it had done by then is kept; the next run goes on from there."
+
+
+class State(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    CRASHED = "crashed"  # its process is gone
+
+
+class FlowRun(Base):
+    """`subject` is what it is about, such as “import 17”; `step`, `done` and `total` how far it is."""
+
+    __tablename__ = "flow_runs"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    flow: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str | None] = mapped_column(Text)
+    prefect_id: Mapped[UUID | None] = mapped_column(Uuid)
+    state: Mapped[str] = mapped_column(Text)
+    scheduled: Mapped[bool]
+    asked_by: Mapped[int | None]
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
+    heartbeat_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    seconds: Mapped[float | None] = mapped_column(Float(53))
+    counts: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    step: Mapped[str | None] = mapped_column(Text)
+    done: Mapped[int | None] = mapped_column(BigInteger)
+    total: Mapped[int | None] = mapped_column(BigInteger)
+    error: Mapped[str | None] = mapped_column(Text)
+    cancelled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    cancelled_by: Mapped[int | None]
+    told_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("flow_runs_flow", "flow", "id"),
+        Index("flow_runs_ended", "ended_at"),
+        Index("flow_runs_running", "id", postgresql_where=text("state = 'running'")),
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """`seconds` is how long it took, or takes so far; `counts` is what it said of its work, such as rows and bytes."""
+
+    id: int
+    flow: str
+    subject: str | None
+    prefect_id: UUID | None
+    state: State
+    scheduled: bool
+    asked_by: int | None
+    asker: str | None
+    """The person's name; None where it was the schedule or the operator."""
+    started_at: datetime
+    ended_at: datetime | None
+    seconds: float
+    counts: dict[str, Any]
+    step: str | None
+    done: int | None
+    total: int | None
+    error: str | None
+    cancelled_at: datetime | None
+    """When somebody asked to have it stopped."""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a process learns when it says that it lives: whether somebody wants it stopped."""
+
+    cancelled: bool
+
+
+def begin(
+    flow: str,
+    *,
+    subject: str | None = None,
+    prefect_id: UUID | None = None,
+    scheduled: bool = False,
+    asked_by: int | None = None,
+) -> int:
+    """Note that a process runs the flow from now on; the number of the run."""
+    with writing(OPERATOR) as session:
+        made = FlowRun(
+            flow=flow, subject=subject, prefect_id=prefect_id, scheduled=scheduled, asked_by=asked_by,
+            state=State.RUNNING,
+        )  # fmt: skip
+        session.add(made)
+        session.flush()
+        return made.id
+
+
+def end(
+    run_id: int,
+    state: State,
+    *,
+    counts: Mapping[str, Any] | None = None,
+    error: str | None = None,
+    mailed: bool = False,
+) -> None:
+    """Note how it ended. Where it shall be `mailed`, those who oversee the server are told, unless they were told of
+    this flow since it went well. What has ended stays so; one that was taken for crashed, and lives, ends by this."""
+    with writing(OPERATOR) as session:
+        run = by_id(session, FlowRun, run_id, locked=True)
+        if run is None or run.state not in (State.RUNNING, State.CRASHED):
+            return
+        run.state, run.error = state, error[:MAX_ERROR] if error else None
+        run.counts = dict(counts) if counts is not None else run.counts
+        _stop(session, run)
+        if mailed:
+            _tell(session, run)
+
+
+def end_gone() -> list[int]:
+    """Note the runs whose process is gone as crashed, and mail it as `end` does; their numbers."""
+    late = FlowRun.heartbeat_at < func.clock_timestamp()
+    running = select(FlowRun).where(FlowRun.state == State.RUNNING, late)
+    with writing(OPERATOR) as session:
+        held = database.claims(session, FLOW_RUNS_LOCK)
+        is_gone = FlowRun.heartbeat_at < func.clock_timestamp() - GONE
+        is_silent = FlowRun.heartbeat_at < func.clock_timestamp() - SILENT
+        gone = running.where(is_silent | (is_gone & FlowRun.id.not_in(held)))
+        found = list(session.scalars(gone.with_for_update(skip_locked=True)))
+        for run in found:
+            run.state, run.error = (State.CANCELLED, None) if run.cancelled_at else (State.CRASHED, ENDED_SO)
+            _stop(session, run)
+            if run.state == State.CRASHED:
+                _tell(session, run)
+        return [run.id for run in found]
+
+
+def page(
+    *,
+    flow: str | None = None,
+    state: State | None = None,
+    before: int | None = None,
+    limit: int = 50,
+    by: Actor,
+) -> list[Run]:
+    """The newest first; `before` is the last one's number of the page before. Raises NotAllowed."""
+    require(by, Permission.SERVER_OVERSEE)
+    wanted = _select()
+    if flow is not None:
+        wanted = wanted.where(FlowRun.flow == flow)
+    if state is not None:
+        wanted = wanted.where(FlowRun.state == state)
+    if before is not None:
+        wanted = wanted.where(FlowRun.id < before)
+    with reading() as session:
+        return [_seen(row) for row in session.execute(wanted.order_by(FlowRun.id.desc()).limit(limit))]
+
+
+def get(run_id: int, *, by: Actor) -> Run:
+    """Raises NotAllowed, NotFound."""
+    require(by, Permission.SERVER_OVERSEE)
+    with reading() as session:
+        if by_id(session, FlowRun, run_id) is None:
+            raise NotFound(f"There is no run {run_id}.")
+        return _seen(session.execute(_select().where(FlowRun.id == run_id)).one())
+
+
+def last(flow: str, *, state: State | None = None, by: Actor) -> Run | None:
+    """The newest of that flow, if it ever ran, or ended so. Raises NotAllowed."""
+    found = page(flow=flow, state=state, limit=1, by=by)
+    return found[0] if found else None
+
+
+def clear_past() -> None:
+    """Forget those that ended long ago."""
+    with writing(OPERATOR) as session:
+        session.execute(delete(FlowRun).where(FlowRun.ended_at < func.clock_timestamp() - KEPT))
+
+
+# Spoken by the heart of a run over its own connection, which also holds the run: a process that waits for a lock, or
+# works in one long transaction, still says that it lives.
+BEATS = """
+    UPDATE flow_runs SET heartbeat_at = clock_timestamp(), counts = %(counts)s::jsonb, step = %(step)s,
+        done = %(done)s, total = %(total)s,
+        state = CASE WHEN state = 'crashed' THEN 'running' ELSE state END,
+        ended_at = CASE WHEN state = 'crashed' THEN NULL ELSE ended_at END,
+        error = CASE WHEN state = 'crashed' THEN NULL ELSE error END
+    WHERE id = %(id)s AND state IN ('running', 'crashed')
+    RETURNING cancelled_at IS NOT NULL
+"""
+
+
+def _stop(session: Session, run: FlowRun) -> None:
+    run.ended_at = func.clock_timestamp()
+    run.seconds = func.extract("epoch", func.clock_timestamp() - FlowRun.started_at)
+    run.step = run.done = run.total = None
+    session.flush()
+
+
+def _tell(session: Session, run: FlowRun) -> None:
+    """At most one message of a flow until it goes well: its runs are counted one after the other for that."""
+    session.execute(select(func.pg_advisory_xact_lock(FLOW_MAILS_LOCK, func.hashtext(run.flow))))
+    went_well = select(func.max(FlowRun.id)).where(FlowRun.flow == run.flow, FlowRun.state == State.DONE)
+    since = FlowRun.id > func.coalesce(went_well.scalar_subquery(), 0)
+    told = select(FlowRun.id).where(FlowRun.flow == run.flow, FlowRun.told_at.is_not(None), since).limit(1)
+    if session.scalar(told) is not None:
+        return
+    run.told_at = func.clock_timestamp()
+    what = f"{run.flow} ({run.subject})" if run.subject else run.flow
+    for person in _overseers(session):
+        mails.queue(session, Kind.FLOW_FAILED, person, {"flow": what, "error": run.error or ""}, by=OPERATOR)
+
+
+def _overseers(session: Session) -> list[User]:
+    roles = [role for role in Role if Permission.SERVER_OVERSEE in role.permissions]
+    active = User.role.in_(roles), User.is_active, User.password_hash.is_not(None)
+    return list(session.scalars(select(User).where(*active).order_by(User.id)))
+
+
+def _select() -> Any:
+    lasting = func.extract("epoch", func.clock_timestamp() - FlowRun.started_at)
+    seconds = func.coalesce(FlowRun.seconds, lasting).label("lasting")
+    return select(FlowRun, User.name, seconds).outerjoin(User, User.id == FlowRun.asked_by)
+
+
+def _seen(row: Any) -> Run:
+    run, asker, seconds = row
+    return Run(
+        run.id, run.flow, run.subject, run.prefect_id, State(run.state), run.scheduled, run.asked_by, asker,
+        run.started_at, run.ended_at, float(seconds), run.counts, run.step, run.done, run.total, run.error,
+        run.cancelled_at,
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""What runs by itself: one table. A flow stands in pipelines/flows.py; a line here gives it its moments.
+
+The runner gives each flow two deployments in Prefect: FLOW/default for who asks for it, and FLOW/scheduled, which has
+the moments. They wait in queues of their own, so that what a person waits for goes before what is scheduled. A setting,
+APPOINTMENT360_SCHEDULE_FLOW, gives other moments, or “off”.
+"""
+
+from dataclasses import dataclass
+
+from models import settings
+from models.flow_schedules import Entry
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Where runs wait: 1 is the first `priority`; `at_once` is how many may run at once on one machine."""
+
+    name: str
+    priority: int
+    at_once: int | None
+
+
+ASKED, SCHEDULED = Queue("asked", 1, None), Queue("scheduled", 10, 1)
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """`cron` in the time zone of the setting; `again` is what a second run does. One due while another runs does
+    nothing, and moments that were missed while the machine was off are made up by one run."""
+
+    flow: str
+    cron: str
+    again: str
+    queue: Queue = SCHEDULED
+
+
+SCHEDULE = (
+    Scheduled("reconcile-payments", "20 */6 * * *", "Compares once more, and finds nothing to mend."),
+)  # fmt: skip
+
+
+def entries() -> list[Entry]:
+    """The table with what the settings say of it. Raises InvalidInput."""
+    chosen = settings.settings()
+    return [
+        Entry(one.flow, _moments(one), chosen.schedule_time_zone, one.again)
+        for one in SCHEDULE
+    ]  # fmt: skip
+
+
+def _moments(one: Scheduled) -> str | None:
+    chosen: str | None = getattr(settings.settings(), f"schedule_{one.flow.replace('-', '_')}")
+    return None if chosen == settings.OFF else chosen or one.cron

@@ -9,6 +9,7 @@ from pipelines import export_contacts, find_duplicates, import_contacts, import_
 from pipelines import export_views as view_export
 from pipelines import reconcile_payments as reconciliation
 from pipelines.own_database import bind_database
+from pipelines.recorded import carry_out
 from pipelines.watch_folders import look, look_at_all
 
 
@@ -105,14 +106,17 @@ def look_for_duplicates(run_id: int) -> None:
     find_duplicates.run(run_id)
 
 
-@flow(name="reconcile-payments", flow_run_name="comparison {comparison_id} of payments", log_prints=True)
-def reconcile_payments(comparison_id: int) -> None:
+@flow(name="reconcile-payments", flow_run_name="comparison of payments", log_prints=True)
+def reconcile_payments(comparison_id: int | None = None, asked_by: int | None = None, scheduled: bool = False) -> None:
     """Compare the last days with Razorpay.
 
     Reads payments, refunds, subscriptions and invoices at Razorpay, and beside them those that are stored. Notes what
     differs as events and applies them, with the credits that follow; writes what it cannot mend into the findings.
-    Runs when somebody asks for it; by schedule the sweep does the same. A second run of one that was killed starts it
-    again, of one that ended it does nothing; another comparison mends nothing twice.
+    Runs every six hours, and when somebody asks for it, which gives a `comparison_id`. A second run of one that was
+    killed starts it again, of one that ended it does nothing; another comparison mends nothing twice.
     """
     bind_database()
-    print(reconciliation.run(comparison_id) or "it is over, or another process is at it")
+    if comparison_id is not None:
+        print(reconciliation.run(comparison_id) or "it is over, or another process is at it")
+        return
+    carry_out(reconciliation.FLOW, reconciliation.compare_due, asked_by=asked_by, scheduled=scheduled)

@@ -8,6 +8,7 @@ from models.permissions import OPERATOR
 from pipelines import export_contacts, find_duplicates, import_contacts, import_orders
 from pipelines import export_views as view_export
 from pipelines import reconcile_payments as reconciliation
+from pipelines import validate_contacts as validation
 from pipelines.own_database import bind_database
 from pipelines.watch_folders import look, look_at_all
 
@@ -116,3 +117,17 @@ def reconcile_payments(comparison_id: int) -> None:
     """
     bind_database()
     print(reconciliation.run(comparison_id) or "it is over, or another process is at it")
+
+
+@flow(name="validate-contacts", flow_run_name="check of the data", log_prints=True)
+def validate_contacts(run_id: int | None = None, scheduled: bool = False) -> None:
+    """Check what is stored against the rules of data quality: contacts, industries, payments.
+
+    Reads these tables. Writes a run with the results of each rule and how full each field is, and mails to the people
+    concerned when a rule holds no longer. Runs every night, and with a `run_id` when somebody asks for it. A second run
+    is another point of each trend, and mails nothing twice; one of a run that was killed begins it again, of one that
+    ended it does nothing.
+    """
+    bind_database()
+    done = validation.run_by_schedule() if scheduled or run_id is None else validation.run(run_id)
+    print("checked" if done else "it is over, or another process is at it")

@@ -36,6 +36,7 @@ def main() -> None:
     offered = (
         flows.import_file, flows.undo_import, flows.redo_import, flows.watch_folders, flows.export_file,
         flows.export_views, flows.look_for_duplicates, flows.reconcile_payments,
+        flows.validate_contacts,
     )  # fmt: skip
     deployments = [flow.to_deployment(DEPLOYMENT) for flow in offered]
     serve(*cast("list[RunnerDeployment]", deployments))

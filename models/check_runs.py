@@ -76,13 +76,7 @@ def ask(*, by: Actor) -> int:
     """
     require(by, Permission.CHECKS_RUN)
     with writing(by) as session:
-        made = insert(CheckRun).values(state=State.WAITING, asked_by=by.doer_id)
-        number = session.scalar(made.on_conflict_do_nothing().returning(CheckRun.id))
-        if number is None:
-            number = session.scalar(select(CheckRun.id).where(CheckRun.state.in_(UNDER_WAY)))
-        if number is None:
-            raise Conflict("A check has just ended: ask again.")
-        return number
+        return _add(session, by.doer_id)
 
 
 def waiting(*, longer_than: timedelta) -> list[int]:
@@ -98,9 +92,11 @@ def claimed() -> AbstractContextManager[bool]:
     return database.claimed(CHECKS_LOCK, ONE)
 
 
-def note_due() -> int:
-    """A run by schedule; returns its number, that of one under way where there is one."""
-    return ask(by=OPERATOR)
+def note_due(asked_by: int | None) -> int:
+    """A run by schedule, or by the person with that id who had the schedule carried out at once; returns its number,
+    that of one under way where there is one."""
+    with writing(OPERATOR) as session:
+        return _add(session, asked_by)
 
 
 def begin(run_id: int) -> Actor | None:
@@ -164,6 +160,16 @@ def clear_past(*, older_than_days: int) -> None:
     old = CheckRun.finished_at < func.clock_timestamp() - timedelta(days=older_than_days)
     with writing(OPERATOR) as session:
         session.execute(delete(CheckRun).where(old, CheckRun.id != func.coalesce(last, 0)))
+
+
+def _add(session: Session, asked_by: int | None) -> int:
+    made = insert(CheckRun).values(state=State.WAITING, asked_by=asked_by)
+    number = session.scalar(made.on_conflict_do_nothing().returning(CheckRun.id))
+    if number is None:
+        number = session.scalar(select(CheckRun.id).where(CheckRun.state.in_(UNDER_WAY)))
+    if number is None:
+        raise Conflict("A check has just ended: ask again.")
+    return number
 
 
 def _locked(session: Session, run_id: int) -> CheckRun:

@@ -108,10 +108,14 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Beat:
-    """What a process learns when it says that it lives: whether somebody wants it stopped."""
+class Gone:
+    """A run whose process is gone; `crashes` is how many of the same crashed one after the other, this one included."""
 
-    cancelled: bool
+    run_id: int
+    flow: str
+    prefect_id: UUID | None
+    state: State
+    crashes: int
 
 
 def begin(
@@ -154,8 +158,8 @@ def end(
             _tell(session, run)
 
 
-def end_gone() -> list[int]:
-    """Note the runs whose process is gone as crashed, and mail it as `end` does; their numbers."""
+def end_gone() -> list[Gone]:
+    """Note the runs whose process is gone as crashed, and mail it as `end` does."""
     late = FlowRun.heartbeat_at < func.clock_timestamp()
     running = select(FlowRun).where(FlowRun.state == State.RUNNING, late)
     with writing(OPERATOR) as session:
@@ -169,7 +173,7 @@ def end_gone() -> list[int]:
             _stop(session, run)
             if run.state == State.CRASHED:
                 _tell(session, run)
-        return [run.id for run in found]
+        return [Gone(run.id, run.flow, run.prefect_id, State(run.state), _crashes(session, run)) for run in found]
 
 
 def page(
@@ -232,6 +236,14 @@ def _stop(session: Session, run: FlowRun) -> None:
     run.seconds = func.extract("epoch", func.clock_timestamp() - FlowRun.started_at)
     run.step = run.done = run.total = None
     session.flush()
+
+
+def _crashes(session: Session, run: FlowRun) -> int:
+    same = FlowRun.flow == run.flow, FlowRun.subject.is_not_distinct_from(run.subject), FlowRun.id <= run.id
+    other = select(func.max(FlowRun.id)).where(*same, FlowRun.state.not_in((State.CRASHED, State.RUNNING)))
+    since = FlowRun.id > func.coalesce(other.scalar_subquery(), 0)
+    counted = select(func.count()).where(*same, FlowRun.state == State.CRASHED, since)
+    return session.scalars(counted).one()
 
 
 def _tell(session: Session, run: FlowRun) -> None:

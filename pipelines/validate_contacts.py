@@ -5,19 +5,18 @@ that was killed is begun again by the next call; one that ended stays as it is.
 """
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from data_checks.gate import Gate
-from models import check_results, check_runs, database, flow_schedules
+from models import check_results, check_runs, database
 from models.check_results import Verdict
 from models.database import reading
 from models.errors import AppError, Conflict
 from models.permissions import Actor
 from models.settings import home as default_home
 from pipelines.heart import Cancelled, Run
-from pipelines.recorded import NICE, recorded
+from pipelines.recorded import recorded
 
 FLOW = "validate-contacts"
 log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ def check(*, by: Actor, home: Path | None = None, say: Say = lambda step: None) 
         return check_results.seen_by(by, check_results.of_run(session, run_id))
 
 
-def run(run_id: int, *, home: Path | None = None, say: Say = lambda step: None, scheduled: bool = False) -> bool:
+def run(run_id: int, *, home: Path | None = None, say: Say = lambda step: None) -> bool:
     """Carry it out; False where it ended before, or another process is at it. `home` is where a warm checker may
     listen. What goes wrong is noted with the run, and raised on. Raises NotFound, Unavailable."""
     with check_runs.claimed() as mine:
@@ -44,23 +43,22 @@ def run(run_id: int, *, home: Path | None = None, say: Say = lambda step: None, 
         if by is None:
             log.info("check %s is over, or another process is at it", run_id)
             return False
-        with recorded(FLOW, subject=f"check {run_id}", asked_by=by.doer_id, scheduled=scheduled) as job:
-            _followed(run_id, home or default_home(), say, job)
+        with recorded(FLOW, subject=f"check {run_id}", asked_by=by.doer_id) as noted:
+            _followed(run_id, home or default_home(), say, noted)
     return True
 
 
-def run_by_schedule() -> bool:
-    """Check everything, unless the schedule rests or the moment was made up already."""
-    if (why := flow_schedules.why_not(FLOW)) is not None:
-        print(why)
-        return False
-    os.nice(NICE)
-    return run(check_runs.note_due(), scheduled=True)
+def check_due(noted: Run, *, asked_by: int | None = None) -> None:
+    """One that is due by schedule, or that somebody had carried out at once. Like `run`."""
+    run_id = check_runs.note_due(asked_by)
+    with check_runs.claimed() as mine:
+        if mine and check_runs.begin(run_id) is not None:
+            _followed(run_id, default_home(), lambda step: None, noted)
 
 
-def _followed(run_id: int, home: Path, say: Say, job: Run) -> None:
+def _followed(run_id: int, home: Path, say: Say, noted: Run) -> None:
     try:
-        _carry_out(run_id, home, say, job)
+        _carry_out(run_id, home, say, noted)
     except Cancelled:
         check_runs.fail(run_id, "Somebody stopped it.")
         raise
@@ -72,18 +70,18 @@ def _followed(run_id: int, home: Path, say: Say, job: Run) -> None:
         raise
 
 
-def _carry_out(run_id: int, home: Path, say: Say, job: Run) -> None:
+def _carry_out(run_id: int, home: Path, say: Say, noted: Run) -> None:
     def step(name: str, place: int) -> None:
         check_runs.progressed(run_id, name)
-        job.says(check_runs.STEPS[name], place, len(check_runs.STEPS))
+        noted.says(check_runs.STEPS[name], place, len(check_runs.STEPS))
         say(check_runs.STEPS[name])
 
     address = database.engine().url.render_as_string(hide_password=False)
     with Gate(home) as gate:  # a process of its own loads its library while the fields are counted
         step("count", 0)
-        job.tell(**check_runs.count_filled(run_id))
+        noted.tell(**check_runs.count_filled(run_id))
         step("check", 1)
         verdicts = gate.check_everything(address)
     step("write", 2)
     check_runs.finish(run_id, verdicts)
-    job.tell(rules=len(verdicts), broken=sum(not one.success for one in verdicts))
+    noted.tell(rules=len(verdicts), broken=sum(not one.success for one in verdicts))

@@ -1,4 +1,4 @@
-"""Comparisons of the last days with Razorpay: asked for by hand, or due every EVERY; what they found is for people.
+"""Comparisons of the last days with Razorpay: asked for by hand, or due by schedule; what they found is for people.
 
 The comparing itself is pipelines/reconcile_payments.py. One at a time runs; whether a process is at it says its lock.
 """
@@ -21,7 +21,6 @@ from models.payments import gateway, leftovers
 from models.payments.tables import Finding, Reconciliation
 from models.permissions import OPERATOR, Actor, Permission, require
 
-EVERY = timedelta(hours=6)
 DAYS, MOST_DAYS = 3, 90  # that are compared
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 OPEN = (WAITING, RUNNING)
@@ -35,6 +34,12 @@ class Numbers:
 
     compared: int
     mended: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    days: int
+    asked_by: int | None
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,12 @@ def findings(*, by: Actor) -> list[Found]:
         return [Found(one.kind, one.subject, one.sentence, one.first_at) for one in session.scalars(wanted)]
 
 
-def note_due() -> None:
-    """A comparison, where the last is long ago and payments are set up."""
+def note_due() -> int | None:
+    """A comparison that is due, or the one under way; None where payments are not set up."""
     if not gateway.ready():
-        return
+        return None
     with writing(OPERATOR) as session:
-        recent = select(Reconciliation.id).where(Reconciliation.asked_at > func.clock_timestamp() - EVERY).limit(1)
-        if session.scalar(recent) is None:
-            _add(session, DAYS, None)
+        return _add(session, DAYS, None)
 
 
 def waiting(*, longer_than: timedelta) -> list[int]:
@@ -121,14 +124,14 @@ def claimed() -> AbstractContextManager[bool]:
     return database.claimed(PAYMENTS_LOCK, ONE)
 
 
-def begin(number: int) -> int | None:
-    """How many days are to be compared; None where it is over. The caller holds it."""
+def begin(number: int) -> Begun | None:
+    """What is to be compared; None where it is over. The caller holds it."""
     with writing(OPERATOR) as session:
         found = session.get(Reconciliation, number, with_for_update=True) if 0 < number <= LARGEST_ID else None
         if found is None or found.state not in OPEN:
             return None
         found.state, found.started_at = RUNNING, func.clock_timestamp()
-        return found.days
+        return Begun(found.days, found.asked_by)
 
 
 def finish(number: int, numbers: Numbers, missing: Mapping[str, str]) -> int:

@@ -204,9 +204,12 @@ WITHOUT = {
     },
     "pipelines/find_duplicates.py": {"_carry_out": "makes the table of staging; the search has its line at its end"},
     "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone"), UNTOLD["flow_runs"]) | {"clear_past": OVER},
-    "models/flow_schedules.py": {"write": "what the code and the settings say is written down"},
+    "models/flow_schedules.py": {
+        "write": "what the code and the settings say is written down",
+        "move_on": "progress; the run that is started stands in flow_runs",
+    },
     "models/check_runs.py": {
-        "ask": "a wish; the check that is done or fails has its line",
+        **dict.fromkeys(("ask", "note_due"), "a wish; the check that is done or fails has its line"),
         **dict.fromkeys(("begin", "progressed", "count_filled"), "progress"),
         "clear_past": OVER,
     },

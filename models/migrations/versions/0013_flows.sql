@@ -33,7 +33,7 @@ CREATE TABLE flow_schedules (
     cron TEXT,
     time_zone TEXT NOT NULL,
     again TEXT NOT NULL,
-    since TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    next_at TIMESTAMP WITH TIME ZONE,
     paused_at TIMESTAMP WITH TIME ZONE,
     paused_by INTEGER,
     PRIMARY KEY (flow)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from data_checks import industry_suite, payment_suite, suites
-from models import check_board, check_results, check_runs, check_switches, filters
+from models import check_board, check_results, check_runs, check_switches, filters, flow_runs, flow_schedules
 from models.audit import AuditLine
 from models.check_runs import State
 from models.contacts import quality, search
@@ -19,7 +19,8 @@ from models.errors import NotAllowed, NotFound, Unavailable
 from models.industries import Industry
 from models.mails import Mail
 from models.permissions import OPERATOR, Actor, Role
-from pipelines import validate_contacts
+from pipelines import schedule, validate_contacts
+from pipelines.recorded import carry_out
 from tests.data_checks.test_run import BREAKING
 from tests.people import person
 
@@ -321,3 +322,13 @@ def test_home_is_where_a_checker_listens(base: str, home: Path) -> None:
     verdicts = validate_contacts.check(by=OPERATOR, home=home, say=said.append)
     assert all(one.success for one in verdicts if one.about == "contacts")
     assert said == list(check_runs.STEPS.values())
+
+
+def test_by_schedule_it_is_a_run_of_its_own(base: str) -> None:
+    put({})
+    flow_schedules.write(schedule.entries())
+    assert carry_out(validate_contacts.FLOW, validate_contacts.check_due, scheduled=True)
+    [run] = check_board.page(by=OPERATOR)
+    assert (run.state, run.asked_by, run.contacts) == (State.DONE, None, 1)
+    [noted] = flow_runs.page(by=OPERATOR)
+    assert (noted.flow, noted.counts["contacts"], noted.counts["broken"]) == ("validate-contacts", 1, 0)

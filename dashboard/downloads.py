@@ -6,11 +6,11 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from dashboard import edge, file_answers
 from models import audit_log as lines_of_log
-from models import exports, import_changes, import_finding_rows, import_kept, import_rejects, imports
+from models import check_report, exports, import_changes, import_finding_rows, import_kept, import_rejects, imports
 from models.contacts import difference_file
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.import_changes import Kind
@@ -109,3 +109,20 @@ async def difference(request: Request) -> Response:
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     return file_answers.csv(lines, "difference.csv")
+
+
+async def quality_report(request: Request) -> Response:
+    """The quality of the data, as html or csv; 401, 403 or 404 else."""
+    actor = await edge.signed_in(request.scope)
+    if actor is None:
+        return PlainTextResponse("Sign in first, then open this link again.", 401)
+    kind, name = request.path_params["kind"], check_report.NAME
+    try:
+        if kind == "csv":
+            return file_answers.csv(await run_in_threadpool(check_report.csv, by=actor), f"{name}.csv")
+        if kind == "html":
+            named = {"content-disposition": f'attachment; filename="{name}.html"'}
+            return HTMLResponse(await run_in_threadpool(check_report.html, by=actor), headers=named)
+    except NotAllowed as error:
+        return PlainTextResponse(error.sentence, 403)
+    return PlainTextResponse("Not found.", 404)

@@ -17,6 +17,7 @@ UNDO_IMPORT = "undo-import/default"
 EXPORT_VIEWS = "export-views/default"
 FIND_DUPLICATES = "find-duplicates/default"
 REDO_IMPORT = "redo-import/default"
+VALIDATE_CONTACTS = "validate-contacts/default"
 RECONCILE_PAYMENTS = "reconcile-payments/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
 WINDOW, LONGEST = 10, 2  # seconds: after so long in a window nobody asks until it is over
@@ -63,6 +64,11 @@ def start_view_exports(*, at: datetime | None = None) -> bool:
 def start_finding(run_id: int, *, at: datetime | None = None) -> bool:
     """Ask for the flow that looks for duplicates. Like `start_export`; a run that ended makes the flow do nothing."""
     return _start(FIND_DUPLICATES, {"run_id": run_id}, key=f"duplicates-{run_id}-{_minute(at)}")
+
+
+def start_checking(run_id: int, *, at: datetime | None = None) -> bool:
+    """Ask for the flow that checks the data. Like `start_finding`."""
+    return _start(VALIDATE_CONTACTS, {"run_id": run_id}, key=f"checks-{run_id}-{_minute(at)}")
 
 
 def start_comparing(comparison_id: int, *, at: datetime | None = None) -> bool:

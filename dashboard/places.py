@@ -41,6 +41,7 @@ PLACES = {
     "watched": Place("Watched folders", "folder_eye", "watched", Permission.IMPORTS_RUN, hidden=True),
     "exports": Place("Exports", "download", "exports", Permission.CONTACTS_EXPORT),
     "duplicates": Place("Duplicates", "join_inner", "duplicates", Permission.CONTACTS_EDIT, whole=True),
+    "quality": Place("Data quality", "fact_check", "quality", Permission.CONTACTS_READ),
     "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ, field="industry"),
     "plans": Place("Plans", "toll", "plans", Permission.PAYMENTS_BUY),
     "payments": Place("Payments", "payments", "payments", Permission.PAYMENTS_OVERSEE),

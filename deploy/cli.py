@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from deploy import (
     cli_audit,
+    cli_checks,
     cli_difference,
     cli_duplicates,
     cli_imports,
@@ -30,9 +31,6 @@ from deploy import (
 )
 from deploy.cli_options import AsOf, AsUser, Home, Json, View, Where, actor, chosen, names
 
-if TYPE_CHECKING:
-    from models.check_results import Verdict
-
 app = typer.Typer(
     name="appointment360",
     help="Your contacts: import big messy files, browse, check and export them.",
@@ -45,12 +43,14 @@ app.add_typer(cli_imports.group, name="imports")
 app.add_typer(cli_mappings.group, name="mappings")
 app.add_typer(cli_watch.group, name="watch")
 app.add_typer(cli_duplicates.group, name="duplicates")
+app.add_typer(cli_checks.group, name="checks")
 app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_tokens.group, name="tokens")
 app.add_typer(cli_payments.group, name="payments")
 app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)
+app.command("check")(cli_checks.check)
 app.command("difference")(cli_difference.difference)
 
 
@@ -159,32 +159,6 @@ def export(
     cost = f", {output.counted(made.credits, 'credit')}" if as_user else ""
     what = f"{number}, {wanted.as_of.words}," if wanted.as_of else number
     output.answer_or_say(exports.receipt(made), f"{what} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
-
-
-@app.command()
-def check(as_json: Json = False, home: Home = None) -> None:
-    """Check the quality of all contacts.
-
-    Broken rules are a result, not an error: the exit code is 0."""
-    with local.connected():
-        from data_checks import contacts
-        from models.permissions import OPERATOR
-
-        verdicts = contacts.check_contacts(home=local.home(), by=OPERATOR)
-    success = all(verdict.success for verdict in verdicts)
-    if output.is_json():
-        output.answer({"success": success, "rules": [_rule(verdict) for verdict in verdicts]})
-        return
-    broken = sorted((one for one in verdicts if not one.success), key=lambda one: -one.failing)
-    if broken:
-        rows = [((one.details or {})["sentence"], one.name, one.failing) for one in broken]
-        output.table(["broken rule", "name", "contacts"], rows, numbers=["contacts"])
-    rules = output.counted(len(verdicts), "rule")
-    output.say(f"{len(broken):,} of {rules} broken." if broken else f"All {rules} hold.")
-
-
-def _rule(verdict: Verdict) -> dict[str, object]:
-    return {"name": verdict.name, "field": verdict.field, "success": verdict.success, "failing": verdict.failing}
 
 
 def _plain(value: Any) -> Any:

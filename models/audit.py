@@ -118,6 +118,8 @@ class Event(StrEnum):
     AUDIT_LOG_EXPORTED = "audit log exported"
     AUDIT_LOG_EXPIRED = "audit log expired"
     CHECKS_RAN = "checks ran"
+    CHECKS_FAILED = "checks failed"  # they could not be run
+    CHECK_SWITCHED = "rule switched"  # whether it stops an import
     SCHEDULE_PAUSED = "schedule paused"
     SCHEDULE_RESUMED = "schedule resumed"
 

@@ -3,6 +3,8 @@
 All conditions must hold. Those whose key begins with `or1.`, `or2.`, ... are alternatives: all of `or1` or all of `or2`
 must hold beside the rest, as in `country=Germany&or1.seniority=VP&or2.employees.gte=500`.
 
+`check=RULE` asks for the contacts that break a rule of data quality (models/contacts/quality.py).
+
 `as_of=2026-11-01` asks of contacts as they were at a moment (models/contacts/moments.py); searches know what to do.
 
 The same string is a screen's address, an API query, the CLI's `--where`, a saved view and an export's receipt.
@@ -33,14 +35,15 @@ from sqlalchemy import (
     true,
 )
 
-from models.contacts import moments
+from models.check_rules import Rule
+from models.contacts import moments, quality
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
 from models.contacts.moments import When
 from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.errors import InvalidInput, NotAllowed
 from models.fields import REFERENCES, Field, Group, Kind
 from models.industries import Industry
-from models.permissions import Actor, hidden_column, visible
+from models.permissions import Actor, hidden_check, hidden_column, visible
 from models.users import User
 
 MAX_TEXT = 1000  # characters of one value
@@ -56,6 +59,8 @@ SYSTEM = {
     "changed": Field("Changed", Group.OURS, Kind.DATE, name="changed", column="updated_at"),
     "import": Field("Import", Group.OURS, Kind.WHOLE, name="import", column="import_id"),
     "contact": Field("Contact", Group.OURS, Kind.WHOLE, name="contact", column="id"),
+    # A check has no column: each looks into those of its rule.
+    "check": Field("Check", Group.OURS, Kind.CHECK, name="check", example="email_is_an_address"),
 }
 
 Values = tuple[Any, ...]
@@ -98,8 +103,10 @@ OPERATORS: dict[str, Operator] = {
     "contains": Operator(
         TEXTS, lambda c, v: or_(*(c.ilike(f"%{_like(one)}%") for one in v)), "{label} contains {value}", arity=0
     ),
-    "empty": Operator(EVERY, lambda c, v: c.is_(None) if v[0] else c.is_not(None), "{label} is {value}"),
+    "empty": Operator(EVERY - {Kind.CHECK}, lambda c, v: c.is_(None) if v[0] else c.is_not(None), "{label} is {value}"),
 }
+
+BROKEN = {"is": "Breaks the rule {value}", "not": "Does not break the rule {value}"}
 
 
 @dataclass(frozen=True)
@@ -118,18 +125,33 @@ class Filter:
 
     def sentence(self, shown: Shown | None = None) -> str:
         """In words; `shown` writes a value for a person, else as programs do."""
-        if self.operator == "empty":
+        if self.field.kind is Kind.CHECK:
+            value = " or ".join(f"“{quality.named()[name].sentence.removesuffix('.')}”" for name in self.values)
+        elif self.operator == "empty":
             value = "empty" if self.values[0] else "filled"
         else:
             value = (" and " if self.operator == "between" else " or ").join(map(shown or _shown, self.values))
-        return OPERATORS[self.operator].sentence.format(label=self.field.title, value=value)
+        return self.form.format(label=self.field.title, value=value)
+
+    @property
+    def form(self) -> str:
+        """The sentence that {label} and {value} are put into."""
+        return BROKEN[self.operator] if self.field.kind is Kind.CHECK else OPERATORS[self.operator].sentence
 
     def pairs(self) -> list[tuple[str, str]]:
         if self.operator == "between":
             return [(self.key, ",".join(map(_written, self.values)))]
         return [(self.key, _written(value)) for value in self.values]
 
+    @property
+    def is_dated(self) -> bool:
+        """Whether what it is true of changes with the day alone."""
+        return self.field.kind is Kind.CHECK and any(quality.named()[name].is_dated for name in self.values)
+
     def condition(self) -> ColumnElement[bool]:
+        if self.field.kind is Kind.CHECK:
+            broken = or_(*quality.broken_by(self.values))
+            return not_(broken) if self.operator == "not" else broken
         column: ColumnElement[Any] = Contact.__table__.c[self.field.column]
         if self.field.name in SYSTEM and self.field.kind is Kind.WHOLE:
             column = cast(column, BigInteger)  # any number may be asked for, also one that no id can be
@@ -208,6 +230,7 @@ class Filters:
         known = filterable(by)
         if hidden := [one.field.name for one in self.filters if one.field.name not in known]:
             raise hidden_field(hidden[0])
+        _require_seen_checks(self.filters, by)
         words = [search_text(by).ilike(f"%{_like(word)}%") for word in self.q.split()]
         either = [and_(*(one.condition() for one in group)) for group in self.alternatives.values()]
         return and_(true(), *(one.condition() for one in self.required), *([or_(*either)] if either else []), *words)
@@ -281,10 +304,11 @@ def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
         else:
             one = _asked(key, by)
             asked.setdefault(one.key, (one, []))[1].append(text)
-    found = (replace(one, values=_values(one, texts)) for one, texts in asked.values())
+    found = tuple(replace(one, values=_values(one, texts)) for one, texts in asked.values())
+    _require_seen_checks(found, by)
     if len(as_of) > 1:
         raise InvalidInput(f"{AS_OF} takes one moment, and there are {len(as_of)}.")
-    return Filters(tuple(found), " ".join(" ".join(words).split()), next(iter(as_of), None))
+    return Filters(found, " ".join(" ".join(words).split()), next(iter(as_of), None))
 
 
 def _asked(key: str, by: Actor) -> Filter:
@@ -307,10 +331,10 @@ def _asked(key: str, by: Actor) -> Filter:
     return Filter(field, operator, (), group)
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
+def _meant(name: str, known: Iterable[str], things: str = "Fields") -> str:
     """A field of a similar name, or all of them."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {close[0]}?" if close else f" Fields are: {', '.join(known)}."
+    return f" Did you mean {close[0]}?" if close else f" {things} are: {', '.join(known)}."
 
 
 def _values(asked: Filter, texts: list[str]) -> Values:
@@ -350,9 +374,26 @@ def _parsed(field: Field, key: str, value: str) -> Any:
                 return _flag(key, value)
             case Kind.EMAIL:
                 return value.lower()
+            case Kind.CHECK:
+                return _rule(value)
     except (ValueError, InvalidOperation) as error:
         raise InvalidInput(f"{key}={value}: “{value}” is no {field.kind.value}{_example(field.kind)}.") from error
     return value
+
+
+def _rule(name: str) -> str:
+    if name not in quality.named():
+        raise InvalidInput(f"There is no check “{name[:60]}”.{_meant(name, quality.named(), 'Checks')}")
+    return name
+
+
+def _require_seen_checks(filters: Iterable[Filter], by: Actor) -> None:
+    """Whoever may not see what a rule looks into learns from no count which contacts break it. Raises NotAllowed."""
+    seen = {rule.name for rule in visible_checks(by)}
+    for name in (name for one in filters if one.field.kind is Kind.CHECK for name in one.values):
+        if name not in seen:
+            rule = quality.named()[name]
+            raise hidden_field(rule.field) if rule.field else hidden_check(rule.sentence)
 
 
 def _within(number: Decimal, limit: Decimal | int) -> Decimal:
@@ -402,6 +443,14 @@ def hidden_field(name: str) -> NotAllowed:
 def visible_fields(by: Actor) -> list[str]:
     """The names of the fields `by` may see, in the declared order."""
     return visible(FIELDS, {name: field.group.value for name, field in FIELDS.items()}, by)
+
+
+def visible_checks(by: Actor) -> list[Rule]:
+    """The rules about fields that `by` may see; one about whole rows is for who sees every column."""
+    if by.columns is None:
+        return list(quality.rules())
+    seen = visible_fields(by)
+    return [rule for rule in quality.rules() if rule.field in seen]
 
 
 def fields_of(allowed: Iterable[str]) -> list[str]:

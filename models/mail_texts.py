@@ -6,7 +6,8 @@ from typing import Any
 from models.settings import settings
 
 SIGNATURE = "Appointment360"
-DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow")  # that texts may have
+# That texts may have.
+DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow", "number", "broken")
 
 
 class Kind(StrEnum):
@@ -23,6 +24,7 @@ class Kind(StrEnum):
     FOLDER_TROUBLE = "folder trouble"
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
+    CHECKS_BROKEN = "checks broken"
     FLOW_FAILED = "job failed"
 
 
@@ -155,6 +157,18 @@ The view "{view}" could not be exported by its schedule to {place}:
 {error}
 
 {further}
+""",
+    ),
+    Kind.CHECKS_BROKEN: (
+        "{number} of data quality no longer held",
+        """
+The last check of the data found what it did not find before. {number} no longer held:
+
+{broken}
+
+See the rows: {web}/quality
+
+You are told again of a rule when it was mended and is broken anew.
 """,
     ),
     Kind.FLOW_FAILED: (

@@ -98,7 +98,9 @@ DEEDS: dict[str, Permission | None] = {
     "Undo an import, and undo that": Permission.IMPORTS_UNDO,
     "See watched folders, look now, pause them, and try a file again": Permission.IMPORTS_RUN,
     "Set up, change and remove watched folders": Permission.FOLDERS_WATCH,
+    "See the quality of the data, of columns that one sees, and its report": Permission.CONTACTS_READ,
     "Run the data checks": Permission.CHECKS_RUN,
+    "Decide which rules of data quality stop an import": Permission.SETTINGS_CHANGE,
     "See people and what they used of their credits": Permission.USERS_MANAGE,
     "Invite people, and change their role, limit and columns": Permission.USERS_MANAGE,
     "Deactivate people, end their sessions and tokens, remove a lost second factor": Permission.USERS_MANAGE,
@@ -167,6 +169,11 @@ def require_own(by: Actor) -> None:
 def hidden_column(title: str) -> NotAllowed:
     """The error for a field that the person may not see, whatever was asked of it."""
     return NotAllowed(f"You may not see the column {title}: an administrator can allow it.")
+
+
+def hidden_check(sentence: str) -> NotAllowed:
+    """The error for a rule about whole rows, of which the person sees a part."""
+    return NotAllowed(f"You may not see which contacts break “{sentence}”: it looks into columns hidden from you.")
 
 
 def holders(permission: Permission) -> list[str]:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from models import (
     audit,
+    check_runs,
     credit_takings,
     database,
     exports,
@@ -45,7 +46,7 @@ from models.duplicates import runs
 from models.errors import Conflict
 from models.payments import events, reconciliations, refunds
 from models.settings import settings
-from pipelines import export_contacts, find_duplicates, import_contacts, reconcile_payments
+from pipelines import export_contacts, find_duplicates, import_contacts, reconcile_payments, validate_contacts
 from pipelines import export_views as view_export
 from pipelines.own_database import bind_database
 
@@ -84,6 +85,8 @@ def sweep() -> None:
         audit.write_outstanding()
     with _logged("removing expired audit lines"):
         audit.expire(older_than_days=settings().days_kept_audit)
+    with _logged("removing past checks"):
+        check_runs.clear_past(older_than_days=settings().days_kept_checks)
     for what, clear in OVER.items():
         with _logged(f"clearing {what}"):
             clear()
@@ -118,6 +121,13 @@ def find_duplicates_asked_for() -> None:
     with _logged("looking for duplicates"):
         for run_id in runs.waiting(longer_than=PATIENCE):
             find_duplicates.run(run_id)
+
+
+def check_what_was_asked_for() -> None:
+    """Carry out a check of the data whose flow did not come, or died."""
+    with _logged("checking the data"):
+        for run_id in check_runs.waiting(longer_than=PATIENCE):
+            validate_contacts.run(run_id)
 
 
 def watch_folders() -> None:
@@ -167,8 +177,8 @@ def keep_sweeping() -> None:
     """Sweep now and every minute, beside whatever this process does, until it ends. An import, an export or a look
     may take longer."""
     every = (
-        sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for, look_after_payments,
-        look_after_runs,
+        sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for, check_what_was_asked_for,
+        look_after_payments, look_after_runs,
     )  # fmt: skip
     for work in every:
         threading.Thread(target=_for_ever, args=(work, EVERY), name=work.__name__, daemon=True).start()

@@ -46,6 +46,7 @@ SCREENS = {
     "mappings": "mappings",
     "watched": "watched",
     "exports": "exports",
+    "quality": "quality",
     "industries": "industries",
     "profile": "profile",
     "plans": "plans",

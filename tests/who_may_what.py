@@ -22,7 +22,8 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
 # In the order of DEEDS.
 (
     SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, VIEWS, ALL_VIEWS, SCHEDULE, COPY, EDIT, RESTORE,
-    UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, CHECK, PEOPLE,
+    UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, SEE_QUALITY, CHECK,
+    SWITCH_RULES, PEOPLE,
     CHANGE_PEOPLE,
     CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, SEE_JOBS, RUN_JOBS, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
@@ -121,7 +122,12 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.watched_files.try_again",
     ),
     WATCH: ("models.watched_folders.add", "models.watched_folders.change", "models.watched_folders.remove"),
-    CHECK: ("data_checks.contacts.check_contacts",),
+    SEE_QUALITY: (
+        *(f"models.check_board.{name}" for name in ("board", "of_run", "newest", "get", "page")),
+        "models.check_report.html", "models.check_report.csv",
+    ),
+    CHECK: ("models.check_runs.ask", "pipelines.validate_contacts.check"),
+    SWITCH_RULES: ("models.check_switches.switch",),
     PEOPLE: (
         "models.users.find", "models.user_list.everyone", "models.user_list.person", "models.user_list.with_id",
         "models.credits.usage", "models.tokens.listed_of",
@@ -245,6 +251,8 @@ RELIES_ON: dict[str, str] = {
     "models.exports.finish": OF_A_FILE,
     "models.exports.fail": OF_A_FILE,
     "models.check_results.seen_by": READS_NOTHING,
+    "models.check_alarms.tell": IN_A_SESSION,
+    "models.filters.visible_checks": READS_NOTHING,
     "models.import_findings.seen_by": READS_NOTHING,
     "models.contacts.bulk.Selection.condition": READS_NOTHING,
     "models.contacts.editing.editable": READS_NOTHING,

@@ -11,6 +11,7 @@ from dashboard import mail_delivery
 from dashboard.api import (
     audit,
     bodies,
+    checks,
     contact_bulk,
     contact_copies,
     contact_deleted,
@@ -117,7 +118,7 @@ for resource in (
     differences,  # before the contacts: its addresses are not those of one
     contacts, contact_lookups, contact_past, contact_bulk, contact_deleted, contact_copies, contact_differences,
     sessions, links, profile, tokens, users, credits, audit,
-    duplicates, merges, industries, views, view_schedules, watched_folders, statistics,
+    duplicates, merges, checks, industries, views, view_schedules, watched_folders, statistics,
     imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
     payments, payment_admin,
     docs, health,

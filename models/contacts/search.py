@@ -377,7 +377,7 @@ def _readable(name: str) -> ColumnElement[Any]:
 
 def _question(filters: Filters, by: Actor) -> Hashable | None:
     """What decides how many contacts match, besides the contacts; None where their clock knows nothing of it."""
-    if any(one.field.kind is Kind.OWNER for one in filters.filters):
+    if any(one.field.kind is Kind.OWNER or one.is_dated for one in filters.filters):
         return None
     deleted = filters.as_of is not None and by.may(Permission.CONTACTS_EDIT)  # as_of.contacts_at
     return Database.url, filters.query(), tuple(visible_fields(by)) if filters.q else (), deleted

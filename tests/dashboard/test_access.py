@@ -39,6 +39,7 @@ SCREENS = {
     "mappings": "mappings",
     "watched": "watched",
     "exports": "exports",
+    "quality": "quality",
     "industries": "industries",
     "profile": "profile",
     "plans": "plans",

@@ -17,11 +17,11 @@ import pyotp
 import pytest
 from sqlalchemy import insert, select
 
-from data_checks.contacts import check_contacts
 from models import (
     account_links,
     audit,
     audit_log,
+    check_switches,
     credits,
     exports,
     flow_schedules,
@@ -78,7 +78,7 @@ from models.settings import settings
 from models.sign_in_failures import SignInFailure
 from models.watched_files import Sight
 from models.watched_folders import Watching
-from pipelines import export_contacts, export_views, import_contacts, reconcile_payments
+from pipelines import export_contacts, export_views, import_contacts, reconcile_payments, validate_contacts
 from tests import razorpay as standin
 from tests.people import PASSWORD, link_of, person
 from tests.pipelines import importing
@@ -142,6 +142,8 @@ TOLD = {
     "view_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
     "flow_schedules": [("UPDATE", "OLD.paused_at IS DISTINCT FROM NEW.paused_at")],
     "import_acceptances": ALWAYS,
+    "check_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
+    "check_switches": ALWAYS,
     "duplicate_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
     "duplicate_decisions": ALWAYS,
     "contact_merges": ALWAYS,
@@ -175,7 +177,7 @@ UNTOLD = {
     "import_notes": "a part of the plan of an import, whose commit has its line",
     "import_profiles": "a part of the plan of an import, whose commit has its line",
     "import_findings": "a part of the plan of an import, whose commit has its line",
-    "check_results": "of contacts with the line of the check; of an import a part of its plan",
+    "check_results": "of a check with its line; of an import a part of its plan",
     "request_limits": "counts requests, changes nothing",
     "request_hours": "counts requests, changes nothing",
     "idempotency_keys": "how far a request is, whose operation has its line",
@@ -188,7 +190,8 @@ UNTOLD = {
     "credit_takings": "a part of the export or copy, which has its line",
     "flow_runs": "a log of its own: what a flow changes has its lines",
 }
-BY_SCHEDULE = (Event.VIEW_EXPORTED, Event.VIEW_EXPORT_FAILED)  # done in the background, from no address
+# Done in the background, from no address.
+BY_SCHEDULE = (Event.VIEW_EXPORTED, Event.VIEW_EXPORT_FAILED, Event.CHECKS_RAN)
 OVER = "removes what counts for nothing any more"
 # Functions that write without a line.
 WITHOUT = {
@@ -205,6 +208,11 @@ WITHOUT = {
     "models/flow_schedules.py": {
         "write": "what the code and the settings say is written down",
         "move_on": "progress; the run that is started stands in flow_runs",
+    },
+    "models/check_runs.py": {
+        **dict.fromkeys(("ask", "note_due"), "a wish; the check that is done or fails has its line"),
+        **dict.fromkeys(("begin", "progressed", "count_filled"), "progress"),
+        "clear_past": OVER,
     },
     "models/exports.py": {
         "request": "a wish; the export that is made, fails or is cancelled has its line",
@@ -612,7 +620,8 @@ OPERATIONS: dict[str, Operation] = {
     "export_contacts.export": _exported,
     "exports.downloaded": lambda t: exports.downloaded(t["export"], noted=True, by=t.by),
     "exports.cancel": lambda t: exports.cancel(_requested(t), by=t.by),
-    "check_contacts": lambda t: check_contacts(home=t["home"], by=t.by),
+    "validate_contacts.check": lambda t: validate_contacts.check(home=t["home"], by=t.by),
+    "check_switches.switch": lambda t: check_switches.switch("status_is_a_known_value", True, by=t.by),
     "flow_schedules.pause": _paused,
     "flow_schedules.resume": lambda t: flow_schedules.resume("back-up", by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),

@@ -43,7 +43,7 @@ WITHOUT: dict[str, str] = {
     "models.own_password.require": "asks for the password within the operations that take it",
     "models.users.find": AT_THE_COMMAND_LINE,
     "models.user_list.person": AT_THE_COMMAND_LINE,
-    "data_checks.contacts.check_contacts": "for the command line: it takes minutes, and no screen starts it either",
+    "pipelines.validate_contacts.check": BY_A_FLOW,
     "models.preferences.get": AT_THE_SCREEN,
     "models.preferences.under": AT_THE_SCREEN,
     "models.preferences.put": AT_THE_SCREEN,

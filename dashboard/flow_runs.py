@@ -100,9 +100,8 @@ def _has_patience() -> bool:
 
 
 def _create_run(address: str, deployment: str, parameters: dict[str, object], key: str) -> bool:
-    user, colon, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
     try:
-        with httpx.Client(base_url=address, auth=(user, password) if colon else None, timeout=PATIENCE) as prefect:
+        with signed_in(address, patience=PATIENCE) as prefect:
             found = prefect.get(f"deployments/name/{deployment}").raise_for_status().json()
             run = {"parameters": parameters, "idempotency_key": key}
             prefect.post(f"deployments/{found['id']}/create_flow_run", json=run).raise_for_status()
@@ -110,3 +109,9 @@ def _create_run(address: str, deployment: str, parameters: dict[str, object], ke
         log.info("flow %s is not started yet: %s", deployment, error)
         return False
     return True
+
+
+def signed_in(address: str, *, patience: float) -> httpx.Client:
+    """Prefect's HTTP interface, with its sign-in where it has one."""
+    user, colon, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    return httpx.Client(base_url=address, auth=(user, password) if colon else None, timeout=patience)

@@ -19,6 +19,7 @@ from deploy import (
     cli_difference,
     cli_duplicates,
     cli_imports,
+    cli_jobs,
     cli_mappings,
     cli_payments,
     cli_tokens,
@@ -47,6 +48,7 @@ app.add_typer(cli_checks.group, name="checks")
 app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_tokens.group, name="tokens")
 app.add_typer(cli_payments.group, name="payments")
+app.add_typer(cli_jobs.group, name="jobs")
 app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)

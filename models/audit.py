@@ -120,6 +120,8 @@ class Event(StrEnum):
     CHECKS_RAN = "checks ran"
     CHECKS_FAILED = "checks failed"  # they could not be run
     CHECK_SWITCHED = "rule switched"  # whether it stops an import
+    JOB_ASKED = "job asked for"
+    JOB_CANCELLED = "job cancelled"
     SCHEDULE_PAUSED = "schedule paused"
     SCHEDULE_RESUMED = "schedule resumed"
 

@@ -4,7 +4,7 @@ Whoever runs a flow notes it here by pipelines/recorded.py: `begin`, `beat` ever
 A run whose process is gone is ended by `end_gone`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -222,6 +222,25 @@ def last(flow: str, *, state: State | None = None, by: Actor) -> Run | None:
     """The newest of that flow, if it ever ran, or ended so. Raises NotAllowed."""
     found = page(flow=flow, state=state, limit=1, by=by)
     return found[0] if found else None
+
+
+def newest_of(flows: Collection[str], *, by: Actor) -> dict[str, Run]:
+    """The last run of each that ever ran. Raises NotAllowed."""
+    require(by, Permission.SERVER_OVERSEE)
+    newest = select(func.max(FlowRun.id)).where(FlowRun.flow.in_(flows)).group_by(FlowRun.flow)
+    with reading() as session:
+        return {row[0].flow: _seen(row) for row in session.execute(_select().where(FlowRun.id.in_(newest)))}
+
+
+def known_flows(*, by: Actor) -> list[str]:
+    """Those that ran, by name. Raises NotAllowed."""
+    require(by, Permission.SERVER_OVERSEE)
+    with reading() as session:
+        return list(session.scalars(select(FlowRun.flow).distinct().order_by(FlowRun.flow)))
+
+
+def is_running(session: Session, flow: str) -> bool:
+    return session.scalar(select(FlowRun.id).where(FlowRun.flow == flow, FlowRun.state == State.RUNNING)) is not None
 
 
 def clear_past() -> None:

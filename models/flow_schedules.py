@@ -22,7 +22,7 @@ SKEW = timedelta(minutes=1)  # the clock that starts a run may be before the dat
 
 class FlowSchedule(Base):
     """`cron` is None where a setting turns it off; `again` is what a second run does, in words; `next_at` is None while
-    it rests or is off."""
+    it rests or is off, `asked_at` is when somebody wanted one run more that nobody has started yet."""
 
     __tablename__ = "flow_schedules"
 
@@ -33,6 +33,8 @@ class FlowSchedule(Base):
     next_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     paused_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     paused_by: Mapped[int | None]
+    asked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    asked_by: Mapped[int | None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Schedule:
     next_at: datetime | None
     paused_at: datetime | None
     paused_by: str | None
+    asked_at: datetime | None
     setting: str
 
     @property
@@ -71,6 +74,13 @@ class Due:
     flow: str
     at: datetime
     since: datetime
+
+
+@dataclass(frozen=True)
+class Asked:
+    flow: str
+    at: datetime
+    by: int | None
 
 
 def setting(flow: str) -> str:
@@ -101,6 +111,21 @@ def due() -> list[Due]:
             Due(one.flow, schedule_times.last_until(one.cron, one.time_zone, one.next_at, now), one.next_at)
             for one, now in session.execute(come.order_by(FlowSchedule.next_at))
         ]
+
+
+def asked() -> list[Asked]:
+    """Those that somebody wants to run now."""
+    wanted = select(FlowSchedule).where(FlowSchedule.asked_at.is_not(None))
+    with reading() as session:
+        return [Asked(one.flow, one.asked_at, one.asked_by) for one in session.scalars(wanted) if one.asked_at]
+
+
+def take_asked(wish: Asked) -> None:
+    """It was started."""
+    with writing(OPERATOR) as session:
+        found = session.get(FlowSchedule, wish.flow, with_for_update=True)
+        if found is not None and found.asked_at == wish.at:
+            found.asked_at = found.asked_by = None
 
 
 def move_on(moment: Due) -> None:
@@ -148,7 +173,7 @@ def pause(flow: str, *, by: Actor) -> None:
     with writing(by) as session:
         found = session.get(FlowSchedule, flow, with_for_update=True)
         if found is None:
-            raise _unknown(flow)
+            raise unknown(flow)
         if found.cron is None:
             raise Conflict(f"{flow} does not run by schedule: {setting(flow)} is “off”.")
         if found.paused_at is not None:
@@ -163,7 +188,7 @@ def resume(flow: str, *, by: Actor) -> None:
     with writing(by) as session:
         found = session.get(FlowSchedule, flow, with_for_update=True)
         if found is None:
-            raise _unknown(flow)
+            raise unknown(flow)
         if found.paused_at is None:
             return
         now = session.scalars(select(func.clock_timestamp())).one()
@@ -172,7 +197,7 @@ def resume(flow: str, *, by: Actor) -> None:
         audit.write(session, Event.SCHEDULE_RESUMED, f"schedule {flow}", by=by)
 
 
-def _unknown(flow: str) -> NotFound:
+def unknown(flow: str) -> NotFound:
     return NotFound(f"There is no schedule of “{flow}”: the runner, which `appointment360 up` starts, writes them.")
 
 
@@ -187,5 +212,6 @@ def _seen(stored: FlowSchedule, paused_by: str | None) -> Schedule:
         stored.next_at,
         stored.paused_at,
         paused_by,
+        stored.asked_at,
         setting(stored.flow),
     )

@@ -46,6 +46,17 @@ def start_due() -> None:
         flow_schedules.move_on(moment)
 
 
+def start_asked() -> None:
+    """Start what somebody asked for; likewise once."""
+    for wish in flow_schedules.asked():
+        with get_client(sync_client=True) as prefect:
+            deployment = prefect.read_deployment_by_name(f"{wish.flow}/{ASKED_NAME}")
+            prefect.create_flow_run_from_deployment(
+                deployment.id, parameters={"asked_by": wish.by}, idempotency_key=f"{wish.flow} asked {wish.at}"
+            )
+        flow_schedules.take_asked(wish)
+
+
 def _deployment(flow: Flow[..., Any], name: str, pool: str | None, queue: str, **given: Any) -> RunnerDeployment:
     """Beside a pool, which other machines look into, the flow is found by its module, wherever that lies there."""
     if pool is not None:

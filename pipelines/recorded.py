@@ -39,6 +39,9 @@ def carry_out(
             if scheduled:
                 os.nice(NICE)
             work(run)
+    except Cancelled:
+        print("Somebody stopped it.")
+        return False
     except RunsAlready as busy:
         if not scheduled:
             raise

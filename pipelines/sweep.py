@@ -161,9 +161,11 @@ def look_after_runs() -> None:
 
 
 def start_due() -> None:
-    """Start the flows whose moment has come."""
+    """Start the flows that somebody asked for, or whose moment has come."""
     from pipelines import deployments
 
+    with _logged("starting what was asked for"):
+        deployments.start_asked()
     with _logged("starting what is due"):
         deployments.start_due()
 

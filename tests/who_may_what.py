@@ -166,8 +166,12 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.audit_log.page", "models.audit_log.get", "models.audit_log.people", "models.audit_log.as_csv",
     ),
     SEE_JOBS: ("models.flow_runs.page", "models.flow_runs.get", "models.flow_runs.last",
+               "models.flow_runs.newest_of", "models.flow_runs.known_flows",
                "models.flow_schedules.listed"),
-    RUN_JOBS: ("models.flow_schedules.pause", "models.flow_schedules.resume"),
+    RUN_JOBS: (
+        "models.flow_schedules.pause", "models.flow_schedules.resume", "models.jobs.run", "models.jobs.cancel",
+        "models.jobs.retry",
+    ),
     ACCOUNT: (
         "models.profile.get", "models.profile.rename", "models.profile.change_password",
         "models.profile.ask_email_change", "models.own_password.require", "models.second_factors.begin",

@@ -31,6 +31,7 @@ from dashboard.api import (
     import_plans,
     imports,
     industries,
+    jobs,
     limits,
     links,
     mappings,
@@ -120,7 +121,7 @@ for resource in (
     sessions, links, profile, tokens, users, credits, audit,
     duplicates, merges, checks, industries, views, view_schedules, watched_folders, statistics,
     imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
-    payments, payment_admin,
+    payments, payment_admin, jobs,
     docs, health,
 ):  # fmt: skip
     api.include_router(resource.router)

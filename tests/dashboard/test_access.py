@@ -40,6 +40,7 @@ SCREENS = {
     "watched": "watched",
     "exports": "exports",
     "quality": "quality",
+    "jobs": "jobs",
     "industries": "industries",
     "profile": "profile",
     "plans": "plans",

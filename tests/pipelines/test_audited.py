@@ -24,6 +24,7 @@ from models import (
     check_switches,
     credits,
     exports,
+    flow_runs,
     flow_schedules,
     import_acceptances,
     import_changes,
@@ -33,6 +34,7 @@ from models import (
     import_rejects,
     imports,
     industries,
+    jobs,
     mappings,
     profile,
     role_rules,
@@ -140,7 +142,11 @@ TOLD = {
         ("UPDATE", "to_jsonb(OLD) - 'next_at' IS DISTINCT FROM to_jsonb(NEW) - 'next_at'"),
     ],
     "view_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
-    "flow_schedules": [("UPDATE", "OLD.paused_at IS DISTINCT FROM NEW.paused_at")],
+    "flow_schedules": [
+        ("UPDATE", "OLD.paused_at IS DISTINCT FROM NEW.paused_at"),
+        ("UPDATE", "OLD.asked_at IS DISTINCT FROM NEW.asked_at AND NEW.asked_at IS NOT NULL"),
+    ],
+    "flow_runs": [("UPDATE", "OLD.cancelled_at IS DISTINCT FROM NEW.cancelled_at")],
     "import_acceptances": ALWAYS,
     "check_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
     "check_switches": ALWAYS,
@@ -188,10 +194,10 @@ UNTOLD = {
     "payment_events": "what was told, word for word; what it changes has its lines",
     "payment_findings": "what a comparison found, which has its line",
     "credit_takings": "a part of the export or copy, which has its line",
-    "flow_runs": "a log of its own: what a flow changes has its lines",
 }
 # Done in the background, from no address.
 BY_SCHEDULE = (Event.VIEW_EXPORTED, Event.VIEW_EXPORT_FAILED, Event.CHECKS_RAN)
+RUNS = "a log of its own: what a flow changes has its lines"
 OVER = "removes what counts for nothing any more"
 # Functions that write without a line.
 WITHOUT = {
@@ -203,10 +209,10 @@ WITHOUT = {
         "progressed": "progress",
     },
     "pipelines/find_duplicates.py": {"_look": "makes the table of staging; the search has its line at its end"},
-    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_cancelled"), UNTOLD["flow_runs"])
-    | {"clear_past": OVER},
+    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_cancelled"), RUNS) | {"clear_past": OVER},
     "models/flow_schedules.py": {
         "write": "what the code and the settings say is written down",
+        "take_asked": "progress; the run that is started stands in flow_runs",
         "move_on": "progress; the run that is started stands in flow_runs",
     },
     "models/check_runs.py": {
@@ -624,6 +630,8 @@ OPERATIONS: dict[str, Operation] = {
     "check_switches.switch": lambda t: check_switches.switch("status_is_a_known_value", True, by=t.by),
     "flow_schedules.pause": _paused,
     "flow_schedules.resume": lambda t: flow_schedules.resume("back-up", by=t.by),
+    "jobs.run": lambda t: jobs.run("back-up", by=t.by),
+    "jobs.cancel": lambda t: jobs.cancel(flow_runs.begin("back-up"), by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),
     "audit.expire": lambda t: audit.expire(older_than_days=730),
 }

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from models import flow_runs, flow_schedules
+from models import flow_runs, flow_schedules, jobs
 from models.database import writing
 from models.errors import InvalidInput
 from models.flow_runs import FlowRun, Run, State
@@ -219,4 +219,15 @@ def test_what_is_ended_with_its_machine_is_left_for_the_next_one(db: str, workin
 def test_who_stops_it_at_the_terminal_has_cancelled_it(db: str) -> None:
     with pytest.raises(KeyboardInterrupt), recorded(FLOW):
         raise KeyboardInterrupt
+    assert newest().state == State.CANCELLED
+
+
+@pytest.mark.parametrize(
+    "work", ["subprocess.run(['sleep', '600'])", "[one for one in iter(int, 1)]"], ids=["a child", "a loop"]
+)
+def test_what_somebody_stops_ends_whatever_it_waits_for(db: str, working: Any, work: str) -> None:
+    flow_schedules.write([Entry(FLOW, "0 2 * * *", "UTC", "Makes another one.")])
+    child = working(work)
+    jobs.cancel(newest().id, by=OPERATOR)
+    child.wait(timeout=30)
     assert newest().state == State.CANCELLED

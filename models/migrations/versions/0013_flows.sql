@@ -36,5 +36,7 @@ CREATE TABLE flow_schedules (
     next_at TIMESTAMP WITH TIME ZONE,
     paused_at TIMESTAMP WITH TIME ZONE,
     paused_by INTEGER,
+    asked_at TIMESTAMP WITH TIME ZONE,
+    asked_by INTEGER,
     PRIMARY KEY (flow)
 );

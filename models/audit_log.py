@@ -105,13 +105,13 @@ def parse(pairs: Iterable[tuple[str, str]]) -> Wanted:
     for key, value in pairs:
         text = " ".join(value.replace("\x00", "").split())
         if key not in KEYS:
-            raise InvalidInput(f"The audit log has no filter “{key}”. Filters are: {', '.join(KEYS)}.")
+            raise InvalidInput(f"The audit log has no filter “{key}”. Filters are: {', '.join(KEYS)}.", field=key)
         if key == "event":
             events.append(_event(text))
         elif key in ("since", "until"):
             found[key] = _day(key, text) if text else None
         elif len(text) > LONGEST_WORDS:
-            raise InvalidInput(f"{key} has {len(text):,} characters; {LONGEST_WORDS} are the most.")
+            raise InvalidInput(f"{key} has {len(text):,} characters; {LONGEST_WORDS} are the most.", field=key)
         else:
             found["words" if key == "q" else key] = text
     return Wanted(events=tuple(dict.fromkeys(events)), **found)
@@ -199,7 +199,9 @@ def _user_id(email: str) -> int:
     with reading() as session:
         found = session.scalar(select(User.id).where(User.email == accounts.looked_up(email)))
     if found is None:
-        raise InvalidInput(f"Nobody has the e-mail “{email}”. Who did it is an e-mail, or: {', '.join(NAMELESS)}.")
+        raise InvalidInput(
+            f"Nobody has the e-mail “{email}”. Who did it is an e-mail, or: {', '.join(NAMELESS)}.", field="who"
+        )
     return found
 
 
@@ -273,7 +275,7 @@ def _may_read_filter(told: Mapping[str, Any], seen: Collection[str], by: Actor) 
 def _event(text: str) -> str:
     known = {event.value.casefold(): event.value for event in Event}
     if text.casefold() not in known:
-        raise InvalidInput(f"There is no event “{text}”. Events are: {', '.join(known.values())}.")
+        raise InvalidInput(f"There is no event “{text}”. Events are: {', '.join(known.values())}.", field="event")
     return known[text.casefold()]
 
 
@@ -281,9 +283,9 @@ def _day(key: str, text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise InvalidInput(f"{key}={text}: write a day like 2026-11-30.") from error
+        raise InvalidInput(f"{key}={text}: write a day like 2026-11-30.", field=key) from error
     if not FIRST_DAY <= day <= LAST_DAY:
-        raise InvalidInput(f"{key}={text}: give a day from {FIRST_DAY:%Y} to {LAST_DAY:%Y}.")
+        raise InvalidInput(f"{key}={text}: give a day from {FIRST_DAY:%Y} to {LAST_DAY:%Y}.", field=key)
     return day
 
 

@@ -41,7 +41,7 @@ def listed(
             examples=["email,company"],
         ),
     ] = None,
-    sort: Annotated[str, Query(description="A field, or -field for falling.", max_length=60)] = search.NEWEST_FIRST,
+    sort: Annotated[str, Query(description=filtering.SORTED, max_length=60)] = search.NEWEST_FIRST,
     after: Annotated[str | None, Query(description="`next` of the page before.", max_length=cursors.LONGEST)] = None,
     size: Annotated[int, Query(ge=1, le=search.MAX_PAGE_SIZE)] = 50,
     count: Annotated[bool, Query(description="Also how many match in all.")] = False,
@@ -53,7 +53,7 @@ def listed(
     keys = cursors.read(after, belongs) if after else None
     chosen = filtering.names(fields) if fields is not None else None
     if chosen == []:
-        raise InvalidInput("fields: name at least one, or leave it out for all.")
+        raise InvalidInput("fields: name at least one, or leave it out for all.", field="fields")
     versioned = chosen is not None and VERSION in chosen and not asked.as_of
     columns = None if chosen is None else [name for name in chosen if name != VERSION]
     page = search.following(

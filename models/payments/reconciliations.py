@@ -69,7 +69,7 @@ def ask(days: int = DAYS, *, by: Actor) -> int:
     """
     require(by, Permission.PAYMENTS_MANAGE)
     if not 1 <= days <= MOST_DAYS:
-        raise InvalidInput(f"days: give a number from 1 to {MOST_DAYS}.")
+        raise InvalidInput(f"days: give a number from 1 to {MOST_DAYS}.", field="days")
     gateway.require_ready()
     with writing(by) as session:
         return _add(session, days, by.doer_id)

@@ -122,7 +122,8 @@ class NotEnoughCredits(NotAllowed):
         self.cost, self.monthly, self.lasting, self.until = cost, monthly, lasting, until
         super().__init__(
             f"This would take {cost:,} {'credit' if cost == 1 else 'credits'}; you have "
-            f"{credits_left(monthly, lasting, until)}. Narrow the filter, or ask an administrator for more."
+            f"{credits_left(monthly, lasting, until)}. Narrow the filter, buy a pack under Plans, or "
+            "ask an administrator for more."
         )
 
 

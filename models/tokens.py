@@ -185,7 +185,8 @@ def _created(
         raise InvalidInput(f"A token works for 1 to {MOST_DAYS:,} days, or until it is revoked.", field="days")
     of_person = select(func.count()).where(Token.user_id == user.id, _works())
     if (session.scalar(of_person) or 0) >= MOST:
-        raise InvalidInput(f"You have {MOST} tokens that work: revoke one of them first.")
+        whose = "You have" if user.id == by.id else f"{user.email} has"
+        raise InvalidInput(f"{whose} {MOST} tokens that work: revoke one of them first.")
     token = PREFIX + secret_tokens.fresh()
     row = Token(
         user_id=user.id,

@@ -242,7 +242,8 @@ def _methods(request: Request) -> list[str]:
     """What is possible at the address: Starlette names what the first of its routes takes."""
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     routes = [one for one in iter_route_contexts(request.app.routes) if hasattr(one, "path_regex")]
-    return sorted({method for one in routes if one.path_regex.match(path) for method in one.methods or ()})
+    found = {method for one in routes if one.path_regex.match(path) for method in one.methods or ()}
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ from models.database import LARGEST_ID, reading
 from models.errors import InvalidInput, NotFound
 from models.payments.states import CURRENCY, OfferKind, PaymentState, RefundState
 from models.payments.tables import Invoice, Offer, Order, Payment, Refund
-from models.permissions import Actor, Permission, require
+from models.permissions import OPERATOR, Actor, Permission, require
 
 MOST = 200  # of one page
 MOST_MONTHS = 120
@@ -293,5 +293,5 @@ def _refunds() -> Select[Any]:
 def _refund(one: Refund, name: str | None) -> RefundLine:
     return RefundLine(
         one.id, one.razorpay_id, RefundState(one.state), one.amount, one.reason, one.error, one.refunded_at,
-        one.credits, name,
+        one.credits, name or (OPERATOR.name if one.key and one.asked_by is None else None),
     )  # fmt: skip

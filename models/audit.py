@@ -128,6 +128,7 @@ class Event(StrEnum):
     INVOICE_CHANGED = "invoice changed"
     PAYMENT_EVENT_DEAD = "payment event given up"  # it failed too often
     PAYMENT_EVENT_REPLAYED = "payment event applied again"
+    COMPARISON_ASKED = "comparing payments asked for"
     PAYMENTS_COMPARED = "payments compared"  # with Razorpay's
     PAYMENTS_COMPARISON_FAILED = "comparing payments failed"
     AUDIT_LOG_EXPORTED = "audit log exported"

@@ -190,14 +190,17 @@ def _created(
     session: Session, user: User, name: str, scopes: Collection[str] | None, days: int | None, by: Actor
 ) -> tuple[int, str]:
     if unknown := sorted(set(scopes or ()) - set(SCOPES)):
-        raise InvalidInput(f"There is no scope “{unknown[0][:60]}”. Scopes are: {', '.join(SCOPES)}.")
+        raise InvalidInput(f"There is no scope “{unknown[0][:60]}”. Scopes are: {', '.join(SCOPES)}.", field="scopes")
     if scopes is not None and not scopes:
-        raise InvalidInput("A token without a scope could do nothing: name some, or leave them out for all.")
+        raise InvalidInput(
+            "A token without a scope could do nothing: name some, or leave them out for all.", field="scopes"
+        )
     if days is not None and not 0 < days <= MOST_DAYS:
-        raise InvalidInput(f"A token works for 1 to {MOST_DAYS:,} days, or until it is revoked.")
+        raise InvalidInput(f"A token works for 1 to {MOST_DAYS:,} days, or until it is revoked.", field="days")
     of_person = select(func.count()).where(Token.user_id == user.id, _works())
     if (session.scalar(of_person) or 0) >= MOST:
-        raise InvalidInput(f"You have {MOST} tokens that work: revoke one of them first.")
+        whose = "You have" if user.id == by.id else f"{user.email} has"
+        raise InvalidInput(f"{whose} {MOST} tokens that work: revoke one of them first.")
     token = PREFIX + secret_tokens.fresh()
     row = Token(
         user_id=user.id,

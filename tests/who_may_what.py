@@ -247,6 +247,7 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.editing.editable": READS_NOTHING,
     "models.contacts.records.Record.seen_by": READS_NOTHING,
     "models.contacts.search.chosen_columns": READS_NOTHING,
+    "models.contacts.search.ordered": READS_NOTHING,
     "models.exports.checked_columns": READS_NOTHING,
     "models.filters.Filters.condition": READS_NOTHING,
     "models.filters.search_text": READS_NOTHING,

@@ -42,7 +42,7 @@ async def listed(
             examples=["email,company"],
         ),
     ] = None,
-    sort: Annotated[str, Query(description="A field, or -field for falling.", max_length=60)] = search.NEWEST_FIRST,
+    sort: Annotated[str, Query(description=filtering.SORTED, max_length=60)] = search.NEWEST_FIRST,
     after: Annotated[str | None, Query(description="`next` of the page before.", max_length=cursors.LONGEST)] = None,
     size: Annotated[int, Query(ge=1, le=search.MAX_PAGE_SIZE)] = 50,
     count: Annotated[bool, Query(description="Also how many match in all.")] = False,
@@ -54,7 +54,7 @@ async def listed(
     keys = cursors.read(after, belongs) if after else None
     chosen = filtering.names(fields) if fields is not None else None
     if chosen == []:
-        raise InvalidInput("fields: name at least one, or leave it out for all.")
+        raise InvalidInput("fields: name at least one, or leave it out for all.", field="fields")
     versioned = chosen is not None and VERSION in chosen and not asked.as_of
     columns = None if chosen is None else [name for name in chosen if name != VERSION]
     wanted: dict[str, Any] = {
@@ -129,7 +129,7 @@ async def read(
 def replace(by: Editor, contact_id: ContactId, values: ContactValues, if_match: IfMatch = None) -> Response:
     """Every field that you see becomes what you send; what you leave out becomes as in a new contact: empty, but for
     its status. Send fields alone, without `id`, `version` and what else an answer has beside them."""
-    version = etags.version(if_match)
+    version = _version(if_match, contact_id, by)
     return answered(records.update(contact_id, shapes.replaced(values, by), version=version, by=by))
 
 
@@ -142,14 +142,14 @@ def replace(by: Editor, contact_id: ContactId, values: ContactValues, if_match: 
 )
 def change(by: Editor, contact_id: ContactId, values: ContactValues, if_match: IfMatch = None) -> Response:
     """Only what you send is changed; null empties a field."""
-    version = etags.version(if_match)
+    version = _version(if_match, contact_id, by)
     return answered(records.update(contact_id, shapes.texts(values), version=version, by=by))
 
 
 @router.delete("/{contact_id:number}", status_code=204, summary="Delete one")
 def delete(by: Editor, contact_id: ContactId, if_match: IfMatch = None) -> None:
     """`POST /contacts/{contact_id}/restore` brings it back."""
-    records.delete(contact_id, version=etags.version(if_match), by=by)
+    records.delete(contact_id, version=_version(if_match, contact_id, by), by=by)
 
 
 @router.post(
@@ -162,6 +162,10 @@ def delete(by: Editor, contact_id: ContactId, if_match: IfMatch = None) -> None:
 def restore(by: Editor, contact_id: ContactId) -> Response:
     """Bring a deleted contact back as it was."""
     return answered(records.restore(contact_id, by=by))
+
+
+def _version(if_match: str | None, contact_id: int, by: Actor) -> int:
+    return records.get(contact_id, by=by).version if etags.is_any(if_match) else etags.version(if_match)
 
 
 def answered(found: records.Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:

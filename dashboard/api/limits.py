@@ -7,10 +7,14 @@ it has not used within a moment it gives back, for whichever instance needs it.
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from models import request_hours
+from fastapi import Request
+
+from models import request_hours, sign_in_failures
 from models.errors import TooMany
 from models.permissions import Actor
 from models.settings import settings
@@ -100,6 +104,18 @@ def counted(by: Actor) -> Left | None:
             return None
         held.free, held.used = held.free - 1, now
         return _left(held, settings().requests_per_hour, allowed=True)
+
+
+@contextmanager
+def sign_in(request: Request) -> Iterator[None]:
+    """Whatever comes of it, the answer says how often sign-ins from the address may still fail in this hour."""
+    try:
+        yield
+    finally:
+        address = request.client.host if request.client else None
+        if address:
+            limit, left, seconds = sign_in_failures.left_of(address)
+            request.scope[LEFT] = Left(limit, left, seconds, allowed=True)
 
 
 def give_back(*, idle: float = 0.0) -> None:

@@ -38,9 +38,9 @@ from models.contacts.facets import Range
 from models.contacts.history import newest_version
 from models.contacts.order import NEAR, Neighbours, Order
 from models.contacts.statistics import Statistics
-from models.contacts.table import BROWSED, FIELDS, SEARCHED, Contact
+from models.contacts.table import BROWSED, FIELDS, FULL_NAME, SEARCHED, Contact
 from models.database import Database, asked, compiled, reading
-from models.errors import InvalidInput, NotFound
+from models.errors import InvalidInput, NotFound, about
 from models.fields import Kind
 from models.filters import OPERATORS, Filter, Filters, hidden_field, visible_fields
 from models.industries import Industry
@@ -50,6 +50,8 @@ from models.users import User
 MAX_PAGE_SIZE = 1000
 NEWEST_FIRST = "-id"
 SORTABLE_SYSTEM = ("id", "created_at", "updated_at")
+# What columns of the list and filters are called -> what the list is sorted by.
+SORTED_BY = {FULL_NAME: "last_name", "added": "created_at", "changed": "updated_at", "contact": "id"}
 WITHIN = ("is", "starts", "contains")  # operators that are only true where the text is found
 COMMON = 0.08  # of all contacts
 # What is browsed is in memory. Several processes that read one index wait for each other at each of its pages.
@@ -106,7 +108,7 @@ def page(
     """
     require(by, Permission.CONTACTS_READ)
     if not 1 <= size <= MAX_PAGE_SIZE or number < 1:
-        raise InvalidInput(f"Pages start at 1 and hold 1 to {MAX_PAGE_SIZE:,} contacts.")
+        raise InvalidInput(f"Pages start at 1 and hold 1 to {MAX_PAGE_SIZE:,} contacts.", field="page")
     shown = chosen_columns(columns, by=by)
     where, asked = _condition(filters, by), _question(filters, by)
     listed = _order(sort, by, is_whole=filters.as_of is not None)
@@ -180,7 +182,7 @@ def _listed(filters: Filters, sort: str, size: int, by: Actor) -> Order:
     """The order in which `by` goes through pages of that size. Raises NotAllowed, InvalidInput."""
     require(by, Permission.CONTACTS_READ)
     if not 1 <= size <= MAX_PAGE_SIZE:
-        raise InvalidInput(f"A page holds 1 to {MAX_PAGE_SIZE:,} contacts.")
+        raise InvalidInput(f"A page holds 1 to {MAX_PAGE_SIZE:,} contacts.", field="size")
     return _order(sort, by, is_whole=filters.as_of is not None)
 
 
@@ -296,7 +298,7 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
     Raises NotAllowed, InvalidInput (no such field).
     """
     require(by, Permission.CONTACTS_READ)
-    _require_countable([name], by)
+    _require_countable([name], "field", by)
     column = Contact.__table__.c[FIELDS[name].column]
     value = func.unnest(column) if FIELDS[name].kind is Kind.LIST else column
     matching = select(value.label("value")).where(_condition(filters, by)).subquery()
@@ -322,9 +324,10 @@ def count_by_each(
     Raises NotAllowed, InvalidInput (no such field, or ranges of one that holds no numbers).
     """
     require(by, Permission.CONTACTS_READ)
-    _require_countable([*names, *(ranges or {})], by)
+    _require_countable(names, "fields", by)
+    _require_countable(list(ranges or {}), "range", by)
     if wrong := [name for name in ranges or {} if FIELDS[name].kind not in (Kind.WHOLE, Kind.MONEY)]:
-        raise InvalidInput(f"{FIELDS[wrong[0]].title} holds no numbers: there are no ranges of it.")
+        raise InvalidInput(f"{FIELDS[wrong[0]].title} holds no numbers: there are no ranges of it.", field="range")
     with _BESIDE, looking(filters, by) as session:
         found = facets.read(session, _condition(filters, by), names, ranges or {}, limit)
         for name in names:
@@ -334,12 +337,13 @@ def count_by_each(
     return found
 
 
-def _require_countable(names: Sequence[str], by: Actor) -> None:
+def _require_countable(names: Sequence[str], field: str, by: Actor) -> None:
     """Raises InvalidInput, NotAllowed."""
     if unknown := [name for name in names if name not in FIELDS]:
         seen = ", ".join(visible_fields(by))
-        raise InvalidInput(f"There is no field “{unknown[0][:60]}” to count by. Fields are: {seen}.")
-    chosen_columns(list(names), by=by)
+        raise InvalidInput(f"There is no field “{unknown[0][:60]}” to count by. Fields are: {seen}.", field=field)
+    with about(field):
+        chosen_columns(list(names), by=by)
 
 
 def statistics_of(filters: Filters, *, by: Actor) -> Statistics:
@@ -385,10 +389,24 @@ def chosen_columns(columns: list[str] | None, *, by: Actor) -> list[str]:
     if columns is None:
         return seen
     if unknown := [name for name in columns if name not in FIELDS and name not in SORTABLE_SYSTEM]:
-        raise InvalidInput(f"There is no field “{unknown[0]}”. Fields are: {', '.join(seen)}.")
+        raise InvalidInput(f"There is no field “{unknown[0]}”. Fields are: {', '.join(seen)}.", field="fields")
     if hidden := [name for name in columns if name in FIELDS and name not in seen]:
-        raise hidden_field(hidden[0])
+        raise hidden_field(hidden[0], "fields")
     return columns
+
+
+def ordered(sort: str, *, by: Actor) -> str:
+    """`sort` by the name of the column that it means: “-created_at” for “-added”. Raises InvalidInput, which names what
+    can be sorted by, and NotAllowed for what is hidden."""
+    falling, wanted = sort.startswith("-"), sort.removeprefix("-")
+    name = SORTED_BY.get(wanted, wanted)
+    if name not in FIELDS and name not in SORTABLE_SYSTEM:
+        seen = visible_fields(by)
+        known = ", ".join([*(one for one, meant in SORTED_BY.items() if meant not in FIELDS or meant in seen), *seen])
+        raise InvalidInput(f"There is no field “{wanted[:60]}” to sort by. Fields are: {known}.", field="sort")
+    with about("sort"):
+        chosen_columns([name], by=by)
+    return f"-{name}" if falling else name
 
 
 def labelled(columns: list[str]) -> list[ColumnElement[Any]]:
@@ -458,9 +476,8 @@ def looking(filters: Filters, by: Actor) -> Iterator[Session]:
 
 
 def _order(sort: str, by: Actor, *, is_whole: bool) -> Order:
-    name = sort.removeprefix("-")
-    chosen_columns([name], by=by)
-    listed = order.by(name, falling=sort.startswith("-"))
+    asked = ordered(sort, by=by)
+    listed = order.by(asked.removeprefix("-"), falling=asked.startswith("-"))
     return replace(listed, is_indexed=False, is_whole=True) if is_whole else listed
 
 

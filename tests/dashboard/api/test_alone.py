@@ -1,6 +1,7 @@
 """`uvicorn dashboard.api:api`, without the web."""
 
 import email
+import os
 import subprocess
 import sys
 import time
@@ -23,6 +24,17 @@ NEW = "purple tractor sings loudly"
 def test_it_loads_no_streamlit() -> None:
     program = "import sys, dashboard.api; print([one for one in sys.modules if one.partition('.')[0] == 'streamlit'])"
     assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True) == "[]\n"
+
+
+def test_without_a_database_it_says_what_to_set(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    command = [sys.executable, "-m", "uvicorn", "dashboard.api:api", "--port", "0", "--log-level", "warning"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.returncode != 0
+    assert ended.stdout == ""
+    [sentence, *_] = said = ended.stderr.strip().splitlines()
+    assert "The API needs a database: set DATABASE_URL, or start everything with" in sentence
+    assert len(said) <= 2, "and no traceback"
 
 
 def test_an_account_lives_by_it_alone(db: str, tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ BEAT = timedelta(seconds=30)
 GONE = timedelta(seconds=45)  # without a beat, where no process holds the run either
 SILENT = timedelta(minutes=3)  # without a beat: the machine that holds the run does not answer any more
 KEPT = timedelta(days=90)
+MOST_CRASHES = 3  # of the same work, one after the other: then it is the work that ends its process
 MAX_ERROR = 1000  # characters
-ENDED_SO = "Its process was ended in the middle. What it had done by then is kept; the next run goes on from there."
+ENDED_SO = "Its process was ended in the middle: by a signal, with its machine, or for want of memory."
 
 
 class State(StrEnum):
@@ -159,7 +160,8 @@ def end(
 
 
 def end_gone() -> list[Gone]:
-    """Note the runs whose process is gone as crashed, and mail it as `end` does."""
+    """Note the runs whose process is gone as crashed. They are done again; what crashed MOST_CRASHES times is not, and
+    mailed as `end` does."""
     late = FlowRun.heartbeat_at < func.clock_timestamp()
     running = select(FlowRun).where(FlowRun.state == State.RUNNING, late)
     with writing(OPERATOR) as session:
@@ -171,9 +173,19 @@ def end_gone() -> list[Gone]:
         for run in found:
             run.state, run.error = (State.CANCELLED, None) if run.cancelled_at else (State.CRASHED, ENDED_SO)
             _stop(session, run)
-            if run.state == State.CRASHED:
+        ended = [Gone(run.id, run.flow, run.prefect_id, State(run.state), _crashes(session, run)) for run in found]
+        for run, one in zip(found, ended, strict=True):
+            if run.state == State.CRASHED and one.crashes >= MOST_CRASHES:
                 _tell(session, run)
-        return [Gone(run.id, run.flow, run.prefect_id, State(run.state), _crashes(session, run)) for run in found]
+        return ended
+
+
+def note_cancelled(run_id: int) -> None:
+    """One that was taken for crashed was stopped by somebody, past us."""
+    with writing(OPERATOR) as session:
+        run = by_id(session, FlowRun, run_id, locked=True)
+        if run is not None and run.state == State.CRASHED:
+            run.state, run.error = State.CANCELLED, None
 
 
 def page(

@@ -36,6 +36,7 @@ class Run:
         self.step: str | None = None
         self.done: int | None = None
         self.total: int | None = None
+        self.cancelled = False  # somebody stopped it, and the work noticed that by itself
 
     def tell(self, **counts: float | str | bool | None) -> None:
         """Numbers by name, such as rows=12, bytes=4096: shown while it runs, and kept."""

@@ -24,7 +24,7 @@ AUTOMATION = "Crash runs without a heartbeat"
 BEAT = "prefect.flow-run.heartbeat"
 ENDED = tuple(f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed"))
 SILENT = timedelta(seconds=90)  # three of Prefect's heartbeats
-MOST_CRASHES = 3  # of the same work, one after the other: then it is the work that ends its process
+SHUT_DOWN = "Runner is shutting down."  # Prefect's words where it was the machine that ended the run
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +67,17 @@ def _end_in_prefect(gone: Gone) -> None:
             run = prefect.read_flow_run(gone.prefect_id)
         except ObjectNotFound:
             return
-        if run.state is not None and not run.state.is_final():
+        state = run.state
+        if state is not None and (state.is_cancelled() or state.is_cancelling()) and state.message != SHUT_DOWN:
+            flow_runs.note_cancelled(gone.run_id)
+            return
+        if state is not None and not state.is_final():
             prefect.set_flow_run_state(run.id, Crashed(message="Its process is gone."), force=True)
-        if gone.state == flow_runs.State.CRASHED and gone.crashes < MOST_CRASHES and run.deployment_id is not None:
+        if (
+            gone.state == flow_runs.State.CRASHED
+            and gone.crashes < flow_runs.MOST_CRASHES
+            and run.deployment_id is not None
+        ):
             prefect.create_flow_run_from_deployment(
                 run.deployment_id, parameters=run.parameters, idempotency_key=f"again-{gone.run_id}"
             )

@@ -202,8 +202,9 @@ WITHOUT = {
         "begin": "progress",
         "progressed": "progress",
     },
-    "pipelines/find_duplicates.py": {"_carry_out": "makes the table of staging; the search has its line at its end"},
-    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone"), UNTOLD["flow_runs"]) | {"clear_past": OVER},
+    "pipelines/find_duplicates.py": {"_look": "makes the table of staging; the search has its line at its end"},
+    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_cancelled"), UNTOLD["flow_runs"])
+    | {"clear_past": OVER},
     "models/flow_schedules.py": {
         "write": "what the code and the settings say is written down",
         "move_on": "progress; the run that is started stands in flow_runs",

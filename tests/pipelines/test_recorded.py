@@ -186,6 +186,11 @@ def test_a_run_whose_process_is_gone_has_crashed(admins: None, working: Any) -> 
     [gone] = flow_runs.end_gone()
     assert (gone.run_id, gone.state, gone.crashes) == (newest().id, State.CRASHED, 1)
     assert newest().state == State.CRASHED
+    assert mails() == [], "it is done again"
+    for crashes in (2, 3):
+        flow_runs.begin(FLOW)
+        _quiet_for(60)
+        assert [gone.crashes for gone in flow_runs.end_gone()] == [crashes]
     assert len(mails()) == 2
 
 
@@ -201,9 +206,17 @@ def test_a_run_that_was_taken_for_crashed_and_lives_goes_on(db: str) -> None:
     assert newest().state == State.DONE
 
 
-def test_a_process_that_is_told_to_end_says_so(db: str, working: Any) -> None:
+def test_what_is_ended_with_its_machine_is_left_for_the_next_one(db: str, working: Any) -> None:
     child = working("signal = __import__('signal'); signal.signal(15, lambda *_: sys.exit(1)); time.sleep(600)")
     time.sleep(0.5)
     child.send_signal(signal.SIGTERM)
     child.wait()
-    assert newest().state == State.CRASHED
+    assert newest().state == State.RUNNING
+    _quiet_for(60)
+    assert [gone.state for gone in flow_runs.end_gone()] == [State.CRASHED]
+
+
+def test_who_stops_it_at_the_terminal_has_cancelled_it(db: str) -> None:
+    with pytest.raises(KeyboardInterrupt), recorded(FLOW):
+        raise KeyboardInterrupt
+    assert newest().state == State.CANCELLED

@@ -7,7 +7,8 @@ def test_a_check_its_report_and_what_stops_imports(cli: Cli) -> None:
     cli.sql("INSERT INTO contacts (first_name, email) VALUES ('Ann', 'ann at example.com')")
     wrong = cli("check", "--report", cli.home / "quality.pdf")
     assert (wrong.code, "let it end in .html or .csv" in wrong.err) == (1, True)
-    report = cli.home / "quality.html"
+    assert "There is no folder" in cli("check", "--report", cli.home / "nowhere" / "quality.html").err
+    report = cli.home.parent / "quality.html"
     found = cli("check", "--report", report, "--json").object
     assert found["success"] is False
     assert {"name": "email_is_an_address", "field": "email", "success": False, "failing": 1} in found["rules"]

@@ -141,7 +141,7 @@ app = st.App(
         Route("/auth/sign-out", close_session, methods=["POST"]),
         Route("/exports/{export_id:id}/file", downloads.export_file),
         Route("/audit/log.csv", downloads.audit_log),
-        Route("/quality/report.{kind:str}", downloads.quality_report),
+        Route("/quality/report.{kind}", downloads.quality_report),
         Route("/contacts/difference.csv", downloads.difference),
         Route("/imports/uploads", uploads.begin, methods=["POST"]),
         Route("/imports/{import_id:id}/upload", uploads.look),

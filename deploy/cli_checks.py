@@ -124,6 +124,8 @@ def _kind(report: Path | None) -> str:
     kind = report.suffix.lower().removeprefix(".") if report else "html"
     if kind not in ("html", "csv"):
         raise InvalidInput(f"{report} is no name for a report: let it end in .html or .csv.")
+    if report and not report.absolute().parent.is_dir():
+        raise InvalidInput(f"There is no folder {report.absolute().parent} to write the report into.")
     return kind
 
 

@@ -149,3 +149,7 @@ def of_run(session: Session, run_id: int) -> list[Verdict]:
 def _verdicts(session: Session, which: ColumnElement[bool]) -> list[Verdict]:
     rows = session.scalars(select(CheckResult).where(which).order_by(CheckResult.id))
     return [Verdict(row.name, row.field, row.success, row.checked, row.failing, row.details, row.about) for row in rows]
+
+
+# Its table has to be known wherever results are stored, as by an import, which needs nothing else of it.
+from models import check_runs as check_runs  # noqa: E402

@@ -47,6 +47,7 @@ PLACES = {
     "payments": Place("Payments", "payments", "payments", Permission.PAYMENTS_OVERSEE),
     "users": Place("People", "group", "users", Permission.USERS_MANAGE),
     "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
+    "backups": Place("Backups", "backup", "backups", Permission.SERVER_OVERSEE),
     "jobs": Place("Jobs", "schedule", "jobs", Permission.SERVER_OVERSEE),
     "profile": Place("Profile", "account_circle", "profile", None, hidden=True),
 }

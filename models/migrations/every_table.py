@@ -3,6 +3,8 @@
 from models import (
     accounts,
     audit,
+    backup_alerts,
+    backups,
     check_results,
     check_runs,
     check_switches,
@@ -41,7 +43,8 @@ from models.duplicates import tables as duplicates
 from models.payments import tables as payments
 
 __all__ = [
-    "accounts", "audit", "check_results", "check_runs", "check_switches", "credits", "duplicates", "exports",
+    "accounts", "audit", "backup_alerts", "backups", "check_results", "check_runs", "check_switches",
+    "credits", "duplicates", "exports",
     "flow_runs", "flow_schedules", "history", "idempotency", "import_acceptances", "import_changes", "import_findings",
     "import_parts", "import_places", "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails",
     "mappings", "payments", "preferences", "request_hours", "request_limits", "role_rules", "second_factors",

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -40,7 +41,7 @@ from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.errors import InvalidInput, NotAllowed
 from models.fields import REFERENCES, Field, Group, Kind
 from models.industries import Industry
-from models.permissions import Actor, hidden_column, visible
+from models.permissions import OPERATOR, Actor, hidden_column, visible
 from models.users import User
 
 MAX_TEXT = 1000  # characters of one value
@@ -408,7 +409,13 @@ def hidden_field(name: str, asked: str | None = None) -> NotAllowed:
 
 def visible_fields(by: Actor) -> list[str]:
     """The names of the fields `by` may see, in the declared order."""
-    return visible(FIELDS, {name: field.group.value for name, field in FIELDS.items()}, by)
+    return list(_visible(by.columns))
+
+
+@lru_cache(maxsize=200)
+def _visible(columns: frozenset[str] | None) -> tuple[str, ...]:
+    groups = {name: field.group.value for name, field in FIELDS.items()}
+    return tuple(visible(FIELDS, groups, replace(OPERATOR, columns=columns)))
 
 
 def fields_of(allowed: Iterable[str]) -> list[str]:

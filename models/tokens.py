@@ -152,12 +152,10 @@ def revoke_all_of(email: str, *, by: Actor) -> int:
 
 def actor_of(token: str, *, address: str | None) -> Actor | None:
     """The active person whose token it is, with what it may do of what the person may at this moment; else None."""
-    statement, given = _known()
-    found = next(iter(asked(statement, {**given, "hash": secret_tokens.hashed(token)})), None)
+    found = next(iter(asked(*question(token))), None)
     if found is None:
         return None
-    scopes = SCOPES if found.scopes is None else found.scopes
-    actor: Actor = replace(accounts.acting(found, address), scopes=frozenset(scopes))
+    actor = _acting(found, address)
     if found.stale:
         used = update(Token).where(Token.id == found.token_id)
         with writing(actor) as session:
@@ -165,11 +163,27 @@ def actor_of(token: str, *, address: str | None) -> Actor | None:
     return actor
 
 
+def question(token: str) -> tuple[str, dict[str, Any]]:
+    """What `actor_of` asks, for who asks it elsewhere and reads the answer by `in_use`."""
+    statement, given = _known()
+    return statement, {**given, "hash": secret_tokens.hashed(token)}
+
+
+def in_use(rows: list[Any], *, address: str | None) -> Actor | None:
+    """`actor_of`, of the answer to its question; None also where the use has to be noted, which `actor_of` does."""
+    return _acting(rows[0], address) if rows and not rows[0].stale else None
+
+
 def clear_ended() -> None:
     """Remove those that ended so long ago that nobody asks why they do not work."""
     ended = func.least(Token.expires_at, Token.revoked_at) < func.clock_timestamp() - accounts.KEPT
     with writing(OPERATOR) as session:
         session.execute(delete(Token).where(ended))
+
+
+def _acting(found: Any, address: str | None) -> Actor:
+    scopes = SCOPES if found.scopes is None else found.scopes
+    return replace(accounts.acting(found, address), scopes=frozenset(scopes))
 
 
 def _created(

@@ -50,7 +50,7 @@ from dashboard.api import (
     views,
     watched_folders,
 )
-from models import database
+from models import awaited, database
 from models.errors import AppError, Unavailable
 from models.settings import settings
 
@@ -69,7 +69,8 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         raise Unavailable("The API needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
     with mail_delivery.delivering():
-        yield
+        async with awaited.opened():
+            yield
     limits.give_back()
     database.engine().dispose()
 

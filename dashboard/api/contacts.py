@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
 
 from dashboard.api import contact_shapes as shapes
 from dashboard.api import cursors, etags, filtering
@@ -30,7 +31,7 @@ Editor = Annotated[Actor, Needs(Permission.CONTACTS_EDIT)]
 @router.get(
     "", response_model=ContactPage, response_model_exclude_unset=True, summary="Search contacts", openapi_extra=FILTERED
 )
-def listed(
+async def listed(
     request: Request,
     by: Reader,
     fields: Annotated[
@@ -56,9 +57,13 @@ def listed(
         raise InvalidInput("fields: name at least one, or leave it out for all.", field="fields")
     versioned = chosen is not None and VERSION in chosen and not asked.as_of
     columns = None if chosen is None else [name for name in chosen if name != VERSION]
-    page = search.following(
-        asked, columns=columns, sort=sort, after=keys, size=size, counted=count, versioned=versioned, by=by
-    )
+    wanted: dict[str, Any] = {
+        "columns": columns, "sort": sort, "after": keys, "size": size, "versioned": versioned, "by": by,
+    }  # fmt: skip
+    if count:
+        page = await run_in_threadpool(search.following, asked, counted=True, **wanted)
+    else:
+        page = await search.following_soon(asked, **wanted)
     told: dict[str, Any] = {
         "contacts": shapes.rows(page.rows),
         "next": cursors.written(page.after, belongs) if page.after else None,
@@ -93,7 +98,7 @@ def create(
     summary="Read one",
     responses=TAGGED,
 )
-def read(
+async def read(
     by: Reader,
     contact_id: ContactId,
     as_of: Annotated[
@@ -109,9 +114,9 @@ def read(
     another one."""
     when = difference.moment(as_of, AS_OF) if as_of is not None else None
     if when is not None:
-        was = records.as_it_was(contact_id, when, by=by)
+        was = await run_in_threadpool(records.as_it_was, contact_id, when, by=by)
         return Response(to_json(shapes.record(was)), media_type=JSON)
-    return answered(records.get(contact_id, by=by))
+    return answered(await records.get_soon(contact_id, by=by))
 
 
 @router.put(

@@ -74,11 +74,10 @@ def count(by: Actor) -> Left:
     """One request more, where it is allowed."""
     assert by.id is not None
     limit, now = settings().requests_per_hour, time.monotonic()
+    if (left := counted(by)) is not None:
+        return left
     with _lock:
         held = _held.get(by.id)
-        if held is not None and held.until > now and held.free > 0:
-            held.free, held.used = held.free - 1, now
-            return _left(held, limit, allowed=True)
         seldom = held is None or held.used < now - IDLE
     taken = request_hours.take(by.id, at_once=1 if seldom else AT_ONCE, near=NEAR, limit=limit)
     with _lock:
@@ -93,6 +92,18 @@ def count(by: Actor) -> Left:
         if held.free and not _timers:
             _look_later()
         return _left(held, limit, allowed=allowed)
+
+
+def counted(by: Actor) -> Left | None:
+    """`count` of one that this instance holds already; None where the database has to be asked."""
+    assert by.id is not None
+    now = time.monotonic()
+    with _lock:
+        held = _held.get(by.id)
+        if held is None or held.until <= now or held.free <= 0:
+            return None
+        held.free, held.used = held.free - 1, now
+        return _left(held, settings().requests_per_hour, allowed=True)
 
 
 @contextmanager

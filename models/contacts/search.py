@@ -3,13 +3,14 @@
 Filters with `as_of` are asked of contacts as they were then: see as_of.py.
 """
 
+import asyncio
 import os
 import threading
 from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from psycopg.rows import dict_row
@@ -31,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
+from models import awaited
 from models.contacts import as_of, clock, facets, order, statistics
 from models.contacts.facets import Range
 from models.contacts.history import newest_version
@@ -140,14 +142,10 @@ def following(
     `counted`: with the exact number of all that match. `versioned`: each with the `version` that who changes it names.
     Raises NotAllowed, InvalidInput.
     """
-    require(by, Permission.CONTACTS_READ)
-    if not 1 <= size <= MAX_PAGE_SIZE:
-        raise InvalidInput(f"A page holds 1 to {MAX_PAGE_SIZE:,} contacts.", field="size")
-    names, listed = tuple(chosen_columns(columns, by=by)), _order(sort, by, is_whole=filters.as_of is not None)
-    if not filters.as_of and listed.key is None:
-        if after:
-            listed.require_keys(after)
-        near = asked(*_near(filters, by.columns, names, versioned, listed.falling, tuple(after or ()), size), dict_row)
+    listed = _listed(filters, sort, size, by)
+    names = tuple(chosen_columns(columns, by=by))
+    if question := _near(filters, by.columns, names, versioned, listed, after, size):
+        near = asked(*question, dict_row)
         if len(near) > size:
             return Following(near[:size], [near[size - 1]["id"]], count(filters, by=by) if counted else None)
     where, rows = _condition(filters, by), _rows(names, versioned)
@@ -159,6 +157,35 @@ def following(
     return Following([found[one] for one in ids], keys[size - 1] if len(keys) > size else None, total)
 
 
+async def following_soon(
+    filters: Filters,
+    *,
+    columns: list[str] | None = None,
+    sort: str = NEWEST_FIRST,
+    after: Sequence[Any] | None = None,
+    size: int = 50,
+    versioned: bool = False,
+    by: Actor,
+) -> Following:
+    """`following` for an event loop, without a number: a page that is near takes no thread."""
+    listed = _listed(filters, sort, size, by)
+    names = tuple(chosen_columns(columns, by=by))
+    if question := _near(filters, by.columns, names, versioned, listed, after, size):
+        near = await awaited.asked(*question, dict_row, is_long=True)
+        if near is not None and len(near) > size:
+            return Following(near[:size], [near[size - 1]["id"]], None)
+    whole = partial(following, filters, columns=columns, sort=sort, after=after, size=size, versioned=versioned, by=by)
+    return await asyncio.to_thread(whole)
+
+
+def _listed(filters: Filters, sort: str, size: int, by: Actor) -> Order:
+    """The order in which `by` goes through pages of that size. Raises NotAllowed, InvalidInput."""
+    require(by, Permission.CONTACTS_READ)
+    if not 1 <= size <= MAX_PAGE_SIZE:
+        raise InvalidInput(f"A page holds 1 to {MAX_PAGE_SIZE:,} contacts.", field="size")
+    return _order(sort, by, is_whole=filters.as_of is not None)
+
+
 @lru_cache(maxsize=200)
 def _rows(columns: tuple[str, ...], versioned: bool) -> Select[Any]:
     """Built once for each choice: to put fifty columns together takes longer than to read fifty contacts."""
@@ -167,12 +194,17 @@ def _rows(columns: tuple[str, ...], versioned: bool) -> Select[Any]:
 
 
 def _near(
-    filters: Filters, seen: frozenset[str] | None, columns: tuple[str, ...], versioned: bool, falling: bool,
-    after: tuple[Any, ...], size: int,
-) -> tuple[str, dict[str, Any]]:  # fmt: skip
+    filters: Filters, seen: frozenset[str] | None, columns: tuple[str, ...], versioned: bool, listed: Order,
+    after: Sequence[Any] | None, size: int,
+) -> tuple[str, dict[str, Any]] | None:  # fmt: skip
     """The page by number in one statement, where it is among the next contacts and more follow: those that match may
-    all be at the other end, and to look at each before them would take longer than to gather them."""
-    statement, given = _next(filters, seen, columns, versioned, falling, bool(after))
+    all be at the other end, and to look at each before them would take longer than to gather them. None for another
+    order, and for the past. Raises InvalidInput where `after` is not that of such a page."""
+    if filters.as_of or listed.key is not None:
+        return None
+    if after:
+        listed.require_keys(after)
+    statement, given = _next(filters, seen, columns, versioned, listed.falling, bool(after))
     return statement, {**given, "size": size + 1, **({"after": after[0]} if after else {})}
 
 

@@ -9,9 +9,12 @@ from email.policy import default
 from pathlib import Path
 
 import httpx
+from sqlalchemy import text
 
-from models import account_links
-from models.permissions import Role
+from models import account_links, awaited, tokens
+from models.contacts import records
+from models.database import reading
+from models.permissions import OPERATOR, Role
 from tests.dashboard.api.servers import ROOT, instance
 from tests.people import PASSWORD, person
 
@@ -46,6 +49,22 @@ def test_an_account_lives_by_it_alone(db: str, tmp_path: Path) -> None:
         program.headers["authorization"] = f"Bearer {signed_in['token']}"
         assert program.get("/profile").json()["name"] == "Ann"
         assert program.post("/sessions", json={"email": "ann@example.com", "password": PASSWORD}).status_code == 401
+
+
+def test_who_asks_and_what_is_read_take_no_thread(db: str, tmp_path: Path) -> None:
+    """The connections of the server's loop were asked last what most requests ask."""
+    person(email="ann@example.com", name="Ann", role=Role.ANALYST)
+    _, token = tokens.create_for("ann@example.com", "a test", by=OPERATOR)
+    number = records.create({"first_name": "Bo", "notes": "hello"}, by=OPERATOR)
+    with instance(db, tmp_path) as one, httpx.Client(base_url=one.address) as program:
+        program.headers["authorization"] = f"Bearer {token}"
+        for _ in range(5):  # the first ones of an hour are counted in a thread
+            assert program.get(f"/contacts/{number}").json()["notes"] == "hello"
+            assert program.get("/contacts").json()["contacts"]
+        with reading() as session:
+            asked = text("SELECT string_agg(query, ' ') FROM pg_stat_activity WHERE application_name = :name")
+            last = session.scalar(asked, {"name": awaited.NAME})
+    assert "contacts" in last
 
 
 def _mailed(outbox: Path) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -40,7 +41,7 @@ from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.errors import InvalidInput, NotAllowed
 from models.fields import REFERENCES, Field, Group, Kind
 from models.industries import Industry
-from models.permissions import Actor, hidden_column, visible
+from models.permissions import OPERATOR, Actor, hidden_column, visible
 from models.users import User
 
 MAX_TEXT = 1000  # characters of one value
@@ -204,7 +205,9 @@ class Filters:
         """The WHERE clause; free text looks only into what `by` may see. Raises NotAllowed for a hidden field, and
         InvalidInput where it is asked of the past: only what search.py reads can be."""
         if self.as_of:
-            raise InvalidInput("Contacts as they were can be looked at, not changed: go back to now first.")
+            raise InvalidInput(
+                "Contacts as they were can be looked at, not changed: go back to now first.", field=AS_OF
+            )
         known = filterable(by)
         if hidden := [one.field.name for one in self.filters if one.field.name not in known]:
             raise hidden_field(hidden[0])
@@ -272,7 +275,7 @@ def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
     for key, value in pairs:
         if len(value) > MAX_TEXT:
             what = "The search" if key == "q" else f"The value of {key}"
-            raise InvalidInput(f"{what} has {len(value):,} characters; {MAX_TEXT:,} are the most.")
+            raise InvalidInput(f"{what} has {len(value):,} characters; {MAX_TEXT:,} are the most.", field=key)
         text = value.replace("\x00", "")
         if key == "q":
             words.append(text)
@@ -283,7 +286,7 @@ def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
             asked.setdefault(one.key, (one, []))[1].append(text)
     found = (replace(one, values=_values(one, texts)) for one, texts in asked.values())
     if len(as_of) > 1:
-        raise InvalidInput(f"{AS_OF} takes one moment, and there are {len(as_of)}.")
+        raise InvalidInput(f"{AS_OF} takes one moment, and there are {len(as_of)}.", field=AS_OF)
     return Filters(tuple(found), " ".join(" ".join(words).split()), next(iter(as_of), None))
 
 
@@ -295,15 +298,17 @@ def _asked(key: str, by: Actor) -> Filter:
     operator = operator or "is"
     known = filterable(by)
     if name in FIELDS and name not in known:
-        raise hidden_field(name)
+        raise hidden_field(name, key)
     if name not in known:
-        raise InvalidInput(f"There is no field “{name[:60]}” to filter by.{_meant(name, known)}")
+        raise InvalidInput(f"There is no field “{name[:60]}” to filter by.{_meant(name, known)}", field=key)
     field = known[name]
     if operator == "is" and field.kind is Kind.LIST:
         operator = "has"
     fitting = [word for word, one in OPERATORS.items() if field.kind in one.kinds]
     if operator not in fitting:
-        raise InvalidInput(f"“{key}” does not fit: {name} takes {', '.join(f'{name}.{word}' for word in fitting)}.")
+        raise InvalidInput(
+            f"“{key}” does not fit: {name} takes {', '.join(f'{name}.{word}' for word in fitting)}.", field=key
+        )
     return Filter(field, operator, (), group)
 
 
@@ -318,17 +323,17 @@ def _values(asked: Filter, texts: list[str]) -> Values:
     if OPERATORS[operator].arity == 0:
         return tuple(dict.fromkeys(_parsed(field, key, text) for text in texts))
     if len(set(texts)) > 1:
-        raise InvalidInput(f"{key} takes one value, and there are two: {texts[0][:60]} and {texts[1][:60]}.")
+        raise InvalidInput(f"{key} takes one value, and there are two: {texts[0][:60]} and {texts[1][:60]}.", field=key)
     if operator == "empty":
         return (_flag(key, texts[0]),)
     if operator == "between":
         low, comma, high = texts[0].partition(",")
         if not comma:
-            raise InvalidInput(f"{key} takes two values with a comma between, for example {key}=10,50.")
+            raise InvalidInput(f"{key} takes two values with a comma between, for example {key}=10,50.", field=key)
         first, last = _parsed(field, key, low), _parsed(field, key, high)
         if first > last:
             raise InvalidInput(
-                f"{key}={texts[0][:60]}: the first value is above the second, so nothing can be between."
+                f"{key}={texts[0][:60]}: the first value is above the second, so nothing can be between.", field=key
             )
         return (first, last)
     return (_parsed(field, key, texts[0]),)
@@ -337,7 +342,7 @@ def _values(asked: Filter, texts: list[str]) -> Values:
 def _parsed(field: Field, key: str, value: str) -> Any:
     value = value.strip()
     if not value:
-        raise InvalidInput(f"{key} has no value. For contacts without one, write {field.name}.empty=yes.")
+        raise InvalidInput(f"{key} has no value. For contacts without one, write {field.name}.empty=yes.", field=key)
     try:
         match field.kind:
             case Kind.WHOLE:
@@ -351,7 +356,9 @@ def _parsed(field: Field, key: str, value: str) -> Any:
             case Kind.EMAIL:
                 return value.lower()
     except (ValueError, InvalidOperation) as error:
-        raise InvalidInput(f"{key}={value}: “{value}” is no {field.kind.value}{_example(field.kind)}.") from error
+        raise InvalidInput(
+            f"{key}={value}: “{value}” is no {field.kind.value}{_example(field.kind)}.", field=key
+        ) from error
     return value
 
 
@@ -374,7 +381,7 @@ def _example(kind: Kind) -> str:
 def _flag(key: str, value: str) -> bool:
     words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
     if value.strip().lower() not in words:
-        raise InvalidInput(f"{key}={value}: write yes or no.")
+        raise InvalidInput(f"{key}={value}: write yes or no.", field=key)
     return words[value.strip().lower()]
 
 
@@ -395,13 +402,20 @@ def filterable(by: Actor) -> dict[str, Field]:
     return {name: FIELDS[name] for name in visible_fields(by)} | SYSTEM
 
 
-def hidden_field(name: str) -> NotAllowed:
-    return hidden_column(FIELDS[name].title)
+def hidden_field(name: str, asked: str | None = None) -> NotAllowed:
+    """`asked` is what the program wrote, where that is not the name alone."""
+    return hidden_column(FIELDS[name].title, asked or name)
 
 
 def visible_fields(by: Actor) -> list[str]:
     """The names of the fields `by` may see, in the declared order."""
-    return visible(FIELDS, {name: field.group.value for name, field in FIELDS.items()}, by)
+    return list(_visible(by.columns))
+
+
+@lru_cache(maxsize=200)
+def _visible(columns: frozenset[str] | None) -> tuple[str, ...]:
+    groups = {name: field.group.value for name, field in FIELDS.items()}
+    return tuple(visible(FIELDS, groups, replace(OPERATOR, columns=columns)))
 
 
 def fields_of(allowed: Iterable[str]) -> list[str]:

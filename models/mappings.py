@@ -118,7 +118,9 @@ def save(import_id: int, chosen: Chosen, name: str, *, shared: bool = False, rep
     with _one_name(wanted), writing(by) as session:
         before = session.scalar(select(RememberedMapping).where(own).with_for_update())
         if before and not replacing:
-            raise Conflict(f"You have a mapping “{before.name}” already: choose another name, or replace it.")
+            raise Conflict(
+                f"You have a mapping “{before.name}” already: choose another name, or replace it.", field="name"
+            )
         kept = before or _nameless(session, headers, chosen, by) or RememberedMapping(owner_id=by.id)
         kept.name = before.name if before else wanted
         kept.is_shared = shared
@@ -226,9 +228,9 @@ def _own(session: Session, mapping_id: int, by: Actor) -> RememberedMapping:
 def _clean(name: str) -> str:
     wanted = " ".join(name.split())
     if not wanted or len(wanted) > LONGEST_NAME or not wanted.isprintable():
-        raise InvalidInput(f"Give it a name of at most {LONGEST_NAME} letters.")
+        raise InvalidInput(f"Give it a name of at most {LONGEST_NAME} letters.", field="name")
     if wanted.isascii() and wanted.isdecimal():
-        raise InvalidInput(f"“{wanted}” would be taken for a number: put a letter into the name.")
+        raise InvalidInput(f"“{wanted}” would be taken for a number: put a letter into the name.", field="name")
     return wanted
 
 

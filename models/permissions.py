@@ -160,9 +160,9 @@ def require_own(by: Actor) -> None:
         raise NotAllowed(f"This token may not do this: it lacks the scope “{ACCOUNT}”.")
 
 
-def hidden_column(title: str) -> NotAllowed:
+def hidden_column(title: str, name: str) -> NotAllowed:
     """The error for a field that the person may not see, whatever was asked of it."""
-    return NotAllowed(f"You may not see the column {title}: an administrator can allow it.")
+    return NotAllowed(f"You may not see the column {title}: an administrator can allow it.", field=name)
 
 
 def holders(permission: Permission) -> list[str]:

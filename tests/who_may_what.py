@@ -29,13 +29,13 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
     SEE: (
-        "models.contacts.search.page", "models.contacts.search.following", "models.contacts.search.neighbours",
-        "models.contacts.search.those_of",
+        "models.contacts.search.page", "models.contacts.search.following",
+        "models.contacts.search.following_soon", "models.contacts.search.neighbours", "models.contacts.search.those_of",
         "models.contacts.search.count", "models.contacts.search.counts", "models.contacts.search.known_counts",
         "models.contacts.search.count_by", "models.contacts.search.count_by_each",
         "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.search.moment",
         "models.contacts.difference.numbers", "models.contacts.difference.page", "models.contacts.records.get",
-        "models.contacts.records.as_it_was",
+        "models.contacts.records.get_soon", "models.contacts.records.as_it_was",
         "models.contacts.records.suggestions", "models.contacts.history.of_contact", "models.contacts.likeness.alike",
         "models.contacts.autocomplete.values",
     ),
@@ -247,6 +247,7 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.editing.editable": READS_NOTHING,
     "models.contacts.records.Record.seen_by": READS_NOTHING,
     "models.contacts.search.chosen_columns": READS_NOTHING,
+    "models.contacts.search.ordered": READS_NOTHING,
     "models.exports.checked_columns": READS_NOTHING,
     "models.filters.Filters.condition": READS_NOTHING,
     "models.filters.search_text": READS_NOTHING,

@@ -1,6 +1,7 @@
 """The API for programs: mounted at /api/v1 by dashboard/server.py, or alone as `uvicorn dashboard.api:api`."""
 
 import random
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ from dashboard import mail_delivery
 from dashboard.api import (
     audit,
     bodies,
+    conditions,
     contact_bulk,
     contact_copies,
     contact_deleted,
@@ -48,15 +50,15 @@ from dashboard.api import (
     views,
     watched_folders,
 )
-from models import database
-from models.errors import Unavailable
+from models import awaited, database
+from models.errors import AppError, Unavailable
 from models.settings import settings
 
 DESCRIPTION = """Everything that the screens do, for programs, by the same rules.
 
 Send a token with each request: `Authorization: Bearer …`. Filters are those of the screens' addresses. Moments are ISO
 8601 in UTC. Errors are `application/problem+json`. A POST with an `Idempotency-Key` may be sent again: it is carried
-out once. What is changed is named by its `ETag` in `If-Match`."""
+out once. What is changed is named by its `ETag` in `If-Match`. Every GET has its HEAD."""
 
 
 @asynccontextmanager
@@ -67,7 +69,8 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         raise Unavailable("The API needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
     with mail_delivery.delivering():
-        yield
+        async with awaited.opened():
+            yield
     limits.give_back()
     database.engine().dispose()
 
@@ -80,7 +83,7 @@ class Answering:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, _started(send))
             return
         request_id = scope.get("appointment360.request_id")
         if request_id is None:
@@ -99,6 +102,18 @@ class Answering:
         await self.app(scope, receive, answer)
 
 
+def _started(send: Send) -> Send:
+    """What keeps the API from starting is told by its sentence, in place of where in the program it was raised."""
+
+    async def told(message: Message) -> None:
+        error = sys.exception()
+        if message["type"] == "lifespan.startup.failed" and isinstance(error, AppError):
+            message = {**message, "message": error.sentence}
+        await send(message)
+
+    return told
+
+
 # FastAPI's own documentation page loads its script from a CDN: see docs.py.
 api = FastAPI(
     title="Appointment360",
@@ -111,6 +126,7 @@ api = FastAPI(
 )
 api.add_middleware(bodies.Bounded)
 api.add_middleware(Answering)
+api.add_middleware(conditions.Conditions)
 problems.add_to(api)
 # Looked through in this order for each request: what is asked most comes first.
 for resource in (

@@ -1,5 +1,6 @@
 """Every operation against the table of who may what, found by looking for them: none is without its permission."""
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -77,6 +78,8 @@ def call(name: str, by: Actor, **given: Any) -> None:
         if parameter.default is parameter.empty and parameter.name not in ("self", "by")
     }
     done = function(**{**arguments, **GIVEN.get(name, {}), **given}, by=by)
+    if inspect.iscoroutine(done):
+        asyncio.run(done)
     if isinstance(done, AbstractContextManager):
         with done:
             return

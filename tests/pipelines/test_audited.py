@@ -219,7 +219,6 @@ WITHOUT = {
         "_apply": "applying.apply, which it calls, writes the lines",
     },
     "models/payments/reconciliations.py": {
-        "ask": "a wish; the comparison that is done or fails has its line",
         "note_due": "a wish; the comparison that is done or fails has its line",
         "begin": "progress",
     },

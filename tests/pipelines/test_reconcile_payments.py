@@ -63,7 +63,7 @@ def test_what_was_missed_is_mended_once(razorpay: Razorpay, ann: Actor) -> None:
     assert reconciliations.findings(by=OPERATOR) == []
     last = reconciliations.latest(by=OPERATOR)
     assert last is not None
-    assert (last.state, last.compared, last.mended, last.found, last.asked_by) == ("done", 6, 0, 0, None)
+    assert (last.state, last.compared, last.mended, last.found, last.asked_by) == ("done", 6, 0, 0, "operator")
 
 
 def test_a_state_that_was_missed_comes_from_razorpay(razorpay: Razorpay, ann: Actor) -> None:
@@ -163,6 +163,17 @@ def test_the_flow_does_what_the_command_does(razorpay: Razorpay, ann: Actor) -> 
     last = reconciliations.latest(by=OPERATOR)
     assert last is not None
     assert (last.state, last.mended) == ("done", 0)
+
+
+def test_who_asked_is_told_and_what_was_due_was_asked_by_nobody(razorpay: Razorpay, ann: Actor) -> None:
+    reconciliations.note_due()
+    due = reconciliations.latest(by=OPERATOR)
+    assert due is not None
+    assert due.asked_by is None
+    assert reconciliations.ask(by=OPERATOR) == due.id, "it is under way already, and was still due"
+    again = reconciliations.latest(by=OPERATOR)
+    assert again is not None
+    assert again.asked_by is None
 
 
 def test_while_razorpay_is_down_it_fails_and_is_due_again(razorpay: Razorpay, ann: Actor) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from dashboard import edge, file_answers
 from models import audit_log as lines_of_log
@@ -14,6 +14,7 @@ from models import exports, import_changes, import_finding_rows, import_kept, im
 from models.contacts import difference_file
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.import_changes import Kind
+from models.performance import pages, reports
 
 FILES_OF_ROWS = {"rejects.csv": "rejected", "duplicates.csv": "duplicate"}
 KEPT = "kept.csv"
@@ -109,3 +110,18 @@ async def difference(request: Request) -> Response:
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     return file_answers.csv(lines, "difference.csv")
+
+
+async def performance_report(request: Request) -> Response:
+    """The latest report as a page that opens offline; 401, 403 or 404 else."""
+    actor = await edge.signed_in(request.scope)
+    if actor is None:
+        return PlainTextResponse("Sign in first, then open this link again.", 401)
+    try:
+        made = await run_in_threadpool(reports.latest, by=actor)
+    except NotAllowed as error:
+        return PlainTextResponse(error.sentence, 403)
+    if made is None:
+        return PlainTextResponse("No report was made yet.", 404)
+    name = f"performance {made.made_at:%Y-%m-%d}.html"
+    return HTMLResponse(pages.page(made), headers={"content-disposition": f'attachment; filename="{name}"'})

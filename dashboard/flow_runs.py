@@ -18,6 +18,7 @@ EXPORT_VIEWS = "export-views/default"
 FIND_DUPLICATES = "find-duplicates/default"
 REDO_IMPORT = "redo-import/default"
 RECONCILE_PAYMENTS = "reconcile-payments/default"
+REPORT_PERFORMANCE = "report-performance/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
 WINDOW, LONGEST = 10, 2  # seconds: after so long in a window nobody asks until it is over
 
@@ -69,6 +70,11 @@ def start_comparing(comparison_id: int, *, at: datetime | None = None) -> bool:
     """Ask for the flow that compares payments with Razorpay's. Like `start_finding`."""
     key = f"payments-{comparison_id}-{_minute(at)}"
     return _start(RECONCILE_PAYMENTS, {"comparison_id": comparison_id}, key=key)
+
+
+def start_report(asked_by: int | None, *, at: datetime | None = None) -> bool:
+    """Ask for the flow that makes the performance report; two of one minute are one."""
+    return _start(REPORT_PERFORMANCE, {"asked_by": asked_by}, key=f"performance-{_minute(at)}")
 
 
 def _minute(at: datetime | None) -> str:

@@ -183,6 +183,25 @@ def check(as_json: Json = False, home: Home = None) -> None:
     output.say(f"{len(broken):,} of {rules} broken." if broken else f"All {rules} hold.")
 
 
+@app.command()
+def report(as_json: Json = False, home: Home = None) -> None:
+    """Report how the database and what is asked of it perform.
+
+    What it suggests was tried on a copy; findings are a result, not an
+    error: the exit code is 0."""
+    with local.connected():
+        from models.performance import texts
+        from models.permissions import OPERATOR
+        from pipelines import report_performance
+
+        made = report_performance.report(told=lambda step: output.note(f"{step} ..."), by=OPERATOR)
+    if output.is_json():
+        answer = {"report_id": made.id, "made_at": made.made_at.isoformat(), **made.report.model_dump(mode="json")}
+        output.answer(answer)
+    else:
+        output.say(texts.page(made.report))
+
+
 def _rule(verdict: Verdict) -> dict[str, object]:
     return {"name": verdict.name, "field": verdict.field, "success": verdict.success, "failing": verdict.failing}
 

@@ -118,6 +118,7 @@ class Event(StrEnum):
     AUDIT_LOG_EXPORTED = "audit log exported"
     AUDIT_LOG_EXPIRED = "audit log expired"
     CHECKS_RAN = "checks ran"
+    PERFORMANCE_REPORTED = "performance reported"
     SCHEDULE_PAUSED = "schedule paused"
     SCHEDULE_RESUMED = "schedule resumed"
 

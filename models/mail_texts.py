@@ -6,7 +6,8 @@ from typing import Any
 from models.settings import settings
 
 SIGNATURE = "Appointment360"
-DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow")  # that texts may have
+# That texts may have.
+DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow", "report")
 
 
 class Kind(StrEnum):
@@ -23,6 +24,7 @@ class Kind(StrEnum):
     FOLDER_TROUBLE = "folder trouble"
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
+    PERFORMANCE_REPORT = "performance report"
     FLOW_FAILED = "job failed"
 
 
@@ -165,6 +167,14 @@ The job {flow} did not end well:
 {error}
 
 You are told of it again only after it has gone well once. See what ran, and run it again: {web}/jobs
+""",
+    ),
+    Kind.PERFORMANCE_REPORT: (
+        "How Appointment360 performs",
+        """
+{report}
+
+With charts: {web}/performance, where you can also end these messages.
 """,
     ),
 }

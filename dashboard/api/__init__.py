@@ -1,6 +1,7 @@
 """The API for programs: mounted at /api/v1 by dashboard/server.py, or alone as `uvicorn dashboard.api:api`."""
 
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -36,6 +37,7 @@ from dashboard.api import (
     merges,
     payment_admin,
     payments,
+    performance,
     problems,
     profile,
     schema,
@@ -48,9 +50,10 @@ from dashboard.api import (
     views,
     watched_folders,
 )
-from models import database
+from models import database, timings
 from models.errors import Unavailable
 from models.settings import settings
+from models.tallies import TALLY, Tally
 
 DESCRIPTION = """Everything that the screens do, for programs, by the same rules.
 
@@ -66,14 +69,15 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     if url is None:
         raise Unavailable("The API needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
-    with mail_delivery.delivering():
+    with timings.keeping(), mail_delivery.delivering():
         yield
     limits.give_back()
     database.engine().dispose()
 
 
 class Answering:
-    """Pure ASGI: every answer has its number and what is left of the hour."""
+    """Pure ASGI: every answer has its number and what is left of the hour, and how long it took is noted: until it
+    begins, for how long it then flows is the reader's doing."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -86,8 +90,12 @@ class Answering:
         if request_id is None:
             request_id = scope["appointment360.request_id"] = f"{random.getrandbits(64):016x}"
 
+        tally, began = Tally(), time.perf_counter()
+        TALLY.set(tally)
+
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
+                _note(scope, message["status"], time.perf_counter() - began, tally)
                 given = {name for name, _ in message["headers"]}
                 told = {"x-request-id": request_id, "cache-control": "no-store"}
                 if (left := scope.get(limits.LEFT)) is not None:
@@ -97,6 +105,15 @@ class Answering:
             await send(message)
 
         await self.app(scope, receive, answer)
+
+
+def _note(scope: Scope, status: int, seconds: float, tally: Tally) -> None:
+    """By the pattern of the route, since its path may name somebody."""
+    route, by = scope.get("route"), scope.get(problems.ACTOR)
+    pattern = getattr(route, "path", "no such address")
+    timings.note(
+        "api", f"{scope['method']} {pattern}", seconds, tally, user_id=by.id if by else None, failed=status >= 500
+    )
 
 
 # FastAPI's own documentation page loads its script from a CDN: see docs.py.
@@ -119,7 +136,7 @@ for resource in (
     sessions, links, profile, tokens, users, credits, audit,
     duplicates, merges, industries, views, view_schedules, watched_folders, statistics,
     imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
-    payments, payment_admin,
+    payments, payment_admin, performance,
     docs, health,
 ):  # fmt: skip
     api.include_router(resource.router)

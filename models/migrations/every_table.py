@@ -28,6 +28,7 @@ from models import (
     second_factors,
     sign_in_failures,
     sign_in_sessions,
+    timings,
     tokens,
     view_exports,
     views,
@@ -44,5 +45,5 @@ __all__ = [
     "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails", "mappings", "payments",
     "preferences",
     "request_hours", "request_limits", "role_rules", "second_factors", "sign_in_failures", "sign_in_sessions", "table",
-    "tokens", "view_exports", "views", "watched_files", "watched_folders",
+    "timings", "tokens", "view_exports", "views", "watched_files", "watched_folders",
 ]  # fmt: skip

@@ -50,8 +50,7 @@ def read(*, besides: Collection[str] = (), by: Actor) -> View:
     """
     params = st.query_params
     pairs = [(key, value) for key in params if key not in (*OWN, *besides) for value in params.get_all(key)]
-    sort = params.get("sort", search.NEWEST_FIRST)
-    search.chosen_columns([sort.removeprefix("-")], by=by)
+    sort = search.ordered(params.get("sort", search.NEWEST_FIRST), by=by)
     columns = tuple(params["columns"].split(",")) if params.get("columns") else None
     return View(filters.parse_pairs(pairs, by=by), sort, columns, page(), saved())
 

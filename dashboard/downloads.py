@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from dashboard import edge, file_answers
 from models import audit_log as lines_of_log
-from models import exports, import_changes, import_finding_rows, import_kept, import_rejects, imports
+from models import check_report, exports, import_changes, import_finding_rows, import_kept, import_rejects, imports
 from models.contacts import difference_file
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.import_changes import Kind
@@ -125,3 +125,20 @@ async def performance_report(request: Request) -> Response:
         return PlainTextResponse("No report was made yet.", 404)
     name = f"performance {made.made_at:%Y-%m-%d}.html"
     return HTMLResponse(pages.page(made), headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+async def quality_report(request: Request) -> Response:
+    """The quality of the data, as html or csv; 401, 403 or 404 else."""
+    actor = await edge.signed_in(request.scope)
+    if actor is None:
+        return PlainTextResponse("Sign in first, then open this link again.", 401)
+    kind, name = request.path_params["kind"], check_report.NAME
+    try:
+        if kind == "csv":
+            return file_answers.csv(await run_in_threadpool(check_report.csv, by=actor), f"{name}.csv")
+        if kind == "html":
+            named = {"content-disposition": f'attachment; filename="{name}.html"'}
+            return HTMLResponse(await run_in_threadpool(check_report.html, by=actor), headers=named)
+    except NotAllowed as error:
+        return PlainTextResponse(error.sentence, 403)
+    return PlainTextResponse("Not found.", 404)

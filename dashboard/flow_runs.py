@@ -17,8 +17,8 @@ UNDO_IMPORT = "undo-import/default"
 EXPORT_VIEWS = "export-views/default"
 FIND_DUPLICATES = "find-duplicates/default"
 REDO_IMPORT = "redo-import/default"
+VALIDATE_CONTACTS = "validate-contacts/default"
 RECONCILE_PAYMENTS = "reconcile-payments/default"
-REPORT_PERFORMANCE = "report-performance/default"
 PATIENCE = 3  # seconds: a screen waits for the answer
 WINDOW, LONGEST = 10, 2  # seconds: after so long in a window nobody asks until it is over
 
@@ -66,15 +66,15 @@ def start_finding(run_id: int, *, at: datetime | None = None) -> bool:
     return _start(FIND_DUPLICATES, {"run_id": run_id}, key=f"duplicates-{run_id}-{_minute(at)}")
 
 
+def start_checking(run_id: int, *, at: datetime | None = None) -> bool:
+    """Ask for the flow that checks the data. Like `start_finding`."""
+    return _start(VALIDATE_CONTACTS, {"run_id": run_id}, key=f"checks-{run_id}-{_minute(at)}")
+
+
 def start_comparing(comparison_id: int, *, at: datetime | None = None) -> bool:
     """Ask for the flow that compares payments with Razorpay's. Like `start_finding`."""
     key = f"payments-{comparison_id}-{_minute(at)}"
     return _start(RECONCILE_PAYMENTS, {"comparison_id": comparison_id}, key=key)
-
-
-def start_report(asked_by: int | None, *, at: datetime | None = None) -> bool:
-    """Ask for the flow that makes the performance report; two of one minute are one."""
-    return _start(REPORT_PERFORMANCE, {"asked_by": asked_by}, key=f"performance-{_minute(at)}")
 
 
 def _minute(at: datetime | None) -> str:
@@ -100,9 +100,8 @@ def _has_patience() -> bool:
 
 
 def _create_run(address: str, deployment: str, parameters: dict[str, object], key: str) -> bool:
-    user, colon, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
     try:
-        with httpx.Client(base_url=address, auth=(user, password) if colon else None, timeout=PATIENCE) as prefect:
+        with signed_in(address, patience=PATIENCE) as prefect:
             found = prefect.get(f"deployments/name/{deployment}").raise_for_status().json()
             run = {"parameters": parameters, "idempotency_key": key}
             prefect.post(f"deployments/{found['id']}/create_flow_run", json=run).raise_for_status()
@@ -110,3 +109,9 @@ def _create_run(address: str, deployment: str, parameters: dict[str, object], ke
         log.info("flow %s is not started yet: %s", deployment, error)
         return False
     return True
+
+
+def signed_in(address: str, *, patience: float) -> httpx.Client:
+    """Prefect's HTTP interface, with its sign-in where it has one."""
+    user, colon, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    return httpx.Client(base_url=address, auth=(user, password) if colon else None, timeout=patience)

@@ -90,6 +90,11 @@ def moment(value: datetime | None) -> str:
     return f"{day(value)}, {_local(value):%H:%M}"
 
 
+def clock(value: datetime) -> str:
+    """“14:05:07”, the same in every locale, for lines of a log."""
+    return f"{_local(value):%H:%M:%S}"
+
+
 def pattern(*, clock: bool = False) -> str:
     """`day`, or with `clock` `moment`, as a pattern of Moment.js, which writes the dates in tables."""
     parts = LDML.findall(_locale().datetime_skeletons["yMMMd"].pattern)

@@ -43,12 +43,14 @@ PLACES = {
     "watched": Place("Watched folders", "folder_eye", "watched", Permission.IMPORTS_RUN, hidden=True),
     "exports": Place("Exports", "download", "exports", Permission.CONTACTS_EXPORT),
     "duplicates": Place("Duplicates", "join_inner", "duplicates", Permission.CONTACTS_EDIT, whole=True),
+    "quality": Place("Data quality", "fact_check", "quality", Permission.CONTACTS_READ),
     "industries": Place("Industries", "category", "industries", Permission.CONTACTS_READ, field="industry"),
     "plans": Place("Plans", "toll", "plans", Permission.PAYMENTS_BUY),
     "payments": Place("Payments", "payments", "payments", Permission.PAYMENTS_OVERSEE),
     "users": Place("People", "group", "users", Permission.USERS_MANAGE),
     "performance": Place("Performance", "speed", "performance", Permission.SERVER_OVERSEE),
     "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
+    "jobs": Place("Jobs", "schedule", "jobs", Permission.SERVER_OVERSEE),
     "profile": Place("Profile", "account_circle", "profile", None, hidden=True),
 }
 

@@ -63,8 +63,10 @@ def serve(home: Path) -> int:
 def _answered(line: bytes) -> bytes:
     import data_checks.run  # loaded by now; at the top it would cost whoever only imports this module seconds
 
+    run = data_checks.run
     try:
-        return messages.answer(data_checks.run.check_table(*messages.read_request(line)))
+        url, table, schema = messages.read_request(line)
+        return messages.answer(run.check_everything(url) if table is None else run.check_table(url, table, schema))
     except AppError as error:
         return messages.refusal(error)
 

@@ -17,7 +17,7 @@ from great_expectations.expectations.metrics.map_metric_provider.column_map_metr
     ColumnMapMetricProvider,
 )
 from great_expectations.validator.validator import ValidationDependencies
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import Boolean, ColumnElement, literal_column, or_
 from sqlalchemy import column as named
 
 COUNTS = ("table.row_count", "unexpected_count")
@@ -43,6 +43,26 @@ class ExpectAnyColumnToBeFilled(ExpectColumnValuesToNotBeNull):
     others: list[str]
     map_metric: ClassVar[str] = "column_values.any_filled"
     success_keys: ClassVar[tuple[str, ...]] = ("mostly", "others")
+
+
+class ConditionHolds(ColumnMapMetricProvider):
+    """A condition in SQL, which may look into other tables, is true of the row; the column only names the row."""
+
+    condition_metric_name = "column_values.condition_holds"
+    condition_value_keys = ("condition",)
+    filter_column_isnull = False
+
+    @column_condition_partial(engine=SqlAlchemyExecutionEngine)
+    def _sqlalchemy(cls, column: ColumnElement[Any], condition: str, **_: Any) -> ColumnElement[bool]:  # noqa: N805  # GX passes the class
+        return literal_column(f"({condition})", Boolean)
+
+
+class ExpectConditionToHold(ExpectColumnValuesToNotBeNull):
+    """`condition` is true of each row."""
+
+    condition: str
+    map_metric: ClassVar[str] = "column_values.condition_holds"
+    success_keys: ClassVar[tuple[str, ...]] = ("mostly", "condition")
 
 
 @cache

@@ -1,7 +1,8 @@
 """What a gate and a checker say to each other, and where they meet: one JSON object each way, on a pipe or a socket.
 
-A request is {"url", "table", "schema"}; the answer {"verdicts": [...]} or {"error", "kind"}, where `error` is the
-sentence for a person and `kind` the name of its class in models.errors.
+A request is {"url", "table", "schema"}, where no table means every table that has a suite; the answer
+{"verdicts": [...]} or {"error", "kind"}, where `error` is the sentence for a person and `kind` the name of its class in
+models.errors.
 """
 
 import hashlib
@@ -48,7 +49,7 @@ def made_key(home: Path) -> bytes:
     return secret
 
 
-def request(url: str, table: str, schema: str | None) -> bytes:
+def request(url: str, table: str | None, schema: str | None) -> bytes:
     return _packed({"url": url, "table": table, "schema": schema})
 
 
@@ -61,7 +62,7 @@ def refusal(error: AppError) -> bytes:
     return _packed({"error": error.sentence, "kind": kind})
 
 
-def read_request(line: bytes) -> tuple[str, str, str | None]:
+def read_request(line: bytes) -> tuple[str, str | None, str | None]:
     asked = json.loads(line)
     return asked["url"], asked["table"], asked["schema"]
 

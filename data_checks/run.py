@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read once, by the import below
@@ -19,16 +20,18 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.datasource.fluent.interfaces import Batch, TestConnectionError
 from great_expectations.exceptions.exceptions import GreatExpectationsError
 from great_expectations.expectations.expectation import ColumnMapExpectation
-from sqlalchemy import NullPool, create_engine, inspect
+from sqlalchemy import NullPool, create_engine, inspect, text
 from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
-from data_checks import contact_suite, expectations
-from data_checks.contact_suite import Rule
+from data_checks import expectations, suites
 from models.check_results import Verdict
+from models.check_rules import TODAY_SQL, Demand, Rule
+from models.contacts import quality
 from models.database import sqlalchemy_url
 from models.errors import AppError, NotFound, Unavailable
 
 EXAMPLES = 5
+ROWS_NAMED = 20  # of a rule whose column names the row
 LONGEST_EXAMPLE = 200  # characters
 
 # It warns of every class that is derived from one of its own.
@@ -44,25 +47,32 @@ def check_table(url: str, table: str, schema: str | None = None, rules: Sequence
 
     A Verdict's `checked` counts the filled values, or all rows for a rule about rows. Its details hold: sentence,
     tolerance, blocks, rows (of the table), empty (values that are null; 0 for a rule about rows), and examples (up to
-    EXAMPLES failing values, as text; none for a rule about rows). Without `rules` those for contacts are taken.
+    EXAMPLES failing values, as text, or the names of ROWS_NAMED failing rows where the rule names them; none for
+    another rule about rows). Without `rules` those for contacts are taken.
     Raises NotFound (no such table), Unavailable (the database does not answer), CheckFailed.
     """
     url, place = sqlalchemy_url(url), f"{schema}.{table}" if schema else table
     with _sentences(place):
-        present = _columns(url, table, schema)
-        fitting = [kept for rule in rules or contact_suite.rules() if (kept := rule.on(present))]
+        present, today = _seen(url, table, schema)
+        fitting = [kept for rule in rules or quality.rules() if (kept := rule.on(present))]
         with _batch(url, table, schema) as batch:
-            counted = _counted(batch, fitting)
-            # A rule about rows fails where there is no value, so it has none to show.
-            examples = _examples(batch, [rule for rule in fitting if rule.field and counted[rule.name].failing])
+            counted = _counted(batch, fitting, today)
+            examples = _examples(
+                batch, [rule for rule in fitting if _shows(rule) and counted[rule.name].failing], today
+            )
     return [_with_examples(counted[rule.name], examples.get(rule.name, [])) for rule in fitting]
+
+
+def check_everything(url: str) -> list[Verdict]:
+    """`check_table` of every table that has a suite: contacts, industries, payments. Raises what that does."""
+    return [verdict for table, rules in suites.every().items() for verdict in check_table(url, table, rules=rules)]
 
 
 def get_ready() -> None:
     """Do once what every check needs, so that processes forked from here need not: derive the expectations' classes."""
-    for rule in contact_suite.rules():
-        _expectation(rule, expectations.COUNTS)
-        _expectation(rule, expectations.VALUES)
+    for rule in (rule for rules in suites.every().values() for rule in rules):
+        _expectation(rule, expectations.COUNTS, date.max)
+        _expectation(rule, expectations.VALUES, date.max)
     gx.get_context(mode="ephemeral")
 
 
@@ -77,9 +87,17 @@ def _sentences(place: str) -> Iterator[None]:
         raise Unavailable(f"The data checks could not read the table {place}: {cause}") from error
 
 
-def _columns(url: str, table: str, schema: str | None) -> set[str]:
-    engine = create_engine(url, poolclass=NullPool)
-    return {column["name"] for column in inspect(engine).get_columns(table, schema=schema)}
+def _seen(url: str, table: str, schema: str | None) -> tuple[set[str], date]:
+    """The table's columns, and the day that the database has."""
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        present = {column["name"] for column in inspect(connection).get_columns(table, schema=schema)}
+        today: date = connection.scalars(text(f"SELECT {TODAY_SQL}")).one()
+        return present, today
+
+
+def _shows(rule: Rule) -> bool:
+    """Whether failing rows have something to show: one without any value has not."""
+    return rule.demand is not Demand.FILLED
 
 
 @contextmanager
@@ -99,31 +117,35 @@ def _batch(url: str, table: str, schema: str | None) -> Iterator[Batch]:
         source.get_engine().dispose()
 
 
-def _counted(batch: Batch, rules: Sequence[Rule]) -> dict[str, Verdict]:
-    found = _validated(batch, rules, expectations.COUNTS)
+def _counted(batch: Batch, rules: Sequence[Rule], today: date) -> dict[str, Verdict]:
+    found = _validated(batch, rules, expectations.COUNTS, today)
     return {rule.name: _verdict(rule, found[rule.name]) for rule in rules}
 
 
-def _examples(batch: Batch, rules: Sequence[Rule]) -> dict[str, list[str]]:
-    found = _validated(batch, rules, expectations.VALUES)
+def _examples(batch: Batch, rules: Sequence[Rule], today: date) -> dict[str, list[str]]:
+    found = _validated(batch, rules, expectations.VALUES, today)
     return {name: [_shown(value) for value in result["partial_unexpected_list"]] for name, result in found.items()}
 
 
-def _validated(batch: Batch, rules: Sequence[Rule], wanted: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
+def _validated(
+    batch: Batch, rules: Sequence[Rule], wanted: tuple[str, ...], today: date
+) -> dict[str, Mapping[str, Any]]:
     """Per rule the library's result, with the metrics `wanted` only; all rules in one validation."""
     if not rules:
         return {}
-    suite = gx.ExpectationSuite("contacts", expectations=[_expectation(rule, wanted) for rule in rules])
-    form = {"result_format": "BASIC", "partial_unexpected_count": EXAMPLES}
+    suite = gx.ExpectationSuite("contacts", expectations=[_expectation(rule, wanted, today) for rule in rules])
+    most = ROWS_NAMED if all(rule.demand is Demand.HOLDS for rule in rules) else EXAMPLES
+    form = {"result_format": "BASIC", "partial_unexpected_count": most}
     results = {_rule_of(one): one for one in batch.validate(suite, result_format=form).results}
     return {rule.name: _result_of(results[rule.name], rule) for rule in rules}
 
 
-def _expectation(rule: Rule, wanted: tuple[str, ...]) -> ColumnMapExpectation:
-    kind = getattr(expectations, rule.expectation, None) or getattr(gxe, rule.expectation)
+def _expectation(rule: Rule, wanted: tuple[str, ...], today: date) -> ColumnMapExpectation:
+    name, given = suites.asked(rule, today)
+    kind = getattr(expectations, name, None) or getattr(gxe, name)
     column, *others = rule.columns
     also = {"others": others} if kind is expectations.ExpectAnyColumnToBeFilled else {}
-    arguments: dict[str, Any] = {"column": column, "mostly": rule.tolerance, **rule.kwargs, **also}
+    arguments: dict[str, Any] = {"column": column, "mostly": rule.tolerance, **given, **also}
     return expectations.asking_only_for(kind, wanted)(meta={"rule": rule.name}, **arguments)
 
 
@@ -153,7 +175,7 @@ def _verdict(rule: Rule, result: Mapping[str, Any]) -> Verdict:
         "examples": [],
     }  # fmt: skip
     failing = result["unexpected_count"] or 0  # the sum over an empty table is null
-    return Verdict(rule.name, rule.field, bool(result["success"]), rows - empty, failing, details)
+    return Verdict(rule.name, rule.field, bool(result["success"]), rows - empty, failing, details, rule.about)
 
 
 def _with_examples(verdict: Verdict, examples: list[str]) -> Verdict:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from deploy import (
     cli_audit,
+    cli_checks,
     cli_difference,
     cli_duplicates,
     cli_imports,
+    cli_jobs,
     cli_mappings,
     cli_payments,
     cli_tokens,
@@ -29,9 +31,6 @@ from deploy import (
     output,
 )
 from deploy.cli_options import AsOf, AsUser, Home, Json, View, Where, actor, chosen, names
-
-if TYPE_CHECKING:
-    from models.check_results import Verdict
 
 app = typer.Typer(
     name="appointment360",
@@ -45,12 +44,15 @@ app.add_typer(cli_imports.group, name="imports")
 app.add_typer(cli_mappings.group, name="mappings")
 app.add_typer(cli_watch.group, name="watch")
 app.add_typer(cli_duplicates.group, name="duplicates")
+app.add_typer(cli_checks.group, name="checks")
 app.add_typer(cli_users.group, name="users")
 app.add_typer(cli_tokens.group, name="tokens")
 app.add_typer(cli_payments.group, name="payments")
+app.add_typer(cli_jobs.group, name="jobs")
 app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")
 app.command("import")(cli_imports.import_file)
+app.command("check")(cli_checks.check)
 app.command("difference")(cli_difference.difference)
 
 
@@ -162,28 +164,6 @@ def export(
 
 
 @app.command()
-def check(as_json: Json = False, home: Home = None) -> None:
-    """Check the quality of all contacts.
-
-    Broken rules are a result, not an error: the exit code is 0."""
-    with local.connected():
-        from data_checks import contacts
-        from models.permissions import OPERATOR
-
-        verdicts = contacts.check_contacts(home=local.home(), by=OPERATOR)
-    success = all(verdict.success for verdict in verdicts)
-    if output.is_json():
-        output.answer({"success": success, "rules": [_rule(verdict) for verdict in verdicts]})
-        return
-    broken = sorted((one for one in verdicts if not one.success), key=lambda one: -one.failing)
-    if broken:
-        rows = [((one.details or {})["sentence"], one.name, one.failing) for one in broken]
-        output.table(["broken rule", "name", "contacts"], rows, numbers=["contacts"])
-    rules = output.counted(len(verdicts), "rule")
-    output.say(f"{len(broken):,} of {rules} broken." if broken else f"All {rules} hold.")
-
-
-@app.command()
 def report(as_json: Json = False, home: Home = None) -> None:
     """Report how the database and what is asked of it perform.
 
@@ -200,10 +180,6 @@ def report(as_json: Json = False, home: Home = None) -> None:
         output.answer(answer)
     else:
         output.say(texts.page(made.report))
-
-
-def _rule(verdict: Verdict) -> dict[str, object]:
-    return {"name": verdict.name, "field": verdict.field, "success": verdict.success, "failing": verdict.failing}
 
 
 def _plain(value: Any) -> Any:

@@ -26,8 +26,10 @@ def lines(
     who: Annotated[str | None, typer.Option(help="A user's e-mail; operator; nobody (failed sign-ins).")] = None,
     event: Annotated[list[str] | None, typer.Option(help="What happened, as the log words it. Repeatable.")] = None,
     about: Annotated[str | None, typer.Option(help="“import”, “import 17”, “user ann@example.com”.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="DAY", help="From this day on, in UTC: 2026-11-30.")] = None,
-    until: Annotated[str | None, typer.Option(metavar="DAY", help="Up to this day, included.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DAY", help="From this day on, or moment, in UTC: 2026-11-30.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="DAY", help="Up to this day or moment, included.")] = None,
     words: Annotated[str | None, typer.Option(help="Words that stand in the line.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="So many of the latest lines.")] = 50,
     as_json: Json = False,
@@ -40,7 +42,7 @@ def lines(
 
         pairs = [(key, value) for key, value in asked.items() if value] + [("event", one) for one in event or []]
         wanted = audit_log.parse(pairs)
-        if wanted.since and wanted.until and wanted.since > wanted.until:
+        if wanted.is_turned:
             raise typer.BadParameter(f"--since {wanted.since} is after --until {wanted.until}: no day is in between.")
         found, more = audit_log.page(wanted, size=limit, by=OPERATOR)
     if output.is_json():

@@ -63,11 +63,12 @@ def clean_email(value: str) -> str:
     """
     address = emails.normalised(unicodedata.normalize("NFKC", value))
     if found := emails.problem(address):
-        raise InvalidInput(f"“{value}” is not an e-mail address: {found}.")
+        raise InvalidInput(f"“{value}” is not an e-mail address: {found}.", field="email")
     if strange := [character for character in address.rpartition("@")[0] if not character.isascii()]:
         raise InvalidInput(
             f"“{value}” has “{strange[0]}” before the @, which can look like another letter. "
-            "Accounts need an address whose part before the @ is plain letters, digits and signs."
+            "Accounts need an address whose part before the @ is plain letters, digits and signs.",
+            field="email",
         )
     return emails.with_ascii_domain(address)
 
@@ -92,9 +93,9 @@ def clean_name(value: str) -> str:
     name = "".join(" " if unicodedata.category(one).startswith(blank) else one for one in value)
     name = " ".join(name.split())
     if not name:
-        raise InvalidInput("The name is empty. Give the name that others are to see.")
+        raise InvalidInput("The name is empty. Give the name that others are to see.", field="name")
     if len(name) > MAX_NAME:
-        raise InvalidInput(f"The name has more than {MAX_NAME} characters. Shorten it.")
+        raise InvalidInput(f"The name has more than {MAX_NAME} characters. Shorten it.", field="name")
     return name
 
 

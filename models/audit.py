@@ -7,14 +7,29 @@ reads the log is in audit_log.py.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, Label, Text, func, literal_column, select
+from psycopg.types.json import Jsonb
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    Label,
+    Text,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database import AUDIT_LOCK, Base, reading, writing
+from models.database import AUDIT_LOCK, Base, asked_in, compiled, reading, writing
 from models.permissions import OPERATOR, Actor
 
 LONGEST_TEXT, LONGEST_LIST = 1000, 200  # characters and members of one detail; the history holds values whole
@@ -113,12 +128,17 @@ class Event(StrEnum):
     INVOICE_CHANGED = "invoice changed"
     PAYMENT_EVENT_DEAD = "payment event given up"  # it failed too often
     PAYMENT_EVENT_REPLAYED = "payment event applied again"
+    COMPARISON_ASKED = "comparing payments asked for"
     PAYMENTS_COMPARED = "payments compared"  # with Razorpay's
     PAYMENTS_COMPARISON_FAILED = "comparing payments failed"
     AUDIT_LOG_EXPORTED = "audit log exported"
     AUDIT_LOG_EXPIRED = "audit log expired"
     CHECKS_RAN = "checks ran"
     PERFORMANCE_REPORTED = "performance reported"
+    CHECKS_FAILED = "checks failed"  # they could not be run
+    CHECK_SWITCHED = "rule switched"  # whether it stops an import
+    JOB_ASKED = "job asked for"
+    JOB_CANCELLED = "job cancelled"
     SCHEDULE_PAUSED = "schedule paused"
     SCHEDULE_RESUMED = "schedule resumed"
 
@@ -243,7 +263,14 @@ def _expire_batch(days: int) -> int:
 
 
 def _add(session: Session, event: str, subject: str, *, details: dict[str, Any], **who: Any) -> None:
-    session.add(AuditLine(event=event, subject=subject, details=details or None, **who))
+    line = {"event": event, "subject": subject, "details": Jsonb(details) if details else None, **who}
+    asked_in(session, inserting(), line)
+
+
+@cache
+def inserting() -> str:
+    named = ("actor_id", "actor_name", "address", "event", "subject", "details")
+    return compiled(insert(AuditLine).values({name: bindparam(name, None) for name in named}))[0]
 
 
 def _keep(known: AuditRepeat, details: dict[str, Any], by: Actor) -> None:

@@ -4,6 +4,7 @@ Of contacts a reader sees here the fields that they may see elsewhere, and searc
 """
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -43,13 +44,14 @@ OF_A_FIELD = ("added", "removed")  # beside "field": its values
 @dataclass(frozen=True)
 class Wanted:
     """Which lines. `who` is a user's e-mail, or one of NAMELESS; `about` one subject (“import 17”), or all of a kind
-    (“import”); the days are whole, in UTC; every one of the `words` stands in the line."""
+    (“import”); days are whole, in UTC, and a
+    moment counts itself; every one of the `words` stands in the line."""
 
     who: str = ""
     events: tuple[str, ...] = ()
     about: str = ""
-    since: date | None = None
-    until: date | None = None
+    since: date | datetime | None = None
+    until: date | datetime | None = None
     words: str = ""
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -65,6 +67,12 @@ class Wanted:
 
     def query(self) -> str:
         return urlencode(self.pairs())
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether its last day is before its first one."""
+        first, last = day_of(self.since), day_of(self.until)
+        return first is not None and last is not None and first > last
 
     def __bool__(self) -> bool:
         return bool(self.pairs())
@@ -105,13 +113,13 @@ def parse(pairs: Iterable[tuple[str, str]]) -> Wanted:
     for key, value in pairs:
         text = " ".join(value.replace("\x00", "").split())
         if key not in KEYS:
-            raise InvalidInput(f"The audit log has no filter “{key}”. Filters are: {', '.join(KEYS)}.")
+            raise InvalidInput(f"The audit log has no filter “{key}”. Filters are: {', '.join(KEYS)}.", field=key)
         if key == "event":
             events.append(_event(text))
         elif key in ("since", "until"):
             found[key] = _day(key, text) if text else None
         elif len(text) > LONGEST_WORDS:
-            raise InvalidInput(f"{key} has {len(text):,} characters; {LONGEST_WORDS} are the most.")
+            raise InvalidInput(f"{key} has {len(text):,} characters; {LONGEST_WORDS} are the most.", field=key)
         else:
             found["words" if key == "q" else key] = text
     return Wanted(events=tuple(dict.fromkeys(events)), **found)
@@ -177,9 +185,10 @@ def _conditions(wanted: Wanted, by: Actor) -> Iterator[ColumnElement[bool]]:
         kind, _, name = wanted.about.partition(" ")
         yield AuditLine.subject == wanted.about if name or kind == "contacts" else _of_kind(kind)
     if wanted.since:
-        yield AuditLine.at >= _midnight(wanted.since)
+        yield AuditLine.at >= _begins(wanted.since)
     if wanted.until:
-        yield AuditLine.at < _midnight(wanted.until) + timedelta(days=1)
+        moment = isinstance(wanted.until, datetime)
+        yield AuditLine.at <= wanted.until if moment else AuditLine.at < _begins(wanted.until) + timedelta(days=1)
     for word in wanted.words.split():
         yield _searched(by).icontains(word, autoescape=True)
 
@@ -199,7 +208,9 @@ def _user_id(email: str) -> int:
     with reading() as session:
         found = session.scalar(select(User.id).where(User.email == accounts.looked_up(email)))
     if found is None:
-        raise InvalidInput(f"Nobody has the e-mail “{email}”. Who did it is an e-mail, or: {', '.join(NAMELESS)}.")
+        raise InvalidInput(
+            f"Nobody has the e-mail “{email}”. Who did it is an e-mail, or: {', '.join(NAMELESS)}.", field="who"
+        )
     return found
 
 
@@ -273,19 +284,32 @@ def _may_read_filter(told: Mapping[str, Any], seen: Collection[str], by: Actor) 
 def _event(text: str) -> str:
     known = {event.value.casefold(): event.value for event in Event}
     if text.casefold() not in known:
-        raise InvalidInput(f"There is no event “{text}”. Events are: {', '.join(known.values())}.")
+        raise InvalidInput(f"There is no event “{text}”. Events are: {', '.join(known.values())}.", field="event")
     return known[text.casefold()]
 
 
-def _day(key: str, text: str) -> date:
+def _day(key: str, text: str) -> date | datetime:
+    """A day, or a moment, which is in UTC where it has no zone: a + in an address arrives as a blank."""
     try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidInput(f"{key}={text}: write a day like 2026-11-30.") from error
+        if len(text) <= len("2026-11-30"):
+            told = day = date.fromisoformat(text)
+        else:
+            moment = datetime.fromisoformat(re.sub(r" ([0-9:]{4,5})$", r"+\1", text) if "T" in text else text)
+            told = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+            day = told.date()
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(
+            f"{key}={text}: write a day like 2026-11-30, or a moment like 2026-11-30T09:30:00Z.", field=key
+        ) from error
     if not FIRST_DAY <= day <= LAST_DAY:
-        raise InvalidInput(f"{key}={text}: give a day from {FIRST_DAY:%Y} to {LAST_DAY:%Y}.")
-    return day
+        raise InvalidInput(f"{key}={text}: give a day from {FIRST_DAY:%Y} to {LAST_DAY:%Y}.", field=key)
+    return told
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
+def _begins(at: date) -> datetime:
+    return at if isinstance(at, datetime) else datetime.combine(at, time(), UTC)
+
+
+def day_of(at: date | None) -> date | None:
+    """The day on which a bound lies, in UTC, for calendars."""
+    return at.date() if isinstance(at, datetime) else at

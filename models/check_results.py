@@ -1,16 +1,36 @@
-"""Results of data checks: one line per rule and run, of an import's staged rows or of the contacts as they stand."""
+"""Results of data checks: one line per rule and run, of an import's staged rows, or of a run over what is stored.
+
+`import_id` or `run_id` says which. `about` says what the rows are: contacts, industries or payments.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Identity, Index, Integer, Text, delete, func, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    and_,
+    delete,
+    false,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.check_rules import About
 from models.database import Base
 from models.filters import visible_fields
-from models.permissions import Actor
+from models.permissions import Actor, Permission
 
 
 class CheckResult(Base):
@@ -19,6 +39,8 @@ class CheckResult(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     import_id: Mapped[int | None] = mapped_column(Integer)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("check_runs.id", ondelete="CASCADE"))
+    about: Mapped[str] = mapped_column(Text, server_default=About.CONTACTS)
     name: Mapped[str] = mapped_column(Text)
     field: Mapped[str | None] = mapped_column(Text)
     success: Mapped[bool] = mapped_column(Boolean)
@@ -26,7 +48,11 @@ class CheckResult(Base):
     failing: Mapped[int] = mapped_column(BigInteger)
     details: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
-    __table_args__ = (Index("check_results_import", "import_id"), Index("check_results_at", "at"))
+    __table_args__ = (
+        Index("check_results_import", "import_id"),
+        Index("check_results_at", "at"),
+        Index("check_results_run", "run_id", "name"),
+    )
 
 
 @dataclass(frozen=True)
@@ -39,13 +65,18 @@ class Verdict:
     checked: int
     failing: int
     details: dict[str, Any] | None = None
+    about: str = About.CONTACTS
 
 
-def store(session: Session, verdicts: list[Verdict], *, import_id: int | None) -> None:
+def store(
+    session: Session, verdicts: list[Verdict], *, import_id: int | None = None, run_id: int | None = None
+) -> None:
     """Add the verdicts to the caller's transaction."""
     session.add_all(
         CheckResult(
             import_id=import_id,
+            run_id=run_id,
+            about=one.about,
             name=one.name,
             field=one.field,
             success=one.success,
@@ -64,13 +95,61 @@ def replace(session: Session, verdicts: list[Verdict], *, import_id: int) -> Non
 
 
 def seen_by(by: Actor, verdicts: list[Verdict]) -> list[Verdict]:
-    """Those about fields that `by` may see; a rule about whole rows is for who sees every column."""
-    if by.columns is None:
-        return verdicts
-    seen = visible_fields(by)
-    return [one for one in verdicts if one.field in seen]
+    """Those that `by` may see the results of."""
+    sees = Sight.of(by)
+    return [one for one in verdicts if sees.result(one.about, one.field)]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Which results a person may see: of contacts those about fields that they see, and of whole rows who sees every
+    column; of industries who sees that column; of payments who sees everybody's."""
+
+    fields: frozenset[str]
+    whole: bool
+    payments: bool
+
+    @classmethod
+    def of(cls, by: Actor) -> "Sight":
+        return cls(frozenset(visible_fields(by)), by.columns is None, by.may(Permission.PAYMENTS_OVERSEE))
+
+    def result(self, about: str, field: str | None) -> bool:
+        match about:
+            case About.CONTACTS:
+                return self.whole or field in self.fields
+            case About.INDUSTRIES:
+                return "industry" in self.fields
+            case About.PAYMENTS:
+                return self.payments
+        return False
+
+    def condition(self) -> ColumnElement[bool]:
+        """`result` of rows of CheckResult."""
+        found: list[ColumnElement[bool]] = [false()]
+        if self.whole:
+            found.append(CheckResult.about == About.CONTACTS)
+        else:
+            found.append(and_(CheckResult.about == About.CONTACTS, CheckResult.field.in_(self.fields)))
+        if "industry" in self.fields:
+            found.append(CheckResult.about == About.INDUSTRIES)
+        if self.payments:
+            found.append(CheckResult.about == About.PAYMENTS)
+        return or_(*found)
 
 
 def of_import(session: Session, import_id: int) -> list[Verdict]:
-    rows = session.scalars(select(CheckResult).where(CheckResult.import_id == import_id).order_by(CheckResult.id))
-    return [Verdict(row.name, row.field, row.success, row.checked, row.failing, row.details) for row in rows]
+    return _verdicts(session, CheckResult.import_id == import_id)
+
+
+def of_run(session: Session, run_id: int) -> list[Verdict]:
+    """In the rules' order."""
+    return _verdicts(session, CheckResult.run_id == run_id)
+
+
+def _verdicts(session: Session, which: ColumnElement[bool]) -> list[Verdict]:
+    rows = session.scalars(select(CheckResult).where(which).order_by(CheckResult.id))
+    return [Verdict(row.name, row.field, row.success, row.checked, row.failing, row.details, row.about) for row in rows]
+
+
+# Its table has to be known wherever results are stored, as by an import, which needs nothing else of it.
+from models import check_runs as check_runs  # noqa: E402

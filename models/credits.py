@@ -137,7 +137,7 @@ def grant(email: str, amount: int, note: str | None = None, *, by: Actor) -> Bal
     """Give a person credits that last. Raises NotAllowed, NotFound, InvalidInput (an amount below 1, or too large)."""
     require(by, Permission.CREDITS_GRANT)
     if not 1 <= amount <= MOST:
-        raise InvalidInput(f"{amount:,} credits cannot be granted: give a number from 1 to {MOST:,}.")
+        raise InvalidInput(f"{amount:,} credits cannot be granted: give a number from 1 to {MOST:,}.", field="amount")
     return _add(email, amount, note, Kind.GRANT, Event.CREDITS_GRANTED, by=by)
 
 
@@ -145,7 +145,7 @@ def take_back(email: str, amount: int, note: str | None = None, *, by: Actor) ->
     """Take back credits that last, at most what is left of them. Raises NotAllowed, NotFound, InvalidInput."""
     require(by, Permission.CREDITS_GRANT)
     if amount < 1:
-        raise InvalidInput(f"{amount:,} credits cannot be taken back: give a number from 1.")
+        raise InvalidInput(f"{amount:,} credits cannot be taken back: give a number from 1.", field="amount")
     return _add(email, -amount, note, Kind.TAKEN_BACK, Event.CREDITS_TAKEN_BACK, by=by)
 
 
@@ -157,7 +157,7 @@ def _add(email: str, amount: int, note: str | None, kind: Kind, event: Event, *,
         account = credit_ledger.opened(session, user.id, by=by)
         before = account.lasting
         if before + amount < 0:
-            raise InvalidInput(_too_many(user.email, before))
+            raise InvalidInput(_too_many(user.email, before), field="amount")
         credit_ledger.add(session, account, amount, kind, note=said, by=by)
         audit.write(
             session, event, f"user {user.email}", by=by,

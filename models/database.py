@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from psycopg import Connection as DriverConnection
 from psycopg import Error as DriverError
 from psycopg import OperationalError as DriverOperationalError
 from psycopg.errors import QueryCanceled, UniqueViolation
-from psycopg.rows import RowFactory, namedtuple_row
+from psycopg.rows import RowFactory, dict_row, namedtuple_row
 from sqlalchemy import ClauseElement, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
@@ -29,6 +30,7 @@ VIEW_RUNS_LOCK = 360_366
 DUPLICATES_LOCK = 360_372
 PAYMENTS_LOCK = 360_375  # an offer's, or with the number 0 that of comparing payments with Razorpay's
 AUDIT_LOCK, SIGN_INS_LOCK = 360_370, 360_371
+CHECKS_LOCK = 360_385
 INSTANCES_LOCK = 360_373  # a process that carries out requests
 FLOW_RUNS_LOCK = 360_376  # a run of a flow, held by its process
 FLOWS_LOCK = 360_377  # a flow of which one run at a time may be, by the hash of its name
@@ -46,10 +48,9 @@ Mark = Callable[[Session], None]
 MARK: ContextVar[Mark | None] = ContextVar("mark", default=None)
 
 
-_SET = text(
-    """SELECT set_config('appointment360.by', :by, true), set_config('appointment360.import', :import, true),
-    set_config('statement_timeout', '0', true), set_config('lock_timeout', :lock_timeout, true)"""
-)
+SET = b"""SELECT set_config('appointment360.by', %(by)s, true),
+    set_config('appointment360.import', %(import)s, true),
+    set_config('statement_timeout', '0', true), set_config('lock_timeout', %(lock_timeout)s, true)"""
 
 
 class Base(DeclarativeBase):
@@ -90,7 +91,7 @@ def bind(url: str, *, patience: int | None = None) -> Engine:
     Database.url, Database.patience = sqlalchemy_url(url), patience
     # What an error says is logged: without the values, which may be a secret or somebody's data.
     Database.engine = create_engine(
-        Database.url, pool_size=10, max_overflow=20, pool_recycle=1800, hide_parameters=True,
+        Database.url, pool_size=10, max_overflow=20, pool_recycle=1800, pool_use_lifo=True, hide_parameters=True,
         connect_args={"cursor_factory": TalliedCursor},
     )  # fmt: skip
     event.listen(Database.engine, "checkin", _note_return)
@@ -197,6 +198,32 @@ def asked(statement: str, given: Mapping[str, Any], rows: RowFactory[Any] = name
         taken.close()
 
 
+def asked_in(session: Session, statement: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """`asked` in the session's transaction: the rows of one statement, which is `compiled`, by the names of columns.
+
+    Raises what SQLAlchemy does.
+    """
+    with _driver(session, statement) as driver, driver.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(statement, given)
+        return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def _driver(session: Session, statement: str | bytes) -> Iterator[DriverConnection[Any]]:
+    """The driver's own connection of the session, whose errors become those of SQLAlchemy."""
+    connection = session.connection()
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    try:
+        yield driver
+    except DriverError as error:
+        if driver.closed:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            str(statement), None, error, DriverError, hide_parameters=True, dialect=engine().dialect
+        ) from error
+
+
 @contextmanager
 def writing(by: Actor, *, import_id: int | None = None, lock_timeout: str = "0") -> Iterator[Session]:
     """A session that commits at the end or rolls back; the history trigger reads who writes from it.
@@ -204,10 +231,10 @@ def writing(by: Actor, *, import_id: int | None = None, lock_timeout: str = "0")
     It may take its time: what a person changes in many contacts is not stopped in the middle. After `lock_timeout` of
     waiting for others, such as "3s", it fails with the server's LockNotAvailable; with "0" it waits.
     """
+    given = {"by": str(by.doer_id or ""), "import": str(import_id or ""), "lock_timeout": lock_timeout}
     with Session(engine()) as session, session.begin():
-        session.execute(
-            _SET, {"by": str(by.doer_id or ""), "import": str(import_id or ""), "lock_timeout": lock_timeout}
-        )
+        with _driver(session, SET) as driver:
+            driver.execute(SET, given)
         if (mark := MARK.get()) is not None:
             mark(session)
         yield session

@@ -1,16 +1,34 @@
 """Errors that a person reads. The message is the whole sentence: what happened, where, and the way out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
 
 class AppError(Exception):
-    """Base of every error that is shown as it stands; anything else is logged and shown with a reference."""
+    """Base of every error that is shown as it stands; anything else is logged and shown with a reference.
+
+    `field` is what the sentence is about by the name that a program gave it: a parameter, a column, a part of a body.
+    """
+
+    def __init__(self, *told: object, field: str | None = None) -> None:
+        self.field = field
+        super().__init__(*told)
 
     @property
     def sentence(self) -> str:
         return str(self.args[0]) if self.args else type(self).__name__
+
+
+@contextmanager
+def about(field: str) -> Iterator[None]:
+    """What is refused within is about `field`, whatever the operation that refuses it calls it."""
+    try:
+        yield
+    except AppError as error:
+        error.field = field
+        raise
 
 
 class NotFound(AppError):
@@ -104,7 +122,8 @@ class NotEnoughCredits(NotAllowed):
         self.cost, self.monthly, self.lasting, self.until = cost, monthly, lasting, until
         super().__init__(
             f"This would take {cost:,} {'credit' if cost == 1 else 'credits'}; you have "
-            f"{credits_left(monthly, lasting, until)}. Narrow the filter, or ask an administrator for more."
+            f"{credits_left(monthly, lasting, until)}. Narrow the filter, buy a pack under Plans, or "
+            "ask an administrator for more."
         )
 
 

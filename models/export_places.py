@@ -7,7 +7,7 @@ Whoever runs the machine decides that, not a person on a screen: an export must 
 from pathlib import Path
 
 from models import file_places
-from models.errors import InvalidInput, NotAllowed
+from models.errors import InvalidInput, NotAllowed, about
 from models.settings import settings
 
 VARIABLE = "APPOINTMENT360_EXPORT_ROOTS"
@@ -20,7 +20,8 @@ def roots() -> list[str]:
 
 def checked(address: str) -> str:
     """The address as it is kept. Raises InvalidInput, NotAllowed (it is not below a root)."""
-    kept = file_places.checked(address)
+    with about("place"):
+        kept = file_places.checked(address)
     allowed = roots()
     if not allowed:
         raise NotAllowed(
@@ -28,7 +29,9 @@ def checked(address: str) -> str:
             f"{VARIABLE}."
         )
     if not any(_is_below(kept, root) for root in allowed):
-        raise NotAllowed(f"Exports may not be put into {kept}, only into or below: {', '.join(allowed)}.")
+        raise NotAllowed(
+            f"Exports may not be put into {kept}, only into or below: {', '.join(allowed)}.", field="place"
+        )
     return kept
 
 
@@ -42,4 +45,4 @@ def _is_below(address: str, root: str) -> bool:
 def require_folder(address: str) -> None:
     """Raises InvalidInput where a folder is not there: whoever sets a schedule up sees it at once."""
     if not file_places.is_s3(address) and not Path(address).is_dir():
-        raise InvalidInput(f"There is no folder {address}: make it, or name another one.")
+        raise InvalidInput(f"There is no folder {address}: make it, or name another one.", field="place")

@@ -36,7 +36,7 @@ from models.contacts.search import chosen_columns
 from models.contacts.table import DERIVED
 from models.credits import Fresh
 from models.database import EXPORTS_LOCK, Base, by_id, reading, writing
-from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound, about
 from models.filters import Filters
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import home
@@ -125,7 +125,7 @@ def request(
     """
     require(by, Permission.CONTACTS_EXPORT)
     if format not in FORMATS:
-        raise InvalidInput(f"“{format}” is no format of exports. Formats are: {', '.join(FORMATS)}.")
+        raise InvalidInput(f"“{format}” is no format of exports. Formats are: {', '.join(FORMATS)}.", field="format")
     filter_syntax.parse_query(filters.query(), by=by)  # the filter may have been made by somebody who sees more
     with writing(by) as session:
         if view_run_id is not None:
@@ -287,11 +287,12 @@ def checked_columns(columns: list[str] | None, *, by: Actor) -> list[str]:
     if columns is None:
         return chosen_columns(None, by=by) + ([EXTRA] if by.columns is None else [])
     if not columns:
-        raise InvalidInput("Choose at least one column to export.")
+        raise InvalidInput("Choose at least one column to export.", field="columns")
     if EXTRA in columns and by.columns is not None:
-        raise NotAllowed("You may not see the column “extra”: it holds values of every kind.")
+        raise NotAllowed("You may not see the column “extra”: it holds values of every kind.", field="columns")
     parted = [part for name in columns for part in (DERIVED[name].parts if name in DERIVED else (name,))]
-    chosen_columns([name for name in parted if name != EXTRA], by=by)
+    with about("columns"):
+        chosen_columns([name for name in parted if name != EXTRA], by=by)
     return list(dict.fromkeys(parted))
 
 

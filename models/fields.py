@@ -31,6 +31,7 @@ class Kind(StrEnum):
     FLAG = "yes/no"
     INDUSTRY = "industry"  # reference to industries, read and written by name
     OWNER = "owner"  # reference to users, read by name or e-mail
+    CHECK = "check"  # of no field: a rule of data quality that the contact breaks
 
 
 class Group(StrEnum):

@@ -15,15 +15,18 @@ def checked(address: str) -> str:
     """The address as it is kept: without blanks around it and slashes at its end. Raises InvalidInput."""
     given = address.strip()
     if not given or not given.isprintable() or len(given) > MOST_SIGNS:
-        raise InvalidInput("Give a place: the path of a folder on the server, or s3://BUCKET/PREFIX.")
+        raise InvalidInput("Give a place: the path of a folder on the server, or s3://BUCKET/PREFIX.", field="address")
     if is_s3(given):
         bucket, prefix = bucket_and_prefix(given)
         return S3 + "/".join(filter(None, [bucket, prefix]))
     if "://" in given:
-        raise InvalidInput(f"{given} is no place that is known here: give the path of a folder, or s3://BUCKET/PREFIX.")
+        raise InvalidInput(
+            f"{given} is no place that is known here: give the path of a folder, or s3://BUCKET/PREFIX.",
+            field="address",
+        )
     path = Path(given)
     if not path.is_absolute() or ".." in path.parts:
-        raise InvalidInput(f"{given} is no whole path: begin at the root of the disk, without “..”.")
+        raise InvalidInput(f"{given} is no whole path: begin at the root of the disk, without “..”.", field="address")
     return str(path)
 
 
@@ -35,5 +38,7 @@ def bucket_and_prefix(address: str) -> tuple[str, str]:
     """Of an s3:// address; the prefix, which may be empty, without slashes around it. Raises InvalidInput."""
     bucket, _, prefix = address.strip()[len(S3) :].partition("/")
     if not _BUCKET.fullmatch(bucket):
-        raise InvalidInput(f"“{bucket}” is no name of a bucket: an address is s3://BUCKET/PREFIX, without keys in it.")
+        raise InvalidInput(
+            f"“{bucket}” is no name of a bucket: an address is s3://BUCKET/PREFIX, without keys in it.", field="address"
+        )
     return bucket, prefix.strip("/")

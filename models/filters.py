@@ -3,6 +3,8 @@
 All conditions must hold. Those whose key begins with `or1.`, `or2.`, ... are alternatives: all of `or1` or all of `or2`
 must hold beside the rest, as in `country=Germany&or1.seniority=VP&or2.employees.gte=500`.
 
+`check=RULE` asks for the contacts that break a rule of data quality (models/contacts/quality.py).
+
 `as_of=2026-11-01` asks of contacts as they were at a moment (models/contacts/moments.py); searches know what to do.
 
 The same string is a screen's address, an API query, the CLI's `--where`, a saved view and an export's receipt.
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -33,14 +36,15 @@ from sqlalchemy import (
     true,
 )
 
-from models.contacts import moments
+from models.check_rules import Rule
+from models.contacts import moments, quality
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
 from models.contacts.moments import When
 from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.errors import InvalidInput, NotAllowed
 from models.fields import REFERENCES, Field, Group, Kind
 from models.industries import Industry
-from models.permissions import Actor, hidden_column, visible
+from models.permissions import OPERATOR, Actor, hidden_check, hidden_column, visible
 from models.users import User
 
 MAX_TEXT = 1000  # characters of one value
@@ -56,6 +60,8 @@ SYSTEM = {
     "changed": Field("Changed", Group.OURS, Kind.DATE, name="changed", column="updated_at"),
     "import": Field("Import", Group.OURS, Kind.WHOLE, name="import", column="import_id"),
     "contact": Field("Contact", Group.OURS, Kind.WHOLE, name="contact", column="id"),
+    # A check has no column: each looks into those of its rule.
+    "check": Field("Check", Group.OURS, Kind.CHECK, name="check", example="email_is_an_address"),
 }
 
 Values = tuple[Any, ...]
@@ -98,8 +104,10 @@ OPERATORS: dict[str, Operator] = {
     "contains": Operator(
         TEXTS, lambda c, v: or_(*(c.ilike(f"%{_like(one)}%") for one in v)), "{label} contains {value}", arity=0
     ),
-    "empty": Operator(EVERY, lambda c, v: c.is_(None) if v[0] else c.is_not(None), "{label} is {value}"),
+    "empty": Operator(EVERY - {Kind.CHECK}, lambda c, v: c.is_(None) if v[0] else c.is_not(None), "{label} is {value}"),
 }
+
+BROKEN = {"is": "Breaks the rule {value}", "not": "Does not break the rule {value}"}
 
 
 @dataclass(frozen=True)
@@ -118,18 +126,33 @@ class Filter:
 
     def sentence(self, shown: Shown | None = None) -> str:
         """In words; `shown` writes a value for a person, else as programs do."""
-        if self.operator == "empty":
+        if self.field.kind is Kind.CHECK:
+            value = " or ".join(f"“{quality.named()[name].sentence.removesuffix('.')}”" for name in self.values)
+        elif self.operator == "empty":
             value = "empty" if self.values[0] else "filled"
         else:
             value = (" and " if self.operator == "between" else " or ").join(map(shown or _shown, self.values))
-        return OPERATORS[self.operator].sentence.format(label=self.field.title, value=value)
+        return self.form.format(label=self.field.title, value=value)
+
+    @property
+    def form(self) -> str:
+        """The sentence that {label} and {value} are put into."""
+        return BROKEN[self.operator] if self.field.kind is Kind.CHECK else OPERATORS[self.operator].sentence
 
     def pairs(self) -> list[tuple[str, str]]:
         if self.operator == "between":
             return [(self.key, ",".join(map(_written, self.values)))]
         return [(self.key, _written(value)) for value in self.values]
 
+    @property
+    def is_dated(self) -> bool:
+        """Whether what it is true of changes with the day alone."""
+        return self.field.kind is Kind.CHECK and any(quality.named()[name].is_dated for name in self.values)
+
     def condition(self) -> ColumnElement[bool]:
+        if self.field.kind is Kind.CHECK:
+            broken = or_(*quality.broken_by(self.values))
+            return not_(broken) if self.operator == "not" else broken
         column: ColumnElement[Any] = Contact.__table__.c[self.field.column]
         if self.field.name in SYSTEM and self.field.kind is Kind.WHOLE:
             column = cast(column, BigInteger)  # any number may be asked for, also one that no id can be
@@ -204,10 +227,13 @@ class Filters:
         """The WHERE clause; free text looks only into what `by` may see. Raises NotAllowed for a hidden field, and
         InvalidInput where it is asked of the past: only what search.py reads can be."""
         if self.as_of:
-            raise InvalidInput("Contacts as they were can be looked at, not changed: go back to now first.")
+            raise InvalidInput(
+                "Contacts as they were can be looked at, not changed: go back to now first.", field=AS_OF
+            )
         known = filterable(by)
         if hidden := [one.field.name for one in self.filters if one.field.name not in known]:
             raise hidden_field(hidden[0])
+        _require_seen_checks(self.filters, by)
         words = [search_text(by).ilike(f"%{_like(word)}%") for word in self.q.split()]
         either = [and_(*(one.condition() for one in group)) for group in self.alternatives.values()]
         return and_(true(), *(one.condition() for one in self.required), *([or_(*either)] if either else []), *words)
@@ -272,7 +298,7 @@ def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
     for key, value in pairs:
         if len(value) > MAX_TEXT:
             what = "The search" if key == "q" else f"The value of {key}"
-            raise InvalidInput(f"{what} has {len(value):,} characters; {MAX_TEXT:,} are the most.")
+            raise InvalidInput(f"{what} has {len(value):,} characters; {MAX_TEXT:,} are the most.", field=key)
         text = value.replace("\x00", "")
         if key == "q":
             words.append(text)
@@ -281,10 +307,11 @@ def parse_pairs(pairs: Iterable[tuple[str, str]], *, by: Actor) -> Filters:
         else:
             one = _asked(key, by)
             asked.setdefault(one.key, (one, []))[1].append(text)
-    found = (replace(one, values=_values(one, texts)) for one, texts in asked.values())
+    found = tuple(replace(one, values=_values(one, texts)) for one, texts in asked.values())
+    _require_seen_checks(found, by)
     if len(as_of) > 1:
-        raise InvalidInput(f"{AS_OF} takes one moment, and there are {len(as_of)}.")
-    return Filters(tuple(found), " ".join(" ".join(words).split()), next(iter(as_of), None))
+        raise InvalidInput(f"{AS_OF} takes one moment, and there are {len(as_of)}.", field=AS_OF)
+    return Filters(found, " ".join(" ".join(words).split()), next(iter(as_of), None))
 
 
 def _asked(key: str, by: Actor) -> Filter:
@@ -295,22 +322,24 @@ def _asked(key: str, by: Actor) -> Filter:
     operator = operator or "is"
     known = filterable(by)
     if name in FIELDS and name not in known:
-        raise hidden_field(name)
+        raise hidden_field(name, key)
     if name not in known:
-        raise InvalidInput(f"There is no field “{name[:60]}” to filter by.{_meant(name, known)}")
+        raise InvalidInput(f"There is no field “{name[:60]}” to filter by.{_meant(name, known)}", field=key)
     field = known[name]
     if operator == "is" and field.kind is Kind.LIST:
         operator = "has"
     fitting = [word for word, one in OPERATORS.items() if field.kind in one.kinds]
     if operator not in fitting:
-        raise InvalidInput(f"“{key}” does not fit: {name} takes {', '.join(f'{name}.{word}' for word in fitting)}.")
+        raise InvalidInput(
+            f"“{key}” does not fit: {name} takes {', '.join(f'{name}.{word}' for word in fitting)}.", field=key
+        )
     return Filter(field, operator, (), group)
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
+def _meant(name: str, known: Iterable[str], things: str = "Fields") -> str:
     """A field of a similar name, or all of them."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {close[0]}?" if close else f" Fields are: {', '.join(known)}."
+    return f" Did you mean {close[0]}?" if close else f" {things} are: {', '.join(known)}."
 
 
 def _values(asked: Filter, texts: list[str]) -> Values:
@@ -318,17 +347,17 @@ def _values(asked: Filter, texts: list[str]) -> Values:
     if OPERATORS[operator].arity == 0:
         return tuple(dict.fromkeys(_parsed(field, key, text) for text in texts))
     if len(set(texts)) > 1:
-        raise InvalidInput(f"{key} takes one value, and there are two: {texts[0][:60]} and {texts[1][:60]}.")
+        raise InvalidInput(f"{key} takes one value, and there are two: {texts[0][:60]} and {texts[1][:60]}.", field=key)
     if operator == "empty":
         return (_flag(key, texts[0]),)
     if operator == "between":
         low, comma, high = texts[0].partition(",")
         if not comma:
-            raise InvalidInput(f"{key} takes two values with a comma between, for example {key}=10,50.")
+            raise InvalidInput(f"{key} takes two values with a comma between, for example {key}=10,50.", field=key)
         first, last = _parsed(field, key, low), _parsed(field, key, high)
         if first > last:
             raise InvalidInput(
-                f"{key}={texts[0][:60]}: the first value is above the second, so nothing can be between."
+                f"{key}={texts[0][:60]}: the first value is above the second, so nothing can be between.", field=key
             )
         return (first, last)
     return (_parsed(field, key, texts[0]),)
@@ -337,7 +366,7 @@ def _values(asked: Filter, texts: list[str]) -> Values:
 def _parsed(field: Field, key: str, value: str) -> Any:
     value = value.strip()
     if not value:
-        raise InvalidInput(f"{key} has no value. For contacts without one, write {field.name}.empty=yes.")
+        raise InvalidInput(f"{key} has no value. For contacts without one, write {field.name}.empty=yes.", field=key)
     try:
         match field.kind:
             case Kind.WHOLE:
@@ -350,9 +379,28 @@ def _parsed(field: Field, key: str, value: str) -> Any:
                 return _flag(key, value)
             case Kind.EMAIL:
                 return value.lower()
+            case Kind.CHECK:
+                return _rule(value)
     except (ValueError, InvalidOperation) as error:
-        raise InvalidInput(f"{key}={value}: “{value}” is no {field.kind.value}{_example(field.kind)}.") from error
+        raise InvalidInput(
+            f"{key}={value}: “{value}” is no {field.kind.value}{_example(field.kind)}.", field=key
+        ) from error
     return value
+
+
+def _rule(name: str) -> str:
+    if name not in quality.named():
+        raise InvalidInput(f"There is no check “{name[:60]}”.{_meant(name, quality.named(), 'Checks')}")
+    return name
+
+
+def _require_seen_checks(filters: Iterable[Filter], by: Actor) -> None:
+    """Whoever may not see what a rule looks into learns from no count which contacts break it. Raises NotAllowed."""
+    seen = {rule.name for rule in visible_checks(by)}
+    for name in (name for one in filters if one.field.kind is Kind.CHECK for name in one.values):
+        if name not in seen:
+            rule = quality.named()[name]
+            raise hidden_field(rule.field) if rule.field else hidden_check(rule.sentence)
 
 
 def _within(number: Decimal, limit: Decimal | int) -> Decimal:
@@ -374,7 +422,7 @@ def _example(kind: Kind) -> str:
 def _flag(key: str, value: str) -> bool:
     words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
     if value.strip().lower() not in words:
-        raise InvalidInput(f"{key}={value}: write yes or no.")
+        raise InvalidInput(f"{key}={value}: write yes or no.", field=key)
     return words[value.strip().lower()]
 
 
@@ -395,13 +443,28 @@ def filterable(by: Actor) -> dict[str, Field]:
     return {name: FIELDS[name] for name in visible_fields(by)} | SYSTEM
 
 
-def hidden_field(name: str) -> NotAllowed:
-    return hidden_column(FIELDS[name].title)
+def hidden_field(name: str, asked: str | None = None) -> NotAllowed:
+    """`asked` is what the program wrote, where that is not the name alone."""
+    return hidden_column(FIELDS[name].title, asked or name)
 
 
 def visible_fields(by: Actor) -> list[str]:
     """The names of the fields `by` may see, in the declared order."""
-    return visible(FIELDS, {name: field.group.value for name, field in FIELDS.items()}, by)
+    return list(_visible(by.columns))
+
+
+@lru_cache(maxsize=200)
+def _visible(columns: frozenset[str] | None) -> tuple[str, ...]:
+    groups = {name: field.group.value for name, field in FIELDS.items()}
+    return tuple(visible(FIELDS, groups, replace(OPERATOR, columns=columns)))
+
+
+def visible_checks(by: Actor) -> list[Rule]:
+    """The rules about fields that `by` may see; one about whole rows is for who sees every column."""
+    if by.columns is None:
+        return list(quality.rules())
+    seen = visible_fields(by)
+    return [rule for rule in quality.rules() if rule.field in seen]
 
 
 def fields_of(allowed: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ Whoever runs a flow notes it here by pipelines/recorded.py: `begin`, `beat` ever
 A run whose process is gone is ended by `end_gone`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -38,8 +38,9 @@ BEAT = timedelta(seconds=30)
 GONE = timedelta(seconds=45)  # without a beat, where no process holds the run either
 SILENT = timedelta(minutes=3)  # without a beat: the machine that holds the run does not answer any more
 KEPT = timedelta(days=90)
+MOST_CRASHES = 3  # of the same work, one after the other: then it is the work that ends its process
 MAX_ERROR = 1000  # characters
-ENDED_SO = "Its process was ended in the middle. What it had done by then is kept; the next run goes on from there."
+ENDED_SO = "Its process was ended in the middle: by a signal, with its machine, or for want of memory."
 
 
 class State(StrEnum):
@@ -108,10 +109,14 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Beat:
-    """What a process learns when it says that it lives: whether somebody wants it stopped."""
+class Gone:
+    """A run whose process is gone; `crashes` is how many of the same crashed one after the other, this one included."""
 
-    cancelled: bool
+    run_id: int
+    flow: str
+    prefect_id: UUID | None
+    state: State
+    crashes: int
 
 
 def begin(
@@ -154,8 +159,9 @@ def end(
             _tell(session, run)
 
 
-def end_gone() -> list[int]:
-    """Note the runs whose process is gone as crashed, and mail it as `end` does; their numbers."""
+def end_gone() -> list[Gone]:
+    """Note the runs whose process is gone as crashed. They are done again; what crashed MOST_CRASHES times is not, and
+    mailed as `end` does."""
     late = FlowRun.heartbeat_at < func.clock_timestamp()
     running = select(FlowRun).where(FlowRun.state == State.RUNNING, late)
     with writing(OPERATOR) as session:
@@ -167,9 +173,19 @@ def end_gone() -> list[int]:
         for run in found:
             run.state, run.error = (State.CANCELLED, None) if run.cancelled_at else (State.CRASHED, ENDED_SO)
             _stop(session, run)
-            if run.state == State.CRASHED:
+        ended = [Gone(run.id, run.flow, run.prefect_id, State(run.state), _crashes(session, run)) for run in found]
+        for run, one in zip(found, ended, strict=True):
+            if run.state == State.CRASHED and one.crashes >= MOST_CRASHES:
                 _tell(session, run)
-        return [run.id for run in found]
+        return ended
+
+
+def note_cancelled(run_id: int) -> None:
+    """One that was taken for crashed was stopped by somebody, past us."""
+    with writing(OPERATOR) as session:
+        run = by_id(session, FlowRun, run_id, locked=True)
+        if run is not None and run.state == State.CRASHED:
+            run.state, run.error = State.CANCELLED, None
 
 
 def page(
@@ -208,6 +224,25 @@ def last(flow: str, *, state: State | None = None, by: Actor) -> Run | None:
     return found[0] if found else None
 
 
+def newest_of(flows: Collection[str], *, by: Actor) -> dict[str, Run]:
+    """The last run of each that ever ran. Raises NotAllowed."""
+    require(by, Permission.SERVER_OVERSEE)
+    newest = select(func.max(FlowRun.id)).where(FlowRun.flow.in_(flows)).group_by(FlowRun.flow)
+    with reading() as session:
+        return {row[0].flow: _seen(row) for row in session.execute(_select().where(FlowRun.id.in_(newest)))}
+
+
+def known_flows(*, by: Actor) -> list[str]:
+    """Those that ran, by name. Raises NotAllowed."""
+    require(by, Permission.SERVER_OVERSEE)
+    with reading() as session:
+        return list(session.scalars(select(FlowRun.flow).distinct().order_by(FlowRun.flow)))
+
+
+def is_running(session: Session, flow: str) -> bool:
+    return session.scalar(select(FlowRun.id).where(FlowRun.flow == flow, FlowRun.state == State.RUNNING)) is not None
+
+
 def clear_past() -> None:
     """Forget those that ended long ago."""
     with writing(OPERATOR) as session:
@@ -232,6 +267,14 @@ def _stop(session: Session, run: FlowRun) -> None:
     run.seconds = func.extract("epoch", func.clock_timestamp() - FlowRun.started_at)
     run.step = run.done = run.total = None
     session.flush()
+
+
+def _crashes(session: Session, run: FlowRun) -> int:
+    same = FlowRun.flow == run.flow, FlowRun.subject.is_not_distinct_from(run.subject), FlowRun.id <= run.id
+    other = select(func.max(FlowRun.id)).where(*same, FlowRun.state.not_in((State.CRASHED, State.RUNNING)))
+    since = FlowRun.id > func.coalesce(other.scalar_subquery(), 0)
+    counted = select(func.count()).where(*same, FlowRun.state == State.CRASHED, since)
+    return session.scalars(counted).one()
 
 
 def _tell(session: Session, run: FlowRun) -> None:

@@ -1,11 +1,11 @@
-"""When flows run by themselves, as the runner offers them: pipelines/schedule.py is written here when one starts, so
-that screens, API and command line can tell it. Whether a schedule rests is decided here, and outlives the runner."""
+"""When flows run by themselves: pipelines/schedule.py is written here when a runner starts, and whoever sweeps starts
+what is due, each moment once. What rests here goes on resting when the runner starts again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import DateTime, Text, case, delete, func, select, update
+from sqlalchemy import DateTime, Text, case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -14,15 +14,15 @@ from models.accounts import User
 from models.audit import Event
 from models.database import Base, reading, writing
 from models.errors import Conflict, NotFound
-from models.flow_runs import FlowRun
+from models.flow_runs import FlowRun, State
 from models.permissions import OPERATOR, Actor, Permission, require
 
 SKEW = timedelta(minutes=1)  # the clock that starts a run may be before the database's
 
 
 class FlowSchedule(Base):
-    """`cron` is None where a setting turns it off; `again` is what a second run does, in words; the moments of the
-    schedule count from `since`."""
+    """`cron` is None where a setting turns it off; `again` is what a second run does, in words; `next_at` is None while
+    it rests or is off, `asked_at` is when somebody wanted one run more that nobody has started yet."""
 
     __tablename__ = "flow_schedules"
 
@@ -30,9 +30,11 @@ class FlowSchedule(Base):
     cron: Mapped[str | None] = mapped_column(Text)
     time_zone: Mapped[str] = mapped_column(Text)
     again: Mapped[str] = mapped_column(Text)
-    since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
+    next_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     paused_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     paused_by: Mapped[int | None]
+    asked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    asked_by: Mapped[int | None]
 
 
 @dataclass(frozen=True)
@@ -47,22 +49,38 @@ class Entry:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`next_at` is the next moment, None while it rests or is off; `setting` is the variable that changes it."""
+    """`next_at` is the next moment; `setting` is the variable that changes them."""
 
     flow: str
     cron: str | None
     time_zone: str
     sentence: str
     again: str
-    since: datetime
     next_at: datetime | None
     paused_at: datetime | None
     paused_by: str | None
+    asked_at: datetime | None
     setting: str
 
     @property
     def paused(self) -> bool:
         return self.paused_at is not None
+
+
+@dataclass(frozen=True)
+class Due:
+    """The moment `at`; `since` is the first one that nobody started."""
+
+    flow: str
+    at: datetime
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Asked:
+    flow: str
+    at: datetime
+    by: int | None
 
 
 def setting(flow: str) -> str:
@@ -71,31 +89,61 @@ def setting(flow: str) -> str:
 
 
 def write(entries: Sequence[Entry]) -> None:
-    """Write down what is offered from now on. What rests goes on resting; moments of another cron than before count
-    from now."""
-    offered = delete(FlowSchedule).where(FlowSchedule.flow.not_in([one.flow for one in entries]))
+    """Write down what is offered from now on. What rests goes on resting, and a moment that was missed meanwhile is
+    made up; those of another cron than before count from now."""
     with writing(OPERATOR) as session:
-        session.execute(offered)
+        session.execute(delete(FlowSchedule).where(FlowSchedule.flow.not_in([one.flow for one in entries])))
+        now = session.scalars(select(func.clock_timestamp())).one()
         for one in sorted(entries, key=lambda entry: entry.flow):
             values = {"cron": one.cron, "time_zone": one.time_zone, "again": one.again}
-            made = insert(FlowSchedule).values(flow=one.flow, **values)
-            is_other = FlowSchedule.cron.is_distinct_from(one.cron) | (FlowSchedule.time_zone != one.time_zone)
-            since = case((is_other, func.clock_timestamp()), else_=FlowSchedule.since)
-            session.execute(made.on_conflict_do_update(index_elements=["flow"], set_={**values, "since": since}))
+            next_at = None if one.cron is None else schedule_times.next_after(one.cron, one.time_zone, now)
+            made = insert(FlowSchedule).values(flow=one.flow, **values, next_at=next_at)
+            is_same = FlowSchedule.cron.is_not_distinct_from(one.cron) & (FlowSchedule.time_zone == one.time_zone)
+            moment = case((is_same | FlowSchedule.paused_at.is_not(None), FlowSchedule.next_at), else_=next_at)
+            session.execute(made.on_conflict_do_update(index_elements=["flow"], set_={**values, "next_at": moment}))
+
+
+def due() -> list[Due]:
+    """Those whose moment has come; of moments that were missed while nothing ran the last one."""
+    come = select(FlowSchedule, func.clock_timestamp()).where(FlowSchedule.next_at <= func.clock_timestamp())
+    with reading() as session:
+        return [
+            Due(one.flow, schedule_times.last_until(one.cron, one.time_zone, one.next_at, now), one.next_at)
+            for one, now in session.execute(come.order_by(FlowSchedule.next_at))
+        ]
+
+
+def asked() -> list[Asked]:
+    """Those that somebody wants to run now."""
+    wanted = select(FlowSchedule).where(FlowSchedule.asked_at.is_not(None))
+    with reading() as session:
+        return [Asked(one.flow, one.asked_at, one.asked_by) for one in session.scalars(wanted) if one.asked_at]
+
+
+def take_asked(wish: Asked) -> None:
+    """It was started."""
+    with writing(OPERATOR) as session:
+        found = session.get(FlowSchedule, wish.flow, with_for_update=True)
+        if found is not None and found.asked_at == wish.at:
+            found.asked_at = found.asked_by = None
+
+
+def move_on(moment: Due) -> None:
+    """It was started: the schedule waits for its next moment. Nothing where another process has done so."""
+    with writing(OPERATOR) as session:
+        found = session.get(FlowSchedule, moment.flow, with_for_update=True)
+        if found is None or found.cron is None or found.next_at != moment.since:
+            return
+        now = session.scalars(select(func.clock_timestamp())).one()
+        found.next_at = schedule_times.next_after(found.cron, found.time_zone, max(now, moment.at))
 
 
 def listed(*, by: Actor) -> list[Schedule]:
     """By name. Raises NotAllowed."""
     require(by, Permission.SERVER_OVERSEE)
-    wanted = select(FlowSchedule, User.name, func.clock_timestamp()).outerjoin(User, User.id == FlowSchedule.paused_by)
+    wanted = select(FlowSchedule, User.name).outerjoin(User, User.id == FlowSchedule.paused_by)
     with reading() as session:
         return [_seen(*row) for row in session.execute(wanted.order_by(FlowSchedule.flow))]
-
-
-def resting() -> set[str]:
-    """The flows whose schedule somebody paused."""
-    with reading() as session:
-        return set(session.scalars(select(FlowSchedule.flow).where(FlowSchedule.paused_at.is_not(None))))
 
 
 def why_not(flow: str) -> str | None:
@@ -103,7 +151,8 @@ def why_not(flow: str) -> str | None:
 
     Of the moments that were missed while the machine was off several runs come at once: the first one makes them up.
     """
-    started = select(func.max(FlowRun.started_at)).where(FlowRun.flow == flow, FlowRun.scheduled)
+    came = FlowRun.flow == flow, FlowRun.scheduled, FlowRun.state != State.CRASHED
+    started = select(func.max(FlowRun.started_at)).where(*came)
     with reading() as session:
         stored = session.get(FlowSchedule, flow)
         if stored is None or stored.cron is None:
@@ -124,12 +173,12 @@ def pause(flow: str, *, by: Actor) -> None:
     with writing(by) as session:
         found = session.get(FlowSchedule, flow, with_for_update=True)
         if found is None:
-            raise _unknown(flow)
+            raise unknown(flow)
         if found.cron is None:
             raise Conflict(f"{flow} does not run by schedule: {setting(flow)} is “off”.")
         if found.paused_at is not None:
             return
-        found.paused_at, found.paused_by = func.clock_timestamp(), by.doer_id
+        found.paused_at, found.paused_by, found.next_at = func.clock_timestamp(), by.doer_id, None
         audit.write(session, Event.SCHEDULE_PAUSED, f"schedule {flow}", by=by)
 
 
@@ -139,30 +188,30 @@ def resume(flow: str, *, by: Actor) -> None:
     with writing(by) as session:
         found = session.get(FlowSchedule, flow, with_for_update=True)
         if found is None:
-            raise _unknown(flow)
+            raise unknown(flow)
         if found.paused_at is None:
             return
-        resumed = update(FlowSchedule).where(FlowSchedule.flow == flow)
-        session.execute(resumed.values(paused_at=None, paused_by=None, since=func.clock_timestamp()))
+        now = session.scalars(select(func.clock_timestamp())).one()
+        found.paused_at = found.paused_by = None
+        found.next_at = schedule_times.next_after(found.cron, found.time_zone, now) if found.cron else None
         audit.write(session, Event.SCHEDULE_RESUMED, f"schedule {flow}", by=by)
 
 
-def _unknown(flow: str) -> NotFound:
+def unknown(flow: str) -> NotFound:
     return NotFound(f"There is no schedule of “{flow}”: the runner, which `appointment360 up` starts, writes them.")
 
 
-def _seen(stored: FlowSchedule, paused_by: str | None, now: datetime) -> Schedule:
+def _seen(stored: FlowSchedule, paused_by: str | None) -> Schedule:
     cron, zone = stored.cron, stored.time_zone
-    runs = cron is not None and stored.paused_at is None
     return Schedule(
         stored.flow,
         cron,
         zone,
         schedule_times.sentence(cron, zone) if cron else "Off",
         stored.again,
-        stored.since,
-        schedule_times.next_after(cron, zone, now) if cron and runs else None,
+        stored.next_at,
         stored.paused_at,
         paused_by,
+        stored.asked_at,
         setting(stored.flow),
     )

@@ -120,7 +120,10 @@ def begin(key: str, fingerprint: str, *, by: Actor) -> Carried | Answer:
     the answer was lost or is not kept).
     """
     if not key or len(key) > LONGEST or not (key.isascii() and key.isprintable()) or " " in key:
-        raise InvalidInput(f"Idempotency-Key is a text of 1 to {LONGEST} printable characters, ASCII, no blanks.")
+        raise InvalidInput(
+            f"Idempotency-Key is a text of 1 to {LONGEST} printable characters, ASCII, no blanks.",
+            field="Idempotency-Key",
+        )
     mine = IdempotencyKey.user_id == by.id, IdempotencyKey.key == key
     instance = _this.number()
     with writing(OPERATOR) as session:
@@ -135,7 +138,9 @@ def begin(key: str, fingerprint: str, *, by: Actor) -> Carried | Answer:
         if found is None:  # it failed in this very moment
             raise UnderWay("The request with this Idempotency-Key was being carried out: ask again in a moment.")
         if found.fingerprint != fingerprint:
-            raise InvalidInput("This Idempotency-Key was used for another request: take a new key for each.")
+            raise InvalidInput(
+                "This Idempotency-Key was used for another request: take a new key for each.", field="Idempotency-Key"
+            )
         if not _is_left(session, found):
             return _again(found)
         if _taken_over(session, found, instance):

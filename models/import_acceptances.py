@@ -181,6 +181,7 @@ def _checked(reason: str) -> str:
     bare = " ".join(reason.split())
     if not SHORTEST <= len(bare) <= LONGEST:
         raise InvalidInput(
-            f"Give a reason of {SHORTEST} to {LONGEST} characters: why the file is right although it stands out."
+            f"Give a reason of {SHORTEST} to {LONGEST} characters: why the file is right although it stands out.",
+            field="reason",
         )
     return bare

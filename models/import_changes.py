@@ -212,7 +212,7 @@ def _name(changing: str | None) -> str | None:
         return EXTRA
     name = field_named(changing)
     if name not in FIELDS:
-        raise InvalidInput("A full name is kept as its parts: ask for first_name or last_name.")
+        raise InvalidInput("A full name is kept as its parts: ask for first_name or last_name.", field="changing")
     return name
 
 

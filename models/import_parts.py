@@ -55,7 +55,8 @@ def require_few(size: int, part_size: int) -> None:
     if count(size, part_size) > MOST:
         raise InvalidInput(
             f"A file of {size:,} bytes would have more than {MOST:,} parts of {part_size:,} bytes: let each have at "
-            f"least {-(-size // MOST):,}."
+            f"least {-(-size // MOST):,}.",
+            field="part_size",
         )
 
 
@@ -63,7 +64,9 @@ def place(size: int, part_size: int, number: int) -> Place:
     """Raises InvalidInput for the number of no part."""
     most = count(size, part_size)
     if not 1 <= number <= most:
-        raise InvalidInput(f"The parts of this file are numbered from 1 to {most:,}: there is no part {number:,}.")
+        raise InvalidInput(
+            f"The parts of this file are numbered from 1 to {most:,}: there is no part {number:,}.", field="number"
+        )
     offset = (number - 1) * part_size
     return Place(offset, min(part_size, size - offset))
 

@@ -75,7 +75,7 @@ def begin(
     imports.require_importing(by)
     name = upload_files.clean_name(name)
     if size <= 0:
-        raise InvalidInput(f"{name} is empty: choose a file with contacts in it.")
+        raise InvalidInput(f"{name} is empty: choose a file with contacts in it.", field="size")
     most = settings().max_upload
     if size > most:
         raise TooLarge(

@@ -184,7 +184,7 @@ def merge(source_id: int, into_id: int, *, by: Actor) -> int:
     require(by, Permission.INDUSTRIES_MANAGE)
     _require_seen(by)
     if source_id == into_id:
-        raise InvalidInput("Choose two different industries to merge.")
+        raise InvalidInput("Choose two different industries to merge.", field="into")
     with _moving_contacts(by) as session:
         source, into = _locked(session, [source_id, into_id])
         if not into.is_active:
@@ -238,7 +238,7 @@ def clean_name(name: str) -> str:
     cleaned = values.parse(FIELD, name.encode(errors="replace").decode())
     if cleaned is None:
         said = f"“{name.strip()[:40]}” stands for nothing" if name.strip() else "an industry needs a name"
-        raise InvalidInput(f"{FIELD.title}: {said}: write a word that says what its companies do.")
+        raise InvalidInput(f"{FIELD.title}: {said}: write a word that says what its companies do.", field="name")
     return str(cleaned)
 
 
@@ -251,7 +251,7 @@ def _require_whole(session: Session, industry: Industry, *, unless_into: int | N
 
 def _require_seen(by: Actor) -> None:
     if not visible([FIELD.name], {FIELD.name: FIELD.group.value}, by):
-        raise hidden_column(FIELD.title)
+        raise hidden_column(FIELD.title, FIELD.name)
 
 
 @contextmanager

@@ -7,7 +7,9 @@ from models.settings import settings
 
 SIGNATURE = "Appointment360"
 # That texts may have.
-DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow", "report")
+DETAILS = (
+    "new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow", "number", "broken", "report",
+)  # fmt: skip
 
 
 class Kind(StrEnum):
@@ -25,6 +27,7 @@ class Kind(StrEnum):
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
     PERFORMANCE_REPORT = "performance report"
+    CHECKS_BROKEN = "checks broken"
     FLOW_FAILED = "job failed"
 
 
@@ -157,6 +160,18 @@ The view "{view}" could not be exported by its schedule to {place}:
 {error}
 
 {further}
+""",
+    ),
+    Kind.CHECKS_BROKEN: (
+        "{number} of data quality no longer held",
+        """
+The last check of the data found what it did not find before. {number} no longer held:
+
+{broken}
+
+See the rows: {web}/quality
+
+You are told again of a rule when it was mended and is broken anew.
 """,
     ),
     Kind.FLOW_FAILED: (

@@ -226,9 +226,9 @@ def _own(session: Session, mapping_id: int, by: Actor) -> RememberedMapping:
 def _clean(name: str) -> str:
     wanted = " ".join(name.split())
     if not wanted or len(wanted) > LONGEST_NAME or not wanted.isprintable():
-        raise InvalidInput(f"Give it a name of at most {LONGEST_NAME} letters.")
+        raise InvalidInput(f"Give it a name of at most {LONGEST_NAME} letters.", field="name")
     if wanted.isascii() and wanted.isdecimal():
-        raise InvalidInput(f"“{wanted}” would be taken for a number: put a letter into the name.")
+        raise InvalidInput(f"“{wanted}” would be taken for a number: put a letter into the name.", field="name")
     return wanted
 
 

@@ -23,21 +23,27 @@ ROUNDS = 12  # bcrypt's cost; tests lower it
 SHORT_WORD = 3  # a name as short as “Ann” is found only as a word by itself: “annual” is none
 
 
-def require_good(password: str, *, name: str, email: str) -> None:
+def require_good(password: str, *, name: str, email: str, field: str = "password") -> None:
     """Raises InvalidInput, with the reason, for a password that is short, blank, easily guessed or about the person."""
     normal = _normalised(password)
     if not normal.strip():
-        raise InvalidInput(f"The password is empty or only spaces. Choose one of at least {LEAST} characters.")
+        raise InvalidInput(
+            f"The password is empty or only spaces. Choose one of at least {LEAST} characters.", field=field
+        )
     if min(len(password), len(normal)) < LEAST:
         raise InvalidInput(
-            f"The password has fewer than {LEAST} characters. Make it longer: a few unrelated words are easy to keep."
+            f"The password has fewer than {LEAST} characters. Make it longer: a few unrelated words are easy to keep.",
+            field=field,
         )
     if found := _own_word(normal, name, email):
-        raise InvalidInput(f"The password contains “{found}”, which is part of your name or e-mail. Leave it out.")
+        raise InvalidInput(
+            f"The password contains “{found}”, which is part of your name or e-mail. Leave it out.", field=field
+        )
     if _guesses(normal[:ESTIMATED]) < GUESSES:
         raise InvalidInput(
             "The password is among the first that are guessed. Take a few unrelated words, or let a password manager "
-            "make one."
+            "make one.",
+            field=field,
         )
 
 

@@ -98,7 +98,9 @@ DEEDS: dict[str, Permission | None] = {
     "Undo an import, and undo that": Permission.IMPORTS_UNDO,
     "See watched folders, look now, pause them, and try a file again": Permission.IMPORTS_RUN,
     "Set up, change and remove watched folders": Permission.FOLDERS_WATCH,
+    "See the quality of the data, of columns that one sees, and its report": Permission.CONTACTS_READ,
     "Run the data checks": Permission.CHECKS_RUN,
+    "Decide which rules of data quality stop an import": Permission.SETTINGS_CHANGE,
     "See people and what they used of their credits": Permission.USERS_MANAGE,
     "Invite people, and change their role, limit and columns": Permission.USERS_MANAGE,
     "Deactivate people, end their sessions and tokens, remove a lost second factor": Permission.USERS_MANAGE,
@@ -110,6 +112,7 @@ DEEDS: dict[str, Permission | None] = {
     "Require a second factor of a role": Permission.SETTINGS_CHANGE,
     "Read the audit log, also as a file": Permission.AUDIT_READ,
     "See what runs by itself: jobs, what came of them, and when the next ones are due": Permission.SERVER_OVERSEE,
+    "See how the database and what is asked of it perform, and have that mailed": Permission.SERVER_OVERSEE,
     "Run, cancel and retry jobs, and pause their schedules": Permission.SERVER_MANAGE,
     "Change one's own name, e-mail, password, second factor and tokens, and end one's own sessions": None,
     "See one's own credits, and keep one's own columns, page size and drafts": None,
@@ -164,9 +167,14 @@ def require_own(by: Actor) -> None:
         raise NotAllowed(f"This token may not do this: it lacks the scope “{ACCOUNT}”.")
 
 
-def hidden_column(title: str) -> NotAllowed:
+def hidden_column(title: str, name: str) -> NotAllowed:
     """The error for a field that the person may not see, whatever was asked of it."""
-    return NotAllowed(f"You may not see the column {title}: an administrator can allow it.")
+    return NotAllowed(f"You may not see the column {title}: an administrator can allow it.", field=name)
+
+
+def hidden_check(sentence: str) -> NotAllowed:
+    """The error for a rule about whole rows, of which the person sees a part."""
+    return NotAllowed(f"You may not see which contacts break “{sentence}”: it looks into columns hidden from you.")
 
 
 def holders(permission: Permission) -> list[str]:

@@ -83,8 +83,8 @@ def change_password(current: str, new: str, *, by: Actor, token: str | None) -> 
         accounts.share(session)
         user = accounts.locked(session, user_id)
         if passwords.matches(new, user.password_hash):
-            raise InvalidInput("The new password is the one of before. Choose another one.")
-        passwords.require_good(new, name=user.name, email=user.email)
+            raise InvalidInput("The new password is the one of before. Choose another one.", field="new")
+        passwords.require_good(new, name=user.name, email=user.email, field="new")
         user.password_hash, user.updated_at = passwords.digest(new), func.now()
         mails.drop(session, user_id, *mails.PURPOSES)
         link_tokens.end(session, user_id)
@@ -108,7 +108,7 @@ def ask_email_change(new: str, password: str, *, by: Actor) -> None:
     with writing(by) as session:
         user = accounts.locked(session, user_id)
         if email == user.email:
-            raise InvalidInput(f"{email} is your e-mail already.")
+            raise InvalidInput(f"{email} is your e-mail already.", field="email")
         mails.drop(session, user_id, Kind.EMAIL)
         link_tokens.end(session, user_id, Purpose.EMAIL)
         if session.scalar(select(User.id).where(User.email == email)) is None:

@@ -13,23 +13,24 @@ SOONEST = timedelta(minutes=10)  # between two moments
 LOOKED_AT = 100  # moments
 
 
-def parsed(text: str, time_zone: str, *, soonest: timedelta = SOONEST) -> str:
+def parsed(text: str, time_zone: str, *, soonest: timedelta = SOONEST, field: str = "every") -> str:
     """The cron that a word or a cron means, where it is not due more often than `soonest`. Raises InvalidInput."""
     cron = WORDS.get(text.strip().lower(), " ".join(text.split()))
     zone(time_zone)
     if len(cron.split()) != 5:
         raise InvalidInput(
-            f"“{text}” is no schedule: write {', '.join(WORDS)}, or five fields of cron, as in 30 7 * * 1-5."
+            f"“{text}” is no schedule: write {', '.join(WORDS)}, or five fields of cron, as in 30 7 * * 1-5.",
+            field=field,
         )
     start = datetime(2026, 1, 1, tzinfo=UTC)  # any: it is only looked how far the moments are apart
     try:
         moments = list(islice(CronSim(cron, start), LOOKED_AT))
     except CronSimError as error:
-        raise InvalidInput(f"“{text}” is no schedule: {error}. An example is 30 7 * * 1-5.") from error
+        raise InvalidInput(f"“{text}” is no schedule: {error}. An example is 30 7 * * 1-5.", field=field) from error
     if not moments:
-        raise InvalidInput(f"“{text}” never comes: there is no such day.")
+        raise InvalidInput(f"“{text}” never comes: there is no such day.", field=field)
     if any(later - earlier < soonest for earlier, later in pairwise(moments)):
-        raise InvalidInput(f"“{text}” is too often: every {soonest.seconds // 60} minutes at most.")
+        raise InvalidInput(f"“{text}” is too often: every {soonest.seconds // 60} minutes at most.", field=field)
     return cron
 
 
@@ -61,4 +62,6 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInput(f"“{name[:60]}” is no time zone: write one like Europe/Berlin, or UTC.") from error
+        raise InvalidInput(
+            f"“{name[:60]}” is no time zone: write one like Europe/Berlin, or UTC.", field="time_zone"
+        ) from error

@@ -92,7 +92,7 @@ def complete(session: Session, user: User, code: str, *, by: Actor) -> list[str]
     if factor is None or factor.confirmed_at is not None:
         raise Conflict("There is no second factor to confirm. Begin again.")
     if not _takes(session, factor, code):
-        raise InvalidInput(WRONG_CODE)
+        raise InvalidInput(WRONG_CODE, field="code")
     confirmed = update(SecondFactor).where(SecondFactor.user_id == user.id)
     session.execute(confirmed.values(confirmed_at=func.clock_timestamp()))
     audit.write(session, Event.SECOND_FACTOR_ADDED, f"user {user.email}", by=by)

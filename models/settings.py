@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     export_roots: str = ""  # folders and s3:// prefixes below which scheduled exports may go, with commas between
     days_kept_exports: int = 7
     days_kept_audit: int = Field(default=730, ge=30)
+    days_kept_checks: PositiveInt = 730  # runs of the data checks with their results; the last one stays
     days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever
 
     # When flows run that are in pipelines/schedule.py: a cron, or “off”; None is the moment that stands there.

@@ -6,6 +6,7 @@ so many failures in an hour from one address.
 
 import math
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -26,7 +27,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models import audit
 from models.accounts import nobody
 from models.audit import Event
-from models.database import SIGN_INS_LOCK, Base, writing
+from models.database import SIGN_INS_LOCK, Base, reading, writing
 from models.errors import NotAllowed
 from models.networks import neighbourhood
 from models.permissions import OPERATOR
@@ -38,6 +39,7 @@ FORGOTTEN = timedelta(hours=24)  # failures older than this no longer count
 ADDRESS_TRIES = 60  # failures from one address, over all accounts, within ADDRESS_WINDOW
 ADDRESS_WINDOW = timedelta(minutes=15)
 NO_ACCOUNT = ""  # the e-mail of failures that count for their address alone
+FEW = 3  # tries that are left of an address, from which on it is told
 HOUR = timedelta(hours=1)  # in which an address's programs may fail settings().failures_per_hour times
 
 
@@ -98,12 +100,25 @@ def refusal(email: str, address: str | None, *, wrong: str, reason: str, by_prog
     with writing(nobody(address)) as session:
         audit.write(session, Event.SIGN_IN_FAILED, f"user {email}", by=nobody(address), reason=reason)
         count, _ = _failures(session, SignInFailure.email == email, within=FORGOTTEN)
-        of_address = _rest_of_hour(session, neighbourhood(address)) if address and by_program else timedelta(0)
+        of_address, left_here = timedelta(0), None
+        if address and by_program:
+            of_address = _rest_of_hour(session, place := neighbourhood(address))
+            left_here, _ = _left(session, place)
+    left_here = left_here if left_here is not None and left_here <= FEW else None
     if pause := max(pause_after(count), of_address):
         return SignInRefused(f"{wrong} Try again in {in_words(pause)}.")
     left = TRIES - count % TRIES
     next_pause = in_words(pause_after(count + left))
-    return SignInRefused(f"{wrong} {left} {'try' if left == 1 else 'tries'} left before a pause of {next_pause}.")
+    few = f" {_tries(left_here)} left from this address in this hour." if left_here is not None else ""
+    return SignInRefused(f"{wrong} {_tries(left)} left before a pause of {next_pause}.{few}")
+
+
+def left_of(address: str) -> tuple[int, int, int]:
+    """Of programs at the address: how often they may fail in an hour, how often they still may, and seconds until one
+    of their failures is an hour old."""
+    with reading() as session:
+        left, rest = _left(session, neighbourhood(address))
+    return settings().failures_per_hour, left, max(1, math.ceil(rest.total_seconds()))
 
 
 def forgive(session: Session, attempt: int) -> None:
@@ -161,6 +176,20 @@ def _failures(session: Session, which: ColumnElement[bool], *, within: timedelta
     counted = select(func.count(), ago).where(which, SignInFailure.at > func.clock_timestamp() - within)
     count, since = session.execute(counted).one()
     return count, since
+
+
+def _left(session: Session, place: str) -> tuple[int, timedelta]:
+    """How often programs of the address may still fail, and how long until the oldest of an hour's failures is over."""
+    oldest = func.min(SignInFailure.at) + HOUR - func.clock_timestamp()
+    within = SignInFailure.at > func.clock_timestamp() - HOUR
+    counted = select(func.count(), func.coalesce(oldest, HOUR))
+    counted = counted.where(SignInFailure.address == place, SignInFailure.by_program, within)
+    found: Any = session.execute(counted).one()
+    return max(0, settings().failures_per_hour - found[0]), found[1]
+
+
+def _tries(number: int) -> str:
+    return f"{number} {'try' if number == 1 else 'tries'}"
 
 
 def _rest_of_hour(session: Session, place: str) -> timedelta:

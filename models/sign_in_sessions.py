@@ -89,6 +89,7 @@ class OpenSession:
     address: str | None
     created_at: datetime
     last_seen_at: datetime
+    expires_at: datetime
     is_this: bool
 
 
@@ -131,6 +132,12 @@ def lasts(token: str) -> timedelta | None:
     return timedelta(days=settings().stay_days) if stays else None
 
 
+def ends_at(token: str) -> datetime | None:
+    """When the session is over, unless it is ended before; None where there is none."""
+    with reading() as session:
+        return session.scalar(select(SignInSession.expires_at).where(_is(token)))
+
+
 def sign_out(token: str | None) -> None:
     """End the session; one that has ended, or never was, changes nothing."""
     actor = actor_of(token)
@@ -154,7 +161,13 @@ def sessions_of(*, by: Actor) -> list[OpenSession]:
         ).all()
     found = [
         OpenSession(
-            row.id, device_name(row.device), row.address, row.created_at, row.last_seen_at, row.id == by.session_id
+            row.id,
+            device_name(row.device),
+            row.address,
+            row.created_at,
+            row.last_seen_at,
+            row.expires_at,
+            row.id == by.session_id,
         )
         for row in rows
     ]

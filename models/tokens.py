@@ -152,17 +152,26 @@ def revoke_all_of(email: str, *, by: Actor) -> int:
 
 def actor_of(token: str, *, address: str | None) -> Actor | None:
     """The active person whose token it is, with what it may do of what the person may at this moment; else None."""
-    statement, given = _known()
-    found = next(iter(asked(statement, {**given, "hash": secret_tokens.hashed(token)})), None)
+    found = next(iter(asked(*question(token))), None)
     if found is None:
         return None
-    scopes = SCOPES if found.scopes is None else found.scopes
-    actor: Actor = replace(accounts.acting(found, address), scopes=frozenset(scopes))
+    actor = _acting(found, address)
     if found.stale:
         used = update(Token).where(Token.id == found.token_id)
         with writing(actor) as session:
             session.execute(used.values(last_used_at=func.clock_timestamp(), last_address=address))
     return actor
+
+
+def question(token: str) -> tuple[str, dict[str, Any]]:
+    """What `actor_of` asks, for who asks it elsewhere and reads the answer by `in_use`."""
+    statement, given = _known()
+    return statement, {**given, "hash": secret_tokens.hashed(token)}
+
+
+def in_use(rows: list[Any], *, address: str | None) -> Actor | None:
+    """`actor_of`, of the answer to its question; None also where the use has to be noted, which `actor_of` does."""
+    return _acting(rows[0], address) if rows and not rows[0].stale else None
 
 
 def clear_ended() -> None:
@@ -172,18 +181,26 @@ def clear_ended() -> None:
         session.execute(delete(Token).where(ended))
 
 
+def _acting(found: Any, address: str | None) -> Actor:
+    scopes = SCOPES if found.scopes is None else found.scopes
+    return replace(accounts.acting(found, address), scopes=frozenset(scopes))
+
+
 def _created(
     session: Session, user: User, name: str, scopes: Collection[str] | None, days: int | None, by: Actor
 ) -> tuple[int, str]:
     if unknown := sorted(set(scopes or ()) - set(SCOPES)):
-        raise InvalidInput(f"There is no scope “{unknown[0][:60]}”. Scopes are: {', '.join(SCOPES)}.")
+        raise InvalidInput(f"There is no scope “{unknown[0][:60]}”. Scopes are: {', '.join(SCOPES)}.", field="scopes")
     if scopes is not None and not scopes:
-        raise InvalidInput("A token without a scope could do nothing: name some, or leave them out for all.")
+        raise InvalidInput(
+            "A token without a scope could do nothing: name some, or leave them out for all.", field="scopes"
+        )
     if days is not None and not 0 < days <= MOST_DAYS:
-        raise InvalidInput(f"A token works for 1 to {MOST_DAYS:,} days, or until it is revoked.")
+        raise InvalidInput(f"A token works for 1 to {MOST_DAYS:,} days, or until it is revoked.", field="days")
     of_person = select(func.count()).where(Token.user_id == user.id, _works())
     if (session.scalar(of_person) or 0) >= MOST:
-        raise InvalidInput(f"You have {MOST} tokens that work: revoke one of them first.")
+        whose = "You have" if user.id == by.id else f"{user.email} has"
+        raise InvalidInput(f"{whose} {MOST} tokens that work: revoke one of them first.")
     token = PREFIX + secret_tokens.fresh()
     row = Token(
         user_id=user.id,

@@ -264,7 +264,10 @@ def _settle(session: Session, user: User) -> None:
 
 def _known_limit(limit: int | None) -> int | None:
     if limit is not None and not 0 <= limit <= LARGEST_ID:
-        raise InvalidInput(f"The download limit is {limit:,}: give a number from 0 to {LARGEST_ID:,}, or no limit.")
+        raise InvalidInput(
+            f"The download limit is {limit:,}: give a number from 0 to {LARGEST_ID:,}, or no limit.",
+            field="download_limit",
+        )
     return limit
 
 
@@ -292,7 +295,7 @@ def _known_columns(names: tuple[str, ...] | None) -> list[str] | None:
     if unknown := [name for name in names if name.casefold() not in known]:
         close = [known[one] for name in unknown for one in get_close_matches(name.casefold(), known, n=1)]
         hint = f"Did you mean {', '.join(close)}? Groups are: {', '.join(Group)}." if close else known_columns()
-        raise InvalidInput(f"Unknown column {', '.join(unknown)}. {hint}")
+        raise InvalidInput(f"Unknown column {', '.join(unknown)}. {hint}", field="column_allowed")
     return list(dict.fromkeys(known[name.casefold()] for name in names))
 
 

@@ -161,27 +161,29 @@ def subject(view: SavedView) -> str:
 def _named(name: str) -> str:
     named = clean_name(name)
     if not any(character.isalnum() for character in named):
-        raise InvalidInput(f"The name “{named}” has neither a letter nor a digit: give one that can be read and typed.")
+        raise InvalidInput(
+            f"The name “{named}” has neither a letter nor a digit: give one that can be read and typed.", field="name"
+        )
     if len(named) > LONGEST:
-        raise InvalidInput(f"The name has {len(named)} characters; {LONGEST} are the most. Shorten it.")
+        raise InvalidInput(f"The name has {len(named)} characters; {LONGEST} are the most. Shorten it.", field="name")
     return named
 
 
 def _checked(filters: Filters, columns: Sequence[str] | None, sort: str, by: Actor) -> dict[str, Any]:
     """What a view holds beside its name. Raises InvalidInput, NotAllowed."""
     filter_syntax.parse_query(filters.query(), by=by)  # the filter may have been made by somebody who sees more
-    search.chosen_columns([sort.removeprefix("-")], by=by)
+    order = search.ordered(sort, by=by)
     if columns is None:
-        return {"query": filters.query(), "columns": None, "sort": sort}
+        return {"query": filters.query(), "columns": None, "sort": order}
     if not columns:
-        raise InvalidInput("A view needs at least one column.")
+        raise InvalidInput("A view needs at least one column.", field="columns")
     seen = views.columns_seen(columns, by=by)
     if missing := [name for name in columns if name not in seen]:
         if missing[0] in FIELDS:
-            raise hidden_field(missing[0])
+            raise hidden_field(missing[0], "columns")
         known = [FULL_NAME, *views.columns_seen((*FIELDS, *BESIDE_FIELDS), by=by)]
-        raise InvalidInput(f"There is no column “{missing[0]}”. Columns are: {', '.join(known)}.")
-    return {"query": filters.query(), "columns": list(dict.fromkeys(columns)), "sort": sort}
+        raise InvalidInput(f"There is no column “{missing[0]}”. Columns are: {', '.join(known)}.", field="columns")
+    return {"query": filters.query(), "columns": list(dict.fromkeys(columns)), "sort": order}
 
 
 def _present(session: Session, view_id: int, by: Actor) -> SavedView:

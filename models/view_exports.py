@@ -104,9 +104,11 @@ class Wanted:
     def checked(self) -> "Wanted":
         """As it is kept. Raises InvalidInput, NotAllowed."""
         if self.format not in FORMATS:
-            raise InvalidInput(f"“{self.format}” is no format of exports. Formats are: {', '.join(FORMATS)}.")
+            raise InvalidInput(
+                f"“{self.format}” is no format of exports. Formats are: {', '.join(FORMATS)}.", field="format"
+            )
         if self.mails not in MAILS:
-            raise InvalidInput(f"“{self.mails}” does not say when to mail: write {' or '.join(MAILS)}.")
+            raise InvalidInput(f"“{self.mails}” does not say when to mail: write {' or '.join(MAILS)}.", field="mails")
         cron = schedule_times.parsed(self.every, self.time_zone)
         place = export_places.checked(self.place)
         export_places.require_folder(place)
@@ -251,18 +253,23 @@ def _checked_name(wanted: Wanted, cron: str) -> str:
     except ValueError:
         asked, plain = [], False
     if not plain or not set(asked) <= set(PARTS):
-        raise InvalidInput(f"“{name[:80]}” is no name for a file: it may hold {{view}}, {{date}} and {{time}}.")
+        raise InvalidInput(
+            f"“{name[:80]}” is no name for a file: it may hold {{view}}, {{date}} and {{time}}.", field="file_name"
+        )
     if len(name) > LONGEST_NAME or name.startswith(".") or not name.isprintable() or any(one in name for one in "/\\"):
         raise InvalidInput(
-            f"“{name[:80]}” is no name for a file: at most {LONGEST_NAME} characters, no slashes, no dot at its start."
+            f"“{name[:80]}” is no name for a file: at most {LONGEST_NAME} characters, no slashes, no dot at its start.",
+            field="file_name",
         )
     longest = file_name(name, "x" * LONGEST_VIEW, datetime.now().astimezone(), "UTC", wanted.format)
     if len(longest.encode()) > LONGEST_FILE:
-        raise InvalidInput(f"“{name[:80]}” makes names that no disk holds where the view's is long: shorten it.")
+        raise InvalidInput(
+            f"“{name[:80]}” makes names that no disk holds where the view's is long: shorten it.", field="file_name"
+        )
     moments = schedule_times.following(cron, wanted.time_zone, datetime.now().astimezone(), COMPARED)
     names = [file_name(name, "", moment, wanted.time_zone, wanted.format) for moment in moments]
     if is_dated(name) and any(one == other for one, other in pairwise(names)):
-        raise InvalidInput("Two exports in a row would have the same name: add {time} to it.")
+        raise InvalidInput("Two exports in a row would have the same name: add {time} to it.", field="file_name")
     return name
 
 

@@ -230,10 +230,9 @@ def _previous(stored: SavedView, by: Actor) -> str | None:
 def _order_seen(sort: str, by: Actor) -> str:
     """An order by a hidden column would tell of its values; by one that is gone there is none."""
     try:
-        search.chosen_columns([sort.removeprefix("-")], by=by)
+        return search.ordered(sort, by=by)
     except AppError:
         return search.NEWEST_FIRST
-    return sort
 
 
 def _meant(name: str, found: Sequence[View]) -> str:

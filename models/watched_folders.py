@@ -19,7 +19,7 @@ from models import accounts, audit, file_places, imports, mappings, schedule_tim
 from models.accounts import User
 from models.audit import Event
 from models.database import Base, by_id, named_once, reading, writing
-from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound, about
 from models.imports import Keep, MatchRule
 from models.mapping_contents import RememberedMapping
 from models.permissions import Actor, Permission, require
@@ -207,19 +207,22 @@ def checked(wanted: Watching, *, by: Actor) -> Watching:
     """As it is kept. Raises InvalidInput, NotFound, NotAllowed."""
     name, pattern = " ".join(wanted.name.split()), wanted.pattern.strip() or "*"
     if not name or len(name) > LONGEST_NAME or not name.isprintable() or name.isdecimal():
-        raise InvalidInput(f"Give the watched folder a name of at most {LONGEST_NAME} letters.")
+        raise InvalidInput(f"Give the watched folder a name of at most {LONGEST_NAME} letters.", field="name")
     if len(pattern) > LONGEST_PATTERN or "/" in pattern or not pattern.isprintable():
-        raise InvalidInput("The pattern is one of file names, such as *.csv: without slashes.")
+        raise InvalidInput("The pattern is one of file names, such as *.csv: without slashes.", field="pattern")
     address = file_places.checked(wanted.address)
     require_watchable(address, by=by)
     for rule, value in wanted.rules.items():
         if rule not in KINDS or value not in list(KINDS[rule]):
             known = ", ".join(KINDS.get(rule, ()))
-            raise InvalidInput(f"{rule} cannot be “{value}”{f': choose one of {known}' if known else ''}.")
+            raise InvalidInput(
+                f"{rule} cannot be “{value}”{f': choose one of {known}' if known else ''}.", field=f"rules.{rule}"
+            )
     if wanted.mapping_id is not None:
         mappings.get(wanted.mapping_id, by=by)
-    cron = schedule_times.parsed(wanted.schedule, wanted.time_zone, soonest=SOONEST)
-    mail_to = accounts.clean_email(wanted.mail_to) if wanted.mail_to else None
+    cron = schedule_times.parsed(wanted.schedule, wanted.time_zone, soonest=SOONEST, field="schedule")
+    with about("mail_to"):
+        mail_to = accounts.clean_email(wanted.mail_to) if wanted.mail_to else None
     return replace(
         wanted, name=name, pattern=pattern, address=address, schedule=cron, rules=dict(wanted.rules), mail_to=mail_to
     )  # fmt: skip
@@ -237,7 +240,8 @@ def require_watchable(address: str, *, by: Actor) -> None:
     where = f"below {' or '.join(roots)}" if roots else "that APPOINTMENT360_WATCH_ROOTS names: none is set"
     raise InvalidInput(
         f"{address} may not be watched: of the server's folders those {where}. Whoever runs the machine can set up any "
-        "with `appointment360 watch add`."
+        "with `appointment360 watch add`.",
+        field="address",
     )
 
 

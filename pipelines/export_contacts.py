@@ -28,6 +28,8 @@ from pipelines import export_file, export_select
 from pipelines.export_file import Written
 from pipelines.export_formats import WRITERS, Source
 from pipelines.export_select import Wanted
+from pipelines.heart import Run
+from pipelines.recorded import recorded
 
 Progress = Callable[[int, int], None]
 
@@ -81,12 +83,27 @@ def run(export_id: int, *, home: Path | None = None) -> Export:
         exports.fail(export_id, error.sentence, by=OPERATOR)
         raise
     try:
-        return _made(export_id, target, by=by, progress=lambda rows, _: exports.progressed(export_id, rows))
+        with recorded("export-contacts", subject=f"export {export_id}", asked_by=requested.created_by) as noted:
+            return _noted(export_id, target, by, noted)
     except Conflict:
         stopped = exports.get(export_id, by=OPERATOR)
         if stopped.state != State.CANCELLED:
             raise
         return stopped
+
+
+def _noted(export_id: int, target: Path, by: Actor, noted: Run) -> Export:
+    def progressed(rows: int, total: int) -> None:
+        exports.progressed(export_id, rows)
+        noted.says("writing", rows, total)
+
+    try:
+        made = _made(export_id, target, by=by, progress=progressed)
+    except Conflict:
+        noted.cancelled = True  # or another process writes it
+        raise
+    noted.tell(rows=made.rows, bytes=made.bytes)
+    return made
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from models.view_exports import ViewRun
 from models.view_runs import Task
 from pipelines import export_contacts, export_file, file_store
 from pipelines.own_database import bind_database
+from pipelines.recorded import recorded
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +61,10 @@ def _carry_out(task: Task) -> None:
         view_runs.fail(task, f"It was interrupted {times} times in the middle, each time its process died.")
         return
     try:
-        export = _made(task)
-        put_to = _put(task, export)
+        with recorded("export-views", subject=f"schedule {task.schedule_id}", asked_by=task.created_by) as run:
+            export = _made(task)
+            put_to = _put(task, export)
+            run.tell(rows=export.rows)
     except Conflict as conflict:
         if not isinstance(conflict, _Meanwhile):
             view_runs.fail(task, conflict.sentence)

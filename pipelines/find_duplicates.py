@@ -23,6 +23,8 @@ from models.duplicates.tables import DuplicateRun
 from models.errors import AppError, Conflict, Unavailable
 from models.permissions import OPERATOR, Actor
 from models.settings import settings
+from pipelines.heart import Run
+from pipelines.recorded import recorded
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[1]
@@ -51,14 +53,10 @@ def _carry_out(run_id: int, say: Say) -> None:
         by = runs.begin(run_id)
         if by is None:
             return
-        with writing(OPERATOR) as session:
-            runs.staged_table(session)
-
-        def progressed(step: str) -> None:
-            runs.progressed(run_id, step)
-            say(runs.STEPS.get(step, step))
-
-        runs.finish(run_id, _found(progressed), by=by)
+        with recorded(
+            "find-duplicates", subject=f"search {run_id}", asked_by=by.id, cancellations=(Conflict,)
+        ) as noted:
+            _look(run_id, by, say, noted)
     except Conflict:
         raise
     except AppError as error:
@@ -67,6 +65,20 @@ def _carry_out(run_id: int, say: Say) -> None:
     except Exception:
         runs.fail(run_id, "It failed for a reason that is in the log.")
         raise
+
+
+def _look(run_id: int, by: Actor, say: Say, noted: Run) -> None:
+    with writing(OPERATOR) as session:
+        runs.staged_table(session)
+
+    def progressed(step: str) -> None:
+        runs.progressed(run_id, step)
+        noted.says(runs.STEPS.get(step, step))
+        say(runs.STEPS.get(step, step))
+
+    found = _found(progressed)
+    runs.finish(run_id, found, by=by)
+    noted.tell(**{name: value for name, value in found.items() if isinstance(value, int)})
 
 
 def _found(progressed: Say) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The flows: each is one call into a plain function, which works without Prefect as well."""
 
+from functools import partial
+
 from prefect import flow
 
 from models import imports
@@ -8,7 +10,10 @@ from models.permissions import OPERATOR
 from pipelines import export_contacts, find_duplicates, import_contacts, import_orders
 from pipelines import export_views as view_export
 from pipelines import reconcile_payments as reconciliation
+from pipelines import report_performance as performance
+from pipelines import validate_contacts as validation
 from pipelines.own_database import bind_database
+from pipelines.recorded import carry_out
 from pipelines.watch_folders import look, look_at_all
 
 
@@ -105,14 +110,47 @@ def look_for_duplicates(run_id: int) -> None:
     find_duplicates.run(run_id)
 
 
-@flow(name="reconcile-payments", flow_run_name="comparison {comparison_id} of payments", log_prints=True)
-def reconcile_payments(comparison_id: int) -> None:
+@flow(name="reconcile-payments", flow_run_name="comparison of payments", log_prints=True)
+def reconcile_payments(comparison_id: int | None = None, asked_by: int | None = None, scheduled: bool = False) -> None:
     """Compare the last days with Razorpay.
 
     Reads payments, refunds, subscriptions and invoices at Razorpay, and beside them those that are stored. Notes what
     differs as events and applies them, with the credits that follow; writes what it cannot mend into the findings.
-    Runs when somebody asks for it; by schedule the sweep does the same. A second run of one that was killed starts it
-    again, of one that ended it does nothing; another comparison mends nothing twice.
+    Runs every six hours, and when somebody asks for it, which gives a `comparison_id`. A second run of one that was
+    killed starts it again, of one that ended it does nothing; another comparison mends nothing twice.
     """
     bind_database()
-    print(reconciliation.run(comparison_id) or "it is over, or another process is at it")
+    if comparison_id is not None:
+        print(reconciliation.run(comparison_id) or "it is over, or another process is at it")
+        return
+    carry_out(reconciliation.FLOW, reconciliation.compare_due, asked_by=asked_by, scheduled=scheduled)
+
+
+@flow(name="validate-contacts", flow_run_name="check of the data", log_prints=True)
+def validate_contacts(run_id: int | None = None, asked_by: int | None = None, scheduled: bool = False) -> None:
+    """Check what is stored against the rules of data quality: contacts, industries, payments.
+
+    Reads these tables. Writes a run with the results of each rule and how full each field is, and mails to the people
+    concerned when a rule holds no longer. Runs every night, and with a `run_id` when somebody asks for it. A second run
+    is another point of each trend, and mails nothing twice; one of a run that was killed begins it again, of one that
+    ended it does nothing.
+    """
+    bind_database()
+    if run_id is not None:
+        print("checked" if validation.run(run_id) else "it is over, or another process is at it")
+        return
+    work = partial(validation.check_due, asked_by=asked_by)
+    carry_out(validation.FLOW, work, asked_by=asked_by, scheduled=scheduled)
+
+
+@flow(name="report-performance", flow_run_name="performance report", log_prints=True)
+def report_performance(asked_by: int | None = None, scheduled: bool = False) -> None:
+    """Report how the database and what is asked of it perform.
+
+    Reads the server's statistics, our own timings, imports, exports and runs of flows. Writes a report and the counters
+    that the next ones compare with, and mails it to those who want it where it ran by schedule. What it suggests it
+    tries in a transaction that it rolls back. Runs every night, and when somebody asks for it. A second run makes
+    another report.
+    """
+    bind_database()
+    performance.run(asked_by=asked_by, scheduled=scheduled, by=OPERATOR)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import threading
 import time
 import zlib
@@ -15,6 +16,8 @@ from models.errors import AppError, Conflict, Unavailable
 from pipelines.interruptible import interrupt, raise_in
 
 LOOK = 1.0  # seconds between looks whether there is something to say, or somebody wants it stopped
+
+AWAKENING = getattr(signal, "SIGUSR2", None)
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ class Run:
         self.step: str | None = None
         self.done: int | None = None
         self.total: int | None = None
+        self.cancelled = False  # somebody stopped it, and the work noticed that by itself
 
     def tell(self, **counts: float | str | bool | None) -> None:
         """Numbers by name, such as rows=12, bytes=4096: shown while it runs, and kept."""
@@ -68,6 +72,7 @@ class Heart:
         self._lock = threading.Lock()
         self._inside = False
         self._thread: threading.Thread | None = None
+        self._awakes = _awaken_by_signal()
         self._connection: psycopg.Connection[Any] | None = self._connected()
         if alone and not self._hold(FLOWS_LOCK, flow_number(flow)):
             self.stop()
@@ -153,3 +158,15 @@ class Heart:
         with self._lock:
             if self._inside:
                 raise_in(self._worker, Cancelled)
+                if self._awakes and AWAKENING is not None:
+                    signal.pthread_kill(self._worker, AWAKENING)
+
+
+def _awaken_by_signal() -> bool:
+    """Whether AWAKENING ends what this thread waits for in the system, such as a child process: only the first thread
+    gets signals, and where there are none (Windows) it goes on waiting."""
+    if AWAKENING is None or threading.current_thread() is not threading.main_thread():
+        return False
+    if signal.getsignal(AWAKENING) is signal.SIG_DFL:
+        signal.signal(AWAKENING, lambda *_: None)
+    return True

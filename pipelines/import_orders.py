@@ -12,14 +12,16 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from models import import_orders
+from models import import_orders, imports
 from models.errors import AppError
 from models.import_orders import Begun
 from models.imports import State
+from models.permissions import OPERATOR
 from pipelines import import_contacts
 from pipelines.import_contacts import Busy, WasStopped
 from pipelines.import_steps import PlanMoved
 from pipelines.own_database import bind_database
+from pipelines.recorded import recorded
 
 MOST_PLANS = 3
 
@@ -44,16 +46,11 @@ def _carry_out(import_id: int, order: int) -> None:
         if begun is None:
             log.info("order %s of import %s is done, or was taken back", order, import_id)
             return
-        if begun.stands is begun.wanted:
-            log.info("import %s is %s: whoever began with order %s had finished", import_id, begun.wanted, order)
-        elif begun.wanted is State.UNDONE:
-            import_contacts.take_back(import_id, by=begun.by, hints=False)
-        elif begun.stands is State.UNDONE:
-            import_contacts.bring_back(import_id, by=begun.by, hints=False)
-        else:
-            _go_on(import_id, begun.wanted, begun)
-        if further := import_orders.lead_on(import_id, order):
-            _go_on(import_id, further, begun)
+        with recorded(
+            _flow(begun), subject=f"import {import_id}", asked_by=begun.by.id, cancellations=(WasStopped,)
+        ) as run:
+            _do(import_id, order, begun)
+            run.tell(**_counts(import_id))
     except WasStopped:
         raise
     except AppError as error:
@@ -68,6 +65,31 @@ def _carry_out(import_id: int, order: int) -> None:
         import_orders.put_back(import_id, order)
         raise
     import_orders.settle(import_id, order)
+
+
+def _do(import_id: int, order: int, begun: Begun) -> None:
+    if begun.stands is begun.wanted:
+        log.info("import %s is %s: whoever began with order %s had finished", import_id, begun.wanted, order)
+    elif begun.wanted is State.UNDONE:
+        import_contacts.take_back(import_id, by=begun.by, hints=False)
+    elif begun.stands is State.UNDONE:
+        import_contacts.bring_back(import_id, by=begun.by, hints=False)
+    else:
+        _go_on(import_id, begun.wanted, begun)
+    if further := import_orders.lead_on(import_id, order):
+        _go_on(import_id, further, begun)
+
+
+def _flow(begun: Begun) -> str:
+    if begun.wanted is State.UNDONE:
+        return "undo-import"
+    return "redo-import" if begun.stands is State.UNDONE else "import-contacts"
+
+
+def _counts(import_id: int) -> dict[str, int]:
+    found = imports.get(import_id, by=OPERATOR)
+    counts = {name: getattr(found, name) for name in ("rows", "created", "updated", "rejected")}
+    return {name: number for name, number in counts.items() if number}
 
 
 def _go_on(import_id: int, until: State, begun: Begun) -> None:

@@ -23,6 +23,7 @@ from data_checks.gate import Gate
 from models import (
     audit,
     check_results,
+    check_switches,
     database,
     import_acceptances,
     import_drafts,
@@ -293,7 +294,8 @@ def _find_what_stands_out(session: Session, import_id: int, planned: dict[str, A
         return
     now = import_profiles.planned(profile, planned)
     findings, compared = drift.judge(now, import_profiles.baseline(session, now))
-    findings += contact_suite.broken(check_results.of_import(session, import_id))
+    switches = check_switches.switched(session)
+    findings += contact_suite.broken(check_results.of_import(session, import_id), switches)
     import_findings.replace_all(session, in_order(findings), import_id=import_id)
     import_profiles.note_compared(session, import_id, compared)
 

@@ -15,10 +15,13 @@ from sqlalchemy import func, select
 from models.database import reading
 from models.errors import AppError
 from models.payments import comparing, events, gateway, orders, reconciliations
-from models.payments.reconciliations import Numbers
+from models.payments.reconciliations import Begun, Numbers
 from models.payments.states import ENDED, RefundState, Source
 from models.payments.tables import Payment, Refund, Subscription
+from pipelines.heart import Run
+from pipelines.recorded import recorded
 
+FLOW = "reconcile-payments"
 AT_ONCE = 100
 OVERLAP = timedelta(minutes=15)  # of what was paid so lately Razorpay may not know in its lists yet
 
@@ -27,17 +30,35 @@ def run(number: int) -> Numbers | None:
     """Carry the comparison out; None where it is over, or another process is at it. Raises what Razorpay's client does;
     the comparison is noted as failed then."""
     with reconciliations.claimed() as mine:
-        days = reconciliations.begin(number) if mine else None
-        if days is None:
+        begun = reconciliations.begin(number) if mine else None
+        if begun is None:
             return None
-        try:
-            numbers, missing = compare(days)
-        except Exception as error:
-            sentence = error.sentence if isinstance(error, AppError) else f"{type(error).__name__}: {error}"
-            reconciliations.fail(number, sentence[:500])
-            raise
-        reconciliations.finish(number, numbers, missing)
-        return numbers
+        with recorded(FLOW, subject=f"comparison {number}", asked_by=begun.asked_by) as noted:
+            return _carry_out(number, begun, noted)
+
+
+def compare_due(noted: Run) -> None:
+    """One that is due by schedule. Like `run`."""
+    number = reconciliations.note_due()
+    if number is None:
+        print("Payments are not set up: there is nothing to compare.")
+        return
+    with reconciliations.claimed() as mine:
+        begun = reconciliations.begin(number) if mine else None
+        if begun is not None:
+            _carry_out(number, begun, noted)
+
+
+def _carry_out(number: int, begun: Begun, noted: Run) -> Numbers:
+    try:
+        numbers, missing = compare(begun.days)
+    except Exception as error:
+        sentence = error.sentence if isinstance(error, AppError) else f"{type(error).__name__}: {error}"
+        reconciliations.fail(number, sentence[:500])
+        raise
+    left = reconciliations.finish(number, numbers, missing)
+    noted.tell(compared=numbers.compared, mended=numbers.mended, left=left)
+    return numbers
 
 
 def compare(days: int) -> tuple[Numbers, dict[str, str]]:

@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from uuid import UUID
 
 from models import flow_runs, flow_schedules
@@ -38,6 +39,9 @@ def carry_out(
             if scheduled:
                 os.nice(NICE)
             work(run)
+    except Cancelled:
+        print("Somebody stopped it.")
+        return False
     except RunsAlready as busy:
         if not scheduled:
             raise
@@ -60,7 +64,8 @@ def recorded(
 
     What leaves the block is noted, and raised on: an AppError by its sentence, anything else with a reference that is
     logged; both are failures, which are mailed, but for an AppError that whoever asked sees anyway. `cancellations` are
-    errors that mean that somebody stopped it. With `alone`, RunsAlready is raised where another process runs the flow.
+    errors that mean that somebody stopped it, as does `run.cancelled`. With `alone`, RunsAlready is raised where
+    another process runs the flow.
     """
     heart = Heart(flow, alone=alone)
     try:
@@ -71,39 +76,54 @@ def recorded(
     except BaseException:
         heart.stop()
         raise
-    state, error, mailed = State.DONE, None, False
+    ended: _Ended | None = _Ended(State.DONE)
     try:
         yield run
         heart.leave()
+        if run.cancelled:
+            ended = _Ended(State.CANCELLED)
     except BaseException as raised:
         heart.leave()
-        state, error = _outcome(raised, flow, heart.cancelled, cancellations)
-        mailed = state is State.CRASHED or (
-            state is State.FAILED and not (asked_by is not None and isinstance(raised, AppError))
-        )
+        ended = _outcome(raised, flow, stopped=heart.cancelled, cancellations=cancellations, asked_by=asked_by)
         raise
     finally:
         heart.stop()
-        _end(run, state, error, mailed)
+        if ended is not None:
+            _end(run, ended)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    state: State
+    error: str | None = None
+    mailed: bool = False
 
 
 def _outcome(
-    raised: BaseException, flow: str, cancelled: bool, cancellations: tuple[type[BaseException], ...]
-) -> tuple[State, str | None]:
-    if isinstance(raised, (Cancelled, *cancellations)) or (cancelled and not isinstance(raised, AppError)):
-        return State.CANCELLED, None
+    raised: BaseException,
+    flow: str,
+    *,
+    stopped: bool,
+    cancellations: tuple[type[BaseException], ...],
+    asked_by: int | None,
+) -> _Ended | None:
+    """None for a process that is ended from outside, such as with its machine: whoever sweeps does the work again."""
+    if isinstance(raised, (Cancelled, KeyboardInterrupt, *cancellations)):
+        return _Ended(State.CANCELLED)
+    if stopped and not isinstance(raised, AppError):
+        return _Ended(State.CANCELLED)
     if isinstance(raised, AppError):
-        return State.FAILED, raised.sentence
+        return _Ended(State.FAILED, raised.sentence, mailed=asked_by is None)
     if isinstance(raised, Exception):
         reference = secrets.token_hex(4).upper()
         log.error("%s: reference %s", flow, reference, exc_info=raised)
-        return State.FAILED, f"Something went wrong on our side. Reference {reference}."
-    return State.CRASHED, flow_runs.ENDED_SO
+        return _Ended(State.FAILED, f"Something went wrong on our side. Reference {reference}.", mailed=True)
+    return None
 
 
-def _end(run: Run, state: State, error: str | None, mailed: bool) -> None:
+def _end(run: Run, ended: _Ended) -> None:
     try:
-        flow_runs.end(run.id, state, counts=run.counts, error=error, mailed=mailed)
+        flow_runs.end(run.id, ended.state, counts=run.counts, error=ended.error, mailed=ended.mailed)
     except Exception:  # what the work did stands; the sweep ends the run
         log.exception("how run %s ended could not be noted", run.id)
 

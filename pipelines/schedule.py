@@ -1,7 +1,7 @@
 """What runs by itself: one table. A flow stands in pipelines/flows.py; a line here gives it its moments.
 
-The runner gives each flow two deployments in Prefect: FLOW/default for who asks for it, and FLOW/scheduled, which has
-the moments. They wait in queues of their own, so that what a person waits for goes before what is scheduled. A setting,
+Each flow has FLOW/default in Prefect for who asks for it, and one of this table FLOW/scheduled for its moments. They
+wait in queues of their own, so that what a person waits for goes before what is scheduled. A setting,
 APPOINTMENT360_SCHEDULE_FLOW, gives other moments, or “off”.
 """
 
@@ -35,6 +35,8 @@ class Scheduled:
 
 
 SCHEDULE = (
+    Scheduled("validate-contacts", "30 2 * * *", "Checks once more: another point of each trend, and no second mail."),
+    Scheduled("report-performance", "45 3 * * *", "Makes another report; what changed is told against older ones."),
     Scheduled("reconcile-payments", "20 */6 * * *", "Compares once more, and finds nothing to mend."),
 )  # fmt: skip
 

@@ -1,10 +1,11 @@
 """What no flow does: ends exports that died, makes those, imports and searches for duplicates whose flow never came,
-exports of views and looks at watched folders that are due; applies what Razorpay told, asks again for refunds, and
-compares payments; deletes what nobody comes back for, audit lines whose time is over and what is left of accounts'
-doings, and builds the indexes that a first load left out.
+exports of views, looks at watched folders and other flows that are due; applies what Razorpay told, and asks again for
+refunds; ends runs of flows whose process is gone; deletes what nobody comes back for, audit lines whose time is over
+and what is left of accounts' doings, and builds the indexes that a first load left out.
 
-Reads and writes exports, imports, their files below the home, payments, the audit log, and the tables of OVER. The flow
-runner starts it and repeats it; a second run, or one beside a flow, changes nothing that is done or under way.
+Reads and writes exports, imports, their files below the home, payments, runs of flows, the audit log, and the tables of
+OVER. The flow runner starts it and repeats it, as does `python -m pipelines.sweep` where there is none; a second run,
+or one beside a flow, changes nothing that is done or under way.
 """
 
 import logging
@@ -20,9 +21,11 @@ from pathlib import Path
 
 from models import (
     audit,
+    check_runs,
     credit_takings,
     database,
     exports,
+    flow_runs,
     idempotency,
     import_orders,
     import_uploads,
@@ -43,11 +46,13 @@ from models.duplicates import runs
 from models.errors import Conflict
 from models.payments import events, reconciliations, refunds
 from models.settings import settings
-from pipelines import export_contacts, find_duplicates, import_contacts, reconcile_payments
+from pipelines import export_contacts, find_duplicates, import_contacts, reconcile_payments, validate_contacts
 from pipelines import export_views as view_export
+from pipelines.own_database import bind_database
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
 EVERY = 60  # seconds
+DUE = 2  # seconds between looks for flows whose moment has come
 
 OVER = {
     "forgotten failures": sign_in_failures.clear_forgotten,
@@ -61,6 +66,7 @@ OVER = {
     "past takings": credit_takings.clear_past,
     "unused mappings": mapping_contents.clear_unused,
     "deleted views": view_changes.clear_deleted,
+    "past runs": flow_runs.clear_past,
 }
 
 log = logging.getLogger(__name__)
@@ -79,6 +85,8 @@ def sweep() -> None:
         audit.write_outstanding()
     with _logged("removing expired audit lines"):
         audit.expire(older_than_days=settings().days_kept_audit)
+    with _logged("removing past checks"):
+        check_runs.clear_past(older_than_days=settings().days_kept_checks)
     for what, clear in OVER.items():
         with _logged(f"clearing {what}"):
             clear()
@@ -115,6 +123,13 @@ def find_duplicates_asked_for() -> None:
             find_duplicates.run(run_id)
 
 
+def check_what_was_asked_for() -> None:
+    """Carry out a check of the data whose flow did not come, or died."""
+    with _logged("checking the data"):
+        for run_id in check_runs.waiting(longer_than=PATIENCE):
+            validate_contacts.run(run_id)
+
+
 def watch_folders() -> None:
     """Look at the watched folders whose time has come, one after the other, each in a process of its own; and mail how
     the imports of their files ended."""
@@ -126,15 +141,33 @@ def watch_folders() -> None:
 
 
 def look_after_payments() -> None:
-    """Apply the events that nobody applied, ask again for refunds that were not answered, and compare what is due."""
+    """Apply the events that nobody applied, ask again for refunds that were not answered, and compare payments where
+    somebody asked for it and the flow did not come, or died."""
     with _logged("applying payment events"):
         events.apply_waiting()
     with _logged("asking again for refunds"):
         refunds.send_waiting()
     with _logged("comparing payments"):
-        reconciliations.note_due()
         for number in reconciliations.waiting(longer_than=PATIENCE):
             reconcile_payments.run(number)
+
+
+def look_after_runs() -> None:
+    """End the runs whose process is gone."""
+    from pipelines import zombies  # Prefect, which takes seconds to load
+
+    with _logged("ending runs that are gone"):
+        zombies.end_gone()
+
+
+def start_due() -> None:
+    """Start the flows that somebody asked for, or whose moment has come."""
+    from pipelines import deployments
+
+    with _logged("starting what was asked for"):
+        deployments.start_asked()
+    with _logged("starting what is due"):
+        deployments.start_due()
 
 
 def _tell_of_watched() -> None:
@@ -145,15 +178,20 @@ def _tell_of_watched() -> None:
 def keep_sweeping() -> None:
     """Sweep now and every minute, beside whatever this process does, until it ends. An import, an export or a look
     may take longer."""
-    every = (sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for, look_after_payments)
+    every = (
+        sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for, check_what_was_asked_for,
+        look_after_payments, look_after_runs,
+    )  # fmt: skip
     for work in every:
-        threading.Thread(target=_for_ever, args=(work,), name=work.__name__, daemon=True).start()
+        threading.Thread(target=_for_ever, args=(work, EVERY), name=work.__name__, daemon=True).start()
+    if os.environ.get("PREFECT_API_URL"):
+        threading.Thread(target=_for_ever, args=(start_due, DUE), name="start_due", daemon=True).start()
 
 
-def _for_ever(work: Callable[[], None]) -> None:
+def _for_ever(work: Callable[[], None], every: float) -> None:
     while True:
         work()
-        time.sleep(EVERY)
+        time.sleep(every)
 
 
 def _apart(module: str, *numbers: int) -> None:
@@ -180,3 +218,14 @@ def _logged(what: str) -> Iterator[None]:
         yield
     except Exception:  # whatever it was, the next round tries again, and must come
         log.exception("sweep: %s failed", what)
+
+
+def main() -> None:
+    """For machines whose flows are in a work pool: repeats all of it until it is ended."""
+    bind_database()
+    keep_sweeping()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

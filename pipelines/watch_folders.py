@@ -30,6 +30,7 @@ from models.watched_files import Sight, WatchedName
 from models.watched_folders import WatchedFolder
 from pipelines.file_store import Found, NoRoom, Place, Refused, place
 from pipelines.own_database import bind_database
+from pipelines.recorded import recorded
 
 STILL = timedelta(minutes=1)  # a file that nobody changed for so long is taken at the first look
 AT_ONCE = 500  # files that are compared with what is known of them
@@ -63,7 +64,9 @@ def look(folder_id: int) -> Looked | None:
         looked = Looked([])
         try:
             folder, by = watched_looks.begin(folder_id)
-            _look(folder, by, looked)
+            with recorded("watch-folders", subject=f"folder {folder_id}", asked_by=by.id) as run:
+                _look(folder, by, looked)
+                run.tell(imports=len(looked.imports), known=looked.known, failed=looked.failed, unread=looked.unread)
         except AppError as error:
             looked.error = error.sentence
         except Exception:

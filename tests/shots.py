@@ -46,6 +46,8 @@ SCREENS = {
     "mappings": "mappings",
     "watched": "watched",
     "exports": "exports",
+    "quality": "quality",
+    "jobs": "jobs",
     "industries": "industries",
     "profile": "profile",
     "plans": "plans",
@@ -54,6 +56,7 @@ SCREENS = {
     "payment-comparison": "payments?part=comparison",
     "prices": "payments?part=prices",
     "users": "users",
+    "performance": "performance",
     "audit": "audit",
 }
 

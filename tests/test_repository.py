@@ -15,6 +15,7 @@ from models.contacts.table import FIELDS, Contact
 from models.database import (
     AUDIT_LOCK,
     BROWSING_LOCK,
+    CHECKS_LOCK,
     CREDITS_LOCK,
     DUPLICATES_LOCK,
     EXPORTS_LOCK,
@@ -96,5 +97,6 @@ def test_every_class_of_locks_has_its_own_number() -> None:
     locks = {
         MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK, VIEW_RUNS_LOCK,
         WATCHING_LOCK, DUPLICATES_LOCK, INSTANCES_LOCK, PAYMENTS_LOCK, FLOW_RUNS_LOCK, FLOWS_LOCK, FLOW_MAILS_LOCK,
+        CHECKS_LOCK,
     }  # fmt: skip
-    assert len(locks) == 14
+    assert len(locks) == 15

@@ -22,20 +22,22 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
 # In the order of DEEDS.
 (
     SEE, SEE_INDUSTRIES, EXPORT, OWN_EXPORTS, ALL_EXPORTS, VIEWS, ALL_VIEWS, SCHEDULE, COPY, EDIT, RESTORE,
-    UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, CHECK, PEOPLE,
+    UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, SEE_QUALITY, CHECK,
+    SWITCH_RULES, PEOPLE,
     CHANGE_PEOPLE,
-    CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, SEE_JOBS, RUN_JOBS, ACCOUNT, OWN,
+    CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, SEE_JOBS,
+    SEE_PERFORMANCE, RUN_JOBS, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
     SEE: (
-        "models.contacts.search.page", "models.contacts.search.following", "models.contacts.search.neighbours",
-        "models.contacts.search.those_of",
+        "models.contacts.search.page", "models.contacts.search.following",
+        "models.contacts.search.following_soon", "models.contacts.search.neighbours", "models.contacts.search.those_of",
         "models.contacts.search.count", "models.contacts.search.counts", "models.contacts.search.known_counts",
         "models.contacts.search.count_by", "models.contacts.search.count_by_each",
         "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.search.moment",
         "models.contacts.difference.numbers", "models.contacts.difference.page", "models.contacts.records.get",
-        "models.contacts.records.as_it_was",
+        "models.contacts.records.get_soon", "models.contacts.records.as_it_was",
         "models.contacts.records.suggestions", "models.contacts.history.of_contact", "models.contacts.likeness.alike",
         "models.contacts.autocomplete.values",
     ),
@@ -121,7 +123,12 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.watched_files.try_again",
     ),
     WATCH: ("models.watched_folders.add", "models.watched_folders.change", "models.watched_folders.remove"),
-    CHECK: ("data_checks.contacts.check_contacts",),
+    SEE_QUALITY: (
+        *(f"models.check_board.{name}" for name in ("board", "of_run", "newest", "get", "page")),
+        "models.check_report.html", "models.check_report.csv",
+    ),
+    CHECK: ("models.check_runs.ask", "pipelines.validate_contacts.check"),
+    SWITCH_RULES: ("models.check_switches.switch",),
     PEOPLE: (
         "models.users.find", "models.user_list.everyone", "models.user_list.person", "models.user_list.with_id",
         "models.credits.usage", "models.tokens.listed_of",
@@ -160,8 +167,17 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.audit_log.page", "models.audit_log.get", "models.audit_log.people", "models.audit_log.as_csv",
     ),
     SEE_JOBS: ("models.flow_runs.page", "models.flow_runs.get", "models.flow_runs.last",
+               "models.flow_runs.newest_of", "models.flow_runs.known_flows",
                "models.flow_schedules.listed"),
-    RUN_JOBS: ("models.flow_schedules.pause", "models.flow_schedules.resume"),
+    SEE_PERFORMANCE: (
+        "models.performance.reports.latest", "models.performance.reports.get", "models.performance.reports.listed",
+        "models.performance.reports.is_mailed", "models.performance.reports.have_mailed",
+        "models.performance.reports.store", "pipelines.report_performance.report", "pipelines.report_performance.run",
+    ),
+    RUN_JOBS: (
+        "models.flow_schedules.pause", "models.flow_schedules.resume", "models.jobs.run", "models.jobs.cancel",
+        "models.jobs.retry",
+    ),
     ACCOUNT: (
         "models.profile.get", "models.profile.rename", "models.profile.change_password",
         "models.profile.ask_email_change", "models.own_password.require", "models.second_factors.begin",
@@ -245,11 +261,14 @@ RELIES_ON: dict[str, str] = {
     "models.exports.finish": OF_A_FILE,
     "models.exports.fail": OF_A_FILE,
     "models.check_results.seen_by": READS_NOTHING,
+    "models.check_alarms.tell": IN_A_SESSION,
+    "models.filters.visible_checks": READS_NOTHING,
     "models.import_findings.seen_by": READS_NOTHING,
     "models.contacts.bulk.Selection.condition": READS_NOTHING,
     "models.contacts.editing.editable": READS_NOTHING,
     "models.contacts.records.Record.seen_by": READS_NOTHING,
     "models.contacts.search.chosen_columns": READS_NOTHING,
+    "models.contacts.search.ordered": READS_NOTHING,
     "models.exports.checked_columns": READS_NOTHING,
     "models.filters.Filters.condition": READS_NOTHING,
     "models.filters.search_text": READS_NOTHING,

@@ -1,6 +1,7 @@
 """The API for programs: mounted at /api/v1 by dashboard/server.py, or alone as `uvicorn dashboard.api:api`."""
 
 import random
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ from dashboard import mail_delivery
 from dashboard.api import (
     audit,
     bodies,
+    checks,
+    conditions,
     contact_bulk,
     contact_copies,
     contact_deleted,
@@ -31,6 +34,7 @@ from dashboard.api import (
     import_plans,
     imports,
     industries,
+    jobs,
     limits,
     links,
     mappings,
@@ -50,8 +54,8 @@ from dashboard.api import (
     views,
     watched_folders,
 )
-from models import database, timings
-from models.errors import Unavailable
+from models import awaited, database, timings
+from models.errors import AppError, Unavailable
 from models.settings import settings
 from models.tallies import TALLY, Tally
 
@@ -59,7 +63,7 @@ DESCRIPTION = """Everything that the screens do, for programs, by the same rules
 
 Send a token with each request: `Authorization: Bearer …`. Filters are those of the screens' addresses. Moments are ISO
 8601 in UTC. Errors are `application/problem+json`. A POST with an `Idempotency-Key` may be sent again: it is carried
-out once. What is changed is named by its `ETag` in `If-Match`."""
+out once. What is changed is named by its `ETag` in `If-Match`. Every GET has its HEAD."""
 
 
 @asynccontextmanager
@@ -70,7 +74,8 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         raise Unavailable("The API needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
     with timings.keeping(), mail_delivery.delivering():
-        yield
+        async with awaited.opened():
+            yield
     limits.give_back()
     database.engine().dispose()
 
@@ -84,7 +89,7 @@ class Answering:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, _started(send))
             return
         request_id = scope.get("appointment360.request_id")
         if request_id is None:
@@ -116,6 +121,18 @@ def _note(scope: Scope, status: int, seconds: float, tally: Tally) -> None:
     )
 
 
+def _started(send: Send) -> Send:
+    """What keeps the API from starting is told by its sentence, in place of where in the program it was raised."""
+
+    async def told(message: Message) -> None:
+        error = sys.exception()
+        if message["type"] == "lifespan.startup.failed" and isinstance(error, AppError):
+            message = {**message, "message": error.sentence}
+        await send(message)
+
+    return told
+
+
 # FastAPI's own documentation page loads its script from a CDN: see docs.py.
 api = FastAPI(
     title="Appointment360",
@@ -128,15 +145,16 @@ api = FastAPI(
 )
 api.add_middleware(bodies.Bounded)
 api.add_middleware(Answering)
+api.add_middleware(conditions.Conditions)
 problems.add_to(api)
 # Looked through in this order for each request: what is asked most comes first.
 for resource in (
     differences,  # before the contacts: its addresses are not those of one
     contacts, contact_lookups, contact_past, contact_bulk, contact_deleted, contact_copies, contact_differences,
     sessions, links, profile, tokens, users, credits, audit,
-    duplicates, merges, industries, views, view_schedules, watched_folders, statistics,
+    duplicates, merges, checks, industries, views, view_schedules, watched_folders, statistics,
     imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
-    payments, payment_admin, performance,
+    payments, payment_admin, jobs, performance,
     docs, health,
 ):  # fmt: skip
     api.include_router(resource.router)

@@ -1,13 +1,13 @@
 """The audit log: who did what, on what, from where, when; a page at a time, one line, or all as a file."""
 
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.responses import StreamingResponse
 
 from dashboard import file_answers
+from dashboard.api import conditions
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.ids import BigId
@@ -28,8 +28,15 @@ Words = Annotated[str, Query(max_length=audit_log.LONGEST_WORDS)]
 Who = Annotated[Words, Query(description="A user's e-mail, or: operator, nobody.", examples=["ann@example.com"])]
 Events = Annotated[list[Event], Query(description="What happened; repeated, any of them.", max_length=len(Event))]
 About = Annotated[Words, Query(description="A kind of thing, or one: import, import 17, user ann@example.com.")]
-Since = Annotated[date | None, Query(description="From this day on, in UTC.", examples=["2026-11-01"])]
-Until = Annotated[date | None, Query(description="Up to this day, included.", examples=["2026-11-30"])]
+DayOrMoment = Annotated[
+    str,
+    Field(min_length=1, max_length=60),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": one} for one in ("date", "date-time")]}),
+]
+Since = Annotated[
+    DayOrMoment | None, Query(description="From this day or moment on, in UTC.", examples=["2026-11-01T09:30:00Z"])
+]
+Until = Annotated[DayOrMoment | None, Query(description="Up to this day or moment, included.", examples=["2026-11-30"])]
 Searched = Annotated[Words, Query(description="Words that stand in the line.")]
 
 
@@ -97,7 +104,9 @@ def as_csv(
     q: Searched = "",
 ) -> Response:
     """All that match; that you took them is a line of the log itself."""
-    return file_answers.csv(audit_log.as_csv(_wanted(request), by=by), "audit log.csv")
+    return file_answers.csv(
+        audit_log.as_csv(_wanted(request), noted=not conditions.is_head(request), by=by), "audit log.csv"
+    )
 
 
 @router.get("/{line_id:number}", summary="Read one line")

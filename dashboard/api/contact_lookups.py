@@ -26,7 +26,7 @@ Reader = Annotated[Actor, Needs(Permission.CONTACTS_READ)]
 FieldName = Annotated[
     str, Path(max_length=60, pattern="^[a-z_]+$", description="A field's name.", examples=["country"])
 ]
-SORT = Query(description="A field, or -field for falling.", max_length=60, examples=["-id"])
+SORT = Query(description=filtering.SORTED, max_length=60, examples=["-id"])
 
 
 class ContactCount(BaseModel):
@@ -117,7 +117,7 @@ def facets(
     """In one look at the contacts that match, without the empty ones. Every other parameter is a filter."""
     named, within = filtering.names(fields), _ranges(ranges or [])
     if not 1 <= len(named) + len(within) <= MOST_FACETS:
-        raise InvalidInput(f"fields: name 1 to {MOST_FACETS} of them.")
+        raise InvalidInput(f"fields: name 1 to {MOST_FACETS} of them.", field="fields")
     asked = filtering.of(request, "fields", "range", "limit", by=by)
     found = search.count_by_each(asked, named, ranges=within, limit=limit, by=by)
     return ContactFacets(facets=[_counts(name, values) for name, values in found.items()])
@@ -180,6 +180,6 @@ def _ranges(given: list[str]) -> dict[str, list[Range]]:
     for one in given:
         name, low, high = re.split("[:-]", one)
         if high and int(high) < int(low):
-            raise InvalidInput(f"range: {one} ends before it begins.")
+            raise InvalidInput(f"range: {one} ends before it begins.", field="range")
         found.setdefault(name, []).append((int(low), int(high) if high else None))
     return found

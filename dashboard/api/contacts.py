@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
 
 from dashboard.api import contact_shapes as shapes
 from dashboard.api import cursors, etags, filtering
@@ -30,7 +31,7 @@ Editor = Annotated[Actor, Needs(Permission.CONTACTS_EDIT)]
 @router.get(
     "", response_model=ContactPage, response_model_exclude_unset=True, summary="Search contacts", openapi_extra=FILTERED
 )
-def listed(
+async def listed(
     request: Request,
     by: Reader,
     fields: Annotated[
@@ -41,7 +42,7 @@ def listed(
             examples=["email,company"],
         ),
     ] = None,
-    sort: Annotated[str, Query(description="A field, or -field for falling.", max_length=60)] = search.NEWEST_FIRST,
+    sort: Annotated[str, Query(description=filtering.SORTED, max_length=60)] = search.NEWEST_FIRST,
     after: Annotated[str | None, Query(description="`next` of the page before.", max_length=cursors.LONGEST)] = None,
     size: Annotated[int, Query(ge=1, le=search.MAX_PAGE_SIZE)] = 50,
     count: Annotated[bool, Query(description="Also how many match in all.")] = False,
@@ -53,12 +54,16 @@ def listed(
     keys = cursors.read(after, belongs) if after else None
     chosen = filtering.names(fields) if fields is not None else None
     if chosen == []:
-        raise InvalidInput("fields: name at least one, or leave it out for all.")
+        raise InvalidInput("fields: name at least one, or leave it out for all.", field="fields")
     versioned = chosen is not None and VERSION in chosen and not asked.as_of
     columns = None if chosen is None else [name for name in chosen if name != VERSION]
-    page = search.following(
-        asked, columns=columns, sort=sort, after=keys, size=size, counted=count, versioned=versioned, by=by
-    )
+    wanted: dict[str, Any] = {
+        "columns": columns, "sort": sort, "after": keys, "size": size, "versioned": versioned, "by": by,
+    }  # fmt: skip
+    if count:
+        page = await run_in_threadpool(search.following, asked, counted=True, **wanted)
+    else:
+        page = await search.following_soon(asked, **wanted)
     told: dict[str, Any] = {
         "contacts": shapes.rows(page.rows),
         "next": cursors.written(page.after, belongs) if page.after else None,
@@ -93,7 +98,7 @@ def create(
     summary="Read one",
     responses=TAGGED,
 )
-def read(
+async def read(
     by: Reader,
     contact_id: ContactId,
     as_of: Annotated[
@@ -109,9 +114,9 @@ def read(
     another one."""
     when = difference.moment(as_of, AS_OF) if as_of is not None else None
     if when is not None:
-        was = records.as_it_was(contact_id, when, by=by)
+        was = await run_in_threadpool(records.as_it_was, contact_id, when, by=by)
         return Response(to_json(shapes.record(was)), media_type=JSON)
-    return answered(records.get(contact_id, by=by))
+    return answered(await records.get_soon(contact_id, by=by))
 
 
 @router.put(
@@ -124,7 +129,7 @@ def read(
 def replace(by: Editor, contact_id: ContactId, values: ContactValues, if_match: IfMatch = None) -> Response:
     """Every field that you see becomes what you send; what you leave out becomes as in a new contact: empty, but for
     its status. Send fields alone, without `id`, `version` and what else an answer has beside them."""
-    version = etags.version(if_match)
+    version = _version(if_match, contact_id, by)
     return answered(records.update(contact_id, shapes.replaced(values, by), version=version, by=by))
 
 
@@ -137,14 +142,14 @@ def replace(by: Editor, contact_id: ContactId, values: ContactValues, if_match: 
 )
 def change(by: Editor, contact_id: ContactId, values: ContactValues, if_match: IfMatch = None) -> Response:
     """Only what you send is changed; null empties a field."""
-    version = etags.version(if_match)
+    version = _version(if_match, contact_id, by)
     return answered(records.update(contact_id, shapes.texts(values), version=version, by=by))
 
 
 @router.delete("/{contact_id:number}", status_code=204, summary="Delete one")
 def delete(by: Editor, contact_id: ContactId, if_match: IfMatch = None) -> None:
     """`POST /contacts/{contact_id}/restore` brings it back."""
-    records.delete(contact_id, version=etags.version(if_match), by=by)
+    records.delete(contact_id, version=_version(if_match, contact_id, by), by=by)
 
 
 @router.post(
@@ -157,6 +162,10 @@ def delete(by: Editor, contact_id: ContactId, if_match: IfMatch = None) -> None:
 def restore(by: Editor, contact_id: ContactId) -> Response:
     """Bring a deleted contact back as it was."""
     return answered(records.restore(contact_id, by=by))
+
+
+def _version(if_match: str | None, contact_id: int, by: Actor) -> int:
+    return records.get(contact_id, by=by).version if etags.is_any(if_match) else etags.version(if_match)
 
 
 def answered(found: records.Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:

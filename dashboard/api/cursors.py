@@ -30,7 +30,9 @@ def written(keys: Sequence[Any], asked: str) -> str:
     whole = json.dumps([_mark(asked), told], ensure_ascii=False, separators=(",", ":"))
     cursor = base64.urlsafe_b64encode(whole.encode(errors="replace")).decode().rstrip("=")
     if len(cursor) > LONGEST:
-        raise InvalidInput("sort: the page ends at a value that is too long to go on from: take another order.")
+        raise InvalidInput(
+            "sort: the page ends at a value that is too long to go on from: take another order.", field="sort"
+        )
     return cursor
 
 
@@ -43,11 +45,11 @@ def read(cursor: str, asked: str, name: str = "after") -> list[Any]:
         if "\x00" in "".join(key for key in keys if isinstance(key, str)).encode().decode():
             raise ValueError(cursor)
     except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, RecursionError) as error:
-        raise InvalidInput(f"{name}: this is no “next” of a page before.") from error
+        raise InvalidInput(f"{name}: this is no “next” of a page before.", field=name) from error
     if mark != _mark(asked):
-        raise InvalidInput(f"{name}: it belongs to another filter or order. Begin again without it.")
+        raise InvalidInput(f"{name}: it belongs to another filter or order. Begin again without it.", field=name)
     if not keys or type(keys[-1]) is not int or not 0 < keys[-1] <= LARGEST_BIGINT:
-        raise InvalidInput(f"{name}: this is no “next” of a page before.")
+        raise InvalidInput(f"{name}: this is no “next” of a page before.", field=name)
     return keys
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from dashboard import file_answers
-from dashboard.api import problems
+from dashboard.api import conditions, problems
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.csv_routes import CSV
@@ -33,7 +33,9 @@ def as_csv(request: Request, by: Exporter, since: Since, until: Until = NOW) -> 
     """A line for each value that differs between the moments. Every other parameter is a filter. It takes contacts out,
     and costs what an export of them would."""
     asked = difference_file.parse(request.query_params.multi_items(), by=by)
-    return file_answers.csv(difference_file.as_csv(asked, by=by), "difference.csv")
+    return file_answers.csv(
+        difference_file.as_csv(asked, noted=not conditions.is_head(request), by=by), "difference.csv"
+    )
 
 
 @router.get("/difference.csv/cost", summary="What that would cost")

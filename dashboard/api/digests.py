@@ -44,5 +44,5 @@ def _hex(name: str, given: str) -> str:
     except ValueError:
         raw = b""
     if len(raw) != 32:
-        raise InvalidInput(f"{name}: a SHA-256 is 32 bytes in base64, as sha-256=:…:.")
+        raise InvalidInput(f"{name}: a SHA-256 is 32 bytes in base64, as sha-256=:…:.", field=name)
     return raw.hex()

@@ -11,7 +11,8 @@ IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        description="The ETag of what you saw: another one means that somebody wrote since, and nothing is changed.",
+        description="The ETag of what you saw: another one means that somebody wrote since, and nothing is changed. "
+        "With * it is changed whatever stands there.",
         examples=['"12"'],
         max_length=100,
     ),
@@ -26,6 +27,11 @@ PLACED: dict[str, Any] = {"headers": _LOCATION}
 
 def of(version: int) -> str:
     return f'"{version}"'
+
+
+def is_any(if_match: str | None) -> bool:
+    """Whether any version will do, as long as there is one."""
+    return if_match is not None and if_match.strip() == "*"
 
 
 def version(if_match: str | None) -> int:

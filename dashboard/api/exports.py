@@ -8,13 +8,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from dashboard import file_answers, flow_runs
-from dashboard.api import digests, problems, ranges, strict
+from dashboard.api import digests, filtering, problems, ranges, strict
 from dashboard.api import import_shapes as shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.paging import Id, PageNumber, PageSize
 from dashboard.api.strict import Text
-from models import credits, exports, filters, views
+from models import credits, exports, views
 from models.database import LARGEST_BIGINT
 from models.errors import InvalidInput, NotFound
 from models.exports import Export, State
@@ -211,12 +211,12 @@ def _file(request: Request, export_id: int, by: Actor) -> Response:
 
 def _which(which: Which, by: Actor) -> tuple[Filters, views.View | None]:
     if which.view_id is None:
-        return filters.parse_query(which.filter, by=by), None
+        return filtering.read(which.filter, by=by), None
     if which.filter:
-        raise InvalidInput("Give a filter or a view_id, not both.")
+        raise InvalidInput("Give a filter or a view_id, not both.", field="view_id")
     view = views.get(which.view_id, by=by)
     if view.filters is None:
-        raise InvalidInput(f"The view “{view.name}” cannot be used: {view.problem}")
+        raise InvalidInput(f"The view “{view.name}” cannot be used: {view.problem}", field="view_id")
     return view.filters, view
 
 

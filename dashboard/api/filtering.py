@@ -8,12 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from dashboard.api.strict import GivenBigId
 from models import filters
 from models.contacts.bulk import MOST, Selection
+from models.errors import about
 from models.filters import Filters
 from models.permissions import Actor
 
 # On a route's line: what is not named there is a filter. schema.py writes the parameter from the fields' declarations.
 FILTERED: dict[str, Any] = {"parameters": [{"$ref": "#/components/parameters/Filters"}]}
 LONGEST = 20_000  # characters
+SORTED = "A field, or full_name, added or changed; -field for falling."
 
 Conditions = Annotated[
     str,
@@ -36,7 +38,13 @@ class Chosen(BaseModel):
 
     def selection(self, by: Actor) -> Selection:
         """Raises InvalidInput, NotAllowed."""
-        return Selection(filters.parse_query(self.filter, by=by), None if self.ids is None else tuple(self.ids))
+        return Selection(read(self.filter, by=by), None if self.ids is None else tuple(self.ids))
+
+
+def read(conditions: str, *, by: Actor) -> Filters:
+    """Those of a body's `filter`. Raises InvalidInput, NotAllowed."""
+    with about("filter"):
+        return filters.parse_query(conditions, by=by)
 
 
 def of(request: Request, *own: str, by: Actor) -> Filters:

@@ -7,10 +7,14 @@ it has not used within a moment it gives back, for whichever instance needs it.
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from models import request_hours
+from fastapi import Request
+
+from models import request_hours, sign_in_failures
 from models.errors import TooMany
 from models.permissions import Actor
 from models.settings import settings
@@ -70,11 +74,10 @@ def count(by: Actor) -> Left:
     """One request more, where it is allowed."""
     assert by.id is not None
     limit, now = settings().requests_per_hour, time.monotonic()
+    if (left := counted(by)) is not None:
+        return left
     with _lock:
         held = _held.get(by.id)
-        if held is not None and held.until > now and held.free > 0:
-            held.free, held.used = held.free - 1, now
-            return _left(held, limit, allowed=True)
         seldom = held is None or held.used < now - IDLE
     taken = request_hours.take(by.id, at_once=1 if seldom else AT_ONCE, near=NEAR, limit=limit)
     with _lock:
@@ -89,6 +92,30 @@ def count(by: Actor) -> Left:
         if held.free and not _timers:
             _look_later()
         return _left(held, limit, allowed=allowed)
+
+
+def counted(by: Actor) -> Left | None:
+    """`count` of one that this instance holds already; None where the database has to be asked."""
+    assert by.id is not None
+    now = time.monotonic()
+    with _lock:
+        held = _held.get(by.id)
+        if held is None or held.until <= now or held.free <= 0:
+            return None
+        held.free, held.used = held.free - 1, now
+        return _left(held, settings().requests_per_hour, allowed=True)
+
+
+@contextmanager
+def sign_in(request: Request) -> Iterator[None]:
+    """Whatever comes of it, the answer says how often sign-ins from the address may still fail in this hour."""
+    try:
+        yield
+    finally:
+        address = request.client.host if request.client else None
+        if address:
+            limit, left, seconds = sign_in_failures.left_of(address)
+            request.scope[LEFT] = Left(limit, left, seconds, allowed=True)
 
 
 def give_back(*, idle: float = 0.0) -> None:

@@ -130,7 +130,7 @@ def proposal(
     by: Treasurer,
     payment_id: PaymentId,
     amount: Annotated[
-        int | None, Query(ge=1, le=shapes.LARGEST, description="Paise; all that is left without.")
+        int | None, Query(ge=shapes.LEAST, le=shapes.LARGEST, description="Paise; all that is left without.")
     ] = None,
 ) -> shapes.RefundProposal:
     return shapes.RefundProposal.model_validate(refunds.proposal(payment_id, amount, by=by))

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dashboard.api.moments import Moment
 from models.payments.offers import HIGHEST_PRICE, LEAST_PRICE, LONGEST_TITLE, MOST_CREDITS
-from models.payments.refunds import LONGEST_REASON
+from models.payments.refunds import LEAST, LONGEST_REASON
 from models.payments.states import EventState, OfferKind, OrderState, PaymentState, RefundState, Source
 from models.payments.states import SubscriptionState as State
 
@@ -200,7 +200,9 @@ class InvoiceLine(Shape):
 
 
 class NewRefund(PaymentBody):
-    amount: int | None = Field(None, ge=1, le=LARGEST, description="Paise; all that is left without.", examples=[50000])
+    amount: int | None = Field(
+        None, ge=LEAST, le=LARGEST, description="Paise; all that is left without.", examples=[50000]
+    )
     reason: str | None = Field(None, max_length=LONGEST_REASON, examples=["Bought twice"])
 
 

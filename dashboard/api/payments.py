@@ -158,7 +158,7 @@ def keys(after: str | None, belongs: str) -> listing.Keys | None:
     match cursors.read(after, belongs):
         case [datetime() as at, int() as number]:
             return at, number
-    raise InvalidInput("after: this is no “next” of a page before.")
+    raise InvalidInput("after: this is no “next” of a page before.", field="after")
 
 
 async def _body(request: Request) -> bytes:

@@ -1,7 +1,6 @@
 """Every error of the API as problem+json (RFC 9457): the sentence that a screen shows, and the fields it is about."""
 
 import logging
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -41,7 +40,6 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 ACTOR = "appointment360.api_actor"  # where a request's scope keeps who asks
 NO_OBJECT = ("model_attributes_type", "model_type", "dict_type")
-NAMED = re.compile(r"([a-z][a-z0-9_.]*): (.+)", re.DOTALL)  # a sentence that begins with the parameter it is about
 WHOLE = ""  # the field's name where a sentence is about all of a request
 
 # The first line that fits counts.
@@ -66,7 +64,11 @@ STATUS: tuple[tuple[type[AppError], HTTPStatus], ...] = (
 
 
 class FieldProblem(BaseModel):
-    field: str = Field(description="The field's name; empty where the sentence is about the whole request.")
+    field: str = Field(
+        description="Of a body its part, else the parameter, column, filter or header by the name that you gave it; "
+        "empty where the sentence is about the whole request.",
+        examples=["employees.gte"],
+    )
     message: str
 
 
@@ -167,11 +169,14 @@ def of_operation(request: Request, error: Exception) -> Response:
 
 def _more(error: AppError) -> dict[str, Any]:
     """The members that say more than the sentence."""
+    named = {"errors": [(error.field, error.sentence.removeprefix(f"{error.field}: "))]} if error.field else {}
+    return named | _members(error)
+
+
+def _members(error: AppError) -> dict[str, Any]:
     match error:
         case InvalidValues():
             return {"errors": list(error.problems.items())}
-        case InvalidInput() if named := NAMED.fullmatch(error.sentence):
-            return {"errors": [(named[1], named[2])]}
         case RefusedItems():
             return {"items": [_item(place, one) for place, one in error.problems.items()]}
         case AlreadyThere():
@@ -237,7 +242,8 @@ def _methods(request: Request) -> list[str]:
     """What is possible at the address: Starlette names what the first of its routes takes."""
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     routes = [one for one in iter_route_contexts(request.app.routes) if hasattr(one, "path_regex")]
-    return sorted({method for one in routes if one.path_regex.match(path) for method in one.methods or ()})
+    found = {method for one in routes if one.path_regex.match(path) for method in one.methods or ()}
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

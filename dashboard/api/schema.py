@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from dashboard.api import problems
 from dashboard.api.problems import Problem
+from models.contacts import quality
 from models.contacts.amounts import MONEY_LIMIT, WHOLE_LIMIT
 from models.contacts.table import FIELDS
 from models.fields import Field, Kind
@@ -30,6 +31,7 @@ TAGS = {
     "many contacts": "Changed at once, and put back; copied.",
     "deleted contacts": "Found and restored.",
     "differences": "What became of a view between two moments.",
+    "checks": "The quality of the data: rules, runs, report.",
     "duplicates": "Found, decided, merged, taken apart.",
     "industries": "The names that contacts refer to.",
     "views": "Saved filters with their columns and order, and their exports by schedule.",
@@ -42,6 +44,7 @@ TAGS = {
     "people": "People, their roles, limits and columns.",
     "credits": "The right to take contacts out: what there is, and where it went.",
     "audit": "Who did what, when.",
+    "jobs": "What runs by itself: schedules, runs, logs.",
     "payments": "Plans, packs, subscriptions, refunds and invoices.",
     "health": "Whether it answers.",
 }
@@ -255,6 +258,8 @@ def _value(field: Field, operator: str) -> dict[str, Any]:
     kind = field.kind
     if operator == "empty" or kind is Kind.FLAG:
         return {"type": "string", "enum": ["yes", "no"]}
+    if kind is Kind.CHECK:
+        return {"type": "string", "enum": [rule.name for rule in quality.rules()]}
     if operator == "between":
         return {"type": "string", "maxLength": MAX_TEXT, "description": "The least and the most, with a comma between."}
     if kind is Kind.WHOLE:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from dashboard.api import access, sign_in_shapes
+from dashboard.api import access, limits, sign_in_shapes
 from dashboard.api.access import Needs
 from dashboard.api.again import SECRET, Repeatable
 from dashboard.api.ids import BigId
@@ -49,6 +49,7 @@ class OpenSession(BaseModel):
     address: str | None = Field(examples=["192.0.2.7"])
     created_at: Moment
     last_seen_at: Moment
+    expires_at: Moment = Field(description="When it ends, unless it is ended before; in UTC.")
     is_this: bool = Field(description="Whether it is that of the token with which you ask.")
 
 
@@ -59,19 +60,22 @@ class EndedSessions(BaseModel):
 @router.post("", status_code=HTTPStatus.CREATED, summary="Sign in", openapi_extra=SECRET)
 def sign_in(request: Request, credentials: Credentials) -> SignedIn:
     """The first step. An account waits after five failures in a row, and so does an address after five in an hour
-    (429 with `Retry-After`)."""
-    step = sign_ins.check_password(
-        credentials.email, credentials.password, address=access.address_of(request), stays=credentials.stays,
-        by_program=True,
-    )  # fmt: skip
+    (429 with `Retry-After`); `RateLimit-*` is of the address's failures."""
+    with limits.sign_in(request):
+        step = sign_ins.check_password(
+            credentials.email, credentials.password, address=access.address_of(request), stays=credentials.stays,
+            by_program=True,
+        )  # fmt: skip
     return sign_in_shapes.gone_on(request, step)
 
 
 @router.post("/code", status_code=HTTPStatus.CREATED, summary="Second step of signing in", openapi_extra=SECRET)
 def second_step(request: Request, sent: SecondStep) -> SignedIn:
     address = access.address_of(request)
-    ticket = sign_ins.check_code(sent.ticket, sent.code, address=address, by_program=True)
-    return SignedIn(needs=None, token=sign_in_shapes.begun(request, ticket))
+    with limits.sign_in(request):
+        ticket = sign_ins.check_code(sent.ticket, sent.code, address=address, by_program=True)
+    token, expires_at = sign_in_shapes.begun(request, ticket)
+    return SignedIn(needs=None, token=token, expires_at=expires_at)
 
 
 @router.post(
@@ -90,8 +94,10 @@ def enrol(sent: EnrolmentRequest) -> SetUp:
 def confirm_enrolment(request: Request, sent: EnrolmentCode) -> SignedUp:
     """With the app's first code. Put the recovery codes away: they are shown only this once."""
     address = access.address_of(request)
-    codes, ticket = sign_ins.confirm_enrolment(sent.ticket, sent.code, address=address, by_program=True)
-    return SignedUp(recovery_codes=codes, token=sign_in_shapes.begun(request, ticket))
+    with limits.sign_in(request):
+        codes, ticket = sign_ins.confirm_enrolment(sent.ticket, sent.code, address=address, by_program=True)
+    token, expires_at = sign_in_shapes.begun(request, ticket)
+    return SignedUp(recovery_codes=codes, token=token, expires_at=expires_at)
 
 
 @router.get("", summary="Where you are signed in")

@@ -1,11 +1,13 @@
 """What signing in says and takes: shared by the routes of sessions, of links and of the profile."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.api import access
+from dashboard.api.moments import Moment
 from models import sign_ins
 from models.second_factors import Enrolment
 from models.sign_ins import Step
@@ -30,6 +32,9 @@ class SignedIn(BaseModel):
 
     needs: Literal["code", "enrol"] | None = Field(examples=[None])
     token: str | None = Field(default=None, description="For `Authorization: Bearer …`.", examples=["q0Xk…"])
+    expires_at: Moment | None = Field(
+        default=None, description="When the session ends, unless it is ended before; in UTC."
+    )
     ticket: str | None = Field(default=None, examples=["Zk3…"])
 
 
@@ -53,16 +58,19 @@ class RecoveryCodes(BaseModel):
 
 class SignedUp(RecoveryCodes):
     token: str = Field(description="Of the session.", examples=["q0Xk…"])
+    expires_at: Moment | None = Field(description="When the session ends, unless it is ended before; in UTC.")
 
 
 def gone_on(request: Request, step: Step) -> SignedIn:
     """The session, where the step was the last one, or what it needs."""
     if step.needs:
         return SignedIn(needs=step.needs, ticket=step.ticket)
-    return SignedIn(needs=None, token=begun(request, step.ticket))
+    token, expires_at = begun(request, step.ticket)
+    return SignedIn(needs=None, token=token, expires_at=expires_at)
 
 
-def begun(request: Request, ticket: str) -> str:
-    """The token of a new session, for a ticket of the last step."""
+def begun(request: Request, ticket: str) -> tuple[str, datetime | None]:
+    """The token of a new session, for a ticket of the last step, and when it ends."""
     device = request.headers.get("user-agent")
-    return sign_ins.redeem_ticket(ticket, address=access.address_of(request), device=device)
+    token = sign_ins.redeem_ticket(ticket, address=access.address_of(request), device=device)
+    return token, sign_ins.ends_at(token)

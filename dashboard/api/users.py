@@ -132,7 +132,7 @@ def read(response: Response, by: Manager, user_id: Id) -> User:
 @router.patch("/users/{user_id:number}", summary="Change a person")
 def change(response: Response, by: Manager, user_id: Id, sent: UserChange, if_match: IfMatch = None) -> User:
     """Counts at once for what they have open. Only what you send is changed; the last active administrator stays."""
-    version, given = etags.version(if_match), sent.model_fields_set
+    version, given = None if etags.is_any(if_match) else etags.version(if_match), sent.model_fields_set
     changes = Changes(
         name=sent.name,
         role=sent.role,

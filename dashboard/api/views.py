@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from dashboard.api import etags, problems
+from dashboard.api import etags, filtering, problems
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.filtering import Conditions
 from dashboard.api.ids import Id
 from dashboard.api.moments import Moment
 from dashboard.api.strict import Flag, Text
-from models import filters, view_changes, views
+from models import view_changes, views
 from models.contacts import search
 from models.permissions import Actor, Permission
 
@@ -61,7 +61,7 @@ class ViewContents(BaseModel):
 
     def parsed(self, by: Actor) -> dict[str, Any]:
         """Raises InvalidInput, NotAllowed."""
-        return {"filters": filters.parse_query(self.filter, by=by), "columns": self.columns, "sort": self.sort}
+        return {"filters": filtering.read(self.filter, by=by), "columns": self.columns, "sort": self.sort}
 
 
 class NewView(ViewContents):

@@ -37,7 +37,7 @@ def write(chosen: Wanted, last: int | None = None) -> None:
 
 def audit_filters(chosen: Wanted, people: dict[str, str]) -> None:
     """`people` is what `who` may be, with their names."""
-    since, until = chosen.since, chosen.until
+    since, until = audit_log.day_of(chosen.since), audit_log.day_of(chosen.until)
     period = tuple(one for one in (since or until, until if since else None) if one)
     st.session_state.update({
         WHO: chosen.who.lower() or None, EVENTS: list(chosen.events), ABOUT: chosen.about, PERIOD: period,
@@ -74,5 +74,5 @@ def _changed() -> None:
     state = st.session_state
     period = state[PERIOD] if isinstance(state[PERIOD], tuple) else (state[PERIOD],)
     old = wanted()
-    days = (old.since, old.until) if len(period) == 1 else period or (None, None)
+    days = (audit_log.day_of(old.since), audit_log.day_of(old.until)) if len(period) == 1 else period or (None, None)
     write(Wanted(state[WHO] or "", tuple(state[EVENTS]), " ".join(state[ABOUT].split()), *days, state[WORDS].strip()))

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import formats
 from dashboard.widgets.page import plain
-from models.filters import OPERATORS, Filter, Filters
+from models.filters import Filter, Filters
 
 LONGEST = 60  # characters of a chip
 
@@ -38,8 +38,8 @@ def _shortened(one: Filter) -> str:
     sentence, label = one.sentence(formats.value), one.field.title
     if len(sentence) > LONGEST and len(one.values) > 1:
         several = f"any of {formats.number(len(one.values))}"
-        sentence = OPERATORS[one.operator].sentence.format(label=label, value=several)
+        sentence = one.form.format(label=label, value=several)
     elif len(sentence) > LONGEST:
         sentence = sentence[: LONGEST - 1] + "…"
-    before = OPERATORS[one.operator].sentence.format(label=label, value="")
+    before = one.form.format(label=label, value="")
     return f"{plain(before)}**{plain(sentence.removeprefix(before))}**"

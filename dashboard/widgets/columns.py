@@ -9,6 +9,7 @@ from dashboard import formats, session
 from dashboard.widgets.page import token
 from dashboard.widgets.row_buttons import row_button
 from models import preferences
+from models.contacts import search
 from models.contacts.table import DERIVED, EMAIL_STATUSES, FIELDS, FULL_NAME
 from models.errors import InvalidInput
 from models.fields import Kind
@@ -79,7 +80,7 @@ def needed(columns: Iterable[str]) -> list[str]:
 
 def sorted_by(name: str) -> str:
     """The field whose order a column stands in."""
-    return "last_name" if name == FULL_NAME else name
+    return search.SORTED_BY.get(name, name)
 
 
 def label(name: str) -> str:

@@ -12,7 +12,7 @@ from dashboard.widgets.page import plain
 from models.contacts.table import FIELDS
 from models.errors import InvalidInput
 from models.fields import Field, Kind
-from models.filters import OPERATORS, Filter, Filters, filterable
+from models.filters import OPERATORS, Filter, Filters, filterable, visible_checks
 from models.permissions import Actor
 
 WORDS = {
@@ -49,7 +49,8 @@ def _operator(field: Field) -> str:
     fitting = [word for word, one in OPERATORS.items() if field.kind in one.kinds]
     if field.kind in (Kind.WHOLE, Kind.MONEY, Kind.DATE):
         fitting.sort(key=["gte", "lte", "between", "is", "not", "empty"].index)
-    return st.selectbox("Comparison", fitting, format_func=WORDS.get, key=f"comparison {field.name}")
+    words = WORDS | ({"is": "breaks any of", "not": "breaks none of"} if field.kind is Kind.CHECK else {})
+    return st.selectbox("Comparison", fitting, format_func=words.get, key=f"comparison {field.name}")
 
 
 def _values(field: Field, operator: str, view: View, by: Actor) -> list[str]:
@@ -60,6 +61,9 @@ def _values(field: Field, operator: str, view: View, by: Actor) -> list[str]:
         return ["yes" if filled == "empty" else "no"]
     if field.kind is Kind.FLAG:
         return [st.segmented_control("Value", ["yes", "no"], default="yes", required=True, key=key)]
+    if field.kind is Kind.CHECK:
+        sentences = {rule.name: rule.sentence for rule in visible_checks(by)}
+        return st.multiselect("Rules", list(sentences), key=key, format_func=sentences.__getitem__)
     if operator == "between":
         low, high = st.columns(2)
         with low:

@@ -6,7 +6,7 @@ from dashboard import flow_runs, formats, session
 from dashboard.widgets import page
 from dashboard.widgets.page import badge, plain
 from models.payments import gateway, reconciliations
-from models.payments.reconciliations import DAYS, DONE, EVERY, FAILED, MOST_DAYS, OPEN, Comparison, Found
+from models.payments.reconciliations import DAYS, DONE, FAILED, MOST_DAYS, OPEN, Comparison, Found
 from models.permissions import Permission
 
 MOST = 50  # findings shown
@@ -24,8 +24,7 @@ def _shown(was_open: bool) -> None:
     latest, found = reconciliations.latest(by=by), reconciliations.findings(by=by)
     if was_open and (latest is None or latest.state not in OPEN):
         st.rerun()  # the whole page once more, without the clock
-    hours = round(EVERY.total_seconds() / 3600)
-    with page.card("The last comparison", f"Every {formats.counted(hours, 'hour')} by itself"):
+    with page.card("The last comparison", "By schedule, and when you ask for it"):
         st.markdown(_story(latest))
         if by.may(Permission.PAYMENTS_MANAGE):
             _ask(was_open)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from models.contacts.history import ContactVersion
 from models.contacts.moments import When
 from models.contacts.table import Contact
-from models.errors import InvalidInput
+from models.errors import InvalidInput, about
 from models.imports import Import, State
 from models.permissions import Actor, Permission
 
@@ -55,12 +55,13 @@ WHERE h.replaced_at > :at AND h.created_at <= :at
 _STILL_THERE = "AND EXISTS (SELECT FROM contacts there WHERE there.id = h.id)"
 
 
-def resolve(session: Session, when: When, *, may_be_empty: bool = False) -> datetime:
+def resolve(session: Session, when: When, *, field: str = "as_of", may_be_empty: bool = False) -> datetime:
     """The last moment whose changes count. Raises InvalidInput for one that is to come, an import that wrote nothing,
     and, unless it `may_be_empty`, for one before there were contacts."""
-    at = _of_import(session, when) if isinstance(when.named, int) else _of_clock(session, when)
-    if not may_be_empty:
-        _require_contacts(session, when, at)
+    with about(field):
+        at = _of_import(session, when) if isinstance(when.named, int) else _of_clock(session, when)
+        if not may_be_empty:
+            _require_contacts(session, when, at)
     return at
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from models.contacts.search import chosen_columns
 from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.database import reading
-from models.errors import InvalidInput
+from models.errors import InvalidInput, about
 from models.fields import Field, Kind
 from models.filters import OPERATORS
 from models.industries import Industry
@@ -62,15 +62,15 @@ def values(name: str, typed: str = "", *, most: int = 20, by: Actor) -> list[str
     Raises NotAllowed, InvalidInput (no such field, or one of numbers, days or yes and no).
     """
     require(by, Permission.CONTACTS_READ)
-    if name not in FIELDS:
+    with about("field"):
         chosen_columns([name], by=by)
-        raise InvalidInput(f"“{name}” has no values to offer: name a field of contacts.")
-    chosen_columns([name], by=by)
+    if name not in FIELDS:
+        raise InvalidInput(f"“{name}” has no values to offer: name a field of contacts.", field="field")
     field, wanted = FIELDS[name], typed.replace("\x00", "").strip()
     if field.kind not in OFFERED:
-        raise InvalidInput(f"{field.title} is a {field.kind.value}: there is nothing to complete.")
+        raise InvalidInput(f"{field.title} is a {field.kind.value}: there is nothing to complete.", field="field")
     if len(wanted) > LONGEST:
-        raise InvalidInput(f"What is typed has {len(wanted):,} characters; {LONGEST} are the most.")
+        raise InvalidInput(f"What is typed has {len(wanted):,} characters; {LONGEST} are the most.", field="typed")
     found: dict[str, str] = {}  # by its small letters, as it is spelled most often
     with reading() as session:
         for value in _sources(session, field, wanted, most):

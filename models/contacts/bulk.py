@@ -33,7 +33,7 @@ from models.contacts import editing
 from models.contacts.blanks import trimmed
 from models.contacts.table import ABOUT_EMAIL, FIELDS, Contact
 from models.contacts.values import within_length
-from models.errors import Conflict, InvalidInput, NotAllowed
+from models.errors import Conflict, InvalidInput, NotAllowed, about
 from models.fields import Field
 from models.filters import SYSTEM, Filter, Filters, visible_fields
 from models.permissions import Actor, Permission, require
@@ -104,9 +104,11 @@ def change(selection: Selection, field_name: str, text: str | None, *, expected:
     Raises NotAllowed, InvalidInput (no such field, a value that does not fit, too many contacts), Conflict.
     """
     require(by, Permission.CONTACTS_EDIT)
-    field = editing.editable(field_name, by=by)
+    with about("field"):
+        field = editing.editable(field_name, by=by)
     with editing.editing(by) as session:
-        value = editing.stored(session, field, text)
+        with about("value"):
+            value = editing.stored(session, field, text)
         ids = _locked(session, selection, expected, by)
         if value is None and field.name in editing.IDENTIFYING:
             _require_someone_left(session, ids, field, by)
@@ -136,9 +138,9 @@ def tag(
     field = editing.editable(TAGS, by=by)
     adding, removing = _labels(field, add), _labels(field, remove)
     if not adding and not removing:
-        raise InvalidInput(f"{field.title}: name at least one to add or to remove.")
+        raise InvalidInput(f"{field.title}: name at least one to add or to remove.", field="add")
     if both := [one for one in adding if one in removing]:
-        raise InvalidInput(f"{field.title}: “{both[0]}” cannot be added and removed at once.")
+        raise InvalidInput(f"{field.title}: “{both[0]}” cannot be added and removed at once.", field="remove")
     with editing.editing(by) as session:
         ids = _locked(session, selection, expected, by)
         tags = _contacts.c.tags
@@ -191,7 +193,7 @@ def restore(ids: Collection[int], *, by: Actor) -> int:
     """
     with editing.editing(by) as session:
         if len(ids) > MOST:
-            raise InvalidInput(f"More than {MOST:,} contacts at a time cannot be restored.")
+            raise InvalidInput(f"More than {MOST:,} contacts at a time cannot be restored.", field="ids")
         restored = editing.bring_back(session, "h.id = ANY (CAST(:ids AS bigint[]))", {"ids": sorted(ids)})
         if restored:
             audit.write(session, Event.CONTACTS_RESTORED, SUBJECT, by=by, contacts=restored)

@@ -11,7 +11,7 @@ from models.contacts import search
 from models.contacts.bulk import Selection
 from models.contacts.table import FIELDS, Contact
 from models.database import reading, writing
-from models.errors import InvalidInput
+from models.errors import InvalidInput, about
 from models.fields import Kind
 from models.filters import visible_fields
 from models.permissions import Actor, Permission, require
@@ -68,10 +68,13 @@ def copy(selection: Selection, name: str, *, by: Actor) -> Copied:
 def _filled(selection: Selection, name: str, by: Actor) -> Select[Any]:
     require(by, Permission.CONTACTS_EXPORT)
     if name not in fields(by=by):
-        search.chosen_columns([name], by=by)
-        raise InvalidInput(f"“{name}” cannot be copied. Fields for that are: {', '.join(fields(by=by))}.")
+        with about("field"):
+            search.chosen_columns([name], by=by)
+        raise InvalidInput(
+            f"“{name}” cannot be copied. Fields for that are: {', '.join(fields(by=by))}.", field="field"
+        )
     if selection.filters.as_of:
-        raise InvalidInput("Contacts as they were can be exported, not copied: go back to now first.")
+        raise InvalidInput("Contacts as they were can be exported, not copied: go back to now first.", field="filter")
     return search.matching(selection.filtered(), [], by=by).where(Contact.__table__.c[FIELDS[name].column].is_not(None))
 
 

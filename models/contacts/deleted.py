@@ -38,9 +38,9 @@ def page(words: str = "", *, number: int = 1, size: int = 50, by: Actor) -> tupl
     """
     require(by, Permission.CONTACTS_EDIT)
     if number < 1 or number > LARGEST_PAGE:
-        raise InvalidInput(f"page={number}: pages are numbers from 1.")
+        raise InvalidInput(f"page={number}: pages are numbers from 1.", field="page")
     if len(words) > LONGEST_SEARCH:
-        raise InvalidInput(f"The search has {len(words):,} characters, more than {LONGEST_SEARCH}.")
+        raise InvalidInput(f"The search has {len(words):,} characters, more than {LONGEST_SEARCH}.", field="q")
     seen = visible_fields(by)
     shown = [name for name in SHOWN if name in seen]
     where = and_(_is_gone(), *(_holds(word, seen) for word in words.replace("\x00", "").split()))

@@ -69,7 +69,7 @@ class Asked:
 
     def __post_init__(self) -> None:
         if self.filters.as_of:
-            raise InvalidInput("A difference has two moments of its own: leave as_of out of the filter.")
+            raise InvalidInput("A difference has two moments of its own: leave as_of out of the filter.", field="as_of")
 
     @property
     def moments(self) -> str:
@@ -132,7 +132,7 @@ def numbers(asked: Asked, *, by: Actor) -> Numbers:
 def page(asked: Asked, way: Way, *, number: int = 1, size: int = 50, by: Actor) -> list[Differing]:
     """Those of one way, the newest contacts first. Raises NotAllowed, InvalidInput."""
     if not 1 <= size <= MAX_PAGE_SIZE or number < 1:
-        raise InvalidInput(f"Pages start at 1 and hold 1 to {MAX_PAGE_SIZE} contacts.")
+        raise InvalidInput(f"Pages start at 1 and hold 1 to {MAX_PAGE_SIZE} contacts.", field="page")
     with _compared(asked, by) as (session, states):
         ids = list(
             session.scalars(
@@ -160,10 +160,13 @@ def compared(session: Session, asked: Asked, *, by: Actor) -> "States":
     """Both moments' states, for a session that only reads. Raises InvalidInput, NotAllowed (a hidden field)."""
     now = session.scalars(select(func.now())).one().astimezone(UTC)
     since, until = (
-        min(now, as_of.resolve(session, one, may_be_empty=True)) if one else now for one in (asked.since, asked.until)
+        min(now, as_of.resolve(session, one, field=name, may_be_empty=True)) if one else now
+        for name, one in ((SINCE, asked.since), (UNTIL, asked.until))
     )
     if since > until:
-        raise InvalidInput("Nothing lies between: the first moment is the later one. Put them the other way round.")
+        raise InvalidInput(
+            "Nothing lies between: the first moment is the later one. Put them the other way round.", field=SINCE
+        )
     states = States(asked.filters, since, until, by)
     some = select(table("touched", column("id")).c.id).limit(FEW + 1).add_cte(states.touched)
     ids = tuple(session.scalars(some))

@@ -61,7 +61,9 @@ def editable(name: str, *, by: Actor) -> Field:
     if name in FIELDS and name not in seen:
         raise hidden_field(name)
     if name not in seen:
-        raise InvalidInput(f"There is no field “{name[:60]}” to change. Fields are: {', '.join(seen)}.")
+        raise InvalidInput(
+            f"There is no field “{name[:60]}” to change. Fields are: {', '.join(seen)}.", field=name[:60]
+        )
     return FIELDS[name]
 
 
@@ -94,11 +96,13 @@ def problem(name: str, texts: Mapping[str, str]) -> str | None:
 
 def _parsed(field: Field, entered: str, country: str | None) -> Any:
     if len(entered) > LONGEST_TEXT:
-        raise InvalidInput(f"{field.title}: {len(entered):,} characters are more than {LONGEST_TEXT:,}.")
+        raise InvalidInput(
+            f"{field.title}: {len(entered):,} characters are more than {LONGEST_TEXT:,}.", field=field.name
+        )
     # Half of a character, which no database takes, comes from programs that cut a text in its middle.
     value = values.parse(field, entered.encode(errors="replace").decode())
     if field.kind is Kind.PHONE and value is not None and (found := phone_problem(value, country)):
-        raise InvalidInput(f"{field.title}: “{value}” cannot be a phone number: {found}.")
+        raise InvalidInput(f"{field.title}: “{value}” cannot be a phone number: {found}.", field=field.name)
     return value
 
 
@@ -179,14 +183,22 @@ def _industry(session: Session, field: Field, name: str) -> int:
     meant = select(MEANINGS.c.id).where(MEANINGS.c.key == func.lower(name))
     found = session.scalar(select(Industry).where(Industry.id.in_(meant)))
     if found is None:
-        raise InvalidInput(f"{field.title}: there is no industry “{name}”. It can be created under Industries.")
+        raise InvalidInput(
+            f"{field.title}: there is no industry “{name}”. It can be created under Industries.", field=field.name
+        )
     if not found.is_active:
-        raise InvalidInput(f"{field.title}: “{found.name}” is no longer in use. It can be activated under Industries.")
+        raise InvalidInput(
+            f"{field.title}: “{found.name}” is no longer in use. It can be activated under Industries.",
+            field=field.name,
+        )
     return found.id
 
 
 def _owner(session: Session, field: Field, email: str) -> int:
     found = session.scalar(select(User).where(func.lower(User.email) == email.lower()))
     if found is None or not found.is_active:
-        raise InvalidInput(f"{field.title}: nobody with the e-mail “{email}” works here: give that of an active user.")
+        raise InvalidInput(
+            f"{field.title}: nobody with the e-mail “{email}” works here: give that of an active user.",
+            field=field.name,
+        )
     return found.id

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.contacts import values
 from models.contacts.table import FIELDS, Contact
-from models.database import compiled, reading
+from models.database import asked_in, compiled, reading
 from models.errors import InvalidInput
 from models.filters import visible_fields
 from models.permissions import Actor, Permission, require
@@ -55,9 +55,8 @@ def certain(session: Session, texts: Mapping[str, str], *, by: Actor) -> Alike |
     if not keys:
         return None
     shown = tuple(name for name in SHOWN if name in visible_fields(by))
-    statement, given = _looking(tuple(keys), shown)
-    rows = session.connection().exec_driver_sql(statement, {**given, **keys}).mappings().all()
-    return next(iter(_together(rows)), None)
+    statement, given = looking(tuple(keys), shown)
+    return next(iter(_together(asked_in(session, statement, {**given, **keys}))), None)
 
 
 def certain_of_many(session: Session, many: Mapping[int, Mapping[str, str]], *, by: Actor) -> dict[int, Alike]:
@@ -113,7 +112,7 @@ def _found(session: Session, conditions: list[tuple[str, ColumnElement[bool]]], 
 
 
 @lru_cache(maxsize=100)
-def _looking(names: tuple[str, ...], shown: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+def looking(names: tuple[str, ...], shown: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     """Built once: who has one of the values of these of the CERTAIN fields, which are its parameters."""
     columns = [_contacts[name] for name in shown]
     searches = [

@@ -70,7 +70,7 @@ def write(items: Sequence[Item], *, by: Actor) -> list[Written]:
     """
     with editing.editing(by) as session:
         if not 1 <= len(items) <= MOST:
-            raise InvalidInput(f"Name 1 to {MOST:,} contacts at a time: these are {len(items):,}.")
+            raise InvalidInput(f"Name 1 to {MOST:,} contacts at a time: these are {len(items):,}.", field="items")
         checked = _Checked(session, items, by)
         if checked.problems:
             raise RefusedItems(checked.problems, of=len(items))

@@ -102,11 +102,11 @@ def changed(mapping: Mapping, overrides: Pairs[str, str], left_out: Iterable[str
     given = [header for header in wanted.values() if header]
     if twice := next((header for header in given if given.count(header) > 1), None):
         names = " and ".join(name for name, header in wanted.items() if header == twice)
-        raise InvalidInput(f"“{twice}” is given to {names}: a column fills one field.")
+        raise InvalidInput(f"“{twice}” is given to {names}: a column fills one field.", field="columns")
     if left_out is None:
         given_up -= set(given)
     elif both := next((header for header in given if header in given_up), None):
-        raise InvalidInput(f"“{both}” is to fill a field and to be left out: choose one of the two.")
+        raise InvalidInput(f"“{both}” is to fill a field and to be left out: choose one of the two.", field="left_out")
     taken = {*given, *given_up}
     kept = {name: header for name, header in mapping.fields.items() if name not in wanted and header not in taken}
     fields = kept | {name: header for name, header in wanted.items() if header}
@@ -114,7 +114,9 @@ def changed(mapping: Mapping, overrides: Pairs[str, str], left_out: Iterable[str
         fields.pop(FULL_NAME, None)
     elif FULL_NAME in fields and any(part in fields for part in NAME_PARTS):
         raise InvalidInput(
-            f"{FULL_NAME} is split into first and last name, so it cannot stand beside them: read those from no column."
+            f"{FULL_NAME} is split into first and last name, so it cannot stand beside them: read those from no "
+            "column.",
+            field="columns",
         )
     touched = {
         header for name in {*wanted, *mapping.fields} if (header := mapping.fields.get(name)) != fields.get(name)
@@ -135,22 +137,24 @@ def chosen(columns: Pairs[str, str], headers: Sequence[str], left_out: Iterable[
     for header in left_out:
         check_header(header, headers)
     if both := next((header for header in columns if header in given_up), None):
-        raise InvalidInput(f"“{both}” is to fill a field and to be left out: choose one of the two.")
+        raise InvalidInput(f"“{both}” is to fill a field and to be left out: choose one of the two.", field="left_out")
     for header, name in columns.items():
         check_header(header, headers)
         if name not in TARGETS:
-            raise InvalidInput(f"There is no field “{name}”.")
+            raise InvalidInput(f"There is no field “{name}”.", field="columns")
         if name in fields:
             raise InvalidInput(
                 f"{label(name)} is to come from “{fields[name]}” and from “{header}”: a field is filled from one "
-                "column. Keep the other one in extra."
+                "column. Keep the other one in extra.",
+                field="columns",
             )
         fields[name] = header
     parts = [name for name in NAME_PARTS if name in fields]
     if FULL_NAME in fields and parts:
         raise InvalidInput(
             f"{label(FULL_NAME)} is split into first and last name, so it cannot stand beside {label(parts[0])}: "
-            "keep one of the two in extra."
+            "keep one of the two in extra.",
+            field="columns",
         )
     return _mapping(fields, headers, (), given_up)
 
@@ -158,7 +162,7 @@ def chosen(columns: Pairs[str, str], headers: Sequence[str], left_out: Iterable[
 def check_header(header: str, headers: Sequence[str]) -> None:
     """Raises InvalidInput where the file has no such column."""
     if header not in headers:
-        raise InvalidInput(f"The file has no column “{header}”.")
+        raise InvalidInput(f"The file has no column “{header}”.", field="columns")
 
 
 def dating(headers: Sequence[str]) -> str | None:
@@ -276,7 +280,9 @@ def field_named(name: str) -> str:
     known = {plain(field.label): name for name, field in FIELDS.items()} | {plain(target): target for target in TARGETS}
     if plain(name) in known:
         return known[plain(name)]
-    raise InvalidInput(f"There is no field “{name}”.{_meant(name, TARGETS)} Fields are: {_listed(TARGETS)}.")
+    raise InvalidInput(
+        f"There is no field “{name}”.{_meant(name, TARGETS)} Fields are: {_listed(TARGETS)}.", field="columns"
+    )
 
 
 def header_named(header: str, headers: Sequence[str]) -> str:
@@ -286,7 +292,9 @@ def header_named(header: str, headers: Sequence[str]) -> str:
     found = [one for one in headers if plain(one) == plain(header)]
     if len(found) == 1:
         return found[0]
-    raise InvalidInput(f"The file has no column “{header}”.{_meant(header, headers)} Columns are: {_listed(headers)}.")
+    raise InvalidInput(
+        f"The file has no column “{header}”.{_meant(header, headers)} Columns are: {_listed(headers)}.", field="columns"
+    )
 
 
 def _meant(word: str, known: Sequence[str]) -> str:

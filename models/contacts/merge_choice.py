@@ -46,11 +46,16 @@ def completed(records: Sequence[Record], survivor_id: int, choices: Mapping[str,
     ids = {record.id for record in records}
     for name, chosen in choices.items():
         if name not in FIELDS:
-            raise InvalidInput(f"There is no field “{name[:60]}” to choose.")
+            raise InvalidInput(f"There is no field “{name[:60]}” to choose.", field=f"choices.{name[:60]}")
         if chosen == ALL and name not in UNITABLE:
-            raise InvalidInput(f"{FIELDS[name].title} cannot hold the values of several contacts: choose one of them.")
+            raise InvalidInput(
+                f"{FIELDS[name].title} cannot hold the values of several contacts: choose one of them.",
+                field=f"choices.{name}",
+            )
         if chosen != ALL and chosen not in ids:
-            raise InvalidInput(f"{FIELDS[name].title} cannot come from contact {chosen}: it is not merged.")
+            raise InvalidInput(
+                f"{FIELDS[name].title} cannot come from contact {chosen}: it is not merged.", field=f"choices.{name}"
+            )
     made = propose(records, survivor_id).choices | dict(choices)
     return made | _following(made, survivor_id)
 

@@ -65,9 +65,9 @@ def proposal(ids: Sequence[int], *, survivor_id: int | None = None, by: Actor) -
     Raises NotAllowed, NotFound, Gone, InvalidInput (fewer than two, more than MOST, or the survivor is none of them).
     """
     require_reviewing(by)
-    wanted = _mergeable(ids)
+    wanted = _mergeable(ids, "contact")
     if survivor_id not in (None, *wanted):
-        raise InvalidInput(f"Contact {survivor_id} is not among those to merge.")
+        raise InvalidInput(f"Contact {survivor_id} is not among those to merge.", field="survivor")
     return propose([records.get(one, by=by) for one in wanted], survivor_id)
 
 
@@ -79,9 +79,9 @@ def merge(survivor_id: int, versions: Mapping[int, int], choices: Mapping[str, i
     Raises NotAllowed, InvalidInput, NotFound, Conflict (a contact changed since, or is gone; nothing is merged).
     """
     require_reviewing(by)
-    _mergeable(versions)
+    _mergeable(versions, "contacts")
     if survivor_id not in versions:
-        raise InvalidInput(f"Contact {survivor_id} is not among those to merge.")
+        raise InvalidInput(f"Contact {survivor_id} is not among those to merge.", field="survivor_id")
     with editing.editing(by) as session:
         return merge_in(session, survivor_id, versions, choices or {}, by=by)
 
@@ -90,7 +90,7 @@ def merge_in(
     session: Session, survivor_id: int, versions: Mapping[int, int], choices: Mapping[str, int], *, by: Actor
 ) -> int:
     """`merge` in the open transaction. Raises InvalidInput, Conflict."""
-    return _merge(session, survivor_id, _locked(session, _mergeable(versions), versions), choices, by)
+    return _merge(session, survivor_id, _locked(session, _mergeable(versions, "contacts"), versions), choices, by)
 
 
 def unmerge(merge_id: int, *, by: Actor) -> Unmerged:
@@ -162,10 +162,10 @@ def _require_outermost(session: Session, found: ContactMerge) -> None:
         )
 
 
-def _mergeable(ids: Sequence[int] | Mapping[int, int]) -> list[int]:
+def _mergeable(ids: Sequence[int] | Mapping[int, int], field: str) -> list[int]:
     wanted = sorted(set(ids))
     if not 2 <= len(wanted) <= MOST:
-        raise InvalidInput(f"Name 2 to {MOST} contacts to merge: these are {len(wanted)}.")
+        raise InvalidInput(f"Name 2 to {MOST} contacts to merge: these are {len(wanted)}.", field=field)
     return wanted
 
 

@@ -30,7 +30,9 @@ def sure(least: float, *, by: Actor) -> Sure:
     """Raises NotAllowed, InvalidInput (less than LEAST)."""
     require_reviewing(by)
     if least < LEAST:
-        raise InvalidInput(f"Merged at once is only what weighs {LEAST:.0f} or more: look at the others pair by pair.")
+        raise InvalidInput(
+            f"Merged at once is only what weighs {LEAST:.0f} or more: look at the others pair by pair.", field="least"
+        )
     found = pairs.page(Wanted(least=least), size=MOST, by=by)
     return Sure(tuple(group for group in _together([one.ids for one in found]) if len(group) <= merging.MOST))
 

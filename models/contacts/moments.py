@@ -54,11 +54,15 @@ def parse(text: str, name: str = "as_of") -> When:
         if number != wanted:
             if number.isascii() and number.isdecimal() and 0 < int(number[:12]) <= LARGEST_ID:
                 return When(int(number[:12]), before=prefix == BEFORE)
-            raise InvalidInput(f"{name}={wanted[:LONGEST]}: “{number[:LONGEST]}” is no number of an import: {HOW}.")
+            raise InvalidInput(
+                f"{name}={wanted[:LONGEST]}: “{number[:LONGEST]}” is no number of an import: {HOW}.", field=name
+            )
     try:
         if len(wanted) == len("2026-11-01"):
             return When(date.fromisoformat(wanted))
         moment = datetime.fromisoformat(wanted)
         return When(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError) as error:
-        raise InvalidInput(f"{name}={wanted[:LONGEST]}: “{wanted[:LONGEST]}” is no moment: {HOW}.") from error
+        raise InvalidInput(
+            f"{name}={wanted[:LONGEST]}: “{wanted[:LONGEST]}” is no moment: {HOW}.", field=name
+        ) from error

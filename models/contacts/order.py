@@ -275,7 +275,7 @@ class Order:
         fitting = [part for part in self._parts(back=False) if len(part.keys) == len(values)]
         kinds = zip(values, fitting[0].keys, strict=True) if fitting else ()
         if not fitting or not all(type(value) is key.type.python_type for value, key in kinds):
-            raise InvalidInput("This is not where a page ended: begin again with the first one.")
+            raise InvalidInput("This is not where a page ended: begin again with the first one.", field="after")
 
     def _own(self, parts: list[Part], values: list[Any]) -> Part:
         return next(part for part in parts if len(part.keys) == len(values))

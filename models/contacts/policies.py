@@ -110,7 +110,7 @@ def fields_named(pairs: Iterable[tuple[str, Keep]]) -> dict[str, Keep]:
         name = EXTRA if written.strip().lower() == EXTRA else field_named(written)
         for part in ("first_name", "last_name") if name == FULL_NAME else (name,):
             if found.get(part, keep) is not keep:
-                raise InvalidInput(f"Two policies are given for {part}: choose one.")
+                raise InvalidInput(f"Two policies are given for {part}: choose one.", field="keep_fields")
             found[part] = keep
     return found
 

@@ -3,13 +3,14 @@
 Filters with `as_of` are asked of contacts as they were then: see as_of.py.
 """
 
+import asyncio
 import os
 import threading
 from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from psycopg.rows import dict_row
@@ -31,14 +32,15 @@ from sqlalchemy import (
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
+from models import awaited
 from models.contacts import as_of, clock, facets, order, statistics
 from models.contacts.facets import Range
 from models.contacts.history import newest_version
 from models.contacts.order import NEAR, Neighbours, Order
 from models.contacts.statistics import Statistics
-from models.contacts.table import BROWSED, FIELDS, SEARCHED, Contact
+from models.contacts.table import BROWSED, FIELDS, FULL_NAME, SEARCHED, Contact
 from models.database import Database, asked, compiled, reading
-from models.errors import InvalidInput, NotFound
+from models.errors import InvalidInput, NotFound, about
 from models.fields import Kind
 from models.filters import OPERATORS, Filter, Filters, hidden_field, visible_fields
 from models.industries import Industry
@@ -48,6 +50,8 @@ from models.users import User
 MAX_PAGE_SIZE = 1000
 NEWEST_FIRST = "-id"
 SORTABLE_SYSTEM = ("id", "created_at", "updated_at")
+# What columns of the list and filters are called -> what the list is sorted by.
+SORTED_BY = {FULL_NAME: "last_name", "added": "created_at", "changed": "updated_at", "contact": "id"}
 WITHIN = ("is", "starts", "contains")  # operators that are only true where the text is found
 COMMON = 0.08  # of all contacts
 # What is browsed is in memory. Several processes that read one index wait for each other at each of its pages.
@@ -104,7 +108,7 @@ def page(
     """
     require(by, Permission.CONTACTS_READ)
     if not 1 <= size <= MAX_PAGE_SIZE or number < 1:
-        raise InvalidInput(f"Pages start at 1 and hold 1 to {MAX_PAGE_SIZE:,} contacts.")
+        raise InvalidInput(f"Pages start at 1 and hold 1 to {MAX_PAGE_SIZE:,} contacts.", field="page")
     shown = chosen_columns(columns, by=by)
     where, asked = _condition(filters, by), _question(filters, by)
     listed = _order(sort, by, is_whole=filters.as_of is not None)
@@ -138,14 +142,10 @@ def following(
     `counted`: with the exact number of all that match. `versioned`: each with the `version` that who changes it names.
     Raises NotAllowed, InvalidInput.
     """
-    require(by, Permission.CONTACTS_READ)
-    if not 1 <= size <= MAX_PAGE_SIZE:
-        raise InvalidInput(f"A page holds 1 to {MAX_PAGE_SIZE:,} contacts.")
-    names, listed = tuple(chosen_columns(columns, by=by)), _order(sort, by, is_whole=filters.as_of is not None)
-    if not filters.as_of and listed.key is None:
-        if after:
-            listed.require_keys(after)
-        near = asked(*_near(filters, by.columns, names, versioned, listed.falling, tuple(after or ()), size), dict_row)
+    listed = _listed(filters, sort, size, by)
+    names = tuple(chosen_columns(columns, by=by))
+    if question := _near(filters, by.columns, names, versioned, listed, after, size):
+        near = asked(*question, dict_row)
         if len(near) > size:
             return Following(near[:size], [near[size - 1]["id"]], count(filters, by=by) if counted else None)
     where, rows = _condition(filters, by), _rows(names, versioned)
@@ -157,6 +157,35 @@ def following(
     return Following([found[one] for one in ids], keys[size - 1] if len(keys) > size else None, total)
 
 
+async def following_soon(
+    filters: Filters,
+    *,
+    columns: list[str] | None = None,
+    sort: str = NEWEST_FIRST,
+    after: Sequence[Any] | None = None,
+    size: int = 50,
+    versioned: bool = False,
+    by: Actor,
+) -> Following:
+    """`following` for an event loop, without a number: a page that is near takes no thread."""
+    listed = _listed(filters, sort, size, by)
+    names = tuple(chosen_columns(columns, by=by))
+    if question := _near(filters, by.columns, names, versioned, listed, after, size):
+        near = await awaited.asked(*question, dict_row, is_long=True)
+        if near is not None and len(near) > size:
+            return Following(near[:size], [near[size - 1]["id"]], None)
+    whole = partial(following, filters, columns=columns, sort=sort, after=after, size=size, versioned=versioned, by=by)
+    return await asyncio.to_thread(whole)
+
+
+def _listed(filters: Filters, sort: str, size: int, by: Actor) -> Order:
+    """The order in which `by` goes through pages of that size. Raises NotAllowed, InvalidInput."""
+    require(by, Permission.CONTACTS_READ)
+    if not 1 <= size <= MAX_PAGE_SIZE:
+        raise InvalidInput(f"A page holds 1 to {MAX_PAGE_SIZE:,} contacts.", field="size")
+    return _order(sort, by, is_whole=filters.as_of is not None)
+
+
 @lru_cache(maxsize=200)
 def _rows(columns: tuple[str, ...], versioned: bool) -> Select[Any]:
     """Built once for each choice: to put fifty columns together takes longer than to read fifty contacts."""
@@ -165,12 +194,17 @@ def _rows(columns: tuple[str, ...], versioned: bool) -> Select[Any]:
 
 
 def _near(
-    filters: Filters, seen: frozenset[str] | None, columns: tuple[str, ...], versioned: bool, falling: bool,
-    after: tuple[Any, ...], size: int,
-) -> tuple[str, dict[str, Any]]:  # fmt: skip
+    filters: Filters, seen: frozenset[str] | None, columns: tuple[str, ...], versioned: bool, listed: Order,
+    after: Sequence[Any] | None, size: int,
+) -> tuple[str, dict[str, Any]] | None:  # fmt: skip
     """The page by number in one statement, where it is among the next contacts and more follow: those that match may
-    all be at the other end, and to look at each before them would take longer than to gather them."""
-    statement, given = _next(filters, seen, columns, versioned, falling, bool(after))
+    all be at the other end, and to look at each before them would take longer than to gather them. None for another
+    order, and for the past. Raises InvalidInput where `after` is not that of such a page."""
+    if filters.as_of or listed.key is not None:
+        return None
+    if after:
+        listed.require_keys(after)
+    statement, given = _next(filters, seen, columns, versioned, listed.falling, bool(after))
     return statement, {**given, "size": size + 1, **({"after": after[0]} if after else {})}
 
 
@@ -264,7 +298,7 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
     Raises NotAllowed, InvalidInput (no such field).
     """
     require(by, Permission.CONTACTS_READ)
-    _require_countable([name], by)
+    _require_countable([name], "field", by)
     column = Contact.__table__.c[FIELDS[name].column]
     value = func.unnest(column) if FIELDS[name].kind is Kind.LIST else column
     matching = select(value.label("value")).where(_condition(filters, by)).subquery()
@@ -290,9 +324,10 @@ def count_by_each(
     Raises NotAllowed, InvalidInput (no such field, or ranges of one that holds no numbers).
     """
     require(by, Permission.CONTACTS_READ)
-    _require_countable([*names, *(ranges or {})], by)
+    _require_countable(names, "fields", by)
+    _require_countable(list(ranges or {}), "range", by)
     if wrong := [name for name in ranges or {} if FIELDS[name].kind not in (Kind.WHOLE, Kind.MONEY)]:
-        raise InvalidInput(f"{FIELDS[wrong[0]].title} holds no numbers: there are no ranges of it.")
+        raise InvalidInput(f"{FIELDS[wrong[0]].title} holds no numbers: there are no ranges of it.", field="range")
     with _BESIDE, looking(filters, by) as session:
         found = facets.read(session, _condition(filters, by), names, ranges or {}, limit)
         for name in names:
@@ -302,12 +337,13 @@ def count_by_each(
     return found
 
 
-def _require_countable(names: Sequence[str], by: Actor) -> None:
+def _require_countable(names: Sequence[str], field: str, by: Actor) -> None:
     """Raises InvalidInput, NotAllowed."""
     if unknown := [name for name in names if name not in FIELDS]:
         seen = ", ".join(visible_fields(by))
-        raise InvalidInput(f"There is no field “{unknown[0][:60]}” to count by. Fields are: {seen}.")
-    chosen_columns(list(names), by=by)
+        raise InvalidInput(f"There is no field “{unknown[0][:60]}” to count by. Fields are: {seen}.", field=field)
+    with about(field):
+        chosen_columns(list(names), by=by)
 
 
 def statistics_of(filters: Filters, *, by: Actor) -> Statistics:
@@ -353,10 +389,24 @@ def chosen_columns(columns: list[str] | None, *, by: Actor) -> list[str]:
     if columns is None:
         return seen
     if unknown := [name for name in columns if name not in FIELDS and name not in SORTABLE_SYSTEM]:
-        raise InvalidInput(f"There is no field “{unknown[0]}”. Fields are: {', '.join(seen)}.")
+        raise InvalidInput(f"There is no field “{unknown[0]}”. Fields are: {', '.join(seen)}.", field="fields")
     if hidden := [name for name in columns if name in FIELDS and name not in seen]:
-        raise hidden_field(hidden[0])
+        raise hidden_field(hidden[0], "fields")
     return columns
+
+
+def ordered(sort: str, *, by: Actor) -> str:
+    """`sort` by the name of the column that it means: “-created_at” for “-added”. Raises InvalidInput, which names what
+    can be sorted by, and NotAllowed for what is hidden."""
+    falling, wanted = sort.startswith("-"), sort.removeprefix("-")
+    name = SORTED_BY.get(wanted, wanted)
+    if name not in FIELDS and name not in SORTABLE_SYSTEM:
+        seen = visible_fields(by)
+        known = ", ".join([*(one for one, meant in SORTED_BY.items() if meant not in FIELDS or meant in seen), *seen])
+        raise InvalidInput(f"There is no field “{wanted[:60]}” to sort by. Fields are: {known}.", field="sort")
+    with about("sort"):
+        chosen_columns([name], by=by)
+    return f"-{name}" if falling else name
 
 
 def labelled(columns: list[str]) -> list[ColumnElement[Any]]:
@@ -377,7 +427,7 @@ def _readable(name: str) -> ColumnElement[Any]:
 
 def _question(filters: Filters, by: Actor) -> Hashable | None:
     """What decides how many contacts match, besides the contacts; None where their clock knows nothing of it."""
-    if any(one.field.kind is Kind.OWNER for one in filters.filters):
+    if any(one.field.kind is Kind.OWNER or one.is_dated for one in filters.filters):
         return None
     deleted = filters.as_of is not None and by.may(Permission.CONTACTS_EDIT)  # as_of.contacts_at
     return Database.url, filters.query(), tuple(visible_fields(by)) if filters.q else (), deleted
@@ -426,9 +476,8 @@ def looking(filters: Filters, by: Actor) -> Iterator[Session]:
 
 
 def _order(sort: str, by: Actor, *, is_whole: bool) -> Order:
-    name = sort.removeprefix("-")
-    chosen_columns([name], by=by)
-    listed = order.by(name, falling=sort.startswith("-"))
+    asked = ordered(sort, by=by)
+    listed = order.by(asked.removeprefix("-"), falling=asked.startswith("-"))
     return replace(listed, is_indexed=False, is_whole=True) if is_whole else listed
 
 

@@ -132,21 +132,24 @@ def _quoted_list(text: str) -> list[str] | None:
 def within_length(field: Field, text: str) -> str:
     """The text as it is. Raises InvalidInput where the field takes no value, or no member of a list, so long."""
     if field.longest and len(text) > field.longest:
-        raise InvalidInput(f"{field.title}: “{text[:40]}…” has {len(text):,} characters, more than {field.longest}.")
+        raise InvalidInput(
+            f"{field.title}: “{text[:40]}…” has {len(text):,} characters, more than {field.longest}.", field=field.name
+        )
     return text
 
 
 def _email(field: Field, text: str) -> str:
     address = emails.normalised(text)
     if found := emails.problem(address):
-        raise InvalidInput(f"{field.title}: “{text}” is not an e-mail address: {found}.")
+        raise InvalidInput(f"{field.title}: “{text}” is not an e-mail address: {found}.", field=field.name)
     return address
 
 
 def _money(field: Field, text: str) -> Decimal:
     if amounts.is_foreign(text):
         raise InvalidInput(
-            f"{field.title}: “{text}” is in another currency: amounts are kept in US dollars (write 3000000)."
+            f"{field.title}: “{text}” is in another currency: amounts are kept in US dollars (write 3000000).",
+            field=field.name,
         )
     return _fitting(field, text, amounts.money(text), _number_note(text))
 
@@ -156,7 +159,8 @@ def _date(field: Field, text: str, day_first: bool | None) -> date:
         return _fitting(field, text, day.parse(text, day_first=day_first))
     except day.UndecidedDate as error:
         raise InvalidInput(
-            f"{field.title}: “{text}” can be read with the day first or the month first; write it as 2026-03-31."
+            f"{field.title}: “{text}” can be read with the day first or the month first; write it as 2026-03-31.",
+            field=field.name,
         ) from error
 
 
@@ -173,7 +177,7 @@ _WANTED = {
 
 def _fitting(field: Field, text: str, value: Value | None, note: str = "") -> Value:
     if value is None:
-        raise InvalidInput(f"{field.title}: “{text}” is not {_WANTED[field.kind]}.{note}")
+        raise InvalidInput(f"{field.title}: “{text}” is not {_WANTED[field.kind]}.{note}", field=field.name)
     return value
 
 

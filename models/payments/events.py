@@ -70,7 +70,9 @@ def receive(body: bytes, *, signature: str, event_id: str | None) -> int | None:
     if len(body) > LARGEST:
         raise InvalidInput(f"An event has at most {LARGEST:,} bytes.")
     if event_id is not None and (not event_id or len(event_id) > LONGEST_ID or not event_id.isprintable()):
-        raise InvalidInput(f"x-razorpay-event-id is a text of 1 to {LONGEST_ID} printable characters.")
+        raise InvalidInput(
+            f"x-razorpay-event-id is a text of 1 to {LONGEST_ID} printable characters.", field="x-razorpay-event-id"
+        )
     name = event_id or f"sha256:{hashlib.sha256(body).hexdigest()}"
     by_old = not _fits(settings().razorpay_webhook_secret, body, signature)
     if by_old and not _fits(settings().razorpay_old_webhook_secret, body, signature):

@@ -15,7 +15,7 @@ from models.database import LARGEST_ID, reading
 from models.errors import InvalidInput, NotFound
 from models.payments.states import CURRENCY, OfferKind, PaymentState, RefundState
 from models.payments.tables import Invoice, Offer, Order, Payment, Refund
-from models.permissions import Actor, Permission, require
+from models.permissions import OPERATOR, Actor, Permission, require
 
 MOST = 200  # of one page
 MOST_MONTHS = 120
@@ -157,7 +157,7 @@ def revenue(months: int = 12, *, by: Actor) -> list[Month]:
     """The last months, this one included, the oldest first; also those without any. Raises NotAllowed, InvalidInput."""
     require(by, Permission.PAYMENTS_OVERSEE)
     if not 1 <= months <= MOST_MONTHS:
-        raise InvalidInput(f"months: give a number from 1 to {MOST_MONTHS}.")
+        raise InvalidInput(f"months: give a number from 1 to {MOST_MONTHS}.", field="months")
     asked = {"months": months - 1, "currency": CURRENCY}
     with reading() as session:
         return [Month(*row) for row in session.execute(_REVENUE, asked)]
@@ -248,13 +248,13 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(Payment.state == wanted.state)
     if wanted.kind is not None:
         if wanted.kind not in (*OfferKind, UNKNOWN):
-            raise InvalidInput(f"kind: choose one of {', '.join((*OfferKind, UNKNOWN))}.")
+            raise InvalidInput(f"kind: choose one of {', '.join((*OfferKind, UNKNOWN))}.", field="kind")
         found.append(_kind() == wanted.kind)
     if wanted.who:
         found.append(User.email == accounts.looked_up(wanted.who))
     for name, day in (("since", wanted.since), ("until", wanted.until)):
         if day is not None and not FIRST_DAY <= day <= LAST_DAY:
-            raise InvalidInput(f"{name}: give a day from {FIRST_DAY:%Y} to {LAST_DAY:%Y}.")
+            raise InvalidInput(f"{name}: give a day from {FIRST_DAY:%Y} to {LAST_DAY:%Y}.", field=name)
     if wanted.since:
         found.append(Payment.paid_at >= datetime.combine(wanted.since, time(), UTC))
     if wanted.until:
@@ -293,5 +293,5 @@ def _refunds() -> Select[Any]:
 def _refund(one: Refund, name: str | None) -> RefundLine:
     return RefundLine(
         one.id, one.razorpay_id, RefundState(one.state), one.amount, one.reason, one.error, one.refunded_at,
-        one.credits, name,
+        one.credits, name or (OPERATOR.name if one.key and one.asked_by is None else None),
     )  # fmt: skip

@@ -164,19 +164,19 @@ def _title(title: str | None) -> str | None:
         return None
     clean = " ".join(title.split())
     if not clean or len(clean) > LONGEST_TITLE or not clean.isprintable():
-        raise InvalidInput(f"title: give 1 to {LONGEST_TITLE} characters.")
+        raise InvalidInput(f"title: give 1 to {LONGEST_TITLE} characters.", field="title")
     return clean
 
 
 def _check(offer: Offer, terms: dict[str, Any], razorpay_id: str | None) -> None:
     credits, price = terms["credits"], terms["price"]
     if not isinstance(credits, int) or not 1 <= credits <= MOST_CREDITS:
-        raise InvalidInput(f"credits: give a number from 1 to {MOST_CREDITS:,}.")
+        raise InvalidInput(f"credits: give a number from 1 to {MOST_CREDITS:,}.", field="credits")
     if not isinstance(price, int) or not LEAST_PRICE <= price <= HIGHEST_PRICE:
-        raise InvalidInput(f"price: give paise, from {LEAST_PRICE} to {HIGHEST_PRICE:,}.")
+        raise InvalidInput(f"price: give paise, from {LEAST_PRICE} to {HIGHEST_PRICE:,}.", field="price")
     if razorpay_id is None:
         return
     if offer.kind != OfferKind.PLAN:
-        raise InvalidInput("razorpay_id: only plans have one.")
+        raise InvalidInput("razorpay_id: only plans have one.", field="razorpay_id")
     if not PLAN_NAME.fullmatch(razorpay_id):
-        raise InvalidInput("razorpay_id: it looks like plan_8kihN0YqhnF8a7.")
+        raise InvalidInput("razorpay_id: it looks like plan_8kihN0YqhnF8a7.", field="razorpay_id")

@@ -95,7 +95,7 @@ def checked(payment: str, message: bytes, signature: str) -> None:
     secret = gateway.require_ready().razorpay_key_secret
     assert secret is not None
     if not signatures.fits(secret, message, signature):
-        raise InvalidInput(WRONG)
+        raise InvalidInput(WRONG, field="razorpay_signature")
     entities.entity("subscriber", {"id": payment})
 
 

@@ -1,4 +1,4 @@
-"""Comparisons of the last days with Razorpay: asked for by hand, or due every EVERY; what they found is for people.
+"""Comparisons of the last days with Razorpay: asked for by hand, or due by schedule; what they found is for people.
 
 The comparing itself is pipelines/reconcile_payments.py. One at a time runs; whether a process is at it says its lock.
 """
@@ -14,14 +14,13 @@ from sqlalchemy.orm import Session
 
 from models import audit, database
 from models.accounts import User
-from models.audit import Event
+from models.audit import AuditLine, Event
 from models.database import LARGEST_ID, PAYMENTS_LOCK, reading, writing
 from models.errors import Conflict, InvalidInput
 from models.payments import gateway, leftovers
 from models.payments.tables import Finding, Reconciliation
 from models.permissions import OPERATOR, Actor, Permission, require
 
-EVERY = timedelta(hours=6)
 DAYS, MOST_DAYS = 3, 90  # that are compared
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 OPEN = (WAITING, RUNNING)
@@ -35,6 +34,12 @@ class Numbers:
 
     compared: int
     mended: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    days: int
+    asked_by: int | None
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,13 @@ def ask(days: int = DAYS, *, by: Actor) -> int:
     """
     require(by, Permission.PAYMENTS_MANAGE)
     if not 1 <= days <= MOST_DAYS:
-        raise InvalidInput(f"days: give a number from 1 to {MOST_DAYS}.")
+        raise InvalidInput(f"days: give a number from 1 to {MOST_DAYS}.", field="days")
     gateway.require_ready()
     with writing(by) as session:
-        return _add(session, days, by.doer_id)
+        number, is_new = _add(session, days, by.doer_id)
+        if is_new:
+            audit.write(session, Event.COMPARISON_ASKED, _subject(number), by=by, days=days)
+        return number
 
 
 def latest(*, by: Actor) -> Comparison | None:
@@ -84,6 +92,8 @@ def latest(*, by: Actor) -> Comparison | None:
         if found is None:
             return None
         one, name = found
+        if name is None and _was_asked(session, one.id):
+            name = OPERATOR.name
         return Comparison(
             one.id, one.state, one.days, name, one.asked_at, one.finished_at, one.compared, one.mended, one.found,
             one.error,
@@ -98,14 +108,12 @@ def findings(*, by: Actor) -> list[Found]:
         return [Found(one.kind, one.subject, one.sentence, one.first_at) for one in session.scalars(wanted)]
 
 
-def note_due() -> None:
-    """A comparison, where the last is long ago and payments are set up."""
+def note_due() -> int | None:
+    """A comparison that is due, or the one under way; None where payments are not set up."""
     if not gateway.ready():
-        return
+        return None
     with writing(OPERATOR) as session:
-        recent = select(Reconciliation.id).where(Reconciliation.asked_at > func.clock_timestamp() - EVERY).limit(1)
-        if session.scalar(recent) is None:
-            _add(session, DAYS, None)
+        return _add(session, DAYS, None)[0]
 
 
 def waiting(*, longer_than: timedelta) -> list[int]:
@@ -121,14 +129,14 @@ def claimed() -> AbstractContextManager[bool]:
     return database.claimed(PAYMENTS_LOCK, ONE)
 
 
-def begin(number: int) -> int | None:
-    """How many days are to be compared; None where it is over. The caller holds it."""
+def begin(number: int) -> Begun | None:
+    """What is to be compared; None where it is over. The caller holds it."""
     with writing(OPERATOR) as session:
         found = session.get(Reconciliation, number, with_for_update=True) if 0 < number <= LARGEST_ID else None
         if found is None or found.state not in OPEN:
             return None
         found.state, found.started_at = RUNNING, func.clock_timestamp()
-        return found.days
+        return Begun(found.days, found.asked_by)
 
 
 def finish(number: int, numbers: Numbers, missing: Mapping[str, str]) -> int:
@@ -145,7 +153,7 @@ def finish(number: int, numbers: Numbers, missing: Mapping[str, str]) -> int:
         found.state, found.finished_at = DONE, func.clock_timestamp()
         found.compared, found.mended, found.found = numbers.compared, numbers.mended, len(left)
         audit.write(
-            session, Event.PAYMENTS_COMPARED, f"comparison {number}", by=_by(session, found), days=found.days,
+            session, Event.PAYMENTS_COMPARED, _subject(number), by=_by(session, found), days=found.days,
             compared=numbers.compared, mended=numbers.mended, left=len(left),
             findings=[sentence for _, _, sentence in left[:TOLD]] or None,
         )  # fmt: skip
@@ -160,18 +168,30 @@ def fail(number: int, sentence: str) -> None:
             return
         found.state, found.finished_at, found.error = FAILED, func.clock_timestamp(), sentence
         audit.write(
-            session, Event.PAYMENTS_COMPARISON_FAILED, f"comparison {number}", by=_by(session, found), error=sentence
+            session, Event.PAYMENTS_COMPARISON_FAILED, _subject(number), by=_by(session, found), error=sentence
         )  # fmt: skip
 
 
-def _add(session: Session, days: int, asked_by: int | None) -> int:
+def _subject(number: int) -> str:
+    return f"comparison {number}"
+
+
+def _was_asked(session: Session, number: int) -> bool:
+    """By the operator: what is merely due has no such line, and a person is named where it stands."""
+    lines = select(AuditLine.id).where(AuditLine.subject == _subject(number), AuditLine.event == Event.COMPARISON_ASKED)
+    return session.scalar(lines.limit(1)) is not None
+
+
+def _add(session: Session, days: int, asked_by: int | None) -> tuple[int, bool]:
+    """The number of the one that is open now, and whether it is a new one."""
     made = insert(Reconciliation).values(state=WAITING, days=days, asked_by=asked_by)
     number = session.scalar(made.on_conflict_do_nothing().returning(Reconciliation.id))
-    if number is None:
-        number = session.scalar(select(Reconciliation.id).where(Reconciliation.state.in_(OPEN)))
+    if number is not None:
+        return number, True
+    number = session.scalar(select(Reconciliation.id).where(Reconciliation.state.in_(OPEN)))
     if number is None:
         raise Conflict("A comparison has just ended: ask again.")
-    return number
+    return number, False
 
 
 def _by(session: Session, found: Reconciliation) -> Actor:

@@ -181,14 +181,14 @@ def _checked(amount: int | None, refundable: int) -> int:
     if amount is None:
         return refundable
     if not min(LEAST, refundable) <= amount <= refundable:
-        raise InvalidInput(f"amount: give paise, from {min(LEAST, refundable):,} to {refundable:,}.")
+        raise InvalidInput(f"amount: give paise, from {min(LEAST, refundable):,} to {refundable:,}.", field="amount")
     return amount
 
 
 def _reason(reason: str | None) -> str | None:
     said = " ".join((reason or "").split()) or None
     if said is not None and (len(said) > LONGEST_REASON or not said.isprintable()):
-        raise InvalidInput(f"reason: give at most {LONGEST_REASON} characters.")
+        raise InvalidInput(f"reason: give at most {LONGEST_REASON} characters.", field="reason")
     return said
 
 

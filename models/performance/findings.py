@@ -82,7 +82,7 @@ def _unused_index(one: Known, planned: int, now: datetime) -> Finding:
         kind="unused index", subject=one.name,
         sentence=f"Nothing has read the index {one.name} of {one.table} {since}; no rule needs it.",
         suggestion=advice,
-        tried=f"On a copy without it {planned:,} statements on {one.table} were planned: none costs more.",
+        tried=f"On a copy without it no statement on {one.table} costs more, of {planned:,} that were planned.",
         sql=f"DROP INDEX CONCURRENTLY {one.name}",
     )  # fmt: skip
 

@@ -85,7 +85,7 @@ def latest(*, by: Actor) -> Made | None:
     require(by, Permission.SERVER_OVERSEE)
     with reading() as session:
         found = session.scalar(select(StoredReport).order_by(StoredReport.id.desc()).limit(1))
-        return found and _made(found)
+        return None if found is None else _made(found)
 
 
 def get(report_id: int, *, by: Actor) -> Made:

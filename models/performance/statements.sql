@@ -11,6 +11,7 @@ WITH base AS (
     SELECT queryid AS statement, min(query) AS text, sum(calls) AS calls, sum(total_exec_time) / 1000 AS seconds
     FROM pg_stat_statements
     WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND queryid IS NOT NULL
+        AND position('pg_temp' IN query) = 0  -- what the report itself tries
     GROUP BY queryid
 )
 SELECT present.statement, present.text, present.calls AS all_calls, present.seconds AS all_seconds,

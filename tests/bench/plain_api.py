@@ -10,10 +10,13 @@ from typing import Any
 import psycopg
 from fastapi import Body, FastAPI
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 plain = FastAPI()
 _own = threading.local()
-_statements: dict[str, str] = json.loads(Path(os.environ["STATEMENTS"]).read_text())
+_read: dict[str, tuple[str, dict[str, Any]]] = json.loads(Path(os.environ["STATEMENTS"]).read_text())
+_statements = {name: statement for name, (statement, _) in _read.items()}
+_given = {name: given for name, (_, given) in _read.items()}
 
 
 def _connection() -> "psycopg.Connection[dict[str, Any]]":
@@ -35,6 +38,18 @@ def page() -> Any:
 
 @plain.post("/contacts", status_code=201)
 def create(values: dict[str, Any] = Body()) -> Any:  # noqa: B008  # as FastAPI has it
+    """What a contact of ours comes with: who writes is set, duplicates are looked for, an audit line is written."""
+    connection, given = _connection(), {**_given["create"], **values}
+    with connection.transaction():
+        connection.execute(_statements["who"].encode(), _given["who"])
+        connection.execute(_statements["alike"].encode(), {**_given["alike"], "email": values["email"]}).fetchall()
+        made = connection.execute(_statements["create"].encode(), given).fetchone()
+        connection.execute(_statements["told"].encode(), {**_given["told"], "details": Jsonb({"after": values})})
+    return made
+
+
+@plain.post("/contacts/bare", status_code=201)
+def bare(values: dict[str, Any] = Body()) -> Any:  # noqa: B008  # as FastAPI has it
     columns, places = ", ".join(values), ", ".join(f"%({name})s" for name in values)
     statement = f"INSERT INTO contacts ({columns}) VALUES ({places}) RETURNING *"
     return _connection().execute(statement.encode(), values).fetchone()

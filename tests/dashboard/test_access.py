@@ -39,6 +39,8 @@ SCREENS = {
     "mappings": "mappings",
     "watched": "watched",
     "exports": "exports",
+    "quality": "quality",
+    "jobs": "jobs",
     "industries": "industries",
     "profile": "profile",
     "plans": "plans",
@@ -49,6 +51,7 @@ SCREENS = {
     "payments, prices": "payments?part=prices",
     "users": "users",
     "users, nobody": "users?q=nobody+like+it",
+    "performance": "performance",
     "audit": "audit",
     "audit, none": "audit?q=nothing+like+it",
 }

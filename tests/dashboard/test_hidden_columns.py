@@ -21,6 +21,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard import cached, places
 from models import (
     audit_log,
+    check_board,
+    check_report,
     exports,
     filters,
     import_orders,
@@ -56,6 +58,7 @@ from models.imports import Keep, MatchRule
 from models.imports import State as ImportState
 from models.permissions import OPERATOR, Actor, Role
 from pipelines import export_contacts, import_contacts
+from tests.checked import checked
 from tests.dashboard.conftest import Site
 from tests.deploy.command_line import Cli
 
@@ -111,6 +114,7 @@ def secrets(site: Site, home: Path) -> dict[str, int]:
         session.execute(text("UPDATE contacts SET mobile_phone = 'zqxj-m1' WHERE id = 1"))
         session.execute(text(PAIR))
         session.execute(text("INSERT INTO duplicate_runs (state, finished_at) VALUES ('done', now())"))
+    checked({"email_is_an_address": 2, "industry_name_is_clean": 1}, named="zqxj")
     file = home / "leads.csv"
     file.write_text(FILE)
     made = [imported(file, until) for until in (ImportState.COMMITTED, ImportState.PLANNED)]
@@ -194,6 +198,8 @@ SCREENS: dict[str, tuple[str, dict[str, str]]] = {
     "difference": ("difference", {"country": "Germany"}),
     "difference by a hidden field": ("difference", {"email.contains": "a"}),
     "exports": ("exports", {}),
+    "quality": ("quality", {}),
+    "contacts by a hidden check": ("contacts", {"check": "email_is_an_address"}),
     "industries": ("industries", {}),
     "audit": ("audit", {}),
     "audit searched": ("audit", {"q": "zq"}),
@@ -251,6 +257,8 @@ def test_routes(site: Site, web: str, secrets: dict[str, int]) -> None:
         f"/imports/{secrets['import']}/rejects.csv": 403,
         f"/imports/{secrets['import']}/duplicates.csv": 403,
         "/audit/log.csv": 200,
+        "/quality/report.html": 200,
+        "/quality/report.csv": 200,
     }
     for path, status in paths.items():
         answer = httpx.get(f"{web}{path}", cookies={"session": site.token(Role.ADMIN)})
@@ -305,6 +313,8 @@ def roads(by: Actor, secrets: dict[str, int]) -> dict[str, Callable[[], Any]]:
         "gone": lambda: deleted.page(by=by),
         "gone searched": lambda: deleted.page("zqxj", by=by),
         "facets": lambda: [cached.facet(everyone, name, by=by) for name in ("country", "email_status")],
+        "quality": lambda: check_board.board(by=by),
+        "report": lambda: check_report.html(by=by) + "".join(check_report.csv(by=by)),
         "industries": lambda: [one.name for one, _ in industries.listed(with_inactive=True, by=by)],
         "out of use": lambda: industries.out_of_use(by=by),
         "origins": lambda: provenance.of_changes(history.of_contact(one, by=by)),

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from data_checks.contact_suite import rules
 from data_checks.gate import Gate
 from deploy.embedded_postgres import Server
 from models.check_results import Verdict
+from models.contacts.quality import rules
 from models.errors import AppError, NotFound, Unavailable
 from tests.data_checks import staged
 

@@ -33,6 +33,7 @@ from models.contacts import (
     likeness,
     many,
     provenance,
+    quality,
     records,
     search,
 )
@@ -147,6 +148,8 @@ def texts_of(name: str) -> list[str]:
         return [f"zqxj industry {number}" for number in range(4)] + ["zqxj"]
     if field.kind is Kind.OWNER:
         return ["max@example.com", "mia@example.com", "m"]
+    if field.kind is Kind.CHECK:
+        return [rule.name for rule in quality.rules()]
     if name in SYSTEM:
         return ["1", "3", "2001-01-01", "2001-01-06"]
     stored = [value(field, number, variant) for number in range(8) for variant in (0, 1)]

@@ -120,8 +120,10 @@ def test_there_are_so_many_at_once(ann: users.User, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tokens, "MOST", 2)
     first, _ = tokens.create("1", by=ann.actor())
     tokens.create("2", by=ann.actor())
-    with pytest.raises(InvalidInput, match="revoke one of them first"):
+    with pytest.raises(InvalidInput, match="You have 2 tokens that work: revoke one of them first"):
         tokens.create("3", by=ann.actor())
+    with pytest.raises(InvalidInput, match=f"{ann.email} has 2 tokens that work"):
+        tokens.create_for(ann.email, "3", by=OPERATOR)
     tokens.revoke(first, by=ann.actor())
     tokens.create("3", by=ann.actor())
 

@@ -1,5 +1,6 @@
 """Every operation against the table of who may what, found by looking for them: none is without its permission."""
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -29,15 +30,6 @@ GIVEN = {
     "models.credits.balance (of another)": {"of": 10**6},
     "models.credits.entries (of another)": {"of": 10**6},
 }
-# What an allowed one is called with, where it would begin something before it looks at anything it was given.
-NOWHERE = {
-    name: {"import_id": 10**6}
-    for name in (
-        "pipelines.import_contacts.go_on", "pipelines.import_contacts.run", "pipelines.import_contacts.undo",
-        "pipelines.import_contacts.redo", "pipelines.import_contacts.take_back",
-        "pipelines.import_contacts.bring_back",
-    )
-} | {"models.payments.reconciliations.ask": {"days": 10**6}}  # fmt: skip
 
 
 class Touched(Exception):
@@ -46,6 +38,20 @@ class Touched(Exception):
 
 def _touched(*_: object, **__: object) -> Any:
     raise Touched
+
+
+# What an allowed one is called with, where it would begin something before it looks at anything it was given.
+NOWHERE = {
+    name: {"import_id": 10**6}
+    for name in (
+        "pipelines.import_contacts.go_on", "pipelines.import_contacts.run", "pipelines.import_contacts.undo",
+        "pipelines.import_contacts.redo", "pipelines.import_contacts.take_back",
+        "pipelines.import_contacts.bring_back",
+    )
+} | {
+    "models.payments.reconciliations.ask": {"days": 10**6},
+    "pipelines.validate_contacts.check": {"say": _touched},
+}  # fmt: skip
 
 
 Untouched = type("Untouched", (), {
@@ -77,6 +83,8 @@ def call(name: str, by: Actor, **given: Any) -> None:
         if parameter.default is parameter.empty and parameter.name not in ("self", "by")
     }
     done = function(**{**arguments, **GIVEN.get(name, {}), **given}, by=by)
+    if inspect.iscoroutine(done):
+        asyncio.run(done)
     if isinstance(done, AbstractContextManager):
         with done:
             return

@@ -17,13 +17,14 @@ import pyotp
 import pytest
 from sqlalchemy import insert, select
 
-from data_checks.contacts import check_contacts
 from models import (
     account_links,
     audit,
     audit_log,
+    check_switches,
     credits,
     exports,
+    flow_runs,
     flow_schedules,
     import_acceptances,
     import_changes,
@@ -33,6 +34,7 @@ from models import (
     import_rejects,
     imports,
     industries,
+    jobs,
     mappings,
     profile,
     role_rules,
@@ -78,7 +80,7 @@ from models.settings import settings
 from models.sign_in_failures import SignInFailure
 from models.watched_files import Sight
 from models.watched_folders import Watching
-from pipelines import export_contacts, export_views, import_contacts, reconcile_payments
+from pipelines import export_contacts, export_views, import_contacts, reconcile_payments, validate_contacts
 from tests import razorpay as standin
 from tests.people import PASSWORD, link_of, person
 from tests.pipelines import importing
@@ -140,8 +142,14 @@ TOLD = {
         ("UPDATE", "to_jsonb(OLD) - 'next_at' IS DISTINCT FROM to_jsonb(NEW) - 'next_at'"),
     ],
     "view_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
-    "flow_schedules": [("UPDATE", "OLD.paused_at IS DISTINCT FROM NEW.paused_at")],
+    "flow_schedules": [
+        ("UPDATE", "OLD.paused_at IS DISTINCT FROM NEW.paused_at"),
+        ("UPDATE", "OLD.asked_at IS DISTINCT FROM NEW.asked_at AND NEW.asked_at IS NOT NULL"),
+    ],
+    "flow_runs": [("UPDATE", "OLD.cancelled_at IS DISTINCT FROM NEW.cancelled_at")],
     "import_acceptances": ALWAYS,
+    "check_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
+    "check_switches": ALWAYS,
     "duplicate_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
     "duplicate_decisions": ALWAYS,
     "contact_merges": ALWAYS,
@@ -175,7 +183,7 @@ UNTOLD = {
     "import_notes": "a part of the plan of an import, whose commit has its line",
     "import_profiles": "a part of the plan of an import, whose commit has its line",
     "import_findings": "a part of the plan of an import, whose commit has its line",
-    "check_results": "of contacts with the line of the check; of an import a part of its plan",
+    "check_results": "of a check with its line; of an import a part of its plan",
     "request_limits": "counts requests, changes nothing",
     "request_hours": "counts requests, changes nothing",
     "idempotency_keys": "how far a request is, whose operation has its line",
@@ -186,9 +194,10 @@ UNTOLD = {
     "payment_events": "what was told, word for word; what it changes has its lines",
     "payment_findings": "what a comparison found, which has its line",
     "credit_takings": "a part of the export or copy, which has its line",
-    "flow_runs": "a log of its own: what a flow changes has its lines",
 }
-BY_SCHEDULE = (Event.VIEW_EXPORTED, Event.VIEW_EXPORT_FAILED)  # done in the background, from no address
+# Done in the background, from no address.
+BY_SCHEDULE = (Event.VIEW_EXPORTED, Event.VIEW_EXPORT_FAILED, Event.CHECKS_RAN)
+RUNS = "a log of its own: what a flow changes has its lines"
 OVER = "removes what counts for nothing any more"
 # Functions that write without a line.
 WITHOUT = {
@@ -199,9 +208,18 @@ WITHOUT = {
         "begin": "progress",
         "progressed": "progress",
     },
-    "pipelines/find_duplicates.py": {"_carry_out": "makes the table of staging; the search has its line at its end"},
-    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone"), UNTOLD["flow_runs"]) | {"clear_past": OVER},
-    "models/flow_schedules.py": {"write": "what the code and the settings say is written down"},
+    "pipelines/find_duplicates.py": {"_look": "makes the table of staging; the search has its line at its end"},
+    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_cancelled"), RUNS) | {"clear_past": OVER},
+    "models/flow_schedules.py": {
+        "write": "what the code and the settings say is written down",
+        "take_asked": "progress; the run that is started stands in flow_runs",
+        "move_on": "progress; the run that is started stands in flow_runs",
+    },
+    "models/check_runs.py": {
+        **dict.fromkeys(("ask", "note_due"), "a wish; the check that is done or fails has its line"),
+        **dict.fromkeys(("begin", "progressed", "count_filled"), "progress"),
+        "clear_past": OVER,
+    },
     "models/exports.py": {
         "request": "a wish; the export that is made, fails or is cancelled has its line",
         "begin": "progress",
@@ -224,7 +242,6 @@ WITHOUT = {
         "_apply": "applying.apply, which it calls, writes the lines",
     },
     "models/payments/reconciliations.py": {
-        "ask": "a wish; the comparison that is done or fails has its line",
         "note_due": "a wish; the comparison that is done or fails has its line",
         "begin": "progress",
     },
@@ -608,9 +625,12 @@ OPERATIONS: dict[str, Operation] = {
     "export_contacts.export": _exported,
     "exports.downloaded": lambda t: exports.downloaded(t["export"], noted=True, by=t.by),
     "exports.cancel": lambda t: exports.cancel(_requested(t), by=t.by),
-    "check_contacts": lambda t: check_contacts(home=t["home"], by=t.by),
+    "validate_contacts.check": lambda t: validate_contacts.check(home=t["home"], by=t.by),
+    "check_switches.switch": lambda t: check_switches.switch("status_is_a_known_value", True, by=t.by),
     "flow_schedules.pause": _paused,
     "flow_schedules.resume": lambda t: flow_schedules.resume("back-up", by=t.by),
+    "jobs.run": lambda t: jobs.run("back-up", by=t.by),
+    "jobs.cancel": lambda t: jobs.cancel(flow_runs.begin("back-up"), by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),
     "audit.expire": lambda t: audit.expire(older_than_days=730),
 }

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from models import (
+    check_switches,
     import_acceptances,
     import_finding_rows,
     import_findings,
@@ -278,6 +279,19 @@ def test_a_rule_that_blocks_stops_a_first_import_too(base: str, tmp_path: Path) 
     with pytest.raises(NotAccepted, match="40 rows break a rule: Employees is between 0 and 5,000,000"):
         import_contacts.run(found.id, by=OPERATOR)
     assert findings(planned(tmp_path, rows[:10])) == [], "single values are no wrong column"
+
+
+def test_a_rule_stops_imports_once_somebody_says_so_and_no_longer(base: str, tmp_path: Path) -> None:
+    rows = [row | {"Status": "gone"} for row in people(40)]
+    assert [one for one in findings(planned(tmp_path, rows)) if one.stops] == []
+    check_switches.switch("status_is_a_known_value", True, by=OPERATOR)
+    found = planned(tmp_path, rows)
+    assert [one.name for one in findings(found) if one.stops] == ["rule_status_is_a_known_value"]
+    with pytest.raises(NotAccepted, match="40 rows break a rule: Status is usually one of"):
+        import_contacts.run(found.id, by=OPERATOR)
+    check_switches.switch("employees_is_plausible", False, by=OPERATOR)
+    rows = [row | {"# Employees": "5551234567"} for row in people(40)]
+    assert [one for one in findings(planned(tmp_path, rows)) if one.stops] == []
 
 
 ROWS_OF: list[tuple[dict[str, Any], list[int]]] = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select, text
 
-from models import credits, users
+from models import credits, flow_runs, flow_schedules, users
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.errors import Unavailable
@@ -17,7 +17,7 @@ from models.payments.states import PaymentState, SubscriptionState
 from models.payments.tables import Reconciliation
 from models.permissions import OPERATOR, Actor, Role
 from models.settings import settings
-from pipelines import flows, reconcile_payments, sweep
+from pipelines import flows, reconcile_payments, schedule, sweep
 from tests import razorpay as standin
 from tests.people import person
 from tests.razorpay import Razorpay
@@ -63,7 +63,7 @@ def test_what_was_missed_is_mended_once(razorpay: Razorpay, ann: Actor) -> None:
     assert reconciliations.findings(by=OPERATOR) == []
     last = reconciliations.latest(by=OPERATOR)
     assert last is not None
-    assert (last.state, last.compared, last.mended, last.found, last.asked_by) == ("done", 6, 0, 0, None)
+    assert (last.state, last.compared, last.mended, last.found, last.asked_by) == ("done", 6, 0, 0, "operator")
 
 
 def test_a_state_that_was_missed_comes_from_razorpay(razorpay: Razorpay, ann: Actor) -> None:
@@ -165,6 +165,17 @@ def test_the_flow_does_what_the_command_does(razorpay: Razorpay, ann: Actor) -> 
     assert (last.state, last.mended) == ("done", 0)
 
 
+def test_who_asked_is_told_and_what_was_due_was_asked_by_nobody(razorpay: Razorpay, ann: Actor) -> None:
+    reconciliations.note_due()
+    due = reconciliations.latest(by=OPERATOR)
+    assert due is not None
+    assert due.asked_by is None
+    assert reconciliations.ask(by=OPERATOR) == due.id, "it is under way already, and was still due"
+    again = reconciliations.latest(by=OPERATOR)
+    assert again is not None
+    assert again.asked_by is None
+
+
 def test_while_razorpay_is_down_it_fails_and_is_due_again(razorpay: Razorpay, ann: Actor) -> None:
     razorpay.silent = True
     number = reconciliations.ask(by=OPERATOR)
@@ -177,9 +188,9 @@ def test_while_razorpay_is_down_it_fails_and_is_due_again(razorpay: Razorpay, an
     assert reconcile_payments.run(number) is None
 
 
-def test_the_sweep_compares_when_it_is_due_and_goes_on_after_a_death(razorpay: Razorpay, ann: Actor) -> None:
+def test_the_sweep_goes_on_after_a_death(razorpay: Razorpay, ann: Actor) -> None:
     missed(razorpay, ann)
-    sweep.look_after_payments()
+    reconciliations.note_due()
     with writing(OPERATOR) as session:  # as if it had been noted a while ago, and its process had died
         session.execute(
             text("UPDATE payment_reconciliations SET asked_at = now() - interval '1 hour', state = 'running'")
@@ -192,8 +203,19 @@ def test_the_sweep_compares_when_it_is_due_and_goes_on_after_a_death(razorpay: R
     assert credits.balance(by=ann).lasting == 567
 
 
-def test_without_keys_the_sweep_asks_nobody(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_schedule_compares_and_tells_what_it_found(razorpay: Razorpay, ann: Actor) -> None:
+    missed(razorpay, ann)
+    flow_schedules.write(schedule.entries())
+    for _ in range(2):  # two moments that were missed
+        flows.reconcile_payments.fn(scheduled=True)
+    [run] = flow_runs.page(flow="reconcile-payments", by=OPERATOR)
+    assert (run.state, run.scheduled, run.counts) == ("done", True, {"compared": 6, "mended": 6, "left": 0})
+
+
+def test_without_keys_nobody_is_asked(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("APPOINTMENT360_RAZORPAY_KEY_ID", raising=False)
     settings.cache_clear()
+    flow_schedules.write(schedule.entries())
+    flows.reconcile_payments.fn(scheduled=True)
     sweep.look_after_payments()
     assert reconciliations.latest(by=OPERATOR) is None

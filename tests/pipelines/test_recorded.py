@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from models import flow_runs, flow_schedules
+from models import flow_runs, flow_schedules, jobs
 from models.database import writing
 from models.errors import InvalidInput
 from models.flow_runs import FlowRun, Run, State
@@ -183,15 +183,21 @@ def test_a_run_whose_process_is_gone_has_crashed(admins: None, working: Any) -> 
     _quiet_for(20)
     assert flow_runs.end_gone() == [], "the server may have lost it only for a moment"
     _quiet_for(60)
-    assert flow_runs.end_gone() == [newest().id]
+    [gone] = flow_runs.end_gone()
+    assert (gone.run_id, gone.state, gone.crashes) == (newest().id, State.CRASHED, 1)
     assert newest().state == State.CRASHED
+    assert mails() == [], "it is done again"
+    for crashes in (2, 3):
+        flow_runs.begin(FLOW)
+        _quiet_for(60)
+        assert [gone.crashes for gone in flow_runs.end_gone()] == [crashes]
     assert len(mails()) == 2
 
 
 def test_a_run_that_was_taken_for_crashed_and_lives_goes_on(db: str) -> None:
     with recorded(FLOW) as run:
         _quiet_for(600)
-        assert flow_runs.end_gone() == [run.id], "its machine does not answer"
+        assert [gone.run_id for gone in flow_runs.end_gone()] == [run.id], "its machine does not answer"
         run.tell(rows=1)
         end = time.monotonic() + 20
         while newest().state != State.RUNNING:
@@ -200,9 +206,28 @@ def test_a_run_that_was_taken_for_crashed_and_lives_goes_on(db: str) -> None:
     assert newest().state == State.DONE
 
 
-def test_a_process_that_is_told_to_end_says_so(db: str, working: Any) -> None:
+def test_what_is_ended_with_its_machine_is_left_for_the_next_one(db: str, working: Any) -> None:
     child = working("signal = __import__('signal'); signal.signal(15, lambda *_: sys.exit(1)); time.sleep(600)")
     time.sleep(0.5)
     child.send_signal(signal.SIGTERM)
     child.wait()
-    assert newest().state == State.CRASHED
+    assert newest().state == State.RUNNING
+    _quiet_for(60)
+    assert [gone.state for gone in flow_runs.end_gone()] == [State.CRASHED]
+
+
+def test_who_stops_it_at_the_terminal_has_cancelled_it(db: str) -> None:
+    with pytest.raises(KeyboardInterrupt), recorded(FLOW):
+        raise KeyboardInterrupt
+    assert newest().state == State.CANCELLED
+
+
+@pytest.mark.parametrize(
+    "work", ["subprocess.run(['sleep', '600'])", "[one for one in iter(int, 1)]"], ids=["a child", "a loop"]
+)
+def test_what_somebody_stops_ends_whatever_it_waits_for(db: str, working: Any, work: str) -> None:
+    flow_schedules.write([Entry(FLOW, "0 2 * * *", "UTC", "Makes another one.")])
+    child = working(work)
+    jobs.cancel(newest().id, by=OPERATOR)
+    child.wait(timeout=30)
+    assert newest().state == State.CANCELLED

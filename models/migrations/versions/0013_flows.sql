@@ -33,8 +33,10 @@ CREATE TABLE flow_schedules (
     cron TEXT,
     time_zone TEXT NOT NULL,
     again TEXT NOT NULL,
-    since TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    next_at TIMESTAMP WITH TIME ZONE,
     paused_at TIMESTAMP WITH TIME ZONE,
     paused_by INTEGER,
+    asked_at TIMESTAMP WITH TIME ZONE,
+    asked_by INTEGER,
     PRIMARY KEY (flow)
 );

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import datetime, timedelta, timezone
 
 import httpx
 import pytest
@@ -49,6 +50,14 @@ def test_lines_are_found_by_every_filter(admin: httpx.Client) -> None:
     assert events(about="user ann@example.com", q="archer") == ["user changed"]
     assert events(since="2999-01-01") == []
     assert events(until="1999-01-01") == []
+    [line] = admin.get("/audit", params={"event": "industry created"}).json()["lines"]
+    here = datetime.fromisoformat(line["at"]).astimezone(timezone(timedelta(hours=5, minutes=30)))
+    for at in (line["at"], here.isoformat()):
+        assert events(since=at, until=at) == ["industry created"], at
+    assert "industry created" not in events(since=(here + timedelta(microseconds=1)).isoformat())
+    assert admin.get(f"/audit?since={here.isoformat()}&until={line['at']}").json()["lines"] == [line], (
+        "a bare + is a blank"
+    )
     for wrong in ("who=x@example.com", "whom=ann", "event=shaved", "since=soon"):
         assert admin.get(f"/audit?{wrong}").status_code == 422, wrong
     assert admin.get("/audit/people").json()["ann@example.com"] == "Ann Archer"

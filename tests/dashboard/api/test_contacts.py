@@ -152,7 +152,7 @@ def test_a_post_that_is_sent_again_is_carried_out_once(client: Client) -> None:
 def test_what_is_not_possible_at_an_address_is_told_with_what_is(client: Client) -> None:
     manager = client(Role.MANAGER)
     for path, methods in (
-        ("/contacts/17", "DELETE, GET, PATCH, PUT"), ("/contacts/count", "GET"), ("/contacts/bulk", "POST"),
+        ("/contacts/17", "DELETE, GET, HEAD, PATCH, PUT"), ("/contacts/count", "GET, HEAD"), ("/contacts/bulk", "POST"),
     ):  # fmt: skip
         refused = manager.request("POST" if path != "/contacts/bulk" else "PUT", path)
         assert (refused.status_code, refused.headers["allow"]) == (405, methods), path

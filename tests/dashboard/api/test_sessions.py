@@ -2,6 +2,7 @@
 
 import logging
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -107,18 +108,44 @@ def test_a_factor_is_set_up_where_the_role_asks_for_one(nobody: httpx.Client, an
     code = pyotp.TOTP(made["secret"]).now()
     answer = nobody.post("/sessions/enrolment/confirm", json={"ticket": first["ticket"], "code": code}).json()
     assert len(answer["recovery_codes"]) == 10
+    assert answer["expires_at"].endswith("Z")
     with bearing(nobody, answer) as me:
         assert me.get("/profile").json()["second_factor_required"] is True
     assert sign_in(nobody).json()["needs"] == "code"
 
 
 def test_five_failures_of_an_address_wait_for_the_hours_end(nobody: httpx.Client, ann: User) -> None:
-    told = [sign_in(nobody, "wrong", f"p{number}@example.com").status_code for number in range(5)]
-    assert told == [401] * 5
+    told = [sign_in(nobody, "wrong", f"p{number}@example.com") for number in range(5)]
+    assert [one.status_code for one in told] == [401] * 5
     paused = sign_in(nobody)
     assert paused.status_code == 429
     assert 3500 < int(paused.headers["retry-after"]) <= 3600
     assert "Too many failed tries" in paused.json()["detail"]
+    limits = [(one.headers["ratelimit-limit"], one.headers["ratelimit-remaining"]) for one in [*told, paused]]
+    assert limits == [("5", left) for left in "432100"]
+    assert abs(int(paused.headers["ratelimit-reset"]) - int(paused.headers["retry-after"])) <= 1
+    ends = [one.json()["detail"].partition("1 min.")[2] for one in told]
+    assert ends[:4] == [
+        "", " 3 tries left from this address in this hour.", " 2 tries left from this address in this hour.",
+        " 1 try left from this address in this hour.",
+    ]  # fmt: skip
+    assert "Try again in 59 min" in told[4].json()["detail"] or "Try again in 60 min" in told[4].json()["detail"]
+
+
+def test_a_sign_in_says_what_is_left_and_when_the_session_ends(nobody: httpx.Client, ann: User) -> None:
+    for stays, lasts in (
+        (False, timedelta(hours=settings().session_hours)),
+        (True, timedelta(days=settings().stay_days)),
+    ):
+        answer = nobody.post("/sessions", json={"email": ann.email, "password": PASSWORD, "stays": stays})
+        assert (answer.headers["ratelimit-limit"], answer.headers["ratelimit-remaining"]) == ("5", "5")
+        told = answer.json()
+        assert told["expires_at"].endswith("Z")
+        with bearing(nobody, told) as me:
+            [one] = [one for one in me.get("/sessions").json() if one["is_this"]]
+        assert one["expires_at"] == told["expires_at"]
+        rest = datetime.fromisoformat(one["expires_at"]) - datetime.fromisoformat(one["created_at"])
+        assert abs(rest - lasts) < timedelta(minutes=1)
 
 
 def test_the_limit_is_a_setting_and_a_pause_of_the_account_says_when_it_ends(
@@ -138,7 +165,7 @@ def test_nobody_learns_who_has_an_account(nobody: httpx.Client, ann: User) -> No
     with reading() as session:
         assert [one.email for one in session.scalars(select(Mail).where(Mail.kind == mails.Kind.RESET))] == [ann.email]
     wrong = [sign_in(nobody, "wrong", one).json()["detail"] for one in ("ann@example.com", "x@example.com")]
-    assert wrong[0] == wrong[1]
+    assert wrong[0] == wrong[1].removesuffix(" 3 tries left from this address in this hour.")
 
 
 def test_a_link_chooses_a_password_and_signs_in(nobody: httpx.Client, ann: User, signed_in: SignedIn) -> None:

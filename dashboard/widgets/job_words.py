@@ -1,0 +1,38 @@
+"""Words of jobs: what people read for a flow, for how a run ended, and for what it counted."""
+
+from typing import Any
+
+from dashboard import formats
+from models.flow_runs import Run, State
+
+STATES = {
+    State.RUNNING: ("Running", "blue"), State.DONE: ("Done", "green"), State.FAILED: ("Failed", "red"),
+    State.CRASHED: ("Crashed", "red"), State.CANCELLED: ("Cancelled", "gray"),
+}  # fmt: skip
+
+
+def job(flow: str) -> str:
+    """“Back up” of back-up."""
+    return flow.replace("-", " ").capitalize()
+
+
+def whom(one: Run) -> str:
+    if one.scheduled:
+        return "by schedule"
+    return f"for {one.asker}" if one.asker else "for the server"
+
+
+def counts(told: dict[str, Any]) -> str:
+    """“1,200 rows, 34 MB”."""
+    return ", ".join(_count(name, value) for name, value in told.items() if value not in (None, 0))
+
+
+def _count(name: str, value: Any) -> str:
+    words = name.replace("_", " ")
+    if name == "bytes" and isinstance(value, int):
+        return formats.size(value)
+    if isinstance(value, bool):
+        return words if value else f"not {words}"
+    if isinstance(value, int | float):
+        return f"{formats.number(value, digits=2)} {words}"
+    return f"{words} {value}"

@@ -1,0 +1,156 @@
+"""`appointment360 jobs`: what runs by itself, what ran and how it ended; running, stopping and pausing it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy import local, output
+from deploy.cli_options import Home, Json
+from models.permissions import OPERATOR
+
+if TYPE_CHECKING:
+    from models.flow_runs import Run
+    from models.flow_schedules import Schedule
+
+group = typer.Typer(help="What runs by itself: list, show, run, cancel, retry, pause, resume.", no_args_is_help=True)
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="Such as reconcile-payments.")]
+RunId = Annotated[int, typer.Argument(metavar="RUN", help="A run's number.")]
+
+
+@group.callback()
+def everything() -> None:
+    """What runs by itself: list, show, run, cancel, retry, pause, resume."""
+
+
+@group.command("list")
+def listed(as_json: Json = False, home: Home = None) -> None:
+    """List what runs by schedule, with its next moment and how it went last."""
+    with local.connected():
+        from models import flow_runs, flow_schedules
+
+        found = flow_schedules.listed(by=OPERATOR)
+        newest = flow_runs.newest_of([one.flow for one in found], by=OPERATOR)
+    if output.is_json():
+        output.answer({"jobs": [_job(one, newest.get(one.flow)) for one in found]})
+        return
+    rows = []
+    for one in found:
+        last = newest.get(one.flow)
+        rows.append((one.flow, _state(one), one.cron, one.next_at, last and last.started_at, last and last.state))
+    output.table(["job", "schedule", "cron", "next", "last run", "ended"], rows, spare=["cron", "last run"])
+    if not found:
+        output.note("Nothing is scheduled yet: the runner, which `appointment360 up` starts, writes it down.")
+
+
+@group.command()
+def runs(
+    job: Annotated[str | None, typer.Option(metavar="JOB", help="Of this job.")] = None,
+    state: Annotated[str | None, typer.Option(help="running, done, failed, cancelled or crashed.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="So many of the latest.")] = 20,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """List what ran, the latest first."""
+    with local.connected():
+        from models import flow_runs
+
+        if state is not None and state not in list(flow_runs.State):
+            raise typer.BadParameter(f"“{state}” is no state. States are: {', '.join(flow_runs.State)}.")
+        wanted = flow_runs.State(state) if state else None
+        found = flow_runs.page(flow=job, state=wanted, limit=limit, by=OPERATOR)
+    if output.is_json():
+        output.answer({"runs": [_run(one) for one in found]})
+        return
+    rows = [(one.id, one.flow, one.subject, one.state, one.started_at, f"{one.seconds:,.0f} s") for one in found]
+    headers = ["run", "job", "about", "state", "began", "took"]
+    output.table(headers, rows, numbers=["run", "took"], spare=["about", "took"])
+
+
+@group.command()
+def show(run: RunId, as_json: Json = False, home: Home = None) -> None:
+    """Show a run: what it counted, and why it failed."""
+    with local.connected():
+        from models import flow_runs
+
+        found = flow_runs.get(run, by=OPERATOR)
+    if output.is_json():
+        output.answer(_run(found))
+        return
+    about = f" ({found.subject})" if found.subject else ""
+    output.say(f"Run {found.id} of {found.flow}{about} is {found.state}, {found.seconds:,.1f} s.")
+    if found.step:
+        output.say(f"{found.step}: {found.done or 0:,} of {found.total or 0:,}" if found.total else found.step)
+    if found.counts:
+        output.table(["counted", "number"], [(name, str(value)) for name, value in found.counts.items()])
+    if found.error:
+        output.say(found.error)
+
+
+@group.command("run")
+def run_now(job: JobName, as_json: Json = False, home: Home = None) -> None:
+    """Have a job run once, now; the runner starts it within seconds."""
+    with local.connected():
+        from models import jobs
+
+        jobs.run(job, by=OPERATOR)
+    output.answer_or_say({"job": job, "asked": True}, f"{job} begins as soon as the runner sees it.")
+
+
+@group.command()
+def cancel(run: RunId, as_json: Json = False, home: Home = None) -> None:
+    """Stop a run."""
+    with local.connected():
+        from models import jobs
+
+        jobs.cancel(run, by=OPERATOR)
+    output.answer_or_say({"run": run, "cancelled": True}, f"Run {run} is stopped within seconds.")
+
+
+@group.command()
+def retry(run: RunId, as_json: Json = False, home: Home = None) -> None:
+    """Do once more what failed, crashed or was cancelled."""
+    with local.connected():
+        from models import jobs
+
+        jobs.retry(run, by=OPERATOR)
+    output.answer_or_say({"run": run, "asked": True}, f"What run {run} was to do is done again within a minute.")
+
+
+@group.command()
+def pause(job: JobName, as_json: Json = False, home: Home = None) -> None:
+    """Let the schedule of a job rest: it runs only when somebody asks for it."""
+    with local.connected():
+        from models import flow_schedules
+
+        flow_schedules.pause(job, by=OPERATOR)
+    output.answer_or_say({"job": job, "paused": True}, f"{job} runs only when somebody asks for it.")
+
+
+@group.command()
+def resume(job: JobName, as_json: Json = False, home: Home = None) -> None:
+    """Let a job run by its schedule again."""
+    with local.connected():
+        from models import flow_schedules
+
+        flow_schedules.resume(job, by=OPERATOR)
+    output.answer_or_say({"job": job, "paused": False}, f"{job} runs by its schedule again.")
+
+
+def _state(one: Schedule) -> str:
+    if one.cron is None:
+        return "off"
+    return "paused" if one.paused else "on"
+
+
+def _job(one: Schedule, last: Run | None) -> dict[str, Any]:
+    told = {"job": one.flow, "schedule": one.cron, "time_zone": one.time_zone, "state": _state(one)}
+    return told | {"next_at": one.next_at, "setting": one.setting, "last": _run(last) if last else None}
+
+
+def _run(one: Run) -> dict[str, Any]:
+    told = asdict(one)
+    told["run"], told["job"], told["about"] = told.pop("id"), told.pop("flow"), told.pop("subject")
+    return told | {"prefect_id": str(one.prefect_id) if one.prefect_id else None}

@@ -1,0 +1,44 @@
+"""Mails about rules of data quality that hold no longer: to those who may run the checks and see the rule, once until
+it is mended."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models import mails
+from models.accounts import User
+from models.check_results import Verdict, seen_by
+from models.mail_texts import Kind
+from models.permissions import Actor, Permission, Role
+
+MOST = 20  # rules that a mail names
+
+
+def newly_broken(verdicts: Sequence[Verdict], before: Sequence[Verdict] | None) -> list[Verdict]:
+    """The rules that hold no longer, or never held and are asked for the first time."""
+    told = {one.name for one in before or () if not one.success}
+    return [one for one in verdicts if not one.success and one.name not in told]
+
+
+def tell(session: Session, verdicts: Sequence[Verdict], *, before: Sequence[Verdict] | None, by: Actor) -> None:
+    """Queue a mail for each person concerned, in the caller's transaction."""
+    found = newly_broken(verdicts, before)
+    if not found:
+        return
+    able = [role for role in Role if Permission.CHECKS_RUN in role.permissions]
+    people = select(User).where(User.is_active, User.role.in_(able)).order_by(User.id)
+    for user in session.scalars(people):
+        if seen := seen_by(user.actor(), found):
+            mails.queue(session, Kind.CHECKS_BROKEN, user, _details(seen), by=by)
+
+
+def _details(broken: Sequence[Verdict]) -> dict[str, str]:
+    lines = [f"- {_sentence(one)} {one.failing:,} of {one.checked:,} do not." for one in broken[:MOST]]
+    if (more := len(broken) - MOST) > 0:
+        lines.append(f"- … and {more} more.")
+    return {"number": "A rule" if len(broken) == 1 else f"{len(broken)} rules", "broken": "\n".join(lines)}
+
+
+def _sentence(one: Verdict) -> str:
+    return str((one.details or {}).get("sentence", one.name))

@@ -1,0 +1,1 @@
+-- What housekeeping did, and what caches were told.

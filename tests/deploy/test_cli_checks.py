@@ -1,0 +1,30 @@
+"""The quality of the data from the command line."""
+
+from tests.deploy.command_line import Cli
+
+
+def test_a_check_its_report_and_what_stops_imports(cli: Cli) -> None:
+    cli.sql("INSERT INTO contacts (first_name, email) VALUES ('Ann', 'ann at example.com')")
+    wrong = cli("check", "--report", cli.home / "quality.pdf")
+    assert (wrong.code, "let it end in .html or .csv" in wrong.err) == (1, True)
+    assert "There is no folder" in cli("check", "--report", cli.home / "nowhere" / "quality.html").err
+    report = cli.home.parent / "quality.html"
+    found = cli("check", "--report", report, "--json").object
+    assert found["success"] is False
+    assert {"name": "email_is_an_address", "field": "email", "success": False, "failing": 1} in found["rules"]
+    assert {tuple(one) for one in found["rules"]} == {("name", "field", "success", "failing")}
+    assert "E-mail is an e-mail address." in report.read_text()
+
+    assert cli("count", "--where", "check=email_is_an_address", "--json").object == {"count": 1}
+    listed = {one["name"]: one for one in cli("checks", "list", "--json").object["rules"]}
+    assert (listed["email_is_an_address"]["filter"], listed["email_is_an_address"]["blocks"]) == (
+        "check=email_is_an_address", True,
+    )  # fmt: skip
+    [run] = cli("checks", "runs", "--json").object["runs"]
+    assert (run["state"], run["contacts"], run["broken"]) == ("done", 1, 1)
+
+    assert cli("checks", "block", "title_is_not_too_long", "--json").object == {
+        "name": "title_is_not_too_long", "blocks": True,
+    }  # fmt: skip
+    assert "There is no rule “nonsense”" in cli("checks", "unblock", "nonsense").err
+    assert cli.sql("SELECT name, blocks FROM check_switches") == [("title_is_not_too_long", True)]

@@ -1,0 +1,168 @@
+"""What people do with jobs: run one now, stop one, run one again, and let its schedule rest."""
+
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+
+from models import exports, flow_runs, flow_schedules, jobs
+from models.audit import AuditLine, Event
+from models.database import reading, writing
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models.filters import Filters
+from models.flow_runs import State
+from models.flow_schedules import Entry
+from models.permissions import OPERATOR, Actor, Role
+from models.settings import settings
+from pipelines import schedule
+from tests.people import person
+
+BACK_UP = Entry("back-up", "0 2 * * *", "UTC", "Makes another one.")
+
+
+@pytest.fixture
+def ann(db: str) -> Actor:
+    flow_schedules.write([BACK_UP])
+    return person(email="ann@example.com", name="Ann", role=Role.ADMIN).actor()
+
+
+def one() -> Any:
+    [found] = flow_schedules.listed(by=OPERATOR)
+    return found
+
+
+def lines(event: Event) -> list[Any]:
+    with reading() as session:
+        found = select(AuditLine.actor_name, AuditLine.subject, AuditLine.details).where(AuditLine.event == event)
+        return [tuple(line) for line in session.execute(found)]
+
+
+def test_a_wish_stands_until_the_flow_was_started(ann: Actor) -> None:
+    jobs.run("back-up", by=ann)
+    jobs.run("back-up", by=ann)
+    [wish] = flow_schedules.asked()
+    assert (wish.flow, wish.by) == ("back-up", ann.id)
+    assert lines(Event.JOB_ASKED) == [("Ann", "job back-up", None)]
+    flow_schedules.take_asked(wish)
+    assert flow_schedules.asked() == []
+    with pytest.raises(NotFound, match="no schedule of “back-down”"):
+        jobs.run("back-down", by=ann)
+    flow_runs.begin("back-up")
+    with pytest.raises(Conflict, match="back-up runs already"):
+        jobs.run("back-up", by=ann)
+
+
+def test_what_failed_is_done_again_and_what_went_well_is_not(ann: Actor) -> None:
+    run = flow_runs.begin("back-up")
+    with pytest.raises(Conflict, match="is running"):
+        jobs.retry(run, by=ann)
+    flow_runs.end(run, State.FAILED, error="The disk is full.")
+    jobs.retry(run, by=ann)
+    assert lines(Event.JOB_ASKED) == [("Ann", "job back-up", {"again": run})]
+    importing = flow_runs.begin("import-contacts", subject="import 7")
+    flow_runs.end(importing, State.FAILED)
+    with pytest.raises(Conflict, match="shows what to do with import 7"):
+        jobs.retry(importing, by=ann)
+
+
+def test_a_run_is_stopped_once_and_who_did_it_is_known(ann: Actor) -> None:
+    run = flow_runs.begin("back-up")
+    for _ in range(2):
+        jobs.cancel(run, by=ann)
+    assert flow_runs.get(run, by=ann).cancelled_at is not None
+    assert lines(Event.JOB_CANCELLED) == [("Ann", "job back-up", {"run": run})]
+    flow_runs.end(run, State.CANCELLED)
+    with pytest.raises(Conflict, match="cancelled already"):
+        jobs.cancel(run, by=ann)
+    looking = flow_runs.begin("watch-folders", subject="folder 3")
+    with pytest.raises(Conflict, match="cannot be stopped from here"):
+        jobs.cancel(looking, by=ann)
+
+
+def test_an_export_is_stopped_as_its_owner_would_and_made_again(ann: Actor) -> None:
+    export_id = exports.request(filters=Filters(), columns=["email"], format="csv", by=ann)
+    run = flow_runs.begin("export-contacts", subject=f"export {export_id}", asked_by=ann.id)
+    jobs.cancel(run, by=ann)
+    assert exports.get(export_id, by=ann).state == exports.State.CANCELLED
+    flow_runs.end(run, State.CANCELLED)
+    jobs.retry(run, by=ann)
+    assert exports.count(by=ann) == 2
+
+
+def test_managers_see_and_do_nothing_of_it(ann: Actor) -> None:
+    mia = person(email="mia@example.com", name="Mia", role=Role.MANAGER).actor()
+    for refused in (
+        lambda: flow_schedules.listed(by=mia), lambda: flow_runs.page(by=mia), lambda: jobs.run("back-up", by=mia),
+    ):  # fmt: skip
+        with pytest.raises(NotAllowed, match="needs the role admin"):
+            refused()
+
+
+def test_a_moment_is_started_once_and_those_that_were_missed_are_made_up_by_one(ann: Actor) -> None:
+    assert flow_schedules.due() == []
+    with writing(OPERATOR) as session:
+        session.execute(text("UPDATE flow_schedules SET next_at = next_at - interval '5 days'"))
+        last = session.scalar(select(func.date_trunc("day", func.now() - func.make_interval(0, 0, 0, 0, 2))))
+    [moment] = flow_schedules.due()
+    assert last is not None
+    assert moment.at.date() == last.date(), "the last of the five"
+    flow_schedules.write([BACK_UP])
+    assert flow_schedules.due() == [moment], "a runner that starts forgets nothing"
+    threads = [threading.Thread(target=flow_schedules.move_on, args=(moment,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert flow_schedules.due() == []
+    assert one().next_at > moment.at
+
+
+def test_it_rests_also_over_a_start_of_the_runner(ann: Actor) -> None:
+    flow_schedules.pause("back-up", by=ann)
+    flow_schedules.write([BACK_UP])
+    assert (one().next_at, one().paused_by) == (None, "Ann")
+    flow_schedules.resume("back-up", by=ann)
+    assert (one().next_at is None, one().paused) == (False, False)
+    flow_schedules.write([Entry("back-up", None, "UTC", "")])
+    assert (one().sentence, one().next_at) == ("Off", None)
+    with pytest.raises(Conflict, match="APPOINTMENT360_SCHEDULE_BACK_UP is “off”"):
+        flow_schedules.pause("back-up", by=ann)
+
+
+def test_another_cron_counts_from_now(ann: Actor) -> None:
+    before = one().next_at
+    flow_schedules.write([Entry("back-up", "30 3 * * *", "UTC", "")])
+    assert (one().next_at.hour, one().next_at.minute) == (3, 30)
+    assert one().next_at != before
+
+
+# What runs by itself, as it comes: whoever changes a line changes what every installation does at night.
+SNAPSHOT = """\
+reconcile-payments   20 */6 * * *  scheduled Compares once more, and finds nothing to mend.
+report-performance   45 3 * * *    scheduled Makes another report; what changed is told against older ones.
+validate-contacts    30 2 * * *    scheduled Checks once more: another point of each trend, and no second mail.
+"""
+
+
+def test_the_table_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = sorted(f"{one.flow:<20} {one.cron:<13} {one.queue.name} {one.again}" for one in schedule.SCHEDULE)
+    assert "\n".join(found) + "\n" == SNAPSHOT
+    assert (schedule.ASKED.priority, schedule.SCHEDULED.priority) == (1, 10)
+    assert (schedule.ASKED.at_once, schedule.SCHEDULED.at_once) == (None, 1)
+
+
+def test_settings_change_the_moments_or_turn_them_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cron(value: str) -> str | None:
+        monkeypatch.setenv("APPOINTMENT360_SCHEDULE_RECONCILE_PAYMENTS", value)
+        settings.cache_clear()
+        return {entry.flow: entry.cron for entry in schedule.entries()}["reconcile-payments"]
+
+    try:
+        assert cron("*/5 * * * *") == "*/5 * * * *"
+        assert cron("off") is None
+        with pytest.raises(InvalidInput, match=r"APPOINTMENT360_SCHEDULE_RECONCILE_PAYMENTS is “at noon”.*“off”"):
+            cron("at noon")
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()

@@ -4,7 +4,6 @@ from models import (
     accounts,
     audit,
     check_results,
-    check_runs,
     check_switches,
     credits,
     exports,
@@ -43,7 +42,7 @@ from models.payments import tables as payments
 from models.performance import reports as performance
 
 __all__ = [
-    "accounts", "audit", "check_results", "check_runs", "check_switches", "credits", "duplicates", "exports",
+    "accounts", "audit", "check_results", "check_switches", "credits", "duplicates", "exports",
     "flow_runs", "flow_schedules", "history", "idempotency", "import_acceptances", "import_changes", "import_findings",
     "import_parts", "import_places", "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails",
     "mappings", "payments", "performance", "preferences", "request_hours", "request_limits", "role_rules",

@@ -18,6 +18,8 @@ from models.database import libpq_url, reading, writing
 from models.errors import NotAllowed, NotFound, Unavailable
 from models.industries import Industry
 from models.mails import Mail
+from models.payments import listing
+from models.payments.listing import Wanted
 from models.permissions import OPERATOR, Actor, Role
 from pipelines import schedule, validate_contacts
 from pipelines.recorded import carry_out
@@ -210,9 +212,9 @@ INSERT INTO payment_orders (id, user_id, offer_id, credits, amount, razorpay_id,
 INSERT INTO payment_subscriptions (id, user_id, offer_id, razorpay_id, state, told_at, paid_count, current_start,
     current_end) OVERRIDING SYSTEM VALUE
     VALUES (1, {user}, 900, 'sub_1', 'active', now(), 0, now() - interval '1 day', now() + interval '20 days');
-INSERT INTO payments (id, razorpay_id, order_id, user_id, state, told_at, amount, currency, amount_refunded, fee, tax,
+INSERT INTO payments (id, razorpay_id, razorpay_order_id, order_id, user_id, state, told_at, amount, currency, amount_refunded, fee, tax,
     paid_at, credits, credits_back, refunded) OVERRIDING SYSTEM VALUE
-    VALUES (1, 'pay_1', 1, {user}, 'captured', now(), 50000, 'INR', 5000, 1180, 180, now(), 500, 50, 5000);
+    VALUES (1, 'pay_1', 'order_1', 1, {user}, 'captured', now(), 50000, 'INR', 5000, 1180, 180, now(), 500, 50, 5000);
 INSERT INTO payment_refunds (id, payment_id, razorpay_id, state, amount, refunded_at, counted, credits)
     OVERRIDING SYSTEM VALUE VALUES (1, 1, 'rfnd_1', 'processed', 5000, now(), true, 50);
 INSERT INTO payment_invoices (id, razorpay_id, subscription_id, razorpay_payment_id, state, amount)
@@ -228,6 +230,8 @@ def test_each_rule_of_payments_finds_its_fault(base: str) -> None:
     with psycopg.connect(libpq_url(base), autocommit=True) as connection:
         connection.execute(GOOD_PAYMENTS.format(user=user.id).encode())
         assert failing(connection) == set()
+        for name in ("pay_1", "order_1"):
+            assert [one.id for one in listing.page(Wanted(who=name), by=OPERATOR)[0]] == [1], name
         assert set(PAYMENT_FAULTS) == {rule.name for rule in payment_suite.rules()}
         for name, fault in PAYMENT_FAULTS.items():
             with connection.transaction(force_rollback=True):

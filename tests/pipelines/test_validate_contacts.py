@@ -65,6 +65,7 @@ def test_each_rules_number_is_that_of_its_filter(planted: str) -> None:
         holding = filters.parse([f"check.not={one.name}"], by=OPERATOR)
         assert search.count(holding, by=OPERATOR) == 40 + 2 * len(BREAKING) - 2, one.name
         assert search.page(wanted, by=OPERATOR).total == 2, one.name
+        assert search.counts([holding, wanted], by=OPERATOR)[1] == 2, one.name
         assert len(search.following(wanted, by=OPERATOR).rows) == 2, one.name
         past = filters.parse([f"check={one.name}", f"as_of={datetime.now(UTC):%Y-%m-%d}"], by=OPERATOR)
         assert search.count(past, by=OPERATOR) == 2
@@ -104,7 +105,7 @@ def test_results_make_a_trend_over_runs(base: str) -> None:
     assert runs[0].rules == sum(len(rules) for rules in suites.every().values())
     with reading() as session:
         lines = session.scalars(select(AuditLine).where(AuditLine.event == "checks ran").order_by(AuditLine.id)).all()
-    assert lines[0].details == {"rules": runs[0].rules, "broken": ["email_is_an_address"]}
+    assert lines[0].details == {"rules": runs[0].rules, "broken": 1}
 
 
 def test_people_are_told_of_a_rule_once_until_it_is_mended(base: str) -> None:
@@ -119,7 +120,7 @@ def test_people_are_told_of_a_rule_once_until_it_is_mended(base: str) -> None:
     run()
     [(user_id, details)] = told()
     assert user_id == ann.id
-    assert details == {"number": "A rule", "broken": "- E-mail is an e-mail address. 1 of 2 do not."}
+    assert details == {"number": "A rule", "broken": "- E-mail is an e-mail address: not so for 1 of 2."}
     with writing(OPERATOR) as session:
         session.execute(Contact.__table__.update().values(email="ann@example.com"))
     run()
@@ -212,8 +213,8 @@ INSERT INTO payment_orders (id, user_id, offer_id, credits, amount, razorpay_id,
 INSERT INTO payment_subscriptions (id, user_id, offer_id, razorpay_id, state, told_at, paid_count, current_start,
     current_end) OVERRIDING SYSTEM VALUE
     VALUES (1, {user}, 900, 'sub_1', 'active', now(), 0, now() - interval '1 day', now() + interval '20 days');
-INSERT INTO payments (id, razorpay_id, razorpay_order_id, order_id, user_id, state, told_at, amount, currency, amount_refunded, fee, tax,
-    paid_at, credits, credits_back, refunded) OVERRIDING SYSTEM VALUE
+INSERT INTO payments (id, razorpay_id, razorpay_order_id, order_id, user_id, state, told_at, amount, currency,
+    amount_refunded, fee, tax, paid_at, credits, credits_back, refunded) OVERRIDING SYSTEM VALUE
     VALUES (1, 'pay_1', 'order_1', 1, {user}, 'captured', now(), 50000, 'INR', 5000, 1180, 180, now(), 500, 50, 5000);
 INSERT INTO payment_refunds (id, payment_id, razorpay_id, state, amount, refunded_at, counted, credits)
     OVERRIDING SYSTEM VALUE VALUES (1, 1, 'rfnd_1', 'processed', 5000, now(), true, 50);

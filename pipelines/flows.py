@@ -10,6 +10,7 @@ from models.permissions import OPERATOR
 from pipelines import export_contacts, find_duplicates, import_contacts, import_orders
 from pipelines import export_views as view_export
 from pipelines import reconcile_payments as reconciliation
+from pipelines import report_performance as performance
 from pipelines import validate_contacts as validation
 from pipelines.own_database import bind_database
 from pipelines.recorded import carry_out
@@ -140,3 +141,16 @@ def validate_contacts(run_id: int | None = None, asked_by: int | None = None, sc
         return
     work = partial(validation.check_due, asked_by=asked_by)
     carry_out(validation.FLOW, work, asked_by=asked_by, scheduled=scheduled)
+
+
+@flow(name="report-performance", flow_run_name="performance report", log_prints=True)
+def report_performance(asked_by: int | None = None, scheduled: bool = False) -> None:
+    """Report how the database and what is asked of it perform.
+
+    Reads the server's statistics, our own timings, imports, exports and runs of flows. Writes a report and the counters
+    that the next ones compare with, and mails it to those who want it where it ran by schedule. What it suggests it
+    tries in a transaction that it rolls back. Runs every night, and when somebody asks for it. A second run makes
+    another report.
+    """
+    bind_database()
+    performance.run(asked_by=asked_by, scheduled=scheduled, by=OPERATOR)

@@ -52,6 +52,7 @@ SCREENS = {
     "payments, prices": "payments?part=prices",
     "users": "users",
     "users, nobody": "users?q=nobody+like+it",
+    "performance": "performance",
     "audit": "audit",
     "audit, none": "audit?q=nothing+like+it",
 }

@@ -1,4 +1,4 @@
-"""The flows in a work pool, with Prefect's server and two workers: one dies in the middle, and the work is done once."""
+"""The flows in a work pool, with Prefect's server and two workers: one dies in the middle, the work is done once."""
 
 import os
 import socket

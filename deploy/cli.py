@@ -168,6 +168,25 @@ def export(
     output.answer_or_say(exports.receipt(made), f"{what} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
 
 
+@app.command()
+def report(as_json: Json = False, home: Home = None) -> None:
+    """Report how the database and what is asked of it perform.
+
+    What it suggests was tried on a copy; findings are a result, not an
+    error: the exit code is 0."""
+    with local.connected():
+        from models.performance import texts
+        from models.permissions import OPERATOR
+        from pipelines import report_performance
+
+        made = report_performance.report(told=lambda step: output.note(f"{step} ..."), by=OPERATOR)
+    if output.is_json():
+        answer = {"report_id": made.id, "made_at": made.made_at.isoformat(), **made.report.model_dump(mode="json")}
+        output.answer(answer)
+    else:
+        output.say(texts.page(made.report))
+
+
 def _plain(value: Any) -> Any:
     """Money as a JSON number, whole where it is whole."""
     if isinstance(value, Decimal):

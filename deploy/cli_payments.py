@@ -30,7 +30,7 @@ def everything() -> None:
 def listed(
     state: Annotated[str | None, typer.Option(help="created, failed, authorized, captured or refunded.")] = None,
     kind: Annotated[str | None, typer.Option(help="plan, pack or unknown.")] = None,
-    who: Annotated[str | None, typer.Option(metavar="EMAIL", help="Of this person.")] = None,
+    who: Annotated[str | None, typer.Option(metavar="EMAIL", help="Of this person; or Razorpay's name.")] = None,
     since: Day = None,
     until: Day = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="So many of the latest.")] = 50,

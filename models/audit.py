@@ -142,6 +142,7 @@ class Event(StrEnum):
     AUDIT_LOG_EXPORTED = "audit log exported"
     AUDIT_LOG_EXPIRED = "audit log expired"
     CHECKS_RAN = "checks ran"
+    PERFORMANCE_REPORTED = "performance reported"
     CHECKS_FAILED = "checks failed"  # they could not be run
     CHECK_SWITCHED = "rule switched"  # whether it stops an import
     JOB_ASKED = "job asked for"

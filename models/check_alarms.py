@@ -34,7 +34,9 @@ def tell(session: Session, verdicts: Sequence[Verdict], *, before: Sequence[Verd
 
 
 def _details(broken: Sequence[Verdict]) -> dict[str, str]:
-    lines = [f"- {_sentence(one)} {one.failing:,} of {one.checked:,} do not." for one in broken[:MOST]]
+    lines = [
+        f"- {_sentence(one).removesuffix('.')}: not so for {one.failing:,} of {one.checked:,}." for one in broken[:MOST]
+    ]
     if (more := len(broken) - MOST) > 0:
         lines.append(f"- … and {more} more.")
     return {"number": "A rule" if len(broken) == 1 else f"{len(broken)} rules", "broken": "\n".join(lines)}

@@ -13,9 +13,9 @@ from sqlalchemy import false, func, select
 from sqlalchemy.orm import Session
 
 from models.accounts import User
-from models.check_results import CheckResult, Sight
+from models.check_results import CheckResult, CheckRun, Sight
 from models.check_rules import About
-from models.check_runs import UNDER_WAY, CheckRun, State
+from models.check_runs import UNDER_WAY, State
 from models.check_switches import switched
 from models.contacts import quality
 from models.contacts.table import FIELDS

@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -31,6 +32,33 @@ from models.check_rules import About
 from models.database import Base
 from models.filters import visible_fields
 from models.permissions import Actor, Permission
+
+_MOMENT = DateTime(timezone=True)
+
+
+class CheckRun(Base):
+    """`filled` is field -> how many of the `contacts` have a value. `asked_by` None: it was due, or the operator asked.
+    The numbers of rows are None before they are counted, and of what an older version did not check."""
+
+    __tablename__ = "check_runs"
+
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    step: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+    asked_by: Mapped[int | None]
+    asked_at: Mapped[datetime] = mapped_column(_MOMENT, server_default=func.clock_timestamp())
+    started_at: Mapped[datetime | None] = mapped_column(_MOMENT)
+    finished_at: Mapped[datetime | None] = mapped_column(_MOMENT)
+    contacts: Mapped[int | None] = mapped_column(BigInteger)
+    industries: Mapped[int | None] = mapped_column(BigInteger)
+    payments: Mapped[int | None] = mapped_column(BigInteger)
+    filled: Mapped[dict[str, int] | None] = mapped_column(JSONB)
+
+    __table_args__ = (
+        Index("check_runs_one", text("(true)"), unique=True, postgresql_where=text("state IN ('waiting', 'running')")),
+        Index("check_runs_done", "id", postgresql_where=text("state = 'done'")),
+    )
 
 
 class CheckResult(Base):
@@ -149,7 +177,3 @@ def of_run(session: Session, run_id: int) -> list[Verdict]:
 def _verdicts(session: Session, which: ColumnElement[bool]) -> list[Verdict]:
     rows = session.scalars(select(CheckResult).where(which).order_by(CheckResult.id))
     return [Verdict(row.name, row.field, row.success, row.checked, row.failing, row.details, row.about) for row in rows]
-
-
-# Its table has to be known wherever results are stored, as by an import, which needs nothing else of it.
-from models import check_runs as check_runs  # noqa: E402

@@ -177,12 +177,14 @@ def held(session: Session, export_id: int) -> int:
     return sum(_held(session, export_id).values())
 
 
-def give_back(session: Session, account: Account, amount: int, *, export_id: int, by: Actor) -> None:
-    """Return so many of the credits that the export holds, first to what lasts, for the month's end sooner."""
+def give_back(session: Session, account: Account, amount: int, *, export_id: int, by: Actor) -> int:
+    """Return so many of the credits that the export holds, first to what lasts, for the month's end sooner; how many
+    of them went there."""
     pools = _held(session, export_id)
     lasting = min(amount, pools.get(None, 0))
     _post(session, account, None, Kind.REFUNDED, lasting, by=by, export_id=export_id)
     _post(session, account, account.month, Kind.REFUNDED, amount - lasting, by=by, export_id=export_id)
+    return lasting
 
 
 def add(
@@ -195,10 +197,14 @@ def add(
     by: Actor,
     payment_id: int | None = None,
     refund_id: int | None = None,
+    even_none: bool = False,
 ) -> None:
     """Put credits into the pool that lasts; below zero, take them out of it. Of a payment and a refund each kind is
-    there once: that is a rule of the table."""
-    _post(session, account, None, kind, amount, by=by, note=note, payment_id=payment_id, refund_id=refund_id)
+    there once: that is a rule of the table. `even_none` writes an entry of no credits too."""
+    _post(
+        session, account, None, kind, amount, by=by, note=note, payment_id=payment_id, refund_id=refund_id,
+        even_none=even_none,
+    )  # fmt: skip
 
 
 def _lock(session: Session, user_id: int) -> None:
@@ -226,8 +232,9 @@ def _post(
     payment_id: int | None = None,
     refund_id: int | None = None,
     note: str | None = None,
+    even_none: bool = False,
 ) -> None:
-    if not amount:
+    if not amount and not even_none:
         return
     if month is None:
         account.lasting += amount

@@ -23,6 +23,7 @@ from models.credit_takings import CreditTaking, Fresh
 from models.database import LARGEST_ID, reading, writing
 from models.errors import InvalidInput, NotEnoughCredits, NotFound, credits_left
 from models.filters import Filters
+from models.payments import held_credits
 from models.permissions import Actor, Permission, require, require_own
 from models.users import User
 
@@ -230,19 +231,24 @@ def settle(session: Session, export_id: int, fresh: Fresh, *, payer: int, month:
 
     `cover` set aside enough: since then another export may only have taken some of the same contacts.
     """
+    held_credits.lock(session, payer)
     account = credit_ledger.opened(session, payer, month=month, by=by)
     number = credit_takings.take(session, fresh, user_id=payer, month=month, export_id=export_id)
     held = credit_ledger.held(session, export_id)
     credit_ledger.spend(session, account, max(0, number - held), Kind.SETTLED, by=by, export_id=export_id)
-    credit_ledger.give_back(session, account, max(0, held - number), export_id=export_id, by=by)
+    returned = credit_ledger.give_back(session, account, max(0, held - number), export_id=export_id, by=by)
+    held_credits.collect(session, account, returned, export_id=export_id)
     return number
 
 
 def refund(session: Session, export_id: int, *, payer: int, month: date, by: Actor) -> None:
-    """Give back all that the export holds; a second time there is nothing."""
+    """Give back all that the export holds; a second time there is nothing. What belongs to a payment that was refunded
+    meanwhile goes on to that."""
+    held_credits.lock(session, payer)
     account = credit_ledger.opened(session, payer, month=month, by=by)
     held = credit_ledger.held(session, export_id)
-    credit_ledger.give_back(session, account, held, export_id=export_id, by=by)
+    returned = credit_ledger.give_back(session, account, held, export_id=export_id, by=by)
+    held_credits.collect(session, account, returned, export_id=export_id)
 
 
 def pay(session: Session, wanted: Select[Any], *, snapshot: Session | None = None, by: Actor) -> int:

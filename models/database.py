@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from models.errors import Conflict, TooSlow, Unavailable
 from models.permissions import Actor
+from models.tallies import TalliedCursor
 
 # Classes of advisory locks, each its own number: import 7 and export 7 are different things.
 MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK = 360_360, 360_361, 360_362, 360_363
@@ -91,8 +92,9 @@ def bind(url: str, *, patience: int | None = None) -> Engine:
     Database.url, Database.patience = sqlalchemy_url(url), patience
     # What an error says is logged: without the values, which may be a secret or somebody's data.
     Database.engine = create_engine(
-        Database.url, pool_size=10, max_overflow=20, pool_recycle=1800, pool_use_lifo=True, hide_parameters=True
-    )
+        Database.url, pool_size=10, max_overflow=20, pool_recycle=1800, pool_use_lifo=True, hide_parameters=True,
+        connect_args={"cursor_factory": TalliedCursor},
+    )  # fmt: skip
     event.listen(Database.engine, "checkin", _note_return)
     event.listen(Database.engine, "checkout", _require_alive)
     if patience is not None:

@@ -85,7 +85,7 @@ class NameTaken(Conflict):
 
     def __init__(self, sentence: str, *, other_id: int) -> None:
         self.other_id = other_id
-        super().__init__(sentence)
+        super().__init__(sentence, field="name")
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def _named(name: str, way_out: str) -> Iterator[None]:
         with reading() as session:
             other = session.scalar(select(Industry).where(func.lower(Industry.name) == func.lower(name)))
         if other is None:
-            raise Conflict(f"Another industry was called “{name}” just then: try again.") from error
+            raise Conflict(f"Another industry was called “{name}” just then: try again.", field="name") from error
         use = "" if other.is_active else ", which is not in use"
         sentence = f"There is an industry “{other.name}” already{use}: {way_out}."
         raise NameTaken(sentence, other_id=other.id) from error

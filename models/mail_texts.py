@@ -7,7 +7,9 @@ from models.settings import settings
 
 SIGNATURE = "Appointment360"
 # That texts may have.
-DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow", "number", "broken")
+DETAILS = (
+    "new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow", "number", "broken", "report",
+)  # fmt: skip
 
 
 class Kind(StrEnum):
@@ -25,6 +27,7 @@ class Kind(StrEnum):
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
     BACKUP_TROUBLE = "backup trouble"
+    PERFORMANCE_REPORT = "performance report"
     CHECKS_BROKEN = "checks broken"
     FLOW_FAILED = "job failed"
 
@@ -188,6 +191,14 @@ The job {flow} did not end well:
 {error}
 
 You are told of it again only after it has gone well once. See what ran, and run it again: {web}/jobs
+""",
+    ),
+    Kind.PERFORMANCE_REPORT: (
+        "How Appointment360 performs",
+        """
+{report}
+
+With charts: {web}/performance, where you can also end these messages.
 """,
     ),
 }

@@ -118,7 +118,9 @@ def save(import_id: int, chosen: Chosen, name: str, *, shared: bool = False, rep
     with _one_name(wanted), writing(by) as session:
         before = session.scalar(select(RememberedMapping).where(own).with_for_update())
         if before and not replacing:
-            raise Conflict(f"You have a mapping “{before.name}” already: choose another name, or replace it.")
+            raise Conflict(
+                f"You have a mapping “{before.name}” already: choose another name, or replace it.", field="name"
+            )
         kept = before or _nameless(session, headers, chosen, by) or RememberedMapping(owner_id=by.id)
         kept.name = before.name if before else wanted
         kept.is_shared = shared

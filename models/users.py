@@ -99,7 +99,7 @@ def invite(
             link = _send_link(session, user, Kind.INVITATION, by=by)
             session.expunge(user)
     except IntegrityError as error:
-        raise Conflict(_taken(user.email)) from error
+        raise Conflict(_taken(user.email), field="email") from error
     return Invited(user, link)
 
 

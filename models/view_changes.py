@@ -243,4 +243,4 @@ def _unique(name: str, by: Actor) -> Iterator[None]:
             same = select(SavedView).where(SavedView.key == views.key_of(name), SavedView.deleted_at.is_(None))
             own = session.scalar(same.where(SavedView.owner_id.is_not_distinct_from(by.id)).limit(1))
         whose = "You have a view" if own is not None else "There is a shared view"
-        raise Conflict(f"{whose} “{name}” already: choose another name.") from error
+        raise Conflict(f"{whose} “{name}” already: choose another name.", field="name") from error

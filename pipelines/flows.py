@@ -11,6 +11,7 @@ from pipelines import back_up as backup
 from pipelines import export_contacts, find_duplicates, import_contacts, import_orders
 from pipelines import export_views as view_export
 from pipelines import reconcile_payments as reconciliation
+from pipelines import report_performance as performance
 from pipelines import validate_contacts as validation
 from pipelines.own_database import bind_database
 from pipelines.recorded import carry_out
@@ -157,3 +158,16 @@ def back_up(backup_id: int | None = None, asked_by: int | None = None, scheduled
         print(backup.carry_out(backup_id))
         return
     carry_out(backup.FLOW, partial(backup.back_up_due, asked_by=asked_by), asked_by=asked_by, scheduled=scheduled)
+
+
+@flow(name="report-performance", flow_run_name="performance report", log_prints=True)
+def report_performance(asked_by: int | None = None, scheduled: bool = False) -> None:
+    """Report how the database and what is asked of it perform.
+
+    Reads the server's statistics, our own timings, imports, exports and runs of flows. Writes a report and the counters
+    that the next ones compare with, and mails it to those who want it where it ran by schedule. What it suggests it
+    tries in a transaction that it rolls back. Runs every night, and when somebody asks for it. A second run makes
+    another report.
+    """
+    bind_database()
+    performance.run(asked_by=asked_by, scheduled=scheduled, by=OPERATOR)

@@ -57,6 +57,7 @@ SCREENS = {
     "payment-comparison": "payments?part=comparison",
     "prices": "payments?part=prices",
     "users": "users",
+    "performance": "performance",
     "audit": "audit",
 }
 

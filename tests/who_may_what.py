@@ -25,8 +25,8 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
     UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, SEE_QUALITY, CHECK,
     SWITCH_RULES, PEOPLE,
     CHANGE_PEOPLE,
-    CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, SEE_JOBS, RUN_JOBS,
-    SEE_BACKUPS, BACK_UP, ACCOUNT, OWN,
+    CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, SEE_JOBS,
+    SEE_PERFORMANCE, RUN_JOBS, SEE_BACKUPS, BACK_UP, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -169,6 +169,11 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     SEE_JOBS: ("models.flow_runs.page", "models.flow_runs.get", "models.flow_runs.last",
                "models.flow_runs.newest_of", "models.flow_runs.known_flows",
                "models.flow_schedules.listed"),
+    SEE_PERFORMANCE: (
+        "models.performance.reports.latest", "models.performance.reports.get", "models.performance.reports.listed",
+        "models.performance.reports.is_mailed", "models.performance.reports.have_mailed",
+        "models.performance.reports.store", "pipelines.report_performance.report", "pipelines.report_performance.run",
+    ),
     RUN_JOBS: (
         "models.flow_schedules.pause", "models.flow_schedules.resume", "models.jobs.run", "models.jobs.cancel",
         "models.jobs.retry",

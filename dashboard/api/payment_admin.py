@@ -43,7 +43,13 @@ def listed(
     by: Overseer,
     state: PaymentState | None = None,
     kind: Annotated[str | None, Query(pattern="^(plan|pack|unknown)$")] = None,
-    who: Annotated[str | None, Query(description="A person's e-mail.", max_length=300)] = None,
+    who: Annotated[
+        str | None,
+        Query(
+            description="A person's e-mail, or Razorpay's name of the payment, its order or subscription.",
+            max_length=300,
+        ),
+    ] = None,
     since: Annotated[shapes.Day | None, Query(description="A day, in UTC.")] = None,
     until: Annotated[shapes.Day | None, Query(description="A day, in UTC, included.")] = None,
     after: After = None,

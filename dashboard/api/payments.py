@@ -16,7 +16,7 @@ from dashboard.api.again import Repeatable
 from dashboard.api.payment_shapes import CheckoutAnswer, ChosenPlan, NewOrder, OrderCheckout, OwnSubscription
 from dashboard.api.problems import Problem, Problems
 from models.database import LARGEST_ID
-from models.errors import InvalidInput
+from models.errors import InvalidInput, Unavailable
 from models.payments import events, gateway, listing, offers, orders, subscriptions
 from models.payments.states import OfferKind
 from models.permissions import Actor, Permission
@@ -144,7 +144,11 @@ async def webhook(
     applied afterwards; one that comes again is answered and not stored again."""
     body = await _body(request)
     receive = partial(events.receive, body, signature=signature, event_id=event_id)
-    number = await asyncio.get_running_loop().run_in_executor(_receiving, receive)
+    storing = asyncio.get_running_loop().run_in_executor(_receiving, receive)
+    try:
+        number = await asyncio.wait_for(storing, events.PATIENCE)
+    except TimeoutError as error:  # perhaps in line for a connection; what is stored late the sweep applies
+        raise Unavailable("The event could not be stored in time: send it again.") from error
     if number is None:
         return shapes.ReceivedEvent(state="known")
     later.add_task(events.apply, number)

@@ -10,8 +10,9 @@ from dashboard.api import access
 from dashboard.api.access import Needs
 from dashboard.api.again import SECRET, Repeatable
 from dashboard.api.links import Accepted
+from dashboard.api.moments import Moment
 from dashboard.api.sign_in_shapes import Body, Code, Email, Password, RecoveryCodes, SetUp
-from models import profile, second_factors
+from models import profile, second_factors, sign_ins
 from models.accounts import MAX_NAME
 from models.permissions import Actor, Role
 
@@ -32,6 +33,9 @@ class Profile(BaseModel):
     second_factor: bool
     second_factor_required: bool = Field(description="Whether the role asks for one.")
     recovery_codes_left: int = Field(examples=[10])
+    session_expires_at: Moment | None = Field(
+        description="When the session of this token ends, in UTC; null of a personal token."
+    )
 
 
 class OwnName(Body):
@@ -57,14 +61,14 @@ class OwnPassword(Body):
 
 
 @router.get("", summary="Who you are, and what you may")
-def read(by: Person) -> Profile:
-    return _profile(by)
+def read(request: Request, by: Person) -> Profile:
+    return _profile(request, by)
 
 
 @router.patch("", summary="Change your name")
-def rename(by: Person, sent: OwnName) -> Profile:
+def rename(request: Request, by: Person, sent: OwnName) -> Profile:
     profile.rename(sent.name, by=by)
-    return _profile(by)
+    return _profile(request, by)
 
 
 @router.post("/password", status_code=HTTPStatus.NO_CONTENT, summary="Change your password")
@@ -106,7 +110,7 @@ def new_recovery_codes(by: Person, sent: OwnPassword) -> RecoveryCodes:
     return RecoveryCodes(recovery_codes=second_factors.new_recovery_codes(password=sent.password, by=by))
 
 
-def _profile(by: Actor) -> Profile:
+def _profile(request: Request, by: Actor) -> Profile:
     me = profile.get(by=by)
     assert by.id is not None
     return Profile(
@@ -115,4 +119,5 @@ def _profile(by: Actor) -> Profile:
         column_allowed=None if me.column_allowed is None else list(me.column_allowed),
         second_factor=me.second_factor, second_factor_required=me.second_factor_required,
         recovery_codes_left=second_factors.left(by=by),
+        session_expires_at=None if by.session_id is None else sign_ins.ends_at(access.token_of(request)),
     )  # fmt: skip

@@ -45,6 +45,7 @@ TAGS = {
     "credits": "The right to take contacts out: what there is, and where it went.",
     "audit": "Who did what, when.",
     "backups": "What is backed up, and whether drills proved it.",
+    "performance": "How the database and what is asked of it perform: daily reports.",
     "jobs": "What runs by itself: schedules, runs, logs.",
     "payments": "Plans, packs, subscriptions, refunds and invoices.",
     "health": "Whether it answers.",
@@ -65,6 +66,7 @@ WORDS: dict[int, str] = {
     503: "Something is not there just now, or takes too long: try again.",
 }  # fmt: skip
 SCHEMAS = "#/components/schemas/"
+COUNTED = ("/sessions", "/sessions/code", "/sessions/enrolment/confirm")  # by their failures
 CHANGING = ("post", "put", "patch", "delete")
 MOMENT = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}.*|(import|before):[1-9][0-9]{0,8}|now)$"
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
@@ -152,7 +154,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     for status, answer in told.items():
         if int(status) >= HTTPStatus.BAD_REQUEST:
             answer["content"] = PROBLEM
-        answer["headers"] = answer.get("headers", {}) | _headers(operation)
+        answer["headers"] = answer.get("headers", {}) | _headers(path, operation)
     for status in _errors(path, method, operation):
         told.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
     operation["responses"] = dict(sorted(told.items()))
@@ -182,8 +184,8 @@ def _errors(path: str, method: str, operation: dict[str, Any]) -> set[int]:
     return found
 
 
-def _headers(operation: dict[str, Any]) -> dict[str, Any]:
-    names = HEADERS if operation.get("security") else ("X-Request-Id",)
+def _headers(path: str, operation: dict[str, Any]) -> dict[str, Any]:
+    names = HEADERS if operation.get("security") or path in COUNTED else ("X-Request-Id",)
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
@@ -195,7 +197,10 @@ PROBLEM = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Proble
 _NUMBER = {"type": "integer", "minimum": 0}
 HEADERS: dict[str, Any] = {
     "X-Request-Id": {"description": "The number of this request, for our log.", "schema": {"type": "string"}},
-    "RateLimit-Limit": {"description": "Requests that you may make in an hour.", "schema": _NUMBER},
+    "RateLimit-Limit": {
+        "description": "Requests that you may make in an hour; of a sign-in the failures of its address.",
+        "schema": _NUMBER,
+    },
     "RateLimit-Remaining": {"description": "Those that are left of it.", "schema": _NUMBER},
     "RateLimit-Reset": {"description": "Seconds until it begins anew.", "schema": _NUMBER},
 }

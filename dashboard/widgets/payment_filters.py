@@ -33,7 +33,7 @@ def payment_filters(chosen: Wanted) -> None:
     st.session_state.update({STATE: chosen.state, KIND: chosen.kind, WHO: chosen.who or "", PERIOD: period})
     with st.grid(4, min_column_width=150, gap="small"):
         st.text_input(
-            "Who", key=WHO, type="search", icon=":material/search:", placeholder="A person’s e-mail",
+            "Who", key=WHO, type="search", icon=":material/search:", placeholder="E-mail, or pay_…",
             max_chars=LONGEST, on_change=_changed,
         )  # fmt: skip
         st.selectbox(

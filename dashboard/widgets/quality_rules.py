@@ -1,5 +1,7 @@
 """The table of rules with their trends; the selected one with its chart, its rows, and whether it stops imports."""
 
+from typing import NoReturn
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -18,6 +20,7 @@ from models.permissions import Permission
 ROW_HEIGHT, MOST_ROWS = 36, 14
 STATES = {"Broken": "red", "Holds": "green"}
 ABOUT = {About.CONTACTS: "Contacts", About.INDUSTRIES: "Industries", About.PAYMENTS: "Payments"}
+LEADS_TO = {About.INDUSTRIES: "Show its contacts", About.PAYMENTS: "Show it among the payments"}
 OPENED = "contacts of a rule opened"
 HEIGHT = 150  # pixels of the chart
 
@@ -117,12 +120,27 @@ def _details(one: Standing) -> None:
     st.markdown(f"**{plain(one.sentence)}** {told}{since}")
     of = formats.number(last.checked)
     st.caption(f"{formats.number(last.failing)} of {of} {_rows(one)} fail. {_allowed(one)}")
-    if one.about is not About.CONTACTS and one.examples:
-        more = last.failing - len(one.examples)
-        rest = f" and {formats.number(more)} more" if more > 0 else ""
-        st.markdown(f"{', '.join(map(plain, one.examples))}{rest}")
+    _named_rows(one)
     _chart(one)
     _actions(one)
+
+
+def _named_rows(one: Standing) -> None:
+    """Those that are no contacts; a click leads to what hangs on them."""
+    if one.about is About.CONTACTS or not one.examples:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        for name in one.examples:
+            if st.button(plain(name), key=f"row {one.name} {name}", help=LEADS_TO[one.about]):
+                _follow(one, name)
+        if (more := one.last.failing - len(one.examples)) > 0:
+            st.caption(f"and {formats.number(more)} more", width="content")
+
+
+def _follow(one: Standing, name: str) -> NoReturn:
+    if one.about is About.INDUSTRIES:
+        places.go("contacts", {"industry": name})
+    places.go("payments", {} if name.isdecimal() else {"who": name})
 
 
 def _rows(one: Standing) -> str:
@@ -163,10 +181,6 @@ def _actions(one: Standing) -> None:
             number = formats.counted(one.last.failing, "contact")
             if st.button(f"Show the {number}", icon=":material/contacts:", type="primary"):
                 _show_contacts(one.filter)
-        if one.about is About.INDUSTRIES and one.last.failing and st.button("Industries", icon=":material/category:"):
-            places.go("industries")
-        if one.about is About.PAYMENTS and one.last.failing and st.button("Payments", icon=":material/payments:"):
-            places.go("payments")
         if one.about is About.CONTACTS:
             _switch(one)
 
@@ -183,6 +197,6 @@ def _switch(one: Standing) -> None:
             say("Imports that break it wait now." if wanted else "It stops no import any more.")
 
 
-def _show_contacts(condition: str) -> None:
+def _show_contacts(condition: str) -> NoReturn:
     key, _, value = condition.partition("=")
     places.go("contacts", {key: value})

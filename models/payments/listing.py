@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, case, func, literal, or_, select, tuple_
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
@@ -13,8 +13,8 @@ from models import accounts
 from models.accounts import User
 from models.database import LARGEST_ID, reading
 from models.errors import InvalidInput, NotFound
-from models.payments.states import CURRENCY, OfferKind, PaymentState, RefundState
-from models.payments.tables import Invoice, Offer, Order, Payment, Refund
+from models.payments.states import CAPTURED, CURRENCY, OfferKind, PaymentState, RefundState
+from models.payments.tables import Invoice, Offer, Order, Payment, Refund, Subscription
 from models.permissions import OPERATOR, Actor, Permission, require
 
 MOST = 200  # of one page
@@ -68,12 +68,13 @@ class Listed:
 
     @property
     def is_refundable(self) -> bool:
-        return self.state == PaymentState.CAPTURED and self.refunded < self.amount
+        return self.state in CAPTURED and self.refunded < self.amount  # a refund of all may have failed
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which payments: of a state, a kind, a person by their e-mail, paid on whole days in UTC."""
+    """Which payments: of a state, a kind, a person by their e-mail or one by Razorpay's name of it, its order or its
+    subscription, paid on whole days in UTC."""
 
     state: PaymentState | None = None
     kind: str | None = None
@@ -251,7 +252,13 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
             raise InvalidInput(f"kind: choose one of {', '.join((*OfferKind, UNKNOWN))}.", field="kind")
         found.append(_kind() == wanted.kind)
     if wanted.who:
-        found.append(User.email == accounts.looked_up(wanted.who))
+        of_subscription = select(Subscription.id).where(Subscription.razorpay_id == wanted.who)
+        found.append(
+            or_(
+                User.email == accounts.looked_up(wanted.who), Payment.razorpay_id == wanted.who,
+                Payment.razorpay_order_id == wanted.who, Payment.subscription_id.in_(of_subscription),
+            )
+        )  # fmt: skip
     for name, day in (("since", wanted.since), ("until", wanted.until)):
         if day is not None and not FIRST_DAY <= day <= LAST_DAY:
             raise InvalidInput(f"{name}: give a day from {FIRST_DAY:%Y} to {LAST_DAY:%Y}.", field=name)

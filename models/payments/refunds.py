@@ -17,7 +17,7 @@ from models import accounts, audit, credit_ledger
 from models.audit import Event
 from models.database import LARGEST_ID, reading, writing
 from models.errors import Conflict, InvalidInput, NotFound, Unavailable
-from models.payments import events, gateway, listing, settling
+from models.payments import events, gateway, held_credits, listing
 from models.payments.states import CAPTURED, PaymentState, RefundState, Source
 from models.payments.tables import Payment, Refund
 from models.permissions import RAZORPAY, Actor, Permission, require
@@ -31,8 +31,8 @@ GIVE_UP = 3  # refunds in a row that get no answer
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a refund of `amount` paise would do. `refundable` is the most; of the `credits` that it takes back `spent`
-    are not left, and stay with the person."""
+    """What a refund of `amount` paise would do. `refundable` is the most. It takes `credits` back; `spent` more are not
+    left, and stay spent, but for those that exports under way hold, and give back later."""
 
     amount: int
     refundable: int
@@ -48,7 +48,7 @@ def proposal(payment_id: int, amount: int | None = None, *, by: Actor) -> Propos
         payment = _found(session, payment_id)
         refundable = _refundable(session, payment)
         wanted = _checked(amount, refundable)
-        due = settling.share(payment, payment.refunded + wanted) - payment.credits_back - payment.credits_spent
+        due = held_credits.share(payment, payment.refunded + wanted) - payment.credits_back - payment.credits_spent
         left = 0
         if payment.user_id is not None:
             month = credit_ledger.this_month(session)

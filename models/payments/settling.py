@@ -3,7 +3,8 @@ with its refunds.
 
 A refund takes back its share of the payment's credits, rounded down, all refunds of the payment together, and at most
 what is left of the credits that last. What was spent before stays spent: nobody's balance falls below zero, and nobody
-is asked for it later. A refund that fails in the end gives back what it took.
+is asked for it later; but what an export under way holds, and gives back later, is taken then (`held_credits`). A
+refund that fails in the end gives back what it took.
 """
 
 from sqlalchemy import select
@@ -13,6 +14,8 @@ from models import audit, credit_ledger
 from models.accounts import User
 from models.audit import Event
 from models.credit_ledger import Account, Kind
+from models.payments import held_credits
+from models.payments.held_credits import share
 from models.payments.states import CAPTURED, CURRENCY, PaymentState, RefundState
 from models.payments.tables import Offer, Order, Payment, Refund
 from models.permissions import RAZORPAY, Actor
@@ -53,11 +56,6 @@ def bought(session: Session, payment: Payment) -> tuple[int, str] | None:
     return None
 
 
-def share(payment: Payment, refunded: int) -> int:
-    """How many of the payment's credits so much money is."""
-    return (payment.credits or 0) * min(refunded, payment.amount) // max(payment.amount, 1)
-
-
 def _refunds(session: Session, payment: Payment) -> list[Refund]:
     of_payment = select(Refund).where(Refund.payment_id == payment.id).order_by(Refund.refunded_at, Refund.id)
     return list(session.scalars(of_payment))
@@ -90,9 +88,11 @@ def _count(session: Session, payment: Payment, refund: Refund, account: Account)
         (Kind.TAKEN_BACK, Event.CREDITS_TAKEN_BACK) if refund.counted else (Kind.PURCHASE, Event.CREDITS_GRANTED)
     )
     note = f"{'refund' if refund.counted else 'failed refund'} of payment {payment.id}"
+    # Also where nothing is left to take: by this entry `held_credits` knows what exports held at that moment.
+    is_late = due > taken and held_credits.any_under_way(session, account.user_id)
     credit_ledger.add(
         session, account, -taken, kind, note=note, by=_asker(session, refund), payment_id=payment.id,
-        refund_id=refund.id,
+        refund_id=refund.id, even_none=is_late,
     )  # fmt: skip
     _tell(session, event, payment, account, before, abs(taken), refund=refund.id)
 

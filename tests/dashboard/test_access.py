@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from dashboard import places
 from models import filters, role_rules, tokens, users, view_changes
 from models.permissions import OPERATOR, Role
+from tests.checked import checked
 from tests.dashboard import chromium
 from tests.dashboard.conftest import Site
 from tests.dashboard.contacts_data import ROWS
@@ -52,6 +53,7 @@ SCREENS = {
     "payments, prices": "payments?part=prices",
     "users": "users",
     "users, nobody": "users?q=nobody+like+it",
+    "performance": "performance",
     "audit": "audit",
     "audit, none": "audit?q=nothing+like+it",
 }
@@ -73,6 +75,7 @@ def a_view(site: Site) -> None:
     """In the sidebar, on its screen and among what was deleted."""
     by = site.people[Role.ADMIN].actor()
     view_changes.save("German", filters=filters.parse(["country=Germany"], by=by), by=by)
+    checked({"email_is_an_address": 2})
     view_changes.delete(view_changes.save("French", filters=filters.parse(["country=France"], by=by), by=by).id, by=by)
 
 

@@ -14,7 +14,9 @@ from dashboard import flow_runs
 
 SIGN = "Basic " + base64.b64encode(b"admin:secret").decode()
 
-FLOWS = ("export-contacts", "import-contacts", "undo-import", "redo-import", "reconcile-payments")
+FLOWS = (
+    "export-contacts", "import-contacts", "undo-import", "redo-import", "reconcile-payments", "validate-contacts",
+)  # fmt: skip
 
 
 class Prefect(BaseHTTPRequestHandler):
@@ -114,6 +116,12 @@ def test_a_comparison_of_payments_is_started_by_its_number(prefect: type[Prefect
     assert flow_runs.start_comparing(3, at=datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
     key = "payments-3-2026-03-01T12:30"
     assert (prefect.runs[key]["parameters"], prefect.flows[key]) == ({"comparison_id": 3}, "reconcile-payments")
+
+
+def test_a_check_is_started_by_its_number(prefect: type[Prefect]) -> None:
+    assert flow_runs.start_checking(3, at=datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
+    key = "checks-3-2026-03-01T12:30"
+    assert (prefect.runs[key]["parameters"], prefect.flows[key]) == ({"run_id": 3}, "validate-contacts")
 
 
 def test_however_much_waits_a_slow_prefect_holds_the_screens_up_for_seconds_only(

@@ -113,3 +113,18 @@ def test_only_an_administrator_switches_what_stops_imports(screen: Screen, runs:
         toggle.set_value(True).run()
         with reading() as session:
             assert check_switches.switched(session) == {"title_is_not_too_long": True}
+
+
+def test_a_named_row_leads_to_itself(screen: Screen, runs: None) -> None:
+    def details() -> None:
+        from dashboard.widgets import quality_rules
+        from models import check_board
+        from models.permissions import OPERATOR
+
+        found = check_board.board(by=OPERATOR).rules
+        quality_rules._details(next(one for one in found if one.name == "payment_is_in_rupees"))
+
+    screen(Role.ADMIN, at="quality")
+    test = AppTest.from_function(details, default_timeout=60).run()
+    assert "pay\\_17" in labels(test)
+    assert not test.toggle

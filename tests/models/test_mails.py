@@ -428,7 +428,7 @@ DETAILS: dict[Kind, dict[str, Any]] = {
     Kind.FILE_IMPORTED: FILE,
     Kind.FILE_WAITS: FILE,
     Kind.FILE_FAILED: FILE | {"error": "It is no file of contacts."},
-    Kind.CHECKS_BROKEN: {"number": "A rule", "broken": "- E-mail is an e-mail address. 1 of 2 do not."},
+    Kind.CHECKS_BROKEN: {"number": "A rule", "broken": "- E-mail is an e-mail address: not so for 1 of 2."},
     Kind.FOLDER_TROUBLE: {"folder": "fair", "place": "/srv/fair", "error": "It is not there."},
 }
 

@@ -83,7 +83,14 @@ from models.settings import settings
 from models.sign_in_failures import SignInFailure
 from models.watched_files import Sight
 from models.watched_folders import Watching
-from pipelines import export_contacts, export_views, import_contacts, reconcile_payments, validate_contacts
+from pipelines import (
+    export_contacts,
+    export_views,
+    import_contacts,
+    reconcile_payments,
+    report_performance,
+    validate_contacts,
+)
 from tests import razorpay as standin
 from tests.people import PASSWORD, link_of, person
 from tests.pipelines import importing
@@ -178,6 +185,7 @@ TOLD = {
     "payment_refunds": ALWAYS,
     "payment_invoices": ALWAYS,
     "payment_reconciliations": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
+    "performance_reports": [("INSERT", "true")],
     "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
 }
 UNTOLD = {
@@ -194,6 +202,11 @@ UNTOLD = {
     "import_profiles": "a part of the plan of an import, whose commit has its line",
     "import_findings": "a part of the plan of an import, whose commit has its line",
     "check_results": "of a check with its line; of an import a part of its plan",
+    "timings": "counts requests, changes nothing",
+    "statement_timings": "counts requests, changes nothing",
+    "slow_operations": "counts requests, changes nothing",
+    "statement_counters": "a part of a performance report, which has its line",
+    "relation_counters": "a part of a performance report, which has its line",
     "request_limits": "counts requests, changes nothing",
     "request_hours": "counts requests, changes nothing",
     "idempotency_keys": "how far a request is, whose operation has its line",
@@ -231,6 +244,7 @@ WITHOUT = {
         **dict.fromkeys(("begin", "progressed", "count_filled"), "progress"),
         "clear_past": OVER,
     },
+    "models/timings.py": {"clear_past": OVER},
     "models/exports.py": {
         "request": "a wish; the export that is made, fails or is cancelled has its line",
         "begin": "progress",
@@ -652,6 +666,7 @@ OPERATIONS: dict[str, Operation] = {
     "flow_schedules.resume": lambda t: flow_schedules.resume("back-up", by=t.by),
     "jobs.run": lambda t: jobs.run("back-up", by=t.by),
     "jobs.cancel": lambda t: jobs.cancel(flow_runs.begin("back-up"), by=t.by),
+    "report_performance.report": lambda t: report_performance.report(told=lambda _: None, by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),
     "audit.expire": lambda t: audit.expire(older_than_days=730),
 }

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from models import settings
+from models import database, settings
+from models.payments import events
 from models.permissions import Role
 from tests import razorpay as standin
 from tests.dashboard.api.conftest import Client
@@ -145,3 +146,24 @@ def test_without_keys_it_is_said_what_to_set(client: Client, monkeypatch: pytest
     refused = ann.post("/payments/orders", json={"pack": "pack-100"})
     assert (refused.status_code, refused.json()["detail"]) == (503, offered["how"])
     assert client(None).post("/payments/webhook", json={}).status_code == 503
+
+
+def test_what_is_not_stored_in_time_is_to_be_sent_again(
+    razorpay: Razorpay, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Razorpay gives an answer five seconds, a connection comes within thirty: here all of them are taken."""
+    one = razorpay.event("payment.captured", payment=razorpay.make("payment", amount=100, status="captured"))
+    monkeypatch.setattr(events, "PATIENCE", 0.2)
+    engine = database.engine()
+    taken = [engine.connect() for _ in range(30)]
+    try:
+        answer = told(address, one)
+    finally:
+        for connection in taken:
+            connection.close()
+    assert (answer.status_code, answer.json()["detail"]) == (
+        503,
+        "The event could not be stored in time: send it again.",
+    )
+    monkeypatch.undo()
+    soon(lambda: told(address, one).json(), {"state": "known"})

@@ -83,6 +83,18 @@ def test_what_is_hidden_is_named_as_it_was_asked_for(client: Client) -> None:
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (403, field)
 
 
+def test_a_name_that_is_taken_is_named(asker: Any) -> None:
+    for address, body, field in (
+        ("/industries", {"name": "Tin"}, "name"),
+        ("/views", {"name": "Mine"}, "name"),
+        ("/users", {"email": "two@example.com", "name": "Two"}, "email"),
+    ):
+        asker.post(address, json=body).raise_for_status()
+        refused = asker.post(address, json=body)
+        assert (refused.status_code, [one["field"] for one in refused.json()["errors"]]) == (409, [field]), address
+    assert refused.json()["detail"] == refused.json()["errors"][0]["message"]
+
+
 def test_an_error_about_all_of_a_request_names_nothing(client: Client) -> None:
     assert "errors" not in client(Role.ANALYST).get("/contacts/4711").json()
 

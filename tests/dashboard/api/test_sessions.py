@@ -143,6 +143,7 @@ def test_a_sign_in_says_what_is_left_and_when_the_session_ends(nobody: httpx.Cli
         assert told["expires_at"].endswith("Z")
         with bearing(nobody, told) as me:
             [one] = [one for one in me.get("/sessions").json() if one["is_this"]]
+            assert me.get("/profile").json()["session_expires_at"] == told["expires_at"]
         assert one["expires_at"] == told["expires_at"]
         rest = datetime.fromisoformat(one["expires_at"]) - datetime.fromisoformat(one["created_at"])
         assert abs(rest - lasts) < timedelta(minutes=1)

@@ -1,0 +1,30 @@
+"""Jobs at the command line, the commands as processes of their own."""
+
+from models import flow_runs, flow_schedules
+from models.flow_runs import State
+from models.flow_schedules import Entry
+from models.permissions import OPERATOR
+from tests.deploy.command_line import Cli, on_a_terminal, without_colours
+
+
+def test_jobs_are_listed_run_and_paused_and_lists_fit_a_narrow_terminal(cli: Cli) -> None:
+    flow_schedules.write([Entry("reconcile-payments", "20 */6 * * *", "UTC", "Compares once more.")])
+    run = flow_runs.begin("reconcile-payments", scheduled=True)
+    flow_runs.end(run, State.FAILED, counts={"compared": 3}, error="Razorpay does not answer just now.")
+    [job] = cli("jobs", "list", "--json").object["jobs"]
+    assert (job["job"], job["state"], job["last"]["state"]) == ("reconcile-payments", "on", "failed")
+    for command in (["list"], ["runs"], ["show", str(run)]):
+        printed = without_colours(on_a_terminal(cli, ["jobs", *command], "", columns=80))
+        assert max(len(line) for line in printed.splitlines()) <= 80, command
+    assert "Razorpay does not answer just now." in printed
+    assert cli("jobs", "pause", "reconcile-payments").out == (
+        "reconcile-payments runs only when somebody asks for it.\n"
+    )
+    assert cli("jobs", "resume", "reconcile-payments", "--json").object == {
+        "job": "reconcile-payments", "paused": False,
+    }  # fmt: skip
+    assert cli("jobs", "retry", str(run)).code == 0
+    assert [wish.flow for wish in flow_schedules.asked()] == ["reconcile-payments"]
+    assert cli("jobs", "cancel", str(run), "--json").object == {"error": f"Run {run} is failed already."}
+    assert cli("jobs", "run", "back-down").code == 1
+    assert flow_schedules.listed(by=OPERATOR)[0].paused is False

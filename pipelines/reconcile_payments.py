@@ -20,6 +20,7 @@ from models.payments.states import ENDED, RefundState, Source
 from models.payments.tables import Payment, Refund, Subscription
 
 AT_ONCE = 100
+REFUNDS_MAY_FAIL = timedelta(days=30)  # so long after they were made, processed ones included
 OVERLAP = timedelta(minutes=15)  # of what was paid so lately Razorpay may not know in its lists yet
 
 
@@ -49,10 +50,11 @@ def compare(days: int) -> tuple[Numbers, dict[str, str]]:
     for page in _pages(gateway.every("payment", **window)):
         seen.update(one["id"] for one in page)
         compared, mended = compared + len(page), mended + comparing.mend_payments(page, Source.RECONCILIATION)
-    for page in _pages(gateway.every("refund", **window)):
+    first = min(since, until - REFUNDS_MAY_FAIL)
+    for page in _pages(gateway.every("refund", **{**window, "from": int(first.timestamp())})):
         _fetch_unknown({one["payment_id"] for one in page})
         compared, mended = compared + len(page), mended + comparing.mend_refunds(page, Source.RECONCILIATION)
-    for refund in _pending_refunds(since):
+    for refund in _pending_refunds(first):
         compared, mended = compared + 1, mended + comparing.mend_refunds([refund], Source.RECONCILIATION)
     missing = _unknown_to_razorpay(since, until - OVERLAP, seen)
     for name in _subscriptions(since):

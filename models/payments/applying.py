@@ -178,17 +178,20 @@ def _link(
 
 
 def _charged(session: Session, payment: Payment, told: Told, subscription: Subscription) -> int | None:
-    """The plan that was charged. An invoice names none, but has its price: where several have it, None, until the
-    charge is told or the comparison, which has just asked for the subscription, tells of the invoice."""
-    if told.subscription and (offer := _plan(session, told.subscription.plan_id)):
+    """The plan that was charged: the named one at its price, or else the one whose price, now or earlier, was paid.
+    None for any other amount, which a comparison reports; and where several plans have the price, until the charge is
+    told or the comparison, which has just asked for the subscription, tells of the invoice."""
+    offer = _plan(session, told.subscription.plan_id) if told.subscription else None
+    if offer is not None and offer.price == payment.amount:
         return offer.id
     of_price = select(Offer.id).where(
         Offer.kind == OfferKind.PLAN, Offer.razorpay_id.is_not(None), Offer.price == payment.amount
     )
     found = set(session.scalars(of_price))
-    if len(found) > 1 and not told.is_charge and told.kind != FETCHED_INVOICE:
-        return None
-    return found.pop() if len(found) == 1 else subscription.offer_id
+    if len(found) == 1:
+        return found.pop()
+    is_sure = told.is_charge or told.kind == FETCHED_INVOICE
+    return subscription.offer_id if is_sure and subscription.offer_id in found else None
 
 
 def _refund(session: Session, entity: RefundEntity | None, payment: Payment | None) -> Refund | None:

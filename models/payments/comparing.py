@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.database import reading
 from models.payments import applying, entities, events
 from models.payments.entities import InvoiceEntity, PaymentEntity, RefundEntity, SubscriptionEntity
-from models.payments.states import ENDED, InvoiceState, PaymentState, RefundState, Source
+from models.payments.states import ENDED, InvoiceState, OfferKind, PaymentState, RefundState, Source
 from models.payments.tables import Invoice, Offer, Payment, Refund, Subscription
 
 Answer = Mapping[str, Any]
@@ -60,7 +60,9 @@ def mend_invoices(answers: Sequence[Answer], source: Source) -> int:
         named = [one.payment_id for one in told.values() if one.payment_id]
         charges = select(Payment.razorpay_id).where(Payment.razorpay_id.in_(named), Payment.charge)
         charged = set(session.scalars(charges))
-    late = [one for one in answers if _is_other_invoice(told[one["id"]], stored.get(one["id"]), charged)]
+        plans = select(Offer.price).where(Offer.kind == OfferKind.PLAN, Offer.razorpay_id.is_not(None))
+        prices = set(session.scalars(plans))
+    late = [one for one in answers if _is_other_invoice(told[one["id"]], stored.get(one["id"]), charged, prices)]
     for one in late:
         events.tell(source, applying.FETCHED_INVOICE, invoice=one)
     return len(late)
@@ -91,9 +93,10 @@ def _is_other_subscription(session: Session, told: SubscriptionEntity, stored: S
     return bool(entities.differing(values, stored, tuple(values)))
 
 
-def _is_other_invoice(told: InvoiceEntity, stored: InvoiceState | None, charged: set[str]) -> bool:
-    unlinked = told.status == InvoiceState.PAID and told.payment_id is not None and told.payment_id not in charged
-    return unlinked or _is_later(told.status, stored, InvoiceState)
+def _is_other_invoice(told: InvoiceEntity, stored: InvoiceState | None, charged: set[str], prices: set[int]) -> bool:
+    """Of another amount than a plan's price no charge is made out, however often it is told."""
+    is_paid = told.status == InvoiceState.PAID and told.payment_id is not None and told.amount in prices
+    return (is_paid and told.payment_id not in charged) or _is_later(told.status, stored, InvoiceState)
 
 
 def _is_later(told: Any, stored: Any, states: Any) -> bool:

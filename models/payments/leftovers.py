@@ -39,7 +39,7 @@ def _without_credits(session: Session) -> Iterator[Left]:
         elif one.currency != CURRENCY or one.order_id is not None:
             told = "is not what its order asks for"
         else:
-            told = "is of a subscription, and no charge of it"
+            told = "is of a subscription, and not the price of a plan. Grant its credits by hand, or give it back"
         sentence = f"The payment {one.razorpay_id} of {_money(one)} was captured, but brought no credits: it {told}."
         yield "without credits", one.razorpay_id, sentence
 

@@ -13,7 +13,7 @@ from models import accounts
 from models.accounts import User
 from models.database import LARGEST_ID, reading
 from models.errors import InvalidInput, NotFound
-from models.payments.states import CURRENCY, OfferKind, PaymentState, RefundState
+from models.payments.states import CAPTURED, CURRENCY, OfferKind, PaymentState, RefundState
 from models.payments.tables import Invoice, Offer, Order, Payment, Refund
 from models.permissions import OPERATOR, Actor, Permission, require
 
@@ -68,7 +68,7 @@ class Listed:
 
     @property
     def is_refundable(self) -> bool:
-        return self.state == PaymentState.CAPTURED and self.refunded < self.amount
+        return self.state in CAPTURED and self.refunded < self.amount  # a refund of all may have failed
 
 
 @dataclass(frozen=True)

@@ -555,3 +555,19 @@ def test_a_life_with_the_recorded_answers(db: str, ann: Actor, max_: Actor, shar
         assert refunds.refund(payment.id, by=max_).state == RefundState.PROCESSED
         assert subscriptions.cancel(by=ann).cancels_at_end
         assert lasting(ann) == 500
+
+
+def test_a_charge_of_another_amount_than_a_plans_price_brings_nothing(razorpay: Razorpay, ann: Actor) -> None:
+    own = subscribed(razorpay, ann, "basic")
+    of, had = razorpay.things["subscription"][own.razorpay_id], lasting(ann)
+    for amount in (0, 10_000, 150_000):
+        paid = razorpay.charge(own.razorpay_id)
+        paid["amount"] = razorpay.things["invoice"][paid["invoice_id"]]["amount"] = amount
+        tell(razorpay.event("subscription.charged", subscription=of, payment=paid))
+        subscriptions.fetch(own.razorpay_id)
+        assert (lasting(ann), listing.named(paid["id"]).credits) == (had, None), amount
+    before = events.numbers(by=OPERATOR)
+    subscriptions.fetch(own.razorpay_id)
+    assert events.numbers(by=OPERATOR) == before  # it is not told of again and again
+    tell(razorpay.event("subscription.charged", subscription=of, payment=razorpay.charge(own.razorpay_id)))
+    assert lasting(ann) == had + 500

@@ -208,3 +208,18 @@ def test_without_keys_the_sweep_asks_nobody(db: str, monkeypatch: pytest.MonkeyP
     settings.cache_clear()
     sweep.look_after_payments()
     assert reconciliations.latest(by=OPERATOR) is None
+
+
+def test_a_refund_that_failed_later_is_noticed(razorpay: Razorpay, ann: Actor) -> None:
+    paid = razorpay.pay(orders.create("pack-100", by=ann).razorpay_id)
+    made = razorpay.give_back(paid["id"], 29_900, status="processed")
+    for one in (paid, made):
+        one["created_at"] -= 8 * 24 * 3600
+    compared(days=10)
+    assert credits.balance(by=ann).lasting == 0
+    made["status"] = "failed"  # and nobody tells
+    assert compared().mended == 1
+    assert compared().mended == 0
+    assert credits.balance(by=ann).lasting == 100
+    [found] = listing.mine(by=ann)[0]
+    assert (found.refunded, found.credits_back, found.is_refundable) == (0, 0, True)

@@ -25,7 +25,7 @@ from rich.table import Table
 from deploy.embedded_postgres import Server, start_or_join
 from models import account_links, database
 from models.contacts import browsing
-from tests.bench import api, browse, clicks, data, duplicates, kills, limits, people, plans
+from tests.bench import api, backups, browse, clicks, data, duplicates, kills, limits, people, plans
 from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
 
@@ -54,12 +54,13 @@ def main() -> None:
     parser.add_argument("--duplicates", action="store_true", help="finding duplicates instead")
     parser.add_argument("--kills", action="store_true", help="imports whose processes are killed instead")
     parser.add_argument("--api", action="store_true", help="requests of programs instead")
+    parser.add_argument("--backup", action="store_true", help="backups and their drills instead")
     options = parser.parse_args()
     with _home(options.folder) as home, _server(home) as server:
         show_machine(options.rows)
         chosen = {
             browsing_of: options.browse, duplicates_of: options.duplicates, kills_of: options.kills,
-            api_of: options.api, moving: True,
+            api_of: options.api, backup_of: options.backup, moving: True,
         }  # fmt: skip
         part = next(part for part, wanted in chosen.items() if wanted)
         kept = part(home, server, options.rows)
@@ -121,6 +122,16 @@ def api_of(home: Path, server: Server, rows: int) -> bool:
     command(home, "import", str(home / "first.csv"), *COMMIT)
     _index(server)
     return limits.show("requests to the API", list(api.measured(server.url(), home)))
+
+
+def backup_of(home: Path, server: Server, rows: int) -> bool:
+    """A backup and its drill; whether they take at most so much longer than what Postgres has for it."""
+    data.write(home / "first.csv", rows)
+    command(home, "import", str(home / "first.csv"), *COMMIT)
+    (home / "first.csv").unlink()
+    _index(server)
+    database.engine().dispose()
+    return limits.show(f"{rows:,} rows, backed up", backups.measured(home, server))
 
 
 def kills_of(home: Path, _: Server, __: int) -> bool:

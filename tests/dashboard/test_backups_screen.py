@@ -1,0 +1,46 @@
+"""Backups on their screen: what there is, what is wrong, and asking for one and for its drill."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import text
+from streamlit.testing.v1 import AppTest
+
+from models import backups
+from models.backups import Drill, Made
+from models.database import writing
+from models.permissions import OPERATOR, Role
+from tests.dashboard.conftest import Site
+
+Screen = Callable[..., AppTest]
+
+
+@pytest.fixture(autouse=True)
+def none_left(site: Site) -> Iterator[None]:
+    yield
+    with writing(OPERATOR) as session:
+        session.execute(text("DELETE FROM backups; DELETE FROM backup_alerts; DELETE FROM mails"))
+
+
+def said(test: AppTest) -> str:
+    assert not test.exception, test.exception
+    return "\n".join(one.value for kind in (test.markdown, test.caption, test.error, test.info) for one in kind)
+
+
+def test_one_is_asked_for(screen: Screen) -> None:
+    test = screen(Role.ADMIN, at="backups")
+    assert "There is no backup yet" in said(test)
+    next(one for one in test.button if one.label == "Back up now").click().run()
+    [asked] = backups.listed(by=OPERATOR)
+    assert asked.standing == "waiting"
+
+
+def test_what_a_drill_refuted_is_told_above(screen: Screen) -> None:
+    for outcome, found in ((Drill.MATCHES, []), (Drill.DIFFERS, ["Rows are missing."])):
+        made = backups.ask(by=OPERATOR)
+        backups.finish(made, Made(10_000, 2, 3, 0, None), by=OPERATOR)
+        backups.drilled(made, outcome, seconds=2.0, differences=found, by=OPERATOR)
+    test = screen(Role.ADMIN, at="backups")
+    assert "Rows are missing." in said(test)
+    shown = test.dataframe[0].value
+    assert list(shown["state"]) == [["failed"], ["proven"]]

@@ -29,7 +29,7 @@ if actor:
     session.belong_to(actor)
 link = account_link.opened()
 screens = [places.page(name, actor) for name in places.PLACES]
-page = st.navigation(screens, position="sidebar" if actor and link is None else "hidden")
+page = st.navigation(screens, position="sidebar" if actor and link is None else "hidden", expanded=True)
 said()
 if link is not None:
     account_link.show(link)

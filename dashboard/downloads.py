@@ -14,6 +14,7 @@ from models import check_report, exports, import_changes, import_finding_rows, i
 from models.contacts import difference_file
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.import_changes import Kind
+from models.performance import pages, reports
 
 FILES_OF_ROWS = {"rejects.csv": "rejected", "duplicates.csv": "duplicate"}
 KEPT = "kept.csv"
@@ -109,6 +110,21 @@ async def difference(request: Request) -> Response:
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     return file_answers.csv(lines, "difference.csv")
+
+
+async def performance_report(request: Request) -> Response:
+    """The latest report as a page that opens offline; 401, 403 or 404 else."""
+    actor = await edge.signed_in(request.scope)
+    if actor is None:
+        return PlainTextResponse("Sign in first, then open this link again.", 401)
+    try:
+        made = await run_in_threadpool(reports.latest, by=actor)
+    except NotAllowed as error:
+        return PlainTextResponse(error.sentence, 403)
+    if made is None:
+        return PlainTextResponse("No report was made yet.", 404)
+    name = f"performance {made.made_at:%Y-%m-%d}.html"
+    return HTMLResponse(pages.page(made), headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
 async def quality_report(request: Request) -> Response:

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import re
 import secrets
+import time
 from http import HTTPStatus
 from pathlib import Path
 
@@ -21,10 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboard import browser_messages, rate_limits
 from dashboard.api import problems
 from dashboard.session import ADDRESS_HEADER, SCHEME_HEADER, cookie_name
-from models import sign_ins
+from models import sign_ins, timings
 from models.errors import TooMany
 from models.payments import gateway
 from models.permissions import Actor
+from models.tallies import TALLY, Tally
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +106,8 @@ class Edge:
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[REQUEST_ID] = request_id = secrets.token_hex(8)
         answer = self._answering(scope, send, request_id)
+        if not scope["path"].startswith(("/api/", "/_stcore/", "/static/")):  # the API notes its own
+            answer = _noting(scope, answer)
         if refusal := await _refusal(scope):
             await refusal(scope, receive, answer)
             return
@@ -140,6 +144,26 @@ class Edge:
                 await self.app({**scope, "headers": _told(scope)}, told, send)
         except TooMany:
             await send({"type": "websocket.close", "code": 1013})
+
+
+def _noting(scope: Scope, send: Send) -> Send:
+    """Notes how long it took until the answer begins, where one of our own routes gives it: by the route's name, since
+    its path may name somebody."""
+    tally, began = Tally(), time.perf_counter()
+    TALLY.set(tally)
+
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            route = scope.get("endpoint")
+            if getattr(route, "__module__", "").startswith("dashboard."):
+                by, seconds = scope.get(ACTOR), time.perf_counter() - began
+                name = f"{scope['method']} {route.__module__.removeprefix('dashboard.')}.{route.__name__}"
+                timings.note(
+                    "web", name, seconds, tally, user_id=by.id if by else None, failed=message["status"] >= 500
+                )
+        await send(message)
+
+    return answer
 
 
 async def _refusal(scope: Scope) -> Response | None:

@@ -9,9 +9,11 @@ import streamlit as st
 
 from dashboard import session
 from dashboard.widgets import page as frame
+from models import timings
 from models.filters import visible_fields
 from models.permissions import Actor, Permission, holders
 
+LONGEST_ID = 10  # digits
 Params = dict[str, str | list[str]]
 
 
@@ -46,7 +48,9 @@ PLACES = {
     "plans": Place("Plans", "toll", "plans", Permission.PAYMENTS_BUY),
     "payments": Place("Payments", "payments", "payments", Permission.PAYMENTS_OVERSEE),
     "users": Place("People", "group", "users", Permission.USERS_MANAGE),
+    "performance": Place("Performance", "speed", "performance", Permission.SERVER_OVERSEE),
     "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
+    "backups": Place("Backups", "backup", "backups", Permission.SERVER_OVERSEE),
     "jobs": Place("Jobs", "schedule", "jobs", Permission.SERVER_OVERSEE),
     "profile": Place("Profile", "account_circle", "profile", None, hidden=True),
 }
@@ -81,10 +85,17 @@ def _show(name: str) -> Callable[[], None]:
         if not _may(session.actor(), PLACES[name]):
             _refuse(PLACES[name])
             return
-        importlib.import_module(f"dashboard.screens.{name}").show()
+        with timings.timed("screen", name, user_id=session.actor().id, view_id=_view()):
+            importlib.import_module(f"dashboard.screens.{name}").show()
 
     show.__name__ = name
     return show
+
+
+def _view() -> int | None:
+    """The number of the saved view that the address names."""
+    named = st.query_params.get("view", "")
+    return int(named) if named.isdecimal() and len(named) < LONGEST_ID else None
 
 
 def _may(by: Actor, place: Place) -> bool:

@@ -15,6 +15,7 @@ import typer
 
 from deploy import (
     cli_audit,
+    cli_backups,
     cli_checks,
     cli_difference,
     cli_duplicates,
@@ -51,6 +52,10 @@ app.add_typer(cli_payments.group, name="payments")
 app.add_typer(cli_jobs.group, name="jobs")
 app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")
+app.add_typer(cli_backups.group, name="backup")
+app.command("backups")(cli_backups.listed)
+app.command("drill")(cli_backups.drill)
+app.command("restore")(cli_backups.restore)
 app.command("import")(cli_imports.import_file)
 app.command("check")(cli_checks.check)
 app.command("difference")(cli_difference.difference)
@@ -161,6 +166,25 @@ def export(
     cost = f", {output.counted(made.credits, 'credit')}" if as_user else ""
     what = f"{number}, {wanted.as_of.words}," if wanted.as_of else number
     output.answer_or_say(exports.receipt(made), f"{what} in {made.path} ({size}, {made.seconds:.1f} s{cost})")
+
+
+@app.command()
+def report(as_json: Json = False, home: Home = None) -> None:
+    """Report how the database and what is asked of it perform.
+
+    What it suggests was tried on a copy; findings are a result, not an
+    error: the exit code is 0."""
+    with local.connected():
+        from models.performance import texts
+        from models.permissions import OPERATOR
+        from pipelines import report_performance
+
+        made = report_performance.report(told=lambda step: output.note(f"{step} ..."), by=OPERATOR)
+    if output.is_json():
+        answer = {"report_id": made.id, "made_at": made.made_at.isoformat(), **made.report.model_dump(mode="json")}
+        output.answer(answer)
+    else:
+        output.say(texts.page(made.report))
 
 
 def _plain(value: Any) -> Any:

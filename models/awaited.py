@@ -4,6 +4,7 @@ To wake a thread and wait for it costs a request more than such a question takes
 """
 
 import logging
+import time
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from models.database import Database, libpq_url
 from models.errors import TooSlow
+from models.tallies import TALLY
 
 MOST = 10  # connections of one process
 MOST_LONG = 8  # of them for what may take its time: who asks is known also where all others wait for the database
@@ -71,7 +73,10 @@ async def asked(
     try:
         async with door.pool.connection() as connection:
             cursor = connection.cursor(row_factory=rows)
+            began = time.perf_counter()
             await cursor.execute(statement, given)
+            if (tally := TALLY.get()) is not None:
+                tally.add(statement, time.perf_counter() - began, cursor.rowcount)
             return await cursor.fetchall()
     except QueryCanceled as error:
         if Database.patience is None:

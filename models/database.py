@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from models.errors import Conflict, TooSlow, Unavailable
 from models.permissions import Actor
+from models.tallies import TalliedCursor
 
 # Classes of advisory locks, each its own number: import 7 and export 7 are different things.
 MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK = 360_360, 360_361, 360_362, 360_363
@@ -30,6 +31,7 @@ DUPLICATES_LOCK = 360_372
 PAYMENTS_LOCK = 360_375  # an offer's, or with the number 0 that of comparing payments with Razorpay's
 AUDIT_LOCK, SIGN_INS_LOCK = 360_370, 360_371
 CHECKS_LOCK = 360_385
+BACKUPS_LOCK = 360_386  # a backup, or with the number 0 asking for one
 INSTANCES_LOCK = 360_373  # a process that carries out requests
 FLOW_RUNS_LOCK = 360_376  # a run of a flow, held by its process
 FLOWS_LOCK = 360_377  # a flow of which one run at a time may be, by the hash of its name
@@ -90,8 +92,9 @@ def bind(url: str, *, patience: int | None = None) -> Engine:
     Database.url, Database.patience = sqlalchemy_url(url), patience
     # What an error says is logged: without the values, which may be a secret or somebody's data.
     Database.engine = create_engine(
-        Database.url, pool_size=10, max_overflow=20, pool_recycle=1800, pool_use_lifo=True, hide_parameters=True
-    )
+        Database.url, pool_size=10, max_overflow=20, pool_recycle=1800, pool_use_lifo=True, hide_parameters=True,
+        connect_args={"cursor_factory": TalliedCursor},
+    )  # fmt: skip
     event.listen(Database.engine, "checkin", _note_return)
     event.listen(Database.engine, "checkout", _require_alive)
     if patience is not None:

@@ -7,7 +7,9 @@ from models.settings import settings
 
 SIGNATURE = "Appointment360"
 # That texts may have.
-DETAILS = ("new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow", "number", "broken")
+DETAILS = (
+    "new", "old", "view", "file", "rows", "credits", "error", "place", "further", "flow", "number", "broken", "report",
+)  # fmt: skip
 
 
 class Kind(StrEnum):
@@ -24,6 +26,8 @@ class Kind(StrEnum):
     FOLDER_TROUBLE = "folder trouble"
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
+    BACKUP_TROUBLE = "backup trouble"
+    PERFORMANCE_REPORT = "performance report"
     CHECKS_BROKEN = "checks broken"
     FLOW_FAILED = "job failed"
 
@@ -37,6 +41,14 @@ def text_of(kind: str, *, name: str, email: str, link: str | None, details: dict
 
 
 TEXTS: dict[str, tuple[str, str]] = {
+    Kind.BACKUP_TROUBLE: (
+        "The backups need you",
+        """
+{error}
+
+See {web}/backups. You are told again only when it was in order in between.
+""",
+    ),
     Kind.INVITATION: (
         "Your invitation to Appointment360",
         """
@@ -179,6 +191,14 @@ The job {flow} did not end well:
 {error}
 
 You are told of it again only after it has gone well once. See what ran, and run it again: {web}/jobs
+""",
+    ),
+    Kind.PERFORMANCE_REPORT: (
+        "How Appointment360 performs",
+        """
+{report}
+
+With charts: {web}/performance, where you can also end these messages.
 """,
     ),
 }

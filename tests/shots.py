@@ -48,6 +48,7 @@ SCREENS = {
     "exports": "exports",
     "quality": "quality",
     "jobs": "jobs",
+    "backups": "backups",
     "industries": "industries",
     "profile": "profile",
     "plans": "plans",
@@ -56,6 +57,7 @@ SCREENS = {
     "payment-comparison": "payments?part=comparison",
     "prices": "payments?part=prices",
     "users": "users",
+    "performance": "performance",
     "audit": "audit",
 }
 

@@ -25,7 +25,8 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
     UNDO_OTHERS, MERGE, ORDER_INDUSTRIES, SEE_IMPORTS, IMPORT, UNDO_IMPORT, SEE_WATCHED, WATCH, SEE_QUALITY, CHECK,
     SWITCH_RULES, PEOPLE,
     CHANGE_PEOPLE,
-    CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, SEE_JOBS, RUN_JOBS, ACCOUNT, OWN,
+    CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, SEE_JOBS,
+    SEE_PERFORMANCE, RUN_JOBS, SEE_BACKUPS, BACK_UP, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -168,9 +169,21 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     SEE_JOBS: ("models.flow_runs.page", "models.flow_runs.get", "models.flow_runs.last",
                "models.flow_runs.newest_of", "models.flow_runs.known_flows",
                "models.flow_schedules.listed"),
+    SEE_PERFORMANCE: (
+        "models.performance.reports.latest", "models.performance.reports.get", "models.performance.reports.listed",
+        "models.performance.reports.is_mailed", "models.performance.reports.have_mailed",
+        "models.performance.reports.store", "pipelines.report_performance.report", "pipelines.report_performance.run",
+    ),
     RUN_JOBS: (
         "models.flow_schedules.pause", "models.flow_schedules.resume", "models.jobs.run", "models.jobs.cancel",
         "models.jobs.retry",
+    ),
+    SEE_BACKUPS: (
+        "models.backups.listed", "models.backups.get", "models.backups.newest_done", "models.backup_alerts.health",
+    ),
+    BACK_UP: (
+        "models.backups.ask", "models.backups.ask_drill", "models.backups.restored", "pipelines.back_up.make",
+        "pipelines.drill.run", "pipelines.restore_backup.run",
     ),
     ACCOUNT: (
         "models.profile.get", "models.profile.rename", "models.profile.change_password",
@@ -194,6 +207,8 @@ A_STEP = "a step of pipelines.import_contacts.go_on, which was allowed"
 OF_A_FILE = "notes how the file of an export comes along that exports.request allowed; its writer looks again"
 RELIES_ON: dict[str, str] = {
     "models.audit.write": IN_A_SESSION,
+    "models.backups.drilled": "notes what a drill found that was allowed",
+    "models.backups.finish": "notes what came of a backup that was allowed",
     "models.contacts.as_of.contacts_at": READS_NOTHING,
     "models.contacts.as_of.look_back": IN_A_SESSION,
     "models.contacts.difference.compared": IN_A_SESSION,

@@ -2,6 +2,7 @@
 
 import random
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboard import mail_delivery
 from dashboard.api import (
     audit,
+    backups,
     bodies,
     checks,
     conditions,
@@ -40,6 +42,7 @@ from dashboard.api import (
     merges,
     payment_admin,
     payments,
+    performance,
     problems,
     profile,
     schema,
@@ -52,9 +55,10 @@ from dashboard.api import (
     views,
     watched_folders,
 )
-from models import awaited, database
+from models import awaited, database, timings
 from models.errors import AppError, Unavailable
 from models.settings import settings
+from models.tallies import TALLY, Tally
 
 DESCRIPTION = """Everything that the screens do, for programs, by the same rules.
 
@@ -70,7 +74,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     if url is None:
         raise Unavailable("The API needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
-    with mail_delivery.delivering():
+    with timings.keeping(), mail_delivery.delivering():
         async with awaited.opened():
             yield
     limits.give_back()
@@ -78,7 +82,8 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 class Answering:
-    """Pure ASGI: every answer has its number and what is left of the hour."""
+    """Pure ASGI: every answer has its number and what is left of the hour, and how long it took is noted: until it
+    begins, for how long it then flows is the reader's doing."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -91,8 +96,12 @@ class Answering:
         if request_id is None:
             request_id = scope["appointment360.request_id"] = f"{random.getrandbits(64):016x}"
 
+        tally, began = Tally(), time.perf_counter()
+        TALLY.set(tally)
+
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
+                _note(scope, message["status"], time.perf_counter() - began, tally)
                 given = {name for name, _ in message["headers"]}
                 told = {"x-request-id": request_id, "cache-control": "no-store"}
                 if (left := scope.get(limits.LEFT)) is not None:
@@ -102,6 +111,15 @@ class Answering:
             await send(message)
 
         await self.app(scope, receive, answer)
+
+
+def _note(scope: Scope, status: int, seconds: float, tally: Tally) -> None:
+    """By the pattern of the route, since its path may name somebody."""
+    route, by = scope.get("route"), scope.get(problems.ACTOR)
+    pattern = getattr(route, "path", "no such address")
+    timings.note(
+        "api", f"{scope['method']} {pattern}", seconds, tally, user_id=by.id if by else None, failed=status >= 500
+    )
 
 
 def _started(send: Send) -> Send:
@@ -137,7 +155,7 @@ for resource in (
     sessions, links, profile, tokens, users, credits, audit,
     duplicates, merges, checks, industries, views, view_schedules, watched_folders, statistics,
     imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
-    payments, payment_admin, jobs,
+    payments, payment_admin, jobs, backups, performance,
     docs, health,
 ):  # fmt: skip
     api.include_router(resource.router)

@@ -3,6 +3,8 @@
 from models import (
     accounts,
     audit,
+    backup_alerts,
+    backups,
     check_results,
     check_switches,
     credits,
@@ -29,6 +31,7 @@ from models import (
     second_factors,
     sign_in_failures,
     sign_in_sessions,
+    timings,
     tokens,
     view_exports,
     views,
@@ -38,12 +41,14 @@ from models import (
 from models.contacts import history, table
 from models.duplicates import tables as duplicates
 from models.payments import tables as payments
+from models.performance import reports as performance
 
 __all__ = [
-    "accounts", "audit", "check_results", "check_switches", "credits", "duplicates", "exports",
+    "accounts", "audit", "backup_alerts", "backups", "check_results", "check_switches", "credits",
+    "duplicates", "exports",
     "flow_runs", "flow_schedules", "history", "idempotency", "import_acceptances", "import_changes", "import_findings",
     "import_parts", "import_places", "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails",
-    "mappings", "payments", "preferences", "request_hours", "request_limits", "role_rules", "second_factors",
-    "sign_in_failures", "sign_in_sessions", "table", "tokens", "view_exports", "views", "watched_files",
-    "watched_folders",
+    "mappings", "payments", "performance", "preferences", "request_hours", "request_limits", "role_rules",
+    "second_factors", "sign_in_failures", "sign_in_sessions", "table", "timings", "tokens", "view_exports", "views",
+    "watched_files", "watched_folders",
 ]  # fmt: skip

@@ -42,6 +42,7 @@ SCREENS = {
     "exports": "exports",
     "quality": "quality",
     "jobs": "jobs",
+    "backups": "backups",
     "industries": "industries",
     "profile": "profile",
     "plans": "plans",
@@ -52,6 +53,7 @@ SCREENS = {
     "payments, prices": "payments?part=prices",
     "users": "users",
     "users, nobody": "users?q=nobody+like+it",
+    "performance": "performance",
     "audit": "audit",
     "audit, none": "audit?q=nothing+like+it",
 }

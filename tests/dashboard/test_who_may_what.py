@@ -24,7 +24,7 @@ from models.imports import Import
 from models.permissions import DEEDS, OPERATOR, Permission, Role
 from tests.dashboard.conftest import Site
 from tests.dashboard.test_narrow_manager import shown
-from tests.who_may_what import AUDIT, BUY, EXPORT, IMPORT, OWN_PAYMENTS, SEE_IMPORTS, SEE_QUALITY
+from tests.who_may_what import AUDIT, BUY, EXPORT, IMPORT, OWN_PAYMENTS, SEE_IMPORTS, SEE_PERFORMANCE, SEE_QUALITY
 
 Screen = Callable[..., AppTest]
 
@@ -85,6 +85,7 @@ class Asked:
 ROUTES: dict[str, Asked] = {
     "GET /api/v1/openapi.json": Asked("/api/v1/openapi.json"),
     "GET /audit/log.csv": Asked("/audit/log.csv", AUDIT),
+    "GET /performance/report.html": Asked("/performance/report.html", SEE_PERFORMANCE),
     "GET /quality/report.{kind}": Asked("/quality/report.html", SEE_QUALITY),
     "GET /contacts/difference.csv": Asked("/contacts/difference.csv?from=2026-01-01", EXPORT),
     "POST /auth/session": Asked("/auth/session"),

@@ -21,6 +21,8 @@ from models import (
     account_links,
     audit,
     audit_log,
+    backup_alerts,
+    backups,
     check_switches,
     credits,
     exports,
@@ -51,6 +53,7 @@ from models import (
 )
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
+from models.backups import Drill, Made
 from models.contacts import bulk, copies, difference_file, many, merging, records
 from models.contacts.bulk import Selection
 from models.contacts.difference import Asked
@@ -80,7 +83,14 @@ from models.settings import settings
 from models.sign_in_failures import SignInFailure
 from models.watched_files import Sight
 from models.watched_folders import Watching
-from pipelines import export_contacts, export_views, import_contacts, reconcile_payments, validate_contacts
+from pipelines import (
+    export_contacts,
+    export_views,
+    import_contacts,
+    reconcile_payments,
+    report_performance,
+    validate_contacts,
+)
 from tests import razorpay as standin
 from tests.people import PASSWORD, link_of, person
 from tests.pipelines import importing
@@ -150,6 +160,13 @@ TOLD = {
     "import_acceptances": ALWAYS,
     "check_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
     "check_switches": ALWAYS,
+    "backups": [
+        ("INSERT", "true"),
+        ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'removed')"),
+        ("UPDATE", "OLD.drilled_at IS DISTINCT FROM NEW.drilled_at"),
+        ("UPDATE", "OLD.drill_asked_at IS DISTINCT FROM NEW.drill_asked_at AND NEW.drill_asked_at IS NOT NULL"),
+    ],
+    "backup_alerts": [("INSERT", "true")],
     "duplicate_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
     "duplicate_decisions": ALWAYS,
     "contact_merges": ALWAYS,
@@ -168,6 +185,7 @@ TOLD = {
     "payment_refunds": ALWAYS,
     "payment_invoices": ALWAYS,
     "payment_reconciliations": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
+    "performance_reports": [("INSERT", "true")],
     "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
 }
 UNTOLD = {
@@ -184,6 +202,11 @@ UNTOLD = {
     "import_profiles": "a part of the plan of an import, whose commit has its line",
     "import_findings": "a part of the plan of an import, whose commit has its line",
     "check_results": "of a check with its line; of an import a part of its plan",
+    "timings": "counts requests, changes nothing",
+    "statement_timings": "counts requests, changes nothing",
+    "slow_operations": "counts requests, changes nothing",
+    "statement_counters": "a part of a performance report, which has its line",
+    "relation_counters": "a part of a performance report, which has its line",
     "request_limits": "counts requests, changes nothing",
     "request_hours": "counts requests, changes nothing",
     "idempotency_keys": "how far a request is, whose operation has its line",
@@ -215,11 +238,13 @@ WITHOUT = {
         "take_asked": "progress; the run that is started stands in flow_runs",
         "move_on": "progress; the run that is started stands in flow_runs",
     },
+    "models/backups.py": {"begin": "progress"},
     "models/check_runs.py": {
         **dict.fromkeys(("ask", "note_due"), "a wish; the check that is done or fails has its line"),
         **dict.fromkeys(("begin", "progressed", "count_filled"), "progress"),
         "clear_past": OVER,
     },
+    "models/timings.py": {"clear_past": OVER},
     "models/exports.py": {
         "request": "a wish; the export that is made, fails or is cancelled has its line",
         "begin": "progress",
@@ -627,10 +652,21 @@ OPERATIONS: dict[str, Operation] = {
     "exports.cancel": lambda t: exports.cancel(_requested(t), by=t.by),
     "validate_contacts.check": lambda t: validate_contacts.check(home=t["home"], by=t.by),
     "check_switches.switch": lambda t: check_switches.switch("status_is_a_known_value", True, by=t.by),
+    "backups.ask": lambda t: t.keep("backup", backups.ask(by=t.by)),
+    "backups.finish": lambda t: backups.finish(t["backup"], Made(1, 2, 3, 4, None), by=OPERATOR),
+    "backups.ask_drill": lambda t: backups.ask_drill(t["backup"], by=t.by),
+    "backups.drilled": lambda t: backups.drilled(
+        t["backup"], Drill.DIFFERS, seconds=1.0, differences=["Rows."], by=t.by
+    ),
+    "backup_alerts.look": lambda t: backup_alerts.look(),
+    "backups.restored": lambda t: backups.restored(t["backup"], "host=x", True, by=t.by),
+    "backups.removed": lambda t: backups.removed(t["backup"]),
+    "backups.fail": lambda t: backups.fail(backups.ask(by=t.by), "No room."),
     "flow_schedules.pause": _paused,
     "flow_schedules.resume": lambda t: flow_schedules.resume("back-up", by=t.by),
     "jobs.run": lambda t: jobs.run("back-up", by=t.by),
     "jobs.cancel": lambda t: jobs.cancel(flow_runs.begin("back-up"), by=t.by),
+    "report_performance.report": lambda t: report_performance.report(told=lambda _: None, by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),
     "audit.expire": lambda t: audit.expire(older_than_days=730),
 }

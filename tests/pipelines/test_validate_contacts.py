@@ -1,6 +1,6 @@
 """The check of everything that is stored, by the real library, and what people see of it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from models.mails import Mail
 from models.payments import listing
 from models.payments.listing import Wanted
 from models.permissions import OPERATOR, Actor, Role
-from pipelines import schedule, validate_contacts
+from pipelines import schedule, sweep, validate_contacts
 from pipelines.recorded import carry_out
 from tests.data_checks.test_run import BREAKING
 from tests.people import person
@@ -308,6 +308,21 @@ def test_one_run_at_a_time_and_what_fails_says_why(base: str, monkeypatch: pytes
     assert check_board.get(number, by=ANALYST).error == check_board.UNTOLD
     assert not validate_contacts.run(number), "what ended is not done again"
     assert run() != number
+
+
+def test_one_whose_process_died_is_begun_again(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put({})
+    number = check_runs.ask(by=OPERATOR)
+    assert check_runs.waiting(longer_than=timedelta(minutes=1)) == [], "its flow may come yet"
+    with check_runs.claimed() as mine:
+        assert mine
+        assert check_runs.begin(number) == OPERATOR
+        assert check_runs.waiting(longer_than=timedelta(0)) == [], "a process is at it"
+    assert check_runs.waiting(longer_than=timedelta(0)) == [number]
+    monkeypatch.setattr(sweep, "PATIENCE", timedelta(0))
+    sweep.check_what_was_asked_for()
+    assert check_board.get(number, by=OPERATOR).state is State.DONE
+    assert check_runs.waiting(longer_than=timedelta(0)) == []
 
 
 def test_old_runs_go_and_the_last_stays(base: str) -> None:

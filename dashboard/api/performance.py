@@ -1,0 +1,73 @@
+"""Reports of how the database and what is asked of it perform: as JSON, as a page that opens offline, as text."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from dashboard.api.access import Needs
+from dashboard.api.again import Repeatable
+from dashboard.api.ids import Id
+from dashboard.api.moments import Moment
+from models.errors import NotFound
+from models.performance import pages, reports, texts
+from models.performance.reports import Made
+from models.performance.shapes import Report
+from models.permissions import Actor, Permission
+
+router = APIRouter(prefix="/performance", tags=["performance"], route_class=Repeatable)
+Overseer = Annotated[Actor, Needs(Permission.SERVER_OVERSEE)]
+
+
+class PerformanceReport(BaseModel):
+    """Statements have no values; a view that its owner keeps to themselves has no name."""
+
+    id: int = Field(examples=[7])
+    made_at: Moment
+    report: Report
+
+
+class ListedReport(BaseModel):
+    id: int = Field(examples=[7])
+    made_at: Moment
+    findings: int = Field(examples=[2])
+    database_bytes: int = Field(examples=[1_200_000_000])
+    cache_hit: float | None = Field(examples=[0.998])
+
+
+@router.get("", summary="Read the latest report")
+def latest(by: Overseer) -> PerformanceReport:
+    return _answer(_latest(by))
+
+
+@router.get("/report.html", response_class=HTMLResponse, summary="The latest report as a page that opens offline")
+def as_html(by: Overseer) -> Response:
+    return HTMLResponse(pages.page(_latest(by)))
+
+
+@router.get("/report.txt", response_class=PlainTextResponse, summary="The latest report as one page of text")
+def as_text(by: Overseer) -> Response:
+    return PlainTextResponse(texts.page(_latest(by).report))
+
+
+@router.get("/reports", summary="List reports")
+def listed(by: Overseer, limit: Annotated[int, Query(ge=1, le=200)] = 60) -> list[ListedReport]:
+    """The newest first."""
+    return [ListedReport.model_validate(one, from_attributes=True) for one in reports.listed(limit=limit, by=by)]
+
+
+@router.get("/reports/{report_id:number}", summary="Read one report")
+def read(by: Overseer, report_id: Id) -> PerformanceReport:
+    return _answer(reports.get(report_id, by=by))
+
+
+def _latest(by: Actor) -> Made:
+    found = reports.latest(by=by)
+    if found is None:
+        raise NotFound("No performance report was made yet: the flow makes one a day, “appointment360 report” at once.")
+    return found
+
+
+def _answer(made: Made) -> PerformanceReport:
+    return PerformanceReport(id=made.id, made_at=made.made_at, report=made.report)

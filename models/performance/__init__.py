@@ -1,0 +1,1 @@
+"""How the database and what is asked of it perform: reports, made daily, and what they are made of."""

@@ -1,0 +1,101 @@
+"""Makes the performance report: reads the server's statistics and our own timings, tries what it would suggest, and
+stores it; by schedule it is mailed to those who want it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from models import timings
+from models.database import reading
+from models.performance import findings, people, relations, reports, server, statements, texts, work
+from models.performance.relations import Known
+from models.performance.reports import Counters, Made
+from models.performance.shapes import Report, Table
+from models.performance.statements import Counted
+from models.permissions import Actor, Permission, require
+from pipelines.heart import Run
+from pipelines.recorded import carry_out
+
+T = TypeVar("T")
+FLOW = "report-performance"
+
+
+def report(*, mailed: bool = False, told: Callable[[str], object] = print, by: Actor) -> Made:
+    """Make, store and return the report; `told` hears what it does. What cannot be read is noted in it.
+
+    Raises NotAllowed.
+    """
+    require(by, Permission.SERVER_OVERSEE)
+    notes: list[str] = []
+    told("counting statements")
+    counted = _statements(notes)
+    told("measuring tables")
+    tables, source, indexes = _relations()
+    told("trying suggestions")
+    found = findings.of_indexes(counted, indexes, datetime.now(UTC))
+    with reading() as session:
+        made = _report(session, counted, tables, source, indexes, notes)
+    made = made.model_copy(update={"findings": [*found, *findings.of_report(made)]})
+    sizes = [(one.name, one.bytes + one.index_bytes, 0) for one in tables]
+    counters = Counters(
+        [(one.statement, one.all_calls, one.all_seconds) for one in counted],
+        [*sizes, *((one.name, one.bytes, one.scans) for one in indexes)],
+    )
+    timings.clear_past()
+    return reports.store(made, counters, texts.page(made), mailed=mailed, by=by)
+
+
+def run(*, asked_by: int | None = None, scheduled: bool = False, by: Actor) -> None:
+    """The flow: recorded, one at a time."""
+    require(by, Permission.SERVER_OVERSEE)
+
+    def work_on(run: Run) -> None:
+        made = report(mailed=scheduled, told=run.says, by=by)
+        run.tell(report=made.id, findings=len(made.report.findings))
+
+    carry_out(FLOW, work_on, asked_by=asked_by, scheduled=scheduled)
+
+
+def _statements(notes: list[str]) -> list[Counted]:
+    if (why := statements.ready()) is not None:
+        notes.append(why)
+        return []
+    with reading() as session:
+        found = statements.counted(session)
+    if any(one.text == statements.HIDDEN for one in found):
+        notes.append("Statements of other roles are not shown: that takes the role pg_read_all_stats.")
+    return found
+
+
+def _relations() -> tuple[list[Table], str, list[Known]]:
+    with reading() as session:
+        tables, source = relations.tables(session)
+        return tables, source, relations.indexes(session)
+
+
+def _report(
+    session: Session, counted: list[Counted], tables: list[Table], source: str, indexes: list[Known], notes: list[str]
+) -> Report:
+    names, whole = people.read(session), sum(one.seconds for one in counted)
+
+    def said(read: Callable[[], list[T]], what: str) -> list[T]:
+        try:
+            with session.begin_nested():
+                return read()
+        except DBAPIError as error:
+            notes.append(f"{what} could not be read: {str(error.orig).splitlines()[0]}.")
+            return []
+
+    return Report(
+        days=7.0, findings=[],
+        statements=statements.described(session, statements.slowest(counted), whole, names),
+        by_mean=statements.described(session, statements.slowest_by_mean(counted), whole, names),
+        causes=work.causes(session, names), operations=work.operations(session), slow=work.slow(session, names),
+        hours=work.hours(session), tables=tables[: relations.MOST], indexes=relations.described(indexes),
+        bloat_source=source, server=server.server(session),
+        transactions=said(lambda: server.long_transactions(session), "Open transactions"),
+        speeds=work.speeds(session), flows=work.flows(session), notes=notes,
+    )  # fmt: skip

@@ -15,6 +15,7 @@ EXPORT_CONTACTS = "export-contacts/default"
 IMPORT_CONTACTS = "import-contacts/default"
 UNDO_IMPORT = "undo-import/default"
 EXPORT_VIEWS = "export-views/default"
+BACK_UP = "back-up/default"
 FIND_DUPLICATES = "find-duplicates/default"
 REDO_IMPORT = "redo-import/default"
 VALIDATE_CONTACTS = "validate-contacts/default"
@@ -69,6 +70,11 @@ def start_finding(run_id: int, *, at: datetime | None = None) -> bool:
 def start_checking(run_id: int, *, at: datetime | None = None) -> bool:
     """Ask for the flow that checks the data. Like `start_finding`."""
     return _start(VALIDATE_CONTACTS, {"run_id": run_id}, key=f"checks-{run_id}-{_minute(at)}")
+
+
+def start_backup(backup_id: int, *, at: datetime | None = None) -> bool:
+    """Ask for the flow that makes a backup, or drills one. Like `start_finding`."""
+    return _start(BACK_UP, {"backup_id": backup_id}, key=f"backup-{backup_id}-{_minute(at)}")
 
 
 def start_comparing(comparison_id: int, *, at: datetime | None = None) -> bool:

@@ -50,6 +50,7 @@ PLACES = {
     "users": Place("People", "group", "users", Permission.USERS_MANAGE),
     "performance": Place("Performance", "speed", "performance", Permission.SERVER_OVERSEE),
     "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
+    "backups": Place("Backups", "backup", "backups", Permission.SERVER_OVERSEE),
     "jobs": Place("Jobs", "schedule", "jobs", Permission.SERVER_OVERSEE),
     "profile": Place("Profile", "account_circle", "profile", None, hidden=True),
 }

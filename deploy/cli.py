@@ -15,6 +15,7 @@ import typer
 
 from deploy import (
     cli_audit,
+    cli_backups,
     cli_checks,
     cli_difference,
     cli_duplicates,
@@ -51,6 +52,10 @@ app.add_typer(cli_payments.group, name="payments")
 app.add_typer(cli_jobs.group, name="jobs")
 app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")
+app.add_typer(cli_backups.group, name="backup")
+app.command("backups")(cli_backups.listed)
+app.command("drill")(cli_backups.drill)
+app.command("restore")(cli_backups.restore)
 app.command("import")(cli_imports.import_file)
 app.command("check")(cli_checks.check)
 app.command("difference")(cli_difference.difference)

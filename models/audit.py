@@ -128,6 +128,14 @@ class Event(StrEnum):
     INVOICE_CHANGED = "invoice changed"
     PAYMENT_EVENT_DEAD = "payment event given up"  # it failed too often
     PAYMENT_EVENT_REPLAYED = "payment event applied again"
+    BACKUP_ASKED = "backup asked for"
+    BACKUP_MADE = "backup made"
+    BACKUP_FAILED = "backup failed"
+    BACKUP_DRILL_ASKED = "drill asked for"
+    BACKUP_DRILLED = "backup drilled"  # restored and compared
+    BACKUP_REMOVED = "backup removed"  # by retention
+    BACKUP_RESTORED = "backup restored"
+    BACKUP_ALERT = "backups need attention"
     COMPARISON_ASKED = "comparing payments asked for"
     PAYMENTS_COMPARED = "payments compared"  # with Razorpay's
     PAYMENTS_COMPARISON_FAILED = "comparing payments failed"

@@ -31,6 +31,7 @@ DUPLICATES_LOCK = 360_372
 PAYMENTS_LOCK = 360_375  # an offer's, or with the number 0 that of comparing payments with Razorpay's
 AUDIT_LOCK, SIGN_INS_LOCK = 360_370, 360_371
 CHECKS_LOCK = 360_385
+BACKUPS_LOCK = 360_386  # a backup, or with the number 0 asking for one
 INSTANCES_LOCK = 360_373  # a process that carries out requests
 FLOW_RUNS_LOCK = 360_376  # a run of a flow, held by its process
 FLOWS_LOCK = 360_377  # a flow of which one run at a time may be, by the hash of its name

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     FOLDER_TROUBLE = "folder trouble"
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
+    BACKUP_TROUBLE = "backup trouble"
     PERFORMANCE_REPORT = "performance report"
     CHECKS_BROKEN = "checks broken"
     FLOW_FAILED = "job failed"
@@ -40,6 +41,14 @@ def text_of(kind: str, *, name: str, email: str, link: str | None, details: dict
 
 
 TEXTS: dict[str, tuple[str, str]] = {
+    Kind.BACKUP_TROUBLE: (
+        "The backups need you",
+        """
+{error}
+
+See {web}/backups. You are told again only when it was in order in between.
+""",
+    ),
     Kind.INVITATION: (
         "Your invitation to Appointment360",
         """

@@ -96,6 +96,17 @@ class Settings(BaseSettings):
     days_kept_checks: PositiveInt = 730  # runs of the data checks with their results; the last one stays
     days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever
 
+    backup_to: str = ""  # a folder or s3://bucket/prefix; without it the folder “backups” of the home
+    backup_key: Path | None = None  # the file of the key; without it “backup.key” of the home
+    backup_encryption: Literal["key", "none"] = "key"
+    backup_drill: bool = True  # restore and compare each backup after it was made
+    backup_lock_days: int = Field(default=0, ge=0)  # nobody can delete one before, where the bucket has Object Lock
+    backups_newest: int = Field(default=3, ge=1)  # how many are kept, and of how many days, weeks, months, years
+    backups_days: int = Field(default=7, ge=0)
+    backups_weeks: int = Field(default=5, ge=0)
+    backups_months: int = Field(default=12, ge=0)
+    backups_years: int = Field(default=3, ge=0)
+
     # When flows run that are in pipelines/schedule.py: a cron, or “off”; None is the moment that stands there.
     schedule_time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     schedule_reconcile_payments: Moments = None

@@ -69,6 +69,12 @@ class Place(Protocol):
         slash, NotFound, Refused, NoRoom, Unavailable.
         """
 
+    def remove(self, name: str) -> None:
+        """Delete the file `name`, and what unfinished puts of that name left; nothing where there is none.
+
+        Raises NotFound (the place), Refused, Unavailable.
+        """
+
 
 def place(address: str) -> Place:
     """The place at the path of a folder or at s3://BUCKET/PREFIX. Raises InvalidInput; whether it is there is seen when
@@ -138,6 +144,12 @@ class Folder:
             else:
                 _link(part, target, self.address)
         return str(target)
+
+    def remove(self, name: str) -> None:
+        with self._sentences("deleted"):
+            left = [one for one in self.path.glob(f".{name[:60]}.*{PART}") if one.is_file()]
+            for one in (self.path / file_name(name), *left):
+                one.unlink(missing_ok=True)
 
     def _found(self, name: str, seen: os.stat_result) -> Found:
         modified = datetime.fromtimestamp(seen.st_mtime, UTC)

@@ -7,6 +7,7 @@ from prefect import flow
 from models import imports
 from models.imports import State
 from models.permissions import OPERATOR
+from pipelines import back_up as backup
 from pipelines import export_contacts, find_duplicates, import_contacts, import_orders
 from pipelines import export_views as view_export
 from pipelines import reconcile_payments as reconciliation
@@ -141,6 +142,22 @@ def validate_contacts(run_id: int | None = None, asked_by: int | None = None, sc
         return
     work = partial(validation.check_due, asked_by=asked_by)
     carry_out(validation.FLOW, work, asked_by=asked_by, scheduled=scheduled)
+
+
+@flow(name="back-up", flow_run_name="backup", log_prints=True)
+def back_up(backup_id: int | None = None, asked_by: int | None = None, scheduled: bool = False) -> None:
+    """Back up the database and the stored files, and prove that by a drill.
+
+    Reads every table, in one snapshot, and the uploads and exports below the home. Writes an encrypted archive and its
+    manifest into the place of the setting, and the numbers of the backup; removes those that no generation needs. Runs
+    every night, and with a `backup_id` when one is asked for, or its drill. A second run makes another backup; of one
+    that was killed it begins it again, of one that ended it does nothing.
+    """
+    bind_database()
+    if backup_id is not None:
+        print(backup.carry_out(backup_id))
+        return
+    carry_out(backup.FLOW, partial(backup.back_up_due, asked_by=asked_by), asked_by=asked_by, scheduled=scheduled)
 
 
 @flow(name="report-performance", flow_run_name="performance report", log_prints=True)

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,12 @@ class Prefix:
     def fetch(self, name: str, to: Path) -> Fetched:
         key = self._before + file_name(name)
         with self._sentences(name, to), beside(to) as part:
-            self._client.download_file(self.bucket, key, str(part), Config=TRANSFER)
+            if self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"] <= PIECE:
+                # In one piece, asked for without a range: not all stores shorten one that ends after the file.
+                with part.open("wb") as copy:
+                    copy.write(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+            else:
+                self._client.download_file(self.bucket, key, str(part), Config=TRANSFER)
             with part.open("rb") as copy:
                 digest = hashlib.file_digest(copy, "sha256")
                 os.fsync(copy.fileno())
@@ -81,6 +87,44 @@ class Prefix:
                 raise taken(name, self.address)
             _client(only_new=not replace).upload_file(str(path), self.bucket, key, Config=TRANSFER)
         return f"{file_places.S3}{self.bucket}/{key}"
+
+    def remove(self, name: str) -> None:
+        """Of a bucket with versions the newest is hidden only: how long it stays is its lifecycle's to say."""
+        key = self._before + file_name(name)
+        with self._sentences(name):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+            left = self._client.list_multipart_uploads(Bucket=self.bucket, Prefix=key).get("Uploads", ())
+            for one in (one for one in left if one["Key"] == key):
+                self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=one["UploadId"])
+
+    def lock_until(self, name: str, moment: datetime) -> bool:
+        """Let nobody delete this version of the file before the moment; False where the bucket has no Object Lock."""
+        key = self._before + file_name(name)
+        with self._sentences(name):
+            try:
+                self._client.get_object_lock_configuration(Bucket=self.bucket)
+            except ClientError:  # which also the stores answer that know no locks
+                return False
+            retention = {"Mode": "COMPLIANCE", "RetainUntilDate": moment}
+            body = {"Bucket": self.bucket, "Key": key, "Retention": retention, "ChecksumAlgorithm": "SHA256"}
+            self._client.put_object_retention(**body)
+        return True
+
+    def expires_after(self) -> int | None:
+        """Days after which the bucket's lifecycle deletes what lies here; None where it does not, or cannot say."""
+        with self._sentences():
+            try:
+                rules = self._client.get_bucket_lifecycle_configuration(Bucket=self.bucket).get("Rules", ())
+            except ClientError:
+                return None
+        days = [
+            rule["Expiration"]["Days"]
+            for rule in rules
+            if rule.get("Status") == "Enabled"
+            and "Days" in rule.get("Expiration", {})
+            and self._before.startswith(rule.get("Filter", {}).get("Prefix", rule.get("Prefix", "")))
+        ]
+        return min(days, default=None)
 
     def _is_there(self, key: str) -> bool:
         """By a listing, not by the file itself: whoever may not read it would be told nothing."""

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from models import (
     audit,
+    backup_alerts,
+    backups,
     check_runs,
     credit_takings,
     database,
@@ -46,7 +48,7 @@ from models.duplicates import runs
 from models.errors import Conflict
 from models.payments import events, reconciliations, refunds
 from models.settings import settings
-from pipelines import export_contacts, find_duplicates, import_contacts, reconcile_payments, validate_contacts
+from pipelines import back_up, export_contacts, find_duplicates, import_contacts, reconcile_payments, validate_contacts
 from pipelines import export_views as view_export
 from pipelines.own_database import bind_database
 
@@ -96,6 +98,10 @@ def sweep() -> None:
         import_contacts.clear_abandoned(older_than_days=settings().days_kept_plans)
     with _logged("clearing abandoned uploads"):
         import_uploads.clear_abandoned(older_than_days=settings().days_kept_plans)
+    with _logged("clearing interrupted backups"):
+        back_up.clear_interrupted()
+    with _logged("looking after the backups"):
+        backup_alerts.look()
     with _logged("building the indexes of browsing"):
         browsing.ensure_indexes()
 
@@ -140,6 +146,14 @@ def watch_folders() -> None:
     _tell_of_watched()
 
 
+def back_up_asked_for() -> None:
+    """Make backups, and drill those, whose flow did not come, or died."""
+    with _logged("looking for backups that wait"):
+        for backup_id in backups.waiting(longer_than=PATIENCE):
+            with _logged(f"backup {backup_id}"):
+                back_up.carry_out(backup_id)
+
+
 def look_after_payments() -> None:
     """Apply the events that nobody applied, ask again for refunds that were not answered, and compare payments where
     somebody asked for it and the flow did not come, or died."""
@@ -180,7 +194,7 @@ def keep_sweeping() -> None:
     may take longer."""
     every = (
         sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for, check_what_was_asked_for,
-        look_after_payments, look_after_runs,
+        back_up_asked_for, look_after_payments, look_after_runs,
     )  # fmt: skip
     for work in every:
         threading.Thread(target=_for_ever, args=(work, EVERY), name=work.__name__, daemon=True).start()

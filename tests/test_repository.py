@@ -14,6 +14,7 @@ from sqlalchemy import create_engine
 from models.contacts.table import FIELDS, Contact
 from models.database import (
     AUDIT_LOCK,
+    BACKUPS_LOCK,
     BROWSING_LOCK,
     CHECKS_LOCK,
     CREDITS_LOCK,
@@ -97,6 +98,7 @@ def test_every_class_of_locks_has_its_own_number() -> None:
     locks = {
         MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK, VIEW_RUNS_LOCK,
         WATCHING_LOCK, DUPLICATES_LOCK, INSTANCES_LOCK, PAYMENTS_LOCK, FLOW_RUNS_LOCK, FLOWS_LOCK, FLOW_MAILS_LOCK,
-        CHECKS_LOCK,
+        BACKUPS_LOCK,
+    CHECKS_LOCK,
     }  # fmt: skip
-    assert len(locks) == 15
+    assert len(locks) == 16

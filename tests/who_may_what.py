@@ -26,7 +26,7 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
     SWITCH_RULES, PEOPLE,
     CHANGE_PEOPLE,
     CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, SEE_JOBS,
-    SEE_PERFORMANCE, RUN_JOBS, ACCOUNT, OWN,
+    SEE_PERFORMANCE, RUN_JOBS, SEE_BACKUPS, BACK_UP, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -178,6 +178,13 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.flow_schedules.pause", "models.flow_schedules.resume", "models.jobs.run", "models.jobs.cancel",
         "models.jobs.retry",
     ),
+    SEE_BACKUPS: (
+        "models.backups.listed", "models.backups.get", "models.backups.newest_done", "models.backup_alerts.health",
+    ),
+    BACK_UP: (
+        "models.backups.ask", "models.backups.ask_drill", "models.backups.restored", "pipelines.back_up.make",
+        "pipelines.drill.run", "pipelines.restore_backup.run",
+    ),
     ACCOUNT: (
         "models.profile.get", "models.profile.rename", "models.profile.change_password",
         "models.profile.ask_email_change", "models.own_password.require", "models.second_factors.begin",
@@ -200,6 +207,8 @@ A_STEP = "a step of pipelines.import_contacts.go_on, which was allowed"
 OF_A_FILE = "notes how the file of an export comes along that exports.request allowed; its writer looks again"
 RELIES_ON: dict[str, str] = {
     "models.audit.write": IN_A_SESSION,
+    "models.backups.drilled": "notes what a drill found that was allowed",
+    "models.backups.finish": "notes what came of a backup that was allowed",
     "models.contacts.as_of.contacts_at": READS_NOTHING,
     "models.contacts.as_of.look_back": IN_A_SESSION,
     "models.contacts.difference.compared": IN_A_SESSION,

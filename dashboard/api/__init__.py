@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboard import mail_delivery
 from dashboard.api import (
     audit,
+    backups,
     bodies,
     checks,
     conditions,
@@ -154,7 +155,7 @@ for resource in (
     sessions, links, profile, tokens, users, credits, audit,
     duplicates, merges, checks, industries, views, view_schedules, watched_folders, statistics,
     imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
-    payments, payment_admin, jobs, performance,
+    payments, payment_admin, jobs, backups, performance,
     docs, health,
 ):  # fmt: skip
     api.include_router(resource.router)

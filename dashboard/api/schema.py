@@ -44,6 +44,7 @@ TAGS = {
     "people": "People, their roles, limits and columns.",
     "credits": "The right to take contacts out: what there is, and where it went.",
     "audit": "Who did what, when.",
+    "backups": "What is backed up, and whether drills proved it.",
     "performance": "How the database and what is asked of it perform: daily reports.",
     "jobs": "What runs by itself: schedules, runs, logs.",
     "payments": "Plans, packs, subscriptions, refunds and invoices.",

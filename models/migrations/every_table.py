@@ -3,6 +3,8 @@
 from models import (
     accounts,
     audit,
+    backup_alerts,
+    backups,
     check_results,
     check_switches,
     credits,
@@ -42,7 +44,8 @@ from models.payments import tables as payments
 from models.performance import reports as performance
 
 __all__ = [
-    "accounts", "audit", "check_results", "check_switches", "credits", "duplicates", "exports",
+    "accounts", "audit", "backup_alerts", "backups", "check_results", "check_switches", "credits",
+    "duplicates", "exports",
     "flow_runs", "flow_schedules", "history", "idempotency", "import_acceptances", "import_changes", "import_findings",
     "import_parts", "import_places", "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails",
     "mappings", "payments", "performance", "preferences", "request_hours", "request_limits", "role_rules",

@@ -42,6 +42,7 @@ SCREENS = {
     "exports": "exports",
     "quality": "quality",
     "jobs": "jobs",
+    "backups": "backups",
     "industries": "industries",
     "profile": "profile",
     "plans": "plans",

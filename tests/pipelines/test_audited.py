@@ -21,6 +21,8 @@ from models import (
     account_links,
     audit,
     audit_log,
+    backup_alerts,
+    backups,
     check_switches,
     credits,
     exports,
@@ -51,6 +53,7 @@ from models import (
 )
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
+from models.backups import Drill, Made
 from models.contacts import bulk, copies, difference_file, many, merging, records
 from models.contacts.bulk import Selection
 from models.contacts.difference import Asked
@@ -157,6 +160,13 @@ TOLD = {
     "import_acceptances": ALWAYS,
     "check_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
     "check_switches": ALWAYS,
+    "backups": [
+        ("INSERT", "true"),
+        ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'removed')"),
+        ("UPDATE", "OLD.drilled_at IS DISTINCT FROM NEW.drilled_at"),
+        ("UPDATE", "OLD.drill_asked_at IS DISTINCT FROM NEW.drill_asked_at AND NEW.drill_asked_at IS NOT NULL"),
+    ],
+    "backup_alerts": [("INSERT", "true")],
     "duplicate_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
     "duplicate_decisions": ALWAYS,
     "contact_merges": ALWAYS,
@@ -228,6 +238,7 @@ WITHOUT = {
         "take_asked": "progress; the run that is started stands in flow_runs",
         "move_on": "progress; the run that is started stands in flow_runs",
     },
+    "models/backups.py": {"begin": "progress"},
     "models/check_runs.py": {
         **dict.fromkeys(("ask", "note_due"), "a wish; the check that is done or fails has its line"),
         **dict.fromkeys(("begin", "progressed", "count_filled"), "progress"),
@@ -641,6 +652,16 @@ OPERATIONS: dict[str, Operation] = {
     "exports.cancel": lambda t: exports.cancel(_requested(t), by=t.by),
     "validate_contacts.check": lambda t: validate_contacts.check(home=t["home"], by=t.by),
     "check_switches.switch": lambda t: check_switches.switch("status_is_a_known_value", True, by=t.by),
+    "backups.ask": lambda t: t.keep("backup", backups.ask(by=t.by)),
+    "backups.finish": lambda t: backups.finish(t["backup"], Made(1, 2, 3, 4, None), by=OPERATOR),
+    "backups.ask_drill": lambda t: backups.ask_drill(t["backup"], by=t.by),
+    "backups.drilled": lambda t: backups.drilled(
+        t["backup"], Drill.DIFFERS, seconds=1.0, differences=["Rows."], by=t.by
+    ),
+    "backup_alerts.look": lambda t: backup_alerts.look(),
+    "backups.restored": lambda t: backups.restored(t["backup"], "host=x", True, by=t.by),
+    "backups.removed": lambda t: backups.removed(t["backup"]),
+    "backups.fail": lambda t: backups.fail(backups.ask(by=t.by), "No room."),
     "flow_schedules.pause": _paused,
     "flow_schedules.resume": lambda t: flow_schedules.resume("back-up", by=t.by),
     "jobs.run": lambda t: jobs.run("back-up", by=t.by),

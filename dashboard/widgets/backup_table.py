@@ -1,0 +1,76 @@
+"""All backups, with what can be done with the selected one."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import flow_runs, formats, session
+from dashboard.widgets import page
+from dashboard.widgets.page import plain
+from models import backups
+from models.backups import Backup, State
+from models.permissions import Permission
+
+COLOURS = {"proven": "green", "unproven": "orange", "failed": "red", "running": "blue", "waiting": "gray"}
+ROWS_SHOWN, ROW_HEIGHT = 11, 36
+
+
+def backup_table(found: list[Backup]) -> None:
+    with page.card("All backups", "Select one for its details"):
+        picked = st.dataframe(
+            pd.DataFrame([_row(one) for one in found]),
+            key=f"backups {hash(tuple((one.id, one.standing) for one in found))}",
+            on_select="rerun",
+            selection_mode="single-row",
+            height="content" if len(found) <= ROWS_SHOWN else (ROWS_SHOWN + 1) * ROW_HEIGHT + 2,
+            row_height=ROW_HEIGHT,
+            hide_index=True,
+            placeholder="–",
+            column_config={
+                "backup": st.column_config.NumberColumn("Backup", width=80),
+                "state": st.column_config.MultiselectColumn(
+                    "State", options=list(COLOURS), color=list(COLOURS.values()), width=100
+                ),
+                "made": st.column_config.TextColumn("Made"),
+                "size": st.column_config.TextColumn("Size"),
+                "rows": st.column_config.TextColumn("Rows"),
+                "restore": st.column_config.TextColumn("Restore took"),
+                "encrypted": st.column_config.TextColumn("Encrypted"),
+            },
+            alt="Backups",
+        ).selection.rows
+        if picked and picked[0] < len(found):
+            _details(found[picked[0]])
+
+
+def _row(one: Backup) -> dict[str, Any]:
+    return {
+        "backup": one.id,
+        "state": [one.standing],
+        "made": formats.moment(one.created_at),
+        "size": None if one.bytes is None else formats.size(one.bytes),
+        "rows": None if one.rows is None else formats.number(one.rows),
+        "restore": None if one.drill_seconds is None else formats.duration(one.drill_seconds),
+        "encrypted": None if one.state != State.DONE else "yes" if one.key else "no",
+    }
+
+
+def _details(one: Backup) -> None:
+    by = session.actor()
+    if one.error:
+        st.error(plain(one.error), icon=":material/error:")
+    for difference in one.differences or []:
+        st.error(plain(difference), icon=":material/difference:")
+    if one.state != State.DONE:
+        return
+    st.caption(f"{plain(one.name)} in {plain(one.place)}, with {formats.counted(one.files or 0, 'stored file')}")
+    st.caption("To restore it, on the server:")
+    st.code(f"appointment360 restore {one.id} --into postgresql://USER@HOST/EMPTY_DATABASE --yes", language=None)
+    if by.may(Permission.SERVER_MANAGE) and st.button(
+        "Drill", icon=":material/fact_check:", help="Restore it into a database of its own, compare, and drop that"
+    ):
+        with page.refusals():
+            backups.ask_drill(one.id, by=by)
+            flow_runs.start_backup(one.id)
+            st.rerun()

@@ -1,0 +1,187 @@
+"""`appointment360 backup | backups | drill | restore`: copies of everything, proven by restoring them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy import local, output
+from deploy.cli_options import Home, Json, Yes
+from models.permissions import OPERATOR
+
+group = typer.Typer(help="Back up everything; `key new` makes the key.", invoke_without_command=True)
+key_group = typer.Typer(help="The key that opens the backups.", no_args_is_help=True)
+group.add_typer(key_group, name="key")
+KeyFile = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The key's file, if it is another one.")]
+
+
+@group.callback()
+def backup(
+    context: typer.Context,
+    no_drill: Annotated[bool, typer.Option("--no-drill", help="Do not restore and compare it afterwards.")] = False,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Back up everything, and prove that by a drill: restored into a database of its own, and compared.
+
+    It goes to APPOINTMENT360_BACKUP_TO, a folder or s3://BUCKET/PREFIX; else to the home's folder “backups”.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with local.connected():
+        from pipelines import back_up, backup_key
+
+        new = backup_key.wanted()[1]
+        if new:
+            output.note(f"The backups' key was made: {backup_key.path()}. {backup_key.LOSING_IT}")
+        with output.progress() as progress:
+            made = back_up.make(
+                by=OPERATOR, say=lambda step: progress(step, 0, None), drilled=None if not no_drill else False
+            )
+    answer = {"backup_id": made.id, "bytes": made.bytes, "proven": made.proven}
+    size = output.bytes_shown(made.bytes or 0)
+    rows = output.counted(made.rows or 0, "row")
+    where = f"in {made.place} as {made.name}"
+    output.answer_or_say(answer, f"Backup {made.id} is {made.standing}: {rows}, {size}, {where}.")
+    for one in made.differences or []:
+        output.note(one)
+
+
+@key_group.callback()
+def key_everything() -> None:
+    """The key that opens the backups."""
+
+
+@key_group.command("new")
+def key_new(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Where to; else the home's backup.key.")] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Make a key. Whoever has its file opens the backups; without it nobody does."""
+    from pipelines import backup_key
+
+    local.prepared_home()
+    key, path = backup_key.make(file and file.expanduser().absolute())
+    output.answer_or_say({"path": str(path), "key": key.name}, f"The key is in {path}. {backup_key.LOSING_IT}")
+
+
+def listed(as_json: Json = False, home: Home = None) -> None:
+    """List the backups, newest first."""
+    with local.connected():
+        from models import backup_alerts, backups
+
+        found = backups.listed(by=OPERATOR)
+        alerts = backup_alerts.health(by=OPERATOR).alerts
+    if output.is_json():
+        output.answer({"backups": [backups.numbers(one) for one in found], "alerts": alerts})
+        return
+    rows = [
+        (one.id, one.created_at, one.standing, _size(one.bytes), one.rows, _seconds(one.drill_seconds), one.name)
+        for one in found
+    ]
+    headers = ["backup", "when", "state", "size", "rows", "restore", "name"]
+    output.table(headers, rows, numbers=["backup", "when", "size", "rows", "restore"], cut=["name"], spare=["name"])
+    for one in alerts:
+        output.say(one)
+    if not found:
+        output.note("To make one: appointment360 backup")
+
+
+def drill(
+    backup_id: Annotated[int | None, typer.Argument(metavar="[ID]", help="A backup's number; else the last.")] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Prove a backup: restore it into a database of its own, compare, and drop that again."""
+    with local.connected():
+        from models import backups
+        from pipelines import drill as drills
+
+        chosen = backup_id if backup_id is not None else backups.newest_done(by=OPERATOR).id
+        with output.progress() as progress:
+            found = drills.run(chosen, by=OPERATOR, say=lambda step: progress(step, 0, None))
+    matches = not found.differences
+    answer = {"backup_id": chosen, "matches": matches, "tables": found.tables, "rows": found.rows,
+              "seconds": round(found.seconds, 1)}  # fmt: skip
+    what = f"{output.counted(found.tables, 'table')}, {output.counted(found.rows, 'row')}"
+    verdict = "is proven" if matches else "differs"
+    output.answer_or_say(answer, f"Backup {chosen} {verdict}: {what}, restored in {found.seconds:.1f} s.")
+    for one in found.differences:
+        output.note(one)
+    if not matches:
+        raise typer.Exit(1)
+
+
+def restore(
+    backup: Annotated[str, typer.Argument(metavar="ID", help="A backup's number, or its name.")],
+    into: Annotated[str, typer.Option("--into", metavar="URL", help="An empty database: postgresql://user@host/name.")],
+    place: Annotated[
+        str | None,
+        typer.Option("--from", metavar="PLACE", help="Of a name: the folder or s3:// prefix it is in."),
+    ] = None,
+    files: Annotated[
+        Path | None, typer.Option("--files", metavar="DIR", help="A new folder for the uploads and exports.")
+    ] = None,
+    key: KeyFile = None,
+    yes: Yes = False,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Restore a backup into an empty database, and compare it with what was backed up.
+
+    The stored files go to --files, in the layout of a home; without it they are left out.
+    """
+    if not yes and not (output.asks() and output.confirmed(f"Restore backup {backup} into that database?")):
+        raise typer.BadParameter("Nothing was restored: say --yes.")
+    target = files.expanduser().absolute() if files else None
+    if backup.isdecimal():
+        with local.connected():
+            _restored(int(backup), None, into, target, key)
+    elif place is None:
+        raise typer.BadParameter("A backup's name takes --from PLACE, where it lies.")
+    else:
+        local.prepared_home()
+        _restored(None, (backup, place), into, target, key)
+
+
+def _restored(
+    backup_id: int | None, named: tuple[str, str] | None, into: str, files: Path | None, key: Path | None
+) -> None:
+    from pipelines import restore_backup
+
+    with output.progress() as progress:
+
+        def say(step: str) -> None:
+            progress(step, 0, None)
+
+        if named is None:
+            assert backup_id is not None
+            found = restore_backup.run(backup_id, into, files=files, key_file=key, by=OPERATOR, say=say)
+        else:
+            found = restore_backup.run_named(*named, into, files=files, key_file=key, say=say)
+    answer = {"backup_id": backup_id, "name": found.name, "matches": not found.differences, "tables": found.tables,
+              "rows": found.rows, "files": found.files, "seconds": round(found.seconds, 1),
+              "differences": found.differences, "roles_left_out": found.without}  # fmt: skip
+    same = "the same as was backed up" if not found.differences else "not the same as was backed up"
+    what = f"{output.counted(found.tables, 'table')}, {output.counted(found.rows, 'row')}"
+    output.answer_or_say(answer, f"{found.name} is restored in {found.seconds:.1f} s: {what}, {same}.")
+    if found.files:
+        where = f"are in {files}" if files else "were left out: --files DIR takes them"
+        output.note(f"{output.counted(found.files, 'stored file')} {where}.")
+    if found.without:
+        output.note(f"Left out, as the server has no such roles: grants and ownership of {', '.join(found.without)}.")
+    for one in found.differences:
+        output.note(one)
+    if found.differences:
+        raise typer.Exit(1)
+
+
+def _size(number: int | None) -> str | None:
+    return None if number is None else output.bytes_shown(number)
+
+
+def _seconds(number: float | None) -> str | None:
+    return None if number is None else f"{number:.1f} s"

@@ -1,0 +1,242 @@
+"""Backups: the database as pg_dump's directory, from one snapshot in which also every table is counted and hashed, and
+the stored files, packed, encrypted and put into their place; the manifest goes last and makes it valid.
+
+Reads the whole database, and the uploads and exports below the home. Writes the archive and its manifest into the
+place, and the numbers of the backup; removes what no generation needs, and what interrupted ones left. A second run
+makes another backup; one beside another process waits for nobody, since each has its own name.
+"""
+
+import logging
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+
+from models import backup_alerts, backups, database, file_places, postgres_tools
+from models.backups import Backup, Made
+from models.database import libpq_url
+from models.errors import AppError, Unavailable
+from models.permissions import OPERATOR, Actor
+from models.settings import home, settings
+from models.users import acting
+from pipelines import backup_archive, backup_content, backup_key, drill
+from pipelines.backup_key import Key
+from pipelines.backup_manifest import MANIFEST, Manifest, archive_name, written
+from pipelines.file_store import NoRoom, Place, place
+from pipelines.heart import Run
+
+FLOW = "back-up"
+JOBS = 2
+TRIES = 3  # a table that an import drops meanwhile ends pg_dump
+RESERVE = 200_000_000  # bytes that stay free
+Say = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+
+def make(*, by: Actor, say: Say = lambda step: None, drilled: bool | None = None) -> Backup:
+    """Ask for a backup and carry it out; `drilled` None is as the setting says. Raises NotAllowed, Unavailable, …"""
+    backup_id = backups.ask(by=by)
+    run(backup_id, say=say, drilled=drilled)
+    return backups.get(backup_id, by=by)
+
+
+def run(backup_id: int, *, say: Say = lambda step: None, drilled: bool | None = None) -> bool:
+    """Carry out what was asked for; whether there was something to do. What goes wrong is noted, and raised on.
+
+    Raises Conflict where another process has it, NotFound, NotAllowed, Unavailable and other AppErrors.
+    """
+    with backups.claimed(backup_id):
+        found = backups.begin(backup_id)
+        if found is None:
+            return False
+        try:
+            by = acting(found.asked_by, f"Backup {backup_id}")
+            _clear(found)  # of the try before, whose process died
+            made = _made(found, say)
+        except AppError as error:
+            backups.fail(backup_id, error.sentence)
+            raise
+        except Exception:
+            backups.fail(backup_id, "It failed for a reason that is in the log.")
+            raise
+        backups.finish(backup_id, made, by=by)
+    if settings().backup_drill if drilled is None else drilled:
+        drill.run(backup_id, by=by, say=say)
+    retain()
+    backup_alerts.look()
+    return True
+
+
+def carry_out(backup_id: int) -> str:
+    """Make a backup that waits, or drill one where somebody asked for that; what was done. Raises as `run`."""
+    if run(backup_id):
+        return "made"
+    found = backups.get(backup_id, by=OPERATOR)
+    if found.drill_asked_at is None:
+        return "it is over"
+    compared = drill.run(backup_id, by=acting(found.drill_asked_by, f"The drill of backup {backup_id}"))
+    return "differs" if compared.differences else "proven"
+
+
+def clear_interrupted() -> None:
+    """End backups whose process died, and remove what they left, in their place and here. For the sweep."""
+    for one in backups.interrupted():
+        backups.fail(one.id, "Its process ended before it was whole, and nothing of it counts: make another one.")
+        log.info("backup %s was interrupted", one.id)
+        _clear(one)
+    drill.drop_left()
+
+
+def retain() -> list[str]:
+    """Remove the backups that no generation needs; their names. The manifest goes first: without it none is valid."""
+    gone = []
+    for one in backups.to_remove():
+        try:
+            _clear(one)
+        except AppError as error:  # it is tried again after the next backup
+            log.warning("backup %s stays: %s", one.id, error.sentence)
+            continue
+        backups.removed(one.id)
+        gone.append(one.name)
+    return gone
+
+
+def work_folder(backup: Backup) -> Path:
+    return home() / "backup-work" / backup.name
+
+
+def _clear(backup: Backup) -> None:
+    """What there is of it, whole or not."""
+    shutil.rmtree(work_folder(backup), ignore_errors=True)
+    if not file_places.is_s3(backup.place) and not Path(backup.place).is_dir():
+        return
+    there = place(backup.place)
+    there.remove(backup.name + MANIFEST)
+    for key in (None, "age"):
+        there.remove(archive_name(backup.name, key))
+
+
+def _made(backup: Backup, say: Say) -> Made:
+    key, new = backup_key.wanted()
+    if new:
+        log.warning("A key was made for the backups: %s. %s", backup_key.path(), backup_key.LOSING_IT)
+    if not file_places.is_s3(backup.place):
+        Path(backup.place).mkdir(mode=0o700, parents=True, exist_ok=True)
+    there = place(backup.place)
+    with _folder(work_folder(backup)) as folder:
+        say("dump")
+        content, server = _dumped(folder / "dump")
+        say("pack")
+        archive = folder / archive_name(backup.name, key.name if key else None)
+        size, sha256, files = backup_archive.write(archive, folder / "dump", stored_files(), key)
+        shutil.rmtree(folder / "dump")
+        manifest = Manifest(
+            backup.name, datetime.now(UTC).isoformat(), server, size, sha256, content.tables, content.shape,
+            content.newest_import, content.roles, files,
+        )  # fmt: skip
+        say("store")
+        locked = _put(there, archive, manifest, key)
+    made_key = key.name if key else None
+    return Made(size, len(content.tables), manifest.rows, len(files), made_key, locked)
+
+
+def _put(there: Place, archive: Path, manifest: Manifest, key: Key | None) -> datetime | None:
+    """Until when the store refuses to delete it, where it does."""
+    there.put(archive, archive.name, replace=True)
+    side = archive.with_name(manifest.name + MANIFEST)
+    side.write_bytes(written(manifest, key))
+    there.put(side, side.name, replace=True)
+    days = settings().backup_lock_days
+    if not days or not file_places.is_s3(there.address):
+        return None
+    from pipelines.s3_store import Prefix
+
+    assert isinstance(there, Prefix)
+    moment = datetime.now(UTC) + timedelta(days=days)
+    locked = [there.lock_until(name, moment) for name in (archive.name, side.name)]
+    return moment if all(locked) else None
+
+
+def _dumped(to: Path) -> tuple[backup_content.Content, int]:
+    """The dump, what it holds, and the server's major version. Raises Unavailable."""
+    for left in reversed(range(TRIES)):
+        try:
+            return _dump(to)
+        except Unavailable:
+            if not left:
+                raise
+            shutil.rmtree(to, ignore_errors=True)
+    raise AssertionError
+
+
+def _dump(to: Path) -> tuple[backup_content.Content, int]:
+    url = libpq_url(database.Database.url or "")
+    with psycopg.connect(url) as connection:
+        connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
+        snapshot, version, size = connection.execute(
+            """SELECT pg_export_snapshot(), current_setting('server_version_num')::int,
+            pg_database_size(current_database())"""
+        ).fetchone() or ("", 0, 0)
+        _require_room(to.parent, size)
+        server = version // 10_000
+        program = postgres_tools.program("pg_dump", url=url, server=server)
+        address, environment = postgres_tools.connection(url)
+        # Not compressed: zstd packs the same in a tenth of the time that pg_dump's gzip takes.
+        command = [program, "-d", address, "-Fd", "-Z0", "--no-sync", f"-j{JOBS}", f"--snapshot={snapshot}", "-f", to]
+        with ThreadPoolExecutor(1) as beside:
+            counted = beside.submit(backup_content.read, url, snapshot=snapshot)
+            execute([str(one) for one in command], environment, "The database could not be read out")
+            return counted.result(), server
+
+
+def execute(command: list[str], environment: dict[str, str], what: str) -> None:
+    """Run a program of Postgres to its end. Raises Unavailable with its own last words."""
+    done = subprocess.run(
+        command, env=environment, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        log.error("%s ended with %s: %s", Path(command[0]).name, done.returncode, done.stderr[-4000:])
+        said = next((line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr[-300:])
+        raise Unavailable(f"{what}: {said.strip()[:500]}")
+
+
+def _require_room(folder: Path, size: int) -> None:
+    """Before anything is written: a dump is smaller than its tables with their indexes. Raises NoRoom."""
+    free = shutil.disk_usage(folder).free
+    if free < size + RESERVE:
+        raise NoRoom(
+            f"The disk of {folder.parent} has {free / 1e9:,.1f} GB left, and a backup may need "
+            f"{(size + RESERVE) / 1e9:,.1f} GB for a while: make room, then try again."
+        )
+
+
+def stored_files() -> Iterator[tuple[str, Path]]:
+    """The uploads and exports below the home, by their path there: no file that is still being written."""
+    below = home()
+    for pattern in ("imports/*/upload/*", "exports/*/*"):
+        for path in sorted(below.glob(pattern)):
+            if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
+                yield str(path.relative_to(below)), path
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[Path]:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def back_up_due(noted: Run, *, asked_by: int | None = None) -> None:
+    """What the flow does by schedule, or when somebody starts it as a job."""
+    backup_id = backups.ask(by=acting(asked_by, "A backup"))
+    run(backup_id, say=lambda step: noted.says(backups.STEPS[step], 0, None))
+    made = backups.get(backup_id, by=OPERATOR)
+    noted.tell(backup=backup_id, rows=made.rows or 0, megabytes=(made.bytes or 0) // 1_000_000)

@@ -1,0 +1,188 @@
+"""Drills: a backup is read from its place, restored into a database of its own beside ours, compared and dropped.
+
+Reads the archive and its manifest. Writes what was found, and how long the restore took. A second run proves it again.
+A killed drill leaves its database, whose name has the process's lock in it: the next one drops it.
+"""
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import bcrypt
+import psycopg
+from psycopg import conninfo, sql
+
+from models import backup_alerts, backups, database
+from models.backups import Backup, Drill
+from models.database import libpq_url
+from models.errors import AppError, NotFound, Unavailable
+from models.permissions import Actor, Permission, require
+from models.settings import home
+from pipelines import backup_archive, backup_content, backup_key, backup_manifest, postgres_restore
+from pipelines.backup_content import Content
+from pipelines.backup_key import Key
+from pipelines.backup_manifest import MANIFEST, Manifest, Unfit, archive_name
+from pipelines.file_store import Folder, Place, place
+
+PREFIX = "appointment360_drill_"
+Say = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`seconds` is what the restore took; `differences` are sentences, none where it is the same."""
+
+    tables: int
+    rows: int
+    seconds: float
+    differences: list[str]
+    without: list[str]
+    """Roles that are not there, whose grants were left out."""
+
+
+def run(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compared:
+    """Prove a backup, or find why not; what is found is noted either way.
+
+    Raises NotAllowed, NotFound, Unfit (it cannot be taken), Conflict, Unavailable.
+    """
+    require(by, Permission.SERVER_MANAGE)
+    backup = backups.get(backup_id, by=by)
+    if backup.state != backups.State.DONE:
+        raise NotFound(f"Backup {backup_id} is {backup.state}: there is nothing to restore.")
+    try:
+        with backups.claimed(backup_id), _scratch_database() as url:
+            found = _proven(backup, url, say)
+    except AppError as error:
+        backups.drilled(backup_id, Drill.FAILED, seconds=None, differences=[error.sentence], by=by)
+        backup_alerts.look()
+        raise
+    outcome = Drill.DIFFERS if found.differences else Drill.MATCHES
+    backups.drilled(backup_id, outcome, seconds=found.seconds, differences=found.differences, by=by)
+    backup_alerts.look()
+    return found
+
+
+def _proven(backup: Backup, url: str, say: Say) -> Compared:
+    key = None if backup.key is None else backup_key.read()
+    with unpacked(place(backup.place), backup.name, key, say=say) as (dump, manifest):
+        return restored(dump, manifest, url, say=say)
+
+
+def restored(dump: Path, manifest: Manifest, url: str, *, say: Say) -> Compared:
+    """Restore into the empty database at `url`, and compare what it holds then. Raises Unavailable."""
+    say("restore")
+    began = time.monotonic()
+    without = postgres_restore.restore(dump, url, manifest)
+    seconds = time.monotonic() - began
+    say("compare")
+    now = backup_content.read(libpq_url(url), at_once=2)
+    was = Content(manifest.tables, dict(manifest.shape), manifest.newest_import, manifest.roles)
+    if without:
+        was.shape["grants"] = now.shape["grants"] = []
+    found = backup_content.differences(was, now) + _sign_in(url)
+    return Compared(len(now.tables), sum(rows for rows, _ in now.tables.values()), seconds, found, without)
+
+
+@contextmanager
+def unpacked(
+    there: Place, name: str, key: Key | None, *, files: Path | None = None, say: Say
+) -> Iterator[tuple[Path, Manifest]]:
+    """The dump's folder and the manifest of a backup that is whole and ours. Raises Unfit, NotFound, Unavailable."""
+    folder = home() / "backup-work"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="drill-", dir=folder) as scratch:
+        say("read")
+        manifest = manifest_of(there, name, key, Path(scratch))
+        archive = _archive(there, name, key, Path(scratch))
+        dump = Path(scratch) / "dump"
+        backup_archive.unpack(archive, manifest, key, dump=dump, files=files)
+        yield dump, manifest
+
+
+def manifest_of(there: Place, name: str, key: Key | None, scratch: Path) -> Manifest:
+    """Raises Unfit, NotFound, Unavailable."""
+    to = scratch / "manifest"
+    fetch_manifest(there, name, to)
+    return backup_manifest.read(to.read_bytes(), key, name=name)
+
+
+def fetch_manifest(there: Place, name: str, to: Path) -> None:
+    """Raises Unfit where there is none, NotFound (the place), Unavailable."""
+    try:
+        there.fetch(name + MANIFEST, to)
+    except NotFound as error:
+        raise Unfit(
+            f"{name} is refused: its manifest is not in {there.address}. It was never finished, or is deleted."
+        ) from error
+
+
+def _archive(there: Place, name: str, key: Key | None, scratch: Path) -> Path:
+    """The archive as a file of this machine: of a folder its own, of S3 a copy."""
+    named = archive_name(name, key.name if key else None)
+    path = there.path / named if isinstance(there, Folder) else scratch / named
+    if isinstance(there, Folder) and path.is_file():
+        return path
+    try:
+        there.fetch(named, path)
+    except NotFound as error:
+        raise Unfit(f"{name} is refused: its archive is not in {there.address} any more.") from error
+    return path
+
+
+def _sign_in(url: str) -> list[str]:
+    """That people could sign in there: the stored hashes are such as a password is held against."""
+    asked = "SELECT id, password_hash FROM public.users WHERE is_active AND password_hash IS NOT NULL ORDER BY id"
+    with psycopg.connect(libpq_url(url)) as connection:
+        found = connection.execute(asked).fetchone()
+    if found is None:
+        return []
+    try:
+        bcrypt.checkpw(b"whoever", str(found[1]).encode())
+    except ValueError:
+        return [f"Nobody could sign in as user {found[0]}: the stored hash of the password is none."]
+    return []
+
+
+@contextmanager
+def _scratch_database() -> Iterator[str]:
+    """A database beside ours, dropped at the end. A session of ours in the maintenance database holds its lock, so
+    that one whose process died is known. Raises Unavailable."""
+    url = libpq_url(database.Database.url or "")
+    drop_left()
+    with psycopg.connect(url, autocommit=True) as keeper:
+        pid = keeper.info.backend_pid
+        name = f"{PREFIX}{pid}"
+        identifier = sql.Identifier(name)
+        try:
+            keeper.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
+            keeper.execute("SELECT pg_advisory_lock(%s, %s)", [database.BACKUPS_LOCK, -pid])
+            keeper.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(identifier))
+        except psycopg.Error as error:
+            raise Unavailable(
+                f"No database could be made for the drill: {str(error).strip()}. The program's role needs CREATEDB."
+            ) from error
+        try:
+            yield conninfo.make_conninfo(url, dbname=name)
+        finally:
+            keeper.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
+
+
+def drop_left() -> None:
+    """Drop the databases of drills whose session is gone, and their folders."""
+    url = libpq_url(database.Database.url or "")
+    left = """SELECT d.datname FROM pg_database d WHERE d.datname ~ %s AND NOT EXISTS (
+        SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = %s AND d.datname = %s || l.pid)"""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for (name,) in connection.execute(left, [f"^{PREFIX}[0-9]+$", database.BACKUPS_LOCK, PREFIX]).fetchall():
+            log.info("dropping %s, which a killed drill left", name)
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    if not backups.anybody_at_work():
+        for folder in (home() / "backup-work").glob("drill-*"):
+            shutil.rmtree(folder, ignore_errors=True)

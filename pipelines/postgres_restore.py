@@ -1,0 +1,60 @@
+"""pg_restore of an unpacked backup into an empty database, whatever roles its server has."""
+
+from pathlib import Path
+
+import psycopg
+
+from models import postgres_tools
+from models.database import libpq_url
+from models.errors import Conflict, Unavailable
+from pipelines.backup_manifest import Manifest
+
+JOBS = 2
+# Indexes are most of a restore, and are built in memory with enough of it.
+FASTER = "-c maintenance_work_mem=256MB -c synchronous_commit=off"
+NOT_EMPTY = """SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'v', 'm', 'S') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+    AND n.nspname NOT LIKE 'pg\\_%'
+    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')"""
+
+
+def shown(url: str) -> str:
+    """The address without its password."""
+    return postgres_tools.connection(url)[0]
+
+
+def require_empty(url: str) -> None:
+    """Raises Conflict, Unavailable."""
+    try:
+        with psycopg.connect(libpq_url(url)) as connection:
+            number = (connection.execute(NOT_EMPTY).fetchone() or (0,))[0]
+    except psycopg.Error as error:
+        raise Unavailable(f"The database to restore into cannot be used: {str(error).strip()}") from error
+    if number:
+        raise Conflict(
+            f"The database to restore into holds {number:,} tables or other things already: name an empty one, which "
+            "`createdb NAME` makes."
+        )
+
+
+def restore(dump: Path, url: str, manifest: Manifest) -> list[str]:
+    """Restore, and the roles that are not there, whose ownership and grants are left out. Raises Unavailable."""
+    from pipelines.back_up import execute
+
+    with psycopg.connect(libpq_url(url)) as connection:
+        version = connection.info.server_version // 10_000
+        asked = """SELECT rolname, pg_has_role(rolname, 'MEMBER') FROM pg_roles WHERE rolname = ANY(%s)"""
+        usable = {name for name, member in connection.execute(asked, [manifest.roles]) if member}
+    if version < manifest.server:
+        raise Unavailable(
+            f"The backup is of PostgreSQL {manifest.server}, and the database to restore into of {version}: take a "
+            "newer server."
+        )
+    missing = [role for role in manifest.roles if role not in usable]
+    program = postgres_tools.program("pg_restore", url=url, server=version)
+    address, environment = postgres_tools.connection(url)
+    environment["PGOPTIONS"] = FASTER
+    without = ["--no-owner", "--no-privileges"] if missing else []
+    command = [str(program), "-d", address, f"-j{JOBS}", "--exit-on-error", *without, str(dump)]
+    execute(command, environment, "The backup could not be restored")
+    return missing

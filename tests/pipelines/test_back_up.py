@@ -1,0 +1,325 @@
+"""Backups of a real Postgres, into a folder and an S3 that checks signatures: made, proven, refused, restored."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.embedded_postgres import Server
+from models import backup_alerts, backups, settings
+from models.backup_retention import Generations, Kept, superfluous
+from models.contacts import records
+from models.database import libpq_url
+from models.errors import AppError, Conflict
+from models.permissions import OPERATOR, Role
+from pipelines import back_up, backup_content, backup_key, drill, restore_backup
+from pipelines.backup_manifest import MANIFEST, Unfit, archive_name
+from tests.people import person
+from tests.pipelines import nanio, s3
+
+ROOT = Path(__file__).parents[2]
+MOMENTS = st.datetimes(min_value=datetime(2024, 1, 1), max_value=datetime(2027, 1, 1))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("APPOINTMENT360_HOME", str(tmp_path))
+    settings.settings.cache_clear()
+    yield tmp_path
+    settings.settings.cache_clear()
+
+
+@pytest.fixture
+def filled(db: str, home: Path) -> str:
+    """A database with a contact, a person who can sign in, and a stored file."""
+    person(email="ann@example.com", name="Ann", role=Role.ADMIN)
+    records.create({"first_name": "Ada", "email": "ada@example.com"}, by=OPERATOR)
+    upload = home / "imports" / "1" / "upload"
+    upload.mkdir(parents=True)
+    (upload / "leads.csv").write_text("Email\nada@example.com\n" * 500)
+    return db
+
+
+@pytest.fixture
+def empty(postgres: Server) -> Iterator[str]:
+    with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE restored TEMPLATE template0")
+        yield postgres.url("restored", driver="")
+        connection.execute("DROP DATABASE restored WITH (FORCE)")
+
+
+def folder(home: Path) -> Path:
+    return home / "backups"
+
+
+def test_a_backup_is_proven_by_its_drill_and_restored_with_its_files(filled: str, home: Path, empty: str) -> None:
+    made = back_up.make(by=OPERATOR)
+    assert made.proven
+    assert made.files == 1
+    assert made.drill_seconds is not None
+    assert not list((home / "backup-work").iterdir())
+    assert b"ada@example.com" not in b"".join(path.read_bytes() for path in folder(home).iterdir())
+
+    found = restore_backup.run(made.id, empty, files=home / "again", by=OPERATOR)
+
+    assert found.differences == []
+    with psycopg.connect(empty) as connection:
+        assert connection.execute("SELECT email FROM contacts").fetchall() == [("ada@example.com",)]
+    restored = home / "again" / "imports" / "1" / "upload" / "leads.csv"
+    assert restored.read_bytes() == (home / "imports" / "1" / "upload" / "leads.csv").read_bytes()
+    with pytest.raises(Conflict, match=r"holds .* already"):
+        restore_backup.run(made.id, empty, by=OPERATOR)
+
+
+def test_it_is_restored_by_its_name_where_no_database_knows_of_it(filled: str, home: Path, empty: str) -> None:
+    made = back_up.make(by=OPERATOR, drilled=False)
+    assert restore_backup.run_named(made.name, made.place, empty).differences == []
+
+
+def test_a_drill_notices_rows_that_swapped_a_value(filled: str) -> None:
+    records.create({"first_name": "Bea", "email": "bea@example.com"}, by=OPERATOR)
+    before = backup_content.read(libpq_url(filled))
+    with psycopg.connect(libpq_url(filled)) as connection:
+        connection.execute("ALTER TABLE contacts DISABLE TRIGGER USER")
+        connection.execute("UPDATE contacts c SET first_name = o.first_name FROM contacts o WHERE o.id <> c.id")
+        connection.execute("ALTER TABLE contacts ENABLE TRIGGER USER")
+    told = backup_content.differences(before, backup_content.read(libpq_url(filled)))
+    assert told == ["Values in the table public.contacts are others."]
+
+
+def test_the_comparison_names_what_is_missing(filled: str) -> None:
+    before = backup_content.read(libpq_url(filled))
+    with psycopg.connect(libpq_url(filled)) as connection:
+        connection.execute("DROP INDEX backups_state")
+        connection.execute("ALTER TABLE backups DROP CONSTRAINT backups_pkey")
+        connection.execute("GRANT SELECT ON contacts TO PUBLIC")
+        connection.execute("DELETE FROM account_links")
+    told = " ".join(backup_content.differences(before, backup_content.read(libpq_url(filled))))
+    assert "public.account_links has 0 rows instead of" in told
+    assert "constraints are missing, such as public.backups: backups_pkey" in told
+    assert "indexes are missing" in told
+    assert "other grants than before, such as public.contacts: SELECT to everybody" in told
+
+
+def test_a_bit_flipped_anywhere_is_noticed(filled: str, home: Path) -> None:
+    made = back_up.make(by=OPERATOR, drilled=False)
+    archive = folder(home) / archive_name(made.name, made.key)
+    manifest = folder(home) / (made.name + MANIFEST)
+    for path, flips in ((archive, 60), (manifest, 60)):
+        whole = path.read_bytes()
+        for number in range(flips):
+            place = number * (len(whole) - 1) // (flips - 1)
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << number % 8]) + whole[place + 1 :])
+            with pytest.raises(Unfit):
+                read(made, home)
+        path.write_bytes(whole)
+    read(made, home)
+
+
+def test_a_backup_without_a_key_notices_flipped_bits_too(
+    filled: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APPOINTMENT360_BACKUP_ENCRYPTION", "none")
+    settings.settings.cache_clear()
+    made = back_up.make(by=OPERATOR)
+    assert made.proven
+    assert made.key is None
+    assert not backup_key.path().exists()
+    archive = folder(home) / archive_name(made.name, None)
+    whole = archive.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 30)):
+        archive.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(Unfit):
+            read(made, home)
+
+
+def test_what_is_cut_short_foreign_unfinished_or_of_another_key_is_refused(filled: str, home: Path) -> None:
+    made = back_up.make(by=OPERATOR, drilled=False)
+    other = back_up.make(by=OPERATOR, drilled=False)
+    archive, manifest = folder(home) / archive_name(made.name, made.key), folder(home) / (made.name + MANIFEST)
+    whole, told = archive.read_bytes(), manifest.read_bytes()
+
+    archive.write_bytes(whole[:-100])
+    refused(made, home, "cut short")
+    foreign = (folder(home) / archive_name(other.name, other.key)).read_bytes()
+    archive.write_bytes(foreign[: len(whole)].ljust(len(whole)))
+    refused(made, home, "damaged, or that of another")
+    archive.write_bytes(whole)
+    manifest.write_bytes(told[:-40])
+    refused(made, home, "cut short, or something else")
+    manifest.write_bytes(b'{"some": "thing"}')
+    refused(made, home, "no manifest of a backup of Appointment360")
+    manifest.write_bytes((folder(home) / (other.name + MANIFEST)).read_bytes())
+    refused(made, home, f"its manifest is that of {other.name}")
+    manifest.unlink()
+    refused(made, home, "never finished")
+    manifest.write_bytes(told)
+    backup_key.path().rename(home / "old.key")
+    backup_key.make()
+    refused(made, home, "opens with another key")
+    with pytest.raises(Unfit):
+        drill.run(made.id, by=OPERATOR)
+    assert backups.get(made.id, by=OPERATOR).standing == "failed"
+    assert backup_alerts.health(by=OPERATOR).alerts
+
+
+def test_a_killed_backup_counts_for_nothing_and_leaves_nothing(filled: str, home: Path, postgres: Server) -> None:
+    """Killed in each of its steps; the next one is whole."""
+    for step in ("dump", "pack", "store", "between", "read", "restore", "compare"):
+        backup_id = backups.ask(by=OPERATOR)
+        kill_at(step, backup_id, filled, home)
+        back_up.clear_interrupted()
+        after = backups.get(backup_id, by=OPERATOR)
+        made_before = step in ("read", "restore", "compare")
+        assert after.state == ("done" if made_before else "failed")
+        assert not after.proven
+        there = {path.name for path in folder(home).iterdir()}
+        assert bool(after.name + MANIFEST in there) is made_before
+        assert not [name for name in there if after.name in name] or made_before
+        assert not list((home / "backup-work").iterdir())
+        with psycopg.connect(postgres.url("postgres", driver="")) as connection:
+            left = "SELECT count(*) FROM pg_database WHERE datname LIKE 'appointment360_drill_%'"
+            assert connection.execute(left).fetchone() == (0,)
+    assert back_up.make(by=OPERATOR).proven
+
+
+def test_into_an_s3_that_checks_signatures(
+    filled: str, home: Path, empty: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with nanio.serving(tmp_path_factory.mktemp("nanio")) as endpoint:
+        s3.use(endpoint, monkeypatch)
+        monkeypatch.setenv("APPOINTMENT360_BACKUP_TO", "s3://backups/nightly")
+        settings.settings.cache_clear()
+        s3.client(endpoint).create_bucket(Bucket="backups")
+        made = back_up.make(by=OPERATOR)
+        assert made.proven
+        assert restore_backup.run(made.id, empty, by=OPERATOR).differences == []
+        keys = [one["Key"] for one in s3.client(endpoint).list_objects_v2(Bucket="backups")["Contents"]]
+        assert sorted(keys) == sorted(f"nightly/{one}" for one in (archive_name(made.name, "k"), made.name + MANIFEST))
+        monkeypatch.setenv("APPOINTMENT360_S3_SECRET_KEY", "another")
+        settings.settings.cache_clear()
+        with pytest.raises(AppError, match="refuses this program"):
+            back_up.make(by=OPERATOR)
+
+
+def test_a_bucket_with_object_lock_keeps_it(filled: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3.serving() as endpoint:
+        s3.use(endpoint, monkeypatch)
+        monkeypatch.setenv("APPOINTMENT360_BACKUP_TO", "s3://locked")
+        monkeypatch.setenv("APPOINTMENT360_BACKUP_LOCK_DAYS", "30")
+        settings.settings.cache_clear()
+        client = s3.client(endpoint)
+        client.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+        made = back_up.make(by=OPERATOR, drilled=False)
+        assert made.locked_until is not None
+        held = client.head_object(Bucket="locked", Key=made.name + MANIFEST)
+        assert held["ObjectLockMode"] == "COMPLIANCE"
+
+
+def test_alerts_are_mailed_once(filled: str, home: Path) -> None:
+    made = back_up.make(by=OPERATOR)
+    assert backup_alerts.look() == []
+    backups.drilled(made.id, backups.Drill.DIFFERS, seconds=1.0, differences=["Rows are missing."], by=OPERATOR)
+    for _ in range(2):
+        assert backup_alerts.look() == [
+            f"The drill of backup {made.id} failed, and it may be of no use: Rows are missing."
+        ]
+    assert mails(filled) == 1
+    drill.run(made.id, by=OPERATOR)
+    assert backup_alerts.look() == []
+    assert backup_alerts.health(by=OPERATOR).proven_age is not None
+
+
+def test_what_no_generation_needs_is_removed(filled: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for period in ("NEWEST", "DAYS", "WEEKS", "MONTHS", "YEARS"):
+        monkeypatch.setenv(f"APPOINTMENT360_BACKUPS_{period}", "1" if period == "NEWEST" else "0")
+    settings.settings.cache_clear()
+    proven, *others = [back_up.make(by=OPERATOR, drilled=number == 0) for number in range(3)]
+    states = [backups.get(one.id, by=OPERATOR).state for one in (proven, *others)]
+    assert states == ["done", "removed", "done"]  # the proven one, and the newest
+    assert not [path for path in folder(home).iterdir() if others[0].name in path.name]
+
+
+@given(
+    made=st.lists(st.tuples(MOMENTS, st.booleans()), min_size=1, max_size=60),
+    sizes=st.tuples(*[st.integers(0, 4)] * 5),
+)
+def test_retention_never_takes_the_last_good_one(made: list[tuple], sizes: tuple[int, int, int, int, int]) -> None:
+    listed = [Kept(number, moment, proven) for number, (moment, proven) in enumerate(made)]
+    gone = set(superfluous(listed, Generations(*sizes)))
+    left = [one for one in listed if one.id not in gone]
+    newest = max(listed, key=lambda one: (one.made, one.id))
+    proven = [one for one in listed if one.proven]
+    assert newest in left
+    assert not proven or max(proven, key=lambda one: (one.made, one.id)) in left
+    assert len(left) <= max(1, sizes[0]) + 1 + sum(sizes[1:])
+    days = {one.made.date() for one in listed}
+    for day in sorted(days, reverse=True)[: sizes[1]]:
+        of_day = [one for one in listed if one.made.date() == day]
+        assert any(one in left and (one.proven or not any(o.proven for o in of_day)) for one in of_day)
+    assert not superfluous(left, Generations(*sizes))
+
+
+def read(made: backups.Backup, home: Path) -> None:
+    key = backup_key.read() if made.key else None
+    with drill.unpacked(drill.place(made.place), made.name, key, say=lambda step: None):
+        pass
+
+
+def refused(made: backups.Backup, home: Path, why: str) -> None:
+    with pytest.raises(Unfit, match=why):
+        read(made, home)
+
+
+def mails(url: str) -> int:
+    with psycopg.connect(libpq_url(url)) as connection:
+        found = connection.execute("SELECT count(*) FROM mails WHERE kind = 'backup trouble'").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def kill_at(step: str, backup_id: int, url: str, home: Path) -> None:
+    """Let a process of its own make the backup, and kill it, with what it started, when it comes to that step:
+    “between” is when the archive lies in its place, and the manifest does not."""
+    code = f"""
+from pipelines.own_database import bind_database
+from pipelines import back_up
+import time
+def say(step):
+    print(step, flush=True)
+    if step == {step!r}:
+        time.sleep({0 if step == "pack" else 30})
+def written(*given, whole=back_up.written):
+    say("between")
+    return whole(*given)
+back_up.written = written
+bind_database()
+back_up.run({backup_id}, say=say)
+"""
+    environment = {**os.environ, "DATABASE_URL": url, "APPOINTMENT360_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment, text=True, start_new_session=True
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.strip() == step:
+            os.killpg(child.pid, signal.SIGKILL)
+            break
+    else:
+        raise AssertionError(f"it never said {step}")
+    child.wait()
+    child.stdout.close()
+    deadline = time.monotonic() + 20  # the server notices that its client is gone
+    while backups.get(backup_id, by=OPERATOR).id not in {one.id for one in backups.interrupted()} and (
+        backups.anybody_at_work() and time.monotonic() < deadline
+    ):
+        time.sleep(0.1)

@@ -157,6 +157,9 @@ def price(
     price: Annotated[int | None, typer.Option(metavar="PAISE", help="Of a plan for each month.")] = None,
     credits: Annotated[int | None, typer.Option(help="That it brings.")] = None,
     title: Annotated[str | None, typer.Option(help="What it is called.")] = None,
+    razorpay_id: Annotated[
+        str | None, typer.Option(metavar="PLAN", help="Of a plan: one at Razorpay of that price, else one is made.")
+    ] = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -164,7 +167,7 @@ def price(
     with local.connected():
         from models.payments import offers as sold
 
-        made = sold.change(code, title=title, credits=credits, price=price, by=OPERATOR)
+        made = sold.change(code, title=title, credits=credits, price=price, razorpay_id=razorpay_id, by=OPERATOR)
     output.answer_or_say(asdict(made), f"{made.title}: {made.credits:,} credits for {_money(made.price)}.")
 
 
@@ -190,7 +193,9 @@ def events(
         return
     rows = [(one.id, one.received_at, one.kind, one.state, one.tries, one.about, one.error) for one in found]
     headers = ["event", "received", "what", "state", "tries", "about", "error"]
-    output.table(headers, rows, numbers=["event", "received", "tries"], cut=["error"], spare=["tries", "about"])
+    output.table(
+        headers, rows, numbers=["event", "received", "tries"], cut=["what", "error"], spare=["tries", "about", "error"]
+    )
 
 
 @group.command()

@@ -275,7 +275,7 @@ ROUTES: list[tuple[str, str, Callable[..., Thing]]] = [
     ),
     *(
         ("GET", f"/v1/{kind}s/{ID}", lambda of, name, *_, kind=kind: of.get(kind, name))
-        for kind in ("order", "payment", "refund", "subscription", "invoice")
+        for kind in ("order", "payment", "refund", "subscription", "invoice", "plan")
     ),
     *(
         ("GET", f"/v1/{kind}s", lambda of, wanted, _, kind=kind: of.every(kind, wanted))

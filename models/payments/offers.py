@@ -22,6 +22,7 @@ from models.permissions import RAZORPAY, Actor, Permission, require
 
 MOST_CREDITS, LEAST_PRICE, HIGHEST_PRICE = 100_000_000, 100, 10**10  # paise; Razorpay takes no less than a rupee
 LONGEST_TITLE = 60
+MONTHLY = ("monthly", 1)  # the period of every plan, and its interval
 PLAN_NAME = re.compile("plan_[A-Za-z0-9]{1,40}")
 
 
@@ -61,9 +62,12 @@ def change(
     """Sell it otherwise from now on; what is None stays. A plan gets another plan of Razorpay's with its next
     subscriber, or the one named by `razorpay_id`, made there for that price. Who has subscribed keeps the old terms.
 
-    Raises NotAllowed, NotFound, InvalidInput, Conflict (Razorpay's plan belongs to another offer).
+    That plan is looked at there before: it has to cost as much, in the same currency, each month. Raises NotAllowed,
+    NotFound, InvalidInput (also where the plan does not fit), Conflict (Razorpay's plan belongs to another offer, or
+    somebody changed the price meanwhile), Unavailable.
     """
     require(by, Permission.PAYMENTS_MANAGE)
+    agreed = None if razorpay_id is None else _agreed_price(code, price, razorpay_id)
     taken = {"payment_offers_razorpay": f"{razorpay_id} is the plan of another offer, or of an earlier price."}
     with database.named_once(taken), writing(by) as session:
         found = on_sale(session, code, locked=True)
@@ -74,6 +78,8 @@ def change(
             if value is not None
         }
         _check(found, after, razorpay_id)
+        if agreed not in (None, after["price"]):
+            raise Conflict(f"The price of {found.title} was just changed by somebody else: look at it, and try again.")
         if after == before and razorpay_id in (None, found.razorpay_id):
             return sold(found)
         made = _changed(session, found, after, razorpay_id, by)
@@ -116,7 +122,8 @@ def razorpay_plan(offer_id: int) -> str:
             return known
         if not mine:
             raise Conflict("This plan is just being set up at Razorpay: try again in a moment.")
-        wanted = {"period": "monthly", "interval": 1, "item": item}
+        period, interval = MONTHLY
+        wanted = {"period": period, "interval": interval, "item": item}
         made = gateway.ask(lambda razorpay: razorpay.plan.create(wanted, timeout=gateway.PATIENCE))
         _note_plan(offer_id, made["id"])
         name: str = made["id"]
@@ -157,6 +164,35 @@ def _changed(session: Session, found: Offer, terms: dict[str, Any], razorpay_id:
 
 def _terms(offer: Offer) -> dict[str, Any]:
     return {"title": offer.title, "credits": offer.credits, "price": offer.price}
+
+
+def _agreed_price(code: str, price: int | None, razorpay_id: str) -> int:
+    """The price that the offer is to have, and that Razorpay's plan has. Raises as `change` does."""
+    with reading() as session:
+        found = on_sale(session, code)
+        wanted = found.price if price is None else price
+        _check(found, _terms(found) | {"price": wanted}, razorpay_id)
+    try:
+        plan = gateway.ask(lambda razorpay: razorpay.plan.fetch(razorpay_id, timeout=gateway.PATIENCE))
+    except gateway.Refused as error:
+        told = f"razorpay_id: Razorpay gives no plan {razorpay_id} to the account that is set up here: {error.said}"
+        raise InvalidInput(told, field="razorpay_id") from error
+    item, terms = plan["item"], (plan["period"], plan["interval"])
+    there = f"razorpay_id: at Razorpay {razorpay_id}"
+    if item["currency"] != CURRENCY:
+        raise InvalidInput(f"{there} is in {item['currency']}; give one in {CURRENCY}.", field="razorpay_id")
+    if item["amount"] != wanted:
+        way_out = f"give that price with it, or a plan of {wanted:,} paise"
+        raise InvalidInput(f"{there} costs {item['amount']:,} paise: {way_out}.", field="razorpay_id")
+    if terms != MONTHLY:
+        way_out = "give one that is charged each month"
+        raise InvalidInput(f"{there} is charged {_often(*terms)}: {way_out}.", field="razorpay_id")
+    return wanted
+
+
+def _often(period: str, interval: int) -> str:
+    """In Razorpay's words: its dashboard shows them so."""
+    return period if interval == 1 else f"{period}, with an interval of {interval}"
 
 
 def _title(title: str | None) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, Text, delete, func, insert, select
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, Text, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -122,8 +122,8 @@ def have_mailed(wanted: bool, *, by: Actor) -> None:
     preferences.put(MAILED, wanted, by=by)
 
 
-def store(report: Report, counters: Counters, text: str, *, mailed: bool, by: Actor) -> Made:
-    """Keep a report with the counters that it was made from, forget those of long ago, and queue `text` for those who
+def store(report: Report, counters: Counters, page: str, *, mailed: bool, by: Actor) -> Made:
+    """Keep a report with the counters that it was made from, forget those of long ago, and queue `page` for those who
     want it. Raises NotAllowed."""
     require(by, Permission.SERVER_OVERSEE)
     with writing(by) as session:
@@ -138,7 +138,7 @@ def store(report: Report, counters: Counters, text: str, *, mailed: bool, by: Ac
         )
         if mailed:
             for person in _wanting(session):
-                mails.queue(session, Kind.PERFORMANCE_REPORT, person, {"report": text}, by=OPERATOR)
+                mails.queue(session, Kind.PERFORMANCE_REPORT, person, {"report": page}, by=OPERATOR)
         return Made(made.id, made.made_at, report)
 
 
@@ -154,7 +154,7 @@ def _store_counters(session: Session, report_id: int, counters: Counters) -> Non
 
 def _wanting(session: Session) -> list[User]:
     roles = [role for role in Role if Permission.SERVER_OVERSEE in role.permissions]
-    chose = select(Preference.user_id).where(Preference.name == MAILED, Preference.value == True)  # noqa: E712  # JSON
+    chose = select(Preference.user_id).where(Preference.name == MAILED, Preference.value == text("'true'::jsonb"))
     active = User.role.in_(roles), User.is_active, User.id.in_(chose)
     return list(session.scalars(select(User).where(*active).order_by(User.id)))
 

@@ -204,6 +204,8 @@ SCREENS: dict[str, tuple[str, dict[str, str]]] = {
     "audit": ("audit", {}),
     "audit searched": ("audit", {"q": "zq"}),
     "users": ("users", {}),
+    "performance": ("performance", {}),
+    "jobs": ("jobs", {}),
     "profile": ("profile", {}),
 }
 

@@ -42,6 +42,8 @@ def test_payments_are_listed_refunded_and_compared(cli: Cli, razorpay: Razorpay)
     assert cli("payments", "replay").code == 2
     priced = cli("payments", "price", "pack-500", "--price", "99900", "--json").object
     assert (priced["code"], priced["price"], priced["credits"]) == ("pack-500", 99_900, 500)
+    refused = cli("payments", "price", "basic", "--razorpay-id", "plan_nowhere", "--json").object["error"]
+    assert refused.startswith("razorpay_id: Razorpay gives no plan plan_nowhere")
     assert events.numbers(by=OPERATOR)["applied"] == 2
 
 
@@ -50,6 +52,17 @@ def test_lists_fit_a_narrow_terminal(cli: Cli, razorpay: Razorpay) -> None:
     one = razorpay.event("payment.captured", payment=razorpay.pay(orders.create("pack-500", by=ann).razorpay_id))
     events.receive(one.body, signature=one.signature, event_id=one.event_id)
     events.apply_waiting()
+    refund = razorpay.make("refund", payment_id="pay_nobodytoldof", amount=100, status="processed")
+    late = razorpay.event("subscription.authenticated", refund=refund)
+    number = events.receive(late.body, signature=late.signature, event_id=late.event_id)
+    assert number is not None
+    events.apply(number)
     for command in (["list"], ["events"], ["revenue"]):
         printed = without_colours(on_a_terminal(cli, ["payments", *command], "", columns=80))
         assert max(len(line) for line in printed.splitlines()) <= 80, command
+        if command == ["events"]:
+            listed = printed.rpartition("─")[2]
+            rows = [line.split()[0] for line in listed.partition("Left out")[0].splitlines() if line.strip()]
+            assert rows == ["2", "1"]  # one line for each: no word is broken
+            assert "Nobody told" in listed
+            assert "Left out, as the terminal is narrow: tries, about. --json has everything." in listed

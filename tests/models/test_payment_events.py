@@ -101,7 +101,9 @@ class Lives:
             offers.change(code, price=amount, by=OPERATOR)
         charged = of.told["subscription.charged"]["payload"]["payment"]["entity"]["amount"]
         for code, plan in zip(PLANS, of.subscriptions.values(), strict=True):
-            offers.change(code, price=charged if code == PLANS[0] else None, razorpay_id=plan, by=OPERATOR)
+            sold = offers.change(code, price=charged if code == PLANS[0] else None, by=OPERATOR)
+            with writing(RAZORPAY) as session:  # nobody is there who could be asked for the plan
+                session.get_one(Offer, sold.id).razorpay_id = plan
 
     def new(self) -> Life:
         self.number += 1

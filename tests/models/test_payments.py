@@ -488,6 +488,38 @@ def test_a_new_price_leaves_what_was_bought_before_as_it_was(razorpay: Razorpay,
         offers.change("gold", price=100, by=max_)
 
 
+def test_a_plan_of_razorpays_has_to_cost_what_the_offer_does(razorpay: Razorpay, max_: Actor) -> None:
+    def plan(amount: int = 129_900, currency: str = "INR", period: str = "monthly", interval: int = 1) -> str:
+        item = {**razorpay.templates["plan"]["item"], "amount": amount, "currency": currency}
+        name: str = razorpay.make("plan", item=item, period=period, interval=interval)["id"]
+        return name
+
+    before = offers.listed(by=max_)
+    for name, said in (
+        (plan(amount=129_800), "costs 129,800 paise: give that price with it, or a plan of 129,900 paise"),
+        (plan(currency="USD"), "is in USD; give one in INR"),
+        (plan(period="yearly"), "is charged yearly: give one that is charged each month"),
+        (plan(interval=3), "is charged monthly, with an interval of 3"),
+        ("plan_nowhere", "gives no plan plan_nowhere to the account that is set up here: The id provided does not"),
+    ):
+        with pytest.raises(InvalidInput, match=said) as refused:
+            offers.change("basic", price=129_900, razorpay_id=name, by=max_)
+        assert refused.value.field == "razorpay_id"
+    good = plan()
+    with pytest.raises(InvalidInput, match="costs 129,900 paise"):  # the price that stays is meant
+        offers.change("basic", razorpay_id=good, by=max_)
+    razorpay.silent = True
+    with pytest.raises(Unavailable, match="does not answer"):
+        offers.change("basic", price=129_900, razorpay_id=good, by=max_)
+    razorpay.silent = False
+    assert offers.listed(by=max_) == before
+    made = offers.change("basic", price=129_900, razorpay_id=good, by=max_)
+    assert (made.price, made.razorpay_id) == (129_900, good)
+    asked = len(razorpay.asked)
+    assert subscribed(razorpay, max_, "basic").plan == made
+    assert [one.path for one in razorpay.asked[asked:] if "plans" in one.path] == []
+
+
 def test_everybodys_payments_are_filtered_and_paged(razorpay: Razorpay, ann: Actor, max_: Actor) -> None:
     made = [bought(razorpay, ann, "pack-100").id for _ in range(3)]
     subscribed(razorpay, max_)

@@ -6,14 +6,16 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from models import timings
+from models import flow_runs, mail_texts, timings
 from models.database import engine, libpq_url
+from models.mails import Kind
 from models.performance import reports, texts
 from models.performance.shapes import Finding
-from models.permissions import OPERATOR
+from models.permissions import OPERATOR, Role
 from models.tallies import Tally
 from models.timings import keeping, timed
 from pipelines import report_performance
+from tests.people import person
 
 PLANT = """
     CREATE TABLE planted (id bigint PRIMARY KEY, code text, colour text, said text);
@@ -115,3 +117,21 @@ def test_a_statement_has_one_fingerprint_however_it_is_written() -> None:
     shown = "SELECT a FROM t WHERE x = $1::VARCHAR AND y IN ($2 /*, ... */) LIMIT $3"
     assert timings.fingerprint(sent) == timings.fingerprint(shown)
     assert timings.fingerprint(sent) != timings.fingerprint(sent.replace("x =", "z ="))
+
+
+def test_by_schedule_it_is_mailed_to_those_who_want_it(db: str) -> None:
+    wanting, other = (
+        person(email=f"{name}@example.com", name=name, role=Role.ADMIN).actor() for name in ("ann", "ben")
+    )
+    reports.have_mailed(True, by=wanting)
+    reports.have_mailed(False, by=other)
+    report_performance.report(mailed=True, told=lambda step: None, by=OPERATOR)
+    report_performance.run(by=OPERATOR)  # asked for: it is not mailed
+    assert flow_runs.page(by=OPERATOR)[0].state == flow_runs.State.DONE
+    with engine().connect() as connection:
+        asked = text("SELECT email, details FROM mails WHERE kind = 'performance report'")
+        [(email, details)] = connection.execute(asked).all()
+    assert email == "ann@example.com"
+    _, body = mail_texts.text_of(Kind.PERFORMANCE_REPORT, name="Ann", email=email, link=None, details=details)
+    assert "Findings: none" in body
+    assert max(map(len, body.splitlines())) <= 100

@@ -114,7 +114,8 @@ def db(postgres: Server, migrated: str) -> Iterator[str]:
     """The URL of a fresh, empty, migrated database, bound as this process's own."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}"')
+        # Copied as files it costs a third of what it costs written through the log, and its removal, too.
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}" STRATEGY FILE_COPY')
     database.bind(postgres.url(name))
     yield postgres.url(name)
     database.engine().dispose()

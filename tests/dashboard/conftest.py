@@ -75,7 +75,7 @@ def site(postgres: Server, migrated: str) -> Iterator[Site]:
     st.cache_data.clear()
     name = f"site_{os.getpid()}_{time.monotonic_ns()}"
     with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}" STRATEGY FILE_COPY')
         database.bind(postgres.url(name))
         yield _filled(postgres.url(name))
         database.engine().dispose()

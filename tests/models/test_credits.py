@@ -134,7 +134,8 @@ def test_more_than_is_left_is_refused_with_the_way_out(ann: Actor, contacts: lis
     with pytest.raises(NotEnoughCredits) as refused:
         asked(contacts[3:14], ann)
     assert refused.value.sentence == (
-        f"This would take 10 credits; you have 6 until {until}. Narrow the filter, or ask an administrator for more."
+        f"This would take 10 credits; you have 6 until {until}. Narrow the filter, buy a pack under Plans, or ask an "
+        "administrator for more."
     )
     assert (refused.value.cost, exports.count(by=ann), left(ann)) == (10, 1, (4, 6, 0))
     made(contacts[4:10], ann)

@@ -175,7 +175,7 @@ def lives(postgres: Server, migrated: str, name: str, folder: Path) -> Iterator[
     """One database for all lives of a kind: they share nothing but the offers."""
     url, name = postgres.url(f"{name}_{os.getpid()}"), f"{name}_{os.getpid()}"
     with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}" STRATEGY FILE_COPY')
         database.bind(url)
         yield url, Lives(recorded(folder))
         database.engine().dispose()
@@ -417,7 +417,7 @@ def test_the_stored_events_alone_give_the_same_state(own: Lives, base: str, post
     before = state(life)
     name = f"payment_replay_{os.getpid()}"
     with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}" STRATEGY FILE_COPY')
         try:
             copy(base, postgres.url(name))
             database.bind(postgres.url(name))

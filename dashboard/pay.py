@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from dashboard import edge, pay_page
 from dashboard.front_page import STATIC
 from models.errors import AppError, Conflict, InvalidInput, NotAllowed, NotFound, Unavailable
-from models.payments import listing, orders, subscriptions
+from models.payments import checkouts, listing, orders, subscriptions
 from models.payments.states import OrderState
 from models.permissions import Actor
 
@@ -33,12 +33,12 @@ async def order(request: Request) -> Response:
     number = request.path_params["order_id"]
 
     def shown(by: Actor) -> Response:
-        found = orders.checkout(number, by=by)
+        found = checkouts.open_order(number, by=by)
         if found.state == OrderState.PAID:
             return RedirectResponse(f"/pay/order/{number}/done", 303)
         return pay_page.order(found)
 
-    return await _answer(request, shown)
+    return await _answer(request, _unless_paid(shown, f"/pay/order/{number}/state"))
 
 
 async def order_returned(request: Request) -> Response:
@@ -67,12 +67,12 @@ async def subscription(request: Request) -> Response:
 
     def shown(by: Actor) -> Response:
         try:
-            return pay_page.subscription(subscriptions.checkout(by=by))
+            return pay_page.subscription(checkouts.open_subscription(by=by))
         except NotFound:
             _own(by)
             return RedirectResponse("/pay/subscription/done", 303)
 
-    return await _answer(request, shown)
+    return await _answer(request, _unless_paid(shown, "/pay/subscription/state"))
 
 
 async def subscription_returned(request: Request) -> Response:
@@ -115,8 +115,23 @@ async def _answer(request: Request, made: Callable[[Actor], Response]) -> Respon
     try:
         return await run_in_threadpool(made, actor)
     except AppError as error:
-        status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
-        return pay_page.refused(error.sentence, status)
+        return pay_page.refused(error.sentence, _status(error))
+
+
+def _status(error: AppError) -> int:
+    return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
+
+
+def _unless_paid(made: Callable[[Actor], Response], asked: str) -> Callable[[Actor], Response]:
+    """No checkout where it may be paid already: a page instead that goes on once that is known, by asking `asked`."""
+
+    def shown(by: Actor) -> Response:
+        try:
+            return made(by)
+        except (checkouts.OnItsWay, checkouts.NotKnown) as error:
+            return pay_page.not_now(error.sentence, asked, _status(error))
+
+    return shown
 
 
 async def _told(request: Request) -> bytes | None:

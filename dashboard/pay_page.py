@@ -21,6 +21,7 @@ PLANS = "/plans"
 BACK = f'<p><a href="{PLANS}">Back to plans</a></p>'
 SAID = '<p id="said" role="status"></p>'
 AT_RAZORPAY = "The payment takes place at Razorpay, in a window that opens here. Appointment360 never sees your card."
+FAILED = "Did the payment fail?"
 WAITING = "This page goes on as soon as Razorpay confirms it. You need not wait: the credits come by themselves."
 
 
@@ -51,7 +52,7 @@ def order_done(one: orders.Checkout) -> HTMLResponse:
     credits = formats.counted(one.credits, "credit")
     if one.state == OrderState.PAID:
         return _done("Paid", f"{credits} are yours. They last until you spend them.")
-    again = f'<p class="grey">Did the payment fail? <a href="/pay/order/{one.order_id}">Try again</a>.</p>'
+    again = f'<p class="grey">{FAILED} <a href="/pay/order/{one.order_id}">Ask Razorpay, and pay again</a>.</p>'
     if one.state == OrderState.CREATED:
         return _page("Not paid yet", f"<p>{escape(one.title)} waits for its payment.</p>{again}{BACK}")
     return _waiting(f"/pay/order/{one.order_id}/state", again)
@@ -60,7 +61,7 @@ def order_done(one: orders.Checkout) -> HTMLResponse:
 def subscription_done(one: Own) -> HTMLResponse:
     plan = escape(one.plan.title)
     if one.state == SubscriptionState.CREATED:
-        again = '<p class="grey">Did the payment fail? <a href="/pay/subscription">Try again</a>.</p>'
+        again = f'<p class="grey">{FAILED} <a href="/pay/subscription">Ask Razorpay, and pay again</a>.</p>'
         return _waiting("/pay/subscription/state", again)
     if one.state == SubscriptionState.ACTIVE:
         return _done("Subscribed", f"{plan} runs. {_monthly(one.plan)} come with each month’s charge.")
@@ -91,6 +92,12 @@ def receipt(one: InvoiceLine, name: str) -> HTMLResponse:
 def is_confirmed(one: orders.Checkout | Own) -> bool:
     waits = {OrderState.CREATED, OrderState.ATTEMPTED, SubscriptionState.CREATED}
     return one.state not in waits
+
+
+def not_now(sentence: str, asked: str, status: int) -> HTMLResponse:
+    """Instead of the checkout, where it may be paid already; once that is certain, which it asks for, it goes on."""
+    body = f"<p>{escape(sentence)}</p>{SAID}{BACK}"
+    return _page("Wait before you pay", body, data=f'data-wait="{asked}"', scripts=OURS, status=status)
 
 
 def refused(sentence: str, status: int) -> HTMLResponse:

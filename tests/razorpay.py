@@ -270,6 +270,11 @@ ROUTES: list[tuple[str, str, Callable[..., Thing]]] = [
     ("POST", f"/v1/payments/{ID}/refund", _refund),
     (
         "GET",
+        f"/v1/orders/{ID}/payments",
+        lambda of, name, *_: {"items": [one for one in of.things["payment"].values() if one["order_id"] == name]},
+    ),
+    (
+        "GET",
         f"/v1/payments/{ID}/refunds",
         lambda of, name, *_: {"items": [one for one in of.things["refund"].values() if one["payment_id"] == name]},
     ),

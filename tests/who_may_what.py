@@ -145,6 +145,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     BUY: (
         "models.payments.offers.listed",
         *(f"models.payments.orders.{name}" for name in ("create", "checkout", "returned")),
+        *(f"models.payments.checkouts.{name}" for name in ("open_order", "open_subscription")),
         *(
             f"models.payments.subscriptions.{name}"
             for name in ("start", "checkout", "returned", "change", "cancel", "pause", "resume")

@@ -7,7 +7,7 @@ from dashboard.widgets import page
 from dashboard.widgets.page import plain
 from dashboard.widgets.pay_now import pay_now
 from dashboard.widgets.press import pressed
-from dashboard.widgets.subscription_dialogs import change_dialog
+from dashboard.widgets.subscription_dialogs import change_dialog, differing
 from models.payments import gateway, orders, subscriptions
 from models.payments.offers import Sold
 from models.payments.states import RUNNING, OfferKind
@@ -47,6 +47,10 @@ def _card(one: Sold, mine: Own | None) -> None:
                 pay_now(f"/pay/order/{orders.create(one.code, by=session.actor()).order_id}")
 
 
+def _terms(plan: Sold) -> str:
+    return f"{formats.money(plan.price, plan.currency)} for {formats.counted(plan.credits, 'credit')} a month"
+
+
 def _choose_plan(one: Sold, mine: Own | None) -> None:
     if mine is None or mine.state not in RUNNING:
         if pressed("Subscribe", key=f"subscribe {one.code}", icon=":material/autorenew:", disabled=not gateway.ready()):
@@ -54,6 +58,8 @@ def _choose_plan(one: Sold, mine: Own | None) -> None:
                 subscriptions.start(one.code, by=session.actor())
                 pay_now("/pay/subscription")
         return
+    if mine.plan.code == one.code and mine.plan.id != one.id:
+        st.caption(f"Your plan, at its old {differing(mine.plan, one)}: {_terms(mine.plan)}.")
     if mine.plan.id == one.id and mine.next_plan is None:
         st.button("Your plan", key=f"plan {one.code}", icon=":material/check:", disabled=True)
         return
@@ -61,6 +67,8 @@ def _choose_plan(one: Sold, mine: Own | None) -> None:
         st.button("From the next charge on", key=f"plan {one.code}", icon=":material/schedule:", disabled=True)
         return
     may = gateway.ready() and mine.state in CHANGEABLE and not mine.cancels_at_end
-    label = "Stay with it" if mine.plan.id == one.id else "Change to it"
+    label = "Change to it"
+    if mine.plan.code == one.code:
+        label = "Stay with it" if mine.plan.id == one.id else f"Take the new {differing(mine.plan, one)}"
     if pressed(label, key=f"change {one.code}", icon=":material/swap_horiz:", disabled=not may):
         change_dialog(mine, one)

@@ -46,7 +46,8 @@ def sentence(mine: Own) -> str:
             return f"The first charge of {price} comes{f' on {due}' if mine.charge_at else ''}, with {credits}."
         case S.ACTIVE:
             after = mine.next_plan or mine.plan
-            becomes = f", as **{plain(after.title)}**" if mine.next_plan else ""
+            named = f"**{plain(after.title)}**" if after.code != mine.plan.code else "it is sold now"
+            becomes = f", as {named}" if mine.next_plan else ""
             charge = f"{formats.money(after.price, after.currency)}{becomes}"
             return f"{credits} a month. The next charge is {charge}{f', on {due}' if mine.charge_at else ''}."
         case S.PENDING:

@@ -15,17 +15,29 @@ from models.payments.states import SubscriptionState
 from models.payments.subscriptions import Own
 
 
+def differing(old: Sold, new: Sold) -> str:
+    """What a plan that is sold otherwise now is called to have."""
+    return "terms" if old.price == new.price else "price"
+
+
 @st.dialog("Change your plan?", icon=":material/swap_horiz:")
 def change_dialog(mine: Own, wanted: Sold) -> None:
+    is_new_price = wanted.code == mine.plan.code and wanted.id != mine.plan.id
+    word = differing(mine.plan, wanted)
     if wanted.id == mine.plan.id:
         st.markdown(f"You stay with **{plain(wanted.title)}**.")
+    elif is_new_price:
+        old = f"{formats.money(mine.plan.price, mine.plan.currency)}, {formats.counted(mine.plan.credits, 'credit')}"
+        st.markdown(f"You have **{plain(mine.plan.title)}** at its old {word}: {old} a month.")
+        st.markdown(f"If you take the new {word}, you cannot go back to the old {word} once that is charged.")
     else:
         st.markdown(f"From **{plain(mine.plan.title)}** to **{plain(wanted.title)}**.")
     price, credits = formats.money(wanted.price, wanted.currency), formats.counted(wanted.credits, "credit")
     when = f"on {formats.day(mine.charge_at)}" if mine.charge_at else "with the next charge"
     st.caption(f"Nothing is charged now. {when[0].upper()}{when[1:]} it is {price}, which brings {credits}.")
-    if confirmed("Change it"):
-        said = f"Your subscription is {wanted.title} from its next charge on."
+    if confirmed(f"Take the new {word}" if is_new_price else "Change it"):
+        at = f" at {price}" if is_new_price else ""
+        said = f"Your subscription is {wanted.title}{at} from its next charge on."
         _carry_out(lambda: subscriptions.change(wanted.code, by=session.actor()), said)
 
 

@@ -134,6 +134,29 @@ def test_only_what_the_checkout_signed_is_taken(shop: str, site: Site, razorpay:
     assert httpx.get(receipt, cookies={"session": site.token(Role.ADMIN)}).status_code == 404
 
 
+def test_trying_again_asks_razorpay_first(shop: str, site: Site, razorpay: Razorpay) -> None:
+    by, cookies = site.people[Role.MANAGER].actor(), {"session": site.token(Role.MANAGER)}
+    order = orders.create("pack-100", by=by)
+    path = f"{shop}/pay/order/{order.order_id}"
+    paid = razorpay.pay(order.razorpay_id, "authorized")
+
+    def opened() -> httpx.Response:
+        return httpx.get(path, cookies=cookies)
+
+    razorpay.silent = True
+    answer = opened()
+    razorpay.silent = False
+    assert (answer.status_code, "Wait some minutes and look under Plans" in answer.text) == (503, True)
+    late = opened()
+    assert (late.status_code, "Do not pay again." in late.text) == (409, True)
+    for page in (answer.text, late.text):
+        assert f'data-wait="/pay/order/{order.order_id}/state"' in page
+        assert "checkout.js" not in page
+    razorpay.capture(order.razorpay_id)  # and nobody is told
+    assert opened().headers["location"] == f"/pay/order/{order.order_id}/done"
+    assert [one.state for one in listing.mine(by=by)[0] if one.razorpay_id == paid["id"]] == ["captured"]
+
+
 def test_only_the_checkout_may_load_what_razorpay_serves(shop: str, site: Site, razorpay: Razorpay) -> None:
     order = orders.create("pack-100", by=site.people[Role.MANAGER].actor())
     cookies = {"session": site.token(Role.MANAGER)}

@@ -149,6 +149,10 @@ MINE = Own(1, "sub_x", SubscriptionState.ACTIVE, PRO, None, False, 1, DAY, DAY, 
         ({"state": SubscriptionState.CREATED}, "It begins once ₹3,999.00 is paid."),
         ({"state": SubscriptionState.AUTHENTICATED}, "The first charge of ₹3,999.00 comes on 26 Dec 2026, with 2,500"),
         ({}, "2,500 credits a month. The next charge is ₹3,999.00, on 26 Dec 2026."),
+        (
+            {"next_plan": replace(PRO, id=9, price=449900)},
+            "The next charge is ₹4,499.00, as it is sold now, on 26 Dec 2026.",
+        ),
         ({"next_plan": BASIC}, "The next charge is ₹999.00, as **Basic**, on 26 Dec 2026."),
         ({"cancels_at_end": True}, "It ends on 26 Dec 2026, with the month that is paid."),
         ({"state": SubscriptionState.PENDING}, "The last charge of ₹3,999.00 failed."),
@@ -248,6 +252,31 @@ def test_a_subscription_is_changed_paused_resumed_and_cancelled(
     assert razorpay.things["subscription"][mine.razorpay_id]["status"] == "active"  # until its month is over
     razorpay.things["subscription"][mine.razorpay_id]["status"] = "halted"
     assert "Razorpay refused it" in texts(button(dialogs.open("pause"), "Pause").click().run())
+
+
+def test_a_plan_at_its_old_price_is_ones_own(
+    screen: Screen, dialogs: Dialogs, razorpay: Razorpay, ann: Actor, admin: Actor
+) -> None:
+    paying.subscribed(razorpay, ann, "basic")
+    offers.change("basic", price=129900, by=admin)
+    try:
+        test = screen(Role.ANALYST, at="plans")
+        assert "Your plan, at its old price: ₹999.00 for 500 credits a month." in texts(test)
+        assert not [one for one in test.button if one.label == "Your plan"]
+        assert not button(test, "Take the new price").disabled
+        assert len([one for one in test.button if one.label == "Change to it"]) == 2  # the other plans
+        test = dialogs.open("change")
+        told = texts(test)
+        assert "You have **Basic** at its old price: ₹999.00, 500 credits a month." in told
+        assert "it is ₹1,299.00, which brings 500 credits." in told
+        assert "From **Basic**" not in told
+        button(test, "Take the new price").click().run()
+        test = screen(Role.ANALYST, at="plans")
+        assert "The next charge is ₹1,299.00, as it is sold now" in texts(test)
+        assert "Your plan, at its old price" in texts(test)
+        assert button(test, "From the next charge on").disabled
+    finally:
+        offers.change("basic", price=99900, by=admin)
 
 
 def test_a_refund_says_before_what_it_takes_back(

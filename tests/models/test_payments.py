@@ -15,7 +15,7 @@ from models.contacts.table import Contact
 from models.credit_ledger import CreditEntry
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound, Unavailable
-from models.payments import events, gateway, listing, offers, orders, refunds, subscriptions
+from models.payments import checkouts, events, gateway, listing, offers, orders, refunds, subscriptions
 from models.payments.listing import Wanted
 from models.payments.states import EventState, OfferKind, OrderState, PaymentState, RefundState, SubscriptionState
 from models.permissions import OPERATOR, Actor, Role
@@ -115,6 +115,53 @@ def test_a_return_counts_only_with_the_signature_of_the_servers_own_order(razorp
         orders.returned(other.order_id, payment=paid["id"], signature=returned(other.razorpay_id, paid), by=bob)
     assert listing.mine(by=ann) == ([], None)
     assert lasting(ann) == 0
+
+
+def test_no_second_checkout_while_the_first_may_be_paid(razorpay: Razorpay, ann: Actor) -> None:
+    order = orders.create("pack-500", by=ann)
+    assert checkouts.open_order(order.order_id, by=ann) == order
+    razorpay.silent = True
+    with pytest.raises(checkouts.NotKnown, match="it may be that this is paid already"):
+        checkouts.open_order(order.order_id, by=ann)
+    razorpay.silent = False
+    failed = razorpay.pay(order.razorpay_id, "failed")
+    assert checkouts.open_order(order.order_id, by=ann).state == OrderState.ATTEMPTED  # it can be paid again
+    assert listing.named(failed["id"]).state == PaymentState.FAILED
+    begun = razorpay.pay(order.razorpay_id, "created")
+    with pytest.raises(checkouts.OnItsWay, match="Do not pay again"):
+        checkouts.open_order(order.order_id, by=ann)
+    with writing(OPERATOR) as session:
+        moved = "UPDATE payments SET paid_at = paid_at - interval '11 minutes' WHERE razorpay_id = :name"
+        session.execute(text(moved), {"name": begun["id"]})
+    begun["created_at"] -= 11 * 60
+    checkouts.open_order(order.order_id, by=ann)  # a window that was left
+    begun["status"] = "authorized"
+    with pytest.raises(checkouts.OnItsWay):
+        checkouts.open_order(order.order_id, by=ann)
+    begun.update(status="captured", captured=True, fee=100, tax=0)  # and its webhook is late
+    assert checkouts.open_order(order.order_id, by=ann).state == OrderState.PAID
+    assert lasting(ann) == 500
+    with pytest.raises(NotFound, match=r"no order \d+ of yours"):
+        checkouts.open_order(order.order_id, by=person(email="b@example.com", name="B", role=Role.ANALYST).actor())
+
+
+def test_no_second_checkout_of_a_subscription(razorpay: Razorpay, ann: Actor) -> None:
+    started = subscriptions.start("pro", by=ann)
+    assert checkouts.open_subscription(by=ann) == started
+    razorpay.silent = True
+    with pytest.raises(checkouts.NotKnown):
+        checkouts.open_subscription(by=ann)
+    signature = sign(KEY_SECRET, f"pay_late|{started.razorpay_id}".encode())
+    subscriptions.returned(payment="pay_late", signature=signature, by=ann)
+    razorpay.silent = False
+    with pytest.raises(checkouts.OnItsWay):
+        checkouts.open_subscription(by=ann)
+    razorpay.charge(started.razorpay_id)
+    with pytest.raises(NotFound, match="no subscription that waits for its first payment"):
+        checkouts.open_subscription(by=ann)
+    found = subscriptions.current(by=ann)
+    assert found
+    assert found.state == SubscriptionState.ACTIVE
 
 
 def test_while_razorpay_is_silent_a_return_is_noted_and_the_webhook_brings_the_credits(

@@ -113,7 +113,6 @@ class Settings(BaseSettings):
     schedule_validate_contacts: Moments = None
     schedule_back_up: Moments = None
     schedule_report_performance: Moments = None
-    schedule_keep_house: Moments = None
 
     @property
     def address(self) -> str:

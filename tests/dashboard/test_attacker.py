@@ -20,7 +20,7 @@ import bcrypt
 import httpx
 import pyotp
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import select, text, update
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.testing.v1 import AppTest
 from websockets.exceptions import InvalidStatus
@@ -32,7 +32,6 @@ from deploy.up import Machine
 from models import (
     account_links,
     credits,
-    database,
     exports,
     mails,
     preferences,
@@ -54,6 +53,7 @@ from models.mails import Mail
 from models.networks import neighbourhood
 from models.permissions import OPERATOR, Role
 from models.sign_ins import SignInRefused
+from tests import statements
 from tests.dashboard.conftest import Site, served
 from tests.dashboard.tab import tab
 from tests.people import PASSWORD, link_of, person
@@ -317,14 +317,9 @@ def work() -> Iterator[list[str]]:
         done.append(f"bcrypt of cost {stored[4:6].decode()}")
         return plain(password, stored)
 
-    def sent(_: Any, __: Any, statement: str, *___: Any) -> None:
-        done.append(statement)
-
-    event.listen(database.engine(), "before_cursor_execute", sent)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, statements.noted(done):
         patch.setattr(bcrypt, "checkpw", counted)
         yield done
-    event.remove(database.engine(), "before_cursor_execute", sent)
 
 
 def test_no_answers_time_tells_who_has_an_account(site: Site) -> None:

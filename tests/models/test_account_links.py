@@ -1,12 +1,11 @@
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, func, select, update
+from sqlalchemy import func, select, update
 
-from models import account_links, database, link_tokens, passwords, profile, secret_tokens, sign_ins, users
+from models import account_links, link_tokens, passwords, profile, secret_tokens, sign_ins, users
 from models.account_links import AccountLink, LinkRefused, Purpose
 from models.audit import AuditLine, Event
 from models.database import reading, writing
@@ -14,7 +13,7 @@ from models.errors import Conflict, InvalidInput
 from models.mails import Mail
 from models.permissions import OPERATOR, Role
 from models.request_limits import RequestLimit
-from tests import people
+from tests import people, statements
 from tests.people import PASSWORD, link_of
 
 OTHER = "staple orange lantern"
@@ -178,9 +177,9 @@ class TestForgotten:
 
     def test_known_and_unknown_take_the_same_statements(self, ann: users.User) -> None:
         """What could be measured from outside would have to come from them."""
-        with _statements() as known:
+        with statements.noted([]) as known:
             account_links.request_reset(ann.email, address="10.0.0.1")
-        with _statements() as unknown:
+        with statements.noted([]) as unknown:
             account_links.request_reset("bob@example.com", address="10.0.0.1")
         assert known == unknown
         assert len(known) > 3
@@ -252,16 +251,3 @@ def test_the_hash_of_a_chosen_password_is_the_persons_only(ann: users.User) -> N
 
 def _is(token: str) -> object:
     return AccountLink.token_hash == secret_tokens.hashed(token)
-
-
-@contextmanager
-def _statements() -> Iterator[list[str]]:
-    """Those that the database is sent meanwhile."""
-    sent: list[str] = []
-
-    def note(*arguments: object) -> None:
-        sent.append(str(arguments[2]))
-
-    event.listen(database.engine(), "before_cursor_execute", note)
-    yield sent
-    event.remove(database.engine(), "before_cursor_execute", note)

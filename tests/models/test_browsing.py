@@ -48,6 +48,7 @@ def test_of_two_at_once_one_builds(db: str) -> None:
     with psycopg.connect(libpq_url(db)) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [BROWSING_LOCK])
         assert browsing.ensure_indexes() == []
+        other.execute("SELECT pg_advisory_unlock(%s)", [BROWSING_LOCK])  # its process may outlive the connection
     assert browsing.ensure_indexes() == ["contacts_words"]
     with database.engine().connect() as connection:  # the same connection, without the lock of the last round
         assert connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").scalar() == 0

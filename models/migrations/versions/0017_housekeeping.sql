@@ -1,1 +1,0 @@
--- What housekeeping did, and what caches were told.

@@ -27,7 +27,7 @@ def test_every_command_parses(line: str) -> None:
     words = shlex.split(line)
     command = get_command(app)
     context = command.make_context("appointment360", [*words], resilient_parsing=False)
-    while hasattr(command, "resolve_command"):
+    while hasattr(command, "resolve_command") and (words or not command.invoke_without_command):
         name, command, words = command.resolve_command(context, words)
         context = command.make_context(name, words, parent=context)
 

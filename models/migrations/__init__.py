@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from models.database import MIGRATIONS_LOCK, sqlalchemy_url
+from models.errors import Conflict
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -40,13 +41,27 @@ def is_current(engine: Engine) -> bool:
 
 
 def upgrade(url: str) -> None:
-    """Run what is missing, in one transaction."""
+    """Run what is missing, in one transaction. Raises Conflict where a newer program has been here."""
     from alembic import command
 
     engine = create_engine(sqlalchemy_url(url))
-    with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATIONS_LOCK})
-        settings = config()
-        settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATIONS_LOCK})
+            _require_known(connection)
+            settings = config()
+            settings.attributes["connection"] = connection
+            command.upgrade(settings, "head")
+    finally:
+        engine.dispose()
+
+
+def _require_known(connection: Connection) -> None:
+    if not inspect(connection).has_table("alembic_version"):
+        return
+    for stored in connection.scalars(text("SELECT version_num FROM alembic_version")):
+        if not any((FOLDER / "versions").glob(f"{stored}_*.py")):
+            raise Conflict(
+                f"The database has the schema {stored}, and this program knows those up to {newest()}: a newer version "
+                "of the program was here. Run that one, or restore a backup from before into another database."
+            )

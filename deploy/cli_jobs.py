@@ -57,9 +57,9 @@ def runs(
     with local.connected():
         from models import flow_runs
 
-        if state is not None and state not in list(flow_runs.State):
-            raise typer.BadParameter(f"“{state}” is no state. States are: {', '.join(flow_runs.State)}.")
-        wanted = flow_runs.State(state) if state else None
+        if state is not None and state not in list(flow_runs.RunState):
+            raise typer.BadParameter(f"“{state}” is no state. States are: {', '.join(flow_runs.RunState)}.")
+        wanted = flow_runs.RunState(state) if state else None
         found = flow_runs.page(flow=job, state=wanted, limit=limit, by=OPERATOR)
     if output.is_json():
         output.answer({"runs": [_run(one) for one in found]})

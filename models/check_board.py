@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from models.accounts import User
 from models.check_results import CheckResult, CheckRun, Sight
 from models.check_rules import About
-from models.check_runs import UNDER_WAY, State
+from models.check_runs import UNDER_WAY, CheckState
 from models.check_switches import switched
 from models.contacts import quality
 from models.contacts.table import FIELDS
@@ -32,7 +32,7 @@ class Run:
     """A run, with the number of the rules that the person sees, and how many of these are broken."""
 
     id: int
-    state: State
+    state: CheckState
     step: str | None
     error: str | None
     asked_by: str | None
@@ -144,7 +144,7 @@ def board(*, by: Actor, runs: int = RUNS) -> Board:
     """Of the last `runs` runs that were done, read from one snapshot. Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
     with reading() as session:
-        return _board(session, CheckRun.state == State.DONE, runs, by)
+        return _board(session, CheckRun.state == CheckState.DONE, runs, by)
 
 
 def of_run(run_id: int, *, by: Actor) -> Board:
@@ -242,7 +242,8 @@ def _run(run: CheckRun, asker: str | None, by: Actor) -> Run:
     sees = Sight.of(by)
     may_know = by.may(Permission.CHECKS_RUN) and sees.whole
     return Run(
-        run.id, State(run.state), run.step, run.error if may_know or run.error is None else UNTOLD, asker, run.asked_at,
+        run.id, CheckState(run.state), run.step,
+        run.error if may_know or run.error is None else UNTOLD, asker, run.asked_at,
         run.started_at, run.finished_at, run.contacts, run.industries if "industry" in sees.fields else None,
         run.payments if sees.payments else None,
     )  # fmt: skip

@@ -27,14 +27,14 @@ from models.permissions import OPERATOR, Actor, Permission, require
 ONE = 1  # the number under CHECKS_LOCK
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
 
 
-UNDER_WAY = (State.WAITING, State.RUNNING)
+UNDER_WAY = (CheckState.WAITING, CheckState.RUNNING)
 STEPS = {  # in their order, in words
     "count": "Counting what is filled",
     "check": "Checking contacts, industries and payments",
@@ -79,7 +79,7 @@ def begin(run_id: int) -> Actor | None:
         run = _locked(session, run_id)
         if run.state not in UNDER_WAY:
             return None
-        run.state, run.step, run.started_at = State.RUNNING, next(iter(STEPS)), func.clock_timestamp()
+        run.state, run.step, run.started_at = CheckState.RUNNING, next(iter(STEPS)), func.clock_timestamp()
         return _asker(session, run)
 
 
@@ -108,7 +108,7 @@ def finish(run_id: int, verdicts: Sequence[Verdict]) -> None:
         if run.state not in UNDER_WAY:
             return
         check_results.store(session, list(verdicts), run_id=run_id)
-        run.state, run.step, run.finished_at = State.DONE, None, func.clock_timestamp()
+        run.state, run.step, run.finished_at = CheckState.DONE, None, func.clock_timestamp()
         by = _asker(session, run)
         check_alarms.tell(session, verdicts, before=_last_verdicts(session, run_id), by=by)
         broken = sum(not one.success for one in verdicts)
@@ -122,20 +122,25 @@ def fail(run_id: int, sentence: str) -> None:
         run = _locked(session, run_id)
         if run.state not in UNDER_WAY:
             return
-        run.state, run.step, run.error, run.finished_at = State.FAILED, None, sentence[:500], func.clock_timestamp()
+        run.state, run.step, run.error, run.finished_at = (
+            CheckState.FAILED,
+            None,
+            sentence[:500],
+            func.clock_timestamp(),
+        )
         audit.write(session, Event.CHECKS_FAILED, f"check {run_id}", by=_asker(session, run), error=run.error)
 
 
 def clear_past(*, older_than_days: int) -> None:
     """Remove runs that are older, with their results; the last one that was done stays."""
-    last = select(func.max(CheckRun.id)).where(CheckRun.state == State.DONE).scalar_subquery()
+    last = select(func.max(CheckRun.id)).where(CheckRun.state == CheckState.DONE).scalar_subquery()
     old = CheckRun.finished_at < func.clock_timestamp() - timedelta(days=older_than_days)
     with writing(OPERATOR) as session:
         session.execute(delete(CheckRun).where(old, CheckRun.id != func.coalesce(last, 0)))
 
 
 def _add(session: Session, asked_by: int | None) -> int:
-    made = insert(CheckRun).values(state=State.WAITING, asked_by=asked_by)
+    made = insert(CheckRun).values(state=CheckState.WAITING, asked_by=asked_by)
     number = session.scalar(made.on_conflict_do_nothing().returning(CheckRun.id))
     if number is None:
         number = session.scalar(select(CheckRun.id).where(CheckRun.state.in_(UNDER_WAY)))
@@ -158,6 +163,6 @@ def _asker(session: Session, run: CheckRun) -> Actor:
 
 def _last_verdicts(session: Session, run_id: int) -> list[Verdict] | None:
     """Of the run before that was done; None where there is none."""
-    last = select(CheckRun.id).where(CheckRun.state == State.DONE, CheckRun.id < run_id)
+    last = select(CheckRun.id).where(CheckRun.state == CheckState.DONE, CheckRun.id < run_id)
     before = session.scalar(last.order_by(CheckRun.id.desc()).limit(1))
     return None if before is None else check_results.of_run(session, before)

@@ -43,7 +43,7 @@ MAX_ERROR = 1000  # characters
 ENDED_SO = "Its process was ended in the middle: by a signal, with its machine, or for want of memory."
 
 
-class State(StrEnum):
+class RunState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -91,7 +91,7 @@ class Run:
     flow: str
     subject: str | None
     prefect_id: UUID | None
-    state: State
+    state: RunState
     scheduled: bool
     asked_by: int | None
     asker: str | None
@@ -115,7 +115,7 @@ class Gone:
     run_id: int
     flow: str
     prefect_id: UUID | None
-    state: State
+    state: RunState
     crashes: int
 
 
@@ -131,7 +131,7 @@ def begin(
     with writing(OPERATOR) as session:
         made = FlowRun(
             flow=flow, subject=subject, prefect_id=prefect_id, scheduled=scheduled, asked_by=asked_by,
-            state=State.RUNNING,
+            state=RunState.RUNNING,
         )  # fmt: skip
         session.add(made)
         session.flush()
@@ -140,7 +140,7 @@ def begin(
 
 def end(
     run_id: int,
-    state: State,
+    state: RunState,
     *,
     counts: Mapping[str, Any] | None = None,
     error: str | None = None,
@@ -150,7 +150,7 @@ def end(
     this flow since it went well. What has ended stays so; one that was taken for crashed, and lives, ends by this."""
     with writing(OPERATOR) as session:
         run = by_id(session, FlowRun, run_id, locked=True)
-        if run is None or run.state not in (State.RUNNING, State.CRASHED):
+        if run is None or run.state not in (RunState.RUNNING, RunState.CRASHED):
             return
         run.state, run.error = state, error[:MAX_ERROR] if error else None
         run.counts = dict(counts) if counts is not None else run.counts
@@ -163,7 +163,7 @@ def end_gone() -> list[Gone]:
     """Note the runs whose process is gone as crashed. They are done again; what crashed MOST_CRASHES times is not, and
     mailed as `end` does."""
     late = FlowRun.heartbeat_at < func.clock_timestamp()
-    running = select(FlowRun).where(FlowRun.state == State.RUNNING, late)
+    running = select(FlowRun).where(FlowRun.state == RunState.RUNNING, late)
     with writing(OPERATOR) as session:
         held = database.claims(session, FLOW_RUNS_LOCK)
         is_gone = FlowRun.heartbeat_at < func.clock_timestamp() - GONE
@@ -171,11 +171,11 @@ def end_gone() -> list[Gone]:
         gone = running.where(is_silent | (is_gone & FlowRun.id.not_in(held)))
         found = list(session.scalars(gone.with_for_update(skip_locked=True)))
         for run in found:
-            run.state, run.error = (State.CANCELLED, None) if run.cancelled_at else (State.CRASHED, ENDED_SO)
+            run.state, run.error = (RunState.CANCELLED, None) if run.cancelled_at else (RunState.CRASHED, ENDED_SO)
             _stop(session, run)
-        ended = [Gone(run.id, run.flow, run.prefect_id, State(run.state), _crashes(session, run)) for run in found]
+        ended = [Gone(run.id, run.flow, run.prefect_id, RunState(run.state), _crashes(session, run)) for run in found]
         for run, one in zip(found, ended, strict=True):
-            if run.state == State.CRASHED and one.crashes >= MOST_CRASHES:
+            if run.state == RunState.CRASHED and one.crashes >= MOST_CRASHES:
                 _tell(session, run)
         return ended
 
@@ -184,14 +184,14 @@ def note_cancelled(run_id: int) -> None:
     """One that was taken for crashed was stopped by somebody, past us."""
     with writing(OPERATOR) as session:
         run = by_id(session, FlowRun, run_id, locked=True)
-        if run is not None and run.state == State.CRASHED:
-            run.state, run.error = State.CANCELLED, None
+        if run is not None and run.state == RunState.CRASHED:
+            run.state, run.error = RunState.CANCELLED, None
 
 
 def page(
     *,
     flow: str | None = None,
-    state: State | None = None,
+    state: RunState | None = None,
     before: int | None = None,
     limit: int = 50,
     by: Actor,
@@ -218,7 +218,7 @@ def get(run_id: int, *, by: Actor) -> Run:
         return _seen(session.execute(_select().where(FlowRun.id == run_id)).one())
 
 
-def last(flow: str, *, state: State | None = None, by: Actor) -> Run | None:
+def last(flow: str, *, state: RunState | None = None, by: Actor) -> Run | None:
     """The newest of that flow, if it ever ran, or ended so. Raises NotAllowed."""
     found = page(flow=flow, state=state, limit=1, by=by)
     return found[0] if found else None
@@ -240,7 +240,7 @@ def known_flows(*, by: Actor) -> list[str]:
 
 
 def is_running(session: Session, flow: str) -> bool:
-    return session.scalar(select(FlowRun.id).where(FlowRun.flow == flow, FlowRun.state == State.RUNNING)) is not None
+    return session.scalar(select(FlowRun.id).where(FlowRun.flow == flow, FlowRun.state == RunState.RUNNING)) is not None
 
 
 def clear_past() -> None:
@@ -271,16 +271,16 @@ def _stop(session: Session, run: FlowRun) -> None:
 
 def _crashes(session: Session, run: FlowRun) -> int:
     same = FlowRun.flow == run.flow, FlowRun.subject.is_not_distinct_from(run.subject), FlowRun.id <= run.id
-    other = select(func.max(FlowRun.id)).where(*same, FlowRun.state.not_in((State.CRASHED, State.RUNNING)))
+    other = select(func.max(FlowRun.id)).where(*same, FlowRun.state.not_in((RunState.CRASHED, RunState.RUNNING)))
     since = FlowRun.id > func.coalesce(other.scalar_subquery(), 0)
-    counted = select(func.count()).where(*same, FlowRun.state == State.CRASHED, since)
+    counted = select(func.count()).where(*same, FlowRun.state == RunState.CRASHED, since)
     return session.scalars(counted).one()
 
 
 def _tell(session: Session, run: FlowRun) -> None:
     """At most one message of a flow until it goes well: its runs are counted one after the other for that."""
     session.execute(select(func.pg_advisory_xact_lock(FLOW_MAILS_LOCK, func.hashtext(run.flow))))
-    went_well = select(func.max(FlowRun.id)).where(FlowRun.flow == run.flow, FlowRun.state == State.DONE)
+    went_well = select(func.max(FlowRun.id)).where(FlowRun.flow == run.flow, FlowRun.state == RunState.DONE)
     since = FlowRun.id > func.coalesce(went_well.scalar_subquery(), 0)
     told = select(FlowRun.id).where(FlowRun.flow == run.flow, FlowRun.told_at.is_not(None), since).limit(1)
     if session.scalar(told) is not None:
@@ -306,7 +306,7 @@ def _select() -> Any:
 def _seen(row: Any) -> Run:
     run, asker, seconds = row
     return Run(
-        run.id, run.flow, run.subject, run.prefect_id, State(run.state), run.scheduled, run.asked_by, asker,
+        run.id, run.flow, run.subject, run.prefect_id, RunState(run.state), run.scheduled, run.asked_by, asker,
         run.started_at, run.ended_at, float(seconds), run.counts, run.step, run.done, run.total, run.error,
         run.cancelled_at,
     )  # fmt: skip

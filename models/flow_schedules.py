@@ -14,7 +14,7 @@ from models.accounts import User
 from models.audit import Event
 from models.database import Base, reading, writing
 from models.errors import Conflict, NotFound
-from models.flow_runs import FlowRun, State
+from models.flow_runs import FlowRun, RunState
 from models.permissions import OPERATOR, Actor, Permission, require
 
 SKEW = timedelta(minutes=1)  # the clock that starts a run may be before the database's
@@ -151,7 +151,7 @@ def why_not(flow: str) -> str | None:
 
     Of the moments that were missed while the machine was off several runs come at once: the first one makes them up.
     """
-    came = FlowRun.flow == flow, FlowRun.scheduled, FlowRun.state != State.CRASHED
+    came = FlowRun.flow == flow, FlowRun.scheduled, FlowRun.state != RunState.CRASHED
     started = select(func.max(FlowRun.started_at)).where(*came)
     with reading() as session:
         stored = session.get(FlowSchedule, flow)

@@ -11,12 +11,12 @@ from models.audit import Event
 from models.database import by_id, writing
 from models.duplicates import runs as searches
 from models.errors import Conflict, NotFound
-from models.flow_runs import FlowRun, Run, State
+from models.flow_runs import FlowRun, Run, RunState
 from models.flow_schedules import FlowSchedule, unknown
 from models.permissions import Actor, Permission, require
 
 IMPORTS = ("import-contacts", "undo-import", "redo-import")
-ENDED_BADLY = (State.FAILED, State.CRASHED, State.CANCELLED)
+ENDED_BADLY = (RunState.FAILED, RunState.CRASHED, RunState.CANCELLED)
 
 
 def run(flow: str, *, by: Actor) -> None:
@@ -34,7 +34,7 @@ def cancel(run_id: int, *, by: Actor) -> None:
     """
     require(by, Permission.SERVER_MANAGE)
     found = flow_runs.get(run_id, by=by)
-    if found.state is not State.RUNNING:
+    if found.state is not RunState.RUNNING:
         raise Conflict(f"Run {run_id} is {found.state} already.")
     match found.flow:
         case _ if found.flow in IMPORTS:
@@ -97,7 +97,7 @@ def _stop(found: Run, by: Actor) -> None:
         stored = by_id(session, FlowRun, found.id, locked=True)
         if stored is None:
             raise NotFound(f"There is no run {found.id}.")
-        if stored.state != State.RUNNING or stored.cancelled_at is not None:
+        if stored.state != RunState.RUNNING or stored.cancelled_at is not None:
             return
         stored.cancelled_at, stored.cancelled_by = func.clock_timestamp(), by.doer_id
         audit.write(session, Event.JOB_CANCELLED, f"job {found.flow}", by=by, run=found.id)

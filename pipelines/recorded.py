@@ -14,7 +14,7 @@ from uuid import UUID
 
 from models import flow_runs, flow_schedules
 from models.errors import AppError
-from models.flow_runs import State
+from models.flow_runs import RunState
 from pipelines.heart import Cancelled, Heart, Run, RunsAlready
 
 PREFECT_RUN = "PREFECT__FLOW_RUN_ID"  # what Prefect's runner and workers tell the process of a run
@@ -76,12 +76,12 @@ def recorded(
     except BaseException:
         heart.stop()
         raise
-    ended: _Ended | None = _Ended(State.DONE)
+    ended: _Ended | None = _Ended(RunState.DONE)
     try:
         yield run
         heart.leave()
         if run.cancelled:
-            ended = _Ended(State.CANCELLED)
+            ended = _Ended(RunState.CANCELLED)
     except BaseException as raised:
         heart.leave()
         ended = _outcome(raised, flow, stopped=heart.cancelled, cancellations=cancellations, asked_by=asked_by)
@@ -94,7 +94,7 @@ def recorded(
 
 @dataclass(frozen=True)
 class _Ended:
-    state: State
+    state: RunState
     error: str | None = None
     mailed: bool = False
 
@@ -109,15 +109,15 @@ def _outcome(
 ) -> _Ended | None:
     """None for a process that is ended from outside, such as with its machine: whoever sweeps does the work again."""
     if isinstance(raised, (Cancelled, KeyboardInterrupt, *cancellations)):
-        return _Ended(State.CANCELLED)
+        return _Ended(RunState.CANCELLED)
     if stopped and not isinstance(raised, AppError):
-        return _Ended(State.CANCELLED)
+        return _Ended(RunState.CANCELLED)
     if isinstance(raised, AppError):
-        return _Ended(State.FAILED, raised.sentence, mailed=asked_by is None)
+        return _Ended(RunState.FAILED, raised.sentence, mailed=asked_by is None)
     if isinstance(raised, Exception):
         reference = secrets.token_hex(4).upper()
         log.error("%s: reference %s", flow, reference, exc_info=raised)
-        return _Ended(State.FAILED, f"Something went wrong on our side. Reference {reference}.", mailed=True)
+        return _Ended(RunState.FAILED, f"Something went wrong on our side. Reference {reference}.", mailed=True)
     return None
 
 

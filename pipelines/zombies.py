@@ -74,7 +74,7 @@ def _end_in_prefect(gone: Gone) -> None:
         if state is not None and not state.is_final():
             prefect.set_flow_run_state(run.id, Crashed(message="Its process is gone."), force=True)
         if (
-            gone.state == flow_runs.State.CRASHED
+            gone.state == flow_runs.RunState.CRASHED
             and gone.crashes < flow_runs.MOST_CRASHES
             and run.deployment_id is not None
         ):

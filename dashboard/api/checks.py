@@ -17,7 +17,7 @@ from dashboard.api.moments import Moment
 from models import check_board, check_report, check_runs, check_switches
 from models.check_board import Board, Completeness, Run, Standing
 from models.check_rules import About
-from models.check_runs import State
+from models.check_runs import CheckState
 from models.database import LARGEST_ID
 from models.permissions import Actor, Permission
 
@@ -34,7 +34,7 @@ class CheckRun(BaseModel):
     """`rules` are those that you see, `broken` of them did not hold. `asked_by` is null for one that was due."""
 
     id: int = Field(examples=[17])
-    state: State
+    state: CheckState
     step: str | None = Field(description="What is being done, of a run under way.", examples=["check"])
     error: str | None
     asked_by: str | None = Field(examples=["Ann Archer"])
@@ -77,7 +77,7 @@ class CheckRule(BaseModel):
     points: list[CheckPoint]
 
 
-class FieldFilled(BaseModel):
+class FieldCompleteness(BaseModel):
     field: str = Field(examples=["email"])
     title: str = Field(examples=["E-mail"])
     filled: int = Field(description="Contacts with a value, exactly.", examples=[812_004])
@@ -90,13 +90,13 @@ class Quality(BaseModel):
     run: CheckRun | None
     newest: CheckRun | None
     rules: list[CheckRule]
-    completeness: list[FieldFilled] = Field(description="The emptiest field first.")
+    completeness: list[FieldCompleteness] = Field(description="The emptiest field first.")
 
 
 class CheckResults(BaseModel):
     run: CheckRun
     rules: list[CheckRule]
-    completeness: list[FieldFilled]
+    completeness: list[FieldCompleteness]
 
 
 class CheckRuns(BaseModel):
@@ -200,5 +200,5 @@ def _rule(one: Standing) -> CheckRule:
     )  # fmt: skip
 
 
-def _field(one: Completeness) -> FieldFilled:
-    return FieldFilled.model_validate(one, from_attributes=True)
+def _field(one: Completeness) -> FieldCompleteness:
+    return FieldCompleteness.model_validate(one, from_attributes=True)

@@ -14,7 +14,7 @@ from dashboard.api.moments import Moment
 from models import flow_runs, flow_schedules, jobs
 from models.database import LARGEST_ID
 from models.errors import NotFound
-from models.flow_runs import Run, State
+from models.flow_runs import Run, RunState
 from models.flow_schedules import Schedule
 from models.permissions import Actor, Permission
 
@@ -56,7 +56,7 @@ class JobRun(BaseModel):
     id: int
     job: str
     about: str | None = Field(examples=["import 17"])
-    state: State
+    state: RunState
     scheduled: bool
     asked_by: str | None
     started_at: Moment
@@ -99,7 +99,7 @@ def listed(by: Overseer) -> Jobs:
 def runs(
     by: Overseer,
     job: Annotated[str | None, Query(max_length=60)] = None,
-    state: State | None = None,
+    state: RunState | None = None,
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
     size: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> JobRuns:

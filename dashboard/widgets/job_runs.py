@@ -13,13 +13,13 @@ from dashboard.widgets.said import say
 from models import flow_runs, jobs
 from models.database import LARGEST_ID
 from models.errors import InvalidInput
-from models.flow_runs import Run, State
+from models.flow_runs import Run, RunState
 from models.permissions import Permission
 
 SIZE = 25
 ROW_HEIGHT, ROWS_SHOWN = 36, 11
 JOB, STATE = "jobs job", "jobs state"  # the controls
-ENDED = tuple(state for state in State if state is not State.RUNNING)
+ENDED = tuple(state for state in RunState if state is not RunState.RUNNING)
 
 
 def job_runs() -> None:
@@ -38,17 +38,17 @@ def job_runs() -> None:
         _one(picked)
 
 
-def _wanted() -> tuple[str | None, State | None, int | None]:
+def _wanted() -> tuple[str | None, RunState | None, int | None]:
     params = st.query_params
     state, before = params.get("state"), params.get("before")
-    if state and state not in set(State):
-        raise InvalidInput(f"state={state[:30]}: choose one of {', '.join(State)}.")
+    if state and state not in set(RunState):
+        raise InvalidInput(f"state={state[:30]}: choose one of {', '.join(RunState)}.")
     if before and not (before.isdecimal() and before.isascii() and len(before) < len(str(LARGEST_ID))):
         raise InvalidInput(f"before={before[:30]}: it is the number of a run.")
-    return params.get("job") or None, State(state) if state else None, int(before) if before else None
+    return params.get("job") or None, RunState(state) if state else None, int(before) if before else None
 
 
-def _controls(flow: str | None, state: State | None, flows: list[str]) -> None:
+def _controls(flow: str | None, state: RunState | None, flows: list[str]) -> None:
     st.session_state.update({JOB: flow, STATE: state})
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         options = flows if flow is None or flow in flows else [*flows, flow]
@@ -57,7 +57,7 @@ def _controls(flow: str | None, state: State | None, flows: list[str]) -> None:
             on_change=_changed,
         )  # fmt: skip
         st.segmented_control(
-            "State", ENDED, key=STATE, format_func=lambda one: STATES[one][0], label_visibility="collapsed",
+            "RunState", ENDED, key=STATE, format_func=lambda one: STATES[one][0], label_visibility="collapsed",
             on_change=_changed,
         )  # fmt: skip
 
@@ -86,7 +86,7 @@ def _table(found: list[Run]) -> Run | None:
             "number": config.NumberColumn("No.", width=60, format="localized"),
             "job": config.TextColumn("Job", width=160),
             "about": config.TextColumn("About", width=110),
-            "state": config.MultiselectColumn("State", width=105, options=list(named), color=colours),
+            "state": config.MultiselectColumn("RunState", width=105, options=list(named), color=colours),
             "started": config.DatetimeColumn("Began", width=145, **moment),
             "took": config.TextColumn("Took", width=80),
             "by": config.TextColumn("Asked", width=110),

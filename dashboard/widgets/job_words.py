@@ -3,11 +3,11 @@
 from typing import Any
 
 from dashboard import formats
-from models.flow_runs import Run, State
+from models.flow_runs import Run, RunState
 
 STATES = {
-    State.RUNNING: ("Running", "blue"), State.DONE: ("Done", "green"), State.FAILED: ("Failed", "red"),
-    State.CRASHED: ("Crashed", "red"), State.CANCELLED: ("Cancelled", "gray"),
+    RunState.RUNNING: ("Running", "blue"), RunState.DONE: ("Done", "green"), RunState.FAILED: ("Failed", "red"),
+    RunState.CRASHED: ("Crashed", "red"), RunState.CANCELLED: ("Cancelled", "gray"),
 }  # fmt: skip
 
 

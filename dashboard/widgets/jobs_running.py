@@ -7,7 +7,7 @@ from dashboard.widgets import page
 from dashboard.widgets.job_words import job, whom
 from dashboard.widgets.page import plain
 from models import flow_runs, jobs
-from models.flow_runs import Run, State
+from models.flow_runs import Run, RunState
 from models.permissions import Permission
 
 EVERY = "2s"
@@ -22,7 +22,7 @@ def jobs_running() -> None:
 
 
 def _running() -> None:
-    found = flow_runs.page(state=State.RUNNING, limit=MOST, by=session.actor())
+    found = flow_runs.page(state=RunState.RUNNING, limit=MOST, by=session.actor())
     numbers = {one.id for one in found}
     if st.session_state.setdefault(SEEN, numbers) != numbers:
         st.rerun()

@@ -7,7 +7,7 @@ from dashboard.widgets import page
 from dashboard.widgets.page import plain
 from models import check_board, check_runs
 from models.check_board import Run
-from models.check_runs import STEPS, State
+from models.check_runs import STEPS, CheckState
 from models.permissions import Actor
 
 EVERY = "1s"
@@ -30,7 +30,7 @@ def follow(newest: Run | None) -> None:
         return
     if newest.is_under_way:
         st.fragment(_card, run_every=EVERY)(newest.id)
-    elif newest.state is State.FAILED:
+    elif newest.state is CheckState.FAILED:
         st.error(f"The last check failed: {plain(newest.error or 'no reason was recorded.')}", icon=":material/error:")
 
 
@@ -38,13 +38,13 @@ def _card(run_id: int) -> None:
     run = check_board.get(run_id, by=session.actor())
     if not run.is_under_way:
         st.rerun()  # the whole page once more, without the clock
-    if run.state is State.WAITING:
+    if run.state is CheckState.WAITING:
         _start(run_id)
     steps = list(STEPS)
     place = steps.index(run.step) if run.step in steps else 0
-    words = STEPS[steps[place]] if run.state is State.RUNNING else "Waits for the scheduler"
+    words = STEPS[steps[place]] if run.state is CheckState.RUNNING else "Waits for the scheduler"
     with page.card("Checking the data", "You can leave this page"):
-        st.progress((place + 0.5) / len(steps) if run.state is State.RUNNING else 0.0, text=f"{words} …")
+        st.progress((place + 0.5) / len(steps) if run.state is CheckState.RUNNING else 0.0, text=f"{words} …")
 
 
 def _start(run_id: int) -> None:

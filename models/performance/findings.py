@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from models.performance import trial
 from models.performance.relations import Known
-from models.performance.shapes import Finding, Report
+from models.performance.shapes import PerformanceFinding, Report
 from models.performance.statements import Counted, slowest, slowest_by_mean
 
 TRIED = 6  # indexes of each kind: each takes seconds
@@ -19,18 +19,18 @@ CROWDED = 0.8
 LATE_MS, LEAST_TIMES = 1000.0, 20
 
 
-def of_indexes(counted: list[Counted], indexes: list[Known], now: datetime) -> list[Finding]:
+def of_indexes(counted: list[Counted], indexes: list[Known], now: datetime) -> list[PerformanceFinding]:
     return [*_missing(counted), *_unused(counted, indexes, now)]
 
 
-def of_report(made: Report) -> list[Finding]:
+def of_report(made: Report) -> list[PerformanceFinding]:
     """What its numbers say by themselves."""
     return [*_statements(made), *_operations(made), *_tables(made), *_server(made)]
 
 
-def _missing(counted: list[Counted]) -> list[Finding]:
+def _missing(counted: list[Counted]) -> list[PerformanceFinding]:
     slow = {one.statement: one for one in (*slowest(counted), *slowest_by_mean(counted))}
-    found: dict[trial.Candidate, Finding] = {}
+    found: dict[trial.Candidate, PerformanceFinding] = {}
     tries = 0
     for one in sorted(slow.values(), key=lambda one: -one.seconds):
         if one.mean < LEAST_MEAN or one.seconds < LEAST_SECONDS or tries >= TRIED:
@@ -45,9 +45,9 @@ def _missing(counted: list[Counted]) -> list[Finding]:
     return list(found.values())
 
 
-def _missing_index(one: Counted, wanted: trial.Candidate, tried: trial.Tried) -> Finding:
+def _missing_index(one: Counted, wanted: trial.Candidate, tried: trial.Tried) -> PerformanceFinding:
     subject = f"{wanted.table} ({', '.join(wanted.columns)})"
-    return Finding(
+    return PerformanceFinding(
         kind="missing index", subject=subject,
         sentence=f"A statement reads all of {wanted.table} to find some of its rows: {one.calls:,} times, "
         f"{1000 * one.mean:,.0f} ms each. It begins with: {' '.join(one.text.split())[:120]}",
@@ -56,7 +56,7 @@ def _missing_index(one: Counted, wanted: trial.Candidate, tried: trial.Tried) ->
     )  # fmt: skip
 
 
-def _unused(counted: list[Counted], indexes: list[Known], now: datetime) -> list[Finding]:
+def _unused(counted: list[Counted], indexes: list[Known], now: datetime) -> list[PerformanceFinding]:
     found = []
     for one in [one for one in indexes if one.is_unused][:TRIED]:
         about = [each.text for each in slowest([each for each in counted if one.table in each.text])]
@@ -70,7 +70,7 @@ def _unused(counted: list[Counted], indexes: list[Known], now: datetime) -> list
     return found
 
 
-def _unused_index(one: Known, planned: int, now: datetime) -> Finding:
+def _unused_index(one: Known, planned: int, now: datetime) -> PerformanceFinding:
     ripe = one.idle(now) >= UNUSED_AFTER
     if ripe:
         advice = f"Drop it: it takes {_megabytes(one.bytes)}, and each change of {one.table} pays for it."
@@ -78,7 +78,7 @@ def _unused_index(one: Known, planned: int, now: datetime) -> Finding:
         day = (now + UNUSED_AFTER - one.idle(now)).date()
         advice = f"Look again on {day}: once nothing has read it for a week, drop it. It takes {_megabytes(one.bytes)}."
     since = f"since {one.known_since.date()} at least" if one.known_since else "since the server counts that"
-    return Finding(
+    return PerformanceFinding(
         kind="unused index", subject=one.name,
         sentence=f"Nothing has read the index {one.name} of {one.table} {since}; no rule needs it.",
         suggestion=advice,
@@ -87,9 +87,9 @@ def _unused_index(one: Known, planned: int, now: datetime) -> Finding:
     )  # fmt: skip
 
 
-def _statements(made: Report) -> list[Finding]:
+def _statements(made: Report) -> list[PerformanceFinding]:
     return [
-        Finding(
+        PerformanceFinding(
             kind="slower statement", subject=" ".join(one.text.split())[:60],
             sentence=f"It takes {one.mean_ms:,.0f} ms on average, {one.before_ms:,.0f} ms the week before.",
         )
@@ -98,22 +98,22 @@ def _statements(made: Report) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _operations(made: Report) -> list[Finding]:
+def _operations(made: Report) -> list[PerformanceFinding]:
     found = []
     for one in made.operations:
         name = f"{one.kind} {one.operation}"
         if one.statements > MANY_STATEMENTS and one.kind in ("screen", "api", "web"):
             told = f"It sends {one.statements:,.0f} statements each time: perhaps one for each row."
-            found.append(Finding(kind="many statements", subject=name, sentence=told))
+            found.append(PerformanceFinding(kind="many statements", subject=name, sentence=told))
         if one.p99_ms > LATE_MS and one.times >= LEAST_TIMES and one.kind in ("screen", "api", "web"):
             told = f"Of a hundred one takes {one.p99_ms / 1000:,.1f} s or longer."
-            found.append(Finding(kind="slow operation", subject=name, sentence=told))
+            found.append(PerformanceFinding(kind="slow operation", subject=name, sentence=told))
     return found
 
 
-def _tables(made: Report) -> list[Finding]:
+def _tables(made: Report) -> list[PerformanceFinding]:
     return [
-        Finding(
+        PerformanceFinding(
             kind="bloat", subject=one.name,
             sentence=f"{_megabytes(one.bloat)} of {_megabytes(one.bytes)} hold nothing, by {made.bloat_source}. New"
             " rows fill them; only VACUUM FULL gives them back, and nobody can use the table meanwhile.",
@@ -123,16 +123,16 @@ def _tables(made: Report) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _server(made: Report) -> list[Finding]:
+def _server(made: Report) -> list[PerformanceFinding]:
     of, found = made.server, []
     if of.cache_hit is not None and of.cache_hit < LEAST_HIT and of.database_bytes > LEAST_BLOAT:
         told = f"Only {of.cache_hit:.0%} of what is read is in memory: a larger shared_buffers may help."
-        found.append(Finding(kind="memory", subject="cache", sentence=told))
+        found.append(PerformanceFinding(kind="memory", subject="cache", sentence=told))
     if of.connections > CROWDED * of.most_connections:
         told = f"{of.connections} of {of.most_connections} connections are in use."
-        found.append(Finding(kind="connections", subject="connections", sentence=told))
+        found.append(PerformanceFinding(kind="connections", subject="connections", sentence=told))
     found += [
-        Finding(kind="long transaction", subject=f"process {one.pid}",
+        PerformanceFinding(kind="long transaction", subject=f"process {one.pid}",
             sentence=f"{one.program} has had a transaction open for {one.seconds / 60:,.0f} min ({one.state}): what is"
             " deleted meanwhile cannot be cleared away.")
         for one in made.transactions if one.seconds > LONG

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from models.performance.reports import Made
-from models.performance.shapes import Finding, Hour, Report, Statement
+from models.performance.shapes import Hour, PerformanceFinding, Report, Statement
 from models.performance.texts import size, who
 
 STYLE = """
@@ -84,7 +84,7 @@ def _server(report: Report) -> str:
     )
 
 
-def _finding(one: Finding) -> str:
+def _finding(one: PerformanceFinding) -> str:
     more = "".join(f"<p>{escape(text)}</p>" for text in (one.suggestion, one.tried) if text)
     sql = f"<p><code>{escape(one.sql)};</code></p>" if one.sql else ""
     title = f"<strong>{escape(one.kind.capitalize())}</strong> {escape(one.subject)}"

@@ -10,7 +10,7 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Finding(Part):
+class PerformanceFinding(Part):
     """Something to look at: `sentence` says what was found, `suggestion` what to do, `tried` what came of trying that
     on a scratch copy; a suggestion with SQL that was not tried is none."""
 
@@ -142,7 +142,7 @@ class Hour(Part):
 
 class Report(Part):
     days: float = Field(description="That its sums are of.")
-    findings: list[Finding]
+    findings: list[PerformanceFinding]
     statements: list[Statement]
     by_mean: list[Statement]
     causes: list[Cause]

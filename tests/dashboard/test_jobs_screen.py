@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from models import flow_runs, flow_schedules
 from models.database import writing
-from models.flow_runs import FlowRun, State
+from models.flow_runs import FlowRun, RunState
 from models.flow_schedules import Entry
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import Site
@@ -112,9 +112,9 @@ def test_what_runs_shows_how_far_it_is_and_is_stopped(screen: Screen) -> None:
 
 def test_a_run_that_failed_tells_why_with_its_log_and_is_done_again(screen: Screen, prefect: str) -> None:
     done = flow_runs.begin("back-up", scheduled=True)
-    flow_runs.end(done, State.DONE, counts={"rows": 1200, "bytes": 34_000_000, "left": 0})
+    flow_runs.end(done, RunState.DONE, counts={"rows": 1200, "bytes": 34_000_000, "left": 0})
     failed = flow_runs.begin("back-up", prefect_id=UUID(PREFECT_ID), asked_by=None)
-    flow_runs.end(failed, State.FAILED, error="The disk is full: make room.")
+    flow_runs.end(failed, RunState.FAILED, error="The disk is full: make room.")
     test = screen(Role.ADMIN, at="jobs")
     assert list(test.dataframe[1].value["state"]) == [["Failed"], ["Done"]]
     assert list(test.dataframe[1].value["counts"]) == ["", "1,200 rows, 34 MB"]
@@ -128,7 +128,11 @@ def test_a_run_that_failed_tells_why_with_its_log_and_is_done_again(screen: Scre
 
 
 def test_the_address_says_what_is_looked_for(screen: Screen) -> None:
-    for flow, state in (("back-up", State.DONE), ("export-contacts", State.FAILED), ("export-contacts", State.DONE)):
+    for flow, state in (
+        ("back-up", RunState.DONE),
+        ("export-contacts", RunState.FAILED),
+        ("export-contacts", RunState.DONE),
+    ):
         flow_runs.end(flow_runs.begin(flow), state)
     assert len(screen(Role.ADMIN, at="jobs", job="export-contacts").dataframe[1].value) == 2
     both = screen(Role.ADMIN, at="jobs", job="export-contacts", state="failed")

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 from models import check_board, check_runs, check_switches
-from models.check_runs import State
+from models.check_runs import CheckState
 from models.database import reading, writing
 from models.permissions import OPERATOR, Role
 from tests.checked import checked
@@ -48,7 +48,7 @@ def test_nobody_has_checked_yet(screen: Screen, site: Site) -> None:
     next(one for one in test.button if one.label == "Check now").click().run()
     newest = check_board.newest(by=OPERATOR)
     assert newest is not None
-    assert newest.state is State.WAITING
+    assert newest.state is CheckState.WAITING
     assert "Checking the data" in said(screen(Role.ANALYST, at="quality"))
     check_runs.fail(newest.id, "The data checks did not finish.")
     assert "did not finish" in said(screen(Role.MANAGER, at="quality")).replace("\\", "")

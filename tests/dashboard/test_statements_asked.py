@@ -15,7 +15,7 @@ from dashboard.api import api, limits
 from models import exports, flow_runs, industries, timings, tokens, users, view_changes
 from models.database import engine
 from models.filters import Filters, parse
-from models.flow_runs import State
+from models.flow_runs import RunState
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import Site
 from tests.people import person
@@ -41,7 +41,7 @@ def add_more(name: str) -> None:
         person(email=f"{name}.{number}@example.com", name=f"Person {each}", role=Role.ANALYST)
         tokens.create_for("admin@example.com", f"token {each}", by=OPERATOR)
         exports.request(filters=Filters(), columns=["email"], format="csv", by=by)
-        flow_runs.end(flow_runs.begin("validate-contacts", subject=each), State.DONE)
+        flow_runs.end(flow_runs.begin("validate-contacts", subject=each), RunState.DONE)
     with engine().begin() as connection:
         for statement in AS_TABLES.split(";\n")[:2]:
             connection.execute(text(statement), {"name": name, **({"by": by.id} if ":by" in statement else {})})

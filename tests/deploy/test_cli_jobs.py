@@ -1,7 +1,7 @@
 """Jobs at the command line, the commands as processes of their own."""
 
 from models import flow_runs, flow_schedules
-from models.flow_runs import State
+from models.flow_runs import RunState
 from models.flow_schedules import Entry
 from models.permissions import OPERATOR
 from tests.deploy.command_line import Cli, on_a_terminal, without_colours
@@ -10,7 +10,7 @@ from tests.deploy.command_line import Cli, on_a_terminal, without_colours
 def test_jobs_are_listed_run_and_paused_and_lists_fit_a_narrow_terminal(cli: Cli) -> None:
     flow_schedules.write([Entry("reconcile-payments", "20 */6 * * *", "UTC", "Compares once more.")])
     run = flow_runs.begin("reconcile-payments", scheduled=True)
-    flow_runs.end(run, State.FAILED, counts={"compared": 3}, error="Razorpay does not answer just now.")
+    flow_runs.end(run, RunState.FAILED, counts={"compared": 3}, error="Razorpay does not answer just now.")
     [job] = cli("jobs", "list", "--json").object["jobs"]
     assert (job["job"], job["state"], job["last"]["state"]) == ("reconcile-payments", "on", "failed")
     for command in (["list"], ["runs"], ["show", str(run)]):

@@ -11,7 +11,7 @@ from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.filters import Filters
-from models.flow_runs import State
+from models.flow_runs import RunState
 from models.flow_schedules import Entry
 from models.permissions import OPERATOR, Actor, Role
 from models.settings import settings
@@ -57,11 +57,11 @@ def test_what_failed_is_done_again_and_what_went_well_is_not(ann: Actor) -> None
     run = flow_runs.begin("back-up")
     with pytest.raises(Conflict, match="is running"):
         jobs.retry(run, by=ann)
-    flow_runs.end(run, State.FAILED, error="The disk is full.")
+    flow_runs.end(run, RunState.FAILED, error="The disk is full.")
     jobs.retry(run, by=ann)
     assert lines(Event.JOB_ASKED) == [("Ann", "job back-up", {"again": run})]
     importing = flow_runs.begin("import-contacts", subject="import 7")
-    flow_runs.end(importing, State.FAILED)
+    flow_runs.end(importing, RunState.FAILED)
     with pytest.raises(Conflict, match="shows what to do with import 7"):
         jobs.retry(importing, by=ann)
 
@@ -72,7 +72,7 @@ def test_a_run_is_stopped_once_and_who_did_it_is_known(ann: Actor) -> None:
         jobs.cancel(run, by=ann)
     assert flow_runs.get(run, by=ann).cancelled_at is not None
     assert lines(Event.JOB_CANCELLED) == [("Ann", "job back-up", {"run": run})]
-    flow_runs.end(run, State.CANCELLED)
+    flow_runs.end(run, RunState.CANCELLED)
     with pytest.raises(Conflict, match="cancelled already"):
         jobs.cancel(run, by=ann)
     looking = flow_runs.begin("watch-folders", subject="folder 3")
@@ -85,7 +85,7 @@ def test_an_export_is_stopped_as_its_owner_would_and_made_again(ann: Actor) -> N
     run = flow_runs.begin("export-contacts", subject=f"export {export_id}", asked_by=ann.id)
     jobs.cancel(run, by=ann)
     assert exports.get(export_id, by=ann).state == exports.State.CANCELLED
-    flow_runs.end(run, State.CANCELLED)
+    flow_runs.end(run, RunState.CANCELLED)
     jobs.retry(run, by=ann)
     assert exports.count(by=ann) == 2
 

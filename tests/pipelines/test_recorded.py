@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 from models import flow_runs, flow_schedules, jobs
 from models.database import writing
 from models.errors import InvalidInput
-from models.flow_runs import FlowRun, Run, State
+from models.flow_runs import FlowRun, Run, RunState
 from models.flow_schedules import Entry
 from models.mails import Kind, Mail
 from models.permissions import OPERATOR, Role
@@ -56,8 +56,8 @@ def test_what_a_run_counted_stands_with_how_it_ended(db: str) -> None:
         run.tell(rows=12)
         run.tell(bytes=4096)
     done = newest()
-    assert (under_way.state, under_way.ended_at) == (State.RUNNING, None)
-    assert (done.state, done.counts, done.subject) == (State.DONE, {"rows": 12, "bytes": 4096}, "backup 7")
+    assert (under_way.state, under_way.ended_at) == (RunState.RUNNING, None)
+    assert (done.state, done.counts, done.subject) == (RunState.DONE, {"rows": 12, "bytes": 4096}, "backup 7")
     assert (done.scheduled, done.error) == (True, None)
     assert done.ended_at is not None
     assert done.seconds == pytest.approx((done.ended_at - done.started_at).total_seconds(), abs=0.001)
@@ -78,7 +78,7 @@ def test_what_it_says_is_seen_while_it_runs(db: str) -> None:
 def test_a_failure_is_stored_raised_on_and_mailed_once_until_it_goes_well(admins: None) -> None:
     failed()
     failed()
-    assert (newest().state, newest().error) == (State.FAILED, "The disk is full: make room.")
+    assert (newest().state, newest().error) == (RunState.FAILED, "The disk is full: make room.")
     told = {"flow": FLOW, "error": "The disk is full: make room."}
     assert mails() == [("ann@example.com", told), ("bob@example.com", told)]
     with recorded(FLOW):
@@ -89,7 +89,7 @@ def test_a_failure_is_stored_raised_on_and_mailed_once_until_it_goes_well(admins
 
 def test_whoever_asked_sees_a_refusal_themselves(admins: None) -> None:
     failed(asked_by=1)
-    assert newest().state == State.FAILED
+    assert newest().state == RunState.FAILED
     assert mails() == []
 
 
@@ -184,8 +184,8 @@ def test_a_run_whose_process_is_gone_has_crashed(admins: None, working: Any) -> 
     assert flow_runs.end_gone() == [], "the server may have lost it only for a moment"
     _quiet_for(60)
     [gone] = flow_runs.end_gone()
-    assert (gone.run_id, gone.state, gone.crashes) == (newest().id, State.CRASHED, 1)
-    assert newest().state == State.CRASHED
+    assert (gone.run_id, gone.state, gone.crashes) == (newest().id, RunState.CRASHED, 1)
+    assert newest().state == RunState.CRASHED
     assert mails() == [], "it is done again"
     for crashes in (2, 3):
         flow_runs.begin(FLOW)
@@ -200,10 +200,10 @@ def test_a_run_that_was_taken_for_crashed_and_lives_goes_on(db: str) -> None:
         assert [gone.run_id for gone in flow_runs.end_gone()] == [run.id], "its machine does not answer"
         run.tell(rows=1)
         end = time.monotonic() + 20
-        while newest().state != State.RUNNING:
+        while newest().state != RunState.RUNNING:
             assert time.monotonic() < end
             time.sleep(0.05)
-    assert newest().state == State.DONE
+    assert newest().state == RunState.DONE
 
 
 def test_what_is_ended_with_its_machine_is_left_for_the_next_one(db: str, working: Any) -> None:
@@ -211,15 +211,15 @@ def test_what_is_ended_with_its_machine_is_left_for_the_next_one(db: str, workin
     time.sleep(0.5)
     child.send_signal(signal.SIGTERM)
     child.wait()
-    assert newest().state == State.RUNNING
+    assert newest().state == RunState.RUNNING
     _quiet_for(60)
-    assert [gone.state for gone in flow_runs.end_gone()] == [State.CRASHED]
+    assert [gone.state for gone in flow_runs.end_gone()] == [RunState.CRASHED]
 
 
 def test_who_stops_it_at_the_terminal_has_cancelled_it(db: str) -> None:
     with pytest.raises(KeyboardInterrupt), recorded(FLOW):
         raise KeyboardInterrupt
-    assert newest().state == State.CANCELLED
+    assert newest().state == RunState.CANCELLED
 
 
 @pytest.mark.parametrize(
@@ -230,4 +230,4 @@ def test_what_somebody_stops_ends_whatever_it_waits_for(db: str, working: Any, w
     child = working(work)
     jobs.cancel(newest().id, by=OPERATOR)
     child.wait(timeout=30)
-    assert newest().state == State.CANCELLED
+    assert newest().state == RunState.CANCELLED

@@ -10,7 +10,7 @@ from models import flow_runs, mail_texts, timings
 from models.database import engine, libpq_url
 from models.mails import Kind
 from models.performance import reports, texts
-from models.performance.shapes import Finding
+from models.performance.shapes import PerformanceFinding
 from models.permissions import OPERATOR, Role
 from models.tallies import Tally
 from models.timings import keeping, timed
@@ -39,7 +39,7 @@ def ask(times: int) -> None:
                 connection.execute(text(SLOW), {"code": f"code {number}"}).all()
 
 
-def of(findings: list[Finding], kind: str, subject: str) -> Finding:
+def of(findings: list[PerformanceFinding], kind: str, subject: str) -> PerformanceFinding:
     return next(one for one in findings if one.kind == kind and one.subject == subject)
 
 
@@ -127,7 +127,7 @@ def test_by_schedule_it_is_mailed_to_those_who_want_it(db: str) -> None:
     reports.have_mailed(False, by=other)
     report_performance.report(mailed=True, told=lambda step: None, by=OPERATOR)
     report_performance.run(by=OPERATOR)  # asked for: it is not mailed
-    assert flow_runs.page(by=OPERATOR)[0].state == flow_runs.State.DONE
+    assert flow_runs.page(by=OPERATOR)[0].state == flow_runs.RunState.DONE
     with engine().connect() as connection:
         asked = text("SELECT email, details FROM mails WHERE kind = 'performance report'")
         [(email, details)] = connection.execute(asked).all()

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from data_checks import industry_suite, payment_suite, suites
 from models import check_board, check_results, check_runs, check_switches, filters, flow_runs, flow_schedules
 from models.audit import AuditLine
-from models.check_runs import State
+from models.check_runs import CheckState
 from models.contacts import quality, search
 from models.contacts.table import Contact
 from models.database import libpq_url, reading, writing
@@ -99,8 +99,8 @@ def test_results_make_a_trend_over_runs(base: str) -> None:
     assert before.broken_since == before.last.at
     runs = check_board.page(by=OPERATOR)
     assert [(one.id, one.state, one.contacts, one.broken) for one in runs] == [
-        (second, State.DONE, 2, 0),
-        (first, State.DONE, 2, 1),
+        (second, CheckState.DONE, 2, 0),
+        (first, CheckState.DONE, 2, 1),
     ]
     assert runs[0].rules == sum(len(rules) for rules in suites.every().values())
     with reading() as session:
@@ -304,7 +304,7 @@ def test_one_run_at_a_time_and_what_fails_says_why(base: str, monkeypatch: pytes
         with pytest.raises(Unavailable):
             validate_contacts.run(number)
     failed = check_board.get(number, by=OPERATOR)
-    assert (failed.state, failed.error) == (State.FAILED, "The data checks did not finish.")
+    assert (failed.state, failed.error) == (CheckState.FAILED, "The data checks did not finish.")
     assert check_board.get(number, by=ANALYST).error == check_board.UNTOLD
     assert not validate_contacts.run(number), "what ended is not done again"
     assert run() != number
@@ -321,7 +321,7 @@ def test_one_whose_process_died_is_begun_again(base: str, monkeypatch: pytest.Mo
     assert check_runs.waiting(longer_than=timedelta(0)) == [number]
     monkeypatch.setattr(sweep, "PATIENCE", timedelta(0))
     sweep.check_what_was_asked_for()
-    assert check_board.get(number, by=OPERATOR).state is State.DONE
+    assert check_board.get(number, by=OPERATOR).state is CheckState.DONE
     assert check_runs.waiting(longer_than=timedelta(0)) == []
 
 
@@ -349,6 +349,6 @@ def test_by_schedule_it_is_a_run_of_its_own(base: str) -> None:
     flow_schedules.write(schedule.entries())
     assert carry_out(validate_contacts.FLOW, validate_contacts.check_due, scheduled=True)
     [run] = check_board.page(by=OPERATOR)
-    assert (run.state, run.asked_by, run.contacts) == (State.DONE, None, 1)
+    assert (run.state, run.asked_by, run.contacts) == (CheckState.DONE, None, 1)
     [noted] = flow_runs.page(by=OPERATOR)
     assert (noted.flow, noted.counts["contacts"], noted.counts["broken"]) == ("validate-contacts", 1, 0)

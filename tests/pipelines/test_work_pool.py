@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from models import credits, flow_runs, flow_schedules, jobs
 from models.database import writing
-from models.flow_runs import State
+from models.flow_runs import RunState
 from models.payments import orders, reconciliations
 from models.permissions import OPERATOR, Role
 from pipelines import schedule
@@ -148,14 +148,14 @@ def test_two_workers_share_the_work_and_what_one_dies_with_the_other_does(
 
     with razorpay.lock:  # nobody is answered
         machines.worker("first")
-        machines.until("the first one works", lambda: [run for run in runs() if run.state is State.RUNNING])
+        machines.until("the first one works", lambda: [run for run in runs() if run.state is RunState.RUNNING])
         [first] = runs()
         assert (first.scheduled, first.asker) == (False, "Ann"), "what a person waits for goes first"
         machines.worker("second")
         machines.kill("first")
-        machines.until("it was noticed", lambda: runs()[0].state is State.CRASHED)
-    machines.until("the second one did it", lambda: State.DONE in [run.state for run in runs()])
-    done = [run for run in runs() if run.state is State.DONE]
+        machines.until("it was noticed", lambda: runs()[0].state is RunState.CRASHED)
+    machines.until("the second one did it", lambda: RunState.DONE in [run.state for run in runs()])
+    done = [run for run in runs() if run.state is RunState.DONE]
     assert [run.counts["mended"] for run in done][:1] == [1]
     assert sum(run.counts["mended"] for run in done) == 1
     assert credits.balance(by=ann).lasting == 100

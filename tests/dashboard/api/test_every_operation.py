@@ -17,6 +17,8 @@ AT_THE_SCREEN = "what a screen keeps for itself: a program asks for what it want
 AT_THE_COMMAND_LINE = "for the command line; over HTTP it goes by its number, from the list"
 AS_A_FILE = "the rows that its as_csv streams, one by one"
 BY_A_FLOW = "carried out by a flow, which the route's operation orders"
+AT_THE_MACHINE = "a restore fills a database of the operator's own, whose address no web should be given"
+ON_A_PAGE = "opens Razorpay's checkout, where a person pays; programs read the order, and its page's address"
 # Operations that programs need no route for, with the reason.
 WITHOUT: dict[str, str] = {
     "models.contacts.search.page": "pages by number; programs go from page to page by keys, with search.following",
@@ -57,6 +59,13 @@ WITHOUT: dict[str, str] = {
     "models.preferences.put": AT_THE_SCREEN,
     "models.preferences.forget": AT_THE_SCREEN,
     "models.tokens.create_for": "for the command line: over HTTP people make their own",
+    "pipelines.back_up.make": BY_A_FLOW,
+    "pipelines.drill.run": BY_A_FLOW,
+    "pipelines.restore_backup.run": AT_THE_MACHINE,
+    "models.backups.restored": AT_THE_MACHINE,
+    "models.backups.newest_done": AT_THE_COMMAND_LINE,
+    "models.payments.checkouts.open_order": ON_A_PAGE,
+    "models.payments.checkouts.open_subscription": ON_A_PAGE,
     "pipelines.find_duplicates.find": BY_A_FLOW,
     "pipelines.export_views.run_now": BY_A_FLOW,
     "pipelines.export_contacts.export": BY_A_FLOW,

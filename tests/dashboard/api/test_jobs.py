@@ -1,7 +1,7 @@
 """Jobs over HTTP."""
 
 from models import flow_runs, flow_schedules
-from models.flow_runs import State
+from models.flow_runs import RunState
 from models.flow_schedules import Entry
 from models.permissions import Role
 from tests.dashboard.api.conftest import Client
@@ -26,10 +26,10 @@ def test_jobs_are_listed_run_paused_stopped_and_done_again(client: Client) -> No
     assert admin.post(f"/jobs/runs/{run}/retry").status_code == 409
     stopped = admin.post(f"/jobs/runs/{run}/cancel")
     assert (stopped.status_code, stopped.json()["state"]) == (202, "running")
-    flow_runs.end(run, State.CANCELLED, counts={"rows": 3})
+    flow_runs.end(run, RunState.CANCELLED, counts={"rows": 3})
     assert admin.post(f"/jobs/runs/{run}/retry").status_code == 202
     second = flow_runs.begin("back-up")
-    flow_runs.end(second, State.FAILED, error="The disk is full.")
+    flow_runs.end(second, RunState.FAILED, error="The disk is full.")
     page = admin.get("/jobs/runs", params={"size": 1}).json()
     assert ([one["id"] for one in page["runs"]], page["next"]) == ([second], second)
     assert page["runs"][0]["error"] == "The disk is full."

@@ -169,8 +169,8 @@ def _restored(
     what = f"{output.counted(found.tables, 'table')}, {output.counted(found.rows, 'row')}"
     output.answer_or_say(answer, f"{found.name} is restored in {found.seconds:.1f} s: {what}, {same}.")
     if found.files:
-        where = f"are in {files}" if files else "were left out: --files DIR takes them"
-        output.note(f"{output.counted(found.files, 'stored file')} {where}.")
+        where = f"In {files}" if files else "Left out, which --files DIR takes"
+        output.note(f"{where}: {output.counted(found.files, 'stored file')}.")
     if found.without:
         output.note(f"Left out, as the server has no such roles: grants and ownership of {', '.join(found.without)}.")
     for one in found.differences:

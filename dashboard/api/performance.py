@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from dashboard.api import problems
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.ids import Id
@@ -36,17 +37,27 @@ class ListedReport(BaseModel):
     cache_hit: float | None = Field(examples=[0.998])
 
 
-@router.get("", summary="Read the latest report")
+@router.get("", summary="Read the latest report", responses=problems.told(404))
 def latest(by: Overseer) -> PerformanceReport:
     return _answer(_latest(by))
 
 
-@router.get("/report.html", response_class=HTMLResponse, summary="The latest report as a page that opens offline")
+@router.get(
+    "/report.html",
+    response_class=HTMLResponse,
+    summary="The latest report as a page that opens offline",
+    responses=problems.told(404),
+)
 def as_html(by: Overseer) -> Response:
     return HTMLResponse(pages.page(_latest(by)))
 
 
-@router.get("/report.txt", response_class=PlainTextResponse, summary="The latest report as one page of text")
+@router.get(
+    "/report.txt",
+    response_class=PlainTextResponse,
+    summary="The latest report as one page of text",
+    responses=problems.told(404),
+)
 def as_text(by: Overseer) -> Response:
     return PlainTextResponse(texts.page(_latest(by).report))
 

@@ -4,7 +4,6 @@ Errors, headers and the filters of contacts are written here once. So a route sa
 one: what it may answer follows from what it is, and from `responses` on its line where there is more.
 """
 
-import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -83,22 +82,10 @@ def describe(api: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
             made = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
-            api.openapi_schema = completed(_named_shortly(made))
+            api.openapi_schema = completed(made)
         return api.openapi_schema
 
     api.openapi = openapi  # type: ignore[method-assign]
-
-
-def _named_shortly(made: dict[str, Any]) -> dict[str, Any]:
-    """Of classes with one name FastAPI writes the whole path: “models__exports__State” becomes “ExportsState”."""
-    text = json.dumps(made)
-    for name in made.get("components", {}).get("schemas", {}):
-        if "__" in name:
-            *modules, last = [part for part in name.split("__") if part not in ("dashboard", "api", "models")]
-            short = "".join(word.capitalize() for module in modules for word in module.split("_")) + last
-            text = text.replace(f'"{name}"', f'"{short}"').replace(f'/{name}"', f'/{short}"')
-    found: dict[str, Any] = json.loads(text)
-    return found
 
 
 def completed(made: dict[str, Any]) -> dict[str, Any]:

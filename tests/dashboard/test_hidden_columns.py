@@ -206,6 +206,7 @@ SCREENS: dict[str, tuple[str, dict[str, str]]] = {
     "users": ("users", {}),
     "performance": ("performance", {}),
     "jobs": ("jobs", {}),
+    "backups": ("backups", {}),
     "profile": ("profile", {}),
 }
 

@@ -43,11 +43,11 @@ _doors: list[_Door] = []  # one, while a server runs
 async def opened() -> AsyncIterator[None]:
     """For as long as the block runs, requests to this process's loop are answered without a thread."""
     assert Database.url is not None
-    patience = "" if Database.patience is None else f"-c statement_timeout={Database.patience}s"
-    settings = {"autocommit": True, "options": patience, "application_name": NAME}
+    settings = {"autocommit": True, "application_name": NAME}
     pool: _Pool = AsyncConnectionPool(
-        libpq_url(Database.url), kwargs=settings, min_size=1, max_size=MOST, timeout=LONGEST_WAIT, open=False
-    )
+        libpq_url(Database.url), kwargs=settings, configure=_set_patience,
+        min_size=1, max_size=MOST, timeout=LONGEST_WAIT, open=False,
+    )  # fmt: skip
     await pool.open()  # it connects meanwhile: also a web whose database is away starts
     door = _Door(pool, get_running_loop())
     _doors.append(door)
@@ -56,6 +56,12 @@ async def opened() -> AsyncIterator[None]:
     finally:
         _doors.remove(door)
         await pool.close()
+
+
+async def _set_patience(connection: AsyncConnection[Any]) -> None:
+    """By a statement: as an option of the connection it would take the place of those in the database's address."""
+    if Database.patience is not None:
+        await connection.execute(f"SET statement_timeout = '{Database.patience}s'".encode())
 
 
 async def asked(

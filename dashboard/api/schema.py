@@ -85,7 +85,7 @@ def describe(api: FastAPI) -> None:
             api.openapi_schema = completed(made)
         return api.openapi_schema
 
-    api.openapi = openapi  # type: ignore[method-assign]
+    api.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
 
 
 def completed(made: dict[str, Any]) -> dict[str, Any]:

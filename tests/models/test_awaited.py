@@ -90,6 +90,13 @@ def test_with_patience_a_slow_question_is_stopped(db: str) -> None:
         within(in_time, SLEEP, {"seconds": 3})
 
 
+def test_options_of_the_databases_address_hold_here_as_well(db: str) -> None:
+    database.bind(f"{db}?options=-c%20search_path%3Dpg_catalog", patience=7)
+    shown = "SELECT current_setting('search_path') AS path, current_setting('statement_timeout') AS patience"
+    [row] = within(in_time, shown, {})
+    assert (row.path, row.patience) == ("pg_catalog", "7s")
+
+
 def test_contacts_are_the_same_on_both_roads(db: str) -> None:
     made = [
         records.create({"first_name": f"Ann {number}", "country": "Norway", "title": "CEO"}, by=OPERATOR)

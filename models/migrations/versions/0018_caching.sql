@@ -1,0 +1,1 @@
+-- What tells instances that kept answers are over.

@@ -236,7 +236,7 @@ WITHOUT = {
         "progressed": "progress",
     },
     "pipelines/find_duplicates.py": {"_look": "makes the table of staging; the search has its line at its end"},
-    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_cancelled"), RUNS) | {"clear_past": OVER},
+    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_unheard"), RUNS) | {"clear_past": OVER},
     "models/flow_schedules.py": {
         "write": "what the code and the settings say is written down",
         "take_asked": "progress; the run that is started stands in flow_runs",
@@ -677,6 +677,7 @@ OPERATIONS: dict[str, Operation] = {
     "flow_schedules.pause": _paused,
     "flow_schedules.resume": lambda t: flow_schedules.resume("back-up", by=t.by),
     "jobs.run": lambda t: jobs.run("back-up", by=t.by),
+    "jobs.note_in_prefect": lambda t: jobs.note_in_prefect("DELETE /api/flow_runs/1", by=t.by),
     "jobs.cancel": lambda t: jobs.cancel(flow_runs.begin("back-up"), by=t.by),
     "report_performance.report": lambda t: report_performance.report(told=lambda _: None, by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),

@@ -134,6 +134,7 @@ class Event(StrEnum):
     BACKUP_DRILL_ASKED = "drill asked for"
     BACKUP_DRILLED = "backup drilled"  # restored and compared
     BACKUP_REMOVED = "backup removed"  # by retention
+    BACKUP_GONE = "backup missed"  # others removed it
     BACKUP_RESTORED = "backup restored"
     RECOVERY_BASE_MADE = "base for recovery made"
     RECOVERY_BASE_FAILED = "base for recovery failed"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import DateTime, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit, mails, recovery, schedule_times
+from models import audit, backup_places, backups, file_places, mails, recovery, schedule_times
 from models.accounts import User
 from models.audit import Event
 from models.backups import Backup, Drill, State
@@ -14,6 +14,7 @@ from models.database import BACKUPS_LOCK, Base, reading, writing
 from models.flow_schedules import FlowSchedule
 from models.mail_texts import Kind
 from models.permissions import OPERATOR, Actor, Permission, Role, require
+from models.settings import settings
 
 FLOW = "back-up"
 GRACE = timedelta(hours=2)  # after its moment, for the backup itself and its drill
@@ -92,7 +93,13 @@ def _wrong(session: Session, now: datetime, done: list[Backup]) -> dict[str, str
         found["refuted"] = f"The drill of backup {drilled.id} failed, and it may be of no use: {why}"
     if newest is not None and newest.drill is None and newest.created_at < now - GRACE:
         found["unproven"] = f"Backup {newest.id} is not proven: no drill restored it. Start one with “Drill”."
-    return found | recovery.wrong(session, now)
+    if newest is not None and (days := settings().backup_lock_days) and newest.locked_until is None:
+        why = "its bucket has no Object Lock" if file_places.is_s3(newest.place) else "a folder cannot do so"
+        found["unlocked"] = (
+            f"Backup {newest.id} is to be locked for {days:,} days, and {why}: give the bucket Object Lock, or set "
+            "APPOINTMENT360_BACKUP_LOCK_DAYS to 0."
+        )
+    return found | backup_places.wrong(session, now, backups.generations()) | recovery.wrong(session, now)
 
 
 def _due(entry: FlowSchedule | None, now: datetime) -> datetime | None:
@@ -105,7 +112,9 @@ def _due(entry: FlowSchedule | None, now: datetime) -> datetime | None:
 
 
 def _done(session: Session) -> list[Backup]:
-    return list(session.scalars(select(Backup).where(Backup.state == State.DONE).order_by(Backup.id.desc())))
+    """Those that are in their places, the newest first."""
+    whole = (Backup.state == State.DONE) & Backup.gone_since.is_(None)
+    return list(session.scalars(select(Backup).where(whole).order_by(Backup.id.desc())))
 
 
 def _age(now: datetime, listed: list[Backup]) -> float | None:

@@ -15,6 +15,11 @@ class Generations:
     months: int = 12
     years: int = 3
 
+    @property
+    def longest_days(self) -> int:
+        """How old the oldest of them becomes at most."""
+        return max(self.days, self.weeks * 7, self.months * 31, self.years * 366)
+
 
 @dataclass(frozen=True)
 class Kept:

@@ -55,7 +55,7 @@ class Drill(StrEnum):
 
 class Backup(Base):
     """`key` names the key that opens it (age's public part); None is not encrypted. `drill_seconds` is what the
-    restore took, without reading the archive and comparing."""
+    restore took, without reading the archive and comparing. `gone_since` is when its archive was first missed."""
 
     __tablename__ = "backups"
 
@@ -81,6 +81,7 @@ class Backup(Base):
     differences: Mapped[list[str] | None] = mapped_column(JSONB)
     drill_asked_at: Mapped[datetime | None] = mapped_column(_MOMENT)
     drill_asked_by: Mapped[int | None]
+    gone_since: Mapped[datetime | None] = mapped_column(_MOMENT)
 
     __table_args__ = (
         Index("backups_name", "name", unique=True),
@@ -89,13 +90,15 @@ class Backup(Base):
 
     @property
     def proven(self) -> bool:
-        return self.state == State.DONE and self.drill == Drill.MATCHES
+        return self.state == State.DONE and self.drill == Drill.MATCHES and self.gone_since is None
 
     @property
     def standing(self) -> str:
-        """In a word: proven, unproven, failed, running, waiting, removed."""
+        """In a word: proven, unproven, failed, running, waiting, removed; gone is what others removed."""
         if self.state != State.DONE:
             return self.state
+        if self.gone_since is not None:
+            return "gone"
         if self.drill is None:
             return "unproven"
         return "proven" if self.drill == Drill.MATCHES else "failed"
@@ -161,7 +164,8 @@ def get(backup_id: int, *, by: Actor) -> Backup:
 def newest_done(*, by: Actor) -> Backup:
     """The last that is whole. Raises NotAllowed, NotFound."""
     require(by, Permission.SERVER_OVERSEE)
-    wanted = select(Backup).where(Backup.state == State.DONE).order_by(Backup.id.desc()).limit(1)
+    whole = (Backup.state == State.DONE) & Backup.gone_since.is_(None)
+    wanted = select(Backup).where(whole).order_by(Backup.id.desc()).limit(1)
     with reading() as session:
         found = session.scalar(wanted)
     if found is None:
@@ -267,8 +271,12 @@ def to_remove() -> list[Backup]:
     with reading() as session:
         now = session.scalars(select(func.clock_timestamp())).one()
         done = {one.id: one for one in session.scalars(select(Backup).where(Backup.state == State.DONE))}
-    kept = [Kept(one.id, one.created_at, one.proven) for one in done.values()]
-    found = [done[one] for one in superfluous(kept, generations())]
+    kept = [Kept(one.id, one.created_at, one.proven) for one in done.values() if one.gone_since is None]
+    gone = [Kept(one.id, one.created_at, False) for one in done.values() if one.gone_since is not None]
+    chosen = generations()
+    # What others removed stands for no generation; its own is over when it would be.
+    over = set(superfluous(kept, chosen)) | (set(superfluous(kept + gone, chosen)) & {one.id for one in gone})
+    found = [done[one] for one in sorted(over)]
     return [one for one in found if one.locked_until is None or one.locked_until <= now]
 
 

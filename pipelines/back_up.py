@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -154,7 +155,7 @@ def _made(backup: Backup, say: Say) -> Made:
         shutil.rmtree(folder / "dump")
         manifest = Manifest(
             backup.name, datetime.now(UTC).isoformat(), server, size, sha256, content.tables, content.shape,
-            content.newest_import, content.roles, files,
+            content.newest_import, content.roles, files, content.sequences,
         )  # fmt: skip
         say("store")
         locked = backup_store.put(there, archive, written(manifest, key), backup.name)
@@ -188,10 +189,11 @@ def _dump(to: Path) -> tuple[backup_content.Content, int]:
         address, environment = postgres_tools.connection(url)
         # Not compressed: zstd packs the same in a tenth of the time that pg_dump's gzip takes.
         command = [program, "-d", address, "-Fd", "-Z0", "--no-sync", f"-j{JOBS}", f"--snapshot={snapshot}", "-f", to]
+        given = backup_content.sequences(url)
         with ThreadPoolExecutor(1) as beside:
             counted = beside.submit(backup_content.read, url, snapshot=snapshot)
             postgres_runs.execute([str(one) for one in command], environment, "The database could not be read out")
-            return counted.result(), server
+            return replace(counted.result(), sequences=given), server
 
 
 def _require_room(folder: Path, size: int) -> None:
@@ -215,9 +217,10 @@ def stored_files() -> Iterator[tuple[str, Path]]:
 
 @contextmanager
 def _folder(path: Path) -> Iterator[Path]:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        yield path
+        with backup_store.disk(path.parent):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
 

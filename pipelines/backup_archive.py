@@ -39,10 +39,15 @@ class _Hashed:
 
     def __init__(self, file: Any) -> None:
         self.file, self.digest, self.size = file, hashlib.sha256(), 0
+        self.refused: OSError | None = None
 
     def write(self, data: bytes) -> int:
         self._note(data)
-        self.file.write(data)
+        try:
+            self.file.write(data)
+        except OSError as error:
+            self.refused = error
+            raise
         return len(data)
 
     def read(self, size: int = -1) -> bytes:
@@ -169,8 +174,11 @@ def _encrypted(out: _Hashed, key: Key | None) -> Iterator[Any]:
         yield out
         return
     recipient = key.identity.to_public()
-    with _beside(lambda source: pyrage.encrypt_io(source, out, [recipient]), reads=True) as pipe:
-        yield pipe
+    try:
+        with _beside(lambda source: pyrage.encrypt_io(source, out, [recipient]), reads=True) as pipe:
+            yield pipe
+    except pyrage.EncryptError as error:  # age's own word for a disk that is full
+        raise out.refused or error from None
 
 
 @contextmanager

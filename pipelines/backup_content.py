@@ -5,7 +5,7 @@ rows that swapped a value would sum up to the same. It does not depend on the or
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -38,6 +38,9 @@ SHAPE = {
 ROLES = f"""SELECT DISTINCT r.rolname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
     aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) g, pg_roles r
     WHERE r.oid IN (g.grantee, c.relowner) AND {_OURS} AND c.relkind IN ('r', 'v', 'S') ORDER BY 1"""
+# No snapshot holds them: they go on whatever a transaction comes to.
+SEQUENCES = """SELECT schemaname || '.' || sequencename, last_value FROM pg_sequences
+    WHERE last_value IS NOT NULL AND increment_by > 0 ORDER BY 1"""
 NEWEST_IMPORT = """SELECT id, state, file_name, rows, created, updated, unchanged, duplicates, rejected
     FROM public.imports ORDER BY id DESC LIMIT 1"""
 
@@ -48,10 +51,19 @@ class Content:
     shape: dict[str, list[str]]
     newest_import: dict[str, Any] | None
     roles: list[str]
+    sequences: dict[str, int] = field(default_factory=dict)
+
+
+def sequences(url: str) -> dict[str, int]:
+    """The last number that each sequence gave. Who reads them before a dump has none that the dump is behind. Raises
+    psycopg.Error."""
+    with psycopg.connect(url) as connection:
+        return dict(connection.execute(SEQUENCES).fetchall())
 
 
 def read(url: str, *, snapshot: str | None = None, at_once: int = 1) -> Content:
     """Of the database at `url`, as a snapshot that another session exported shows it. Raises psycopg.Error."""
+    given = sequences(url)
     with _connected(url, snapshot) as connection:
         names = [(str(schema), str(table)) for schema, table in connection.execute(TABLES).fetchall()]
         shape = {what: [row[0] for row in connection.execute(asked).fetchall()] for what, asked in SHAPE.items()}
@@ -61,7 +73,7 @@ def read(url: str, *, snapshot: str | None = None, at_once: int = 1) -> Content:
         shares = [names[share::at_once] for share in range(at_once)]
         found = several.map(lambda share: _tables(url, snapshot, share), shares)
         tables = {name: numbers for one in found for name, numbers in one.items()}
-    return Content(dict(sorted(tables.items())), shape, newest, roles)
+    return Content(dict(sorted(tables.items())), shape, newest, roles, given)
 
 
 def differences(was: Content, now: Content) -> list[str]:
@@ -80,6 +92,9 @@ def differences(was: Content, now: Content) -> list[str]:
             told.append(f"{len(gone):,} of {len(lines):,} {what} are missing, such as {gone[0][:200]}.")
         if new := sorted(set(now.shape[what]) - set(lines)):
             told.append(f"There are other {what} than before, such as {new[0][:200]}.")
+    for name, last in was.sequences.items():
+        if (there := now.sequences.get(name, 0)) < last:
+            told.append(f"The sequence {name} is behind: it gave {last:,}, and would go on after {there:,}.")
     if was.newest_import != now.newest_import:
         told.append("The newest import is another one, or has other numbers.")
     return told

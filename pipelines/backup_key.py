@@ -50,10 +50,14 @@ def make(to: Path | None = None) -> tuple[Key, Path]:
         raise Conflict(f"{target} is there already, and old backups need it: move it away, and keep it.") from error
     except OSError as error:
         raise Unavailable(f"{target} cannot be written: {error.strerror or error}.") from error
-    with os.fdopen(file, "w") as opened:
-        opened.write(f"# Opens the backups of Appointment360. Public key: {key.name}\n{key.identity}\n")
-        opened.flush()
-        os.fsync(opened.fileno())
+    try:
+        with os.fdopen(file, "w") as opened:
+            opened.write(f"# Opens the backups of Appointment360. Public key: {key.name}\n{key.identity}\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+    except OSError as error:
+        target.unlink(missing_ok=True)  # half a key would be taken for one
+        raise Unavailable(f"{target} cannot be written: {error.strerror or error}.") from error
     return key, target
 
 

@@ -42,6 +42,7 @@ class Manifest:
     newest_import: dict[str, Any] | None
     roles: list[str]
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
+    sequences: dict[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

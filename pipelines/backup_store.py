@@ -1,5 +1,8 @@
 """Putting an archive into its place, and its manifest after it, which makes it valid."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,22 +10,31 @@ from models import file_places
 from models.errors import Unavailable
 from models.settings import settings
 from pipelines.backup_manifest import MANIFEST
-from pipelines.file_store import Place, Refused, place
+from pipelines.file_store import DISK_FULL, NoRoom, Place, Refused, place
 
 
 def made_place(address: str) -> Place:
-    """The place, with its folder where it is one. Raises InvalidInput, Refused, Unavailable."""
+    """The place, with its folder where it is one. Raises InvalidInput, NoRoom, Refused, Unavailable."""
     if not file_places.is_s3(address):
-        try:
+        with disk(address):
             Path(address).mkdir(mode=0o700, parents=True, exist_ok=True)
-        except PermissionError as error:
+    return place(address)
+
+
+@contextmanager
+def disk(folder: Path | str) -> Iterator[None]:
+    """What the disk of the folder refuses, as a sentence. Raises NoRoom, Refused, Unavailable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise NoRoom(f"The disk of {folder} is full: make room, then try again.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise Refused(
-                f"{address} cannot be made by this program: let its system user write there, or name another place "
+                f"{folder} cannot be made or written by this program: let its system user do so, or name another place "
                 "with APPOINTMENT360_BACKUP_TO."
             ) from error
-        except OSError as error:
-            raise Unavailable(f"{address} cannot be made: {error.strerror or error}. Name another place.") from error
-    return place(address)
+        raise Unavailable(f"{folder} cannot be used: {error.strerror or error}. Name another place.") from error
 
 
 def put(there: Place, archive: Path, manifest: bytes, name: str) -> datetime | None:

@@ -148,21 +148,28 @@ def _made(base: RecoveryBase, parent: str | None) -> tuple[BaseManifest, datetim
     there = backup_store.made_place(base.place)
     folder = archive_wal.work_folder() / base.name
     try:
-        data = folder / "data"
-        folder.mkdir(mode=0o700)
-        server, ended = _copied(data, parent)
-        archive = folder / archive_name(base.name, key.name if key else None)
-        size, sha256, files = backup_archive.write(archive, None, _files(data), key)
-        manifest = BaseManifest(
-            base.name, base.system, server, ended.isoformat(), _start(data), parent,
-            sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_dir()), size, sha256, files,
-        )  # fmt: skip
-        told = kept(base.name)
-        told.parent.mkdir(mode=0o700, exist_ok=True)
-        shutil.copyfile(data / TOLD, told)
-        return manifest, backup_store.put(there, archive, backup_manifest.written(manifest, key), base.name)
+        with backup_store.disk(folder.parent):
+            return _packed(base, parent, folder, key, there)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _packed(
+    base: RecoveryBase, parent: str | None, folder: Path, key: Key | None, there: Place
+) -> tuple[BaseManifest, datetime | None]:
+    data = folder / "data"
+    folder.mkdir(mode=0o700)
+    server, ended = _copied(data, parent)
+    archive = folder / archive_name(base.name, key.name if key else None)
+    size, sha256, files = backup_archive.write(archive, None, _files(data), key)
+    manifest = BaseManifest(
+        base.name, base.system, server, ended.isoformat(), _start(data), parent,
+        sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_dir()), size, sha256, files,
+    )  # fmt: skip
+    told = kept(base.name)
+    told.parent.mkdir(mode=0o700, exist_ok=True)
+    shutil.copyfile(data / TOLD, told)
+    return manifest, backup_store.put(there, archive, backup_manifest.written(manifest, key), base.name)
 
 
 def _copied(data: Path, parent: str | None) -> tuple[int, datetime]:

@@ -83,7 +83,7 @@ def restored(dump: Path, manifest: Manifest, url: str, *, say: Say) -> Compared:
     seconds = time.monotonic() - began
     say("compare")
     now = backup_content.read(libpq_url(url), at_once=2)
-    was = Content(manifest.tables, dict(manifest.shape), manifest.newest_import, manifest.roles)
+    was = Content(manifest.tables, dict(manifest.shape), manifest.newest_import, manifest.roles, manifest.sequences)
     if without:
         was.shape["grants"] = now.shape["grants"] = []
     found = backup_content.differences(was, now) + _sign_in(url)

@@ -122,7 +122,7 @@ class Prefix:
             for rule in rules
             if rule.get("Status") == "Enabled"
             and "Days" in rule.get("Expiration", {})
-            and self._before.startswith(rule.get("Filter", {}).get("Prefix", rule.get("Prefix", "")))
+            and self._before.startswith(_rule_prefix(rule))
         ]
         return min(days, default=None)
 
@@ -160,6 +160,12 @@ class Prefix:
             return NoRoom(f"{self.address} has no room left ({code}): free some, or let its quota be raised.")
         words = str(error.response.get("Error", {}).get("Message", "")).rstrip(".")
         return Unavailable(f"{self.address} answered {code}: {words}. Try again, or check the S3 settings.")
+
+
+def _rule_prefix(rule: dict[str, Any]) -> str:
+    """What a rule of the lifecycle is for, by the three ways to say so."""
+    chosen = rule.get("Filter", {})
+    return str(chosen.get("Prefix") or chosen.get("And", {}).get("Prefix") or rule.get("Prefix") or "")
 
 
 def _unreachable(error: BaseException, address: str) -> Unavailable:

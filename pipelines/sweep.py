@@ -54,6 +54,7 @@ from pipelines import (
     export_contacts,
     find_duplicates,
     import_contacts,
+    look_at_backups,
     reconcile_payments,
     validate_contacts,
 )
@@ -108,6 +109,8 @@ def sweep() -> None:
         import_uploads.clear_abandoned(older_than_days=settings().days_kept_plans)
     with _logged("clearing interrupted backups"):
         back_up.clear_interrupted()
+    with _logged("looking for the archives"):
+        look_at_backups.look()
     with _logged("looking after the backups"):
         backup_alerts.look()
     with _logged("building the indexes of browsing"):

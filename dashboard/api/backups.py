@@ -22,8 +22,9 @@ Keeper = Annotated[Actor, Needs(Permission.SERVER_MANAGE)]
 
 
 class Backup(BaseModel):
-    """`standing` is proven, unproven, failed, running, waiting or removed: proven is only what a drill restored and
-    found the same. `key` is the public part of the key that opens it, null where it is not encrypted."""
+    """`standing` is proven, unproven, failed, running, waiting, removed or gone: proven is only what a drill restored
+    and found the same, gone what others removed from its place. `key` is the public part of the key that opens it, null
+    where it is not encrypted."""
 
     id: int = Field(examples=[17])
     name: str = Field(examples=["appointment360-20261127T010000Z-cd0b745c"])

@@ -12,7 +12,14 @@ from models import backups
 from models.backups import Backup, State
 from models.permissions import Permission
 
-COLOURS = {"proven": "green", "unproven": "orange", "failed": "red", "running": "blue", "waiting": "gray"}
+COLOURS = {
+    "proven": "green",
+    "unproven": "orange",
+    "failed": "red",
+    "gone": "red",
+    "running": "blue",
+    "waiting": "gray",
+}
 ROWS_SHOWN, ROW_HEIGHT = 11, 36
 
 
@@ -64,6 +71,12 @@ def _details(one: Backup) -> None:
         st.error(plain(difference), icon=":material/difference:")
     if one.state != State.DONE:
         return
+    if one.gone_since:
+        gone = f"Its archive is not in its place, or cut short: missed since {formats.moment(one.gone_since)}"
+        st.error(plain(gone), icon=":material/error:")
+        return
+    if one.locked_until:
+        st.caption(f"Locked: nobody can delete it before {formats.moment(one.locked_until)}, and retention waits")
     st.caption(f"{plain(one.name)} in {plain(one.place)}, with {formats.counted(one.files or 0, 'stored file')}")
     st.caption("To restore it, on the server:")
     st.code(f"appointment360 restore {one.id} --into postgresql://USER@HOST/EMPTY_DATABASE --yes", language=None)

@@ -4,6 +4,7 @@ from models import (
     accounts,
     audit,
     backup_alerts,
+    backup_places,
     backups,
     check_results,
     check_switches,
@@ -45,7 +46,7 @@ from models.payments import tables as payments
 from models.performance import reports as performance
 
 __all__ = [
-    "accounts", "audit", "backup_alerts", "backups", "check_results", "check_switches", "credits",
+    "accounts", "audit", "backup_alerts", "backup_places", "backups", "check_results", "check_switches", "credits",
     "duplicates", "exports",
     "flow_runs", "flow_schedules", "history", "idempotency", "import_acceptances", "import_changes", "import_findings",
     "import_parts", "import_places", "import_profiles", "import_undos", "imports", "industries", "link_tokens", "mails",

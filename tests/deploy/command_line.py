@@ -6,7 +6,8 @@ import pty
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ class Cli:
 
     url: str
     home: Path
+    more: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "DATABASE_URL": self.url, "APPOINTMENT360_HOME": str(self.home)}
+        return {**os.environ, "DATABASE_URL": self.url, "APPOINTMENT360_HOME": str(self.home), **self.more}
 
     def __call__(self, *arguments: str | Path) -> Ended:
         done = subprocess.run(

@@ -23,6 +23,7 @@ from models import (
     audit,
     audit_log,
     backup_alerts,
+    backup_places,
     backups,
     check_switches,
     credits,
@@ -166,6 +167,7 @@ TOLD = {
         ("INSERT", "true"),
         ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'removed')"),
         ("UPDATE", "OLD.drilled_at IS DISTINCT FROM NEW.drilled_at"),
+        ("UPDATE", "OLD.gone_since IS DISTINCT FROM NEW.gone_since AND NEW.gone_since IS NOT NULL"),
         ("UPDATE", "OLD.drill_asked_at IS DISTINCT FROM NEW.drill_asked_at AND NEW.drill_asked_at IS NOT NULL"),
     ],
     "backup_alerts": [("INSERT", "true")],
@@ -205,6 +207,7 @@ UNTOLD = {
     "import_profiles": "a part of the plan of an import, whose commit has its line",
     "import_findings": "a part of the plan of an import, whose commit has its line",
     "check_results": "of a check with its line; of an import a part of its plan",
+    "backup_places": "what was seen there; a backup that is missed has its line",
     "recovery_archives": "how far the archive of the log came; the bases, which it serves, have their lines",
     "timings": "counts requests, changes nothing",
     "statement_timings": "counts requests, changes nothing",
@@ -243,6 +246,7 @@ WITHOUT = {
         "move_on": "progress; the run that is started stands in flow_runs",
     },
     "models/backups.py": {"begin": "progress"},
+    "models/backup_places.py": {"not_seen": "progress"},
     "models/recovery.py": dict.fromkeys(("begin", "archived", "not_archived"), "progress"),
     "models/check_runs.py": {
         **dict.fromkeys(("ask", "note_due"), "a wish; the check that is done or fails has its line"),
@@ -667,6 +671,7 @@ OPERATIONS: dict[str, Operation] = {
     "backups.drilled": lambda t: backups.drilled(
         t["backup"], Drill.DIFFERS, seconds=1.0, differences=["Rows."], by=t.by
     ),
+    "backup_places.seen": lambda t: backup_places.seen(backups.place(), {t["backup"]: False}, expires_after=None),
     "backup_alerts.look": lambda t: backup_alerts.look(),
     "backups.restored": lambda t: backups.restored(t["backup"], "host=x", True, by=t.by),
     "backups.removed": lambda t: backups.removed(t["backup"]),

@@ -1,5 +1,6 @@
 """Backups of a real Postgres, into a folder and an S3 that checks signatures: made, proven, refused, restored."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -21,7 +22,15 @@ from models.contacts import records
 from models.database import libpq_url
 from models.errors import AppError, Conflict
 from models.permissions import OPERATOR, Role
-from pipelines import back_up, backup_content, backup_key, drill, restore_backup
+from pipelines import (
+    back_up,
+    backup_archive,
+    backup_content,
+    backup_key,
+    drill,
+    look_at_backups,
+    restore_backup,
+)
 from pipelines.backup_manifest import MANIFEST, Unfit, archive_name
 from tests.people import person
 from tests.pipelines import nanio, s3
@@ -237,6 +246,90 @@ def test_alerts_are_mailed_once(filled: str, home: Path) -> None:
     drill.run(made.id, by=OPERATOR)
     assert backup_alerts.look() == []
     assert backup_alerts.health(by=OPERATOR).proven_age is not None
+
+
+def test_an_archive_that_others_removed_is_noticed(filled: str, home: Path) -> None:
+    made, other = (back_up.make(by=OPERATOR, drilled=False) for _ in range(2))
+    look_at_backups.look()
+    assert not [one for one in backup_alerts.look() if "removed" in one]
+    archive = folder(home) / archive_name(other.name, other.key)
+    whole = archive.read_bytes()
+    for damage in (lambda: archive.write_bytes(whole[:-1]), archive.unlink):
+        damage()
+        look_at_backups.look()
+        assert backups.get(other.id, by=OPERATOR).standing == "gone"
+        assert f"backup {other.id} cannot be restored" in " ".join(backup_alerts.look())
+        assert backups.newest_done(by=OPERATOR).id == made.id
+        archive.write_bytes(whole)
+        look_at_backups.look()
+        assert backups.get(other.id, by=OPERATOR).standing == "unproven"
+        assert not [one for one in backup_alerts.look() if "removed" in one]
+    folder(home).rename(home / "elsewhere")
+    look_at_backups.look()
+    assert "cannot be looked at: There is no folder" in " ".join(backup_alerts.look())
+
+
+def test_what_others_removed_stands_for_no_generation(filled: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last proven one stays, though a newer proven one was there."""
+    monkeypatch.setenv("APPOINTMENT360_BACKUPS_NEWEST", "1")
+    for period in ("DAYS", "WEEKS", "MONTHS", "YEARS"):
+        monkeypatch.setenv(f"APPOINTMENT360_BACKUPS_{period}", "5")
+    settings.settings.cache_clear()
+    good, gone = back_up.make(by=OPERATOR, drilled=True), back_up.make(by=OPERATOR, drilled=False)
+    backups.drilled(gone.id, backups.Drill.MATCHES, seconds=1.0, differences=[], by=OPERATOR)
+    (folder(home) / archive_name(gone.name, gone.key)).unlink()
+    look_at_backups.look()
+    assert [one.id for one in backups.to_remove()] == []
+    assert backups.get(good.id, by=OPERATOR).proven
+
+
+def test_a_bucket_that_deletes_too_early_is_told(filled: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3.serving() as endpoint:
+        s3.use(endpoint, monkeypatch)
+        monkeypatch.setenv("APPOINTMENT360_BACKUP_TO", "s3://short/nightly")
+        monkeypatch.setenv("APPOINTMENT360_BACKUP_LOCK_DAYS", "3")
+        settings.settings.cache_clear()
+        client = s3.client(endpoint)
+        client.create_bucket(Bucket="short")
+        rule = {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": "nightly/"}, "Expiration": {"Days": 30}}
+        client.put_bucket_lifecycle_configuration(Bucket="short", LifecycleConfiguration={"Rules": [rule]})
+        made = back_up.make(by=OPERATOR, drilled=False)
+        look_at_backups.look()
+        told = " ".join(backup_alerts.look())
+        assert "deletes what is 30 days old, and backups are to be kept for up to 1,098" in told
+        assert f"Backup {made.id} is to be locked for 3 days, and its bucket has no Object Lock" in told
+        client.delete_object(Bucket="short", Key=f"nightly/{made.name}{MANIFEST}")
+        look_at_backups.look()  # it was asked within the hour
+        assert backups.get(made.id, by=OPERATOR).standing == "unproven"
+        with psycopg.connect(libpq_url(filled)) as connection:
+            connection.execute("UPDATE backup_places SET looked_at = looked_at - interval '2 hours'")
+        look_at_backups.look()
+        assert backups.get(made.id, by=OPERATOR).standing == "gone"
+
+
+def test_a_sequence_that_is_behind_is_noticed(filled: str) -> None:
+    before = backup_content.read(libpq_url(filled))
+    assert before.sequences["public.users_id_seq"] >= 1
+    with psycopg.connect(libpq_url(filled)) as connection:
+        connection.execute("SELECT setval('contacts_id_seq', nextval('contacts_id_seq') + 5)")
+        connection.execute("SELECT setval('users_id_seq', 1, false)")
+    [told] = backup_content.differences(before, backup_content.read(libpq_url(filled)))
+    assert told.startswith("The sequence public.users_id_seq is behind: it gave")
+
+
+def test_a_full_disk_is_a_sentence(filled: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def write(self, data: bytes) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    was = backup_archive._Hashed.__init__
+    monkeypatch.setattr(backup_archive._Hashed, "__init__", lambda self, file: was(self, Full()))
+    with pytest.raises(AppError, match="is full: make room"):
+        back_up.make(by=OPERATOR)
+    [failed] = backups.listed(by=OPERATOR)
+    assert failed.standing == "failed"
+    assert "is full" in (failed.error or "")
+    assert not list((home / "backup-work").iterdir())
 
 
 def test_what_no_generation_needs_is_removed(filled: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,3 +28,15 @@ CREATE TABLE recovery_archives (
     failing_since TIMESTAMP WITH TIME ZONE,
     PRIMARY KEY (system)
 );
+
+-- Since when the archive of a backup is not in its place any more, though nobody here removed it.
+ALTER TABLE backups ADD COLUMN gone_since TIMESTAMP WITH TIME ZONE;
+
+-- What was seen at a place of backups: `expires_after` are the days after which its bucket's own lifecycle deletes.
+CREATE TABLE backup_places (
+    place TEXT NOT NULL,
+    looked_at TIMESTAMP WITH TIME ZONE,
+    expires_after INTEGER,
+    error TEXT,
+    PRIMARY KEY (place)
+);

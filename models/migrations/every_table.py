@@ -26,6 +26,7 @@ from models import (
     mails,
     mappings,
     preferences,
+    recovery,
     request_hours,
     request_limits,
     role_rules,
@@ -50,7 +51,7 @@ __all__ = [
     "flow_runs", "flow_schedules", "history", "idempotency", "import_acceptances", "import_changes", "import_findings",
     "import_parts", "import_places", "import_profiles", "import_undos", "imports", "industries", "kept",
     "link_tokens", "mails",
-    "mappings", "payments", "performance", "preferences", "request_hours", "request_limits", "role_rules",
+    "mappings", "payments", "performance", "preferences", "recovery", "request_hours", "request_limits", "role_rules",
     "second_factors", "sign_in_failures", "sign_in_sessions", "table", "timings", "tokens", "view_exports", "views",
     "watched_files", "watched_folders",
 ]  # fmt: skip

@@ -196,6 +196,7 @@ TOLD = {
 UNTOLD = {
     "audit_log": "the log itself",
     "audit_repeats": "the log itself",
+    "contact_moves": "counts the transactions that change contacts, and changes nothing",
     "preferences": "a person's own way of looking at a screen",
     "sign_in_tickets": "half of a sign-in, gone after 30 seconds; the session that comes of it has its line",
     "sign_in_failures": "counted before the password is looked at; the line follows with the answer",

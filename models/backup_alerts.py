@@ -31,13 +31,15 @@ class BackupAlert(Base):
 
 @dataclass(frozen=True)
 class Health:
-    """For the screen, and whoever measures: ages in seconds, None where there is none."""
+    """For the screen, and whoever measures: ages in seconds, None where there is none. `moments` are the first and the
+    last that the server can be restored to, where its log is archived."""
 
     newest_age: float | None
     proven_age: float | None
     bytes: int
     restore_seconds: float | None
     alerts: list[str]
+    moments: tuple[datetime, datetime] | None = None
 
 
 def health(*, by: Actor) -> Health:
@@ -46,6 +48,7 @@ def health(*, by: Actor) -> Health:
     with reading() as session:
         now, done = _now(session), _done(session)
         alerts = list(_wrong(session, now, done).values())
+        moments = recovery.moments(session)
     proven = [one for one in done if one.proven]
     return Health(
         _age(now, done),
@@ -53,6 +56,7 @@ def health(*, by: Actor) -> Health:
         sum(one.bytes or 0 for one in done),
         next((one.drill_seconds for one in proven), None),
         alerts,
+        moments,
     )
 
 

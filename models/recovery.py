@@ -233,6 +233,13 @@ def first_needed(system: str) -> str | None:
     return min(starts, key=lambda one: one[8:], default=None)
 
 
+def moments(session: Session) -> tuple[datetime, datetime] | None:
+    """The first and the last moment that can be restored; None where none can."""
+    first = session.scalar(select(func.min(RecoveryBase.finished_at)).where(RecoveryBase.state == State.DONE))
+    last = session.scalar(select(func.max(RecoveryArchive.archived_at)))
+    return (first, last) if first and last and first < last else None
+
+
 def wrong(session: Session, now: datetime) -> dict[str, str]:
     """The kind of each fault -> its sentence, with the way out. For models/backup_alerts.py."""
     if not wanted():

@@ -47,21 +47,26 @@ class Backup(BaseModel):
 
 
 class Backups(BaseModel):
-    """Newest first. `alerts` say what is wrong, and what helps; ages are in seconds."""
+    """Newest first. `alerts` say what is wrong, and what helps; ages are in seconds. Between `first_moment` and
+    `last_moment` the server can be restored to any; they are null where its log is not archived."""
 
     backups: list[Backup]
     alerts: list[str]
     newest_age: float | None
     proven_age: float | None
     bytes: int
+    first_moment: Moment | None
+    last_moment: Moment | None
 
 
 @router.get("", summary="List backups")
 def listed(by: Overseer) -> Backups:
     health = backup_alerts.health(by=by)
+    first, last = health.moments or (None, None)
     return Backups(
         backups=[_backup(one) for one in backups.listed(by=by)],
         alerts=health.alerts, newest_age=health.newest_age, proven_age=health.proven_age, bytes=health.bytes,
+        first_moment=first, last_moment=last,
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Backups: what there is, whether a drill proved it, how long a restore takes, and what to do."""
 
+from datetime import datetime
+
 import streamlit as st
 
 from dashboard import flow_runs, formats, session
@@ -15,12 +17,13 @@ from models.permissions import Actor, Permission
 TITLE = "Backups"
 NOTE = "Proven is a backup that was restored and found the same."
 EVERY = "2s"
+DAY = 24 * 60 * 60
 UNDER_WAY = (State.WAITING, State.RUNNING)
 
 
 def show() -> None:
     by = session.actor()
-    with page.skeleton("backups", TITLE, 90, 420) as place:
+    with page.skeleton("backups", TITLE, 420) as place:
         found, health = backups.listed(by=by), backup_alerts.health(by=by)
     with place.container():
         with page.header(TITLE, NOTE):
@@ -34,6 +37,8 @@ def show() -> None:
             _nothing_yet()
             return
         _metrics(found, health)
+        if health.moments:
+            _moments(*health.moments)
         backup_table(found)
         restore_chart(found)
 
@@ -52,8 +57,13 @@ def _follow(before: list[str]) -> None:
     busy = any(one.state in UNDER_WAY or one.drill_asked_at for one in now)
     if not busy or [one.standing for one in now] != before:
         st.rerun()
-    waits = all(one.state != State.RUNNING for one in now)
-    st.info("Waits for its turn …" if waits else "Backing up … You can leave this page.", icon=":material/backup:")
+    if any(one.state == State.RUNNING for one in now):
+        told = "Backing up … You can leave this page."
+    elif any(one.state == State.WAITING for one in now):
+        told = "Waits for its turn …"
+    else:
+        told = "Restoring it for its drill … You can leave this page."
+    st.info(told, icon=":material/backup:")
 
 
 def _metrics(found: list[Backup], health: Health) -> None:
@@ -71,8 +81,21 @@ def _metrics(found: list[Backup], health: Health) -> None:
                 st.caption(told)
 
 
+def _moments(first: datetime, last: datetime) -> None:
+    with page.card("Restoring to a moment", f"From {formats.moment(first)} to {formats.moment(last)}"):
+        st.caption("The server as it was at any moment in between, in a folder of its own. On the server:")
+        st.code('appointment360 restore --at "TIME" --into FOLDER', language=None)
+
+
 def _age(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{formats.duration(seconds)} ago"
+    if seconds is None:
+        return "–"
+    return f"{formats.counted(int(seconds // DAY), 'day')} ago" if seconds >= DAY else _rough(seconds) + " ago"
+
+
+def _rough(seconds: float) -> str:
+    """The larger unit alone: a card is narrow."""
+    return " ".join(formats.duration(seconds).split()[:2])
 
 
 def _duration(seconds: float | None) -> str:
@@ -80,6 +103,6 @@ def _duration(seconds: float | None) -> str:
 
 
 def _nothing_yet() -> None:
-    body = f"The first goes to {plain(backups.place())}, by schedule or when somebody presses “Back up now”."
+    body = f"The first goes to {backups.place()}, by schedule or when somebody presses “Back up now”."
     with page.empty("backup", "There is no backup yet", body):
         pass

@@ -8,6 +8,7 @@ from dashboard.widgets import page
 from models.backups import Backup
 
 HEIGHT = 220  # pixels
+TICKS = 6
 
 
 def restore_chart(found: list[Backup]) -> None:
@@ -22,6 +23,12 @@ def restore_chart(found: list[Backup]) -> None:
         )  # fmt: skip
         figure = go.Figure(line)
         figure.update_layout(height=HEIGHT, margin={"l": 0, "r": 4, "t": 4, "b": 0}, showlegend=False, dragmode=False)
+        few = drilled[:: max(1, len(drilled) // TICKS)]
+        figure.update_xaxes(tickvals=[one.created_at for one in few], ticktext=[_day(one) for one in few])
         figure.update_yaxes(rangemode="tozero", ticksuffix=" s")
         st.plotly_chart(figure, config={"displayModeBar": False}, key="time to restore")
         st.caption(f"The last one: {told[-1]}")
+
+
+def _day(one: Backup) -> str:
+    return formats.day(one.created_at)

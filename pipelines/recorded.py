@@ -31,18 +31,15 @@ def carry_out(
     """A flow that runs by schedule: `work` is done and recorded, alone; whether it was done.
 
     By schedule it does nothing while the schedule rests, another process runs it, or the moment was made up already.
-    Raises RunsAlready where somebody asked for it, and whatever `work` does.
+    Raises Cancelled, RunsAlready where somebody asked for it, and whatever `work` does.
     """
-    if scheduled and (why := flow_schedules.why_not(flow)) is not None:
-        print(why)
-        return False
     try:
         with recorded(flow, asked_by=asked_by, scheduled=scheduled, alone=True) as run:
             if scheduled:
                 os.nice(NICE)
             work(run)
-    except Cancelled:
-        print("Somebody stopped it.")
+    except NotDue as why:
+        print(why)
         return False
     except RunsAlready as busy:
         if not scheduled:
@@ -50,6 +47,10 @@ def carry_out(
         print(busy.sentence)
         return False
     return True
+
+
+class NotDue(Exception):
+    """What comes by schedule is not to run now; the message says why."""
 
 
 @contextmanager
@@ -67,12 +68,16 @@ def recorded(
     What leaves the block is noted, and raised on: an AppError by its sentence, anything else with a reference that is
     logged; both are failures, which are mailed, but for an AppError that whoever asked sees anyway. `cancellations` are
     errors that mean that somebody stopped it, as does `run.cancelled`. With `alone`, RunsAlready is raised where
-    another process runs the flow. Its time and statements are noted among the timings.
+    another process runs the flow, and NotDue where it is `scheduled` and its moment was made up already. Its time and
+    statements are noted among the timings.
     """
     heart = Heart(flow, alone=alone)
     try:
+        # Asked while the flow is held: of two machines that come at once the second one sees what the first one did.
+        if scheduled and alone and (why := flow_schedules.why_not(flow)) is not None:
+            raise NotDue(why)
         run = Run(flow_runs.begin(
-            flow, subject=subject, prefect_id=_prefect_id(), scheduled=scheduled, asked_by=asked_by
+            flow, subject=subject, prefect_id=prefect_id(), scheduled=scheduled, asked_by=asked_by
         ))  # fmt: skip
         heart.beat_for(run)
     except BaseException:
@@ -140,7 +145,8 @@ def _time(flow: str, tally: Tally, seconds: float, asked_by: int | None, ended: 
         timings.note("flow", flow, seconds, tally, user_id=asked_by, failed=ended.state is RunState.FAILED)
 
 
-def _prefect_id() -> UUID | None:
+def prefect_id() -> UUID | None:
+    """The run of Prefect's that this process carries out."""
     with suppress(KeyError, ValueError):
         return UUID(os.environ[PREFECT_RUN])
     return None

@@ -1,23 +1,32 @@
 """Parts of screens are timed when they run by themselves, and with their screen when that runs."""
 
 from sqlalchemy import text
+from streamlit.testing.v1 import AppTest
 
-from dashboard.parts import part
 from models.database import engine
-from models.timings import keeping, timed
+from models.timings import keeping
 
 
-def _shown(number: int) -> int:
-    with engine().connect() as connection:
-        return int(connection.scalar(text("SELECT cast(:number AS int)"), {"number": number}) or 0)
+def _page() -> None:
+    from sqlalchemy import text
+
+    from dashboard.parts import part
+    from models.database import engine
+    from models.timings import timed
+
+    def _shown() -> None:
+        with engine().connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    shown = part(_shown)
+    shown()
+    with timed("screen", "planted", user_id=3):
+        shown()
 
 
 def test_a_part_is_timed_once_by_itself_or_with_its_screen(db: str) -> None:
-    shown = part(_shown)
     with keeping():
-        shown(7)
-        with timed("screen", "planted", user_id=3):
-            shown(8)
+        assert not AppTest.from_function(_page).run().exception
     with engine().connect() as connection:
-        rows = connection.execute(text("SELECT kind, operation, times, statements FROM timings ORDER BY kind"))
-        assert [tuple(row) for row in rows] == [("part", "test_parts.shown", 1, 1), ("screen", "planted", 1, 1)]
+        rows = connection.execute(text("SELECT kind, times FROM timings ORDER BY kind"))
+        assert [tuple(row) for row in rows] == [("part", 1), ("screen", 1)]

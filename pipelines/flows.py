@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from prefect import Flow, get_client
 from prefect import flow as prefect_flow
@@ -45,7 +45,8 @@ def _leave_if_stopped() -> None:
     """Raises Abort, by which Prefect leaves the state as it is. A state that is returned would be logged as a fault."""
     run = prefect_id()
     if run is not None and flow_runs.was_stopped(run):
-        left, state = Abort("Somebody stopped it."), Cancelled(message="Somebody stopped it.")
+        left = Abort("Somebody stopped it.")
+        state: Any = Cancelled(message="Somebody stopped it.")
         with get_client(sync_client=True) as prefect:
             prefect.set_flow_run_state(run, state, force=True)
         left.state = state  # type: ignore[attr-defined]  # what Prefect logs that it ended in

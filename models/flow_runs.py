@@ -41,6 +41,8 @@ BEAT = timedelta(seconds=30)
 GONE = timedelta(seconds=45)  # without a beat, where no process holds the run either
 SILENT = timedelta(minutes=3)  # without a beat: the machine that holds the run does not answer any more
 KEPT = timedelta(days=90)
+SAME = timedelta(hours=1)  # between two failures of a part of the sweep
+SWEEP = "sweep"  # no flow, but what it fails at stands among them
 MOST_CRASHES = 3  # of the same work, one after the other: then it is the work that ends its process
 MAX_ERROR = 1000  # characters
 ENDED_SO = "Its process was ended in the middle: by a signal, with its machine, or for want of memory."
@@ -256,6 +258,25 @@ def was_stopped(prefect_id: UUID) -> bool:
         return session.scalar(wanted) == RunState.CANCELLED
 
 
+def note_round(part: str, *, seconds: float, error: str) -> None:
+    """Note that a part of the sweep fails, since so many seconds, and mail it once a day. Rounds that follow within
+    SAME are the same run: they count in it."""
+    with writing(OPERATOR) as session:
+        session.execute(select(func.pg_advisory_xact_lock(FLOW_MAILS_LOCK, func.hashtext(part))))
+        clock, same = func.clock_timestamp(), (FlowRun.flow == SWEEP, FlowRun.subject == part)
+        latest = select(FlowRun).where(*same, FlowRun.ended_at > clock - SAME).order_by(FlowRun.id.desc()).limit(1)
+        run = session.scalar(latest)
+        if run is None:
+            began = clock - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+            run = FlowRun(flow=SWEEP, subject=part, state=RunState.FAILED, started_at=began, scheduled=True, counts={})
+            session.add(run)
+            session.flush()
+        run.error, run.counts = error[:MAX_ERROR], {"rounds": run.counts.get("rounds", 0) + 1}
+        _stop(session, run)
+        if session.scalar(select(FlowRun.id).where(*same, FlowRun.told_at > clock - timedelta(days=1))) is None:
+            _mail(session, run)
+
+
 def quiet_for(prefect_ids: Collection[UUID]) -> dict[UUID, timedelta]:
     """How long ago those ended that ever said that they began; zero for what runs."""
     running = func.bool_or(FlowRun.state == RunState.RUNNING)
@@ -360,8 +381,11 @@ def _tell(session: Session, run: FlowRun) -> None:
     went_well = select(func.max(FlowRun.id)).where(FlowRun.flow == run.flow, FlowRun.state == RunState.DONE)
     since = FlowRun.id > func.coalesce(went_well.scalar_subquery(), 0)
     told = select(FlowRun.id).where(FlowRun.flow == run.flow, FlowRun.told_at.is_not(None), since).limit(1)
-    if session.scalar(told) is not None:
-        return
+    if session.scalar(told) is None:
+        _mail(session, run)
+
+
+def _mail(session: Session, run: FlowRun) -> None:
     run.told_at = func.clock_timestamp()
     what = f"{run.flow} ({run.subject})" if run.subject else run.flow
     for person in _overseers(session):

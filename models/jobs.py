@@ -51,8 +51,8 @@ def retry(run_id: int, *, by: Actor) -> None:
     """Have what failed, crashed or was cancelled done once more. Raises NotAllowed, NotFound, Conflict."""
     require(by, Permission.SERVER_MANAGE)
     found = flow_runs.get(run_id, by=by)
-    if found.state not in ENDED_BADLY:
-        raise Conflict(f"Run {run_id} is {found.state}: only what failed, crashed or was cancelled is done again.")
+    if (why := why_not_again(found)) is not None:
+        raise Conflict(why)
     match found.flow:
         case "export-contacts":
             exports.again(number(found), by=by)
@@ -62,11 +62,20 @@ def retry(run_id: int, *, by: Actor) -> None:
             watched_folders.look_soon(number(found), by=by)
         case "export-views":
             view_exports.run_now(number(found), by=by)
-        case _ if found.flow in IMPORTS:
-            raise Conflict(f"The screen of imports shows what to do with {found.subject}: go on from there.")
         case _:
             with writing(by) as session:
                 _ask(session, found.flow, by, again=run_id)
+
+
+def why_not_again(found: Run) -> str | None:
+    """Why `retry` refuses the run, in a sentence; None where it takes it."""
+    if found.state not in ENDED_BADLY:
+        return f"Run {found.id} is {found.state}: only what failed, crashed or was cancelled is done again."
+    if found.flow in IMPORTS:
+        return f"The screen of imports shows what to do with {found.subject}: go on from there."
+    if found.flow == flow_runs.SWEEP:
+        return "The sweep tries it again every minute by itself."
+    return None
 
 
 def note_in_prefect(what: str, *, by: Actor) -> None:

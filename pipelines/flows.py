@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
-from prefect import Flow, states
-from prefect import State as Ended
+from prefect import Flow, get_client
 from prefect import flow as prefect_flow
+from prefect.exceptions import Abort
+from prefect.states import Cancelled
 
 from models import flow_runs, imports
 from models.imports import State
@@ -24,27 +25,32 @@ from pipelines.watch_folders import look, look_at_all
 P = ParamSpec("P")
 
 
-def flow(*, name: str, run_name: str) -> Callable[[Callable[P, None]], Flow[P, Ended[None] | None]]:
+def flow(*, name: str, run_name: str) -> Callable[[Callable[P, None]], Flow[P, None]]:
     """One of Prefect's, which says there as well when somebody stopped it: however the work noticed that, and ended."""
 
-    def made(work: Callable[P, None]) -> Flow[P, Ended[None] | None]:
+    def made(work: Callable[P, None]) -> Flow[P, None]:
         @wraps(work)
-        def told(*given: P.args, **named: P.kwargs) -> Ended[None] | None:
+        def told(*given: P.args, **named: P.kwargs) -> None:
             try:
                 work(*given, **named)
-            except BaseException:
-                if not _was_stopped():
-                    raise
-            return states.Cancelled(message="Somebody stopped it.") if _was_stopped() else None
+            finally:
+                _leave_if_stopped()
 
         return prefect_flow(name=name, flow_run_name=run_name, log_prints=True)(told)
 
     return made
 
 
-def _was_stopped() -> bool:
+def _leave_if_stopped() -> None:
+    """Raises Abort, by which Prefect leaves the state as it is. A state that is returned would be logged as a fault."""
     run = prefect_id()
-    return run is not None and flow_runs.was_stopped(run)
+    if run is not None and flow_runs.was_stopped(run):
+        left = Abort("Somebody stopped it.")
+        state: Any = Cancelled(message="Somebody stopped it.")
+        with get_client(sync_client=True) as prefect:
+            prefect.set_flow_run_state(run, state, force=True)
+        left.state = state  # type: ignore[attr-defined]  # what Prefect logs that it ended in
+        raise left
 
 
 @flow(name="import-contacts", run_name="import {import_id}")

@@ -126,10 +126,21 @@ def _outcome(
     if isinstance(raised, AppError):
         return _Ended(RunState.FAILED, raised.sentence, mailed=asked_by is None)
     if isinstance(raised, Exception):
-        reference = secrets.token_hex(4).upper()
+        reference = new_reference()
         log.error("%s: reference %s", flow, reference, exc_info=raised)
-        return _Ended(RunState.FAILED, f"Something went wrong on our side. Reference {reference}.", mailed=True)
+        return _Ended(RunState.FAILED, in_words(raised, reference), mailed=True)
     return None
+
+
+def new_reference() -> str:
+    return secrets.token_hex(4).upper()
+
+
+def in_words(raised: Exception, reference: str) -> str:
+    """The sentence of an error of ours; of anything else where it stands in the log."""
+    if isinstance(raised, AppError):
+        return raised.sentence
+    return f"Something went wrong on our side. Reference {reference}."
 
 
 def _end(run: Run, ended: _Ended) -> None:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -60,10 +60,12 @@ from pipelines import (
 )
 from pipelines import export_views as view_export
 from pipelines.own_database import bind_database
+from pipelines.recorded import in_words, new_reference
 
 PATIENCE = timedelta(seconds=30)  # its flow begins an export within seconds; one that waits longer is made here
 EVERY = 60  # seconds
 DUE = 2  # seconds between looks for flows whose moment has come
+LASTING = 50  # seconds
 
 OVER = {
     "forgotten failures": sign_in_failures.clear_forgotten,
@@ -81,6 +83,7 @@ OVER = {
 }
 
 log = logging.getLogger(__name__)
+_failing: dict[str, float] = {}  # since when, by what it was about
 
 
 def sweep() -> None:
@@ -247,8 +250,20 @@ def _make(export_id: int) -> None:
 def _logged(what: str) -> Iterator[None]:
     try:
         yield
-    except Exception:  # whatever it was, the next round tries again, and must come
-        log.exception("sweep: %s failed", what)
+    except Exception as raised:  # whatever it was, the next round tries again, and must come
+        reference = new_reference()
+        log.exception("sweep: %s failed: reference %s", what, reference)
+        _note(what, in_words(raised, reference))
+    else:
+        _failing.pop(what, None)
+
+
+def _note(what: str, error: str) -> None:
+    """What fails in one round only, such as while the database starts again, is nobody's business."""
+    seconds = time.monotonic() - _failing.setdefault(what, time.monotonic())
+    if seconds >= LASTING:
+        with suppress(Exception):  # the database is what fails
+            flow_runs.note_round(what, seconds=seconds, error=error)
 
 
 def main() -> None:

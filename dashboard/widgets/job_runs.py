@@ -152,8 +152,11 @@ def _actions(one: Run) -> None:
         may = session.actor().may(Permission.SERVER_MANAGE)
         if may and one.prefect_id is not None and (prefect := flow_logs.address(one.prefect_id)) is not None:
             st.link_button("In Prefect", prefect, icon=":material/open_in_new:", type="tertiary")
-        again = may and one.state in jobs.ENDED_BADLY
-        if again and st.button("Run it again", icon=":material/replay:", key=f"again {one.id}"):
+        if not may or one.state not in jobs.ENDED_BADLY:
+            return
+        if (why := jobs.why_not_again(one)) is not None:
+            st.caption(why, width="content")
+        elif st.button("Run it again", icon=":material/replay:", key=f"again {one.id}"):
             with page.refusals():
                 jobs.retry(one.id, by=session.actor())
                 say(f"{job(one.flow)} begins again within a minute.")

@@ -88,8 +88,7 @@ def _actions(one: Schedule | None) -> None:
     """Always there, so that nothing jumps when a row is selected."""
     may = one is not None and session.actor().may(Permission.SERVER_MANAGE)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(_said_of(one), width="content")
-        st.space("stretch")
+        st.caption(_said_of(one), width="stretch")  # which breaks within itself, so that the buttons stay beside it
         paused = one is not None and one.paused
         label, icon = ("Resume", "play_arrow") if paused else ("Pause", "pause")
         can_rest = may and one is not None and one.cron is not None

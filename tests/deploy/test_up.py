@@ -234,6 +234,8 @@ def test_an_import_from_the_browser_runs_as_flows(machine: Machine, tmp_path: Pa
         page.get_by_role("button", name="Undo the import").click()
         page.get_by_role("dialog").get_by_role("button", name="Undo the import").click()
         page.get_by_text("Taken back").wait_for()
+        page.goto(f"http://127.0.0.1:{machine.port}/prefect/v2/runs")  # Prefect's own screens, through the web
+        page.get_by_text(re.compile("^undo of import")).first.wait_for()
         browser.close()
     shown = machine.json("imports", "list")["imports"][0]
     assert (shown["file_name"], shown["state"], shown["created"]) == ("walk.csv", "undone", 2)

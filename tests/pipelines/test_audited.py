@@ -240,7 +240,8 @@ WITHOUT = {
         "progressed": "progress",
     },
     "pipelines/find_duplicates.py": {"_look": "makes the table of staging; the search has its line at its end"},
-    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_unheard"), RUNS) | {"clear_past": OVER},
+    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_unheard", "note_round"), RUNS)
+    | {"clear_past": OVER},
     "models/flow_schedules.py": {
         "write": "what the code and the settings say is written down",
         "take_asked": "progress; the run that is started stands in flow_runs",

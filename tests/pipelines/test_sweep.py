@@ -10,19 +10,21 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, insert, select, update
 
-from models import audit, audit_log, credit_ledger, exports, import_orders, imports, mails, settings
+from models import audit, audit_log, credit_ledger, exports, flow_runs, import_orders, imports, jobs, mails, settings
 from models.audit import AuditLine, AuditRepeat, Event
 from models.audit_log import Wanted
 from models.contacts import staging
 from models.contacts.table import Contact
 from models.credit_takings import CreditTaking
 from models.database import reading, writing
+from models.errors import Conflict
 from models.exports import Export, State
 from models.filters import Filters
+from models.flow_runs import RunState
 from models.idempotency import IdempotencyKey
 from models.imports import Import, Keep, MatchRule
 from models.link_tokens import AccountLink
-from models.mails import Mail
+from models.mails import Kind, Mail
 from models.permissions import OPERATOR, Role
 from models.request_hours import RequestHour
 from models.request_limits import RequestLimit
@@ -99,6 +101,33 @@ def test_what_fails_is_logged_and_the_rest_is_made(home: Path, caplog: pytest.Lo
     sweep.sweep()
     assert (_state(broken), _state(sound)) == (State.FAILED, State.DONE)
     assert f"sweep: export {broken} failed" in caplog.text
+
+
+def test_what_goes_on_failing_is_seen_and_mailed_once_and_takes_no_row_for_each_round(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.person(email="ann@example.com", name="Ann", role=Role.ADMIN)
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(sweep.OVER, "old messages", broken)
+    sweep.sweep()
+    assert flow_runs.page(by=OPERATOR) == [], "once is no matter"
+    monkeypatch.setattr(sweep, "LASTING", 0)
+    for rounds in (1, 2):
+        sweep.sweep()
+        [failing] = flow_runs.page(by=OPERATOR)
+        assert (failing.flow, failing.subject, failing.state) == ("sweep", "clearing old messages", RunState.FAILED)
+        assert failing.counts == {"rounds": rounds}
+        assert (failing.error or "").startswith("Something went wrong on our side. Reference ")
+    with reading() as session:
+        assert session.scalar(select(func.count()).where(Mail.kind == Kind.FLOW_FAILED)) == 1
+    with pytest.raises(Conflict, match="every minute by itself"):
+        jobs.retry(failing.id, by=OPERATOR)
+    monkeypatch.setitem(sweep.OVER, "old messages", lambda: None)
+    sweep.sweep()
+    assert "clearing old messages" not in sweep._failing
 
 
 def test_it_sweeps_beside_what_the_process_does(home: Path, db: str) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun as Told
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import Abort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Failed, Running, State
 from prefect.testing.utilities import prefect_test_harness
@@ -133,7 +134,7 @@ def test_what_somebody_stopped_in_prefect_is_not_done_again(prefect: Any) -> Non
 def test_what_somebody_stopped_here_is_cancelled_there_too(
     prefect: Any, monkeypatch: pytest.MonkeyPatch, raises: bool
 ) -> None:
-    told = uuid4()
+    told = started(prefect, Running())
     monkeypatch.setenv(PREFECT_RUN, str(told))
 
     def work() -> None:
@@ -141,5 +142,6 @@ def test_what_somebody_stopped_here_is_cancelled_there_too(
         if raises:
             raise InterruptedError("no more")
 
-    state = flows.flow(name="nap", run_name="nap")(work)(return_state=True)
-    assert state.is_cancelled()
+    with pytest.raises(Abort):
+        flows.flow(name="nap", run_name="nap")(work)()
+    assert prefect.read_flow_run(told).state.is_cancelled()

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models import timings
 from models.database import reading
-from models.performance import findings, people, relations, reports, server, statements, texts, work
+from models.performance import findings, people, relations, reports, rights, server, statements, texts, work
 from models.performance.relations import Known
 from models.performance.reports import Counters, Made
 from models.performance.shapes import Report, Table
@@ -36,8 +36,12 @@ def report(*, mailed: bool = False, told: Callable[[str], object] = print, by: A
     told("trying suggestions")
     found = findings.of_indexes(counted, indexes, datetime.now(UTC))
     with reading() as session:
+        notes += rights.missing(session)
+        since = statements.counted_since(session)
+        if since.report is None:
+            notes.append("There is no report of a week ago to compare with: what changed is told once there is one.")
         made = _report(session, counted, tables, source, indexes, notes)
-    made = made.model_copy(update={"findings": [*found, *findings.of_report(made)]})
+    made = made.model_copy(update={"statements_since": since.at, "findings": [*found, *findings.of_report(made)]})
     sizes = [(one.name, one.bytes + one.index_bytes, 0) for one in tables]
     counters = Counters(
         [(one.statement, one.all_calls, one.all_seconds) for one in counted],
@@ -63,10 +67,7 @@ def _statements(notes: list[str]) -> list[Counted]:
         notes.append(why)
         return []
     with reading() as session:
-        found = statements.counted(session)
-    if any(one.text == statements.HIDDEN for one in found):
-        notes.append("Statements of other roles are not shown: that takes the role pg_read_all_stats.")
-    return found
+        return statements.counted(session)
 
 
 def _relations() -> tuple[list[Table], str, list[Known]]:

@@ -38,7 +38,9 @@ def show() -> None:
 def _note(made: Made | None) -> str:
     if made is None:
         return "What is slow, who waits for it, and what would help."
-    return f"As of {formats.moment(made.made_at)} · the last {made.report.days:.0f} days"
+    since = made.report.statements_since
+    counted = f", statements since {formats.moment(since)}" if since else ""
+    return f"As of {formats.moment(made.made_at)} · the last {made.report.days:.0f} days{counted}"
 
 
 def _actions(made: Made | None, mailed: bool) -> None:
@@ -63,14 +65,15 @@ def _numbers(made: Made) -> None:
     of = made.report.server
     hit = formats.share(of.cache_hit, 1) if of.cache_hit is not None else "–"
     longest = max((one.seconds for one in made.report.transactions), default=0.0)
-    told = (
+    told = [
         ("Findings", formats.number(len(made.report.findings)), "that somebody should look at"),
         ("Database", formats.size(of.database_bytes), f"PostgreSQL {page.plain(of.version)}"),
         ("Read from memory", hit, "of all blocks"),
         ("Connections", formats.number(of.connections), f"of {formats.number(of.most_connections)}"),
-        ("Open for longest", formats.duration(longest) if longest else "–", "of transactions over a minute"),
-    )
-    with st.grid(5, min_column_width=150, border=True):
+    ]
+    if longest:
+        told.append(("Open for longest", formats.duration(longest), "of transactions over a minute"))
+    with st.grid(len(told), min_column_width=150, border=True):
         for label, value, note in told:
             with st.container(gap="xxsmall"):
                 st.metric(label, value)

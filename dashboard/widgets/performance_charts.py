@@ -1,5 +1,7 @@
 """The report's charts: how long people and programs waited, how the database grew, which statements took the time."""
 
+from datetime import datetime, timedelta
+
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -11,6 +13,7 @@ from models.performance.reports import Listed
 from models.performance.shapes import Hour, Statement
 
 LONGEST, MOST = 60, 8
+LEAST_SPAN = timedelta(hours=12)  # of an axis
 
 
 def waited(hours: list[Hour]) -> None:
@@ -42,15 +45,15 @@ def growth(reports: list[Listed]) -> None:
 
 def statements_chart(statements: list[Statement]) -> None:
     rows = [
-        (f"{place}. {' '.join(one.text.split())[:LONGEST]}", round(one.seconds, 1), one.calls)
+        (f"{place}. {' '.join(one.text.split())[:LONGEST]}", round(1000 * one.seconds), one.calls)
         for place, one in enumerate(statements[:MOST], 1)
     ]
-    chart = Chart("Time of statements", ("Statement", "Seconds", "Calls"), rows, "Seconds in all")
+    chart = Chart("Time of statements", ("Statement", "Milliseconds", "Calls"), rows, "ms in all")
     with card(chart, about="The last days", may_export=True):
         ranking(chart)
 
 
-def _line(moments: list[object], numbers: list[float], said: list[str], chart: Chart) -> go.Figure:
+def _line(moments: list[datetime], numbers: list[float], said: list[str], chart: Chart) -> go.Figure:
     colour = token("chartCategoricalColors")[0]
     line = go.Scatter(
         x=moments, y=numbers, mode="lines+markers", line={"color": colour}, marker={"color": colour, "size": 5},
@@ -59,4 +62,6 @@ def _line(moments: list[object], numbers: list[float], said: list[str], chart: C
     figure = go.Figure([line])
     figure.update_yaxes(nticks=5, rangemode="tozero")
     figure.update_xaxes(nticks=6)
+    if moments and moments[-1] - moments[0] < LEAST_SPAN:  # one point alone would be shown by its milliseconds
+        figure.update_xaxes(range=[moments[-1] - LEAST_SPAN, moments[-1] + LEAST_SPAN / 12])
     return figure

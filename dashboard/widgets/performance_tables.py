@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats
-from models.performance.shapes import Report
+from models.performance.shapes import Report, Statement
 from models.performance.texts import who
 
 Rows = list[dict[str, Any]]
@@ -20,21 +20,33 @@ def tables(report: Report) -> None:
     )  # fmt: skip
     rows = PARTS[choice or next(iter(PARTS))](report)
     if rows:
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+        st.dataframe(
+            pd.DataFrame(rows), hide_index=True, width="stretch", placeholder=formats.MISSING,
+            column_config={"Statement": st.column_config.TextColumn(width="large")},
+        )  # fmt: skip
     else:
         st.caption("Nothing in these days.")
     if choice == "Tables":
         st.caption(f"What holds nothing: {report.bloat_source}.")
 
 
-def _statements(report: Report) -> Rows:
+def _statements(found: list[Statement]) -> Rows:
     return [
         {
             "Seconds": round(one.seconds, 2), "Mean, ms": round(one.mean_ms, 1),
             "Week before, ms": None if one.before_ms is None else round(one.before_ms, 1), "Calls": one.calls,
             "Sent by": "; ".join(who(cause) for cause in one.causes) or "–", "Statement": " ".join(one.text.split()),
         }
-        for one in report.statements
+        for one in found
+    ]  # fmt: skip
+
+
+def _transactions(report: Report) -> Rows:
+    return [
+        {
+            "Open for": formats.duration(one.seconds), "Program": one.program, "State": one.state, "Process": one.pid,
+        }
+        for one in report.transactions
     ]  # fmt: skip
 
 
@@ -118,6 +130,8 @@ def _work(report: Report) -> Rows:
 
 
 PARTS: dict[str, Callable[[Report], Rows]] = {
-    "Statements": _statements, "Who and what": _causes, "Screens and routes": _operations, "Slow ones": _slow,
-    "Tables": _tables, "Indexes": _indexes, "Imports, exports, flows": _work,
+    "Statements": lambda report: _statements(report.statements),
+    "Slowest on average": lambda report: _statements(report.by_mean),
+    "Who and what": _causes, "Screens and routes": _operations, "Slow ones": _slow, "Tables": _tables,
+    "Indexes": _indexes, "Imports, exports, flows": _work, "Open transactions": _transactions,
 }  # fmt: skip

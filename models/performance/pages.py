@@ -5,7 +5,7 @@ from html import escape
 
 from models.performance.reports import Made
 from models.performance.shapes import Hour, PerformanceFinding, Report, Statement
-from models.performance.texts import size, who
+from models.performance.texts import size, span, who
 
 STYLE = """
 :root { color-scheme: light dark; --text: #13151a; --calm: #5a606c; --line: #dcdfe5; --page: #fff; --bar: #3b55d9 }
@@ -29,8 +29,8 @@ def page(made: Made) -> str:
     """The whole file."""
     report = made.report
     parts = [
-        f"<h1>Performance</h1><p class=calm>Made {made.made_at:%d %b %Y, %H:%M} UTC, of the last {report.days:.0f}"
-        f" days. {_server(report)}</p>",
+        f"<h1>Performance</h1><p class=calm>Made {made.made_at:%d %b %Y, %H:%M} UTC. {escape(span(report))}"
+        f" {_server(report)}</p>",
         f"<h2>Findings: {len(report.findings) or 'none'}</h2>", *map(_finding, report.findings),
         _waited(report.hours),
         "<h2>Slowest statements, by their sum</h2>", _statements(report.statements),

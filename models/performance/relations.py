@@ -20,7 +20,9 @@ _TABLES = """
     WITH base AS (
         SELECT id, made_at FROM performance_reports WHERE made_at > clock_timestamp() - interval '7 days 12 hours'
         ORDER BY made_at LIMIT 1)
-    SELECT tables.oid::bigint AS oid, tables.relname AS name, greatest(tables.reltuples, 0)::bigint AS rows,
+    SELECT tables.oid::bigint AS oid, tables.relname AS name,
+        -- Less than nothing: nobody has analyzed the table yet.
+        CASE WHEN tables.reltuples >= 0 THEN tables.reltuples ELSE coalesce(stats.n_live_tup, 0) END::bigint AS rows,
         pg_table_size(tables.oid) AS bytes, pg_indexes_size(tables.oid) AS index_bytes,
         pg_total_relation_size(tables.oid) - counters.bytes AS grown,
         extract(epoch FROM clock_timestamp() - base.made_at)::float / 86400 AS grown_days,

@@ -141,7 +141,10 @@ class Hour(Part):
 
 
 class Report(Part):
-    days: float = Field(description="That its sums are of.")
+    days: float = Field(description="That its sums are of, but for statements.")
+    statements_since: datetime | None = Field(
+        default=None, description="From when on statements are counted; null where nobody counts them."
+    )
     findings: list[PerformanceFinding]
     statements: list[Statement]
     by_mean: list[Statement]

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import text
@@ -18,9 +19,12 @@ MOST = 15  # statements of a list
 CAUSES = 4  # of a statement
 LEAST_CALLS = 3  # of one that is slow on average
 LONGEST = 2000  # characters of a statement
-HIDDEN = "<insufficient privilege>"
 WORK = re.compile(r"\s*(select|with|insert|update|delete|merge|copy)\b", re.IGNORECASE)
 SQL = Path(__file__).with_suffix(".sql").read_text()
+# The same as `base` in the statement's file.
+_BASE = """
+    SELECT id, made_at FROM performance_reports WHERE made_at < clock_timestamp() - interval '6 days 12 hours'
+    ORDER BY made_at DESC LIMIT 1"""
 _CAUSES = text(
     """SELECT fingerprint, kind, operation, user_id, view_id, sum(times) AS times, sum(seconds) AS seconds
     FROM statement_timings WHERE day > (clock_timestamp() AT TIME ZONE 'UTC')::date - 7
@@ -44,6 +48,26 @@ class Counted:
     @property
     def mean(self) -> float:
         return self.seconds / max(1, self.calls)
+
+
+@dataclass(frozen=True)
+class Since:
+    """From when on statements are counted here, and the report that this is; None: the server began then, as it says,
+    if it says."""
+
+    at: datetime | None
+    report: int | None
+
+
+def counted_since(session: Session) -> Since:
+    base = session.execute(text(_BASE)).one_or_none()
+    if base is not None:
+        return Since(base.made_at, base.id)
+    try:
+        with session.begin_nested():
+            return Since(session.scalar(text("SELECT stats_reset FROM pg_stat_statements_info")), None)
+    except DBAPIError:
+        return Since(None, None)  # `ready` says why
 
 
 def ready() -> str | None:
@@ -82,12 +106,12 @@ def counted(session: Session) -> list[Counted]:
 
 def slowest(found: list[Counted]) -> list[Counted]:
     """By the time that they took in all."""
-    known = [one for one in found if one.calls and one.text != HIDDEN]
+    known = [one for one in found if one.calls]
     return sorted(known, key=lambda one: -one.seconds)[:MOST]
 
 
 def slowest_by_mean(found: list[Counted]) -> list[Counted]:
-    known = [one for one in found if one.calls >= LEAST_CALLS and one.text != HIDDEN]
+    known = [one for one in found if one.calls >= LEAST_CALLS]
     return sorted(known, key=lambda one: -one.mean)[:MOST]
 
 

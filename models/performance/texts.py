@@ -2,11 +2,14 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator
+from datetime import UTC
 
-from models.performance.shapes import Cause, Report, Statement
+from models.performance.shapes import Cause, Report, Statement, Table
 
 WIDTH = 78
 LINES = 6  # of a part
+FEW = 3
+LEAST_DAYS = 0.5  # between two sizes that are compared
 
 
 def page(report: Report) -> str:
@@ -18,10 +21,11 @@ def _lines(report: Report) -> Iterator[str]:
     hit = "" if of.cache_hit is None else f", {of.cache_hit:.1%} of what is read is in memory"
     yield from _wrapped(
         f"The database has {size(of.database_bytes)}{hit}, {of.connections} of {of.most_connections} connections are "
-        f"in use. Sums are of the last {report.days:.0f} days."
+        f"in use. {span(report)}"
     )
     yield from _findings(report)
     yield from _part("Slowest statements, by their sum", (_statement(one) for one in report.statements[:LINES]))
+    yield from _part("Slowest statements, on average", (_statement(one) for one in report.by_mean[:FEW]))
     yield from _part("What took the time", (_cause(one) for one in report.causes[:LINES]))
     yield from _part(
         "Slowest operations: half of them within, 99 of 100 within",
@@ -30,7 +34,7 @@ def _lines(report: Report) -> Iterator[str]:
     )  # fmt: skip
     yield from _part(
         "Largest tables, with indexes",
-        (f"{size(one.bytes + one.index_bytes):>10}  {one.name}, {one.rows:,} rows{_grown(one.grown)}"
+        (f"{size(one.bytes + one.index_bytes):>10}  {one.name}, {one.rows:,} rows{_grown(one)}"
          for one in report.tables[:LINES]),
     )  # fmt: skip
     yield from _part(
@@ -43,9 +47,21 @@ def _lines(report: Report) -> Iterator[str]:
         (f"{one.mean:>8,.1f} s  {one.flow}, {one.runs}x{f', {one.failed} failed' if one.failed else ''}"
          for one in report.flows[:LINES]),
     )  # fmt: skip
+    yield from _part(
+        "Open transactions",
+        (f"{one.seconds / 60:>8,.0f} min  {one.program} ({one.state}), process {one.pid}"
+         for one in report.transactions[:LINES]),
+    )  # fmt: skip
     for note in report.notes:
         yield ""
         yield from _wrapped(note)
+
+
+def span(report: Report) -> str:
+    """What its sums are of, as a sentence."""
+    since = report.statements_since
+    counted = f", those of statements since {since.astimezone(UTC):%d %b, %H:%M} UTC" if since else ""
+    return f"Sums are of the last {report.days:.0f} days{counted}."
 
 
 def _findings(report: Report) -> Iterator[str]:
@@ -96,8 +112,12 @@ def cut(line: str) -> str:
     return line if len(line) <= WIDTH else line[: WIDTH - 1].rstrip() + "…"
 
 
-def _grown(grown: int | None) -> str:
-    return f", {'+' if grown > 0 else ''}{size(grown)} in a week" if grown else ""
+def _grown(one: Table) -> str:
+    """Nothing while there is no older report worth the name."""
+    if not one.grown or not one.grown_days or one.grown_days < LEAST_DAYS:
+        return ""
+    days = round(one.grown_days)
+    return f", {'+' if one.grown > 0 else ''}{size(one.grown)} in {days} day{'' if days == 1 else 's'}"
 
 
 def _wrapped(line: str, indent: str = "") -> list[str]:

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
-from models import flow_runs, mail_texts, timings
+from models import database, flow_runs, mail_texts, timings
 from models.database import engine, libpq_url
 from models.mails import Kind
 from models.performance import reports, texts
@@ -90,9 +90,37 @@ def test_without_statistics_of_statements_the_report_says_so_and_goes_on(
 ) -> None:
     monkeypatch.setattr("models.performance.statements.ready", lambda: "The server does not tell")
     made = report_performance.report(told=lambda step: None, by=OPERATOR)
-    assert made.report.notes == ["The server does not tell"]
+    assert made.report.notes[0] == "The server does not tell"
     assert made.report.statements == []
     assert made.report.tables
+
+
+def test_a_role_without_rights_is_told_what_to_grant_and_gets_the_rest(db: str) -> None:
+    plant()
+    with psycopg.connect(libpq_url(db), autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")
+        connection.execute("DROP EXTENSION pg_stat_statements")
+        connection.execute("DROP ROLE IF EXISTS modest")
+        connection.execute("CREATE ROLE modest LOGIN PASSWORD 'modest'")
+        connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO modest")
+        connection.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO modest")
+    database.bind(make_url(db).set(username="modest", password="modest").render_as_string(hide_password=False))
+    try:
+        made = report_performance.report(told=lambda step: None, by=OPERATOR).report
+    finally:
+        database.bind(db)
+        with psycopg.connect(libpq_url(db), autocommit=True) as connection:
+            connection.execute("DROP OWNED BY modest")
+            connection.execute("DROP ROLE modest")
+    told = "\n".join(made.notes)
+    assert "CREATE EXTENSION pg_stat_statements" in told
+    assert "GRANT pg_monitor TO modest;" in told
+    assert f"GRANT TEMPORARY ON DATABASE {name} TO modest;" in told
+    assert "no report of a week ago" in told
+    assert (made.statements, made.findings) == ([], [])
+    assert {"planted", "contacts"} <= {one.name for one in made.tables}
+    assert made.server.most_connections
 
 
 def test_timings_add_up_over_batches_and_processes(db: str) -> None:

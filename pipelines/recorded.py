@@ -7,14 +7,16 @@ the work when somebody wants that. It works without Prefect as well. How the blo
 import logging
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from models import flow_runs, flow_schedules
+from models import flow_runs, flow_schedules, timings
 from models.errors import AppError
 from models.flow_runs import RunState
+from models.tallies import TALLY, Tally
 from pipelines.heart import Cancelled, Heart, Run, RunsAlready
 
 PREFECT_RUN = "PREFECT__FLOW_RUN_ID"  # what Prefect's runner and workers tell the process of a run
@@ -66,7 +68,8 @@ def recorded(
     What leaves the block is noted, and raised on: an AppError by its sentence, anything else with a reference that is
     logged; both are failures, which are mailed, but for an AppError that whoever asked sees anyway. `cancellations` are
     errors that mean that somebody stopped it, as does `run.cancelled`. With `alone`, RunsAlready is raised where
-    another process runs the flow, and NotDue where it is `scheduled` and its moment was made up already.
+    another process runs the flow, and NotDue where it is `scheduled` and its moment was made up already. Its time and
+    statements are noted among the timings.
     """
     heart = Heart(flow, alone=alone)
     try:
@@ -81,6 +84,8 @@ def recorded(
         heart.stop()
         raise
     ended: _Ended | None = _Ended(RunState.DONE)
+    tally, began = Tally(), time.perf_counter()
+    told = TALLY.set(tally)
     try:
         yield run
         heart.leave()
@@ -92,8 +97,10 @@ def recorded(
         raise
     finally:
         heart.stop()
+        TALLY.reset(told)
         if ended is not None:
             _end(run, ended)
+            _time(flow, tally, time.perf_counter() - began, asked_by, ended)
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,12 @@ def _end(run: Run, ended: _Ended) -> None:
         flow_runs.end(run.id, ended.state, counts=run.counts, error=ended.error, mailed=ended.mailed)
     except Exception:  # what the work did stands; the sweep ends the run
         log.exception("how run %s ended could not be noted", run.id)
+
+
+def _time(flow: str, tally: Tally, seconds: float, asked_by: int | None, ended: _Ended) -> None:
+    """Which statements it sent, for the performance report; its own time stands with the run."""
+    with timings.keeping():
+        timings.note("flow", flow, seconds, tally, user_id=asked_by, failed=ended.state is RunState.FAILED)
 
 
 def prefect_id() -> UUID | None:

@@ -19,6 +19,7 @@ from models.performance.shapes import Report
 from models.permissions import OPERATOR, Actor, Permission, Role, require
 from models.preferences import Preference
 
+FLOW = "report-performance"  # that makes them
 KEPT = timedelta(days=120)
 MAILED = "performance.mailed"  # the name of the preference
 

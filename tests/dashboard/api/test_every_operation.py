@@ -52,8 +52,6 @@ WITHOUT: dict[str, str] = {
     "pipelines.report_performance.report": BY_A_FLOW,
     "pipelines.report_performance.run": BY_A_FLOW,
     "models.performance.reports.store": BY_A_FLOW,
-    "models.performance.reports.is_mailed": AT_THE_SCREEN,
-    "models.performance.reports.have_mailed": AT_THE_SCREEN,
     "models.preferences.get": AT_THE_SCREEN,
     "models.preferences.under": AT_THE_SCREEN,
     "models.preferences.put": AT_THE_SCREEN,

@@ -25,7 +25,7 @@ from rich.table import Table
 from deploy.embedded_postgres import Server, start_or_join
 from models import account_links, database
 from models.contacts import browsing
-from tests.bench import api, backups, browse, clicks, data, duplicates, kills, limits, people, plans
+from tests.bench import api, backups, browse, clicks, data, duplicates, kills, limits, numbers, people, plans
 from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
 
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room for it")
     parser.add_argument("--browse", action="store_true", help="browsing instead of imports and exports")
+    parser.add_argument("--numbers", action="store_true", help="what is kept of what browsing counts instead")
     parser.add_argument("--duplicates", action="store_true", help="finding duplicates instead")
     parser.add_argument("--kills", action="store_true", help="imports whose processes are killed instead")
     parser.add_argument("--api", action="store_true", help="requests of programs instead")
@@ -60,7 +61,7 @@ def main() -> None:
         show_machine(options.rows)
         chosen = {
             browsing_of: options.browse, duplicates_of: options.duplicates, kills_of: options.kills,
-            api_of: options.api, backup_of: options.backup, moving: True,
+            api_of: options.api, backup_of: options.backup, numbers_of: options.numbers, moving: True,
         }  # fmt: skip
         part = next(part for part, wanted in chosen.items() if wanted)
         kept = part(home, server, options.rows)
@@ -103,6 +104,16 @@ def browsing_of(home: Path, server: Server, rows: int) -> bool:
         limits.show(at_once, people.measured(people.measure(server.url(), home))),
     ]
     return all(kept)
+
+
+def numbers_of(home: Path, server: Server, rows: int) -> bool:
+    """What is counted beside a page, and kept; whether it is given again soon enough."""
+    data.write(home / "first.csv", rows)
+    command(home, "import", str(home / "first.csv"), *COMMIT)
+    _index(server)
+    found = numbers.timed(server.url(driver=""))
+    numbers.show(found)
+    return limits.show(f"{rows:,} rows, counted once", numbers.measured(found, server.url(driver="")))
 
 
 def duplicates_of(home: Path, server: Server, rows: int) -> bool:

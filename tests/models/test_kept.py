@@ -10,12 +10,13 @@ import psycopg
 import pytest
 from sqlalchemy import func, insert, select, text
 
+from dashboard import cached
 from models import database, filters, industries, kept
 from models.contacts import order, search
 from models.contacts.table import Contact
 from models.database import libpq_url, writing
-from models.errors import TooSlow
-from models.permissions import OPERATOR, Role
+from models.errors import NotAllowed, TooSlow
+from models.permissions import OPERATOR, Permission, Role
 from tests import people
 
 ROWS = 40
@@ -199,3 +200,37 @@ def test_a_transaction_moves_once(db: str) -> None:
         session.execute(text("UPDATE contacts SET country = 'France'"))
         assert session.scalar(select(func.count()).select_from(kept.ContactMove)) == 1
     assert kept.moment().moves == before + 1
+
+
+EYES = (
+    replace(OPERATOR, id=1),
+    replace(OPERATOR, id=2, columns=frozenset({"last_name", "country"})),
+    replace(OPERATOR, id=3, columns=frozenset({"last_name", "title"})),
+    replace(OPERATOR, id=4, role=Role.ANALYST),
+    replace(OPERATOR, id=5, scopes=frozenset({Permission.CONTACTS_READ.scope})),
+)
+
+
+def test_people_who_see_or_may_something_else_never_share_an_answer(db: str) -> None:
+    whose = kept.Kept[int | None]("test", 99)
+    for one in EYES:
+        assert whose.answer("the same", lambda one=one: one.id, by=one) == one.id
+    for one in EYES:
+        assert whose.answer("the same", lambda: None, by=replace(one, id=9, name="Another")) == one.id
+    assert whose.tally() == kept.Tally(hits=len(EYES), misses=len(EYES), kept=len(EYES))
+
+
+def test_what_is_kept_of_who_sees_more_is_given_to_nobody_else(counted: list[int]) -> None:
+    whole, narrow = EYES[0], EYES[2]
+    none = replace(OPERATOR, scopes=frozenset({"account"}))
+    assert cached.facet(filters.Filters(), "country", by=whole) == {"Germany": ROWS}
+    assert "country" in cached.statistics(filters.Filters(), by=whole).filled
+    assert set(cached.statistics(filters.Filters(), by=narrow).filled) == {"last_name", "title"}
+    for refused in (narrow, none):
+        with pytest.raises(NotAllowed):
+            cached.facet(filters.Filters(), "country", by=refused)
+        with pytest.raises(NotAllowed):
+            cached.values("country", by=refused)
+    assert cached.everything(by=whole) == ROWS
+    with pytest.raises(NotAllowed):
+        cached.everything(by=none)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-from models import backup_alerts, backups, database, file_places, postgres_tools
+from models import backup_alerts, backups, database, disk_space, file_places, postgres_tools
 from models.backups import Backup, Made
 from models.database import libpq_url
 from models.errors import AppError, Unavailable
@@ -27,13 +27,12 @@ from models.users import acting
 from pipelines import backup_archive, backup_content, backup_key, drill
 from pipelines.backup_key import Key
 from pipelines.backup_manifest import MANIFEST, Manifest, archive_name, written
-from pipelines.file_store import NoRoom, Place, place
+from pipelines.file_store import Place, place
 from pipelines.heart import Run
 
 FLOW = "back-up"
 JOBS = 2
 TRIES = 3  # a table that an import drops meanwhile ends pg_dump
-RESERVE = 200_000_000  # bytes that stay free
 Say = Callable[[str], None]
 
 log = logging.getLogger(__name__)
@@ -148,6 +147,8 @@ def _made(backup: Backup, say: Say) -> Made:
 
 def _put(there: Place, archive: Path, manifest: Manifest, key: Key | None) -> datetime | None:
     """Until when the store refuses to delete it, where it does."""
+    if not file_places.is_s3(there.address):
+        disk_space.require(Path(there.address), archive.stat().st_size, "the archive of a backup")
     there.put(archive, archive.name, replace=True)
     side = archive.with_name(manifest.name + MANIFEST)
     side.write_bytes(written(manifest, key))
@@ -183,7 +184,7 @@ def _dump(to: Path) -> tuple[backup_content.Content, int]:
             """SELECT pg_export_snapshot(), current_setting('server_version_num')::int,
             pg_database_size(current_database())"""
         ).fetchone() or ("", 0, 0)
-        _require_room(to.parent, size)
+        disk_space.require(home(), size, "a backup")  # a dump is smaller than its tables with their indexes
         server = version // 10_000
         program = postgres_tools.program("pg_dump", url=url, server=server)
         address, environment = postgres_tools.connection(url)
@@ -204,16 +205,6 @@ def execute(command: list[str], environment: dict[str, str], what: str) -> None:
         log.error("%s ended with %s: %s", Path(command[0]).name, done.returncode, done.stderr[-4000:])
         said = next((line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr[-300:])
         raise Unavailable(f"{what}: {said.strip()[:500]}")
-
-
-def _require_room(folder: Path, size: int) -> None:
-    """Before anything is written: a dump is smaller than its tables with their indexes. Raises NoRoom."""
-    free = shutil.disk_usage(folder).free
-    if free < size + RESERVE:
-        raise NoRoom(
-            f"The disk of {folder.parent} has {free / 1e9:,.1f} GB left, and a backup may need "
-            f"{(size + RESERVE) / 1e9:,.1f} GB for a while: make room, then try again."
-        )
 
 
 def stored_files() -> Iterator[tuple[str, Path]]:

@@ -58,6 +58,7 @@ SCREENS = {
     "prices": "payments?part=prices",
     "users": "users",
     "performance": "performance",
+    "housekeeping": "housekeeping",
     "audit": "audit",
 }
 

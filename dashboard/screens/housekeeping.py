@@ -54,10 +54,7 @@ def _button() -> None:
 
 
 def _numbers(found: Standing) -> None:
-    told = [
-        (f"Free of {formats.size(one.total)}", formats.size(one.free), plain(f"{one.folder}: {one.holds}"))
-        for one in found.disks
-    ]
+    told = [(f"Free of {formats.size(one.total)}", formats.size(one.free), plain(one.holds)) for one in found.disks]
     if found.latest is not None:
         report = found.latest.report
         largest = report.tables[0].name if report.tables else "–"

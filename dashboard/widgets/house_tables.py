@@ -9,6 +9,7 @@ from dashboard.widgets.page import badge, plain
 from models.house.shapes import HouseAdvice, HouseReport, Kept
 from models.house.texts import kept_for
 
+PREFIX = "APPOINTMENT360_"
 ROW_HEIGHT, MOST, MOST_TABLES = 36, 12, 30
 COLOURS = {"freeze": "red", "vacuum": "yellow", "analyze": "blue"}
 
@@ -46,7 +47,7 @@ def kept(found: list[Kept]) -> None:
                 "size": None if one.bytes is None else formats.size(one.bytes),
                 "removed": one.removed,
                 "gives": one.gives_up,
-                "setting": one.setting,
+                "setting": one.setting.removeprefix(PREFIX),
             }
             for one in found
         ]
@@ -59,7 +60,7 @@ def kept(found: list[Kept]) -> None:
                 "size": st.column_config.TextColumn("Holds", width=80),
                 "removed": st.column_config.NumberColumn("Removed last", width=100),
                 "gives": st.column_config.TextColumn("What goes then", width="large"),
-                "setting": st.column_config.TextColumn("Setting"),
+                "setting": st.column_config.TextColumn(f"Setting, after {PREFIX}"),
             },
             alt="What is kept, and for how long",
         )  # fmt: skip

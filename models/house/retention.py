@@ -53,7 +53,7 @@ RULES = (
          ("import_rejects",), clear=import_expiry.expire_rejects),
     Rule("Uploaded files", "days_kept_uploads", "The files of ended imports; what came of their rows stays.",
          folder="imports", clear=import_expiry.expire_uploads),
-    Rule("Plans", "days_kept_plans", "The working copy of imports that nobody came back to; it is made again."),
+    Rule("Plans", "days_kept_plans", "Working copies of imports that nobody came back to."),
     Rule("Exported files", "days_kept_exports", "The files; their receipts stay, and can be run again.",
          folder="exports"),
     Rule("Audit log", "days_kept_audit", "Its oldest lines.", ("audit_log",),

@@ -10,6 +10,7 @@ from dashboard.widgets.browser_history import join_steps
 from dashboard.widgets.page import plain
 from dashboard.widgets.said import said
 from dashboard.widgets.views_beside import views_beside
+from models import timings
 
 STATIC = Path(__file__).parent / "static"
 ABOUT = """**Appointment360** keeps business contacts: browse, filter, chart, import and export them.
@@ -55,5 +56,5 @@ if choice == "Sign out":
 if choice == "Profile":
     places.go("profile")
 page.run()
-with beside:  # last: what it counts must not keep the page waiting
-    views_beside(by=actor)
+with beside, timings.timed("part", "views_beside", user_id=actor.id):
+    views_beside(by=actor)  # last: what it counts must not keep the page waiting

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 
+from dashboard import prefect_pages
 from dashboard.flow_runs import PATIENCE, signed_in
 
 MOST = 200  # lines, which is what Prefect gives at once
@@ -37,9 +38,8 @@ def lines(prefect_id: UUID | None) -> list[Line] | None:
 
 
 def address(prefect_id: UUID | None = None) -> str | None:
-    """Prefect's own screens, or that of the run; None where it is not set up. They ask for Prefect's sign-in."""
-    api = os.environ.get("PREFECT_API_URL")
-    if not api:
+    """Prefect's own screens, or that of the run, as the web passes them on; None where it is not set up."""
+    if not os.environ.get("PREFECT_API_URL"):
         return None
-    root = api.rstrip("/").removesuffix("/api")
-    return f"{root}/runs/flow-run/{prefect_id}" if prefect_id else f"{root}/dashboard"
+    screen = f"runs/flow-run/{prefect_id}" if prefect_id else "dashboard"
+    return f"{prefect_pages.SCREENS}/{screen}"

@@ -21,7 +21,7 @@ from models.settings import settings
 # What pages consist of, and what looks whether the process lives: cheap, and asked for in bunches.
 FREE = (
     "/static/", "/app/static/", "/component/", "/_stcore/bidi-components/", "/_stcore/health", "/_stcore/host-config",
-    "/healthz", "/readyz",
+    "/healthz", "/readyz", "/prefect/v2/assets/",
 )  # fmt: skip
 _counts = FixedWindowRateLimiter(MemoryStorage())
 _sockets: Counter[str] = Counter()

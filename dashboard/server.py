@@ -19,11 +19,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from dashboard import access_log, downloads, edge, failures, mail_delivery, pay, places, readiness, uploads
+from dashboard import (
+    access_log,
+    downloads,
+    edge,
+    failures,
+    mail_delivery,
+    pay,
+    places,
+    prefect_pages,
+    readiness,
+    uploads,
+)
 from dashboard.api import api, limits
 from dashboard.front_page import front_page
 from dashboard.session import cookie_name
-from models import awaited, database, sign_ins, timings
+from models import awaited, database, kept_listener, sign_ins, timings
 from models.database import LARGEST_ID
 from models.errors import InvalidInput, Unavailable
 from models.settings import settings
@@ -55,8 +66,8 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     if url is None:
         raise Unavailable("The web needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
-    with timings.keeping(), mail_delivery.delivering():
-        async with awaited.opened():
+    with timings.keeping(), mail_delivery.delivering(), kept_listener.listening():
+        async with awaited.opened(), prefect_pages.opened():
             yield {}
     limits.give_back()
     database.engine().dispose()
@@ -159,6 +170,7 @@ app = st.App(
         Route("/pay/subscription/return", pay.subscription_returned, methods=["POST"]),
         Route("/pay/subscription/done", pay.subscription_done),
         Route("/pay/subscription/state", pay.subscription_state),
+        Route("/prefect/{path:path}", prefect_pages.screens, methods=prefect_pages.METHODS),
         *(Route(places.path(name), front_page) for name in places.PLACES),
         Route("/healthz", healthz),
         Route("/readyz", readyz),

@@ -31,6 +31,7 @@ from deploy import (
     failures,
     local,
     output,
+    timed_commands,
 )
 from deploy.cli_options import AsOf, AsUser, Home, Json, View, Where, actor, chosen, names
 
@@ -72,6 +73,7 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     if "--json" in arguments:
         output.use_json()
+    timed_commands.carries_out(app, arguments)
     return failures.exit_code(lambda: app(args=arguments, prog_name="appointment360", standalone_mode=False) or 0)
 
 

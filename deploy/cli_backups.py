@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy import local, output
+from deploy import cli_recovery, local, output
 from deploy.cli_options import Home, Json, Yes
 from models.permissions import OPERATOR
 
@@ -116,11 +116,19 @@ def drill(
 
 
 def restore(
-    backup: Annotated[str, typer.Argument(metavar="ID", help="A backup's number, or its name.")],
-    into: Annotated[str, typer.Option("--into", metavar="URL", help="An empty database: postgresql://user@host/name.")],
+    into: Annotated[
+        str,
+        typer.Option(
+            "--into", metavar="URL", help="An empty database: postgresql://user@host/name. With --at a folder."
+        ),
+    ],
+    backup: Annotated[str | None, typer.Argument(metavar="[ID]", help="A backup's number, or its name.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="Not a backup, but this server as it was at that time.")
+    ] = None,
     place: Annotated[
         str | None,
-        typer.Option("--from", metavar="PLACE", help="Of a name: the folder or s3:// prefix it is in."),
+        typer.Option("--from", metavar="PLACE", help="Of a name, or of --at: the folder or s3:// prefix."),
     ] = None,
     files: Annotated[
         Path | None, typer.Option("--files", metavar="DIR", help="A new folder for the uploads and exports.")
@@ -133,7 +141,18 @@ def restore(
     """Restore a backup into an empty database, and compare it with what was backed up.
 
     The stored files go to --files, in the layout of a home; without it they are left out.
+
+    With --at the embedded server is restored to a moment into a new home, the folder --into, from its archived log:
+    APPOINTMENT360_POINT_IN_TIME=true archives it.
     """
+    if (backup is None) == (at is None):
+        raise typer.BadParameter("Name the backup to restore, or a moment with --at.")
+    if at is not None:
+        if files is not None:
+            raise typer.BadParameter("--files goes with a backup: bases hold the database alone.")
+        cli_recovery.restore_to(at, Path(into), place, key)
+        return
+    assert backup is not None
     if not yes and not (output.asks() and output.confirmed(f"Restore backup {backup} into that database?")):
         raise typer.BadParameter("Nothing was restored: say --yes.")
     target = files.expanduser().absolute() if files else None

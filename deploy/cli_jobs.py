@@ -47,7 +47,7 @@ def listed(as_json: Json = False, home: Home = None) -> None:
 
 @group.command()
 def runs(
-    job: Annotated[str | None, typer.Option(metavar="JOB", help="Of this job.")] = None,
+    job: Annotated[str | None, typer.Option("--job", metavar="JOB", help="Of this job.")] = None,
     state: Annotated[str | None, typer.Option(help="running, done, failed, cancelled or crashed.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="So many of the latest.")] = 20,
     as_json: Json = False,

@@ -25,7 +25,7 @@ Schedule = Annotated[
     str | None,
     typer.Option(metavar="CRON", help="hour, day, weekday, week, month, or five fields of cron: “*/5 * * * *”."),
 ]
-Pattern = Annotated[str | None, typer.Option(metavar="PATTERN", help="Of file names, such as “*.csv”.")]
+Pattern = Annotated[str | None, typer.Option("--pattern", metavar="PATTERN", help="Of file names, such as “*.csv”.")]
 Zone = Annotated[str | None, typer.Option("--time-zone", metavar="ZONE", help="Of the schedule: Europe/Berlin.")]
 ByMapping = Annotated[
     str | None,
@@ -102,7 +102,9 @@ def add(
 def change(
     name: Name,
     new_name: Annotated[str | None, typer.Option("--name", help="What it is called from now on.")] = None,
-    place: Annotated[str | None, typer.Option(metavar="PLACE", help="A folder, or s3://BUCKET/PREFIX.")] = None,
+    place: Annotated[
+        str | None, typer.Option("--place", metavar="PLACE", help="A folder, or s3://BUCKET/PREFIX.")
+    ] = None,
     schedule: Schedule = None,
     pattern: Pattern = None,
     time_zone: Zone = None,

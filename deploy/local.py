@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from deploy import embedded_postgres, postgres_programs
+from deploy import embedded_postgres, postgres_programs, timed_commands
 from deploy.embedded_postgres import Server
 from models.errors import Unavailable
 
@@ -76,7 +76,8 @@ def connected() -> Iterator[Connection]:
                 _prepare_own(server)
             else:
                 _prepare_foreign(url)
-            yield connection
+            with timed_commands.timed():
+                yield connection
         finally:
             _release(connection)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from deploy import kernel_locks, postgres_programs, postgres_settings
 from deploy.postgres_programs import EmbeddedPostgresError
 from models import disk_space
+from models.postgres_wheel import PACKAGE
+from models.settings import settings
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -23,6 +25,7 @@ STOP_LIMIT = 5 * 60.0
 ORPHANS_AFTER = 2.0
 PORT_ATTEMPTS = 5
 LOG_LIMIT = 10_000_000
+KEEPER = Path(__file__).with_name("keep_wal.sh")
 
 
 class Cluster:
@@ -37,6 +40,7 @@ class Cluster:
         self.pid_file = self.pgdata / "postmaster.pid"
         self.password_file = self.directory / "password"
         self.settings = self.directory / "settings.conf"
+        self.spool = self.directory / "wal"
         self.server_log = self.directory / "server.log"
         self.command_log = self.directory / "command.log"
         self.start_lock = self.directory / "start.lock"
@@ -115,8 +119,8 @@ class Cluster:
             self._initialise(lock)
         self._check_version()
         own = {"port": str(port), "unix_socket_directories": ""}
-        settings = {**postgres_settings.tuned(postgres_settings.machine_memory()), **tuning, **own}
-        self.settings.write_text(postgres_settings.settings_file(settings))
+        tuned = {**postgres_settings.tuned(postgres_settings.machine_memory()), **self._archiving(), **tuning, **own}
+        self.settings.write_text(postgres_settings.settings_file(tuned))
         self.settings.chmod(0o644)
         self._disarm_pid_file()
         if self.server_log.exists() and self.server_log.stat().st_size > LOG_LIMIT:
@@ -125,6 +129,17 @@ class Cluster:
         self._hand_over(self.server_log)
         if self._pg("pg_ctl", "start", "-W", "-D", self.pgdata, "-l", self.server_log, inherit=lock) != 0:
             raise self._failure("did not start", self.command_log)
+
+    def _archiving(self) -> dict[str, str]:
+        """The program lies beside the data: its system user may not reach this module."""
+        if not settings().point_in_time:
+            return {}
+        self.spool.mkdir(mode=0o700, exist_ok=True)
+        self._hand_over(self.spool)
+        program = self.directory / KEEPER.name
+        shutil.copyfile(KEEPER, program)
+        program.chmod(0o755)
+        return postgres_settings.archiving(program, self.spool)
 
     def _initialise(self, lock: int) -> None:
         """Make the cluster aside and rename it, so that a killed initdb leaves nothing that looks like a cluster."""
@@ -154,7 +169,7 @@ class Cluster:
         if stored != ours:
             raise EmbeddedPostgresError(
                 f"The data in {self.pgdata} belongs to PostgreSQL {stored}, but PostgreSQL {ours} is installed. "
-                f"Install {postgres_programs.PACKAGE} {stored} again, make a backup with it, and restore that into a "
+                f"Install {PACKAGE} {stored} again, make a backup with it, and restore that into a "
                 f"new home."
             )
 

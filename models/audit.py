@@ -135,6 +135,9 @@ class Event(StrEnum):
     BACKUP_DRILLED = "backup drilled"  # restored and compared
     BACKUP_REMOVED = "backup removed"  # by retention
     BACKUP_RESTORED = "backup restored"
+    RECOVERY_BASE_MADE = "base for recovery made"
+    RECOVERY_BASE_FAILED = "base for recovery failed"
+    RECOVERY_BASE_REMOVED = "base for recovery removed"  # by retention
     BACKUP_ALERT = "backups need attention"
     DISK_ALERT = "disk getting full"
     HOUSE_KEPT = "house kept"
@@ -152,6 +155,7 @@ class Event(StrEnum):
     CHECK_SWITCHED = "rule switched"  # whether it stops an import
     JOB_ASKED = "job asked for"
     JOB_CANCELLED = "job cancelled"
+    PREFECT_CHANGED = "changed in Prefect"
     SCHEDULE_PAUSED = "schedule paused"
     SCHEDULE_RESUMED = "schedule resumed"
 

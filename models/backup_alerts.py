@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import DateTime, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit, mails, schedule_times
+from models import audit, mails, recovery, schedule_times
 from models.accounts import User
 from models.audit import Event
 from models.backups import Backup, Drill, State
@@ -92,7 +92,7 @@ def _wrong(session: Session, now: datetime, done: list[Backup]) -> dict[str, str
         found["refuted"] = f"The drill of backup {drilled.id} failed, and it may be of no use: {why}"
     if newest is not None and newest.drill is None and newest.created_at < now - GRACE:
         found["unproven"] = f"Backup {newest.id} is not proven: no drill restored it. Start one with “Drill”."
-    return found
+    return found | recovery.wrong(session, now)
 
 
 def _due(entry: FlowSchedule | None, now: datetime) -> datetime | None:

@@ -32,6 +32,7 @@ STEPS = {  # in their order, in words
     "read": "Reading it back",
     "restore": "Restoring it for the drill",
     "compare": "Comparing",
+    "base": "Looking after the moments that can be restored",
 }
 _MOMENT = DateTime(timezone=True)
 

@@ -66,11 +66,6 @@ class Rule:
         kept = tuple(column for column in self.columns if column in present)
         return replace(self, columns=kept) if kept else None
 
-    @property
-    def is_dated(self) -> bool:
-        """Whether what breaks it changes with the day."""
-        return TODAY in self.given.values()
-
 
 def breaks(rule: Rule, table: FromClause) -> ColumnElement[bool]:
     """True of the rows of the table that break the rule, false (never null) of the others."""

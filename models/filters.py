@@ -144,11 +144,6 @@ class Filter:
             return [(self.key, ",".join(map(_written, self.values)))]
         return [(self.key, _written(value)) for value in self.values]
 
-    @property
-    def is_dated(self) -> bool:
-        """Whether what it is true of changes with the day alone."""
-        return self.field.kind is Kind.CHECK and any(quality.named()[name].is_dated for name in self.values)
-
     def condition(self) -> ColumnElement[bool]:
         if self.field.kind is Kind.CHECK:
             broken = or_(*quality.broken_by(self.values))

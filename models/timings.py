@@ -176,7 +176,7 @@ def keeping() -> Iterator[None]:
         thread.join()
         with _held.lock:
             _held.keeps -= 1
-        _try_to_write()
+        _try_to_write(logging.INFO)  # where the database is gone, the work has told so
 
 
 def write() -> None:
@@ -232,11 +232,11 @@ def _write_until(stopped: threading.Event) -> None:
         _try_to_write()
 
 
-def _try_to_write() -> None:
+def _try_to_write(level: int = logging.WARNING) -> None:
     try:
         write()
     except Exception:  # the thread must outlive whatever one batch meets
-        log.warning("timings of the last seconds could not be written", exc_info=True)
+        log.log(level, "timings of the last seconds could not be written", exc_info=True)
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:

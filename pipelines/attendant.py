@@ -66,6 +66,7 @@ class Attendant(Unattended):
         self._lock = threading.Lock()
         self._inside = False
         self._stopped = False
+        self._raised = False
         self._now = _Now()
         self._order: int | None = None
         self._thread = threading.Thread(target=self._attend, name=f"attendant of import {import_id}", daemon=True)
@@ -132,15 +133,19 @@ class Attendant(Unattended):
     def _raise(self, error: type[BaseException] | None) -> None:
         with self._lock:
             if self._inside:
+                self._raised = True
                 raise_in(self._worker, error)
 
     def _leave(self) -> None:
-        """One Stopped that is on its way is taken back."""
+        """One Stopped that is on its way is taken back. Where none is, nothing may be: from then on Python 3.11 looks
+        for it at each call, and under a profiler or a debugger it never gets beyond the next one.
+        """
         while self._inside:
             try:
                 with self._lock:
                     self._inside = False
-                    raise_in(self._worker, None)
+                    if self._raised:
+                        raise_in(self._worker, None)
             except Stopped:
                 continue
 

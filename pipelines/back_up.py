@@ -8,11 +8,10 @@ makes another backup; one beside another process waits for nobody, since each ha
 
 import logging
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -24,10 +23,18 @@ from models.errors import AppError, Unavailable
 from models.permissions import OPERATOR, Actor
 from models.settings import home, settings
 from models.users import acting
-from pipelines import backup_archive, backup_content, backup_key, drill
-from pipelines.backup_key import Key
+from pipelines import (
+    archive_wal,
+    backup_archive,
+    backup_content,
+    backup_key,
+    backup_store,
+    base_backups,
+    drill,
+    postgres_runs,
+)
 from pipelines.backup_manifest import MANIFEST, Manifest, archive_name, written
-from pipelines.file_store import Place, place
+from pipelines.file_store import place
 from pipelines.heart import Run
 
 FLOW = "back-up"
@@ -65,11 +72,28 @@ def run(backup_id: int, *, say: Say = lambda step: None, drilled: bool | None = 
             backups.fail(backup_id, "It failed for a reason that is in the log.")
             raise
         backups.finish(backup_id, made, by=by)
+    full = None
     if settings().backup_drill if drilled is None else drilled:
-        drill.run(backup_id, by=by, say=say)
+        try:
+            drill.run(backup_id, by=by, say=say)
+        except disk_space.NoRoom as error:  # what retention removes may make that room
+            full = error
     retain()
+    _base(say)
     backup_alerts.look()
+    if full is not None:
+        raise full
     return True
+
+
+def _base(say: Say) -> None:
+    """With the backup goes a base for restoring to a moment, where that is wanted; without one the backup is good."""
+    say("base")
+    try:
+        base_backups.make()
+        archive_wal.ship()
+    except AppError as error:  # noted, and told as an alert
+        log.warning("no base: %s", error.sentence)
 
 
 def carry_out(backup_id: int) -> str:
@@ -125,9 +149,7 @@ def _made(backup: Backup, say: Say) -> Made:
     key, new = backup_key.wanted()
     if new:
         log.warning("A key was made for the backups: %s. %s", backup_key.path(), backup_key.LOSING_IT)
-    if not file_places.is_s3(backup.place):
-        Path(backup.place).mkdir(mode=0o700, parents=True, exist_ok=True)
-    there = place(backup.place)
+    there = backup_store.made_place(backup.place)
     with _folder(work_folder(backup)) as folder:
         say("dump")
         content, server = _dumped(folder / "dump")
@@ -140,28 +162,9 @@ def _made(backup: Backup, say: Say) -> Made:
             content.newest_import, content.roles, files,
         )  # fmt: skip
         say("store")
-        locked = _put(there, archive, manifest, key)
+        locked = backup_store.put(there, archive, written(manifest, key), backup.name)
     made_key = key.name if key else None
     return Made(size, len(content.tables), manifest.rows, len(files), made_key, locked)
-
-
-def _put(there: Place, archive: Path, manifest: Manifest, key: Key | None) -> datetime | None:
-    """Until when the store refuses to delete it, where it does."""
-    if not file_places.is_s3(there.address):
-        disk_space.require(Path(there.address), archive.stat().st_size, "the archive of a backup")
-    there.put(archive, archive.name, replace=True)
-    side = archive.with_name(manifest.name + MANIFEST)
-    side.write_bytes(written(manifest, key))
-    there.put(side, side.name, replace=True)
-    days = settings().backup_lock_days
-    if not days or not file_places.is_s3(there.address):
-        return None
-    from pipelines.s3_store import Prefix
-
-    assert isinstance(there, Prefix)
-    moment = datetime.now(UTC) + timedelta(days=days)
-    locked = [there.lock_until(name, moment) for name in (archive.name, side.name)]
-    return moment if all(locked) else None
 
 
 def _dumped(to: Path) -> tuple[backup_content.Content, int]:
@@ -192,19 +195,8 @@ def _dump(to: Path) -> tuple[backup_content.Content, int]:
         command = [program, "-d", address, "-Fd", "-Z0", "--no-sync", f"-j{JOBS}", f"--snapshot={snapshot}", "-f", to]
         with ThreadPoolExecutor(1) as beside:
             counted = beside.submit(backup_content.read, url, snapshot=snapshot)
-            execute([str(one) for one in command], environment, "The database could not be read out")
+            postgres_runs.execute([str(one) for one in command], environment, "The database could not be read out")
             return counted.result(), server
-
-
-def execute(command: list[str], environment: dict[str, str], what: str) -> None:
-    """Run a program of Postgres to its end. Raises Unavailable with its own last words."""
-    done = subprocess.run(
-        command, env=environment, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    if done.returncode:
-        log.error("%s ended with %s: %s", Path(command[0]).name, done.returncode, done.stderr[-4000:])
-        said = next((line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr[-300:])
-        raise Unavailable(f"{what}: {said.strip()[:500]}")
 
 
 def stored_files() -> Iterator[tuple[str, Path]]:

@@ -9,16 +9,29 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, Protocol
 
 import pyrage
 import zstandard
 
 from pipelines.backup_key import Key
-from pipelines.backup_manifest import Manifest, Unfit
+from pipelines.backup_manifest import Unfit
 
 LEVEL, THREADS, BLOCK = 1, 2, 1024 * 1024
 DUMP, FILES = "dump", "files"
+
+
+class Archived(Protocol):
+    """What a manifest says of its archive."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def files(self) -> dict[str, tuple[int, str]]: ...
 
 
 class _Hashed:
@@ -45,7 +58,9 @@ class _Hashed:
         self.size += len(data)
 
 
-def write(to: Path, dump: Path, files: Iterator[tuple[str, Path]], key: Key | None) -> tuple[int, str, dict[str, Any]]:
+def write(
+    to: Path, dump: Path | None, files: Iterator[tuple[str, Path]], key: Key | None
+) -> tuple[int, str, dict[str, Any]]:
     """Pack the dump and the files; the archive's size and SHA-256, and size and SHA-256 of each file. A file that was
     deleted meanwhile is left out."""
     told: dict[str, tuple[int, str]] = {}
@@ -56,7 +71,7 @@ def write(to: Path, dump: Path, files: Iterator[tuple[str, Path]], key: Key | No
             _packed(sink) as packed,
             tarfile.open(fileobj=packed, mode="w|", bufsize=BLOCK) as tar,
         ):
-            for path in sorted(dump.iterdir()):
+            for path in sorted(dump.iterdir()) if dump else ():
                 tar.add(path, f"{DUMP}/{path.name}", recursive=False)
             for name, path in files:
                 if (found := _add(tar, f"{FILES}/{name}", path)) is not None:
@@ -66,14 +81,15 @@ def write(to: Path, dump: Path, files: Iterator[tuple[str, Path]], key: Key | No
     return out.size, out.digest.hexdigest(), told
 
 
-def unpack(archive: Path, manifest: Manifest, key: Key | None, *, dump: Path, files: Path | None) -> None:
+def unpack(archive: Path, manifest: Archived, key: Key | None, *, dump: Path | None, files: Path | None) -> None:
     """The dump into its folder, and the stored files below `files`, or only compared; everything is held against the
     manifest, and nothing of it counts before the end. Raises Unfit."""
     if (size := archive.stat().st_size) != manifest.size:
         few = "cut short" if size < manifest.size else "longer than it was"
         raise Unfit(f"{manifest.name} is refused: it is {few}, {size:,} bytes instead of {manifest.size:,}.")
     damaged = f"{manifest.name} is refused: its archive is damaged, or that of another backup."
-    dump.mkdir(parents=True)
+    if dump is not None:
+        dump.mkdir(parents=True)
     left = dict(manifest.files)
     with archive.open("rb") as raw:
         source = _Hashed(raw)
@@ -106,14 +122,18 @@ def _add(tar: tarfile.TarFile, name: str, path: Path) -> tuple[int, str] | None:
 
 
 def _take(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, left: dict[str, tuple[int, str]], dump: Path, files: Path | None
+    tar: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    left: dict[str, tuple[int, str]],
+    dump: Path | None,
+    files: Path | None,
 ) -> None:
     kind, _, name = member.name.partition("/")
     parts = PurePosixPath(name).parts
     content = tar.extractfile(member) if member.isreg() else None
     if content is None or not parts or ".." in parts or name.startswith("/"):
         raise ValueError(member.name)
-    if kind == DUMP and len(parts) == 1:
+    if dump is not None and kind == DUMP and len(parts) == 1:
         with (dump / name).open("wb") as to:
             _copy(content, to)
         return

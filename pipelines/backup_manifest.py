@@ -52,7 +52,8 @@ def archive_name(name: str, key: str | None) -> str:
     return name + (ARCHIVE if key else PLAIN_ARCHIVE)
 
 
-def written(manifest: Manifest, key: Key | None) -> bytes:
+def written(manifest: Any, key: Key | None) -> bytes:
+    """Of a Manifest, or another dataclass of which JSON can be made."""
     content = json.dumps(asdict(manifest), sort_keys=True).encode()
     if key is not None:
         content = pyrage.encrypt(content, [key.identity.to_public()])
@@ -71,6 +72,16 @@ def key_of(data: bytes) -> str | None:
 
 def read(data: bytes, key: Key | None, *, name: str) -> Manifest:
     """The manifest of the backup `name`; `key` is not asked for where it is not encrypted. Raises Unfit."""
+    found = opened(data, key, name=name)
+    try:
+        found |= {one: {of: tuple(pair) for of, pair in found[one].items()} for one in ("tables", "files")}
+        return Manifest(**found)
+    except (ValueError, TypeError, KeyError) as error:
+        raise Unfit(f"{name} is refused: its manifest is damaged, or somebody else wrote it.") from error
+
+
+def opened(data: bytes, key: Key | None, *, name: str) -> dict[str, Any]:
+    """What was written as the manifest of `name`, as JSON gives it. Raises Unfit."""
     outer, needed = _outer(data), key_of(data)
     if needed is not None and (key is None or key.name != needed):
         raise Unfit(
@@ -89,14 +100,13 @@ def read(data: bytes, key: Key | None, *, name: str) -> Manifest:
         raise Unfit(damaged)
     try:
         plain = pyrage.decrypt(content, [used.identity]) if used else content
-        found = json.loads(plain)
-        found |= {one: {of: tuple(pair) for of, pair in found[one].items()} for one in ("tables", "files")}
-        manifest = Manifest(**found)
+        found: dict[str, Any] = json.loads(plain)
+        whose = found["name"]
     except (pyrage.DecryptError, ValueError, TypeError, KeyError) as error:
         raise Unfit(damaged) from error
-    if manifest.name != name:
-        raise Unfit(f"{name} is refused: its manifest is that of {manifest.name}.")
-    return manifest
+    if whose != name:
+        raise Unfit(f"{name} is refused: its manifest is that of {whose}.")
+    return found
 
 
 def _outer(data: bytes) -> dict[str, Any]:

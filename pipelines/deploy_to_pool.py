@@ -19,14 +19,13 @@ def deploy(pool: str) -> list[str]:
     """The deployments' names. Raises Unavailable."""
     wait_for_prefect(os.environ.get("PREFECT_API_URL", ""))
     from models import flow_schedules
-    from pipelines import deployments, schedule, zombies
+    from pipelines import deployments, schedule
 
     flow_schedules.write(schedule.entries())
     _ensure_pool(pool)
     made = [*deployments.asked(pool), *deployments.scheduled(pool)]
     for one in made:
         one.apply(work_pool_name=pool)
-    zombies.ensure_automation()
     return [one.full_name for one in made]
 
 

@@ -1,10 +1,14 @@
 """The flows: each is one call into a plain function, which works without Prefect as well."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import ParamSpec
 
-from prefect import flow
+from prefect import Flow, states
+from prefect import State as Ended
+from prefect import flow as prefect_flow
 
-from models import imports
+from models import flow_runs, imports
 from models.imports import State
 from models.permissions import OPERATOR
 from pipelines import back_up as backup
@@ -15,11 +19,36 @@ from pipelines import reconcile_payments as reconciliation
 from pipelines import report_performance as performance
 from pipelines import validate_contacts as validation
 from pipelines.own_database import bind_database
-from pipelines.recorded import carry_out
+from pipelines.recorded import carry_out, prefect_id
 from pipelines.watch_folders import look, look_at_all
 
+P = ParamSpec("P")
 
-@flow(name="import-contacts", flow_run_name="import {import_id}", log_prints=True)
+
+def flow(*, name: str, run_name: str) -> Callable[[Callable[P, None]], Flow[P, Ended[None] | None]]:
+    """One of Prefect's, which says there as well when somebody stopped it: however the work noticed that, and ended."""
+
+    def made(work: Callable[P, None]) -> Flow[P, Ended[None] | None]:
+        @wraps(work)
+        def told(*given: P.args, **named: P.kwargs) -> Ended[None] | None:
+            try:
+                work(*given, **named)
+            except BaseException:
+                if not _was_stopped():
+                    raise
+            return states.Cancelled(message="Somebody stopped it.") if _was_stopped() else None
+
+        return prefect_flow(name=name, flow_run_name=run_name, log_prints=True)(told)
+
+    return made
+
+
+def _was_stopped() -> bool:
+    run = prefect_id()
+    return run is not None and flow_runs.was_stopped(run)
+
+
+@flow(name="import-contacts", run_name="import {import_id}")
 def import_file(import_id: int, until: str = State.COMMITTED, order: int | None = None) -> None:
     """Take an import through its steps up to `until`: opened, planned or committed.
 
@@ -36,7 +65,7 @@ def import_file(import_id: int, until: str = State.COMMITTED, order: int | None 
     import_contacts.run(import_id, until=State(until), by=by)
 
 
-@flow(name="undo-import", flow_run_name="undo of import {import_id}", log_prints=True)
+@flow(name="undo-import", run_name="undo of import {import_id}")
 def undo_import(import_id: int, order: int) -> None:
     """Take a committed import back.
 
@@ -47,7 +76,7 @@ def undo_import(import_id: int, order: int) -> None:
     import_orders.carry_out(import_id, order)
 
 
-@flow(name="watch-folders", flow_run_name="look at watched folders", log_prints=True)
+@flow(name="watch-folders", run_name="look at watched folders")
 def watch_folders(folder_id: int | None = None) -> None:
     """Look at one watched folder, or at all that are active.
 
@@ -61,7 +90,7 @@ def watch_folders(folder_id: int | None = None) -> None:
         print(f"folder {one}: {found or 'another process is looking'}")
 
 
-@flow(name="redo-import", flow_run_name="redo of import {import_id}", log_prints=True)
+@flow(name="redo-import", run_name="redo of import {import_id}")
 def redo_import(import_id: int, order: int) -> None:
     """Bring an import back that was undone.
 
@@ -72,7 +101,7 @@ def redo_import(import_id: int, order: int) -> None:
     import_orders.carry_out(import_id, order)
 
 
-@flow(name="export-contacts", flow_run_name="export {export_id}", log_prints=True)
+@flow(name="export-contacts", run_name="export {export_id}")
 def export_file(export_id: int) -> None:
     """Write an export's file.
 
@@ -84,7 +113,7 @@ def export_file(export_id: int) -> None:
     export_contacts.run(export_id)
 
 
-@flow(name="export-views", flow_run_name="exports of views", log_prints=True)
+@flow(name="export-views", run_name="exports of views")
 def export_views(schedule_id: int | None = None) -> None:
     """Export views by their schedules: all that are due, or one of them at once.
 
@@ -100,7 +129,7 @@ def export_views(schedule_id: int | None = None) -> None:
         view_export.carry_out(run_id)
 
 
-@flow(name="find-duplicates", flow_run_name="duplicates {run_id}", log_prints=True)
+@flow(name="find-duplicates", run_name="duplicates {run_id}")
 def look_for_duplicates(run_id: int) -> None:
     """Look through all contacts for those that are perhaps the same.
 
@@ -112,7 +141,7 @@ def look_for_duplicates(run_id: int) -> None:
     find_duplicates.run(run_id)
 
 
-@flow(name="reconcile-payments", flow_run_name="comparison of payments", log_prints=True)
+@flow(name="reconcile-payments", run_name="comparison of payments")
 def reconcile_payments(comparison_id: int | None = None, asked_by: int | None = None, scheduled: bool = False) -> None:
     """Compare the last days with Razorpay.
 
@@ -128,7 +157,7 @@ def reconcile_payments(comparison_id: int | None = None, asked_by: int | None = 
     carry_out(reconciliation.FLOW, reconciliation.compare_due, asked_by=asked_by, scheduled=scheduled)
 
 
-@flow(name="validate-contacts", flow_run_name="check of the data", log_prints=True)
+@flow(name="validate-contacts", run_name="check of the data")
 def validate_contacts(run_id: int | None = None, asked_by: int | None = None, scheduled: bool = False) -> None:
     """Check what is stored against the rules of data quality: contacts, industries, payments.
 
@@ -145,7 +174,7 @@ def validate_contacts(run_id: int | None = None, asked_by: int | None = None, sc
     carry_out(validation.FLOW, work, asked_by=asked_by, scheduled=scheduled)
 
 
-@flow(name="back-up", flow_run_name="backup", log_prints=True)
+@flow(name="back-up", run_name="backup")
 def back_up(backup_id: int | None = None, asked_by: int | None = None, scheduled: bool = False) -> None:
     """Back up the database and the stored files, and prove that by a drill.
 
@@ -161,7 +190,7 @@ def back_up(backup_id: int | None = None, asked_by: int | None = None, scheduled
     carry_out(backup.FLOW, partial(backup.back_up_due, asked_by=asked_by), asked_by=asked_by, scheduled=scheduled)
 
 
-@flow(name="report-performance", flow_run_name="performance report", log_prints=True)
+@flow(name="report-performance", run_name="performance report")
 def report_performance(asked_by: int | None = None, scheduled: bool = False) -> None:
     """Report how the database and what is asked of it perform.
 
@@ -174,7 +203,7 @@ def report_performance(asked_by: int | None = None, scheduled: bool = False) -> 
     performance.run(asked_by=asked_by, scheduled=scheduled, by=OPERATOR)
 
 
-@flow(name="keep-house", flow_run_name="housekeeping", log_prints=True)
+@flow(name="keep-house", run_name="housekeeping")
 def keep_house(asked_by: int | None = None, scheduled: bool = False) -> None:
     """Keep house: remove what was kept for its time, take stock, and look after tables.
 

@@ -7,7 +7,7 @@ attendant is told what is being done.
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -54,8 +54,9 @@ from models.permissions import Actor
 from pipelines import import_profile, stage_contacts
 from pipelines.arrow_copy import copy_in
 from pipelines.attendant import Counter, Unattended
-from pipelines.contact_files import UnreadableFile, open_contact_file, read_opened
+from pipelines.contact_files import UnreadableFile, open_contact_file
 from pipelines.contact_files.open_file import OPENING
+from pipelines.contact_files.opened_file import connected
 from pipelines.interruptible import interruptible
 from pipelines.stage_contacts import LeftOut
 from pipelines.typed_rows import Source
@@ -314,7 +315,7 @@ def _planned(found: Import, by: Actor) -> dict[str, Any]:
         inside = stage_contacts.counts(store)
         stage_contacts.leave_out(store, left_out)
         reasons = stage_contacts.reasons(store)
-        _store_rejects(store, found, by)
+        _store_rejects(store, found, by, present=any(reasons.values()))
     return {
         "created": counts.get("create", 0),
         "updated": counts.get("update", 0),
@@ -356,14 +357,10 @@ def source_of(found: Import) -> Source:
 @contextmanager
 def _store(import_id: int) -> Iterator[duckdb.DuckDBPyConnection]:
     """The opened cells. Raises UnreadableFile, in words, when they are missing or damaged."""
-    read_opened(store_path(import_id))
-    limits = settings.settings()
-    limit = _bytes(limits.duckdb_memory)
-    path = store_path(import_id)
-    with (
-        closing(stage_contacts.connect(path, memory_limit=limit, threads=limits.duckdb_threads)) as store,
-        interruptible(store.interrupt),
-    ):
+    path, limits = store_path(import_id), settings.settings()
+    limit, threads = _bytes(limits.duckdb_memory), limits.duckdb_threads
+    connect = partial(stage_contacts.connect, path, memory_limit=limit, threads=threads)
+    with connected(path, connect) as store, interruptible(store.interrupt):
         yield store
 
 
@@ -506,11 +503,13 @@ def _replace_notes(session: Session, import_id: int, undated: Sequence[dict[str,
         session.execute(insert(ImportNote), [{"import_id": import_id, **note} for note in notes])
 
 
-def _store_rejects(store: duckdb.DuckDBPyConnection, found: Import, by: Actor) -> None:
-    """Put every row that is not imported into import_rejects, with its cells, replacing what was there."""
+def _store_rejects(store: duckdb.DuckDBPyConnection, found: Import, by: Actor, *, present: bool) -> None:
+    """Put every row that is not imported into import_rejects, with its cells, replacing what was there; `present` says
+    whether there are any."""
     with working(found.id, by) as session:
         session.query(ImportReject).where(ImportReject.import_id == found.id).delete()
-    reader = stage_contacts.rejects(store, found.id, source_of(found))
-    copy_in(database.libpq_url(_server_url(found.id)), ImportReject.__tablename__, reader)
+    if present:
+        reader = stage_contacts.rejects(store, found.id, source_of(found))
+        copy_in(database.libpq_url(_server_url(found.id)), ImportReject.__tablename__, reader)
     with working(found.id, by) as session:
         import_places.replace(session, found.id, Of.REJECTS, import_rejects.counted(found.id))

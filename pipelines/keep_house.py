@@ -21,7 +21,6 @@ from models.settings import settings
 from pipelines.heart import Cancelled, Run
 from pipelines.recorded import carry_out
 
-FLOW = "keep-house"
 Say = Callable[[str], object]
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ def run(*, asked_by: int | None = None, scheduled: bool = False, by: Actor) -> N
         gone = sum(one.removed or 0 for one in made.report.kept)
         run.tell(report=made.id, removed=gone, advice=len(made.report.advice))
 
-    carry_out(FLOW, work_on, asked_by=asked_by, scheduled=scheduled)
+    carry_out(reports.FLOW, work_on, asked_by=asked_by, scheduled=scheduled)
 
 
 def _removed(notes: list[str], told: Say) -> dict[str, int]:

@@ -7,6 +7,7 @@ import psycopg
 from models import postgres_tools
 from models.database import libpq_url
 from models.errors import Conflict, Unavailable
+from pipelines import postgres_runs
 from pipelines.backup_manifest import Manifest
 
 JOBS = 2
@@ -39,8 +40,6 @@ def require_empty(url: str) -> None:
 
 def restore(dump: Path, url: str, manifest: Manifest) -> list[str]:
     """Restore, and the roles that are not there, whose ownership and grants are left out. Raises Unavailable."""
-    from pipelines.back_up import execute
-
     with psycopg.connect(libpq_url(url)) as connection:
         version = connection.info.server_version // 10_000
         asked = """SELECT rolname, pg_has_role(rolname, 'MEMBER') FROM pg_roles WHERE rolname = ANY(%s)"""
@@ -56,5 +55,5 @@ def restore(dump: Path, url: str, manifest: Manifest) -> list[str]:
     environment["PGOPTIONS"] = FASTER
     without = ["--no-owner", "--no-privileges"] if missing else []
     command = [str(program), "-d", address, f"-j{JOBS}", "--exit-on-error", *without, str(dump)]
-    execute(command, environment, "The backup could not be restored")
+    postgres_runs.execute(command, environment, "The backup could not be restored")
     return missing

@@ -7,14 +7,16 @@ the work when somebody wants that. It works without Prefect as well. How the blo
 import logging
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from models import flow_runs, flow_schedules
+from models import flow_runs, flow_schedules, timings
 from models.errors import AppError
 from models.flow_runs import RunState
+from models.tallies import TALLY, Tally
 from pipelines.heart import Cancelled, Heart, Run, RunsAlready
 
 PREFECT_RUN = "PREFECT__FLOW_RUN_ID"  # what Prefect's runner and workers tell the process of a run
@@ -29,18 +31,15 @@ def carry_out(
     """A flow that runs by schedule: `work` is done and recorded, alone; whether it was done.
 
     By schedule it does nothing while the schedule rests, another process runs it, or the moment was made up already.
-    Raises RunsAlready where somebody asked for it, and whatever `work` does.
+    Raises Cancelled, RunsAlready where somebody asked for it, and whatever `work` does.
     """
-    if scheduled and (why := flow_schedules.why_not(flow)) is not None:
-        print(why)
-        return False
     try:
         with recorded(flow, asked_by=asked_by, scheduled=scheduled, alone=True) as run:
             if scheduled:
                 os.nice(NICE)
             work(run)
-    except Cancelled:
-        print("Somebody stopped it.")
+    except NotDue as why:
+        print(why)
         return False
     except RunsAlready as busy:
         if not scheduled:
@@ -48,6 +47,10 @@ def carry_out(
         print(busy.sentence)
         return False
     return True
+
+
+class NotDue(Exception):
+    """What comes by schedule is not to run now; the message says why."""
 
 
 @contextmanager
@@ -65,18 +68,24 @@ def recorded(
     What leaves the block is noted, and raised on: an AppError by its sentence, anything else with a reference that is
     logged; both are failures, which are mailed, but for an AppError that whoever asked sees anyway. `cancellations` are
     errors that mean that somebody stopped it, as does `run.cancelled`. With `alone`, RunsAlready is raised where
-    another process runs the flow.
+    another process runs the flow, and NotDue where it is `scheduled` and its moment was made up already. Its time and
+    statements are noted among the timings.
     """
     heart = Heart(flow, alone=alone)
     try:
+        # Asked while the flow is held: of two machines that come at once the second one sees what the first one did.
+        if scheduled and alone and (why := flow_schedules.why_not(flow)) is not None:
+            raise NotDue(why)
         run = Run(flow_runs.begin(
-            flow, subject=subject, prefect_id=_prefect_id(), scheduled=scheduled, asked_by=asked_by
+            flow, subject=subject, prefect_id=prefect_id(), scheduled=scheduled, asked_by=asked_by
         ))  # fmt: skip
         heart.beat_for(run)
     except BaseException:
         heart.stop()
         raise
     ended: _Ended | None = _Ended(RunState.DONE)
+    tally, began = Tally(), time.perf_counter()
+    told = TALLY.set(tally)
     try:
         yield run
         heart.leave()
@@ -88,8 +97,10 @@ def recorded(
         raise
     finally:
         heart.stop()
+        TALLY.reset(told)
         if ended is not None:
             _end(run, ended)
+            _time(flow, tally, time.perf_counter() - began, asked_by, ended)
 
 
 @dataclass(frozen=True)
@@ -128,7 +139,14 @@ def _end(run: Run, ended: _Ended) -> None:
         log.exception("how run %s ended could not be noted", run.id)
 
 
-def _prefect_id() -> UUID | None:
+def _time(flow: str, tally: Tally, seconds: float, asked_by: int | None, ended: _Ended) -> None:
+    """Which statements it sent, for the performance report; its own time stands with the run."""
+    with timings.keeping():
+        timings.note("flow", flow, seconds, tally, user_id=asked_by, failed=ended.state is RunState.FAILED)
+
+
+def prefect_id() -> UUID | None:
+    """The run of Prefect's that this process carries out."""
     with suppress(KeyError, ValueError):
         return UUID(os.environ[PREFECT_RUN])
     return None

@@ -19,7 +19,6 @@ from pipelines.heart import Run
 from pipelines.recorded import carry_out
 
 T = TypeVar("T")
-FLOW = "report-performance"
 
 
 def report(*, mailed: bool = False, told: Callable[[str], object] = print, by: Actor) -> Made:
@@ -54,7 +53,7 @@ def run(*, asked_by: int | None = None, scheduled: bool = False, by: Actor) -> N
         made = report(mailed=scheduled, told=run.says, by=by)
         run.tell(report=made.id, findings=len(made.report.findings))
 
-    carry_out(FLOW, work_on, asked_by=asked_by, scheduled=scheduled)
+    carry_out(reports.FLOW, work_on, asked_by=asked_by, scheduled=scheduled)
 
 
 def _statements(notes: list[str]) -> list[Counted]:

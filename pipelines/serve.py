@@ -30,7 +30,7 @@ def main() -> None:
     os.environ.setdefault("PREFECT_RUNNER_POLL_FREQUENCY", "1")
     # Only now: importing Prefect takes seconds of a processor that its server needs to start.
     from models import flow_schedules
-    from pipelines import deployments, schedule, sweep, zombies
+    from pipelines import deployments, schedule, sweep
     from pipelines.own_database import bind_database
 
     bind_database()
@@ -39,7 +39,6 @@ def main() -> None:
     for runner, offered in zip(runners, (deployments.asked(), deployments.scheduled()), strict=True):
         for one in offered:
             runner.add_deployment(one)
-    zombies.ensure_automation()
     sweep.keep_sweeping()
     asyncio.run(_run(runners))
 

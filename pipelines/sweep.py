@@ -49,7 +49,15 @@ from models.duplicates import runs
 from models.errors import Conflict
 from models.payments import events, reconciliations, refunds
 from models.settings import settings
-from pipelines import back_up, export_contacts, find_duplicates, import_contacts, reconcile_payments, validate_contacts
+from pipelines import (
+    archive_wal,
+    back_up,
+    export_contacts,
+    find_duplicates,
+    import_contacts,
+    reconcile_payments,
+    validate_contacts,
+)
 from pipelines import export_views as view_export
 from pipelines.own_database import bind_database
 
@@ -152,6 +160,12 @@ def back_up_asked_for() -> None:
                 back_up.carry_out(backup_id)
 
 
+def archive_log() -> None:
+    """Bring what the embedded server left of its log into its place, where that is wanted."""
+    with _logged("archiving the log"):
+        archive_wal.ship()
+
+
 def look_after_payments() -> None:
     """Apply the events that nobody applied, ask again for refunds that were not answered, and compare payments where
     somebody asked for it and the flow did not come, or died."""
@@ -192,7 +206,7 @@ def keep_sweeping() -> None:
     may take longer."""
     every = (
         sweep, carry_out_orders, export_views, watch_folders, find_duplicates_asked_for, check_what_was_asked_for,
-        back_up_asked_for, look_after_payments, look_after_runs,
+        back_up_asked_for, archive_log, look_after_payments, look_after_runs,
     )  # fmt: skip
     for work in every:
         threading.Thread(target=_for_ever, args=(work, EVERY), name=work.__name__, daemon=True).start()

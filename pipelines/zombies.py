@@ -1,7 +1,8 @@
 """Ends runs whose process is gone, which nobody else ends: in our table, in Prefect, and does them again.
 
 The process dies with its runner or its whole machine, and Prefect shows the run as running for ever. Our own heartbeats
-tell within two minutes; an automation of Prefect's, by the heartbeats that it knows, catches what never came to ours.
+tell within two minutes. What died, or failed, before it came to the first of them is known to Prefect only, and noted
+here.
 """
 
 import logging
@@ -9,76 +10,99 @@ import os
 from datetime import timedelta
 
 from prefect import get_client
-from prefect.automations import Automation
-from prefect.client.schemas.objects import StateType
-from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import EventTrigger, Posture
-from prefect.events.schemas.events import ResourceSpecification
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
 from models import flow_runs
-from models.flow_runs import Gone
+from models.flow_runs import MOST_CRASHES, Gone, RunState, Unheard
 
-AUTOMATION = "Crash runs without a heartbeat"
-BEAT = "prefect.flow-run.heartbeat"
-ENDED = tuple(f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed"))
-SILENT = timedelta(seconds=90)  # three of Prefect's heartbeats
+UNHEARD = timedelta(minutes=5)  # a process that lives has said something by then, also on a busy machine
+LOOKED_AT = 200  # runs in Prefect, the newest
 SHUT_DOWN = "Runner is shutting down."  # Prefect's words where it was the machine that ended the run
+LASTING = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
+BAD = (StateType.FAILED, StateType.CRASHED)
+NEVER_BEGAN = "Its process ended, or never came, before the work began."
 
 log = logging.getLogger(__name__)
 
 
-def ensure_automation() -> None:
-    with get_client(sync_client=True) as prefect:
-        if prefect.read_automations_by_name(AUTOMATION):
-            return
-    Automation(
-        name=AUTOMATION,
-        trigger=EventTrigger(
-            after={BEAT},
-            expect={BEAT, *ENDED},
-            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
-            for_each={"prefect.resource.id"},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=SILENT,
-        ),
-        actions=[
-            ChangeFlowRunState(
-                name=None, state=StateType.CRASHED, force=False, message=f"No heartbeat for {SILENT.seconds} s."
-            )
-        ],
-    ).create()
-
-
 def end_gone() -> None:
-    """End them here and there; those that crashed are asked for again, so that another machine takes them on."""
-    for gone in flow_runs.end_gone():
+    """End them here and there; those that crashed are asked for again, so that another machine takes them on. What
+    Prefect does not answer to is left for the next time."""
+    for gone in flow_runs.end_gone(_settled):
         log.warning("run %s of %s is %s: its process is gone", gone.run_id, gone.flow, gone.state)
-        if gone.prefect_id is not None and os.environ.get("PREFECT_API_URL"):
-            _end_in_prefect(gone)
+    if os.environ.get("PREFECT_API_URL"):
+        _end_unheard()
 
 
-def _end_in_prefect(gone: Gone) -> None:
-    assert gone.prefect_id is not None
+def _settled(gone: Gone) -> RunState:
+    """How it ended, as Prefect knows of it as well from now on."""
+    if gone.prefect_id is None or not os.environ.get("PREFECT_API_URL"):
+        return gone.state
     with get_client(sync_client=True) as prefect:
         try:
             run = prefect.read_flow_run(gone.prefect_id)
         except ObjectNotFound:
-            return
+            return gone.state
         state = run.state
         if state is not None and (state.is_cancelled() or state.is_cancelling()) and state.message != SHUT_DOWN:
-            flow_runs.note_cancelled(gone.run_id)
-            return
-        if state is not None and not state.is_final():
-            prefect.set_flow_run_state(run.id, Crashed(message="Its process is gone."), force=True)
-        if (
-            gone.state == flow_runs.RunState.CRASHED
-            and gone.crashes < flow_runs.MOST_CRASHES
-            and run.deployment_id is not None
-        ):
-            prefect.create_flow_run_from_deployment(
-                run.deployment_id, parameters=run.parameters, idempotency_key=f"again-{gone.run_id}"
-            )
-            log.info("run %s of %s is asked for again", gone.run_id, gone.flow)
+            return RunState.CANCELLED
+        _crash(prefect, run)
+        if gone.state is RunState.CRASHED:
+            _ask_again(prefect, run, gone)
+    return gone.state
+
+
+def _crash(prefect: SyncPrefectClient, run: FlowRun) -> None:
+    if run.state is not None and not run.state.is_final():
+        prefect.set_flow_run_state(run.id, Crashed(message="Its process is gone."), force=True)
+
+
+def _ask_again(prefect: SyncPrefectClient, run: FlowRun, gone: Gone) -> None:
+    """Once, however often it is called."""
+    if gone.crashes < MOST_CRASHES and run.deployment_id is not None:
+        key = f"again-{gone.run_id}"
+        prefect.create_flow_run_from_deployment(run.deployment_id, parameters=run.parameters, idempotency_key=key)
+        log.info("run %s of %s is asked for again", gone.run_id, gone.flow)
+
+
+def _end_unheard() -> None:
+    """Those that Prefect takes for alive, or knows to have ended badly, and that never came to our table."""
+    wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": [*LASTING, *BAD]}}})
+    with get_client(sync_client=True) as prefect:
+        found = prefect.read_flow_runs(
+            flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=LOOKED_AT
+        )
+        now, quiet = flow_runs.now(), flow_runs.quiet_for([run.id for run in found])
+        for run in found:
+            if run.state is None or now - run.state.timestamp < UNHEARD:
+                continue
+            if run.id not in quiet:
+                _note(prefect, run)
+            elif quiet[run.id] > UNHEARD:
+                _crash(prefect, run)  # died when all was done
+
+
+def _note(prefect: SyncPrefectClient, run: FlowRun) -> None:
+    assert run.state is not None
+    failed = run.state.type is StateType.FAILED
+    unheard = Unheard(
+        flow=prefect.read_flow(run.flow_id).name,
+        prefect_id=run.id,
+        state=RunState.FAILED if failed else RunState.CRASHED,
+        began=run.start_time or run.state.timestamp,
+        scheduled=bool(run.parameters.get("scheduled")),
+        error=(run.state.message if run.state.type in BAD else None) or NEVER_BEGAN,
+    )
+
+    def settle(gone: Gone) -> None:
+        _crash(prefect, run)
+        if not failed:
+            _ask_again(prefect, run, gone)
+
+    if flow_runs.note_unheard(unheard, settle) is not None:
+        log.warning("run %s of %s never came to its work: %s", run.name, unheard.flow, unheard.error)

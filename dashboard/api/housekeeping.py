@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from dashboard.api import jobs, problems
 from dashboard.api.access import Needs
 from dashboard.api.again import Repeatable
 from dashboard.api.ids import Id
+from dashboard.api.jobs import Job
 from dashboard.api.moments import Moment
-from models import jobs
 from models.house import reports
 from models.house.reports import Made
 from models.house.shapes import DiskSpace, FolderSize, HouseReport, Kept
@@ -19,7 +20,6 @@ from models.permissions import Actor, Permission
 router = APIRouter(prefix="/housekeeping", tags=["housekeeping"], route_class=Repeatable)
 Overseer = Annotated[Actor, Needs(Permission.SERVER_OVERSEE)]
 Keeper = Annotated[Actor, Needs(Permission.SERVER_MANAGE)]
-FLOW = "keep-house"
 
 
 class HouseRound(BaseModel):
@@ -57,10 +57,10 @@ def standing(by: Overseer) -> Housekeeping:
     return Housekeeping(disks=found.disks, alerts=found.alerts, kept=found.kept, latest=latest)
 
 
-@router.post("", status_code=HTTPStatus.ACCEPTED, summary="Keep house now")
-def start(by: Keeper) -> None:
-    """It runs as a job does, beside its schedule. Answers 409 while it runs."""
-    jobs.run(FLOW, by=by)
+@router.post("", status_code=HTTPStatus.ACCEPTED, summary="Keep house now", responses=problems.told(409))
+def start(by: Keeper) -> Job:
+    """Within seconds it is begun, and takes up to some minutes; asking again before it began changes nothing."""
+    return jobs.run(by, reports.FLOW)
 
 
 @router.get("/reports", summary="List rounds of housekeeping")

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import flow_runs, formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.backup_table import backup_table
 from dashboard.widgets.page import plain
@@ -29,7 +30,7 @@ def show() -> None:
         for alert in health.alerts:
             st.error(plain(alert), icon=":material/error:")
         if any(one.state in UNDER_WAY or one.drill_asked_at for one in found):
-            st.fragment(_follow, run_every=EVERY)([one.standing for one in found])
+            part(_follow, run_every=EVERY)([one.standing for one in found])
         if not found:
             _nothing_yet()
             return

@@ -13,7 +13,7 @@ from models.house import reports
 from models.house.reports import Listed, Made, Standing
 from models.permissions import Permission
 
-TITLE, FLOW = "Housekeeping", "keep-house"
+TITLE = "Housekeeping"
 
 
 def show() -> None:
@@ -48,7 +48,7 @@ def _note(made: Made | None) -> str:
 def _button() -> None:
     if st.button("Keep house now", icon=":material/cleaning_services:", type="primary"):
         with page.refusals(passing=True):
-            jobs.run(FLOW, by=session.actor())
+            jobs.run(reports.FLOW, by=session.actor())
             say("Keeping house. Come back in a minute; Jobs shows how far it is.")
             st.rerun()
 

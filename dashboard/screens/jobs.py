@@ -9,9 +9,10 @@ from dashboard.widgets.job_schedules import job_schedules
 from dashboard.widgets.jobs_running import jobs_running
 from models import flow_runs, flow_schedules
 from models.errors import InvalidInput
+from models.permissions import Permission
 
 TITLE = "Jobs"
-SIGN_IN = "On the server itself; it asks for the sign-in that stands in the file prefect-auth of the server’s home."
+PREFECT = "What carries the jobs out: its own screens, with every run’s log, queues and events."
 
 
 def show() -> None:
@@ -21,8 +22,8 @@ def show() -> None:
         newest = flow_runs.newest_of(tuple(one.flow for one in there), by=by)
     with place.container():
         with page.header(TITLE, "What the server does by itself, or because somebody waits for it."):
-            if (prefect := flow_logs.address()) is not None:
-                st.link_button("Prefect", prefect, icon=":material/open_in_new:", type="tertiary", help=SIGN_IN)
+            if by.may(Permission.SERVER_MANAGE) and (prefect := flow_logs.address()) is not None:
+                st.link_button("Prefect", prefect, icon=":material/open_in_new:", type="tertiary", help=PREFECT)
         jobs_running()
         job_schedules(there, newest)
         try:

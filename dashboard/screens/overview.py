@@ -84,9 +84,7 @@ def _actions(view: View, span: str, by: Actor) -> None:
         label_visibility="collapsed",
         on_change=change,
     )
-    if st.button("Refresh", icon=":material/refresh:"):
-        cached.forget_statistics(view.filters, by=by)
-        st.rerun()
+    st.button("Refresh", icon=":material/refresh:")  # whatever is clicked, what is drawn then is of that moment
     if view.filters and st.button("Show these contacts", icon=":material/contacts:", type="primary"):
         _see(view, NO_CONDITION, by)
 

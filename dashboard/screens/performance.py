@@ -13,7 +13,7 @@ from models.performance import reports
 from models.performance.reports import Listed, Made
 from models.permissions import Permission
 
-TITLE, FILE, FLOW = "Performance", "/performance/report.html", "report-performance"
+TITLE, FILE = "Performance", "/performance/report.html"
 MAILED = "performance mailed"  # the control
 
 
@@ -49,7 +49,7 @@ def _actions(made: Made | None, mailed: bool) -> None:
         st.link_button("Download", FILE, icon=":material/download:", help="As a page that opens offline")
     if by.may(Permission.SERVER_MANAGE) and st.button("Make one now", icon=":material/refresh:", type="primary"):
         with page.refusals(passing=True):
-            jobs.run(FLOW, by=by)
+            jobs.run(reports.FLOW, by=by)
             say("A report is being made. Come back in a minute; Jobs shows how far it is.")
             st.rerun()
 

@@ -152,7 +152,6 @@ def _carry_out(operation: Callable[[], Batch], said: str) -> None:
         batch = operation()
         remembered.batch, remembered.done = batch, f"{said}: {formats.counted(batch.count, 'contact')}."
         session.untick()
-        cached.forget()
         st.rerun()
 
 
@@ -181,5 +180,4 @@ def _take_back(batch: Batch) -> None:
         remembered.batch = None
         remembered.done = f"Undone: {formats.counted(back.restored, 'contact')} put back.{kept}"
         session.untick()
-        cached.forget()
         st.rerun()

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import streamlit as st
 
 from dashboard import formats, places, session
+from dashboard.parts import part
 from dashboard.widgets import columns, contact_draft, contact_history
 from dashboard.widgets.contact_fields import COLUMNS, group_card, of_group, remark
 from dashboard.widgets.contact_form import Form, open_form
@@ -66,7 +67,7 @@ def edit(form: Form, changes: list[Change], *, by: Actor) -> int | None:
     return saved
 
 
-@st.fragment
+@part
 def _fields(form: Form, changes: list[Change]) -> None:
     """Every control; typing reruns this alone."""
     may_see_less = session.actor() != form.by

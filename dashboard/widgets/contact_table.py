@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import address, formats, places, session
 from dashboard.address import View
+from dashboard.parts import part
 from dashboard.widgets import columns, page
 from dashboard.widgets.bulk_actions import bulk_actions
 from dashboard.widgets.clipboard import copy_now
@@ -44,7 +45,7 @@ def read_page(view: View, *, number: int, by: Actor) -> Page:
     return read(found.pages) if number > found.pages else found
 
 
-@st.fragment
+@part
 def contact_table(view: View, read: list[Page]) -> None:
     """The rows of `view`. `read` holds the page that the screen has read already; a rerun of this part alone takes
     another, for it comes when the pager was used.

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import flow_runs, formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.page import plain
 from models.duplicates import runs
@@ -29,7 +30,7 @@ def follow(newest: DuplicateRun | None) -> None:
     if newest is None:
         return
     if newest.state in UNDER_WAY:
-        st.fragment(_card, run_every=EVERY)(newest.id)
+        part(_card, run_every=EVERY)(newest.id)
     elif newest.state == State.FAILED:
         st.error(f"The last search failed: {plain(newest.error or 'no reason was recorded.')}", icon=":material/error:")
 

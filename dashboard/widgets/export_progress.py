@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from dashboard import flow_runs, formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.page import plain
 from models import exports
@@ -22,14 +23,14 @@ def last_export() -> None:
     if export_id is None:
         return
     under_way = exports.get(export_id, by=session.actor()).state in UNDER_WAY
-    st.fragment(_strip, run_every=EVERY if under_way else None)(export_id, under_way)
+    part(_strip, run_every=EVERY if under_way else None)(export_id, under_way)
 
 
 def exports_under_way() -> None:
     """A card for each of the person's that wait or run; the whole page runs again when one of them goes on."""
     found = exports.under_way(by=session.actor())
     if found:
-        st.fragment(_cards, run_every=EVERY)(_states(found))
+        part(_cards, run_every=EVERY)(_states(found))
 
 
 def _strip(export_id: int, was_under_way: bool) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, places, session
+from dashboard.parts import part
 from dashboard.widgets import columns, page
 from dashboard.widgets.copy_button import copy_button
 from dashboard.widgets.export_dialog import FORMATS
@@ -41,7 +42,7 @@ DOWNLOAD, AGAIN, CANCEL = (
 CLICKED = "export clicked"  # the key of clicks on a row's action
 
 
-@st.fragment
+@part
 def export_table(total: int) -> None:
     """`total` is how many there are."""
     by = session.actor()

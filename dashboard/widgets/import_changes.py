@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.import_mapping import field_label
 from dashboard.widgets.import_values import shown
@@ -49,7 +50,7 @@ def rows(found: Import) -> None:
     _rows(found, kinds, title)
 
 
-@st.fragment
+@part
 def _rows(found: Import, kinds: list[Kind], title: str) -> None:
     with page.card(title, "Each contact with what it holds before and after"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
@@ -125,7 +126,7 @@ def moved(found: Import) -> None:
         _moved(found)
 
 
-@st.fragment
+@part
 def _moved(found: Import) -> None:
     again = found.state == State.PLANNED
     title = "Different from the plan before" if again else "Rows that no longer hold"

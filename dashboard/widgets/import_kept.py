@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.contact_fields import shown
 from dashboard.widgets.import_mapping import field_label
@@ -26,7 +27,7 @@ WHY = {
 }
 
 
-@st.fragment
+@part
 def kept(found: Import) -> None:
     """A page of them at a time; nothing where nothing was kept."""
     pager = f"kept {found.id}"

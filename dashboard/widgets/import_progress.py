@@ -6,6 +6,7 @@ from string import Template
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.import_orders import cancel_dialog, carry_out, keep_dialog, start
 from dashboard.widgets.page import plain
@@ -39,7 +40,7 @@ def follow(listed: Listed) -> None:
     """Show how far the import is, and the whole page again once it has moved on, whoever moved it."""
     phase, found = import_phases.phase(listed), listed.import_
     moving = phase in UNDER_WAY or phase is Phase.UPLOADING
-    draw = st.fragment(_follow, run_every=EVERY if moving else AT_REST)
+    draw = part(_follow, run_every=EVERY if moving else AT_REST)
     if phase not in UNDER_WAY:
         draw(found.id, _standing(listed))
         return

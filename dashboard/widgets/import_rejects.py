@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.page import plain
 from models import import_rejects, imports
@@ -42,7 +43,7 @@ def download(found: Import, kind: str) -> None:
     st.link_button(label, f"/imports/{found.id}/{FILES[kind]}", icon=":material/download:")
 
 
-@st.fragment
+@part
 def rows(found: Import) -> None:
     """The rows themselves, a page at a time."""
     kinds = [kind for kind, number in (("rejected", found.rejected), ("duplicate", found.duplicates)) if number]

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.import_orders import go, start
 from dashboard.widgets.row_buttons import clicked, row_button
@@ -44,7 +45,7 @@ def import_table(read: list[Listed], total: int) -> None:
     """`read` are those of the page that the screen has read. While one of them is under way the table is drawn anew
     now and then."""
     moving = _any_moves(read)
-    st.fragment(_table, run_every="2s" if moving else None)([(read, total)], moving)
+    part(_table, run_every="2s" if moving else None)([(read, total)], moving)
 
 
 def page_number() -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import cached, formats, session
+from dashboard import formats, session
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.page import plain
@@ -148,5 +148,4 @@ def _merge(industry: Industry, into: Industry) -> None:
 def _carry_out(operation: Callable[[], Any], sentence: str | Callable[[Any], str]) -> None:
     with page.refusals():
         done = operation()
-        cached.forget()
         say(sentence if isinstance(sentence, str) else sentence(done))

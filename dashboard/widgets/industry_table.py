@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, places, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.industry_dialogs import (
     activate_now,
@@ -22,7 +23,7 @@ ROWS_SHOWN, ROW_HEIGHT = 11, 36
 OPENED = "industry opened"  # the key of clicks on a row's sign
 
 
-@st.fragment
+@part
 def industry_table(listing: Listing) -> None:
     """`listing` is what the screen has read; selecting a row or searching reads nothing."""
     by = session.actor()

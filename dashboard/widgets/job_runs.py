@@ -57,7 +57,7 @@ def _controls(flow: str | None, state: RunState | None, flows: list[str]) -> Non
             on_change=_changed,
         )  # fmt: skip
         st.segmented_control(
-            "RunState", ENDED, key=STATE, format_func=lambda one: STATES[one][0], label_visibility="collapsed",
+            "State", ENDED, key=STATE, format_func=lambda one: STATES[one][0], label_visibility="collapsed",
             on_change=_changed,
         )  # fmt: skip
 
@@ -86,7 +86,7 @@ def _table(found: list[Run]) -> Run | None:
             "number": config.NumberColumn("No.", width=60, format="localized"),
             "job": config.TextColumn("Job", width=160),
             "about": config.TextColumn("About", width=110),
-            "state": config.MultiselectColumn("RunState", width=105, options=list(named), color=colours),
+            "state": config.MultiselectColumn("State", width=105, options=list(named), color=colours),
             "started": config.DatetimeColumn("Began", width=145, **moment),
             "took": config.TextColumn("Took", width=80),
             "by": config.TextColumn("Asked", width=110),
@@ -149,10 +149,11 @@ def _log(one: Run) -> None:
 
 def _actions(one: Run) -> None:
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
-        if one.prefect_id is not None and (prefect := flow_logs.address(one.prefect_id)) is not None:
+        may = session.actor().may(Permission.SERVER_MANAGE)
+        if may and one.prefect_id is not None and (prefect := flow_logs.address(one.prefect_id)) is not None:
             st.link_button("In Prefect", prefect, icon=":material/open_in_new:", type="tertiary")
-        may = session.actor().may(Permission.SERVER_MANAGE) and one.state in jobs.ENDED_BADLY
-        if may and st.button("Run it again", icon=":material/replay:", key=f"again {one.id}"):
+        again = may and one.state in jobs.ENDED_BADLY
+        if again and st.button("Run it again", icon=":material/replay:", key=f"again {one.id}"):
             with page.refusals():
                 jobs.retry(one.id, by=session.actor())
                 say(f"{job(one.flow)} begins again within a minute.")

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.job_words import job, whom
 from dashboard.widgets.page import plain
@@ -18,7 +19,7 @@ SEEN = "jobs that were running"  # by their numbers: when others run, or one has
 def jobs_running() -> None:
     """Looks by itself; the whole page runs again when one begins or ends."""
     st.session_state.pop(SEEN, None)
-    st.fragment(_running, run_every=EVERY)()
+    part(_running, run_every=EVERY)()
 
 
 def _running() -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import part
 from dashboard.widgets import columns, page
 from dashboard.widgets.import_choices import EXTRA
 from dashboard.widgets.import_mapping import KEEP_WORDS, MATCH_WORDS
@@ -23,7 +24,7 @@ KINDS = {"Shared": "green", "Your own": "blue", "Remembered": "gray"}
 OPENED = "import of a mapping opened"
 
 
-@st.fragment
+@part
 def mapping_table(there: list[Listed]) -> None:
     """`there` is what the screen has read."""
     with page.card("All mappings", formats.counted(len(there), "mapping")):

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import flow_runs, formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.page import badge, plain
 from models.payments import gateway, reconciliations
@@ -16,7 +17,7 @@ LOOK = "2s"
 def comparison() -> None:
     latest = reconciliations.latest(by=session.actor())
     open_ = latest is not None and latest.state in OPEN
-    st.fragment(_shown, run_every=LOOK if open_ else None)(open_)
+    part(_shown, run_every=LOOK if open_ else None)(open_)
 
 
 def _shown(was_open: bool) -> None:

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, places
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.row_buttons import clicked, row_button
 from models.check_board import Completeness
@@ -12,7 +13,7 @@ ROW_HEIGHT, MOST_ROWS = 36, 11
 OPENED = "contacts without a value opened"
 
 
-@st.fragment
+@part
 def fields_table(fields: list[Completeness]) -> None:
     """`fields` is what the screen has read."""
     if not fields:

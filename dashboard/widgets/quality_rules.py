@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import formats, places, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.charts import HOVER, Chart, plot
 from dashboard.widgets.page import badge, plain, token
@@ -25,7 +26,7 @@ OPENED = "contacts of a rule opened"
 HEIGHT = 150  # pixels of the chart
 
 
-@st.fragment
+@part
 def rules_table(rules: list[Standing]) -> None:
     """`rules` is what the screen has read; searching and selecting reads nothing."""
     with page.card("Rules", "The sign in front shows the contacts that break a rule"):

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import flow_runs, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.page import plain
 from models import check_board, check_runs
@@ -29,7 +30,7 @@ def follow(newest: Run | None) -> None:
     if newest is None:
         return
     if newest.is_under_way:
-        st.fragment(_card, run_every=EVERY)(newest.id)
+        part(_card, run_every=EVERY)(newest.id)
     elif newest.state is CheckState.FAILED:
         st.error(f"The last check failed: {plain(newest.error or 'no reason was recorded.')}", icon=":material/error:")
 

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import flow_runs, formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.export_dialog import FORMATS
 from dashboard.widgets.said import say
@@ -18,7 +19,7 @@ STATES = {"Active": "green", "Runs": "blue", "Failed": "red", "Paused": "gray", 
 ROWS_SHOWN, ROW_HEIGHT = 8, 36
 
 
-@st.fragment
+@part
 def schedule_table(found: list[Schedule]) -> None:
     by = session.actor()
     note = "With the rights and credits of who set it up"

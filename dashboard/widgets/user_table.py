@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats
+from dashboard.parts import part
 from dashboard.widgets import page, user_dialogs
 from dashboard.widgets.page import plain
 from dashboard.widgets.press import pressed
@@ -21,7 +22,7 @@ STATES = {Status.ACTIVE: "green", Status.INVITED: "yellow", Status.DEACTIVATED: 
 ROWS_SHOWN, ROW_HEIGHT = 11, 36
 
 
-@st.fragment
+@part
 def user_table(found: list[Person], usage: Usage) -> None:
     if not found:
         with page.empty("search_off", "Nobody matches this", "Search for a part of a name or an e-mail."):

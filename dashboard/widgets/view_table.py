@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, formats, saved_views, session
+from dashboard.parts import part
 from dashboard.widgets import page, view_dialogs
 from dashboard.widgets.row_buttons import clicked, row_button
 from dashboard.widgets.schedule_dialog import schedule_dialog
@@ -19,7 +20,7 @@ OPENED = "view opened"  # the key of clicks on a row's sign
 LONGEST = 200  # characters of the filter's sentence
 
 
-@st.fragment
+@part
 def view_table(found: list[SavedView], schedules: list[Schedule]) -> None:
     by = session.actor()
     with page.card("All views", "The sign in front opens a view"):

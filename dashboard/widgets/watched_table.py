@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import part
 from dashboard.widgets import page
 from dashboard.widgets.import_orders import go
 from dashboard.widgets.page import plain
@@ -38,7 +39,7 @@ def watched_table(there: list[Folder]) -> None:
     if one is not None:
         if one.error:
             page.refusal(one.error)
-        st.fragment(_files, run_every=EVERY)(one)
+        part(_files, run_every=EVERY)(one)
 
 
 def state(one: Folder) -> str:

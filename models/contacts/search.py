@@ -32,14 +32,14 @@ from sqlalchemy import (
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
-from models import awaited
-from models.contacts import as_of, clock, facets, order, statistics
+from models import awaited, kept
+from models.contacts import as_of, facets, order, statistics
 from models.contacts.facets import Range
 from models.contacts.history import newest_version
 from models.contacts.order import NEAR, Neighbours, Order
 from models.contacts.statistics import Statistics
 from models.contacts.table import BROWSED, FIELDS, FULL_NAME, SEARCHED, Contact
-from models.database import Database, asked, compiled, reading
+from models.database import asked, compiled, reading
 from models.errors import InvalidInput, NotFound, about
 from models.fields import Kind
 from models.filters import OPERATORS, Filter, Filters, hidden_field, visible_fields
@@ -54,6 +54,7 @@ SORTABLE_SYSTEM = ("id", "created_at", "updated_at")
 SORTED_BY = {FULL_NAME: "last_name", "added": "created_at", "changed": "updated_at", "contact": "id"}
 WITHIN = ("is", "starts", "contains")  # operators that are only true where the text is found
 COMMON = 0.08  # of all contacts
+MOST_TOTALS = 2000
 # What is browsed is in memory. Several processes that read one index wait for each other at each of its pages.
 COSTS = {
     "seq_page_cost": "0.1",
@@ -64,7 +65,7 @@ COSTS = {
 # What stands beside a page is counted one at a time for two cores: a page that somebody waits for has the machine, and
 # of twenty who count at once nobody is told that it took too long.
 _BESIDE = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
-_totals = clock.Kept()
+_totals = kept.Kept[int]("how many match", MOST_TOTALS)
 _WORDS = func.contact_search_text(*(Contact.__table__.c[name] for name in SEARCHED))
 _CONTAINS = OPERATORS["contains"].condition
 
@@ -112,17 +113,17 @@ def page(
     shown = chosen_columns(columns, by=by)
     where, asked = _condition(filters, by), _question(filters, by)
     listed = _order(sort, by, is_whole=filters.as_of is not None)
-    before = clock.moment()
     with looking(filters, by) as session:
+        at = kept.moment_of(session)
         if not filters.as_of and (common := _common(session, filters)):
             where = _condition(filters, by, common)
-        known = _totals.get(asked, session) if asked else None
+        known = _totals.get(asked, at)
         total, ids = listed.page(session, where, first=(number - 1) * size, size=size, total=known)
         # The ids first, the rows after: sorting 49 wide columns costs ten times as much as sorting ids.
         rows = select(Contact.id, *labelled(shown)).where(Contact.id.in_(ids))
         found = {row.id: dict(row._mapping) for row in session.execute(rows)}
-    if asked and known is None:
-        _totals.put(asked, total, before)
+    if known is None:
+        _totals.put(asked, total, at)
     return Page([found[contact_id] for contact_id in ids], total, number, size)
 
 
@@ -269,15 +270,14 @@ def counts(asked: Sequence[Filters], *, by: Actor) -> list[int]:
 
 def _counts_of_now(asked: Sequence[Filters], by: Actor) -> list[int]:
     questions = [_question(one, by) for one in asked]
-    before = clock.moment()
     with _BESIDE, looking(Filters(), by) as session:
-        numbers = _totals.get_all(questions, session)
-        missing = [place for place, number in enumerate(numbers) if number is None or questions[place] is None]
+        at = kept.moment_of(session)
+        numbers = _totals.get_all(questions, at)
+        missing = [place for place, number in enumerate(numbers) if number is None]
         for place, number in zip(missing, _counted(session, [asked[place] for place in missing], by), strict=True):
             numbers[place] = number
     for place in missing:
-        if questions[place] is not None:
-            _totals.put(questions[place], numbers[place] or 0, before)
+        _totals.put(questions[place], numbers[place] or 0, at)
     return [number or 0 for number in numbers]
 
 
@@ -288,8 +288,7 @@ def known_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:
         one.of_now.condition(by=by)
     questions = [_question(one, by) for one in asked]
     with reading() as session:
-        known = _totals.get_all(questions, session)
-    return [None if question is None else number for question, number in zip(questions, known, strict=True)]
+        return _totals.get_all(questions, kept.moment_of(session))
 
 
 def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None) -> list[tuple[Any, int]]:
@@ -425,12 +424,10 @@ def _readable(name: str) -> ColumnElement[Any]:
     return column
 
 
-def _question(filters: Filters, by: Actor) -> Hashable | None:
-    """What decides how many contacts match, besides the contacts; None where their clock knows nothing of it."""
-    if any(one.field.kind is Kind.OWNER or one.is_dated for one in filters.filters):
-        return None
+def _question(filters: Filters, by: Actor) -> Hashable:
+    """What decides how many contacts match, besides the moment; what a person may see does only with a free text."""
     deleted = filters.as_of is not None and by.may(Permission.CONTACTS_EDIT)  # as_of.contacts_at
-    return Database.url, filters.query(), tuple(visible_fields(by)) if filters.q else (), deleted
+    return filters.query(), tuple(visible_fields(by)) if filters.q else (), deleted
 
 
 def _condition(filters: Filters, by: Actor, common: Container[Filter] = ()) -> ColumnElement[bool]:

@@ -48,7 +48,8 @@ class Statistics:
 def read(session: Session, where: ColumnElement[bool], seen: list[str], *, at: datetime | None = None) -> Statistics:
     """The statistics of the contacts for which `where` holds; of fields only those `seen`. `at` is the moment of which
     they are, if it is not now."""
-    at = min(at or datetime.now(UTC), datetime.now(UTC))
+    now = session.scalars(select(func.now())).one().astimezone(UTC)  # as what is kept: a day ends at one moment for all
+    at = min(at or now, now)
     since = at.date() - timedelta(days=NEW_DAYS - 1)
     totals = session.execute(_totals(where, seen, since)).one()._mapping
     return Statistics(

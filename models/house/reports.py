@@ -17,6 +17,8 @@ from models.house import stock
 from models.house.shapes import DiskSpace, FolderSize, HouseReport, Kept, TableSize
 from models.permissions import Actor, Permission, require
 
+FLOW = "keep-house"  # that makes them
+
 
 class StoredHouseReport(Base):
     """`host` is the machine that took stock: of its disks and folders."""

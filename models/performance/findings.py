@@ -17,6 +17,7 @@ LEAST_HIT = 0.9
 LONG = 600.0  # seconds of a transaction
 CROWDED = 0.8
 LATE_MS, LEAST_TIMES = 1000.0, 20
+WAITED_FOR = ("screen", "part", "api", "web")  # a command may take its time
 
 
 def of_indexes(counted: list[Counted], indexes: list[Known], now: datetime) -> list[PerformanceFinding]:
@@ -101,11 +102,11 @@ def _statements(made: Report) -> list[PerformanceFinding]:
 def _operations(made: Report) -> list[PerformanceFinding]:
     found = []
     for one in made.operations:
-        name = f"{one.kind} {one.operation}"
-        if one.statements > MANY_STATEMENTS and one.kind in ("screen", "api", "web"):
+        name, waits = f"{one.kind} {one.operation}", one.kind in WAITED_FOR
+        if one.statements > MANY_STATEMENTS and waits:
             told = f"It sends {one.statements:,.0f} statements each time: perhaps one for each row."
             found.append(PerformanceFinding(kind="many statements", subject=name, sentence=told))
-        if one.p99_ms > LATE_MS and one.times >= LEAST_TIMES and one.kind in ("screen", "api", "web"):
+        if one.p99_ms > LATE_MS and one.times >= LEAST_TIMES and waits:
             told = f"Of a hundred one takes {one.p99_ms / 1000:,.1f} s or longer."
             found.append(PerformanceFinding(kind="slow operation", subject=name, sentence=told))
     return found

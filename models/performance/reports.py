@@ -20,6 +20,7 @@ from models.performance.shapes import Report
 from models.permissions import OPERATOR, Actor, Permission, Role, require
 from models.preferences import Preference
 
+FLOW = "report-performance"  # that makes them
 AT_ONCE = 50  # reports that are deleted in one transaction, each with thousands of counters
 MAILED = "performance.mailed"  # the name of the preference
 

@@ -9,8 +9,8 @@ from models.performance.people import Names
 from models.performance.shapes import Cause, Flow, Hour, Operation, Slow, Speed
 
 MOST = 20
-HOURS = 7 * 24
 
+# Flows are told of by their runs (flow_runs), also those that were killed; among the timings stand their statements.
 # A duration is told as the upper bound of its class, and no more than the longest.
 _QUANTILES = """
     1000 * least(max(slowest), min(0.001 * 2 ^ (class / 2.0)) FILTER (WHERE upto >= 0.5 * whole)) AS p50_ms,
@@ -19,7 +19,8 @@ _OPERATIONS = f"""
     WITH classes AS (
         SELECT kind, operation, class, sum(times) AS times, sum(seconds) AS seconds, max(slowest) AS slowest,
             sum(failed) AS failed, sum(rows) AS rows, sum(statements) AS statements
-        FROM timings WHERE hour > clock_timestamp() - interval '7 days' GROUP BY kind, operation, class
+        FROM timings WHERE hour > clock_timestamp() - interval '7 days' AND kind <> 'flow'
+        GROUP BY kind, operation, class
     ), summed AS (
         SELECT *, sum(times) OVER (PARTITION BY kind, operation ORDER BY class) AS upto,
             sum(times) OVER (PARTITION BY kind, operation) AS whole
@@ -32,7 +33,8 @@ _OPERATIONS = f"""
 _HOURS = f"""
     WITH classes AS (
         SELECT hour, class, sum(times) AS times, max(slowest) AS slowest FROM timings
-        WHERE hour > clock_timestamp() - interval '7 days' AND kind IN ('screen', 'api', 'web') GROUP BY hour, class
+        WHERE hour > clock_timestamp() - interval '7 days' AND kind IN ('screen', 'part', 'api', 'web')
+        GROUP BY hour, class
     ), summed AS (
         SELECT *, sum(times) OVER (PARTITION BY hour ORDER BY class) AS upto,
             sum(times) OVER (PARTITION BY hour) AS whole
@@ -42,14 +44,14 @@ _HOURS = f"""
 _CAUSES = """
     SELECT kind, operation, user_id, view_id, sum(times)::bigint AS times, sum(seconds) AS seconds FROM (
         SELECT kind, operation, user_id, view_id, times, seconds FROM timings
-        WHERE hour > clock_timestamp() - interval '7 days'
+        WHERE hour > clock_timestamp() - interval '7 days' AND kind <> 'flow'
         UNION ALL
         SELECT 'flow', flow, coalesce(asked_by, 0), 0, 1, seconds FROM flow_runs
         WHERE ended_at > clock_timestamp() - interval '7 days') AS done
     GROUP BY kind, operation, user_id, view_id ORDER BY seconds DESC LIMIT :most"""
 _SLOW = """
     SELECT at, kind, operation, user_id, view_id, seconds, statement_seconds, statements, rows FROM slow_operations
-    WHERE at > clock_timestamp() - interval '7 days' ORDER BY seconds DESC LIMIT :most"""
+    WHERE at > clock_timestamp() - interval '7 days' AND kind <> 'flow' ORDER BY seconds DESC LIMIT :most"""
 _SPEEDS = """
     SELECT what, count(*) FILTER (WHERE latest) AS runs, coalesce(sum(rows) FILTER (WHERE latest), 0)::bigint AS rows,
         coalesce(sum(seconds) FILTER (WHERE latest), 0) AS seconds,

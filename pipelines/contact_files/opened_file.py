@@ -2,9 +2,10 @@
 
 import errno
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -51,14 +52,41 @@ def read_opened(store: Path) -> OpenedFile:
 
     Raises UnreadableFile when the store is missing or is not such a store.
     """
+    with closing(_connection(store, partial(duckdb.connect, str(store), read_only=True))) as connection:
+        return _account(store, connection)
+
+
+@contextmanager
+def connected(store: Path, connect: Callable[[], duckdb.DuckDBPyConnection]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The store as `connect` opens it, closed at the end. Raises UnreadableFile as `read_opened` does."""
+    with closing(_connection(store, connect)) as connection:
+        _account(store, connection)
+        yield connection
+
+
+def _connection(store: Path, connect: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
+    if not store.is_file():  # who connects to write would make one
+        raise _damaged(store)
     try:
-        with duckdb.connect(str(store), read_only=True) as connection:
-            found = connection.execute("SELECT opened FROM opened").fetchone()
+        return connect()
     except duckdb.Error as error:
-        raise UnreadableFile(f"The opened file {store.name} is missing or damaged: upload the file again.") from error
+        if is_disk_full(error):
+            raise
+        raise _damaged(store) from error
+
+
+def _account(store: Path, connection: duckdb.DuckDBPyConnection) -> OpenedFile:
+    try:
+        found = connection.execute("SELECT opened FROM opened").fetchone()
+    except duckdb.Error as error:
+        raise _damaged(store) from error
     if found is None:
         raise UnreadableFile(f"The opened file {store.name} was not finished: upload the file again.")
     return OpenedFile.from_json(found[0])
+
+
+def _damaged(store: Path) -> UnreadableFile:
+    return UnreadableFile(f"The opened file {store.name} is missing or damaged: upload the file again.")
 
 
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)

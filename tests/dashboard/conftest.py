@@ -15,14 +15,13 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-import streamlit as st
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from dashboard import places, session
 from deploy.embedded_postgres import Server
-from models import database, passwords, sign_ins, users
+from models import database, kept, passwords, sign_ins, users
 from models.database import writing
 from models.permissions import OPERATOR, Role
 from tests.dashboard import contacts_data
@@ -72,7 +71,7 @@ def _filled(url: str) -> Site:
 @pytest.fixture(scope="module")
 def site(postgres: Server, migrated: str) -> Iterator[Site]:
     """Once for a module: its tests leave the contacts as they are."""
-    st.cache_data.clear()
+    kept.drop()
     name = f"site_{os.getpid()}_{time.monotonic_ns()}"
     with psycopg.connect(postgres.url("postgres", driver=""), autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}" STRATEGY FILE_COPY')

@@ -124,7 +124,7 @@ def test_a_run_that_failed_tells_why_with_its_log_and_is_done_again(screen: Scre
     button(test, "Run it again").click().run()
     assert [wish.flow for wish in flow_schedules.asked()] == ["back-up"]
     links = [one.proto.url for one in test.get("link_button")]
-    assert f"{prefect}/dashboard" in links
+    assert "/prefect/v2/dashboard" in links
 
 
 def test_the_address_says_what_is_looked_for(screen: Screen) -> None:

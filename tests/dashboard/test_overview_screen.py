@@ -2,13 +2,12 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-import streamlit as st
 from sqlalchemy import delete, insert, select
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
 from dashboard.widgets.page import plain
-from models import filters, passwords, users
+from models import filters, kept, passwords, users
 from models.contacts import search
 from models.contacts.table import FIELDS, Contact
 from models.database import writing
@@ -258,9 +257,9 @@ class TestWithoutContacts:
     @pytest.fixture
     def site(self, db: str) -> Iterator[Site]:
         """In place of the module's own, which is not bound any more: these tests stand last."""
-        st.cache_data.clear()
+        kept.drop()
         yield _people(db)
-        st.cache_data.clear()
+        kept.drop()
 
     def test_who_may_import_is_shown_where(self, screen: Screen) -> None:
         test = screen(Role.MANAGER, at="overview")

@@ -6,7 +6,8 @@ import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from models import timings
+from models import flow_schedules, timings
+from models.flow_schedules import Entry
 from models.performance import pages, reports
 from models.permissions import OPERATOR, Role
 from models.tallies import Tally
@@ -77,3 +78,18 @@ def test_programs_read_it(web: str, site: Site, made: reports.Made) -> None:
     assert [one["id"] for one in httpx.get(f"{api}/reports", headers=allowed).json()] == [made.id]
     assert "Findings" in httpx.get(f"{api}/report.txt", headers=allowed).text
     assert httpx.get(f"{api}/report.html", headers=allowed).text.startswith("<!doctype html>")
+
+
+def test_programs_have_it_mailed_and_made(web: str, site: Site, made: reports.Made) -> None:
+    flow_schedules.write([Entry(reports.FLOW, "30 5 * * *", "UTC", "Makes another one.")])
+    api = f"{web}/api/v1/performance"
+    admin, manager = ({"authorization": f"Bearer {site.token(who)}"} for who in (Role.ADMIN, Role.MANAGER))
+    assert httpx.put(f"{api}/mail", json={"mailed": True}, headers=admin).json() == {"mailed": True}
+    assert httpx.get(f"{api}/mail", headers=admin).json() == {"mailed": True}
+    assert reports.is_mailed(by=site.people[Role.ADMIN].actor())
+    assert httpx.put(f"{api}/mail", json={"mailed": False}, headers=admin).json() == {"mailed": False}
+    assert httpx.put(f"{api}/mail", json={"mailed": True}, headers=manager).status_code == 403
+    assert httpx.post(f"{api}/reports", headers=manager).status_code == 403
+    asked = httpx.post(f"{api}/reports", headers=admin)
+    assert (asked.status_code, asked.json()["name"]) == (202, reports.FLOW)
+    assert asked.json()["asked_at"]

@@ -6,13 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-import streamlit as st
 from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 from dashboard import places
 from dashboard.api import api, limits
-from models import exports, flow_runs, industries, timings, tokens, users, view_changes
+from models import exports, flow_runs, industries, kept, timings, tokens, users, view_changes
 from models.database import engine
 from models.filters import Filters, parse
 from models.flow_runs import RunState
@@ -66,7 +65,7 @@ def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int,
 
 def test_no_screen_asks_more_where_there_is_more(screen: Screen, site: Site, noted: dict[str, int]) -> None:
     def look() -> dict[str, int]:
-        st.cache_data.clear()
+        kept.drop()
         for name in places.PLACES:
             shown = screen(Role.ADMIN, at=name, **ADDRESSES.get(name, {}))
             assert not shown.exception, name

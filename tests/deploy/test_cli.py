@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import psycopg
 import pytest
+from typer.main import get_command
 
+from deploy import cli as command_line
 from deploy import cli_imports
 from models.database import libpq_url
 from models.imports import Keep, MatchRule
@@ -173,3 +175,16 @@ def test_help_needs_no_database_code() -> None:
 def test_the_options_offer_what_the_model_knows() -> None:
     assert get_args(cli_imports.Match) == tuple(MatchRule)
     assert get_args(cli_imports.Keeping) == tuple(Keep)
+
+
+def test_options_are_written_small() -> None:
+    """An option without a name of its own is called as its metavar is, where that is its parameter in capitals."""
+
+    def options(command: Any) -> Iterator[str]:
+        yield from (name for parameter in command.params for name in parameter.opts if name.startswith("-"))
+        for inner in getattr(command, "commands", {}).values():
+            yield from options(inner)
+
+    named = set(options(get_command(command_line.app)))
+    assert {"--pattern", "--place", "--job"} <= named
+    assert {name for name in named if name != name.lower()} == set()

@@ -28,3 +28,11 @@ def test_a_check_its_report_and_what_stops_imports(cli: Cli) -> None:
     }  # fmt: skip
     assert "There is no rule “nonsense”" in cli("checks", "unblock", "nonsense").err
     assert cli.sql("SELECT name, blocks FROM check_switches") == [("title_is_not_too_long", True)]
+    # Each is timed by its name alone, also those that failed while the database was there.
+    timed = cli.sql("SELECT operation, sum(times), sum(failed) FROM timings WHERE kind = 'command' GROUP BY operation")
+    assert {name: (int(times), int(failed)) for name, times, failed in timed} == {
+        "check": (1, 0), "count": (1, 0), "checks list": (1, 0), "checks runs": (1, 0), "checks block": (1, 0),
+        "checks unblock": (1, 1),
+    }  # fmt: skip
+    [flow] = cli.sql("SELECT DISTINCT operation FROM statement_timings WHERE kind = 'flow'")
+    assert flow == ("validate-contacts",)

@@ -26,10 +26,3 @@ def test_what_is_no_check_is_named() -> None:
         filters.parse(["check=email_is_an_adress"], by=OPERATOR)
     with pytest.raises(InvalidInput, match=r"check takes check\.is, check\.not"):
         filters.parse(["check.empty=yes"], by=OPERATOR)
-
-
-def test_what_changes_with_the_day_alone_is_counted_anew() -> None:
-    dated = [rule.name for rule in quality.rules() if rule.is_dated]
-    assert dated == ["last_raised_at_is_not_in_the_future"]
-    [one] = filters.parse([f"check={dated[0]}"], by=OPERATOR).filters
-    assert one.is_dated

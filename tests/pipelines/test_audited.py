@@ -6,6 +6,7 @@ the code, so that a new operation comes into the tour's rules: it writes its lin
 
 import ast
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ from models import (
     jobs,
     mappings,
     profile,
+    recovery,
     role_rules,
     second_factors,
     sign_in_failures,
@@ -171,6 +173,7 @@ TOLD = {
         ("UPDATE", "OLD.drill_asked_at IS DISTINCT FROM NEW.drill_asked_at AND NEW.drill_asked_at IS NOT NULL"),
     ],
     "backup_alerts": [("INSERT", "true")],
+    "recovery_bases": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'removed')")],
     "duplicate_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
     "duplicate_decisions": ALWAYS,
     "contact_merges": ALWAYS,
@@ -198,6 +201,7 @@ TOLD = {
 UNTOLD = {
     "audit_log": "the log itself",
     "audit_repeats": "the log itself",
+    "contact_moves": "counts the transactions that change contacts, and changes nothing",
     "preferences": "a person's own way of looking at a screen",
     "sign_in_tickets": "half of a sign-in, gone after 30 seconds; the session that comes of it has its line",
     "sign_in_failures": "counted before the password is looked at; the line follows with the answer",
@@ -209,6 +213,7 @@ UNTOLD = {
     "import_profiles": "a part of the plan of an import, whose commit has its line",
     "import_findings": "a part of the plan of an import, whose commit has its line",
     "check_results": "of a check with its line; of an import a part of its plan",
+    "recovery_archives": "how far the archive of the log came; the bases, which it serves, have their lines",
     "timings": "counts requests, changes nothing",
     "statement_timings": "counts requests, changes nothing",
     "slow_operations": "counts requests, changes nothing",
@@ -239,7 +244,7 @@ WITHOUT = {
         "progressed": "progress",
     },
     "pipelines/find_duplicates.py": {"_look": "makes the table of staging; the search has its line at its end"},
-    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_cancelled"), RUNS),
+    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_unheard"), RUNS),
     "models/batches.py": {"_delete_some": OVER},
     "models/flow_schedules.py": {
         "write": "what the code and the settings say is written down",
@@ -247,6 +252,7 @@ WITHOUT = {
         "move_on": "progress; the run that is started stands in flow_runs",
     },
     "models/backups.py": {"begin": "progress"},
+    "models/recovery.py": dict.fromkeys(("begin", "archived", "not_archived"), "progress"),
     "models/check_runs.py": {
         **dict.fromkeys(("ask", "note_due"), "a wish; the check that is done or fails has its line"),
         **dict.fromkeys(("begin", "progressed", "count_filled"), "progress"),
@@ -525,6 +531,10 @@ def _searched(tour: Tour) -> None:
     runs.finish(run_id, numbers, by=tour.by)
 
 
+def _base() -> int:
+    return recovery.begin("7", f"base-{secrets.token_hex(4)}", None).id
+
+
 def _told(tour: Tour, kind: str, **parts: Thing) -> None:
     """What `events.apply` does, which keeps what fails for later."""
     with writing(RAZORPAY) as session:
@@ -691,10 +701,14 @@ OPERATIONS: dict[str, Operation] = {
     "backup_alerts.look": lambda t: backup_alerts.look(),
     "backups.restored": lambda t: backups.restored(t["backup"], "host=x", True, by=t.by),
     "backups.removed": lambda t: backups.removed(t["backup"]),
+    "recovery.finish": lambda t: recovery.finish(_base(), start_wal="0" * 24, size=1, locked_until=None),
+    "recovery.removed": lambda t: recovery.removed(_base()),
+    "recovery.fail": lambda t: recovery.fail(_base(), "No room."),
     "backups.fail": lambda t: backups.fail(backups.ask(by=t.by), "No room."),
     "flow_schedules.pause": _paused,
     "flow_schedules.resume": lambda t: flow_schedules.resume("back-up", by=t.by),
     "jobs.run": lambda t: jobs.run("back-up", by=t.by),
+    "jobs.note_in_prefect": lambda t: jobs.note_in_prefect("DELETE /api/flow_runs/1", by=t.by),
     "jobs.cancel": lambda t: jobs.cancel(flow_runs.begin("back-up"), by=t.by),
     "report_performance.report": lambda t: report_performance.report(told=lambda _: None, by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),

@@ -533,3 +533,12 @@ def test_the_rights_are_those_of_whoever_asked(base: str, tmp_path: Path) -> Non
 def set_to(import_id: int, **values: Any) -> None:
     with writing(OPERATOR) as session:
         session.execute(update(Import).where(Import.id == import_id).values(**values))
+
+
+def test_an_import_goes_on_under_a_profiler() -> None:
+    """In a process of its own: where it stops nothing but its end helps."""
+    lines = (
+        "import sys", "from pipelines.attendant import Attendant", "attendant = Attendant(1)",
+        "attendant._inside = True", "sys.setprofile(lambda *_: None)", "attendant._leave()", "attendant._over.is_set()",
+    )  # fmt: skip
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, timeout=60)

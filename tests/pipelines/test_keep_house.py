@@ -50,10 +50,13 @@ def test_timings_runs_and_reports_go_in_batches(url: str, monkeypatch: pytest.Mo
         FROM generate_series(1, 60) n;
         INSERT INTO flow_runs (flow, state, scheduled, started_at, ended_at) SELECT 'back-up', 'done', true,
         now() - n * interval '1 day', now() - n * interval '1 day' FROM generate_series(60, 110) n;
+        INSERT INTO audit_log (at, actor_name, event, subject)
+        VALUES (now() - interval '800 days', 'x', 'signed in', 'user x');
         INSERT INTO house_reports (made_at, host, body) VALUES (now() - interval '130 days', 'x', '{}')""")  # fmt: skip
     made = keep(monkeypatch)
     removed = {one.setting.rpartition("KEPT_")[2]: one.removed for one in made.report.kept}
     assert (removed["TIMINGS"], removed["RUNS"], removed["REPORTS"]) == (26, 20, 1)
+    assert removed["AUDIT"] == 1
     assert (count("timings"), count("flow_runs"), count("house_reports")) == (34, 31, 1)
     assert (removed["EXPORTS"], removed["HISTORY"]) == (None, None), "the sweep removes those; these are for ever"
 

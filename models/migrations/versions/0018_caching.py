@@ -1,4 +1,4 @@
-"""What tells instances that kept answers are over."""
+"""What tells every process that kept answers are over."""
 
 from pathlib import Path
 

@@ -57,8 +57,6 @@ WITHOUT: dict[str, str] = {
     "models.disk_alerts.listed": "a part of house.reports.standing",
     "pipelines.keep_house.keep": BY_A_FLOW,
     "pipelines.keep_house.run": BY_A_FLOW,
-    "models.performance.reports.is_mailed": AT_THE_SCREEN,
-    "models.performance.reports.have_mailed": AT_THE_SCREEN,
     "models.preferences.get": AT_THE_SCREEN,
     "models.preferences.under": AT_THE_SCREEN,
     "models.preferences.put": AT_THE_SCREEN,

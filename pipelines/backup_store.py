@@ -1,0 +1,49 @@
+"""Putting an archive into its place, and its manifest after it, which makes it valid."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from models import disk_space, file_places
+from models.errors import Unavailable
+from models.settings import settings
+from pipelines.backup_manifest import MANIFEST
+from pipelines.file_store import Place, Refused, place
+
+
+def made_place(address: str) -> Place:
+    """The place, with its folder where it is one. Raises InvalidInput, Refused, Unavailable."""
+    if not file_places.is_s3(address):
+        try:
+            Path(address).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except PermissionError as error:
+            raise Refused(
+                f"{address} cannot be made by this program: let its system user write there, or name another place "
+                "with APPOINTMENT360_BACKUP_TO."
+            ) from error
+        except OSError as error:
+            raise Unavailable(f"{address} cannot be made: {error.strerror or error}. Name another place.") from error
+    return place(address)
+
+
+def put(there: Place, archive: Path, manifest: bytes, name: str) -> datetime | None:
+    """Until when the store refuses to delete both, where it does. Raises NotFound, Refused, NoRoom, Unavailable."""
+    if not file_places.is_s3(there.address):
+        disk_space.require(Path(there.address), archive.stat().st_size, "the archive of a backup")
+    there.put(archive, archive.name, replace=True)
+    side = archive.with_name(name + MANIFEST)
+    side.write_bytes(manifest)
+    there.put(side, side.name, replace=True)
+    return locked(there, archive.name, side.name)
+
+
+def locked(there: Place, *names: str) -> datetime | None:
+    """Let the store keep the files for as many days as the setting says; None where it has no Object Lock."""
+    days = settings().backup_lock_days
+    if not days or not file_places.is_s3(there.address):
+        return None
+    from pipelines.s3_store import Prefix
+
+    assert isinstance(there, Prefix)
+    moment = datetime.now(UTC) + timedelta(days=days)
+    took = [there.lock_until(name, moment) for name in names]
+    return moment if all(took) else None

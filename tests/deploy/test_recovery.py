@@ -1,0 +1,252 @@
+"""Restoring the embedded server to a moment: its log archived by the server itself, bases, and the command."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deploy import embedded_postgres, local
+from deploy import recovery as restoring
+from deploy.embedded_postgres import Server
+from models import backup_alerts, database, migrations, recovery, settings
+from models.contacts import records
+from models.errors import AppError, Conflict
+from models.permissions import OPERATOR
+from models.recovery import RecoveryBase
+from pipelines import archive_wal, backup_key, base_backups, wal_files
+from pipelines.backup_manifest import Unfit
+from tests.deploy.command_line import COMMAND, PROJECT
+
+SEGMENT = 16 * 1024 * 1024
+QUICK = {"fsync": "off", "shared_buffers": "64MB", "max_wal_size": "64MB"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """An own server whose log is archived, and its home."""
+    home = Path(tempfile.mkdtemp(prefix="appointment360-"))
+    home.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("APPOINTMENT360_HOME", str(home))
+        patch.setenv("APPOINTMENT360_POINT_IN_TIME", "true")
+        patch.delenv("DATABASE_URL", raising=False)
+        settings.settings.cache_clear()
+        server = embedded_postgres.start_or_join(home, tuning=QUICK)
+        server.ensure_database(local.DATABASE)
+        migrations.upgrade(server.url(local.DATABASE))
+        database.bind(server.url(local.DATABASE))
+        yield server
+        database.engine().dispose()
+        server.release()
+        shutil.rmtree(home, ignore_errors=True)
+    settings.settings.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def bound(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPOINTMENT360_HOME", str(server.home))
+    monkeypatch.setenv("APPOINTMENT360_POINT_IN_TIME", "true")
+    settings.settings.cache_clear()
+    database.bind(server.url(local.DATABASE))
+
+
+@pytest.fixture
+def new_home() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="appointment360-"))
+    folder.chmod(0o755)
+    yield folder / "as it was"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_moment_is_restored_from_a_base_its_changes_and_the_log(server: Server, new_home: Path) -> None:
+    written("before")
+    full = base_backups.make()
+    written("between")
+    changes = base_backups.make()
+    assert full is not None
+    assert changes is not None
+    assert (full.parent, changes.parent) == (None, full.id)
+    written("just before")
+    moment = now(server)
+    written("after")
+
+    done = restore("--at", moment.isoformat(), "--into", new_home)
+
+    assert done["base"] == changes.name
+    assert done["contacts"] == 3
+    assert datetime.fromisoformat(done["last_change"]) <= moment
+    assert sorted(names_in(new_home)) == ["before", "between", "just before"]
+    assert [path.name for path in new_home.iterdir() if path.name.startswith("recovering")] == []
+
+
+def test_a_killed_archiving_costs_nothing(server: Server) -> None:
+    """Killed before the file has its name, and after that before the piece is deleted here."""
+    for moment in ("put", "unlink"):
+        written(f"killed at {moment}")
+        kill_shipping_at(moment, server)
+        left = sorted(path.name for path in recovery.spool().iterdir())
+        assert left
+        archive_wal.ship_all()
+        for segment in left:
+            assert is_archived(segment)
+        assert backup_alerts.health(by=OPERATOR).alerts == []
+        assert list(recovery.spool().iterdir()) == []
+
+
+def test_another_piece_of_the_same_name_is_refused_and_told(server: Server) -> None:
+    archive_wal.ship_all()
+    there = log_folder()
+    newest = max(path.name for path in there.iterdir())
+    segment = wal_files.segment_of(newest)
+    again = recovery.spool() / segment
+    key = backup_key.read()
+    content = wal_files.read((there / newest).read_bytes(), segment, recovery.system(), key)
+    again.write_bytes(content)
+    assert archive_wal.ship() == 1  # the same once more, as after a crash
+    again.write_bytes(content[:-1] + b"!")
+    with pytest.raises(Conflict, match="another piece of the log"):
+        archive_wal.ship()
+    assert "another piece of the log" in " ".join(backup_alerts.health(by=OPERATOR).alerts)
+    assert again.exists()
+    again.unlink()
+    archive_wal.ship_all()
+    assert backup_alerts.health(by=OPERATOR).alerts == []
+
+
+def test_what_is_damaged_missing_or_of_another_key_is_refused(server: Server, new_home: Path) -> None:
+    if recovery.newest() is None:
+        base_backups.make()
+    archive_wal.ship_all()
+    copy = server.home / "copy"
+    shutil.copytree(server.home / "backups", copy)
+    system, key = recovery.system(), backup_key.read()
+    [piece, *_] = sorted(path for path in (copy / "wal" / system).iterdir() if len(path.name.partition(".")[0]) == 24)[
+        -1:
+    ]
+    whole, segment = piece.read_bytes(), wal_files.segment_of(piece.name)
+    for place in range(0, len(whole), max(1, len(whole) // 60)):
+        with pytest.raises(Unfit):
+            wal_files.read(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :], segment, system, key)
+    piece.write_bytes(whole[:-1] + bytes([whole[-1] ^ 4]))
+    told = ended("--at", "latest", "--into", new_home, "--from", copy)
+    assert told.returncode == 1
+    assert f"{segment} of the log is refused" in told.stderr
+    assert not list(new_home.iterdir())
+    piece.write_bytes(whole)
+
+    def refused(why: str, moment: datetime | None = None, key_file: Path | None = None) -> None:
+        with pytest.raises(AppError, match=why):
+            restoring.run(moment, str(copy / "wal"), new_home, key_file=key_file, say=lambda step: None)
+
+    backup_key.make(server.home / "other.key")
+    refused("opens with another key", key_file=server.home / "other.key")
+    refused("No base is that old", datetime(2020, 1, 1, tzinfo=UTC))
+    refused("The archived log ends before that moment", now(server) + timedelta(days=1))
+    base = recovery.newest()
+    assert base is not None
+    [archive] = copy.glob(f"wal/{base.name}.tar*")
+    archive.write_bytes(archive.read_bytes()[:-1000])
+    refused("cut short")
+    shutil.rmtree(copy)
+
+
+def test_retention_keeps_the_log_that_a_base_needs(server: Server) -> None:
+    base = recovery.newest() or base_backups.make()
+    assert base is not None
+    old = log_folder() / wal_files.file_name("0" * 7 + "1" + "0" * 16, backup_key.read())
+    old.write_bytes(b"from before the first base")
+    with psycopg.connect(server.url(driver="")) as connection:
+        (first,) = connection.execute("SELECT min(start_wal) FROM recovery_bases WHERE state = 'done'").fetchone()
+    base_backups.retain()
+    assert not old.exists()
+    assert is_archived(first)
+
+
+def test_which_bases_a_moment_needs() -> None:
+    day = datetime(2026, 11, 1, tzinfo=UTC)
+    full, changes, next_full, newest = (
+        RecoveryBase(id=number, parent=parent, created_at=day + timedelta(days=number))
+        for number, parent in ((1, None), (2, 1), (3, None), (4, 3))
+    )
+    every = [full, changes, next_full, newest]
+    assert recovery.needed(every, day) == {1, 2, 3, 4}
+    assert recovery.needed(every, newest.created_at - timedelta(hours=1)) == {3, 4}
+    assert recovery.needed(every, next_full.created_at - timedelta(hours=1)) == {1, 2, 3, 4}
+    assert recovery.needed(every, day + timedelta(days=300)) == {3, 4}
+
+
+def written(name: str) -> None:
+    records.create({"first_name": name, "email": f"{name.replace(' ', '.')}@example.com"}, by=OPERATOR)
+
+
+def now(server: Server) -> datetime:
+    with psycopg.connect(server.url(driver="")) as connection:
+        (moment,) = connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
+    assert isinstance(moment, datetime)
+    return moment
+
+
+def ended(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, "restore", *map(str, arguments), "--json"]
+    return subprocess.run(command, cwd=PROJECT, env=os.environ, capture_output=True, text=True, check=False)
+
+
+def restore(*arguments: object) -> dict:
+    done = ended(*arguments)
+    log = settings.home() / "logs" / "errors.log"
+    assert done.returncode == 0, done.stderr + (log.read_text() if log.exists() else "")
+    return json.loads(done.stdout)
+
+
+def names_in(home: Path) -> list[str]:
+    """By starting the restored server as `up` would."""
+    restored = embedded_postgres.start_or_join(home, tuning=QUICK)
+    try:
+        with psycopg.connect(restored.url(driver="")) as connection:
+            return [name for (name,) in connection.execute("SELECT first_name FROM contacts").fetchall()]
+    finally:
+        restored.release()
+
+
+def log_folder() -> Path:
+    return Path(recovery.log_place(recovery.place(), recovery.system()))
+
+
+def is_archived(segment: str) -> bool:
+    path = log_folder() / wal_files.file_name(segment, backup_key.read())
+    return len(wal_files.read(path.read_bytes(), segment, recovery.system(), backup_key.read())) == SEGMENT
+
+
+def kill_shipping_at(moment: str, server: Server) -> None:
+    """Let a process of its own archive what waits, and kill it when it comes there."""
+    code = f"""
+import pathlib, time
+from models import database
+from pipelines import archive_wal, file_store
+def wait(*given, **more):
+    print("there", flush=True)
+    time.sleep(60)
+if {moment!r} == "put":
+    file_store._to_disk = wait
+else:
+    pathlib.Path.unlink = lambda path, whole=pathlib.Path.unlink, **more: (
+        wait() if path.parent.name == "wal" and len(path.name) == 24 else whole(path, **more)
+    )
+database.bind({server.url(local.DATABASE)!r})
+archive_wal.ship_all()
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=PROJECT, env=os.environ)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"there\n"
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()

@@ -1,0 +1,145 @@
+"""Runs whose process is gone, beside a Prefect that knows them: it is told, and nothing is lost or done twice."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun as Told
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling, Failed, Running, State
+from prefect.testing.utilities import prefect_test_harness
+from sqlalchemy import func, select, update
+
+from models import flow_runs
+from models.database import reading, writing
+from models.flow_runs import FlowRun, Run, RunState
+from models.mails import Kind, Mail
+from models.permissions import OPERATOR, Role
+from pipelines import deployments, flows, zombies
+from pipelines.recorded import PREFECT_RUN
+from tests.people import person
+
+FLOW = "back-up"
+
+
+@pytest.fixture(scope="module")
+def harness() -> Iterator[str]:
+    """A server of Prefect's of its own, with the deployment of the flow."""
+    with prefect_test_harness(server_startup_timeout=120):
+        [one.apply() for one in deployments.scheduled() if one.flow_name == FLOW]
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture
+def prefect(db: str, harness: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("PREFECT_API_URL", harness)
+    monkeypatch.setattr(zombies, "UNHEARD", timedelta())
+    person(email="ann@example.com", name="Ann", role=Role.ADMIN)
+    with get_client(sync_client=True) as client:
+        for old in others(client):
+            client.delete_flow_run(old.id)
+        yield client
+
+
+def started(prefect: Any, state: State[Any]) -> UUID:
+    """A run by schedule that Prefect takes to be in that state; its number there."""
+    deployment = prefect.read_deployment_by_name(f"{FLOW}/{deployments.SCHEDULED_NAME}")
+    run: UUID = prefect.create_flow_run_from_deployment(deployment.id).id
+    prefect.set_flow_run_state(run, state, force=True)
+    return run
+
+
+def others(prefect: Any, *but: UUID) -> list[Told]:
+    wanted = FlowRunFilter.model_validate({"id": {"not_any_": list(but)}})
+    found = prefect.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=200)
+    return list(found)
+
+
+def ours() -> list[Run]:
+    return flow_runs.page(by=OPERATOR)
+
+
+def mailed() -> int:
+    with reading() as session:
+        return session.scalars(select(func.count()).where(Mail.kind == Kind.FLOW_FAILED)).one()
+
+
+def silent() -> None:
+    with writing(OPERATOR) as session:
+        session.execute(update(FlowRun).values(heartbeat_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
+
+
+def test_what_died_before_it_said_anything_is_noted_told_and_asked_for_once_more(prefect: Any) -> None:
+    died = started(prefect, Running())
+    for _ in range(2):
+        zombies.end_gone()
+        [noted] = ours()
+        assert (noted.prefect_id, noted.flow, noted.state, noted.scheduled) == (died, FLOW, RunState.CRASHED, True)
+        assert noted.error == zombies.NEVER_BEGAN
+        assert prefect.read_flow_run(died).state.is_crashed()
+        [again] = others(prefect, died)
+        assert again.parameters == {"scheduled": True}
+        assert mailed() == 1
+
+
+def test_what_failed_at_once_is_noted_and_not_done_again(prefect: Any) -> None:
+    failed = started(prefect, Failed(message="No module named “pipelines”."))
+    zombies.end_gone()
+    zombies.end_gone()
+    assert [(one.state, one.error) for one in ours()] == [(RunState.FAILED, "No module named “pipelines”.")]
+    assert (mailed(), others(prefect, failed)) == (1, [])
+
+
+def test_what_says_that_it_lives_is_left_alone(prefect: Any) -> None:
+    lives = started(prefect, Running())
+    run = flow_runs.begin(FLOW, prefect_id=lives)
+    zombies.end_gone()
+    assert [one.state for one in ours()] == [RunState.RUNNING]
+    assert prefect.read_flow_run(lives).state.is_running()
+    flow_runs.end(run, RunState.DONE)
+    zombies.end_gone()
+    assert prefect.read_flow_run(lives).state.is_crashed(), "its process died when all was done"
+    assert (others(prefect, lives), mailed()) == ([], 0)
+
+
+def test_while_prefect_does_not_answer_the_end_of_a_run_waits(prefect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    gone = started(prefect, Running())
+    flow_runs.begin(FLOW, prefect_id=gone, scheduled=True)
+    silent()
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), pytest.raises(Exception, match="refused"):
+        zombies.end_gone()
+    assert [one.state for one in ours()] == [RunState.RUNNING]
+    zombies.end_gone()
+    assert [one.state for one in ours()] == [RunState.CRASHED]
+    assert len(others(prefect, gone)) == 1
+    assert prefect.read_flow_run(gone).state.is_crashed()
+
+
+def test_what_somebody_stopped_in_prefect_is_not_done_again(prefect: Any) -> None:
+    stopped = started(prefect, Cancelling())
+    flow_runs.begin(FLOW, prefect_id=stopped)
+    silent()
+    zombies.end_gone()
+    assert [one.state for one in ours()] == [RunState.CANCELLED]
+    assert others(prefect, stopped) == []
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_what_somebody_stopped_here_is_cancelled_there_too(
+    prefect: Any, monkeypatch: pytest.MonkeyPatch, raises: bool
+) -> None:
+    told = uuid4()
+    monkeypatch.setenv(PREFECT_RUN, str(told))
+
+    def work() -> None:
+        flow_runs.end(flow_runs.begin("nap", prefect_id=told), RunState.CANCELLED)
+        if raises:
+            raise InterruptedError("no more")
+
+    state = flows.flow(name="nap", run_name="nap")(work)(return_state=True)
+    assert state.is_cancelled()

@@ -51,6 +51,7 @@ PLACES = {
     "performance": Place("Performance", "speed", "performance", Permission.SERVER_OVERSEE),
     "audit": Place("Audit log", "history", "audit", Permission.AUDIT_READ),
     "backups": Place("Backups", "backup", "backups", Permission.SERVER_OVERSEE),
+    "housekeeping": Place("Housekeeping", "cleaning_services", "housekeeping", Permission.SERVER_OVERSEE),
     "jobs": Place("Jobs", "schedule", "jobs", Permission.SERVER_OVERSEE),
     "profile": Place("Profile", "account_circle", "profile", None, hidden=True),
 }

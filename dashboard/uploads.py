@@ -15,10 +15,11 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard import edge, streamed
 from models import import_uploads
+from models.disk_space import NoRoom
 from models.errors import AppError, InvalidInput, NotAllowed, NotFound, Unavailable
 from models.import_uploads import Part, TooLarge, Upload, WrongPlace
 from models.permissions import Actor
-from models.upload_files import Held, NoRoom
+from models.upload_files import Held
 
 MAX_BODY = 16_384  # bytes of the request that begins an upload
 SIGNED_OUT = "You are signed out. Sign in again, in another tab if you like, and go on."

@@ -19,6 +19,7 @@ from deploy import (
     cli_checks,
     cli_difference,
     cli_duplicates,
+    cli_house,
     cli_imports,
     cli_jobs,
     cli_mappings,
@@ -57,6 +58,7 @@ app.add_typer(cli_backups.group, name="backup")
 app.command("backups")(cli_backups.listed)
 app.command("drill")(cli_backups.drill)
 app.command("restore")(cli_backups.restore)
+app.command("house")(cli_house.house)
 app.command("import")(cli_imports.import_file)
 app.command("check")(cli_checks.check)
 app.command("difference")(cli_difference.difference)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from deploy import kernel_locks, postgres_programs, postgres_settings
 from deploy.postgres_programs import EmbeddedPostgresError
+from models import disk_space
 from models.postgres_wheel import PACKAGE
 from models.settings import settings
 
@@ -24,7 +25,6 @@ STOP_LIMIT = 5 * 60.0
 ORPHANS_AFTER = 2.0
 PORT_ATTEMPTS = 5
 LOG_LIMIT = 10_000_000
-SCARCE_DISK = 200_000_000
 KEEPER = Path(__file__).with_name("keep_wal.sh")
 
 
@@ -215,8 +215,8 @@ class Cluster:
             os.chown(path, self.user.uid, self.user.gid)
 
     def _failure(self, what: str, log: Path) -> EmbeddedPostgresError:
-        free = shutil.disk_usage(self.directory).free
-        scarce = f" Only {free // 1_000_000} MB are free on its disk." if free < SCARCE_DISK else ""
+        has_room, free = disk_space.has_room(self.directory, 0), disk_space.free(self.directory)
+        scarce = "" if has_room else f" Only {disk_space.shown(free)} are free on its disk."
         return EmbeddedPostgresError(
             f"The embedded PostgreSQL at {self.home} {what}.{scarce} {log} ends with:\n{_tail(log)}"
         )

@@ -140,6 +140,11 @@ class Event(StrEnum):
     RECOVERY_BASE_FAILED = "base for recovery failed"
     RECOVERY_BASE_REMOVED = "base for recovery removed"  # by retention
     BACKUP_ALERT = "backups need attention"
+    DISK_ALERT = "disk getting full"
+    HOUSE_KEPT = "house kept"
+    HISTORY_EXPIRED = "contact history expired"
+    REJECTS_EXPIRED = "rejected rows expired"
+    UPLOAD_EXPIRED = "upload expired"
     COMPARISON_ASKED = "comparing payments asked for"
     PAYMENTS_COMPARED = "payments compared"  # with Razorpay's
     PAYMENTS_COMPARISON_FAILED = "comparing payments failed"

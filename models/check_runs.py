@@ -9,13 +9,14 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import audit, check_alarms, check_results, database
 from models.accounts import User
 from models.audit import Event
+from models.batches import delete_in_batches
 from models.check_results import CheckRun, Verdict
 from models.contacts.table import FIELDS, Contact
 from models.database import CHECKS_LOCK, reading, writing
@@ -25,6 +26,7 @@ from models.payments.tables import Payment
 from models.permissions import OPERATOR, Actor, Permission, require
 
 ONE = 1  # the number under CHECKS_LOCK
+RUNS_AT_ONCE = 100  # that are deleted in one transaction, each with its results
 
 
 class CheckState(StrEnum):
@@ -131,12 +133,11 @@ def fail(run_id: int, sentence: str) -> None:
         audit.write(session, Event.CHECKS_FAILED, f"check {run_id}", by=_asker(session, run), error=run.error)
 
 
-def clear_past(*, older_than_days: int) -> None:
-    """Remove runs that are older, with their results; the last one that was done stays."""
+def clear_past(*, older_than_days: int) -> int:
+    """Remove runs that are older, with their results; how many. The last one that was done stays."""
     last = select(func.max(CheckRun.id)).where(CheckRun.state == CheckState.DONE).scalar_subquery()
     old = CheckRun.finished_at < func.clock_timestamp() - timedelta(days=older_than_days)
-    with writing(OPERATOR) as session:
-        session.execute(delete(CheckRun).where(old, CheckRun.id != func.coalesce(last, 0)))
+    return delete_in_batches(CheckRun, old & (CheckRun.id != func.coalesce(last, 0)), most=RUNS_AT_ONCE)
 
 
 def _add(session: Session, asked_by: int | None) -> int:

@@ -36,6 +36,7 @@ RECOVERY_LOCK = 360_387  # archiving the log with the number 0, making bases wit
 INSTANCES_LOCK = 360_373  # a process that carries out requests
 FLOW_RUNS_LOCK = 360_376  # a run of a flow, held by its process
 FLOWS_LOCK = 360_377  # a flow of which one run at a time may be, by the hash of its name
+DISKS_LOCK = 360_388  # noting which disks are getting full
 FLOW_MAILS_LOCK = 360_378  # those that tell of the runs of a flow
 
 RETURNED = "appointment360.returned"  # when a connection came back to the pool

@@ -22,7 +22,6 @@ from sqlalchemy import (
     Text,
     Uuid,
     case,
-    delete,
     func,
     select,
     text,
@@ -32,6 +31,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import database, mails
 from models.accounts import User
+from models.batches import delete_in_batches
 from models.database import FLOW_MAILS_LOCK, FLOW_RUNS_LOCK, Base, by_id, reading, writing
 from models.errors import NotFound
 from models.mails import Kind
@@ -40,7 +40,6 @@ from models.permissions import OPERATOR, Actor, Permission, Role, require
 BEAT = timedelta(seconds=30)
 GONE = timedelta(seconds=45)  # without a beat, where no process holds the run either
 SILENT = timedelta(minutes=3)  # without a beat: the machine that holds the run does not answer any more
-KEPT = timedelta(days=90)
 SAME = timedelta(hours=1)  # between two failures of a part of the sweep
 SWEEP = "sweep"  # no flow, but what it fails at stands among them
 MOST_CRASHES = 3  # of the same work, one after the other: then it is the work that ends its process
@@ -341,10 +340,11 @@ def is_running(session: Session, flow: str) -> bool:
     return session.scalar(select(FlowRun.id).where(FlowRun.flow == flow, FlowRun.state == RunState.RUNNING)) is not None
 
 
-def clear_past() -> None:
-    """Forget those that ended long ago."""
-    with writing(OPERATOR) as session:
-        session.execute(delete(FlowRun).where(FlowRun.ended_at < func.clock_timestamp() - KEPT))
+def clear_past(older_than_days: int) -> int:
+    """Forget those that ended longer ago; how many. The last of each flow stays, which says how it went."""
+    newest = select(func.max(FlowRun.id)).group_by(FlowRun.flow)
+    before = func.clock_timestamp() - timedelta(days=older_than_days)
+    return delete_in_batches(FlowRun, (FlowRun.ended_at < before) & FlowRun.id.not_in(newest))
 
 
 # Spoken by the heart of a run over its own connection, which also holds the run: a process that waits for a lock, or

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import audit, csv_lines, imports
 from models.audit import Event
-from models.contacts import plan_rows, policies, staging
+from models.contacts import history_retention, plan_rows, policies, staging
 from models.contacts.mapping import field_named
 from models.contacts.plan_rows import PlannedRow
 from models.contacts.policies import EXTRA
@@ -193,6 +193,9 @@ def _found(import_id: int, kind: Kind, changing: str | None, by: Actor) -> Impor
         raise Conflict("Rows that changed nothing are known until the commit only: they left no trace.")
     if found.state != State.PLANNED and found.written is None and total(found, kind):
         raise Conflict(f"Import {import_id} was committed by an older version, which did not keep where its rows are.")
+    if found.state != State.PLANNED and kind is Kind.UPDATED and found.updated:
+        with reading() as session:
+            history_retention.require_known(session, f"What import {import_id} changed", found.finished_at)
     return found
 
 

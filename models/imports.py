@@ -116,6 +116,9 @@ class Import(Base):
     moved: Mapped[int] = mapped_column(BigInteger, server_default="0")  # rows of a plan that held no longer
     undone: Mapped[dict[str, int] | None] = mapped_column(JSONB)  # removed, restored, kept
     error: Mapped[str | None] = mapped_column(Text)
+    # When retention removed the rows that did not come in, and the file.
+    rejects_expired_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    file_expired_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_by: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

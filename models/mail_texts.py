@@ -27,6 +27,7 @@ class Kind(StrEnum):
     VIEW_EXPORTED = "view exported"
     VIEW_EXPORT_FAILED = "view export failed"
     BACKUP_TROUBLE = "backup trouble"
+    DISK_LOW = "disk low"
     PERFORMANCE_REPORT = "performance report"
     CHECKS_BROKEN = "checks broken"
     FLOW_FAILED = "job failed"
@@ -47,6 +48,14 @@ TEXTS: dict[str, tuple[str, str]] = {
 {error}
 
 See {web}/backups. You are told again only when it was in order in between.
+""",
+    ),
+    Kind.DISK_LOW: (
+        "A disk is getting full",
+        """
+{error}
+
+What may go, and what holds how much: {web}/housekeeping. You are told again only when there was room in between.
 """,
     ),
     Kind.INVITATION: (

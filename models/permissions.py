@@ -113,9 +113,11 @@ DEEDS: dict[str, Permission | None] = {
     "Read the audit log, also as a file": Permission.AUDIT_READ,
     "See what runs by itself: jobs, what came of them, and when the next ones are due": Permission.SERVER_OVERSEE,
     "See how the database and what is asked of it perform, and have that mailed": Permission.SERVER_OVERSEE,
+    "See the disks, what is kept for how long, and what tables want": Permission.SERVER_OVERSEE,
     "Run, cancel and retry jobs, and pause their schedules": Permission.SERVER_MANAGE,
     "See backups, and what their drills found": Permission.SERVER_OVERSEE,
     "Back up, drill and restore": Permission.SERVER_MANAGE,
+    "Keep house: remove what was kept for its time, and look after tables": Permission.SERVER_MANAGE,
     "Change one's own name, e-mail, password, second factor and tokens, and end one's own sessions": None,
     "See one's own credits, and keep one's own columns, page size and drafts": None,
 }

@@ -91,10 +91,20 @@ class Settings(BaseSettings):
     razorpay_url: Annotated[str | None, AfterValidator(_web_address)] = None  # of a stand-in
     search_seconds: int = 10  # after so long the web stops what it asked the database
     export_roots: str = ""  # folders and s3:// prefixes below which scheduled exports may go, with commas between
+    disk_reserve: ByteSize = ByteSize(200_000_000)  # bytes of each disk that imports, exports and backups leave free
+    disk_warning: ByteSize = ByteSize(2_000_000_000)  # below so many free bytes of a disk administrators are told
     days_kept_exports: int = 7
     days_kept_audit: int = Field(default=730, ge=30)
     days_kept_checks: PositiveInt = 730  # runs of the data checks with their results; the last one stays
-    days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long, its upload for ever
+    days_kept_plans: int = 7  # an import left before its commit keeps its working copy so long
+    days_kept_timings: int = Field(default=35, ge=29)  # how long things took; reports look back four weeks
+    days_kept_runs: PositiveInt = 90  # of flows
+    days_kept_reports: PositiveInt = 120  # of performance and housekeeping
+    # None keeps for ever: what these three remove can be brought back by nobody. See models/house/retention.py.
+    days_kept_history: int | None = Field(default=None, ge=30)  # of contacts: no undo, and no as-of, before that
+    days_kept_rejects: PositiveInt | None = None  # rows of ended imports that did not come in
+    days_kept_uploads: PositiveInt | None = None  # files of ended imports
+    house_vacuums: bool = True  # housekeeping carries out its own advice: VACUUM and ANALYZE, never VACUUM FULL
 
     backup_to: str = ""  # a folder or s3://bucket/prefix; without it the folder “backups” of the home
     backup_key: Path | None = None  # the file of the key; without it “backup.key” of the home
@@ -115,6 +125,7 @@ class Settings(BaseSettings):
     schedule_validate_contacts: Moments = None
     schedule_back_up: Moments = None
     schedule_report_performance: Moments = None
+    schedule_keep_house: Moments = None
 
     @property
     def address(self) -> str:

@@ -17,19 +17,18 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Date, DateTime, Float, Identity, Index, Integer, SmallInteger, Text, delete, func
+from sqlalchemy import BigInteger, Date, DateTime, Float, Identity, Index, Integer, SmallInteger, Text, func
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.database import Base, engine, writing
-from models.permissions import OPERATOR
+from models.batches import delete_in_batches
+from models.database import Base, engine
 from models.tallies import TALLY, Tally
 
 EVERY = 5.0  # seconds between two batches
 SLOW = 1.0  # seconds from which on a single operation is kept
 MOST = 5000  # sums, and statements, that are held between two batches; what is beyond is forgotten
 MOST_SLOW = 200
-KEPT = timedelta(days=35)
 CLASSES = 40  # the last holds what takes longer than ten minutes
 NOBODY = 0  # the id of nobody, and of no view
 
@@ -204,12 +203,14 @@ def write() -> None:
             connection.execute(_ADD_SLOW, _columns([(*one[:-1], now - one[-1]) for one in slow]))
 
 
-def clear_past() -> None:
-    """Forget those of long ago."""
-    with writing(OPERATOR) as session:
-        session.execute(delete(Timing).where(Timing.hour < func.clock_timestamp() - KEPT))
-        session.execute(delete(SlowOperation).where(SlowOperation.at < func.clock_timestamp() - KEPT))
-        session.execute(delete(StatementTiming).where(StatementTiming.day < func.current_date() - KEPT.days))
+def clear_past(older_than_days: int) -> int:
+    """Forget those of longer ago; how many rows."""
+    before = func.clock_timestamp() - timedelta(days=older_than_days)
+    return (
+        delete_in_batches(Timing, Timing.hour < before)
+        + delete_in_batches(SlowOperation, SlowOperation.at < before)
+        + delete_in_batches(StatementTiming, StatementTiming.day < func.current_date() - older_than_days)
+    )
 
 
 VALUES = re.compile(r"'(?:[^']|'')*'|%\(\w+\)s|\$\d+|%s|\b\d+(?:\.\d+)?\b")

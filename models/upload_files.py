@@ -6,14 +6,14 @@ Until then it lies as `upload.part` in the import's folder, and so it is found a
 import errno
 import hashlib
 import os
-import shutil
 import sys
 import time
 import unicodedata
 from pathlib import Path
 from types import TracebackType
 
-from models import imports
+from models import disk_space, imports
+from models.disk_space import NoRoom
 from models.errors import Conflict, Unavailable
 from models.settings import home
 
@@ -23,10 +23,6 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 if sys.platform != "win32":
     import fcntl
-
-
-class NoRoom(Unavailable):
-    """The disk is full: what arrived stays, and the upload goes on once there is room."""
 
 
 class Held(Conflict):
@@ -104,12 +100,7 @@ def require_room(name: str, needed: int) -> None:
     folder = home()
     with disk_errors(name):
         folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise NoRoom(
-            f"The disk of the server has {free / 1e9:,.1f} GB left, and {name} needs {needed / 1e9:,.1f} GB: let an "
-            "administrator make room, then upload it."
-        )
+        disk_space.require(folder, needed, name, then="upload it")
 
 
 def make_folder(import_id: int) -> None:

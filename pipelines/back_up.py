@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-from models import backup_alerts, backups, database, file_places, postgres_tools
+from models import backup_alerts, backups, database, disk_space, file_places, postgres_tools
 from models.backups import Backup, Made
 from models.database import libpq_url
 from models.errors import AppError, Unavailable
@@ -35,13 +35,12 @@ from pipelines import (
     postgres_runs,
 )
 from pipelines.backup_manifest import MANIFEST, Manifest, archive_name, written
-from pipelines.file_store import NoRoom, place
+from pipelines.file_store import place
 from pipelines.heart import Run
 
 FLOW = "back-up"
 JOBS = 2
 TRIES = 3  # a table that an import drops meanwhile ends pg_dump
-RESERVE = 200_000_000  # bytes that stay free
 Say = Callable[[str], None]
 
 log = logging.getLogger(__name__)
@@ -74,11 +73,17 @@ def run(backup_id: int, *, say: Say = lambda step: None, drilled: bool | None = 
             backups.fail(backup_id, "It failed for a reason that is in the log.")
             raise
         backups.finish(backup_id, made, by=by)
+    full = None
     if settings().backup_drill if drilled is None else drilled:
-        drill.run(backup_id, by=by, say=say)
+        try:
+            drill.run(backup_id, by=by, say=say)
+        except disk_space.NoRoom as error:  # what retention removes may make that room
+            full = error
     retain()
     _base(say)
     backup_alerts.look()
+    if full is not None:
+        raise full
     return True
 
 
@@ -183,7 +188,7 @@ def _dump(to: Path) -> tuple[backup_content.Content, int]:
             """SELECT pg_export_snapshot(), current_setting('server_version_num')::int,
             pg_database_size(current_database())"""
         ).fetchone() or ("", 0, 0)
-        _require_room(to.parent, size)
+        disk_space.require(home(), size, "a backup")  # a dump is smaller than its tables with their indexes
         server = version // 10_000
         program = postgres_tools.program("pg_dump", url=url, server=server)
         address, environment = postgres_tools.connection(url)
@@ -194,16 +199,6 @@ def _dump(to: Path) -> tuple[backup_content.Content, int]:
             counted = beside.submit(backup_content.read, url, snapshot=snapshot)
             postgres_runs.execute([str(one) for one in command], environment, "The database could not be read out")
             return replace(counted.result(), sequences=given), server
-
-
-def _require_room(folder: Path, size: int) -> None:
-    """Before anything is written: a dump is smaller than its tables with their indexes. Raises NoRoom."""
-    free = shutil.disk_usage(folder).free
-    if free < size + RESERVE:
-        raise NoRoom(
-            f"The disk of {folder.parent} has {free / 1e9:,.1f} GB left, and a backup may need "
-            f"{(size + RESERVE) / 1e9:,.1f} GB for a while: make room, then try again."
-        )
 
 
 def stored_files() -> Iterator[tuple[str, Path]]:

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from models import file_places
+from models import disk_space, file_places
+from models.disk_space import NoRoom
 from models.errors import Unavailable
 from models.settings import settings
 from pipelines.backup_manifest import MANIFEST
-from pipelines.file_store import DISK_FULL, NoRoom, Place, Refused, place
+from pipelines.file_store import DISK_FULL, Place, Refused, place
 
 
 def made_place(address: str) -> Place:
@@ -39,6 +40,8 @@ def disk(folder: Path | str) -> Iterator[None]:
 
 def put(there: Place, archive: Path, manifest: bytes, name: str) -> datetime | None:
     """Until when the store refuses to delete both, where it does. Raises NotFound, Refused, NoRoom, Unavailable."""
+    if not file_places.is_s3(there.address):
+        disk_space.require(Path(there.address), archive.stat().st_size, "the archive of a backup")
     there.put(archive, archive.name, replace=True)
     side = archive.with_name(name + MANIFEST)
     side.write_bytes(manifest)

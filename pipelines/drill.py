@@ -16,8 +16,9 @@ from pathlib import Path
 import bcrypt
 import psycopg
 from psycopg import conninfo, sql
+from sqlalchemy import text
 
-from models import backup_alerts, backups, database
+from models import backup_alerts, backups, database, disk_space, disks
 from models.backups import Backup, Drill
 from models.database import libpq_url
 from models.errors import AppError, NotFound, Unavailable
@@ -50,12 +51,14 @@ class Compared:
 def run(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compared:
     """Prove a backup, or find why not; what is found is noted either way.
 
-    Raises NotAllowed, NotFound, Unfit (it cannot be taken), Conflict, Unavailable.
+    Raises NotAllowed, NotFound, Unfit (it cannot be taken), Conflict, NoRoom (which says nothing of the backup),
+    Unavailable.
     """
     require(by, Permission.SERVER_MANAGE)
     backup = backups.get(backup_id, by=by)
     if backup.state != backups.State.DONE:
         raise NotFound(f"Backup {backup_id} is {backup.state}: there is nothing to restore.")
+    _require_room()
     try:
         with backups.claimed(backup_id), _scratch_database() as url:
             found = _proven(backup, url, say)
@@ -67,6 +70,15 @@ def run(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compared:
     backups.drilled(backup_id, outcome, seconds=found.seconds, differences=found.differences, by=by)
     backup_alerts.look()
     return found
+
+
+def _require_room() -> None:
+    """For the dump below the home, and for the restored database beside ours. Raises NoRoom."""
+    with database.reading() as session:
+        size = session.scalars(text("SELECT pg_database_size(current_database())")).one()
+    for folder in (home(), disks.database_folder()):
+        if folder is not None:
+            disk_space.require(folder, size, "a drill")
 
 
 def _proven(backup: Backup, url: str, say: Say) -> Compared:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models import exports
+from models import disk_space, exports
 from models import filters as filter_syntax
 from models.credits import Fresh
 from models.database import reading, writing
@@ -134,6 +135,7 @@ def _write(session: Session, task: _Task) -> None:
     started = time.monotonic()
     wanted = _wanted(task)
     total, ids = export_select.extent(session, wanted)
+    _require_room(session, task, total)
     fresh = exports.fresh(session, task.export, wanted.filters, by=task.by)
     exports.begin(task.export.id, total=total, path=str(task.target), fresh=fresh, by=task.by)
     connection = session.connection().connection.driver_connection
@@ -146,6 +148,16 @@ def _write(session: Session, task: _Task) -> None:
         report(rows, total)
         written = {"rows": rows, "bytes": size, "sha256": digest, "notes": notes or None}
         _publish(task, out, written | {"seconds": round(time.monotonic() - started, 3)}, fresh)
+
+
+def _require_room(session: Session, task: _Task, total: int) -> None:
+    """Before it costs anything: the rows as wide as the table's, with the names of fields where each row has them."""
+    size = (
+        """SELECT pg_table_size(oid) / greatest(reltuples, :rows, 1) FROM pg_class WHERE oid = 'contacts'::regclass"""
+    )
+    width = session.scalars(text(size), {"rows": total}).one()
+    names = sum(len(name) + 6 for name in task.export.columns) if task.export.format == "jsonl" else 0
+    disk_space.require(task.target.parent, int(total * (width + names)), task.target.name, then="export again")
 
 
 def _publish(task: _Task, out: Written, written: dict[str, object], fresh: Fresh | None) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from models import file_places
+from models.disk_space import NoRoom
 from models.errors import Conflict, InvalidInput, NotFound, Unavailable
 
 PART = ".appointment360-part"
@@ -27,10 +28,6 @@ NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 
 class Refused(Unavailable):
     """The system or the store does not let this program read or write there."""
-
-
-class NoRoom(Unavailable):
-    """There is no room left for the file."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from models.permissions import OPERATOR
 from pipelines import back_up as backup
 from pipelines import export_contacts, find_duplicates, import_contacts, import_orders
 from pipelines import export_views as view_export
+from pipelines import keep_house as house
 from pipelines import reconcile_payments as reconciliation
 from pipelines import report_performance as performance
 from pipelines import validate_contacts as validation
@@ -206,3 +207,15 @@ def report_performance(asked_by: int | None = None, scheduled: bool = False) -> 
     """
     bind_database()
     performance.run(asked_by=asked_by, scheduled=scheduled, by=OPERATOR)
+
+
+@flow(name="keep-house", run_name="housekeeping")
+def keep_house(asked_by: int | None = None, scheduled: bool = False) -> None:
+    """Keep house: remove what was kept for its time, take stock, and look after tables.
+
+    Reads the server's statistics, the disks and the home. Removes, in batches, what retention gives a time; runs VACUUM
+    and ANALYZE where tables want them and the setting allows it; writes a report. Runs every night, and when somebody
+    asks for it. A second run removes what became due since, and takes stock once more.
+    """
+    bind_database()
+    house.run(asked_by=asked_by, scheduled=scheduled, by=OPERATOR)

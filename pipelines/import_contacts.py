@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from data_checks.gate import Gate
-from models import audit, database, import_drafts, import_orders, imports, settings
+from models import audit, database, disk_space, import_drafts, import_orders, imports, settings
 from models.audit import Event
 from models.contacts import mapping as field_mapping
 from models.contacts import policies, staging
@@ -30,7 +30,7 @@ from models.import_progress import Step
 from models.import_servers import working
 from models.imports import Import, Keep, MatchRule, Plan, Recall, State, folder
 from models.permissions import OPERATOR, Actor, Permission
-from pipelines import import_steps
+from pipelines import import_room, import_steps
 from pipelines.attendant import Attendant, Stopped, Tell, Unattended
 from pipelines.contact_files import UnreadableFile, read_opened
 from pipelines.contact_files.opened_file import NoRoom
@@ -65,7 +65,7 @@ def create(
     `keep_fields` are the fields, or "extra", of another policy than `keep`. `dated_by` is the header that says when a
     row was changed; "" takes the moment of the file, None what the headers propose.
     With `recall` it is mapped by what is remembered, where `mapping` and `left_out` do not say otherwise. Raises
-    NotAllowed, InvalidInput.
+    NotAllowed, InvalidInput, NoRoom (then there is no import).
     """
     imports.require_importing(by)
     if path.is_dir():
@@ -73,6 +73,7 @@ def create(
     if not path.is_file():
         raise InvalidInput(f"There is no file {path}.")
     field_mapping.check_fields(mapping or {})
+    import_room.require_copy(path)
     import_id = imports.create(
         file_name=path.name, overrides=mapping or {}, left_out=left_out, match=match, keep=keep,
         keep_fields=policies.fields_named((keep_fields or {}).items()), dated_by=dated_by,
@@ -129,6 +130,7 @@ def go_on(
                 # it: three million rows and both would take more than 1 GB.
                 opened.enter_context(gate)
                 begun = True
+            _require_room(found, by)
             started = time.monotonic()
             step(import_id, gate, by, attendant)
             _add_seconds(import_id, time.monotonic() - started, by)
@@ -323,8 +325,8 @@ def _sentences(import_id: int, by: Actor, *, hints: bool, command: str) -> Itera
             raise
         accepts = f'`appointment360 imports accept {import_id} --reason "..."` accepts it.'
         raise error.hinting(accepts) from error
-    except NoRoom as error:
-        raise Unavailable(f"{error.sentence} {again}") from error
+    except (NoRoom, disk_space.NoRoom) as error:
+        raise disk_space.NoRoom(f"{error.sentence} {again}") from error
     except UnreadableFile as error:
         with writing(by) as session:
             imports.record(session, import_id, state=State.FAILED, error=error.sentence)
@@ -391,6 +393,20 @@ def _step_to_repeat(found: Import) -> State | None:
             found.state != State.PLANNED or staging.plan_count(session, found.id) == found.staged
         )
     return None if is_whole else State.OPENED
+
+
+def _require_room(found: Import, by: Actor) -> None:
+    """For the next step; what is missing is shown with the import until it goes on. Raises NoRoom."""
+    error = None
+    try:
+        import_room.require(found)
+    except disk_space.NoRoom as full:
+        error = full.sentence
+        raise
+    finally:
+        if found.error != error:
+            with writing(by) as session:
+                imports.record(session, found.id, error=error)
 
 
 def _stored_plan(found: Import) -> Plan | None:

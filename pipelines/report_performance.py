@@ -8,7 +8,6 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models import timings
 from models.database import reading
 from models.performance import findings, people, relations, reports, rights, server, statements, texts, work
 from models.performance.relations import Known
@@ -47,7 +46,6 @@ def report(*, mailed: bool = False, told: Callable[[str], object] = print, by: A
         [(one.statement, one.all_calls, one.all_seconds) for one in counted],
         [*sizes, *((one.name, one.bytes, one.scans) for one in indexes)],
     )
-    timings.clear_past()
     return reports.store(made, counters, texts.page(made), mailed=mailed, by=by)
 
 

@@ -38,6 +38,7 @@ SCHEDULE = (
     Scheduled("back-up", "0 1 * * *", "Makes another backup; generations that nobody needs are removed."),
     Scheduled("validate-contacts", "30 2 * * *", "Checks once more: another point of each trend, and no second mail."),
     Scheduled("report-performance", "45 3 * * *", "Makes another report; what changed is told against older ones."),
+    Scheduled("keep-house", "30 4 * * *", "Removes what became due since, and takes stock once more."),
     Scheduled("reconcile-payments", "20 */6 * * *", "Compares once more, and finds nothing to mend."),
 )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """What no flow does: ends exports that died, makes those, imports and searches for duplicates whose flow never came,
 exports of views, looks at watched folders and other flows that are due; applies what Razorpay told, and asks again for
-refunds; ends runs of flows whose process is gone; deletes what nobody comes back for, audit lines whose time is over
-and what is left of accounts' doings, and builds the indexes that a first load left out.
+refunds; ends runs of flows whose process is gone; deletes what nobody comes back for and what is left of accounts'
+doings; tells of disks that are getting full; and builds the indexes that a first load left out. What is kept for days
+by a setting pipelines/keep_house.py removes, but for files and plans.
 
 Reads and writes exports, imports, their files below the home, payments, runs of flows, the audit log, and the tables of
 OVER. The flow runner starts it and repeats it, as does `python -m pipelines.sweep` where there is none; a second run,
@@ -26,6 +27,7 @@ from models import (
     check_runs,
     credit_takings,
     database,
+    disk_alerts,
     exports,
     flow_runs,
     idempotency,
@@ -79,7 +81,6 @@ OVER = {
     "past takings": credit_takings.clear_past,
     "unused mappings": mapping_contents.clear_unused,
     "deleted views": view_changes.clear_deleted,
-    "past runs": flow_runs.clear_past,
 }
 
 log = logging.getLogger(__name__)
@@ -97,10 +98,6 @@ def sweep() -> None:
         exports.expire(older_than_days=settings().days_kept_exports)
     with _logged("writing the outstanding audit lines"):
         audit.write_outstanding()
-    with _logged("removing expired audit lines"):
-        audit.expire(older_than_days=settings().days_kept_audit)
-    with _logged("removing past checks"):
-        check_runs.clear_past(older_than_days=settings().days_kept_checks)
     for what, clear in OVER.items():
         with _logged(f"clearing {what}"):
             clear()
@@ -116,6 +113,8 @@ def sweep() -> None:
         look_at_backups.look()
     with _logged("looking after the backups"):
         backup_alerts.look()
+    with _logged("looking at the disks"):
+        disk_alerts.look()
     with _logged("building the indexes of browsing"):
         browsing.ensure_indexes()
 

@@ -21,14 +21,15 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from models import imports, watched_files, watched_looks
+from models import disk_space, imports, watched_files, watched_looks
 from models.database import WATCHING_LOCK, claimed, reading
+from models.disk_space import NoRoom
 from models.errors import AppError, InvalidInput, NotFound, Unavailable
 from models.permissions import Actor
 from models.settings import home
 from models.watched_files import Sight, WatchedName
 from models.watched_folders import WatchedFolder
-from pipelines.file_store import Found, NoRoom, Place, Refused, place
+from pipelines.file_store import Found, Place, Refused, place
 from pipelines.own_database import bind_database
 from pipelines.recorded import recorded
 
@@ -116,6 +117,7 @@ def _look_at(
         return
     copy = ours / "copy"
     try:
+        disk_space.require(home(), found.size, found.name, then="look again")
         fetched = watched.fetch(found.name, copy)
     except NotFound:
         return  # it was taken away since

@@ -58,6 +58,7 @@ SCREENS = {
     "prices": "payments?part=prices",
     "users": "users",
     "performance": "performance",
+    "housekeeping": "housekeeping",
     "audit": "audit",
 }
 
@@ -90,6 +91,8 @@ def _shoot_all(browser: Browser, home: Path, state: str, file: Path | None, opti
         if file:
             command(home, "import", str(file), "--yes")
             command(home, "import", str(_written_next(file, home / "webinar-november.csv")), "--dry-run")
+            command(home, "house")
+            command(home, "house")
         with served(server.url(), home, APPOINTMENT360_HOME=str(home)) as web:
             for theme in ("light", "dark"):
                 for size, (width, height) in SIZES.items():

@@ -19,6 +19,7 @@ from models.database import (
     BROWSING_LOCK,
     CHECKS_LOCK,
     CREDITS_LOCK,
+    DISKS_LOCK,
     DUPLICATES_LOCK,
     EXPORTS_LOCK,
     FLOW_MAILS_LOCK,
@@ -110,7 +111,7 @@ def test_every_class_of_locks_has_its_own_number() -> None:
     locks = {
         MIGRATIONS_LOCK, IMPORTS_LOCK, EXPORTS_LOCK, BROWSING_LOCK, AUDIT_LOCK, CREDITS_LOCK, VIEW_RUNS_LOCK,
         WATCHING_LOCK, DUPLICATES_LOCK, INSTANCES_LOCK, PAYMENTS_LOCK, FLOW_RUNS_LOCK, FLOWS_LOCK, FLOW_MAILS_LOCK,
-        BACKUPS_LOCK, RECOVERY_LOCK,
+        BACKUPS_LOCK, DISKS_LOCK, RECOVERY_LOCK,
     CHECKS_LOCK,
     }  # fmt: skip
-    assert len(locks) == 17
+    assert len(locks) == 18

@@ -26,7 +26,7 @@ BEGIN, END = "<!-- who may what -->", "<!-- end of who may what -->"
     SWITCH_RULES, PEOPLE,
     CHANGE_PEOPLE,
     CLOSE_ACCOUNTS, GRANT, BUY, OWN_PAYMENTS, ALL_PAYMENTS, TREASURY, RULE, AUDIT, SEE_JOBS,
-    SEE_PERFORMANCE, RUN_JOBS, SEE_BACKUPS, BACK_UP, ACCOUNT, OWN,
+    SEE_PERFORMANCE, SEE_HOUSE, RUN_JOBS, SEE_BACKUPS, BACK_UP, KEEP_HOUSE, ACCOUNT, OWN,
 ) = DEEDS  # fmt: skip
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -175,6 +175,10 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.performance.reports.is_mailed", "models.performance.reports.have_mailed",
         "models.performance.reports.store", "pipelines.report_performance.report", "pipelines.report_performance.run",
     ),
+    SEE_HOUSE: (
+        "models.house.reports.standing", "models.house.reports.latest", "models.house.reports.get",
+        "models.house.reports.listed", "models.house.reports.store", "models.disk_alerts.listed",
+    ),
     RUN_JOBS: (
         "models.flow_schedules.pause", "models.flow_schedules.resume", "models.jobs.run", "models.jobs.cancel",
         "models.jobs.retry", "models.jobs.note_in_prefect",
@@ -186,6 +190,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.backups.ask", "models.backups.ask_drill", "models.backups.restored", "pipelines.back_up.make",
         "pipelines.drill.run", "pipelines.restore_backup.run",
     ),
+    KEEP_HOUSE: ("pipelines.keep_house.keep", "pipelines.keep_house.run"),
     ACCOUNT: (
         "models.profile.get", "models.profile.rename", "models.profile.change_password",
         "models.profile.ask_email_change", "models.own_password.require", "models.second_factors.begin",

@@ -29,6 +29,7 @@ from dashboard.api import (
     duplicates,
     exports,
     health,
+    housekeeping,
     import_findings,
     import_kept,
     import_mappings,
@@ -155,7 +156,7 @@ for resource in (
     sessions, links, profile, tokens, users, credits, audit,
     duplicates, merges, checks, industries, views, view_schedules, watched_folders, statistics,
     imports, uploads, import_mappings, import_plans, import_findings, import_kept, mappings, exports,
-    payments, payment_admin, jobs, backups, performance,
+    payments, payment_admin, jobs, backups, performance, housekeeping,
     docs, health,
 ):  # fmt: skip
     api.include_router(resource.router)

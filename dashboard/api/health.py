@@ -4,7 +4,7 @@ import asyncio
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from dashboard import readiness
@@ -17,12 +17,15 @@ router = APIRouter(tags=["health"], route_class=Repeatable)
 
 class Health(BaseModel):
     status: Literal["ok"] = "ok"
+    disk: Literal["ok", "low", "unknown"] = Field(
+        description="That of the stored files, as this instance sees it: low is below APPOINTMENT360_DISK_WARNING."
+    )
 
 
 @router.get("/health", summary="Whether it answers")
-async def health() -> Health:
+def health() -> Health:
     """While the process is up, whatever it depends on."""
-    return Health()
+    return Health(disk=readiness.disk())
 
 
 @router.get("/ready", summary="Whether it can serve", responses=problems.told(503))
@@ -32,4 +35,4 @@ async def ready() -> Health:
         await asyncio.wait_for(run_in_threadpool(readiness.require), readiness.WITHIN)
     except TimeoutError as error:
         raise Unavailable(f"The database did not answer within {readiness.WITHIN} s.") from error
-    return Health()
+    return Health(disk=readiness.disk())

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from models.disk_space import NoRoom
 from models.errors import (
     AlreadyThere,
     AppError,
@@ -34,7 +35,7 @@ from models.import_uploads import TooLarge, WrongPlace
 from models.industries import NameTaken
 from models.link_tokens import LinkRefused
 from models.sign_in_failures import SignInPaused, SignInRefused
-from models.upload_files import Held, NoRoom
+from models.upload_files import Held
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"

@@ -45,6 +45,7 @@ TAGS = {
     "audit": "Who did what, when.",
     "backups": "What is backed up, and whether drills proved it.",
     "performance": "How the database and what is asked of it perform: daily reports.",
+    "housekeeping": "Disks, what is kept for how long, and what tables want.",
     "jobs": "What runs by itself: schedules, runs, logs.",
     "payments": "Plans, packs, subscriptions, refunds and invoices.",
     "health": "Whether it answers.",

@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from sqlalchemy import CTE, CompoundSelect, DateTime, Select, bindparam, event, func, select, text
 from sqlalchemy.orm import ORMExecuteState, Session
 
+from models.contacts import history_retention
 from models.contacts.history import ContactVersion
 from models.contacts.moments import When
 from models.contacts.table import Contact
@@ -57,11 +58,12 @@ _STILL_THERE = "AND EXISTS (SELECT FROM contacts there WHERE there.id = h.id)"
 
 def resolve(session: Session, when: When, *, field: str = "as_of", may_be_empty: bool = False) -> datetime:
     """The last moment whose changes count. Raises InvalidInput for one that is to come, an import that wrote nothing,
-    and, unless it `may_be_empty`, for one before there were contacts."""
+    unless it `may_be_empty` for one before there were contacts, and for one whose history was removed."""
     with about(field):
         at = _of_import(session, when) if isinstance(when.named, int) else _of_clock(session, when)
         if not may_be_empty:
             _require_contacts(session, when, at)
+        history_retention.require_whole(session, when.words, at)
     return at
 
 

@@ -5,6 +5,7 @@ Who asked a person first names the number that was confirmed as `expected`: anot
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -29,7 +30,7 @@ from sqlalchemy.orm import Session
 
 from models import audit
 from models.audit import Event
-from models.contacts import editing
+from models.contacts import editing, history_retention
 from models.contacts.blanks import trimmed
 from models.contacts.table import ABOUT_EMAIL, FIELDS, Contact
 from models.contacts.values import within_length
@@ -170,7 +171,7 @@ def put_back(batch: Batch, *, by: Actor) -> PutBack:
     Of changed contacts the batch's field alone goes back (an e-mail address with what was known of it), and only where
     it still holds what the batch put there and nobody else changed the contact since. Deleted ones come back unless
     they were restored and deleted again since.
-    Raises NotAllowed.
+    Raises NotAllowed, Conflict (the history that it would read was removed).
     """
     require(by, Permission.CONTACTS_EDIT)
     if batch.by_id != by.id and not by.may(Permission.OTHERS_OVERSEE):
@@ -178,6 +179,9 @@ def put_back(batch: Batch, *, by: Actor) -> PutBack:
     if batch.field is not None:
         editing.editable(batch.field, by=by)
     with editing.editing(by) as session:
+        if batch.field is not None:
+            done_at = datetime.fromisoformat(batch.at)
+            history_retention.require_undoable(session, "What was changed then", done_at)
         done = _put_back_deleted(session, batch) if batch.field is None else _put_back_changed(session, batch, by)
         audit.write(
             session, Event.CONTACTS_PUT_BACK, SUBJECT, by=by,

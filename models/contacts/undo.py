@@ -13,16 +13,17 @@ the import created and others were merged into, which are nowhere else: they sta
 
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models import import_undos
-from models.contacts import undo_values
+from models.contacts import history_retention, undo_values
 from models.contacts.changes import BULK_LOAD, COUNTED, MUCH_NEW, Say, Written, build, prepare_for_load, rewritten
 from models.contacts.table import Contact
 from models.errors import Conflict
 from models.import_progress import Step
 from models.import_undos import Kind, Why
+from models.imports import Import
 
 WORK_MEM = "256MB"  # of the server: a million ids are joined without going to disk
 _COLUMNS = [column.name for column in Contact.__table__.columns]
@@ -49,8 +50,11 @@ class Redone:
 def undo_import(session: Session, import_id: int, *, say: Say = lambda step, written: None) -> Undone:
     """Take the import back; `say` how far it is. The caller holds the lock on contacts.
 
-    Contacts that somebody deleted since stay deleted, and count as kept.
+    Contacts that somebody deleted since stay deleted, and count as kept. Raises Conflict where the history that it
+    would read was removed.
     """
+    done_at = session.scalar(select(Import.finished_at).where(Import.id == import_id))
+    history_retention.require_undoable(session, f"Import {import_id}", done_at)
     run = import_undos.begin(session, import_id, Kind.UNDO)
     _find(session, _OF_IMPORT, import_id=import_id)
     _compare(session)
@@ -69,11 +73,12 @@ def undo_import(session: Session, import_id: int, *, say: Say = lambda step, wri
 def redo_import(session: Session, import_id: int, *, say: Say = lambda step, written: None) -> Redone:
     """Take the last undo of the import back; `say` how far it is. The caller holds the lock on contacts.
 
-    Raises Conflict where an older version took it back.
+    Raises Conflict where an older version took it back, or the history that it would read was removed.
     """
     undone = import_undos.last(session, import_id)
     if undone is None or undone.kind != Kind.UNDO:
         raise Conflict(f"Import {import_id} was taken back by an older version: import the file again instead.")
+    history_retention.require_undoable(session, f"The undo of import {import_id}", undone.at)
     run = import_undos.begin(session, import_id, Kind.REDO)
     _find(session, _OF_UNDO, undo_id=undone.id)
     _compare(session)

@@ -9,6 +9,7 @@ from models import (
     check_results,
     check_switches,
     credits,
+    disk_alerts,
     exports,
     flow_runs,
     flow_schedules,
@@ -41,15 +42,17 @@ from models import (
     watched_files,
     watched_folders,
 )
-from models.contacts import history, table
+from models.contacts import history, history_retention, table
 from models.duplicates import tables as duplicates
+from models.house import reports as house
 from models.payments import tables as payments
 from models.performance import reports as performance
 
 __all__ = [
     "accounts", "audit", "backup_alerts", "backup_places", "backups", "check_results", "check_switches", "credits",
-    "duplicates", "exports",
-    "flow_runs", "flow_schedules", "history", "idempotency", "import_acceptances", "import_changes", "import_findings",
+    "disk_alerts", "duplicates", "exports",
+    "flow_runs", "flow_schedules", "history", "history_retention", "house",
+    "idempotency", "import_acceptances", "import_changes", "import_findings",
     "import_parts", "import_places", "import_profiles", "import_undos", "imports", "industries", "kept",
     "link_tokens", "mails",
     "mappings", "payments", "performance", "preferences", "recovery", "request_hours", "request_limits", "role_rules",

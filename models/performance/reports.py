@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, Text, delete, func, insert, select, text
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, Text, func, insert, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import audit, mails, preferences
 from models.accounts import User
 from models.audit import Event
+from models.batches import delete_in_batches
 from models.database import LARGEST_ID, Base, reading, writing
 from models.errors import NotFound
 from models.mails import Kind
@@ -20,7 +21,7 @@ from models.permissions import OPERATOR, Actor, Permission, Role, require
 from models.preferences import Preference
 
 FLOW = "report-performance"  # that makes them
-KEPT = timedelta(days=120)
+AT_ONCE = 50  # reports that are deleted in one transaction, each with thousands of counters
 MAILED = "performance.mailed"  # the name of the preference
 
 
@@ -124,11 +125,10 @@ def have_mailed(wanted: bool, *, by: Actor) -> None:
 
 
 def store(report: Report, counters: Counters, page: str, *, mailed: bool, by: Actor) -> Made:
-    """Keep a report with the counters that it was made from, forget those of long ago, and queue `page` for those who
-    want it. Raises NotAllowed."""
+    """Keep a report with the counters that it was made from, and queue `page` for those who want it. Raises
+    NotAllowed."""
     require(by, Permission.SERVER_OVERSEE)
     with writing(by) as session:
-        session.execute(delete(StoredReport).where(StoredReport.made_at < func.clock_timestamp() - KEPT))
         made = StoredReport(made_by=by.doer_id, body=report.model_dump(mode="json"))
         session.add(made)
         session.flush()
@@ -141,6 +141,12 @@ def store(report: Report, counters: Counters, page: str, *, mailed: bool, by: Ac
             for person in _wanting(session):
                 mails.queue(session, Kind.PERFORMANCE_REPORT, person, {"report": page}, by=OPERATOR)
         return Made(made.id, made.made_at, report)
+
+
+def clear_past(older_than_days: int) -> int:
+    """Remove reports that are older, with their counters; how many."""
+    before = func.clock_timestamp() - timedelta(days=older_than_days)
+    return delete_in_batches(StoredReport, StoredReport.made_at < before, most=AT_ONCE)
 
 
 def _store_counters(session: Session, report_id: int, counters: Counters) -> None:

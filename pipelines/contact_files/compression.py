@@ -1,7 +1,6 @@
 """Gzip, Zstandard and zip: unpacked as a stream beside the store, never further than is sane."""
 
 import gzip
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import IO, Protocol, cast
 
 import zstandard
 
+from models import disk_space
 from models.import_progress import Step
 from pipelines.contact_files.opened_file import UnreadableFile, disk_is_full
 from pipelines.watched import begin, place_in
@@ -20,7 +20,6 @@ PIECE = 1024 * 1024
 MOST_EXPANSION = 200
 ALWAYS_ALLOWED = 1024**3
 ZSTD_WINDOW = 2**27
-SPARE_DISK = 64 * 1024**2
 
 
 class Readable(Protocol):
@@ -132,7 +131,7 @@ def _copy(source: Readable, target: Path, *, packed: int, name: str) -> int:
                     f"{name} unpacks to more than {allowed // 1024**2:,} MB, {MOST_EXPANSION} times its size or more, "
                     "which no contact file does: it was refused."
                 )
-            if shutil.disk_usage(target.parent).free < SPARE_DISK + len(piece):
+            if not disk_space.has_room(target.parent, len(piece)):
                 raise disk_is_full(name)
             out.write(piece)
     return size

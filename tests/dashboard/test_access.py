@@ -59,6 +59,7 @@ SCREENS = {
     "users": "users",
     "users, nobody": "users?q=nobody+like+it",
     "performance": "performance",
+    "housekeeping": "housekeeping",
     "audit": "audit",
     "audit, none": "audit?q=nothing+like+it",
 }

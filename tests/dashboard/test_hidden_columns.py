@@ -205,6 +205,7 @@ SCREENS: dict[str, tuple[str, dict[str, str]]] = {
     "audit searched": ("audit", {"q": "zq"}),
     "users": ("users", {}),
     "performance": ("performance", {}),
+    "housekeeping": ("housekeeping", {}),
     "jobs": ("jobs", {}),
     "backups": ("backups", {}),
     "profile": ("profile", {}),

@@ -21,6 +21,7 @@ from sqlalchemy import insert, select, update
 
 from dashboard.uploads import SIGNED_OUT
 from models import (
+    disk_space,
     import_kept,
     import_orders,
     import_phases,
@@ -473,7 +474,7 @@ def test_a_disk_without_room_is_told_before_anything_is_sent(
     site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type("usage", (), {"free": 1_500_000_000})
-    monkeypatch.setattr(upload_files.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: usage)
     manager = site.people[Role.MANAGER].actor()
     with pytest.raises(upload_files.NoRoom, match=r"has 1\.5 GB left, and big\.csv needs 2\.0 GB"):
         import_uploads.begin(name="big.csv", size=2_000_000_000, modified=0, by=manager)

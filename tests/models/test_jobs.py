@@ -140,6 +140,7 @@ def test_another_cron_counts_from_now(ann: Actor) -> None:
 # What runs by itself, as it comes: whoever changes a line changes what every installation does at night.
 SNAPSHOT = """\
 back-up              0 1 * * *     scheduled Makes another backup; generations that nobody needs are removed.
+keep-house           30 4 * * *    scheduled Removes what became due since, and takes stock once more.
 reconcile-payments   20 */6 * * *  scheduled Compares once more, and finds nothing to mend.
 report-performance   45 3 * * *    scheduled Makes another report; what changed is told against older ones.
 validate-contacts    30 2 * * *    scheduled Checks once more: another point of each trend, and no second mail.

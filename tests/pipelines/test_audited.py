@@ -5,6 +5,7 @@ the code, so that a new operation comes into the tour's rules: it writes its lin
 """
 
 import ast
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,12 +28,14 @@ from models import (
     backups,
     check_switches,
     credits,
+    disk_alerts,
     exports,
     flow_runs,
     flow_schedules,
     import_acceptances,
     import_changes,
     import_drafts,
+    import_expiry,
     import_kept,
     import_orders,
     import_rejects,
@@ -57,11 +60,11 @@ from models import (
 from models.audit import AuditLine, Event
 from models.audit_log import Wanted
 from models.backups import Drill, Made
-from models.contacts import bulk, copies, difference_file, many, merging, records
+from models.contacts import bulk, copies, difference_file, history_retention, many, merging, records
 from models.contacts.bulk import Selection
 from models.contacts.difference import Asked
 from models.contacts.moments import When
-from models.database import Base, libpq_url, reading, writing
+from models.database import Base, Database, libpq_url, reading, writing
 from models.duplicates import pairs, runs
 from models.errors import NotFound
 from models.filters import Filters
@@ -90,6 +93,7 @@ from pipelines import (
     export_contacts,
     export_views,
     import_contacts,
+    keep_house,
     reconcile_payments,
     report_performance,
     validate_contacts,
@@ -191,6 +195,9 @@ TOLD = {
     "payment_invoices": ALWAYS,
     "payment_reconciliations": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed')")],
     "performance_reports": [("INSERT", "true")],
+    "house_reports": [("INSERT", "true")],
+    "disk_alerts": [("INSERT", "true")],
+    "history_begin": ALWAYS,
     "exports": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
 }
 UNTOLD = {
@@ -240,8 +247,8 @@ WITHOUT = {
         "progressed": "progress",
     },
     "pipelines/find_duplicates.py": {"_look": "makes the table of staging; the search has its line at its end"},
-    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_unheard", "note_round"), RUNS)
-    | {"clear_past": OVER},
+    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_unheard", "note_round"), RUNS),
+    "models/batches.py": {"_delete_some": OVER},
     "models/flow_schedules.py": {
         "write": "what the code and the settings say is written down",
         "take_asked": "progress; the run that is started stands in flow_runs",
@@ -253,9 +260,7 @@ WITHOUT = {
     "models/check_runs.py": {
         **dict.fromkeys(("ask", "note_due"), "a wish; the check that is done or fails has its line"),
         **dict.fromkeys(("begin", "progressed", "count_filled"), "progress"),
-        "clear_past": OVER,
     },
-    "models/timings.py": {"clear_past": OVER},
     "models/exports.py": {
         "request": "a wish; the export that is made, fails or is cancelled has its line",
         "begin": "progress",
@@ -326,6 +331,7 @@ WITHOUT = {
         "create": "imports.create, which it calls, writes the line; here its file's place is noted",
         "clear_abandoned": "removes working copies that can be made again",
         "_notice_lost_rows": "progress",
+        "_require_room": "progress",
         "_add_seconds": "progress",
     },
     "pipelines/import_steps.py": dict.fromkeys(
@@ -458,6 +464,29 @@ def _exported(tour: Tour) -> None:
     path = tour.folder / "out.csv"
     made = export_contacts.export(path, filters=Filters(), columns=["last_name"], by=tour.by)
     tour.keep("export", made.id)
+
+
+def _looked_at_disks(_: Tour) -> None:
+    """All of them are too full for who wants so much to be free."""
+    os.environ["APPOINTMENT360_DISK_WARNING"] = "1EB"
+    settings.cache_clear()
+    try:
+        disk_alerts.look()
+    finally:
+        del os.environ["APPOINTMENT360_DISK_WARNING"]
+        settings.cache_clear()
+
+
+def _of_long_ago(expire: Callable[[int], int]) -> None:
+    """Everything was done long before; the triggers that tell who wrote see nothing of that."""
+    with psycopg.connect(libpq_url(Database.url or ""), autocommit=True) as connection:
+        connection.execute(
+            """SET session_replication_role = replica;
+            UPDATE imports SET finished_at = now() - interval '99 days', wanted_at = NULL WHERE state <> 'planned';
+            INSERT INTO contact_history (replaced_how, id) VALUES ('update', 99999), ('update', 99999);
+            UPDATE contact_history SET replaced_at = now() - interval '99 days'"""
+        )
+    assert expire(50) > 0
 
 
 def _requested(tour: Tour) -> int:
@@ -689,6 +718,11 @@ OPERATIONS: dict[str, Operation] = {
     "report_performance.report": lambda t: report_performance.report(told=lambda _: None, by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),
     "audit.expire": lambda t: audit.expire(older_than_days=730),
+    "disk_alerts.look": _looked_at_disks,
+    "keep_house.keep": lambda t: keep_house.keep(told=lambda _: None, by=t.by),
+    "import_expiry.expire_rejects": lambda t: _of_long_ago(import_expiry.expire_rejects),
+    "import_expiry.expire_uploads": lambda t: _of_long_ago(import_expiry.expire_uploads),
+    "history_retention.expire": lambda t: _of_long_ago(history_retention.expire),
 }
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from data_checks.gate import Gate
 from deploy.embedded_postgres import start_or_join
-from models import database, import_phases, imports, migrations
+from models import database, disk_space, import_phases, imports, migrations
 from models.database import libpq_url
 from models.errors import Conflict, NotFound, Unavailable
 from models.import_phases import Phase
@@ -266,8 +266,10 @@ if os.geteuid() == 0:
 
     @pytest.mark.parametrize("free", [0, 200_000, 800_000])
     def test_a_full_disk_is_named_and_the_import_goes_on(
-        base: str, home: Path, small_disk: Path, tmp_path: Path, free: int
+        base: str, home: Path, small_disk: Path, tmp_path: Path, free: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        # The disk of 3 MB is never as free as imports want it: here what asks nobody fills it, as another program may.
+        monkeypatch.setattr(disk_space, "require", lambda *_, **__: None)
         rows = [{"First Name": f"P{n}", "Email": f"p{n}@example.com", "Title": "x" * 20} for n in range(3000)]
         file = written(tmp_path, rows)
         (home / "imports").symlink_to(small_disk)

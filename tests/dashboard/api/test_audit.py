@@ -102,7 +102,7 @@ def test_numbers_of_hidden_columns_are_not_there(client: Client) -> None:
 
 def test_it_says_whether_it_can_serve(client: Client, db: str) -> None:
     nobody = client(None)
-    assert nobody.get("/ready").json() == nobody.get("/health").json() == {"status": "ok"}
+    assert nobody.get("/ready").json() == nobody.get("/health").json() == {"status": "ok", "disk": "ok"}
     url = Database.url or ""
     bind(url.rpartition("/")[0] + "/nowhere")
     try:

@@ -1,0 +1,1 @@
+"""Housekeeping: what is kept for how long, what the disks and tables hold, and which of them want care."""

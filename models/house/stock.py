@@ -1,0 +1,69 @@
+"""Taking stock: what the disks, the home's folders and the database's tables hold."""
+
+import os
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models import disks
+from models.house.shapes import DiskSpace, FolderSize, TableSize
+from models.settings import home
+
+PATIENCE = "10s"
+
+# Tables of other schemas, such as those of staged imports, are many: they stand together. The size of one that somebody
+# has to themselves, which would wait for them, is what the server noted last.
+_TABLES = """
+    WITH held AS MATERIALIZED (
+        SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+    SELECT CASE WHEN classes.relnamespace = 'public'::regnamespace THEN classes.relname
+            ELSE classes.relnamespace::regnamespace::text END AS name,
+        sum(CASE WHEN classes.oid IN (SELECT relation FROM held)
+            THEN classes.relpages * current_setting('block_size')::bigint
+            ELSE pg_total_relation_size(classes.oid) END)::bigint AS bytes,
+        sum(greatest(classes.reltuples, 0))::bigint AS rows, sum(coalesce(counted.n_dead_tup, 0))::bigint AS dead
+    FROM pg_class AS classes LEFT JOIN pg_stat_all_tables AS counted ON counted.relid = classes.oid
+    WHERE classes.relkind IN ('r', 'm') AND classes.relpersistence <> 't'
+        AND classes.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+    GROUP BY 1 ORDER BY 2 DESC"""
+
+
+def disk_space() -> list[DiskSpace]:
+    """Of this machine, now."""
+    return [
+        DiskSpace(folder=one.folder, holds=one.holds, total=one.total, free=one.free, is_low=one.is_low)
+        for one in disks.all_here()
+    ]
+
+
+def tables(session: Session) -> list[TableSize]:
+    """The largest first. Raises SQLAlchemy's OperationalError where it had to wait for somebody all the same."""
+    session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
+    return [TableSize(**row) for row in session.execute(text(_TABLES)).mappings()]
+
+
+def database_bytes(session: Session) -> int:
+    return int(session.scalars(text("SELECT pg_database_size(current_database())")).one())
+
+
+def folders(notes: list[str]) -> list[FolderSize]:
+    """Those of the home, the largest first; what may not be read is noted."""
+    found = [_size(one, notes) for one in sorted(home().iterdir()) if one.is_dir() and not one.is_symlink()]
+    return sorted(found, key=lambda one: -one.bytes)
+
+
+def _size(folder: Path, notes: list[str]) -> FolderSize:
+    total = files = 0
+    closed: list[OSError] = []
+    for place, _, names in os.walk(folder, onerror=closed.append):
+        for name in names:
+            try:
+                total += Path(place, name).lstat().st_size
+            except OSError:  # it is gone by now
+                continue
+            files += 1
+    if any(isinstance(error, PermissionError) for error in closed):
+        notes.append(f"Not all of {folder} may be read: it holds more than is said here.")
+    return FolderSize(name=folder.name, bytes=total, files=files)

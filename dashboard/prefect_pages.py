@@ -1,5 +1,6 @@
 """Prefect's own screens below /prefect, for those who may manage the server: passed on to Prefect with its sign-in, so
-that nobody has to know that, and its port stays closed to other machines.
+that nobody has to know that, and its port stays closed to other machines. They are for looking only: who may change
+what is there can have workers start any command, which is more than a role of ours allows. Jobs runs, stops and pauses.
 
 Prefect is told by PREFECT_UI_SERVE_BASE that its screens are there; its interface for them is at /prefect/api.
 """
@@ -12,25 +13,24 @@ from urllib.parse import quote
 
 import httpx
 from starlette.background import BackgroundTask
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from dashboard import edge
-from models import jobs
 from models.errors import NotAllowed
 from models.permissions import Permission, require
 
 BASE = "/prefect"
 SCREENS = f"{BASE}/v2"  # they need no socket, as the older ones do
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+LOOKING = "Prefect’s screens are for looking here. Run, stop and pause what runs by itself on the screen Jobs."
 PATIENCE = 30.0  # seconds
 AWAY = "Prefect does not answer just now: it comes some 15 seconds after the web. Load this page again then."
 ASKED_WITH = ("accept", "accept-encoding", "content-type", "if-none-match", "prefer", "x-prefect-api-version")
 ANSWERED_WITH = (
     "content-type", "content-encoding", "content-length", "cache-control", "etag", "last-modified", "location", "vary",
 )  # fmt: skip
-# What Prefect's screens read by POST; anything else that is no GET changes something, and is noted.
+# What Prefect's screens read by POST; anything else that is no GET changes something.
 READS = re.compile(r".*/(filter|paginate|counts?|history|lateness|next-runs|count-deployments|validate|count-by/.+)/?")
 
 
@@ -58,10 +58,10 @@ async def screens(request: Request) -> Response:
     path = request.url.path.removeprefix(BASE)
     try:
         require(by, Permission.SERVER_MANAGE)
-        if request.method not in edge.SAFE_METHODS and not READS.fullmatch(path):
-            await run_in_threadpool(jobs.note_in_prefect, f"{request.method} {path}", by=by)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
+    if request.method not in edge.SAFE_METHODS and not (request.method == "POST" and READS.fullmatch(path)):
+        return JSONResponse({"detail": LOOKING}, 403)
     try:
         return await _passed_on(request, path)
     except httpx.HTTPError:

@@ -156,7 +156,6 @@ class Event(StrEnum):
     CHECK_SWITCHED = "rule switched"  # whether it stops an import
     JOB_ASKED = "job asked for"
     JOB_CANCELLED = "job cancelled"
-    PREFECT_CHANGED = "changed in Prefect"
     SCHEDULE_PAUSED = "schedule paused"
     SCHEDULE_RESUMED = "schedule resumed"
 

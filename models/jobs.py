@@ -78,13 +78,6 @@ def why_not_again(found: Run) -> str | None:
     return None
 
 
-def note_in_prefect(what: str, *, by: Actor) -> None:
-    """Note what somebody is about to change on Prefect's own screens: `what` is its request. Raises NotAllowed."""
-    require(by, Permission.SERVER_MANAGE)
-    with writing(by) as session:
-        audit.write(session, Event.PREFECT_CHANGED, "Prefect", by=by, request=what[:200])
-
-
 def number(found: Run) -> int:
     """That of its subject: 17 of “import 17”. Raises Conflict where it has none."""
     last = (found.subject or "").rpartition(" ")[2]

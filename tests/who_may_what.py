@@ -181,7 +181,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     RUN_JOBS: (
         "models.flow_schedules.pause", "models.flow_schedules.resume", "models.jobs.run", "models.jobs.cancel",
-        "models.jobs.retry", "models.jobs.note_in_prefect",
+        "models.jobs.retry",
     ),
     SEE_BACKUPS: (
         "models.backups.listed", "models.backups.get", "models.backups.newest_done", "models.backup_alerts.health",

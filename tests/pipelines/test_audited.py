@@ -713,7 +713,6 @@ OPERATIONS: dict[str, Operation] = {
     "flow_schedules.pause": _paused,
     "flow_schedules.resume": lambda t: flow_schedules.resume("back-up", by=t.by),
     "jobs.run": lambda t: jobs.run("back-up", by=t.by),
-    "jobs.note_in_prefect": lambda t: jobs.note_in_prefect("DELETE /api/flow_runs/1", by=t.by),
     "jobs.cancel": lambda t: jobs.cancel(flow_runs.begin("back-up"), by=t.by),
     "report_performance.report": lambda t: report_performance.report(told=lambda _: None, by=t.by),
     "audit_log.as_csv": lambda t: list(audit_log.as_csv(Wanted(), by=t.by)),

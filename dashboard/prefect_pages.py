@@ -21,7 +21,6 @@ from models.errors import NotAllowed
 from models.permissions import Permission, require
 
 BASE = "/prefect"
-SCREENS = f"{BASE}/v2"  # they need no socket, as the older ones do
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 LOOKING = "Prefect’s screens are for looking here. Run, stop and pause what runs by itself on the screen Jobs."
 PATIENCE = 30.0  # seconds

@@ -12,11 +12,11 @@ from models.permissions import OPERATOR
 ROWS = 10_000
 
 
-def delete_in_batches(model: type[Base], where: ColumnElement[bool], *, most: int = ROWS) -> int:
-    """Delete the rows of `where`, `most` at once; returns how many. For what counts for nothing any more: it writes no
-    audit line."""
+def delete_in_batches(model: type[Base], where: ColumnElement[bool], *, most: int | None = None) -> int:
+    """Delete the rows of `where`, `most` (else ROWS) at once; returns how many. For what counts for nothing any more:
+    it writes no audit line."""
     total = 0
-    while number := _delete_some(model, where, most):
+    while number := _delete_some(model, where, most or ROWS):
         total += number
     return total
 

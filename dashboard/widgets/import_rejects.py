@@ -37,7 +37,7 @@ def reasons(found: Import) -> None:
 
 def download(found: Import, kind: str) -> None:
     """Nothing for whom its values are hidden from."""
-    if imports.why_hidden(found, by=session.actor()):
+    if imports.why_hidden(found, by=session.actor()) or found.rejects_expired_at:
         return
     label = "Download rejected rows" if kind == "rejected" else "Download duplicates"
     st.link_button(label, f"/imports/{found.id}/{FILES[kind]}", icon=":material/download:")
@@ -51,6 +51,9 @@ def rows(found: Import) -> None:
         return
     with page.card("Rows that do not come in", "Mend them in the file, and import that: the rest is known by then"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            if found.rejects_expired_at:
+                st.caption(f"They were removed on {formats.moment(found.rejects_expired_at)}, as retention asks for.")
+                return
             kind = st.segmented_control(
                 "Kind", kinds, default=kinds[0], required=True, format_func=KINDS.get, label_visibility="collapsed",
                 key=f"kind {found.id}",

@@ -21,7 +21,7 @@ from models.errors import NotAllowed
 from models.permissions import Permission, require
 
 BASE = "/prefect"
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST")
 LOOKING = "Prefect’s screens are for looking here. Run, stop and pause what runs by itself on the screen Jobs."
 PATIENCE = 30.0  # seconds
 AWAY = "Prefect does not answer just now: it comes some 15 seconds after the web. Load this page again then."
@@ -59,7 +59,7 @@ async def screens(request: Request) -> Response:
         require(by, Permission.SERVER_MANAGE)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
-    if request.method not in edge.SAFE_METHODS and not (request.method == "POST" and READS.fullmatch(path)):
+    if request.method == "POST" and not READS.fullmatch(path):
         return JSONResponse({"detail": LOOKING}, 403)
     try:
         return await _passed_on(request, path)

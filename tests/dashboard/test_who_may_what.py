@@ -24,7 +24,17 @@ from models.imports import Import
 from models.permissions import DEEDS, OPERATOR, Permission, Role
 from tests.dashboard.conftest import Site
 from tests.dashboard.test_narrow_manager import shown
-from tests.who_may_what import AUDIT, BUY, EXPORT, IMPORT, OWN_PAYMENTS, SEE_IMPORTS, SEE_PERFORMANCE, SEE_QUALITY
+from tests.who_may_what import (
+    AUDIT,
+    BUY,
+    EXPORT,
+    IMPORT,
+    OWN_PAYMENTS,
+    RUN_JOBS,
+    SEE_IMPORTS,
+    SEE_PERFORMANCE,
+    SEE_QUALITY,
+)
 
 Screen = Callable[..., AppTest]
 
@@ -106,6 +116,8 @@ ROUTES: dict[str, Asked] = {
     "GET /pay/subscription/done": Asked("/pay/subscription/done", OWN_PAYMENTS),
     "GET /pay/subscription/state": Asked("/pay/subscription/state", OWN_PAYMENTS),
     "GET /pay/receipt/{number}": Asked("/pay/receipt/999999", OWN_PAYMENTS),
+    "GET /prefect/{path:path}": Asked("/prefect/v2/dashboard", RUN_JOBS),
+    "POST /prefect/{path:path}": Asked("/prefect/api/flow_runs/filter", RUN_JOBS),
     "GET /healthz": Asked("/healthz"),
     "GET /readyz": Asked("/readyz"),
     **{f"GET {places.path(name)}": Asked(places.path(name)) for name in places.PLACES},

@@ -21,7 +21,8 @@ SHARED_DATA = Path(os.environ.get("APPOINTMENT360_SHARED_DATA", Path(__file__).p
 LONGEST = (
     "test_import_corpora", "test_cli_imports", "test_killed", "test_import_contacts", "test_import_orders",
     "test_access", "test_wrong_file", "test_up", "test_matching", "test_imports_in_a_browser", "test_imports_screen",
-    "test_import_drift", "test_in_a_browser", "test_contact_in_a_browser", "test_main_path", "test_people_path",
+    "test_import_drift", "test_left_alone", "test_in_a_browser", "test_contact_in_a_browser",
+    "test_main_path", "test_people_path",
 )  # fmt: skip
 _numbers = count(1)
 

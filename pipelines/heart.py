@@ -99,8 +99,12 @@ class Heart:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
     def _connected(self) -> psycopg.Connection[Any]:
         try:
@@ -130,7 +134,7 @@ class Heart:
                     self._look()
             except (psycopg.Error, AppError) as error:  # the work meets the same database, and says what is wrong
                 log.debug("run %s could not be heard: %s", self._run.id, error)
-                self._connection = None
+                self._hang_up()
             if self.cancelled:
                 self._stop_work()
 

@@ -4,8 +4,6 @@ Through ADBC's low level: its DBAPI layer imports pandas, which alone takes a se
 command line.
 """
 
-from functools import lru_cache
-
 import adbc_driver_postgresql
 import pyarrow as pa
 from adbc_driver_manager import (
@@ -13,7 +11,6 @@ from adbc_driver_manager import (
     INGEST_OPTION_MODE_APPEND,
     INGEST_OPTION_TARGET_TABLE,
     AdbcConnection,
-    AdbcDatabase,
     AdbcStatement,
     StatementOptions,
 )
@@ -24,7 +21,11 @@ def copy_in(url: str, table: str, rows: pa.RecordBatchReader, *, schema: str = "
 
     `url` is libpq's. Raises adbc_driver_manager.Error.
     """
-    with AdbcConnection(_known(url)) as connection, AdbcStatement(connection) as statement:
+    with (
+        adbc_driver_postgresql.connect(url) as database,
+        AdbcConnection(database) as connection,
+        AdbcStatement(connection) as statement,
+    ):
         options = {
             INGEST_OPTION_TARGET_TABLE: table,
             INGEST_OPTION_MODE: INGEST_OPTION_MODE_APPEND,
@@ -37,14 +38,11 @@ def copy_in(url: str, table: str, rows: pa.RecordBatchReader, *, schema: str = "
 
 def copy_out(url: str, query: str) -> pa.Table:
     """What the query gives, whole, in memory. `url` is libpq's. Raises adbc_driver_manager.Error."""
-    with AdbcConnection(_known(url)) as connection, AdbcStatement(connection) as statement:
+    with (
+        adbc_driver_postgresql.connect(url) as database,
+        AdbcConnection(database) as connection,
+        AdbcStatement(connection) as statement,
+    ):
         statement.set_sql_query(query)
         found, _ = statement.execute_query()
         return pa.RecordBatchReader.from_stream(found).read_all()
-
-
-@lru_cache(maxsize=1)
-def _known(url: str) -> AdbcDatabase:
-    """What ADBC knows of the database: it connects for it, and reads every type and column. It holds no connection."""
-    known: AdbcDatabase = adbc_driver_postgresql.connect(url)
-    return known

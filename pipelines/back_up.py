@@ -73,17 +73,17 @@ def run(backup_id: int, *, say: Say = lambda step: None, drilled: bool | None = 
             backups.fail(backup_id, "It failed for a reason that is in the log.")
             raise
         backups.finish(backup_id, made, by=by)
-    full = None
+    failed = None
     if settings().backup_drill if drilled is None else drilled:
         try:
             drill.run(backup_id, by=by, say=say)
-        except disk_space.NoRoom as error:  # what retention removes may make that room
-            full = error
+        except AppError as error:  # raised on; the rest does not depend on it, and what is removed may make room
+            failed = error
     retain()
     _base(say)
     backup_alerts.look()
-    if full is not None:
-        raise full
+    if failed is not None:
+        raise failed
     return True
 
 

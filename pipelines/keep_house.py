@@ -12,7 +12,7 @@ from collections.abc import Callable
 from models import disk_alerts
 from models.database import reading
 from models.errors import AppError
-from models.house import advice, reports, stock
+from models.house import advice, reports, standing, stock
 from models.house.reports import Made
 from models.house.retention import RULES, Rule
 from models.house.shapes import HouseAdvice, HouseReport
@@ -43,7 +43,7 @@ def keep(*, told: Say = print, by: Actor) -> Made:
         tables, size = stock.tables(session), stock.database_bytes(session)
     report = HouseReport(
         disks=stock.disk_space(), database_bytes=size, folders=folders, tables=tables,
-        kept=reports.kept_of(removed, tables, folders), advice=done, notes=notes,
+        kept=standing.kept_of(removed, tables, folders), advice=done, notes=notes,
     )  # fmt: skip
     return reports.store(report, host=socket.gethostname(), by=by)
 

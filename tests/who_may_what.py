@@ -176,7 +176,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.performance.reports.store", "pipelines.report_performance.report", "pipelines.report_performance.run",
     ),
     SEE_HOUSE: (
-        "models.house.reports.standing", "models.house.reports.latest", "models.house.reports.get",
+        "models.house.standing.now", "models.house.reports.latest", "models.house.reports.get",
         "models.house.reports.listed", "models.house.reports.store", "models.disk_alerts.listed",
     ),
     RUN_JOBS: (

@@ -12,7 +12,7 @@ from dashboard.api.again import Repeatable
 from dashboard.api.ids import Id
 from dashboard.api.jobs import Job
 from dashboard.api.moments import Moment
-from models.house import reports
+from models.house import reports, standing
 from models.house.reports import Made
 from models.house.shapes import DiskSpace, FolderSize, HouseReport, Kept
 from models.permissions import Actor, Permission
@@ -51,8 +51,8 @@ class ListedHouseRound(BaseModel):
 
 
 @router.get("", summary="Read how the house stands")
-def standing(by: Overseer) -> Housekeeping:
-    found = reports.standing(by=by)
+def current(by: Overseer) -> Housekeeping:
+    found = standing.now(by=by)
     latest = None if found.latest is None else _answer(found.latest)
     return Housekeeping(disks=found.disks, alerts=found.alerts, kept=found.kept, latest=latest)
 

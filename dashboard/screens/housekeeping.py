@@ -9,8 +9,9 @@ from dashboard.widgets.house_tables import advice, kept, tables
 from dashboard.widgets.page import plain
 from dashboard.widgets.said import say
 from models import jobs
-from models.house import reports
-from models.house.reports import Listed, Made, Standing
+from models.house import reports, standing
+from models.house.reports import Listed, Made
+from models.house.standing import Standing
 from models.permissions import Permission
 
 TITLE = "Housekeeping"
@@ -19,7 +20,7 @@ TITLE = "Housekeeping"
 def show() -> None:
     by = session.actor()
     with page.skeleton("housekeeping", TITLE, 110, 400, 250) as place:
-        found, before = reports.standing(by=by), reports.listed(by=by)
+        found, before = standing.now(by=by), reports.listed(by=by)
     with place.container():
         with page.header(TITLE, _note(found.latest)):
             if by.may(Permission.SERVER_MANAGE):

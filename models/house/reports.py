@@ -1,4 +1,4 @@
-"""Stored rounds of housekeeping, which pipelines/keep_house.py makes, and how things stand now."""
+"""Stored rounds of housekeeping, which pipelines/keep_house.py makes."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,13 +8,12 @@ from sqlalchemy import DateTime, Index, Integer, Text, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models import audit, disk_alerts
+from models import audit
 from models.audit import Event
 from models.batches import delete_in_batches
-from models.database import LARGEST_ID, Base, reading, writing
+from models.database import Base, by_id, reading, writing
 from models.errors import NotFound
-from models.house import stock
-from models.house.shapes import DiskSpace, FolderSize, HouseReport, Kept, TableSize
+from models.house.shapes import DiskSpace, FolderSize, HouseReport
 from models.permissions import Actor, Permission, require
 
 FLOW = "keep-house"  # that makes them
@@ -54,23 +53,6 @@ class Listed:
     folders: list[FolderSize]
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How things stand now: the disks of this machine, what is wrong with any machine's, and the last round."""
-
-    disks: list[DiskSpace]
-    alerts: list[str]
-    kept: list[Kept]
-    latest: Made | None
-
-
-def standing(*, by: Actor) -> Standing:
-    """Raises NotAllowed."""
-    require(by, Permission.SERVER_OVERSEE)
-    found = latest(by=by)
-    return Standing(stock.disk_space(), disk_alerts.listed(by=by), kept_now(found), found)
-
-
 def latest(*, by: Actor) -> Made | None:
     """Raises NotAllowed."""
     require(by, Permission.SERVER_OVERSEE)
@@ -83,7 +65,7 @@ def get(report_id: int, *, by: Actor) -> Made:
     """Raises NotAllowed, NotFound."""
     require(by, Permission.SERVER_OVERSEE)
     with reading() as session:
-        found = session.get(StoredHouseReport, report_id) if 0 < report_id <= LARGEST_ID else None
+        found = by_id(session, StoredHouseReport, report_id)
         if found is None:
             raise NotFound(f"There is no housekeeping report {report_id}.")
         return _made(found)
@@ -125,34 +107,6 @@ def clear_past(older_than_days: int) -> int:
     """Remove reports that are older; how many."""
     before = func.clock_timestamp() - timedelta(days=older_than_days)
     return delete_in_batches(StoredHouseReport, StoredHouseReport.made_at < before)
-
-
-def kept_of(removed: dict[str, int], tables: list[TableSize], folders: list[FolderSize]) -> list[Kept]:
-    """The rules of retention as they stand, with what they hold; `removed` is by the name of a setting."""
-    from models.house.retention import RULES
-
-    sizes = {one.name: one.bytes for one in tables}
-    places = {one.name: one.bytes for one in folders}
-    kept = []
-    for rule in RULES:
-        held = sum(sizes.get(name, 0) for name in rule.tables) + places.get(rule.folder or "", 0)
-        kept.append(
-            Kept(
-                what=rule.what, setting=rule.variable, days=rule.days, gives_up=rule.gives_up,
-                bytes=held if (rule.tables or rule.folder) and (tables or folders) else None,
-                removed=removed.get(rule.setting),
-            )
-        )  # fmt: skip
-    return kept
-
-
-def kept_now(found: Made | None) -> list[Kept]:
-    """The rules of retention as the settings say them now, with what the last round measured and removed."""
-    if found is None:
-        return kept_of({}, [], [])
-    removed = {one.setting: one.removed for one in found.report.kept}
-    now = kept_of({}, found.report.tables, found.report.folders)
-    return [one.model_copy(update={"removed": removed.get(one.setting)}) for one in now]
 
 
 def _made(found: StoredHouseReport) -> Made:

@@ -13,7 +13,7 @@ from models import audit, mails, preferences
 from models.accounts import User
 from models.audit import Event
 from models.batches import delete_in_batches
-from models.database import LARGEST_ID, Base, reading, writing
+from models.database import Base, by_id, reading, writing
 from models.errors import NotFound
 from models.mails import Kind
 from models.performance.shapes import Report
@@ -94,7 +94,7 @@ def get(report_id: int, *, by: Actor) -> Made:
     """Raises NotAllowed, NotFound."""
     require(by, Permission.SERVER_OVERSEE)
     with reading() as session:
-        found = session.get(StoredReport, report_id) if 0 < report_id <= LARGEST_ID else None
+        found = by_id(session, StoredReport, report_id)
         if found is None:
             raise NotFound(f"There is no performance report {report_id}.")
         return _made(found)

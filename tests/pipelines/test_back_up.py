@@ -20,7 +20,7 @@ from models import backup_alerts, backups, settings
 from models.backup_retention import Generations, Kept, superfluous
 from models.contacts import records
 from models.database import libpq_url
-from models.errors import AppError, Conflict
+from models.errors import AppError, Conflict, Unavailable
 from models.permissions import OPERATOR, Role
 from pipelines import (
     back_up,
@@ -92,6 +92,26 @@ def test_a_backup_is_proven_by_its_drill_and_restored_with_its_files(filled: str
 def test_it_is_restored_by_its_name_where_no_database_knows_of_it(filled: str, home: Path, empty: str) -> None:
     made = back_up.make(by=OPERATOR, drilled=False)
     assert restore_backup.run_named(made.name, made.place, empty).differences == []
+
+
+def test_a_drill_that_cannot_be_done_keeps_nothing_else_from_its_turn(
+    filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APPOINTMENT360_BACKUPS_NEWEST", "1")
+    for name in ("DAYS", "WEEKS", "MONTHS", "YEARS"):
+        monkeypatch.setenv(f"APPOINTMENT360_BACKUPS_{name}", "0")
+    settings.settings.cache_clear()
+    back_up.make(by=OPERATOR, drilled=True)
+    old = back_up.make(by=OPERATOR, drilled=False)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Unavailable("There may be no other database here.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(drill, "run", refuse)
+        with pytest.raises(Unavailable, match="no other database"):
+            back_up.make(by=OPERATOR, drilled=True)
+    assert old.name not in [one.name for one in backups.listed(by=OPERATOR) if one.state == backups.State.DONE]
 
 
 def test_a_drill_notices_rows_that_swapped_a_value(filled: str) -> None:

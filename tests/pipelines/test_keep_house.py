@@ -11,7 +11,7 @@ from models import batches, flow_runs, import_changes, import_expiry, import_rej
 from models.contacts import as_of, history_retention, moments, records
 from models.database import engine, libpq_url, reading
 from models.errors import Conflict, InvalidInput
-from models.house import advice, reports, texts
+from models.house import advice, reports, standing, texts
 from models.imports import State
 from models.permissions import OPERATOR
 from pipelines import import_contacts, keep_house
@@ -239,7 +239,7 @@ def test_it_takes_stock_and_the_page_is_as_wide_as_a_terminal(
     assert made.report.disks[0].free > 0
     page = texts.page(made.report)
     assert max(map(len, page.splitlines())) <= 78
-    assert reports.standing(by=OPERATOR).latest == made
+    assert standing.now(by=OPERATOR).latest == made
 
 
 def test_the_flow_is_recorded(url: str) -> None:

@@ -57,7 +57,7 @@ def current(by: Overseer) -> Housekeeping:
     return Housekeeping(disks=found.disks, alerts=found.alerts, kept=found.kept, latest=latest)
 
 
-@router.post("", status_code=HTTPStatus.ACCEPTED, summary="Keep house now", responses=problems.told(409))
+@router.post("", status_code=HTTPStatus.ACCEPTED, summary="Keep house now", responses=problems.told(404, 409))
 def start(by: Keeper) -> Job:
     """Within seconds it is begun, and takes up to some minutes; asking again before it began changes nothing."""
     return jobs.run(by, reports.FLOW)

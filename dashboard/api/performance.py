@@ -78,7 +78,7 @@ def listed(by: Overseer, limit: Annotated[int, Query(ge=1, le=200)] = 60) -> lis
 
 
 @router.post(
-    "/reports", status_code=HTTPStatus.ACCEPTED, summary="Make a report now", responses=problems.told(409)
+    "/reports", status_code=HTTPStatus.ACCEPTED, summary="Make a report now", responses=problems.told(404, 409)
 )  # fmt: skip
 def make(by: Keeper) -> Job:
     """Within seconds it is begun, and takes up to some minutes; asking again before it began changes nothing."""

@@ -14,7 +14,7 @@ import streamlit as st
 
 from dashboard import formats
 from dashboard.widgets import columns
-from dashboard.widgets.page import card, token
+from dashboard.widgets.page import card, css_colour
 from models.contacts.records import Record
 from models.contacts.table import FIELDS
 from models.fields import Field, Group, Kind
@@ -37,7 +37,7 @@ def style() -> None:
         **{f"{name}{part}": f"{name}{'Text' if part else 'Background'}Color"
            for name in ("green", "yellow", "red", "blue") for part in ("", "text")},
     }  # fmt: skip
-    st.html(f"<style>{STYLE.substitute({name: token(colour) for name, colour in colours.items()})}</style>")
+    st.html(f"<style>{STYLE.substitute({name: css_colour(colour) for name, colour in colours.items()})}</style>")
 
 
 def named(group: Group) -> str:

@@ -5,7 +5,7 @@ from html import escape
 import streamlit as st
 
 from dashboard import formats
-from dashboard.widgets.page import card, token
+from dashboard.widgets.page import card, css_colour
 from models.duplicates.pairs import Pair
 
 WIDEST = 46  # per cent of the line, for the longest bar
@@ -45,7 +45,7 @@ def _line(title: str, found: str, bits: float, longest: float) -> str:
 
 
 def _style() -> str:
-    colours = {name: token(name) for name in ("greenColor", "redColor", "grayTextColor", "borderColor")}
+    colours = {name: css_colour(name) for name in ("greenColor", "redColor", "grayTextColor", "borderColor")}
     return f"""<style>
 .stHtml ul.weights {{ list-style: none; margin: 0; padding: 0; display: grid; gap: 8px }}
 .weights li {{ display: grid; grid-template-columns: minmax(0, 1fr) auto; column-gap: 8px }}

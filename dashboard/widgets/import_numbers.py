@@ -27,7 +27,7 @@ def _bar(counts: dict[str, int], rows: int) -> None:
         return
     said = ", ".join(f"{name} {formats.share(count, rows)}" for name, count in counts.items())
     pieces = "".join(
-        f'<span style="flex:{count} 0 0;min-width:3px;background:{page.token(f"{PARTS[name]}Color")}" '
+        f'<span style="flex:{count} 0 0;min-width:3px;background:{page.css_colour(f"{PARTS[name]}Color")}" '
         f'title="{name}: {formats.number(count)}"></span>'
         for name, count in counts.items()
         if count

@@ -110,7 +110,7 @@ def _so_far(now: Progress) -> str:
 
 def _busy(words: str) -> None:
     """A bar that moves and claims nothing: where nobody knows how far it is, or nothing can be counted yet."""
-    colours = {"ground": page.token("borderColor"), "piece": page.token("primaryColor")}
+    colours = {"ground": page.css_colour("borderColor"), "piece": page.css_colour("primaryColor")}
     st.html(f"<style>{BUSY.substitute(colours)}</style>")
     said = escape(words)
     st.html(f'<div class="busy">{said}<div role="progressbar" aria-label="{said}"></div></div>')

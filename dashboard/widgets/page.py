@@ -102,6 +102,18 @@ def plain(text: str) -> str:
 
 
 def token(name: str) -> str:
-    """A theme colour by its config name, for the theme the reader is looking at."""
+    """A theme colour by its config name, for the theme the reader was looking at when this run began.
+
+    For tables and charts, which are painted once; what is styled takes `css_colour`.
+    """
     mode = "dark" if st.context.theme.type == "dark" else "light"
     return st.get_option(f"theme.{mode}.{name}")
+
+
+def css_colour(name: str) -> str:
+    """A theme colour for a style: it changes with the theme, at once, while no script runs.
+
+    Streamlit sets color-scheme on the page, which is what light-dark() goes by; a dialog lies outside, and has none.
+    """
+    light, dark = (st.get_option(f"theme.{mode}.{name}") for mode in ("light", "dark"))
+    return f"light-dark({light}, {dark})"

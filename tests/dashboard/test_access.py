@@ -200,6 +200,16 @@ def test_no_serious_finding(
     assert serious(page) == []
 
 
+def test_the_fields_of_an_open_contact_change_with_the_system(page: Page, visit: Callable[[str], None]) -> None:
+    """No script runs for it: whoever works into the evening sees the labels on the dark page."""
+    page.emulate_media(color_scheme="light")
+    visit("contact")
+    label = page.locator(".fields dt").first
+    expect(label).to_have_css("color", "rgb(90, 96, 108)")
+    page.emulate_media(color_scheme="dark")
+    expect(label).to_have_css("color", "rgb(169, 175, 188)")
+
+
 def test_a_token_from_the_first_dialog_to_the_second(coloured: Page, web: str, site: Site) -> None:
     coloured.context.add_cookies([{"name": "session", "value": site.token(Role.MANAGER), "url": web}])
     coloured.goto(f"{web}/profile")

@@ -25,6 +25,7 @@ from dashboard import (
     edge,
     failures,
     mail_delivery,
+    metrics,
     pay,
     places,
     prefect_pages,
@@ -174,5 +175,6 @@ app = st.App(
         *(Route(places.path(name), front_page) for name in places.PLACES),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
+        Route("/metrics", metrics.metrics),
     ],
 )

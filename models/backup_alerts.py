@@ -31,15 +31,19 @@ class BackupAlert(Base):
 
 @dataclass(frozen=True)
 class Health:
-    """For the screen, and whoever measures: ages in seconds, None where there is none. `moments` are the first and the
-    last that the server can be restored to, where its log is archived."""
+    """For the screen, and whoever measures: ages in seconds, None where there is none. `faults` is kind -> sentence,
+    `moments` are the first and the last that the server can be restored to, where its log is archived."""
 
     newest_age: float | None
     proven_age: float | None
     bytes: int
     restore_seconds: float | None
-    alerts: list[str]
+    faults: dict[str, str]
     moments: tuple[datetime, datetime] | None = None
+
+    @property
+    def alerts(self) -> list[str]:
+        return list(self.faults.values())
 
 
 def health(*, by: Actor) -> Health:
@@ -47,7 +51,7 @@ def health(*, by: Actor) -> Health:
     require(by, Permission.SERVER_OVERSEE)
     with reading() as session:
         now, done = _now(session), _done(session)
-        alerts = list(_wrong(session, now, done).values())
+        faults = _wrong(session, now, done)
         moments = recovery.moments(session)
     proven = [one for one in done if one.proven]
     return Health(
@@ -55,7 +59,7 @@ def health(*, by: Actor) -> Health:
         _age(now, proven),
         sum(one.bytes or 0 for one in done),
         next((one.drill_seconds for one in proven), None),
-        alerts,
+        faults,
         moments,
     )
 

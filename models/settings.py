@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     razorpay_old_webhook_secret: SecretStr | None = None  # counts for a day after the change: what is sent again has it
     razorpay_webhook_secret_changed_at: AwareDatetime | None = None
     razorpay_url: Annotated[str | None, AfterValidator(_web_address)] = None  # of a stand-in
+    metrics_token: SecretStr | None = None  # shown by who reads /metrics; without it nobody may
     search_seconds: int = 10  # after so long the web stops what it asked the database
     export_roots: str = ""  # folders and s3:// prefixes below which scheduled exports may go, with commas between
     disk_reserve: ByteSize = ByteSize(200_000_000)  # bytes of each disk that imports, exports and backups leave free

@@ -1,7 +1,7 @@
 """What a Prometheus server reads at `/metrics`: how the backups stand, and what this process uses.
 
-Its bearer token is APPOINTMENT360_METRICS_TOKEN; where none is set there is no such page. No number is of a contact or of
-a person. Names as https://prometheus.io/docs/practices/naming/ has them: seconds, bytes, moments in Unix time.
+Its bearer token is APPOINTMENT360_METRICS_TOKEN; where none is set there is no such page. No number is of a contact or
+of a person. Names as https://prometheus.io/docs/practices/naming/ has them: seconds, bytes, moments in Unix time.
 """
 
 import hmac

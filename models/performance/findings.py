@@ -47,12 +47,18 @@ def _missing(counted: list[Counted]) -> list[PerformanceFinding]:
 
 
 def _missing_index(one: Counted, wanted: trial.Candidate, tried: trial.Tried) -> PerformanceFinding:
-    subject = f"{wanted.table} ({', '.join(wanted.columns)})"
+    does = {
+        trial.Way.VALUES: f"reads all of {wanted.table} to find some of its rows",
+        trial.Way.ORDER: f"reads and sorts all of {wanted.table} for the first of its rows",
+        trial.Way.PATTERN: f"reads all of {wanted.table} for the rows whose {wanted.columns[0]} holds a text",
+    }[wanted.way]
+    needs = " It needs the extension pg_trgm." if wanted.way is trial.Way.PATTERN else ""
     return PerformanceFinding(
-        kind="missing index", subject=subject,
-        sentence=f"A statement reads all of {wanted.table} to find some of its rows: {one.calls:,} times, "
-        f"{1000 * one.mean:,.0f} ms each. It begins with: {' '.join(one.text.split())[:120]}",
-        suggestion=f"Add an index of {subject}. It makes imports and changes of {wanted.table} a little slower.",
+        kind="missing index", subject=wanted.subject,
+        sentence=f"A statement {does}: {one.calls:,} times, {1000 * one.mean:,.0f} ms each. It begins with: "
+        f"{' '.join(one.text.split())[:120]}",
+        suggestion=f"Add an index of {wanted.subject}. It makes imports and changes of {wanted.table} a little slower."
+        f"{needs}",
         tried=tried.sentence, sql=wanted.sql,
     )  # fmt: skip
 

@@ -1,14 +1,15 @@
 """Suggestions are tried before they are made: on a copy of some of the table, which is never there for anybody else.
 
 The copy is a temporary table of the same name, columns and indexes, in a transaction that is rolled back: the statement
-is planned as it stands (EXPLAIN GENERIC_PLAN: its values are not known), finds the copy first, and after a crash
-nothing is left.
+is planned as it stands (EXPLAIN GENERIC_PLAN: its values are not known, a page's number stands for its limit), finds
+the copy first, and after a crash nothing is left.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import psycopg
@@ -16,29 +17,58 @@ from psycopg import sql
 
 from models.database import Database, libpq_url
 
+Plan = dict[str, Any]  # a node of EXPLAIN (FORMAT JSON), with those below it
 ROWS = 50_000  # of a copy
 PATIENCE = "20s"  # of the server, for each statement
 WORTH = 0.7  # of the cost before, at most
 LEAST_ROWS = 5_000  # of a table whose scan an index is looked for
-CONDITION = re.compile(r"\(*(?:\w+\.)?(\w+)\)*(?:::[\w ]+)?\)* (=|<=?|>=?) \(*(?:\$\d+|')")
+CONDITION = re.compile(r"\(*(?:\w+\.)?(\w+)\)*(?:::[\w ]+)?\)* (=|<=?|>=?|~~\*?) \(*(?:\$\d+|')")
+SORT_KEY = re.compile(r"(?:\w+\.)?(\w+)((?: DESC)?(?: NULLS (?:FIRST|LAST))?)")
+LIMIT = re.compile(r"\bLIMIT \$(\d+)", re.IGNORECASE)
+PAGE = (
+    50  # rows: what LIMIT $1 is planned with, since the planner takes a tenth of the table for a number it is not told
+)
+WIDEST = 3  # columns of an index
+
+
+class Way(StrEnum):
+    """What the index is for."""
+
+    VALUES = "values"
+    ORDER = "order"
+    PATTERN = "pattern"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An index that a scan of the whole table would not need to be without: by `columns`, those of = first."""
+    """An index that a scan of the whole table would not need to be without. `columns` are those of = first, each as
+    CREATE INDEX has it: “added DESC”."""
 
     table: str
     columns: tuple[str, ...]
+    way: Way = Way.VALUES
+
+    @property
+    def subject(self) -> str:
+        return f"{self.table} {self.how}"
+
+    @property
+    def how(self) -> str:
+        """What stands in CREATE INDEX behind the table."""
+        if self.way is Way.PATTERN:
+            return f"USING gin ({self.columns[0]} gin_trgm_ops)"
+        return f"({', '.join(self.columns)})"
 
     @property
     def sql(self) -> str:
-        return f"CREATE INDEX CONCURRENTLY ON {self.table} ({', '.join(self.columns)})"
+        return f"CREATE INDEX CONCURRENTLY ON {self.subject}"
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What the planner reckons for the statement, and milliseconds of a look for one value, before and after."""
+    """What the planner reckons for the statement, and milliseconds of a look of that way, before and after."""
 
+    way: Way
     rows: int
     cost_before: float
     cost_after: float
@@ -51,10 +81,14 @@ class Tried:
 
     @property
     def sentence(self) -> str:
+        looked = {
+            Way.VALUES: "looking for one value",
+            Way.ORDER: f"reading the first {PAGE} rows",
+            Way.PATTERN: "looking for a part of a text",
+        }[self.way]
         return (
             f"On a copy of {self.rows:,} rows the statement costs {self.cost_after:,.0f} instead of "
-            f"{self.cost_before:,.0f}, and looking for one value took {self.ms_after:.2f} ms instead of "
-            f"{self.ms_before:.2f} ms."
+            f"{self.cost_before:,.0f}, and {looked} took {self.ms_after:.2f} ms instead of {self.ms_before:.2f} ms."
         )
 
 
@@ -75,12 +109,22 @@ def candidate(statement: str) -> Candidate | None:
     cannot be made."""
     with laboratory() as connection:
         plan = _plan(connection, statement)
-        for node in _nodes(plan) if plan else ():
+        for node, above in _nodes(plan) if plan else ():
             if node["Node Type"] != "Seq Scan" or _rows(connection, node["Relation Name"]) < LEAST_ROWS:
                 continue
-            if columns := _columns(node.get("Filter", "")):
-                return Candidate(node["Relation Name"], columns)
+            if found := _of_scan(node, above):
+                return found
     return None
+
+
+def _of_scan(scan: Plan, above: tuple[Plan, ...]) -> Candidate | None:
+    table, condition = scan["Relation Name"], scan.get("Filter", "")
+    equal, ranged, patterns = _compared(condition)
+    if order := _order(above):
+        return Candidate(table, tuple([*equal, *order][:WIDEST]), Way.ORDER)
+    if columns := [*equal, *ranged[:1]]:
+        return Candidate(table, tuple(columns[:WIDEST]))
+    return Candidate(table, (patterns[0],), Way.PATTERN) if patterns else None
 
 
 def try_index(statement: str, wanted: Candidate) -> Tried | None:
@@ -91,14 +135,16 @@ def try_index(statement: str, wanted: Candidate) -> Tried | None:
             before, look_before = _plan(connection, statement), _look(connection, wanted)
             if before is None:
                 return None
-            columns = sql.SQL(", ").join(map(sql.Identifier, wanted.columns))
             table = sql.Identifier("pg_temp", wanted.table)
-            connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(table, columns))
+            # What it is made of comes from the server's own plan, already quoted where it has to be.
+            connection.execute(sql.SQL("CREATE INDEX ON {} {}").format(table, sql.SQL(wanted.how)))
             connection.execute(sql.SQL("ANALYZE {}").format(table))
             after, look_after = _plan(connection, statement), _look(connection, wanted)
         except psycopg.Error:
             return None
-    return Tried(rows, before["Total Cost"], after["Total Cost"], look_before, look_after) if after else None
+    if after is None:
+        return None
+    return Tried(wanted.way, rows, before["Total Cost"], after["Total Cost"], look_before, look_after)
 
 
 def without_index(table: str, definition: str, statements: list[str]) -> tuple[int, int] | None:
@@ -152,47 +198,82 @@ def _rows(connection: psycopg.Connection[Any], table: str) -> int:
     return found[0] if found else 0
 
 
-def _plan(connection: psycopg.Connection[Any], statement: str) -> dict[str, Any] | None:
+def _plan(connection: psycopg.Connection[Any], statement: str) -> Plan | None:
     """As the server plans it, without carrying it out; None where it cannot."""
     try:
         with connection.transaction():
-            asked = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {statement}"
+            asked = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {paged(statement)}"
             found = connection.execute(asked.encode()).fetchone()
     except psycopg.Error:
         return None
     return found[0][0]["Plan"] if found else None
 
 
+def paged(statement: str) -> str:
+    """With a page's number where it has LIMIT $1, and the parameters behind that one moved up."""
+    found = LIMIT.search(statement)
+    if found is None:
+        return statement
+    left_out = int(found[1])
+    if len(re.findall(rf"\${left_out}\b", statement)) > 1:
+        return statement
+
+    def moved(one: re.Match[str]) -> str:
+        number = int(one[1])
+        return f"${number - (number > left_out)}"
+
+    before, after = (re.sub(r"\$(\d+)", moved, one) for one in (statement[: found.start()], statement[found.end() :]))
+    return f"{before}LIMIT {PAGE}{after}"
+
+
 def _cost_on(connection: psycopg.Connection[Any], statement: str, table: str) -> float | None:
     plan = _plan(connection, statement)
-    if plan is None or not any(node.get("Relation Name") == table for node in _nodes(plan)):
+    if plan is None or not any(node.get("Relation Name") == table for node, _ in _nodes(plan)):
         return None
     return float(plan["Total Cost"])
 
 
 def _look(connection: psycopg.Connection[Any], wanted: Candidate) -> float:
-    """Milliseconds of a look for a row that is there, by the first column; its value goes nowhere."""
-    column, table = sql.Identifier(wanted.columns[0]), sql.Identifier("pg_temp", wanted.table)
-    some = sql.SQL("SELECT {0} FROM {1} WHERE {0} IS NOT NULL OFFSET (SELECT count({0}) / 2 FROM {1}) LIMIT 1")
-    found = connection.execute(some.format(column, table)).fetchone()
-    value = sql.Literal(found[0] if found else None)
-    look = sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM {1} WHERE {0} = {2}").format(column, table, value)
-    timed = connection.execute(look).fetchone()
+    """Milliseconds of a look of that way, for a row that is there; its value goes nowhere."""
+    table = sql.Identifier("pg_temp", wanted.table)
+    if wanted.way is Way.ORDER:
+        order = sql.SQL(", ".join(wanted.columns))
+        look = sql.SQL("SELECT * FROM {} ORDER BY {} LIMIT {}").format(table, order, PAGE)
+    else:
+        column = sql.SQL(wanted.columns[0])
+        some = sql.SQL("SELECT {0} FROM {1} WHERE {0} IS NOT NULL OFFSET (SELECT count({0}) / 2 FROM {1}) LIMIT 1")
+        found = connection.execute(some.format(column, table)).fetchone()
+        value = found[0] if found else None
+        if wanted.way is Way.PATTERN:
+            look = sql.SQL("SELECT * FROM {} WHERE {} ILIKE {}").format(table, column, f"%{str(value)[1:9]}%")
+        else:
+            look = sql.SQL("SELECT * FROM {} WHERE {} = {}").format(table, column, value)
+    timed = connection.execute(sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) {}").format(look)).fetchone()
     return float(timed[0][0]["Execution Time"]) if timed else 0.0
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
+def _nodes(plan: Plan, above: tuple[Plan, ...] = ()) -> Iterator[tuple[Plan, tuple[Plan, ...]]]:
+    """Each with those above it, the nearest first."""
+    yield plan, above
     for part in plan.get("Plans", ()):
-        yield from _nodes(part)
+        yield from _nodes(part, (plan, *above))
 
 
-def _columns(condition: str) -> tuple[str, ...]:
-    """Of a plan's filter: those that are compared with a value by =, and one that is by < or >; none where the
+def _compared(condition: str) -> tuple[list[str], list[str], list[str]]:
+    """The columns that a plan's filter compares with a value: by =, by < or >, and by LIKE or ILIKE; none where the
     conditions are alternatives."""
     if " OR " in condition:
-        return ()
+        return [], [], []
     found = [match.groups() for one in condition.split(" AND ") if (match := CONDITION.match(one))]
-    equal = [name for name, operator in found if operator == "="]
-    ranged = [name for name, operator in found if operator != "=" and name not in equal]
-    return tuple(dict.fromkeys([*equal, *ranged[:1]]))[:3]
+    equal = list(dict.fromkeys(name for name, operator in found if operator == "="))
+    ranged = [name for name, operator in found if operator[0] in "<>" and name not in equal]
+    return equal, ranged, [name for name, operator in found if operator[0] == "~"]
+
+
+def _order(above: tuple[Plan, ...]) -> list[str]:
+    """Of what is sorted right after its scan, for its first rows: the columns, each with its direction; none where an
+    expression is among them."""
+    if not above or above[0]["Node Type"] != "Sort" or not any(one["Node Type"] == "Limit" for one in above):
+        return []
+    found = [SORT_KEY.fullmatch(one) for one in above[0]["Sort Key"]]
+    return ["".join(one.groups()) for one in found if one] if all(found) else []

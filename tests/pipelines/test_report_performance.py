@@ -1,5 +1,7 @@
 """A planted slow query and a planted unused index are found, and what is suggested holds."""
 
+import re
+
 import psycopg
 import pytest
 from pydantic import ValidationError
@@ -8,7 +10,7 @@ from sqlalchemy import make_url, text
 from models import database, flow_runs, mail_texts, timings
 from models.database import engine, libpq_url
 from models.mails import Kind
-from models.performance import reports, texts
+from models.performance import reports, texts, trial
 from models.performance.shapes import PerformanceFinding
 from models.permissions import OPERATOR, Role
 from models.settings import Settings
@@ -75,6 +77,41 @@ def test_a_planted_slow_query_and_a_planted_unused_index_are_found(db: str) -> N
     assert quicker.before_ms is not None
     assert quicker.mean_ms < quicker.before_ms
     assert len(reports.listed(by=OPERATOR)) == 2
+
+
+@pytest.mark.parametrize(
+    ("statement", "wanted", "does"),
+    [
+        ("SELECT id FROM planted ORDER BY code DESC, id DESC LIMIT :n", "planted (code DESC, id DESC)", "and sorts"),
+        ("SELECT id FROM planted WHERE colour = :colour ORDER BY code LIMIT :n", "planted (colour, code)", "and sorts"),
+        ("SELECT id FROM planted WHERE code ILIKE :part", "planted USING gin (code gin_trgm_ops)", "holds a text"),
+    ],
+)  # fmt: skip
+def test_an_index_for_an_order_and_for_a_part_of_a_text(db: str, statement: str, wanted: str, does: str) -> None:
+    plant()
+    values = {"n": 50, "colour": "colour 3", "part": "%ode 4242%"}
+    with engine().connect() as connection:
+        for _ in range(40):
+            connection.execute(text(statement), {key: values[key] for key in values if f":{key}" in statement}).all()
+    found = report_performance.report(told=lambda step: None, by=OPERATOR).report.findings
+    missing = of(found, "missing index", wanted)
+    assert does in missing.sentence
+    with psycopg.connect(libpq_url(db), autocommit=True) as connection:
+        connection.execute(missing.sql or "")
+    asked = re.sub(r":(\w+)", lambda found: f"'{values[found[1]]}'", statement)
+    with psycopg.connect(libpq_url(db)) as connection:
+        plan = str(connection.execute(f"EXPLAIN {asked}").fetchall())
+    assert "planted_co" in plan
+    assert "Sort" not in plan
+
+
+def test_a_page_stands_for_a_limit_that_is_not_known() -> None:
+    assert (
+        trial.paged("SELECT a FROM t WHERE b = $1 LIMIT $2 OFFSET $3")
+        == "SELECT a FROM t WHERE b = $1 LIMIT 50 OFFSET $2"
+    )
+    for untouched in ("SELECT a FROM t WHERE b = $1", "SELECT a FROM t WHERE b = $1 LIMIT $1"):
+        assert trial.paged(untouched) == untouched
 
 
 def test_what_a_rule_needs_is_never_called_unused(db: str) -> None:

@@ -37,6 +37,7 @@ INSTANCES_LOCK = 360_373  # a process that carries out requests
 FLOW_RUNS_LOCK = 360_376  # a run of a flow, held by its process
 FLOWS_LOCK = 360_377  # a flow of which one run at a time may be, by the hash of its name
 DISKS_LOCK = 360_388  # noting which disks are getting full
+MOVES_LOCK = 360_389  # adding up the moves of contacts
 FLOW_MAILS_LOCK = 360_378  # those that tell of the runs of a flow
 
 RETURNED = "appointment360.returned"  # when a connection came back to the pool

@@ -16,37 +16,52 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import BigInteger, Identity, text
+from psycopg import Connection as DriverConnection
+from sqlalchemy import BigInteger, DateTime, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database import Base, Database, asked, engine
+from models.database import MOVES_LOCK, Base, Database, asked, engine
 from models.filters import visible_fields
 from models.permissions import Actor, Permission
 
 T = TypeVar("T")
 MOST_ROWS = 500  # of contact_moves, from which on they are added up
+# All rows are those from here on: the others are in a sum. They are found by the index, past what somebody's long
+# snapshot keeps the server from clearing away.
+_FIRST = """coalesce((SELECT max(ended_before) FROM contact_moves
+    WHERE ended_before IS NOT NULL AND server_began = pg_postmaster_start_time()), 0)"""
 # Another server, or another database under the same name, has moves of its own. What is new in a week, or lies in the
 # future, changes by itself at the midnight of UTC.
-MOMENT = """SELECT coalesce(sum(moves), 0)::bigint AS moves, count(*) AS rows,
+MOMENT = f"""SELECT coalesce(sum(moves), 0)::bigint AS moves, count(*) AS rows,
     (now() AT TIME ZONE 'UTC')::date AS today, pg_postmaster_start_time() AS server_began,
     (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database
-    FROM contact_moves"""
+    FROM contact_moves WHERE written_in >= {_FIRST}"""
 _OF_SESSION = text(MOMENT)
-# Rows that another one is adding up are left to it: whatever order they come in, what is taken away is put back.
-ADD_UP = text(
-    """WITH gone AS (
-        DELETE FROM contact_moves WHERE id IN (SELECT id FROM contact_moves FOR UPDATE SKIP LOCKED) RETURNING moves)
-    INSERT INTO contact_moves (moves) SELECT sum(moves) FROM gone HAVING count(*) > 0"""
-)
+# A statement before the other, whose snapshot then has the sum of whoever added up last.
+_MAY_ADD_UP = f"SELECT pg_try_advisory_xact_lock({MOVES_LOCK})"
+# What is taken away is put back in one row. Whoever has not ended by then comes after its `ended_before`.
+_ADD_UP = f"""WITH gone AS (DELETE FROM contact_moves WHERE written_in >= {_FIRST} RETURNING moves)
+    INSERT INTO contact_moves (moves, ended_before, server_began)
+    SELECT sum(moves), pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_postmaster_start_time()
+    FROM gone HAVING count(*) > 0"""
 
 
 class ContactMove(Base):
-    """A transaction that changed what numbers of contacts are of, or several, added up; written by triggers alone."""
+    """A transaction that changed what numbers of contacts are of, written by triggers alone; or several, added up: all
+    up to `ended_before`, a number of the server that began then, and some after it."""
 
     __tablename__ = "contact_moves"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     moves: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
+    written_in: Mapped[int] = mapped_column(BigInteger, server_default=text("(pg_current_xact_id()::text::bigint)"))
+    ended_before: Mapped[int | None] = mapped_column(BigInteger)
+    server_began: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("contact_moves_written", "written_in"),
+        Index("contact_moves_sums", "ended_before", postgresql_where=text("ended_before IS NOT NULL")),
+    )
 
 
 @dataclass(frozen=True)
@@ -70,8 +85,17 @@ def moment() -> Moment:
     [row] = asked(MOMENT, {})
     if row.rows > MOST_ROWS:
         with engine().begin() as connection:
-            connection.execute(ADD_UP)
+            driver: Any = connection.connection.driver_connection
+            add_up(driver)
     return moment_told(row)
+
+
+def add_up(connection: DriverConnection[Any]) -> None:
+    """Of the rows make one, unless another process is at it. In a transaction whose statements see what others commit
+    between them."""
+    taken = connection.execute(_MAY_ADD_UP.encode()).fetchone()
+    if taken and taken[0]:
+        connection.execute(_ADD_UP.encode())
 
 
 def moment_of(session: Session) -> Moment:

@@ -65,4 +65,7 @@ def _hear(connection: psycopg.Connection[Any], stopped: threading.Event) -> None
         if told or time.monotonic() >= due:
             [row] = connection.execute(kept.MOMENT).fetchall()
             kept.drop(kept.moment_told(row))
+            if row.rows > kept.MOST_ROWS:  # where many write and nobody asks
+                with connection.transaction():
+                    kept.add_up(connection)
             due = time.monotonic() + (SILENT if told else EVERY)

@@ -192,6 +192,56 @@ def test_moves_are_added_up_and_stay_as_many(db: str, monkeypatch: pytest.Monkey
         assert session.scalar(select(func.count()).select_from(kept.ContactMove)) <= 4
 
 
+def test_who_has_not_ended_when_others_are_added_up_moves_as_well(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_ROWS", 0)
+    with psycopg.connect(libpq_url(database.Database.url or "")) as early:
+        early.execute("INSERT INTO contacts (last_name) VALUES ('Early')")
+        for name in "abc":
+            add(name)
+            kept.moment()
+        before = kept.moment().moves
+    assert kept.moment().moves == before + 1
+    assert kept.moment().moves == before + 1, "added up once more"
+
+
+def test_many_write_ask_and_add_up_at_once(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_ROWS", 5)
+
+    def work(worker: int) -> list[int]:
+        moves = []
+        for number in range(30):
+            add(f"{worker} {number}")
+            moves.append(kept.moment().moves)
+        return moves
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(work, range(4)))
+    assert kept.moment().moves == 4 * 30
+    assert all(one == sorted(set(one)) for one in found), "each write of one's own is one more at least"
+
+
+def test_the_look_reads_nothing_of_what_was_added_up_while_somebody_holds_a_snapshot(db: str) -> None:
+    with database.reading() as old:
+        kept.moment_of(old)
+        for _ in range(20):
+            execute("INSERT INTO contact_moves (moves) SELECT 1 FROM generate_series(1, 1000)")
+            kept.moment()
+        with database.reading() as session:
+            [[plan]] = session.execute(text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {kept.MOMENT}"))
+        assert plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"] < 50
+        assert kept.moment().moves == 20_000
+        assert kept.moment_of(old).moves == 0
+
+
+@pytest.mark.parametrize("began", ["pg_postmaster_start_time() - interval '1 day'", "NULL"])
+def test_a_sum_that_another_server_wrote_hides_nothing(db: str, began: str) -> None:
+    """Its transactions had other numbers, which a restored database brings along."""
+    execute(f"INSERT INTO contact_moves (moves, ended_before, server_began) VALUES (7, 4000000000000, {began})")
+    assert kept.moment().moves == 7
+    add("A")
+    assert kept.moment().moves == 8
+
+
 def test_a_transaction_moves_once(db: str) -> None:
     before = kept.moment().moves
     with writing(OPERATOR) as session:

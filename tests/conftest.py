@@ -24,6 +24,8 @@ LONGEST = (
     "test_import_drift", "test_left_alone", "test_in_a_browser", "test_contact_in_a_browser",
     "test_main_path", "test_people_path",
 )  # fmt: skip
+MEMORY_DISK = Path("/dev/shm")
+MEMORY_DISK_ROOM = 4 * 2**30  # free bytes: three processes have a server each, of some hundred MB
 _numbers = count(1)
 
 
@@ -92,11 +94,22 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def _cheap_disk() -> Path | None:
+    """Where files cost least: each test's database are 760 of them, made and removed. While ext4 remembers what was
+    removed it looks for a free inode past all of that, and a database costs half a second of CPU instead of 25 ms."""
+    if not MEMORY_DISK.is_dir() or not os.access(MEMORY_DISK, os.W_OK):
+        return None
+    disk = os.statvfs(MEMORY_DISK)
+    runs_programs = not disk.f_flag & os.ST_NOEXEC  # the server's may be copied beside its data
+    return MEMORY_DISK if runs_programs and disk.f_bavail * disk.f_frsize > MEMORY_DISK_ROOM else None
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    folder = Path(tempfile.mkdtemp(prefix="appointment360-"))
+    folder = Path(tempfile.mkdtemp(prefix="appointment360-", dir=_cheap_disk()))
     folder.chmod(0o755)
-    server = start_or_join(folder, tuning={"fsync": "off", "shared_buffers": "256MB"})
+    tuning = {"fsync": "off", "shared_buffers": "256MB", "max_wal_size": "512MB"}
+    server = start_or_join(folder, tuning=tuning)
     yield server
     server.release()
     shutil.rmtree(folder, ignore_errors=True)

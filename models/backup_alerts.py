@@ -9,14 +9,13 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models import audit, backup_places, backups, file_places, mails, recovery, schedule_times
 from models.accounts import User
 from models.audit import Event
-from models.backups import Backup, Drill, State
+from models.backups import FLOW, Backup, Drill, State
 from models.database import BACKUPS_LOCK, Base, reading, writing
 from models.flow_schedules import FlowSchedule
 from models.mail_texts import Kind
 from models.permissions import OPERATOR, Actor, Permission, Role, require
 from models.settings import settings
 
-FLOW = "back-up"
 GRACE = timedelta(hours=2)  # after its moment, for the backup itself and its drill
 FALLBACK = timedelta(days=2)  # where no schedule says how often
 

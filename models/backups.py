@@ -24,6 +24,7 @@ from models.errors import Conflict, NotFound
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import home, settings
 
+FLOW = "back-up"
 MOST = 500  # that are listed
 STEPS = {  # in their order, in words
     "dump": "Reading the database out",
@@ -35,6 +36,10 @@ STEPS = {  # in their order, in words
     "base": "Looking after the moments that can be restored",
 }
 _MOMENT = DateTime(timezone=True)
+
+
+class Held(Conflict):
+    """Another process makes, drills, restores or removes the backup."""
 
 
 class State(StrEnum):
@@ -188,7 +193,8 @@ def waiting(*, longer_than: timedelta) -> list[int]:
     """Backups that are asked for and no flow came for, and those whose drill is. For the sweep."""
     since = func.clock_timestamp() - longer_than
     asked = (Backup.state == State.WAITING) & (Backup.created_at < since)
-    wanted = select(Backup.id).where(asked | (Backup.drill_asked_at < since)).order_by(Backup.id)
+    drill_asked = (Backup.state == State.DONE) & (Backup.drill_asked_at < since)
+    wanted = select(Backup.id).where(asked | drill_asked).order_by(Backup.id)
     with reading() as session:
         found = list(session.scalars(wanted))
         held = database.claims(session, BACKUPS_LOCK)
@@ -197,10 +203,10 @@ def waiting(*, longer_than: timedelta) -> list[int]:
 
 @contextmanager
 def claimed(backup_id: int) -> Iterator[None]:
-    """While the block runs no other process makes, drills or removes it. Raises Conflict where one does."""
+    """While the block runs no other process makes, drills, restores or removes it. Raises Held where one does."""
     with database.claimed(BACKUPS_LOCK, backup_id) as is_ours:
         if not is_ours:
-            raise Conflict(f"Backup {backup_id} is in the hands of another process: wait for it.")
+            raise Held(f"Backup {backup_id} is in the hands of another process: wait for it.")
         yield
 
 
@@ -217,9 +223,11 @@ def begin(backup_id: int) -> Backup | None:
 
 
 def finish(backup_id: int, made: Made, *, by: Actor) -> None:
-    """It lies whole in its place. Raises NotFound."""
+    """It lies whole in its place. Raises NotFound, Conflict (it was taken for dead meanwhile, and cleared away)."""
     with writing(by) as session:
         found = _found(by_id(session, Backup, backup_id, locked=True), backup_id)
+        if found.state not in (State.WAITING, State.RUNNING):
+            raise Conflict(f"Backup {backup_id} is {found.state}: its process was not heard of. Make another one.")
         found.state, found.finished_at = State.DONE, func.clock_timestamp()
         found.seconds = func.extract("epoch", func.clock_timestamp() - Backup.created_at)
         found.bytes, found.tables, found.rows, found.files = made.bytes, made.tables, made.rows, made.files
@@ -252,8 +260,21 @@ def drilled(backup_id: int, outcome: Drill, *, seconds: float | None, difference
         )  # fmt: skip
 
 
+def not_drilled(backup_id: int, sentence: str | None, *, by: Actor) -> None:
+    """Note why a drill could not be done, None where somebody stopped it: that says nothing of the backup. Nobody waits
+    for it any more."""
+    with writing(by) as session:
+        found = _found(by_id(session, Backup, backup_id, locked=True), backup_id)
+        found.drill_asked_at = None
+        found.differences = [sentence] if sentence else found.differences
+        audit.write(
+            session, Event.BACKUP_DRILLED, f"backup {backup_id}", by=by, outcome="not done",
+            differences=[sentence] if sentence else [],
+        )  # fmt: skip
+
+
 def interrupted() -> list[Backup]:
-    """Those that a process died with: they run, and nobody holds them."""
+    """Those that a process died with: they run, and nobody holds them. Until one is claimed that may be over."""
     with reading() as session:
         running = list(session.scalars(select(Backup).where(Backup.state == State.RUNNING)))
         held = database.claims(session, BACKUPS_LOCK)
@@ -284,7 +305,7 @@ def removed(backup_id: int) -> None:
     """It is no longer in its place, by retention."""
     with writing(OPERATOR) as session:
         found = _found(by_id(session, Backup, backup_id, locked=True), backup_id)
-        found.state, found.removed_at = State.REMOVED, func.clock_timestamp()
+        found.state, found.removed_at, found.drill_asked_at = State.REMOVED, func.clock_timestamp(), None
         audit.write(session, Event.BACKUP_REMOVED, f"backup {backup_id}", by=OPERATOR, name=found.name)
 
 

@@ -6,7 +6,7 @@ A wish stands in the database until whoever sweeps has started the flow: it outl
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from models import audit, exports, flow_runs, import_orders, view_exports, watched_folders
+from models import audit, backups, exports, flow_runs, import_orders, view_exports, watched_folders
 from models.audit import Event
 from models.database import by_id, writing
 from models.duplicates import runs as searches
@@ -16,6 +16,7 @@ from models.flow_schedules import FlowSchedule, unknown
 from models.permissions import Actor, Permission, require
 
 IMPORTS = ("import-contacts", "undo-import", "redo-import")
+DRILL = "drill of "  # before the backup that it proves
 ENDED_BADLY = (RunState.FAILED, RunState.CRASHED, RunState.CANCELLED)
 
 
@@ -62,6 +63,8 @@ def retry(run_id: int, *, by: Actor) -> None:
             watched_folders.look_soon(number(found), by=by)
         case "export-views":
             view_exports.run_now(number(found), by=by)
+        case backups.FLOW if (found.subject or "").startswith(DRILL):
+            backups.ask_drill(number(found), by=by)
         case _:
             with writing(by) as session:
                 _ask(session, found.flow, by, again=run_id)

@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 
 from models import backup_alerts, backups, database, disk_space, file_places, postgres_tools
-from models.backups import Backup, Made
+from models.backups import FLOW, Backup, Made, State
 from models.database import libpq_url
 from models.errors import AppError, Unavailable
 from models.permissions import OPERATOR, Actor
@@ -36,9 +36,9 @@ from pipelines import (
 )
 from pipelines.backup_manifest import MANIFEST, Manifest, archive_name, written
 from pipelines.file_store import place
-from pipelines.heart import Run
+from pipelines.heart import Cancelled, Run
+from pipelines.recorded import recorded
 
-FLOW = "back-up"
 JOBS = 2
 TRIES = 3  # a table that an import drops meanwhile ends pg_dump
 Say = Callable[[str], None]
@@ -54,7 +54,8 @@ def make(*, by: Actor, say: Say = lambda step: None, drilled: bool | None = None
 
 
 def run(backup_id: int, *, say: Say = lambda step: None, drilled: bool | None = None) -> bool:
-    """Carry out what was asked for; whether there was something to do. What goes wrong is noted, and raised on.
+    """Carry out what was asked for, as a run among the jobs; whether there was something to do. What goes wrong is
+    noted, and raised on.
 
     Raises Conflict where another process has it, NotFound, NotAllowed, Unavailable and other AppErrors.
     """
@@ -62,29 +63,59 @@ def run(backup_id: int, *, say: Say = lambda step: None, drilled: bool | None = 
         found = backups.begin(backup_id)
         if found is None:
             return False
-        try:
-            by = acting(found.asked_by, f"Backup {backup_id}")
-            _clear(found)  # of the try before, whose process died
-            made = _made(found, say)
-        except AppError as error:
-            backups.fail(backup_id, error.sentence)
-            raise
-        except Exception:
-            backups.fail(backup_id, "It failed for a reason that is in the log.")
-            raise
-        backups.finish(backup_id, made, by=by)
+        with recorded(FLOW, subject=f"backup {backup_id}", asked_by=found.asked_by) as noted:
+            _carry_out(found, noted, say, drilled)
+    return True
+
+
+def _carry_out(found: Backup, noted: Run, say: Say, drilled: bool | None) -> None:
+    """The caller holds the backup."""
+
+    def step(name: str) -> None:
+        noted.says(backups.STEPS[name])
+        say(name)
+
+    by = _whole(found, noted, step)
     failed = None
     if settings().backup_drill if drilled is None else drilled:
         try:
-            drill.run(backup_id, by=by, say=say)
+            noted.tell(restore_seconds=round(drill.prove(found.id, by=by, say=step).seconds, 1))
         except AppError as error:  # raised on; the rest does not depend on it, and what is removed may make room
             failed = error
     retain()
-    _base(say)
+    _base(step)
     backup_alerts.look()
+    noted.tell(proven=backups.get(found.id, by=OPERATOR).proven)
     if failed is not None:
         raise failed
-    return True
+
+
+def _whole(found: Backup, noted: Run, say: Say) -> Actor:
+    """Bring it into its place; who asked for it. What goes wrong leaves nothing of it, is noted, and raised on."""
+    try:
+        by = acting(found.asked_by, f"Backup {found.id}")
+        _clear(found)  # of the try before, whose process died
+        made = _made(found, say)
+        backups.finish(found.id, made, by=by)
+    except Cancelled:
+        _given_up(found, "Somebody stopped it.")
+        raise
+    except AppError as error:
+        _given_up(found, error.sentence)
+        raise
+    except Exception:
+        _given_up(found, "It failed for a reason that is in the log.")
+        raise
+    noted.tell(backup=found.id, rows=made.rows, megabytes=made.bytes // 1_000_000)
+    return by
+
+
+def _given_up(backup: Backup, sentence: str) -> None:
+    backups.fail(backup.id, sentence)
+    try:
+        _clear(backup)
+    except AppError as error:
+        log.warning("what there is of backup %s stays in %s: %s", backup.id, backup.place, error.sentence)
 
 
 def _base(say: Say) -> None:
@@ -98,22 +129,39 @@ def _base(say: Say) -> None:
 
 
 def carry_out(backup_id: int) -> str:
-    """Make a backup that waits, or drill one where somebody asked for that; what was done. Raises as `run`."""
-    if run(backup_id):
-        return "made"
-    found = backups.get(backup_id, by=OPERATOR)
-    if found.drill_asked_at is None:
-        return "it is over"
-    compared = drill.run(backup_id, by=acting(found.drill_asked_by, f"The drill of backup {backup_id}"))
+    """Make a backup that waits, or drill one where somebody asked for that; what was done. Raises as `run`, but for
+    one that another process has: that does it."""
+    try:
+        if run(backup_id):
+            return "made"
+        found = backups.get(backup_id, by=OPERATOR)
+        if found.drill_asked_at is None:
+            return "it is over"
+        compared = drill.run(backup_id, by=_drill_asker(found))
+    except backups.Held as busy:
+        return busy.sentence
     return "differs" if compared.differences else "proven"
+
+
+def _drill_asker(backup: Backup) -> Actor:
+    try:
+        return acting(backup.drill_asked_by, f"The drill of backup {backup.id}")
+    except AppError as error:
+        backups.not_drilled(backup.id, error.sentence, by=OPERATOR)
+        raise
 
 
 def clear_interrupted() -> None:
     """End backups whose process died, and remove what they left, in their place and here. For the sweep."""
     for one in backups.interrupted():
-        backups.fail(one.id, "Its process ended before it was whole, and nothing of it counts: make another one.")
-        log.info("backup %s was interrupted", one.id)
-        _clear(one)
+        try:
+            # Looked at once more while nobody else has it: it may have become whole since.
+            with backups.claimed(one.id):
+                if backups.get(one.id, by=OPERATOR).state == State.RUNNING:
+                    log.info("backup %s was interrupted", one.id)
+                    _given_up(one, "Its process ended before it was whole, and nothing of it counts: make another one.")
+        except backups.Held:
+            continue
     drill.drop_left()
 
 
@@ -122,11 +170,12 @@ def retain() -> list[str]:
     gone = []
     for one in backups.to_remove():
         try:
-            _clear(one)
+            with backups.claimed(one.id):  # nobody restores or drills it
+                _clear(one)
+                backups.removed(one.id)
         except AppError as error:  # it is tried again after the next backup
             log.warning("backup %s stays: %s", one.id, error.sentence)
             continue
-        backups.removed(one.id)
         gone.append(one.name)
     return gone
 
@@ -184,6 +233,7 @@ def _dump(to: Path) -> tuple[backup_content.Content, int]:
     url = libpq_url(database.Database.url or "")
     with psycopg.connect(url) as connection:
         connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # it waits for pg_dump
         snapshot, version, size = connection.execute(
             """SELECT pg_export_snapshot(), current_setting('server_version_num')::int,
             pg_database_size(current_database())"""
@@ -223,6 +273,7 @@ def _folder(path: Path) -> Iterator[Path]:
 def back_up_due(noted: Run, *, asked_by: int | None = None) -> None:
     """What the flow does by schedule, or when somebody starts it as a job."""
     backup_id = backups.ask(by=acting(asked_by, "A backup"))
-    run(backup_id, say=lambda step: noted.says(backups.STEPS[step], 0, None))
-    made = backups.get(backup_id, by=OPERATOR)
-    noted.tell(backup=backup_id, rows=made.rows or 0, megabytes=(made.bytes or 0) // 1_000_000)
+    with backups.claimed(backup_id):
+        found = backups.begin(backup_id)
+        if found is not None:
+            _carry_out(found, noted, lambda step: None, None)

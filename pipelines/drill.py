@@ -5,8 +5,6 @@ A killed drill leaves its database, whose name has the process's lock in it: the
 """
 
 import logging
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,17 +16,20 @@ import psycopg
 from psycopg import conninfo, sql
 from sqlalchemy import text
 
-from models import backup_alerts, backups, database, disk_space, disks
-from models.backups import Backup, Drill
+from models import backup_alerts, backups, database, disk_space, disks, jobs
+from models.backups import FLOW, Backup, Drill
 from models.database import libpq_url
+from models.disk_space import NoRoom
 from models.errors import AppError, NotFound, Unavailable
 from models.permissions import Actor, Permission, require
 from models.settings import home
-from pipelines import backup_archive, backup_content, backup_key, backup_manifest, postgres_restore
+from pipelines import backup_archive, backup_content, backup_key, backup_manifest, backup_scratch, postgres_restore
 from pipelines.backup_content import Content
 from pipelines.backup_key import Key
 from pipelines.backup_manifest import MANIFEST, Manifest, Unfit, archive_name
 from pipelines.file_store import Folder, Place, place
+from pipelines.heart import Cancelled
+from pipelines.recorded import recorded
 
 PREFIX = "appointment360_drill_"
 Say = Callable[[str], None]
@@ -49,27 +50,56 @@ class Compared:
 
 
 def run(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compared:
-    """Prove a backup, or find why not; what is found is noted either way.
+    """Prove a backup, or find why not, as a run among the jobs. Raises as `prove`; Held where another process has it,
+    which says nothing of the backup."""
+    require(by, Permission.SERVER_MANAGE)
+    _restorable(backup_id, by)
+    subject = f"{jobs.DRILL}backup {backup_id}"
+    with backups.claimed(backup_id), recorded(FLOW, subject=subject, asked_by=by.doer_id) as noted:
 
-    Raises NotAllowed, NotFound, Unfit (it cannot be taken), Conflict, NoRoom (which says nothing of the backup),
-    Unavailable.
+        def step(name: str) -> None:
+            noted.says(backups.STEPS[name])
+            say(name)
+
+        found = prove(backup_id, by=by, say=step)
+        noted.tell(rows=found.rows, restore_seconds=round(found.seconds, 1), proven=not found.differences)
+        return found
+
+
+def prove(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compared:
+    """Prove a backup that the caller holds; what is found is noted either way. What was proven stays so where the drill
+    could not be done.
+
+    Raises NotAllowed, NotFound, Unfit (it cannot be taken), NoRoom (which says nothing of the backup), Unavailable.
     """
     require(by, Permission.SERVER_MANAGE)
-    backup = backups.get(backup_id, by=by)
-    if backup.state != backups.State.DONE:
-        raise NotFound(f"Backup {backup_id} is {backup.state}: there is nothing to restore.")
-    _require_room()
+    backup = _restorable(backup_id, by)
     try:
-        with backups.claimed(backup_id), _scratch_database() as url:
+        _require_room()
+        with _scratch_database() as url:
             found = _proven(backup, url, say)
-    except AppError as error:
-        backups.drilled(backup_id, Drill.FAILED, seconds=None, differences=[error.sentence], by=by)
+    except Cancelled:
+        backups.not_drilled(backup_id, None, by=by)
+        raise
+    except Exception as error:
+        sentence = error.sentence if isinstance(error, AppError) else "It failed for a reason that is in the log."
+        if isinstance(error, NoRoom) or (backup.drill == Drill.MATCHES and not isinstance(error, Unfit)):
+            backups.not_drilled(backup_id, sentence, by=by)
+        else:
+            backups.drilled(backup_id, Drill.FAILED, seconds=None, differences=[sentence], by=by)
         backup_alerts.look()
         raise
     outcome = Drill.DIFFERS if found.differences else Drill.MATCHES
     backups.drilled(backup_id, outcome, seconds=found.seconds, differences=found.differences, by=by)
     backup_alerts.look()
     return found
+
+
+def _restorable(backup_id: int, by: Actor) -> Backup:
+    backup = backups.get(backup_id, by=by)
+    if backup.state != backups.State.DONE:
+        raise NotFound(f"Backup {backup_id} is {backup.state}: there is nothing to restore.")
+    return backup
 
 
 def _require_room() -> None:
@@ -107,13 +137,11 @@ def unpacked(
     there: Place, name: str, key: Key | None, *, files: Path | None = None, say: Say
 ) -> Iterator[tuple[Path, Manifest]]:
     """The dump's folder and the manifest of a backup that is whole and ours. Raises Unfit, NotFound, Unavailable."""
-    folder = home() / "backup-work"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="drill-", dir=folder) as scratch:
+    with backup_scratch.folder() as scratch:
         say("read")
-        manifest = manifest_of(there, name, key, Path(scratch))
-        archive = _archive(there, name, key, Path(scratch))
-        dump = Path(scratch) / "dump"
+        manifest = manifest_of(there, name, key, scratch)
+        archive = _archive(there, name, key, scratch)
+        dump = scratch / "dump"
         backup_archive.unpack(archive, manifest, key, dump=dump, files=files)
         yield dump, manifest
 
@@ -196,5 +224,4 @@ def drop_left() -> None:
             log.info("dropping %s, which a killed drill left", name)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
     if not backups.anybody_at_work():
-        for folder in (home() / "backup-work").glob("drill-*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        backup_scratch.clear_left()

@@ -9,7 +9,7 @@ from prefect import flow as prefect_flow
 from prefect.exceptions import Abort
 from prefect.states import Cancelled
 
-from models import flow_runs, imports
+from models import backups, flow_runs, imports
 from models.imports import State
 from models.permissions import OPERATOR
 from pipelines import back_up as backup
@@ -193,7 +193,7 @@ def back_up(backup_id: int | None = None, asked_by: int | None = None, scheduled
     if backup_id is not None:
         print(backup.carry_out(backup_id))
         return
-    carry_out(backup.FLOW, partial(backup.back_up_due, asked_by=asked_by), asked_by=asked_by, scheduled=scheduled)
+    carry_out(backups.FLOW, partial(backup.back_up_due, asked_by=asked_by), asked_by=asked_by, scheduled=scheduled)
 
 
 @flow(name="report-performance", run_name="performance report")

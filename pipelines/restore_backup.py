@@ -35,10 +35,11 @@ def run(
     by: Actor,
     say: Say = lambda step: None,
 ) -> Restored:
-    """Restore a backup of ours. Raises NotAllowed, NotFound, Unfit, Conflict, Unavailable."""
+    """Restore a backup of ours. Raises NotAllowed, NotFound, Unfit, Conflict, Held, Unavailable."""
     require(by, Permission.SERVER_MANAGE)
     backup = backups.get(backup_id, by=by)
-    found = run_named(backup.name, backup.place, into, files=files, key_file=key_file, say=say)
+    with backups.claimed(backup_id):
+        found = run_named(backup.name, backup.place, into, files=files, key_file=key_file, say=say)
     backups.restored(backup_id, postgres_restore.shown(into), not found.differences, by=by)
     return found
 

@@ -188,7 +188,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     BACK_UP: (
         "models.backups.ask", "models.backups.ask_drill", "models.backups.restored", "pipelines.back_up.make",
-        "pipelines.drill.run", "pipelines.restore_backup.run",
+        "pipelines.drill.run", "pipelines.drill.prove", "pipelines.restore_backup.run",
     ),
     KEEP_HOUSE: ("pipelines.keep_house.keep", "pipelines.keep_house.run"),
     ACCOUNT: (
@@ -214,6 +214,7 @@ OF_A_FILE = "notes how the file of an export comes along that exports.request al
 RELIES_ON: dict[str, str] = {
     "models.audit.write": IN_A_SESSION,
     "models.backups.drilled": "notes what a drill found that was allowed",
+    "models.backups.not_drilled": "notes why a drill that was allowed could not be done",
     "models.backups.finish": "notes what came of a backup that was allowed",
     "models.contacts.as_of.contacts_at": READS_NOTHING,
     "models.contacts.as_of.look_back": IN_A_SESSION,

@@ -702,6 +702,7 @@ OPERATIONS: dict[str, Operation] = {
     "backups.drilled": lambda t: backups.drilled(
         t["backup"], Drill.DIFFERS, seconds=1.0, differences=["Rows."], by=t.by
     ),
+    "backups.not_drilled": lambda t: backups.not_drilled(t["backup"], "No room.", by=OPERATOR),
     "backup_places.seen": lambda t: backup_places.seen(backups.place(), {t["backup"]: False}, expires_after=None),
     "backup_alerts.look": lambda t: backup_alerts.look(),
     "backups.restored": lambda t: backups.restored(t["backup"], "host=x", True, by=t.by),

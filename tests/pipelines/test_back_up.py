@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.embedded_postgres import Server
-from models import backup_alerts, backups, settings
+from models import backup_alerts, backups, flow_runs, flow_schedules, jobs, settings, users
 from models.backup_retention import Generations, Kept, superfluous
 from models.contacts import records
 from models.database import libpq_url
 from models.errors import AppError, Conflict, Unavailable
+from models.flow_runs import Run, RunState
+from models.flow_schedules import Entry
 from models.permissions import OPERATOR, Role
 from pipelines import (
     back_up,
@@ -32,6 +34,7 @@ from pipelines import (
     restore_backup,
 )
 from pipelines.backup_manifest import MANIFEST, Unfit, archive_name
+from pipelines.heart import Cancelled
 from tests.people import person
 from tests.pipelines import nanio, s3
 
@@ -108,10 +111,138 @@ def test_a_drill_that_cannot_be_done_keeps_nothing_else_from_its_turn(
         raise Unavailable("There may be no other database here.")
 
     with monkeypatch.context() as broken:
-        broken.setattr(drill, "run", refuse)
+        broken.setattr(drill, "prove", refuse)
         with pytest.raises(Unavailable, match="no other database"):
             back_up.make(by=OPERATOR, drilled=True)
     assert old.name not in [one.name for one in backups.listed(by=OPERATOR) if one.state == backups.State.DONE]
+
+
+def test_what_somebody_asked_for_is_a_run_among_the_jobs(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = back_up.make(by=OPERATOR, drilled=True)
+    run = newest_run()
+    assert (run.subject, run.state, run.counts["proven"]) == (f"backup {made.id}", RunState.DONE, True)
+    assert (run.counts["rows"], run.counts["restore_seconds"] > 0) == (made.rows, True)
+
+    ann = users.find("ann@example.com", by=OPERATOR).actor()
+    backups.ask_drill(made.id, by=ann)
+    assert back_up.carry_out(made.id) == "proven"
+    run = newest_run()
+    assert (run.subject, run.state, run.asker) == (f"drill of backup {made.id}", RunState.DONE, "Ann")
+    assert run.seconds > 0
+
+    with backups.claimed(made.id):  # by another process, whose run it is
+        assert "in the hands of another process" in back_up.carry_out(made.id)
+    assert back_up.carry_out(made.id) == "it is over"
+    assert newest_run().id == run.id
+
+    monkeypatch.setenv("APPOINTMENT360_BACKUP_TO", "/sys/backups")
+    settings.settings.cache_clear()
+    with pytest.raises(Unavailable):
+        back_up.make(by=OPERATOR)
+    run = newest_run()
+    assert run.state is RunState.FAILED
+    assert "/sys/backups cannot be made" in (run.error or "")
+
+
+def test_one_that_is_cancelled_leaves_nothing_and_says_so(filled: str, home: Path) -> None:
+    def stop_at(wanted: str) -> Callable[[str], None]:
+        def say(step: str) -> None:
+            if step == wanted:
+                jobs.cancel(newest_run().id, by=OPERATOR)
+                while True:
+                    time.sleep(0.05)
+
+        return say
+
+    flow_schedules.write([Entry(backups.FLOW, "0 2 * * *", "UTC", "Makes another one.")])
+    with pytest.raises(Cancelled):
+        back_up.make(by=OPERATOR, say=stop_at("store"))
+    [stopped] = backups.listed(by=OPERATOR)
+    assert (stopped.state, stopped.error) == ("failed", "Somebody stopped it.")
+    assert newest_run().state is RunState.CANCELLED
+    assert not list(folder(home).iterdir())
+
+    made = back_up.make(by=OPERATOR, drilled=True)
+    backups.ask_drill(made.id, by=OPERATOR)
+    with pytest.raises(Cancelled):
+        drill.run(made.id, by=OPERATOR, say=stop_at("restore"))
+    stopped = backups.get(made.id, by=OPERATOR)
+    assert (stopped.proven, stopped.drill_asked_at) == (True, None)
+    jobs.retry(newest_run().id, by=OPERATOR)
+    assert backups.get(made.id, by=OPERATOR).drill_asked_at is not None
+
+
+def test_what_was_proven_stays_so_where_a_drill_cannot_be_done(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = back_up.make(by=OPERATOR, drilled=True)
+    with backups.claimed(made.id), pytest.raises(backups.Held):
+        drill.run(made.id, by=OPERATOR)
+    assert backups.get(made.id, by=OPERATOR).proven
+    backup_key.path().rename(backup_key.path().with_name("mislaid"))
+    backups.ask_drill(made.id, by=OPERATOR)
+    with pytest.raises(AppError, match="There is no key"):
+        back_up.carry_out(made.id)
+    found = backups.get(made.id, by=OPERATOR)
+    assert (found.proven, found.drill_asked_at) == (True, None)  # or the sweep would try it every minute
+    assert "There is no key" in (found.differences or [""])[0]
+
+
+def test_one_that_becomes_whole_while_the_sweep_looks_stays(
+    filled: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = back_up.make(by=OPERATOR, drilled=False)
+    monkeypatch.setattr(backups, "interrupted", lambda: [made])
+    back_up.clear_interrupted()
+    look_at_backups.look()
+    assert backups.get(made.id, by=OPERATOR).standing == "unproven"
+
+
+def test_one_that_was_taken_for_dead_does_not_count(filled: str, home: Path) -> None:
+    """Such as after the server went away, and its lock with it."""
+
+    def say(step: str) -> None:
+        if step == "store":
+            [running] = backups.listed(by=OPERATOR)
+            backups.fail(running.id, "Its process ended before it was whole.")
+
+    with pytest.raises(Conflict, match="Make another one"):
+        back_up.make(by=OPERATOR, say=say)
+    assert backups.listed(by=OPERATOR)[0].state == "failed"
+    assert not list(folder(home).iterdir())
+
+
+def test_what_fails_leaves_no_archive(filled: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bytes:
+        raise Unavailable("The place went away.")
+
+    monkeypatch.setattr(back_up.backup_store, "locked", refuse)  # asked when both lie in their place
+    with pytest.raises(Unavailable):
+        back_up.make(by=OPERATOR)
+    assert not list(folder(home).iterdir())
+
+
+def test_the_sweep_leaves_a_restore_its_folder(filled: str, home: Path, empty: str) -> None:
+    made = back_up.make(by=OPERATOR, drilled=False)
+
+    def sweep(step: str) -> None:
+        back_up.clear_interrupted()
+
+    assert restore_backup.run_named(made.name, made.place, empty, say=sweep).differences == []
+    assert not list((home / "backup-work").iterdir())
+
+
+def test_retention_waits_for_who_restores_it(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = back_up.make(by=OPERATOR, drilled=False)
+    monkeypatch.setattr(backups, "to_remove", lambda: [old])
+    with backups.claimed(old.id):
+        assert back_up.retain() == []
+    assert back_up.retain() == [old.name]
+
+
+def test_a_dump_may_take_longer_than_a_transaction_may_idle(filled: str) -> None:
+    with psycopg.connect(libpq_url(filled), autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '50ms'")
+    assert back_up.make(by=OPERATOR, drilled=False).rows
 
 
 def test_a_drill_notices_rows_that_swapped_a_value(filled: str) -> None:
@@ -380,6 +511,12 @@ def test_retention_never_takes_the_last_good_one(made: list[tuple], sizes: tuple
         of_day = [one for one in listed if one.made.date() == day]
         assert any(one in left and (one.proven or not any(o.proven for o in of_day)) for one in of_day)
     assert not superfluous(left, Generations(*sizes))
+
+
+def newest_run() -> Run:
+    found = flow_runs.last(backups.FLOW, by=OPERATOR)
+    assert found is not None
+    return found
 
 
 def read(made: backups.Backup, home: Path) -> None:

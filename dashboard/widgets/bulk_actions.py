@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import cached, formats, session
 from dashboard.address import View
+from dashboard.parts import dialog
 from dashboard.session import Ticked
 from dashboard.widgets import columns, page
 from dashboard.widgets.confirm import confirmed
@@ -89,7 +90,7 @@ def _more(selection: Selection, number: int, by: Actor) -> None:
         _delete(selection, number)
 
 
-@st.dialog("Edit a field", icon=":material/edit:")
+@dialog("Edit a field", icon=":material/edit:")
 def _edit(selection: Selection, number: int) -> None:
     by = session.actor()
     st.markdown(f"One value for **{formats.counted(number, 'contact')}**.")
@@ -121,7 +122,7 @@ def _value(name: str) -> str:
     return st.text_input("New value", key=key)
 
 
-@st.dialog("Add or remove tags", icon=":material/sell:")
+@dialog("Add or remove tags", icon=":material/sell:")
 def _tag(selection: Selection, number: int) -> None:
     by = session.actor()
     st.markdown(f"For **{formats.counted(number, 'contact')}**.")
@@ -135,7 +136,7 @@ def _tag(selection: Selection, number: int) -> None:
         )
 
 
-@st.dialog("Delete contacts?", icon=":material/delete:")
+@dialog("Delete contacts?", icon=":material/delete:")
 def _delete(selection: Selection, number: int) -> None:
     by = session.actor()
     what = formats.counted(number, "contact")

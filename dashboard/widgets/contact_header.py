@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import address, formats, places, session
+from dashboard.parts import dialog
 from dashboard.widgets import columns, page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.copy_button import copy_button
@@ -152,7 +153,7 @@ def _change(record: Record, editing: bool) -> bool:
     return editing_wanted
 
 
-@st.dialog("Delete this contact?", icon=":material/delete:")
+@dialog("Delete this contact?", icon=":material/delete:")
 def _delete(record: Record) -> None:
     by = session.actor()
     st.markdown(f"**{_line(record.label)}** goes from all lists, counts and exports.")

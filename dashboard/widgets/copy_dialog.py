@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import columns, page
 from dashboard.widgets.clipboard import copy_now
 from dashboard.widgets.confirm import confirmed
@@ -14,7 +15,7 @@ from models.contacts.bulk import Selection
 FREE = "One for each contact that has a value; those that you took out in this month already are free."
 
 
-@st.dialog("Copy to the clipboard", icon=":material/content_copy:")
+@dialog("Copy to the clipboard", icon=":material/content_copy:")
 def copy_dialog(selection: Selection) -> None:
     by = session.actor()
     with page.refusals():  # what the person may see was changed meanwhile

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.credits import words
@@ -18,7 +19,7 @@ PATH = "/contacts/difference.csv"
 FREE = "One for each contact; those that you took out in this month already are free."
 
 
-@st.dialog("The difference as a file", icon=":material/download:")
+@dialog("The difference as a file", icon=":material/download:")
 def difference_file(asked: Asked, numbers: Numbers) -> None:
     by = session.actor()
     with page.refusals():

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import formats
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.duplicate_pair import did
@@ -10,7 +11,7 @@ from models.contacts import merging_many
 from models.permissions import Actor
 
 
-@st.dialog("Merge all of these?", icon=":material/merge:")
+@dialog("Merge all of these?", icon=":material/merge:")
 def merge_sure(least: float, *, by: Actor) -> None:
     found = merging_many.sure(least, by=by)
     number = len(found.groups)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import formats, session
 from dashboard.address import View
+from dashboard.parts import dialog
 from dashboard.widgets import columns, page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.credits import words
@@ -45,7 +46,7 @@ def export_dialog(view: View, total: int, ids: list[int] | None = None) -> None:
         _dialog(view, total, ids, credits.cost(view.filters, ids, by=by), credits.balance(by=by))
 
 
-@st.dialog("Export contacts", icon=":material/download:", width="medium")
+@dialog("Export contacts", icon=":material/download:", width="medium")
 def _dialog(view: View, total: int, ids: list[int] | None, cost: int, balance: Balance) -> None:
     by = session.actor()
     sentence = "the selected rows" if ids else view.filters.sentence(formats.value)

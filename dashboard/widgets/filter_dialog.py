@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import address, cached, formats, session
 from dashboard.address import View
+from dashboard.parts import dialog
 from dashboard.widgets import columns, page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.page import plain
@@ -27,7 +28,7 @@ MOST_ALTERNATIVES = 5
 LONGEST = 40  # characters of a filter's sentence
 
 
-@st.dialog("Add a filter", icon=":material/filter_list:", width="medium")
+@dialog("Add a filter", icon=":material/filter_list:", width="medium")
 def filter_dialog(view: View) -> None:
     by = session.actor()
     known = filterable(by)

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.chart_bars import plain as label
 from dashboard.widgets.confirm import confirmed
@@ -96,7 +97,7 @@ def _accepted(found: Import, accepted: Acceptance, *, may: bool) -> None:
                 say("The acceptance is withdrawn.")
 
 
-@st.dialog("Accept what stands out?", icon=":material/task_alt:")
+@dialog("Accept what stands out?", icon=":material/task_alt:")
 def _accept_dialog(found: Import, seen: str) -> None:
     st.markdown(f"**{plain(found.file_name)}** can be committed then. The reason stays with the import.")
     reason = st.text_area(
@@ -135,7 +136,7 @@ def _ways_to_rows(found: Import, one: Finding) -> None:
         st.link_button("Download", f"/imports/{found.id}/finding-{one.name}.csv", icon=":material/download:")
 
 
-@st.dialog("The rows", width="large", icon=":material/table_rows:")
+@dialog("The rows", width="large", icon=":material/table_rows:")
 def _rows_dialog(found: Import, one: Finding) -> None:
     st.caption(plain(one.sentence))
     pager = f"rows of {one.name} of {found.id}"

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import session
+from dashboard.parts import dialog
 from dashboard.widgets import import_choices, page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.import_choices import Choices
@@ -41,7 +42,7 @@ def mapping_actions(found: Import, choices: Choices) -> None:
             save_dialog(found, choices)
 
 
-@st.dialog("Save as a mapping", icon=":material/bookmark_add:")
+@dialog("Save as a mapping", icon=":material/bookmark_add:")
 def save_dialog(found: Import, choices: Choices) -> None:
     st.caption(
         "Files with these columns are mapped by what was last used, with or without a name. A name is for others."

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboard import flow_runs, formats, places, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.page import plain
@@ -48,7 +49,7 @@ def go(import_id: int, **params: str) -> None:
 def cancel_dialog(found: Import, *, running: bool) -> None:
     """Asks first. What runs is stopped, anything else is cancelled: either way the import is a cancelled one then."""
     title = "Stop this import?" if running else "Cancel this import?"
-    st.dialog(title, icon=":material/cancel:")(_cancel)(found, running=running)
+    dialog(title, icon=":material/cancel:")(_cancel)(found, running=running)
 
 
 def _cancel(found: Import, *, running: bool) -> None:
@@ -61,7 +62,7 @@ def _cancel(found: Import, *, running: bool) -> None:
         carry_out(lambda: import_orders.cancel(found.id, by=session.actor()))
 
 
-@st.dialog("Stop it?", icon=":material/cancel:")
+@dialog("Stop it?", icon=":material/cancel:")
 def keep_dialog(found: Import) -> None:
     """Asks before an undo, or the undo of one, is withdrawn."""
     left = "its undo" if import_orders.is_redo(found) else "the import"
@@ -70,7 +71,7 @@ def keep_dialog(found: Import) -> None:
         carry_out(lambda: import_orders.cancel(found.id, by=session.actor()))
 
 
-@st.dialog("Undo this import?", icon=":material/undo:")
+@dialog("Undo this import?", icon=":material/undo:")
 def undo_dialog(found: Import) -> None:
     created, updated = (formats.counted(number, "contact") for number in (found.created, found.updated))
     st.markdown(f"**{plain(found.file_name)}** created {created} and changed {updated}.")
@@ -84,7 +85,7 @@ def undo_dialog(found: Import) -> None:
         ask(found, State.UNDONE)
 
 
-@st.dialog("Bring this import back?", icon=":material/redo:")
+@dialog("Bring this import back?", icon=":material/redo:")
 def redo_dialog(found: Import) -> None:
     counts = found.undone or {}
     removed, restored = (formats.counted(counts.get(name, 0), "contact") for name in ("removed", "restored"))

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.page import plain
@@ -17,7 +18,7 @@ Listing = list[tuple[Industry, int]]
 FROM_RIGHT = "<style>.st-key-industry_name_buttons { flex-direction: row-reverse; }</style>"
 
 
-@st.dialog("New industry", icon=":material/add:")
+@dialog("New industry", icon=":material/add:")
 def create_dialog(listing: Listing) -> None:
     name, wanted = _name_form("", "Create")
     if taken := _called(listing, name):
@@ -26,7 +27,7 @@ def create_dialog(listing: Listing) -> None:
         _carry_out(lambda: industries.create(name, by=session.actor()), f"“{name.strip()}” was created.")
 
 
-@st.dialog("Rename an industry", icon=":material/edit:")
+@dialog("Rename an industry", icon=":material/edit:")
 def rename_dialog(industry: Industry, number: int, listing: Listing) -> None:
     st.markdown(f"**{plain(industry.name)}** gets another name, on **{formats.counted(number, 'contact')}** at once.")
     note = (
@@ -45,7 +46,7 @@ def rename_dialog(industry: Industry, number: int, listing: Listing) -> None:
         )
 
 
-@st.dialog("Merge into another industry", icon=":material/merge:")
+@dialog("Merge into another industry", icon=":material/merge:")
 def merge_dialog(industry: Industry, listing: Listing) -> None:
     numbers = {one.id: number or 0 for one, number in listing}
     others = [one for one, _ in listing if one.is_active and one.id != industry.id]
@@ -66,7 +67,7 @@ def merge_dialog(industry: Industry, listing: Listing) -> None:
         _merge(industry, into)
 
 
-@st.dialog("Take the merge back?", icon=":material/undo:")
+@dialog("Take the merge back?", icon=":material/undo:")
 def unmerge_dialog(industry: Industry, listing: Listing) -> None:
     into = next(one for one, _ in listing if one.id == industry.merged_into)
     moved = formats.counted(industry.merged_contacts or 0, "contact")
@@ -85,7 +86,7 @@ def unmerge_dialog(industry: Industry, listing: Listing) -> None:
         )
 
 
-@st.dialog("Deactivate an industry?", icon=":material/toggle_off:")
+@dialog("Deactivate an industry?", icon=":material/toggle_off:")
 def deactivate_dialog(industry: Industry, number: int) -> None:
     shown = f"its {formats.counted(number, 'contact')}"
     st.markdown(f"**{plain(industry.name)}** stays on {shown}, but forms no longer offer it.")

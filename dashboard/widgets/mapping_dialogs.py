@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import columns, page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.import_choices import EXTRA, LEFT_OUT, of
@@ -18,14 +19,14 @@ from models.contacts.table import FULL_NAME
 from models.mappings import Listed
 
 
-@st.dialog("Name of the mapping", icon=":material/edit:")
+@dialog("Name of the mapping", icon=":material/edit:")
 def name_dialog(one: Listed) -> None:
     name = st.text_input("Name", value=one.name or "", max_chars=mappings.LONGEST_NAME)
     if confirmed("Save", disabled=not name.strip()):
         _carry_out(lambda: mappings.rename(one.id, name, by=session.actor()), f"It is called “{name.strip()}” now.")
 
 
-@st.dialog("Change its columns", icon=":material/rule:", width="large")
+@dialog("Change its columns", icon=":material/rule:", width="large")
 def columns_dialog(one: Listed) -> None:
     st.caption("This counts for the files to come. Imports that have it stay as they are.")
     table = pd.DataFrame({"header": one.headers, "field": [of(one.chosen, header) for header in one.headers]})
@@ -49,7 +50,7 @@ def columns_dialog(one: Listed) -> None:
     _carry_out(lambda: mappings.change(one.id, chosen, by=session.actor()), f"“{one.title}” was changed.")
 
 
-@st.dialog("Forget this mapping?", icon=":material/delete:")
+@dialog("Forget this mapping?", icon=":material/delete:")
 def forget_dialog(one: Listed) -> None:
     st.markdown(f"**{plain(one.title)}** is no longer used for new files.")
     if one.imports:

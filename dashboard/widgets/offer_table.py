@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.row_buttons import clicked, row_button
@@ -45,7 +46,7 @@ def offer_table() -> None:
         change_price_dialog(next(one for one in sold if one.code == picked[0]))
 
 
-@st.dialog("Change what is sold", icon=":material/sell:")
+@dialog("Change what is sold", icon=":material/sell:")
 def change_price_dialog(one: Sold) -> None:
     monthly = one.kind == OfferKind.PLAN
     title = st.text_input("Name", value=one.title, max_chars=LONGEST_TITLE)

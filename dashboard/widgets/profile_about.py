@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.column_choice import hidden_words
 from dashboard.widgets.said import say
@@ -40,7 +41,7 @@ def password() -> None:
             password_dialog()
 
 
-@st.dialog("Change your name", icon=":material/edit:")
+@dialog("Change your name", icon=":material/edit:")
 def rename_dialog(me: Profile) -> None:
     with st.form("rename", border=False):
         name = st.text_input("Name", value=me.name, autocomplete="name")
@@ -51,7 +52,7 @@ def rename_dialog(me: Profile) -> None:
             say("Your name was changed.")
 
 
-@st.dialog("Change your e-mail", icon=":material/alternate_email:")
+@dialog("Change your e-mail", icon=":material/alternate_email:")
 def email_dialog(me: Profile) -> None:
     st.caption("A link goes to the new address. Until you open it you sign in with the old one.")
     with st.form("change email", border=False):
@@ -64,7 +65,7 @@ def email_dialog(me: Profile) -> None:
             say(f"A link is on its way to {email.strip()}. It works for one hour.")
 
 
-@st.dialog("Change your password", icon=":material/key:")
+@dialog("Change your password", icon=":material/key:")
 def password_dialog() -> None:
     with st.form("change password", border=False):
         now = st.text_input("Current password", type="password", autocomplete="current-password")

@@ -5,6 +5,7 @@ from typing import NoReturn
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.said import say
 from dashboard.widgets.second_factor import enrolment, recovery_codes
@@ -37,7 +38,7 @@ def _there(me: Profile, left: int) -> None:
             remove_dialog(me)
 
 
-@st.dialog("Set up a second factor", icon=":material/phonelink_lock:")
+@dialog("Set up a second factor", icon=":material/phonelink_lock:")
 def set_up_dialog() -> None:
     by = session.actor()
     with page.refusals():
@@ -47,7 +48,7 @@ def set_up_dialog() -> None:
             _keep(second_factors.confirm(code, by=by), "Your second factor is on.")
 
 
-@st.dialog("New recovery codes", icon=":material/autorenew:")
+@dialog("New recovery codes", icon=":material/autorenew:")
 def codes_dialog() -> None:
     st.caption("The codes that you have now will no longer work.")
     if word := _password("Make new ones"):
@@ -56,7 +57,7 @@ def codes_dialog() -> None:
             _keep(codes, "The codes from before no longer work.")
 
 
-@st.dialog("Remove the second factor?", icon=":material/phonelink_erase:")
+@dialog("Remove the second factor?", icon=":material/phonelink_erase:")
 def remove_dialog(me: Profile) -> None:
     after = "Your role asks for one: you are signed out, and set up a new one when you sign in."
     st.caption(after if me.second_factor_required else "Then your password alone signs you in.")
@@ -72,7 +73,7 @@ def put_codes_away() -> None:
         put_away_dialog()
 
 
-@st.dialog("Keep your recovery codes", icon=":material/password:", dismissible=False)
+@dialog("Keep your recovery codes", icon=":material/password:", dismissible=False)
 def put_away_dialog() -> None:
     codes, after = st.session_state[CODES]
     st.markdown("Each replaces the app once, should you lose it.")

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.copy_button import copy_button
@@ -46,7 +47,7 @@ def hand_over_token() -> None:
         shown_once_dialog()
 
 
-@st.dialog("New token", icon=":material/vpn_key:")
+@dialog("New token", icon=":material/vpn_key:")
 def new_dialog() -> None:
     by = session.actor()
     name = st.text_input("Name", key="token name", placeholder="What it is for", max_chars=MAX_NAME)
@@ -59,7 +60,7 @@ def new_dialog() -> None:
             st.rerun()  # to `hand_over_token`: what stood in this dialog would stay below it
 
 
-@st.dialog("Your token", icon=":material/vpn_key:", width="medium", dismissible=False)
+@dialog("Your token", icon=":material/vpn_key:", width="medium", dismissible=False)
 def shown_once_dialog() -> None:
     name, token = st.session_state[MADE]
     st.markdown(f"**{page.plain(name)}**: copy it to where the program finds it. It is shown only now.")
@@ -73,7 +74,7 @@ def shown_once_dialog() -> None:
         say("Your token works.")
 
 
-@st.dialog("Revoke the token?", icon=":material/key_off:")
+@dialog("Revoke the token?", icon=":material/key_off:")
 def revoke_dialog(token_id: int, name: str) -> None:
     st.markdown(f"Programs that show **{page.plain(name)}** are refused from now on.")
     st.caption("This cannot be taken back; a new token can be made.")

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.page import plain
@@ -13,7 +14,7 @@ from models.payments.refunds import LONGEST_REASON, Proposal
 from models.payments.states import RefundState
 
 
-@st.dialog("Give a payment back", icon=":material/undo:")
+@dialog("Give a payment back", icon=":material/undo:")
 def refund_dialog(one: Listed) -> None:
     by = session.actor()
     with page.refusals():  # it was given back meanwhile

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.said import say
@@ -52,7 +53,7 @@ def _note(role: Role, wanted: bool) -> None:
     st.session_state[ASKED] = (role, wanted)
 
 
-@st.dialog("Second factor", icon=":material/phonelink_lock:")
+@dialog("Second factor", icon=":material/phonelink_lock:")
 def _ask(role: Role, wanted: bool, everyone: list[Person]) -> None:
     if wanted:
         by = session.actor()

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.export_dialog import FORMATS
@@ -31,7 +32,7 @@ NO_PLACE = (
 )
 
 
-@st.dialog("Export by schedule", icon=":material/schedule_send:", width="medium")
+@dialog("Export by schedule", icon=":material/schedule_send:", width="medium")
 def schedule_dialog(saved: SavedView) -> None:
     by = session.actor()
     st.markdown(f"**{plain(saved.name)}**, with your rights and credits, as they are each time.")
@@ -42,7 +43,7 @@ def schedule_dialog(saved: SavedView) -> None:
             say(f"“{saved.name}” is exported from now on. Views shows how each time went.")
 
 
-@st.dialog("Change the schedule", icon=":material/edit:", width="medium")
+@dialog("Change the schedule", icon=":material/edit:", width="medium")
 def change_dialog(found: Schedule) -> None:
     by = session.actor()
     st.markdown(f"**{plain(found.view)}**, with the rights and credits of {plain(found.owner)}.")

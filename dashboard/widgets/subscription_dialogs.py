@@ -5,6 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.page import plain
@@ -20,7 +21,7 @@ def differing(old: Sold, new: Sold) -> str:
     return "terms" if old.price == new.price else "price"
 
 
-@st.dialog("Change your plan?", icon=":material/swap_horiz:")
+@dialog("Change your plan?", icon=":material/swap_horiz:")
 def change_dialog(mine: Own, wanted: Sold) -> None:
     is_new_price = wanted.code == mine.plan.code and wanted.id != mine.plan.id
     word = differing(mine.plan, wanted)
@@ -41,7 +42,7 @@ def change_dialog(mine: Own, wanted: Sold) -> None:
         _carry_out(lambda: subscriptions.change(wanted.code, by=session.actor()), said)
 
 
-@st.dialog("Cancel your subscription?", icon=":material/cancel:")
+@dialog("Cancel your subscription?", icon=":material/cancel:")
 def cancel_dialog(mine: Own) -> None:
     if mine.state == SubscriptionState.ACTIVE:
         st.markdown(f"It ends on **{formats.day(mine.current_end)}**, with the month that is paid.")
@@ -54,14 +55,14 @@ def cancel_dialog(mine: Own) -> None:
         _carry_out(lambda: subscriptions.cancel(by=session.actor()), said)
 
 
-@st.dialog("Pause your subscription?", icon=":material/pause:")
+@dialog("Pause your subscription?", icon=":material/pause:")
 def pause_dialog(mine: Own) -> None:
     st.markdown(f"**{plain(mine.plan.title)}** is not charged, and brings no credits, until you resume it.")
     if confirmed("Pause"):
         _carry_out(lambda: subscriptions.pause(by=session.actor()), "Your subscription is paused.")
 
 
-@st.dialog("Resume your subscription?", icon=":material/play_arrow:")
+@dialog("Resume your subscription?", icon=":material/play_arrow:")
 def resume_dialog(mine: Own) -> None:
     price = formats.money(mine.plan.price, mine.plan.currency)
     st.markdown(f"**{plain(mine.plan.title)}** is charged again, {price} a month.")

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.column_choice import column_choice, hidden_words
 from dashboard.widgets.confirm import confirmed
@@ -48,7 +49,7 @@ def new_link(one: Person) -> None:
     _new_link(one)
 
 
-@st.dialog("Invite a person", icon=":material/person_add:", width="medium", on_dismiss=_forget_link)
+@dialog("Invite a person", icon=":material/person_add:", width="medium", on_dismiss=_forget_link)
 def _invite() -> None:
     _then_the_link(_invitation)
 
@@ -69,7 +70,7 @@ def _invitation() -> None:
             st.session_state[MADE] = Made(made.user.name, made.user.email, Purpose.INVITATION, made.link)
 
 
-@st.dialog("New link", icon=":material/link:", on_dismiss=_forget_link)
+@dialog("New link", icon=":material/link:", on_dismiss=_forget_link)
 def _new_link(one: Person) -> None:
     _then_the_link(lambda: _ask_for_link(one))
 
@@ -105,7 +106,7 @@ def hand_over() -> None:
         _link()
 
 
-@st.dialog("The link", icon=":material/link:", width="medium", on_dismiss=_forget_link)
+@dialog("The link", icon=":material/link:", width="medium", on_dismiss=_forget_link)
 def _link() -> None:
     _handed_over(st.session_state[MADE])
 
@@ -127,7 +128,7 @@ def _handed_over(made: Made) -> None:
             st.rerun()
 
 
-@st.dialog("Edit", icon=":material/edit:")
+@dialog("Edit", icon=":material/edit:")
 def edit(one: Person) -> None:
     st.text(one.email)
     name = st.text_input("Name", value=one.name, key=f"edit name {one.id}", max_chars=MAX_NAME)
@@ -138,7 +139,7 @@ def edit(one: Person) -> None:
         _carry_out(lambda: users.change(one.email, changes, by=session.actor()), f"{name.strip()} was saved.")
 
 
-@st.dialog("Columns", icon=":material/view_column:", width="large")
+@dialog("Columns", icon=":material/view_column:", width="large")
 def columns(one: Person) -> None:
     st.markdown(f"Which fields of contacts **{plain(one.name)}** sees: on screens, in exports, everywhere.")
     allowed = column_choice(one.column_allowed, f"columns {one.id}")
@@ -148,7 +149,7 @@ def columns(one: Person) -> None:
         _carry_out(lambda: users.change(one.email, changes, by=session.actor()), f"{one.name}: {words}")
 
 
-@st.dialog("Grant credits", icon=":material/add_card:")
+@dialog("Grant credits", icon=":material/add_card:")
 def grant(one: Person) -> None:
     left = credits.balance(of=one.id, by=session.actor())
     st.markdown(f"**{plain(one.name)}** has {plain(left.words)}.")
@@ -171,7 +172,7 @@ def grant(one: Person) -> None:
             )
 
 
-@st.dialog("Reset the second factor?", icon=":material/phonelink_erase:")
+@dialog("Reset the second factor?", icon=":material/phonelink_erase:")
 def reset_factor(one: Person) -> None:
     st.markdown(f"For when the device of **{plain(one.name)}** is lost: its codes no longer count.")
     st.caption(f"{_signed_out(one)} Where the role asks for a second factor, a new one is set up at the next sign-in.")
@@ -181,7 +182,7 @@ def reset_factor(one: Person) -> None:
         )
 
 
-@st.dialog("End all sessions?", icon=":material/logout:")
+@dialog("End all sessions?", icon=":material/logout:")
 def end_sessions(one: Person) -> None:
     working = sum(token.works for token in tokens.listed_of(one.email, by=session.actor()))
     st.markdown(f"**{plain(one.name)}** is signed out at once, on every device.")
@@ -203,7 +204,7 @@ def _ended(one: Person, tokens_too: bool) -> str:
     return f"{one.name} was signed out in {places}; {revoked} revoked."
 
 
-@st.dialog("Deactivate?", icon=":material/toggle_off:")
+@dialog("Deactivate?", icon=":material/toggle_off:")
 def deactivate(one: Person) -> None:
     st.markdown(f"**{plain(one.name)}** can no longer sign in, and is signed out at once.")
     st.caption("Contacts, imports and exports stay. The account can be reactivated at any time." + _oneself(one))

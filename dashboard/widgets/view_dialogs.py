@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import address, formats, saved_views, session
 from dashboard.address import View
+from dashboard.parts import dialog
 from dashboard.widgets import columns, page
 from dashboard.widgets.page import plain
 from dashboard.widgets.said import say
@@ -18,7 +19,7 @@ FROM_RIGHT = "<style>.st-key-view_name_buttons { flex-direction: row-reverse; }<
 LONGEST = 300  # characters of the filter's sentence
 
 
-@st.dialog("Save view", icon=":material/bookmark_add:")
+@dialog("Save view", icon=":material/bookmark_add:")
 def save_dialog(view: View) -> None:
     by = session.actor()
     shown = columns.chosen(view.columns, by=by)
@@ -33,7 +34,7 @@ def save_dialog(view: View) -> None:
         say(f"“{made.name}” is saved. It stands in the sidebar.")
 
 
-@st.dialog("Rename the view", icon=":material/edit:")
+@dialog("Rename the view", icon=":material/edit:")
 def rename_dialog(saved: SavedView) -> None:
     name, _, sent = _form(saved.name, "Rename", sharing=False)
     if not sent:

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.parts import dialog
 from dashboard.widgets import page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.import_mapping import KEEP_WORDS, MATCH_WORDS
@@ -28,7 +29,7 @@ SCHEDULES = {
 }
 
 
-@st.dialog("Watch a folder", icon=":material/folder_eye:", width="large")
+@dialog("Watch a folder", icon=":material/folder_eye:", width="large")
 def set_up_dialog(one: Folder | None) -> None:
     """`one` is the folder to change; None sets up a new one."""
     by, now = session.actor(), one.watching if one else Watching("", "", "*/5 * * * *", time_zone=formats.time_zone())
@@ -68,7 +69,7 @@ def set_up_dialog(one: Folder | None) -> None:
         _carry_out(lambda: watched_folders.change(one.id, wanted, by=by), f"“{name.strip()}” was changed.")
 
 
-@st.dialog("Watch it no more?", icon=":material/delete:")
+@dialog("Watch it no more?", icon=":material/delete:")
 def remove_dialog(one: Folder) -> None:
     st.markdown(f"Files that come into **{plain(one.watching.address)}** are imported no more.")
     st.caption("What came of it so far stays, the files in the place as well.")

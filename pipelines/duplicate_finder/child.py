@@ -16,14 +16,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import adbc_driver_postgresql
 import duckdb
 import pyarrow as pa
 from adbc_driver_manager import AdbcConnection, AdbcStatement
 
 from models.duplicates.runs import TABLE
 from models.duplicates.tables import Decision
-from pipelines.arrow_copy import copy_in
+from pipelines.arrow_copy import copy_in, known
 from pipelines.duplicate_finder import linking
 from pipelines.duplicate_finder.contacts import COLUMNS, CONTACTS, SEEN
 
@@ -65,7 +64,7 @@ def _read(connection: duckdb.DuckDBPyConnection, url: str) -> None:
 @contextmanager
 def _batches(url: str, query: str) -> Iterator[pa.RecordBatchReader]:
     with (
-        adbc_driver_postgresql.connect(url) as database,
+        known(url) as database,
         AdbcConnection(database) as connection,
         AdbcStatement(connection) as statement,
     ):

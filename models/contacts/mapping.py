@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence, Set
 from collections.abc import Mapping as Pairs
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 
 from models.contacts.blanks import is_empty, trimmed
 from models.contacts.table import FIELDS, FULL_NAME, FULL_NAME_HEADERS, SYSTEM_HEADERS
@@ -57,6 +58,7 @@ class Mapping:
         return (*dict.fromkeys(self.fields.values()), *self.leftover, *self.left_out)
 
 
+@lru_cache(maxsize=10_000)  # every import compares all aliases of all fields again
 def plain(label: str) -> str:
     """The letters and digits of a label, in lower case: what is compared."""
     return "".join(character for character in label.casefold() if character.isalnum())

@@ -10,7 +10,8 @@ from models.house.shapes import HouseAdvice, HouseReport, Kept
 from models.house.texts import kept_for
 
 PREFIX = "APPOINTMENT360_"
-ROW_HEIGHT, MOST, MOST_TABLES = 36, 12, 30
+ROW_HEIGHT, MOST, COUNTS = ("Rows", "Dead rows", "Files")
+MOST_TABLES = 36, 12, 30
 COLOURS = {"freeze": "red", "vacuum": "yellow", "analyze": "blue"}
 
 
@@ -82,6 +83,8 @@ def tables(report: HouseReport) -> None:
 
 def _table(rows: list[dict[str, object]]) -> None:
     if rows:
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", row_height=ROW_HEIGHT)
+        counts = {name: st.column_config.NumberColumn(format="localized") for name in COUNTS}
+        frame = pd.DataFrame(rows)
+        st.dataframe(frame, hide_index=True, width="stretch", row_height=ROW_HEIGHT, column_config=counts)
     else:
         st.caption("Nothing yet.")

@@ -1,34 +1,24 @@
 """How long a restore takes, from drill to drill."""
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import formats
-from dashboard.widgets import page
+from dashboard.widgets.chart_lines import line
+from dashboard.widgets.charts import Chart, card, plot
 from models.backups import Backup
-
-HEIGHT = 220  # pixels
-TICKS = 6
 
 
 def restore_chart(found: list[Backup]) -> None:
-    drilled = [one for one in reversed(found) if one.drill_seconds is not None]
+    """Nothing below two drills: one is told beside the chart's place already."""
+    drilled = [(one.id, one.created_at, one.drill_seconds) for one in reversed(found) if one.drill_seconds is not None]
     if len(drilled) < 2:
         return
-    with page.card("Time to restore", "What each drill's restore took"):
-        seconds = [one.drill_seconds or 0.0 for one in drilled]
-        told = [f"Backup {one.id}: {formats.duration(one.drill_seconds or 0.0)}" for one in drilled]
-        line = go.Scatter(
-            x=[one.created_at for one in drilled], y=seconds, mode="lines+markers", text=told, hoverinfo="text",
-        )  # fmt: skip
-        figure = go.Figure(line)
-        figure.update_layout(height=HEIGHT, margin={"l": 0, "r": 4, "t": 4, "b": 0}, showlegend=False, dragmode=False)
-        few = drilled[:: max(1, len(drilled) // TICKS)]
-        figure.update_xaxes(tickvals=[one.created_at for one in few], ticktext=[_day(one) for one in few])
-        figure.update_yaxes(rangemode="tozero", ticksuffix=" s")
-        st.plotly_chart(figure, config={"displayModeBar": False}, key="time to restore")
-        st.caption(f"The last one: {told[-1]}")
-
-
-def _day(one: Backup) -> str:
-    return formats.day(one.created_at)
+    moments, seconds = [moment for _, moment, _ in drilled], [took for *_, took in drilled]
+    rows = [(formats.moment(moment), took) for _, moment, took in drilled]
+    chart = Chart("Time to restore", ("Backup of", "Seconds"), rows, "s, by backup")
+    said = [
+        f"<b>Backup {number}</b><br>{formats.moment(moment)}<br>{formats.duration(took)}"
+        for number, moment, took in drilled
+    ]
+    with st.container(border=True), card(chart, about="What the restore of each drill took", may_export=True):
+        plot(line(moments, seconds, said, chart), chart)

@@ -1,6 +1,7 @@
 """A planted slow query and a planted unused index are found, and what is suggested holds."""
 
 import re
+from functools import partial
 
 import psycopg
 import pytest
@@ -103,6 +104,44 @@ def test_an_index_for_an_order_and_for_a_part_of_a_text(db: str, statement: str,
         plan = str(connection.execute(f"EXPLAIN {asked}").fetchall())
     assert "planted_co" in plan
     assert "Sort" not in plan
+
+
+@pytest.mark.parametrize("column", ["usual", "empty"])
+def test_an_index_that_helps_no_look_is_not_suggested(db: str, column: str) -> None:
+    """The planner, which knows no values, would take it: nearly all rows have one value, or none has any."""
+    plant()
+    usual = "CASE WHEN id BETWEEN 100 AND 1100 THEN code ELSE 'usual' END"
+    with engine().connect() as connection:
+        connection.exec_driver_sql("ALTER TABLE planted ADD usual text, ADD empty text")
+        connection.exec_driver_sql(f"UPDATE planted SET usual = {usual}")
+        connection.commit()
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM FULL ANALYZE planted")
+        asked = text(f"SELECT count(*) FROM planted WHERE {column} = :value")
+        for _ in range(40):
+            connection.execute(asked, {"value": "usual"}).all()
+    wanted = trial.Candidate("planted", (column,))
+    statement = f"SELECT count(*) FROM planted WHERE {column} = $1"
+    assert trial.candidate(statement) == wanted
+    tried = trial.try_index(statement, wanted)
+    if column == "usual":
+        assert tried is not None
+        assert tried.cost_after < tried.cost_before / 2
+    found = report_performance.report(told=lambda step: None, by=OPERATOR).report.findings
+    assert not [one for one in found if one.kind == "missing index" and one.subject == wanted.subject]
+
+
+def test_the_programs_own_index_is_called_unused_after_a_week(db: str) -> None:
+    """Most of them wait for their screen on the first day."""
+    with engine().begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO contacts (first_name, company) SELECT 'Ann', md5(n::text) FROM generate_series(1, 40000) n"
+        )
+    report = partial(report_performance.report, told=lambda step: None, by=OPERATOR)
+    assert not [one for one in report().report.findings if one.kind == "unused index"]
+    with engine().begin() as connection:
+        connection.exec_driver_sql("UPDATE performance_reports SET made_at = made_at - interval '8 days'")
+    found = [one.subject for one in report().report.findings if one.kind == "unused index"]
+    assert "contacts_company" in found
 
 
 def test_a_page_stands_for_a_limit_that_is_not_known() -> None:

@@ -10,8 +10,8 @@ from models.house.shapes import HouseAdvice, HouseReport, Kept
 from models.house.texts import kept_for
 
 PREFIX = "APPOINTMENT360_"
-ROW_HEIGHT, MOST, COUNTS = ("Rows", "Dead rows", "Files")
-MOST_TABLES = 36, 12, 30
+ROW_HEIGHT, MOST, MOST_TABLES = 36, 12, 30
+COUNTS = ("Rows", "Dead rows", "Files")
 COLOURS = {"freeze": "red", "vacuum": "yellow", "analyze": "blue"}
 
 

@@ -139,6 +139,7 @@ class Event(StrEnum):
     RECOVERY_BASE_MADE = "base for recovery made"
     RECOVERY_BASE_FAILED = "base for recovery failed"
     RECOVERY_BASE_REMOVED = "base for recovery removed"  # by retention
+    RECOVERY_MISSED = "archived log missed"  # others removed or changed it
     BACKUP_ALERT = "backups need attention"
     DISK_ALERT = "disk getting full"
     HOUSE_KEPT = "house kept"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import DateTime, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit, backup_places, backups, file_places, mails, recovery, schedule_times
+from models import audit, backup_places, backups, file_places, mails, recovery, recovery_archive, schedule_times
 from models.accounts import User
 from models.audit import Event
 from models.backups import FLOW, Backup, Drill, State
@@ -106,7 +106,8 @@ def _wrong(session: Session, now: datetime, done: list[Backup]) -> dict[str, str
             f"Backup {newest.id} is to be locked for {days:,} days, and {why}: give the bucket Object Lock, or set "
             "APPOINTMENT360_BACKUP_LOCK_DAYS to 0."
         )
-    return found | backup_places.wrong(session, now, backups.generations()) | recovery.wrong(session, now)
+    found |= backup_places.wrong(session, now, backups.generations())
+    return found | recovery.wrong(session, now) | recovery_archive.wrong(session)
 
 
 def _due(entry: FlowSchedule | None, now: datetime) -> datetime | None:

@@ -9,12 +9,14 @@ from sqlalchemy import DateTime, Text, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit, file_places
+from models import audit, database, file_places
 from models.audit import Event
 from models.backup_retention import Generations
 from models.backups import Backup, State
-from models.database import Base, reading, writing
+from models.database import BACKUPS_LOCK, Base, reading, writing
 from models.permissions import OPERATOR
+from models.recovery import RecoveryBase
+from models.recovery_pieces import RecoveryPiece
 
 EVERY = timedelta(hours=1)  # a store is asked; a folder of this machine at each sweep
 TOLD = timedelta(days=30)  # so long an archive that is gone is an alert
@@ -65,12 +67,29 @@ def seen(place: str, there: Mapping[int, bool], *, expires_after: int | None) ->
             .where(Backup.place == place, Backup.state == State.DONE, Backup.id.in_(there))
             .with_for_update()
         )
+        held = database.claims(session, BACKUPS_LOCK)  # also by retention, which removes it and then notes that
         for one in session.scalars(mine):
+            if one.id in held:
+                continue
             if there[one.id]:
                 one.gone_since = None
             elif one.gone_since is None:
                 one.gone_since = now
                 audit.write(session, Event.BACKUP_GONE, f"backup {one.id}", by=OPERATOR, name=one.name, place=place)
+
+
+def is_due(place: str) -> bool:
+    """Whether to look at it now, where it is not one of backups."""
+    with reading() as session:
+        found = session.get(BackupPlace, place)
+        now = session.scalars(select(func.clock_timestamp())).one()
+    return not file_places.is_s3(place) or found is None or not found.looked_at or found.looked_at < now - EVERY
+
+
+def looked_at(place: str) -> None:
+    """Note that a place that is not one of backups could be looked at just now."""
+    with writing(OPERATOR) as session:
+        _note(session, place, {"looked_at": func.clock_timestamp(), "error": None})
 
 
 def not_seen(place: str, sentence: str) -> None:
@@ -109,7 +128,8 @@ def _gone(session: Session, now: datetime) -> list[Backup]:
 
 
 def _used(session: Session) -> Iterable[str]:
-    return list(session.scalars(select(Backup.place).where(Backup.state == State.DONE).distinct()))
+    of_log = select(RecoveryPiece.place).union(select(RecoveryBase.place).where(RecoveryBase.state == State.DONE))
+    return list(session.scalars(select(Backup.place).where(Backup.state == State.DONE).union(of_log)))
 
 
 def _note(session: Session, place: str, values: Mapping[str, object]) -> None:

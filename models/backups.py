@@ -30,6 +30,7 @@ STEPS = {  # in their order, in words
     "dump": "Reading the database out",
     "pack": "Packing and encrypting",
     "store": "Putting it into its place",
+    "log": "Reading through what moments are restored from",
     "read": "Reading it back",
     "restore": "Restoring it for the drill",
     "compare": "Comparing",

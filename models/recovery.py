@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, Text, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Identity, Index, Integer, Text, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit, backups
+from models import audit, backups, recovery_pieces
 from models.audit import Event
 from models.database import Base, by_id, reading, writing
-from models.errors import NotFound
+from models.errors import Conflict, NotFound
 from models.permissions import OPERATOR
+from models.recovery_pieces import Laid, RecoveryPiece
 from models.settings import home, settings
 
 SUBPLACE = "wal"
@@ -52,6 +53,13 @@ class RecoveryBase(Base):
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     locked_until: Mapped[datetime | None] = mapped_column(_MOMENT)
     removed_at: Mapped[datetime | None] = mapped_column(_MOMENT)
+    gone_since: Mapped[datetime | None] = mapped_column(_MOMENT)
+    damaged_since: Mapped[datetime | None] = mapped_column(_MOMENT)
+
+    @property
+    def is_there(self) -> bool:
+        """As far as anybody looked: models/recovery_archive.py."""
+        return self.gone_since is None and self.damaged_since is None
 
     __table_args__ = (Index("recovery_bases_name", "name", unique=True),)
 
@@ -110,11 +118,12 @@ def archiving(session: Session) -> Archiving:
     return Archiving(found[0], found[1])
 
 
-def archived(system: str, segment: str) -> None:
+def archived(system: str, segment: str, laid: Laid) -> None:
     """Note that a piece of the log is in its place."""
     now = func.clock_timestamp()
     values = {"segment": segment, "archived_at": now, "error": None, "failing_since": None}
     with writing(OPERATOR) as session:
+        recovery_pieces.note(session, system, segment, laid)
         session.execute(
             insert(RecoveryArchive)
             .values(system=system, **values)
@@ -134,10 +143,9 @@ def not_archived(system: str, sentence: str) -> None:
 
 
 def newest() -> RecoveryBase | None:
-    """The last base that is whole."""
-    wanted = select(RecoveryBase).where(RecoveryBase.state == State.DONE).order_by(RecoveryBase.id.desc()).limit(1)
+    """The last base that is whole, as far as anybody looked."""
     with reading() as session:
-        return session.scalar(wanted)
+        return session.scalar(select(RecoveryBase).where(_there()).order_by(RecoveryBase.id.desc()).limit(1))
 
 
 def chain(base: RecoveryBase) -> list[RecoveryBase]:
@@ -146,7 +154,7 @@ def chain(base: RecoveryBase) -> list[RecoveryBase]:
         found = [base]
         while found[-1].parent is not None:
             parent = session.get(RecoveryBase, found[-1].parent)
-            if parent is None or parent.state != State.DONE:
+            if parent is None or parent.state != State.DONE or not parent.is_there:
                 break
             found.append(parent)
         return found
@@ -164,9 +172,11 @@ def begin(system: str, name: str, parent: int | None) -> RecoveryBase:
 
 
 def finish(base_id: int, *, start_wal: str, size: int, locked_until: datetime | None) -> None:
-    """It lies whole in its place. Raises NotFound."""
+    """It lies whole in its place. Raises NotFound, Conflict (it was taken for dead meanwhile, and cleared away)."""
     with writing(OPERATOR) as session:
         found = _found(session, base_id)
+        if found.state != State.RUNNING:
+            raise Conflict(f"Base {base_id} is {found.state}: its process was not heard of. Back up again.")
         found.state, found.finished_at = State.DONE, func.clock_timestamp()
         found.start_wal, found.bytes, found.locked_until = start_wal, size, locked_until
         audit.write(
@@ -202,9 +212,13 @@ def to_remove() -> list[RecoveryBase]:
     with reading() as session:
         now = session.scalars(select(func.clock_timestamp())).one()
         done = list(session.scalars(select(RecoveryBase).where(RecoveryBase.state == State.DONE)))
-    staying = needed(done, now - timedelta(days=settings().point_in_time_days))
-    gone = [one for one in done if one.id not in staying and (one.locked_until is None or one.locked_until <= now)]
-    return sorted(gone, key=lambda one: one.id, reverse=True)
+    earliest = now - timedelta(days=settings().point_in_time_days)
+    usable = _usable(done)
+    # What cannot be used stands for no moment; it may be put back for as long as it would stand for one.
+    staying = needed(usable, earliest) | (needed(done, earliest) - {one.id for one in usable})
+    locked = {one.id for one in done if one.locked_until is not None and one.locked_until > now}
+    staying |= _with_parents(staying | locked, done)
+    return sorted([one for one in done if one.id not in staying], key=lambda one: one.id, reverse=True)
 
 
 def needed(done: list[RecoveryBase], earliest: datetime) -> set[int]:
@@ -213,13 +227,25 @@ def needed(done: list[RecoveryBase], earliest: datetime) -> set[int]:
     listed = sorted(done, key=lambda one: (one.created_at, one.id), reverse=True)
     staying = {one.id for one in listed if one.created_at > earliest}
     staying |= {one.id for one in [one for one in listed if one.created_at <= earliest][:1]}
+    return _with_parents(staying, done)
+
+
+def _with_parents(ids: set[int], done: list[RecoveryBase]) -> set[int]:
+    """The ids, and those of whatever these bases build on."""
     parents = {one.id: one.parent for one in done}
-    for one in list(staying):
+    found = set(ids)
+    for one in ids:
         current = parents[one]
         while current is not None:
-            staying.add(current)
+            found.add(current)
             current = parents.get(current)
-    return staying
+    return found
+
+
+def _usable(done: list[RecoveryBase]) -> list[RecoveryBase]:
+    """Those that are there with whatever they build on."""
+    there = {one.id for one in done if one.is_there}
+    return [one for one in done if _with_parents({one.id}, done) <= there]
 
 
 def first_needed(system: str) -> str | None:
@@ -234,8 +260,11 @@ def first_needed(system: str) -> str | None:
 
 
 def moments(session: Session) -> tuple[datetime, datetime] | None:
-    """The first and the last moment that can be restored; None where none can."""
-    first = session.scalar(select(func.min(RecoveryBase.finished_at)).where(RecoveryBase.state == State.DONE))
+    """Between the first and the last one any can be restored; None where none can."""
+    done = _usable(list(session.scalars(select(RecoveryBase).where(RecoveryBase.state == State.DONE))))
+    hole = session.scalar(select(func.max(func.substr(RecoveryPiece.segment, 9))).where(recovery_pieces.missed()))
+    after = [one.finished_at for one in done if hole is None or (one.start_wal or "")[8:] > hole]
+    first = min((one for one in after if one is not None), default=None)
     last = session.scalar(select(func.max(RecoveryArchive.archived_at)))
     return (first, last) if first and last and first < last else None
 
@@ -267,7 +296,7 @@ def wrong(session: Session, now: datetime) -> dict[str, str]:
 def _wrong_bases(session: Session, now: datetime) -> dict[str, str]:
     listed = select(RecoveryBase).order_by(RecoveryBase.id.desc())
     last = session.scalars(listed.where(RecoveryBase.state.in_((State.DONE, State.FAILED)))).first()
-    done = session.scalars(listed.where(RecoveryBase.state == State.DONE)).first()
+    done = session.scalars(listed.where(_there())).first()
     if last is not None and last.state == State.FAILED:
         return {"base": f"The last base for restoring to a moment failed: {last.error}"}
     if done is None:
@@ -275,6 +304,11 @@ def _wrong_bases(session: Session, now: datetime) -> dict[str, str]:
     if done.created_at < now - BASE_LATE:
         return {"base": f"The last base is of {done.created_at:%d %B %Y}, and restoring would take long: back up."}
     return {}
+
+
+def _there() -> ColumnElement[bool]:
+    whole = RecoveryBase.gone_since.is_(None) & RecoveryBase.damaged_since.is_(None)
+    return whole & (RecoveryBase.state == State.DONE)
 
 
 def _oldest_waiting() -> float | None:

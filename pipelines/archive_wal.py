@@ -15,6 +15,7 @@ import psycopg
 from models import database, recovery
 from models.database import RECOVERY_LOCK, libpq_url
 from models.errors import AppError, Conflict, Unavailable
+from models.recovery_pieces import Laid
 from models.settings import home
 from pipelines import backup_key, backup_store, wal_files
 from pipelines.backup_key import Key
@@ -36,18 +37,18 @@ def ship() -> int:
             key, _ = backup_key.wanted()
             there = backup_store.made_place(recovery.log_place(recovery.place(), system))
             for path in waiting:
-                bring(path, there, system, key)
+                laid = bring(path, there, system, key)
                 path.unlink()
-                recovery.archived(system, path.name)
+                recovery.archived(system, path.name, laid)
         except AppError as error:
             recovery.not_archived(system, error.sentence)
             raise
         return len(waiting)
 
 
-def bring(path: Path, there: Place, system: str, key: Key | None) -> None:
-    """Put one piece into its place, or find that it is there. Raises Conflict where there is another one of its name,
-    Unfit, NotFound, Refused, NoRoom, Unavailable."""
+def bring(path: Path, there: Place, system: str, key: Key | None) -> Laid:
+    """Put one piece into its place, or find that it is there; how it lies there. Raises Conflict where there is another
+    one of its name, Unfit, NotFound, Refused, NoRoom, Unavailable."""
     content = path.read_bytes()
     name = wal_files.file_name(path.name, key)
     with tempfile.TemporaryDirectory(prefix="wal-", dir=work_folder()) as scratch:
@@ -55,16 +56,15 @@ def bring(path: Path, there: Place, system: str, key: Key | None) -> None:
         packed.write_bytes(wal_files.written(content, path.name, system, key))
         try:
             there.put(packed, name)
-            backup_store.locked(there, name)
-            return
-        except Conflict:
-            old = Path(scratch) / "old"
-            there.fetch(name, old)
-        if wal_files.read(old.read_bytes(), path.name, system, key) != content:
-            raise Conflict(
-                f"{name} in {there.address} is another piece of the log than the server's: both are left as they are. "
-                "Two servers may write to this place: give each its own with APPOINTMENT360_BACKUP_TO, then back up."
-            )
+        except Conflict as error:
+            there.fetch(name, packed)
+            if wal_files.read(packed.read_bytes(), path.name, system, key) != content:
+                raise Conflict(
+                    f"{name} in {there.address} is another piece of the log than the server's: both are left as they "
+                    "are. Two servers may write to this place: give each its own with APPOINTMENT360_BACKUP_TO, then "
+                    "back up."
+                ) from error
+        return Laid(there.address, name, packed.stat().st_size, backup_store.locked(there, name))
 
 
 def ship_all() -> None:

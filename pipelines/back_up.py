@@ -32,6 +32,7 @@ from pipelines import (
     backup_store,
     base_backups,
     drill,
+    look_at_recovery,
     postgres_runs,
 )
 from pipelines.backup_manifest import MANIFEST, Manifest, archive_name, written
@@ -122,6 +123,7 @@ def _base(say: Say) -> None:
     """With the backup goes a base for restoring to a moment, where that is wanted; without one the backup is good."""
     say("base")
     try:
+        look_at_recovery.look()  # the new one builds on what is there
         base_backups.make()
         archive_wal.ship()
     except AppError as error:  # noted, and told as an alert

@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 from psycopg import conninfo
 
-from models import database, file_places, postgres_tools, postgres_wheel, recovery
+from models import database, file_places, postgres_tools, postgres_wheel, recovery, recovery_pieces
 from models.database import RECOVERY_LOCK, libpq_url
 from models.errors import AppError, Unavailable
 from models.recovery import RecoveryBase
@@ -27,6 +27,7 @@ from pipelines import archive_wal, backup_archive, backup_key, backup_manifest, 
 from pipelines.backup_key import Key
 from pipelines.backup_manifest import MANIFEST, Unfit, archive_name
 from pipelines.file_store import Place, place
+from pipelines.heart import Cancelled
 
 NAME = re.compile(r"base-\d{8}T\d{6}Z-[0-9a-f]{8}")
 START = re.compile(r"^START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)$", re.MULTILINE)
@@ -108,10 +109,12 @@ def retain() -> None:
     if newest is None or first is None:
         return
     there = backup_store.made_place(recovery.log_place(newest.place, newest.system))
+    locked = recovery_pieces.locked(newest.system)
     for found in list(there.files()):
         segment = wal_files.segment_of(found.name)
         # A timeline's history is small, and needed for as long as anything of it.
-        if not segment.endswith(".history") and segment[8:24] < first[8:24]:
+        if not segment.endswith(".history") and segment[8:24] < first[8:24] and found.name not in locked:
+            recovery_pieces.forget(newest.system, segment)  # first: what is still known is missed
             there.remove(found.name)
 
 
@@ -133,14 +136,25 @@ def _noted(system: str, parent: RecoveryBase | None) -> RecoveryBase:
     base = recovery.begin(system, name, parent.id if parent else None)
     try:
         manifest, until = _made(base, parent.name if parent else None)
+        recovery.finish(base.id, start_wal=manifest.start_wal, size=manifest.size, locked_until=until)
+    except Cancelled:
+        _given_up(base, "Somebody stopped it.")
+        raise
     except AppError as error:
-        recovery.fail(base.id, error.sentence)
+        _given_up(base, error.sentence)
         raise
     except Exception:
-        recovery.fail(base.id, "It failed for a reason that is in the log.")
+        _given_up(base, "It failed for a reason that is in the log.")
         raise
-    recovery.finish(base.id, start_wal=manifest.start_wal, size=manifest.size, locked_until=until)
     return base
+
+
+def _given_up(base: RecoveryBase, sentence: str) -> None:
+    recovery.fail(base.id, sentence)
+    try:
+        _clear(base)
+    except AppError as error:
+        log.warning("what there is of %s stays in %s: %s", base.name, base.place, error.sentence)
 
 
 def _made(base: RecoveryBase, parent: str | None) -> tuple[BaseManifest, datetime | None]:

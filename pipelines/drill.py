@@ -23,7 +23,15 @@ from models.disk_space import NoRoom
 from models.errors import AppError, NotFound, Unavailable
 from models.permissions import Actor, Permission, require
 from models.settings import home
-from pipelines import backup_archive, backup_content, backup_key, backup_manifest, backup_scratch, postgres_restore
+from pipelines import (
+    backup_archive,
+    backup_content,
+    backup_key,
+    backup_manifest,
+    backup_scratch,
+    look_at_recovery,
+    postgres_restore,
+)
 from pipelines.backup_content import Content
 from pipelines.backup_key import Key
 from pipelines.backup_manifest import MANIFEST, Manifest, Unfit, archive_name
@@ -75,6 +83,8 @@ def prove(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compare
     require(by, Permission.SERVER_MANAGE)
     backup = _restorable(backup_id, by)
     try:
+        say("log")
+        look_at_recovery.read_through()
         _require_room()
         with _scratch_database() as url:
             found = _proven(backup, url, say)

@@ -57,6 +57,7 @@ from pipelines import (
     find_duplicates,
     import_contacts,
     look_at_backups,
+    look_at_recovery,
     reconcile_payments,
     validate_contacts,
 )
@@ -111,6 +112,8 @@ def sweep() -> None:
         back_up.clear_interrupted()
     with _logged("looking for the archives"):
         look_at_backups.look()
+    with _logged("looking for the archived log"):
+        look_at_recovery.look()
     with _logged("looking after the backups"):
         backup_alerts.look()
     with _logged("looking at the disks"):

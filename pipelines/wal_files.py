@@ -37,10 +37,19 @@ def written(content: bytes, segment: str, system: str, key: Key | None) -> bytes
     return _line(head | {"seal": _seal(head, payload, key)}) + payload
 
 
+def key_of(data: bytes, segment: str) -> str | None:
+    """The public part of the key that opens it; None is not encrypted. Raises Unfit."""
+    try:
+        name = json.loads(data.partition(b"\n")[0])["key"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unfit(_damaged(segment)) from error
+    return None if name is None else str(name)
+
+
 def read(data: bytes, segment: str, system: str, key: Key | None) -> bytes:
     """What the server wrote. Raises Unfit, with the reason."""
     line, _, payload = data.partition(b"\n")
-    damaged = f"The piece {segment} of the log is refused: it is damaged, cut short, or somebody else wrote it."
+    damaged = _damaged(segment)
     try:
         head: dict[str, Any] = json.loads(line)
         seal, whose = head.pop("seal"), head["key"]
@@ -59,6 +68,10 @@ def read(data: bytes, segment: str, system: str, key: Key | None) -> bytes:
         return zstandard.ZstdDecompressor().decompress(packed, max_output_size=MOST)
     except (pyrage.DecryptError, zstandard.ZstdError) as error:
         raise Unfit(damaged) from error
+
+
+def _damaged(segment: str) -> str:
+    return f"The piece {segment} of the log is refused: it is damaged, cut short, or somebody else wrote it."
 
 
 def _line(head: dict[str, Any]) -> bytes:

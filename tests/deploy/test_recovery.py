@@ -22,9 +22,10 @@ from models.contacts import records
 from models.errors import AppError, Conflict
 from models.permissions import OPERATOR
 from models.recovery import RecoveryBase
-from pipelines import archive_wal, backup_key, base_backups, wal_files
+from pipelines import archive_wal, backup_key, base_backups, look_at_recovery, wal_files
 from pipelines.backup_manifest import Unfit
 from tests.deploy.command_line import COMMAND, PROJECT
+from tests.pipelines import s3
 
 SEGMENT = 16 * 1024 * 1024
 QUICK = {"fsync": "off", "shared_buffers": "64MB", "max_wal_size": "64MB"}
@@ -162,6 +163,7 @@ def test_what_is_damaged_missing_or_of_another_key_is_refused(server: Server, ne
 def test_retention_keeps_the_log_that_a_base_needs(server: Server) -> None:
     base = recovery.newest() or base_backups.make()
     assert base is not None
+    archive_wal.ship_all()
     old = log_folder() / wal_files.file_name("0" * 7 + "1" + "0" * 16, backup_key.read())
     old.write_bytes(b"from before the first base")
     with psycopg.connect(server.url(driver="")) as connection:
@@ -169,6 +171,117 @@ def test_retention_keeps_the_log_that_a_base_needs(server: Server) -> None:
     base_backups.retain()
     assert not old.exists()
     assert is_archived(first)
+
+
+def test_what_others_removed_or_changed_is_told_and_no_base_builds_on_it(server: Server) -> None:
+    base_backups.make()
+    written("whole")
+    archive_wal.ship_all()
+    base = recovery.newest()
+    assert base is not None
+    piece = max(path for path in log_folder().iterdir() if len(path.name.partition(".")[0]) == 24)
+    [archive] = log_folder().parent.glob(f"{base.name}.tar*")
+    looked_through()
+    assert backup_alerts.look() == []
+    for path, told in ((piece, f"the archived log in {log_folder()}: {wal_files.segment_of(piece.name)}"),
+                       (archive, f"restored from in {log_folder().parent}: {base.name}")):  # fmt: skip
+        whole = path.read_bytes()
+        for damage in (path.unlink, lambda path=path, whole=whole: path.write_bytes(whole[:-1])):
+            damage()
+            look_at_recovery.look()  # by a listing
+            assert told in " ".join(backup_alerts.look())
+            path.write_bytes(whole)
+            look_at_recovery.look()
+            assert backup_alerts.look() == []
+        flipped = bytes([whole[len(whole) // 2] ^ 1])
+        path.write_bytes(whole[: len(whole) // 2] + flipped + whole[len(whole) // 2 + 1 :])
+        look_at_recovery.look()
+        assert backup_alerts.look() == []
+        looked_through()  # with a drill
+        assert told in " ".join(backup_alerts.look())
+        look_at_recovery.look()
+        assert told in " ".join(backup_alerts.look())
+        path.write_bytes(whole)
+        looked_through()
+        assert backup_alerts.look() == []
+
+    kept = {path: path.read_bytes() for path in (archive, piece)}
+    for path in kept:
+        path.unlink()
+    look_at_recovery.look()
+    assert backup_alerts.health(by=OPERATOR).moments is None
+    new = base_backups.make()
+    assert new is not None
+    assert new.parent != base.id
+    archive_wal.ship_all()
+    moments = backup_alerts.health(by=OPERATOR).moments
+    newest = recovery.newest()
+    assert newest is not None
+    assert moments is not None
+    assert (newest.id, moments[0]) == (new.id, newest.finished_at)
+    for path, whole in kept.items():
+        path.write_bytes(whole)
+    look_at_recovery.look()
+    assert backup_alerts.look() == []
+
+
+def test_a_folder_that_is_not_there_holds_nothing(server: Server) -> None:
+    base = base_backups.make()
+    assert base is not None
+    archive_wal.ship_all()
+    place = log_folder().parent
+    away = place.rename(place.with_name("away"))
+    look_at_recovery.look()
+    told = " ".join(backup_alerts.look())
+    assert base.name in told
+    assert f"There is no folder {place}" in told
+    away.rename(place)
+    look_at_recovery.look()
+    assert "There is no folder" not in " ".join(backup_alerts.look())
+
+
+def test_retention_waits_for_the_lock_of_a_piece(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store with versions would hide it, and keep it all the same."""
+    with s3.serving() as endpoint:
+        s3.use(endpoint, monkeypatch)
+        monkeypatch.setenv("APPOINTMENT360_BACKUP_TO", "s3://locked")
+        monkeypatch.setenv("APPOINTMENT360_BACKUP_LOCK_DAYS", "30")
+        settings.settings.cache_clear()
+        s3.client(endpoint).create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+        archive_wal.ship_all()
+        with psycopg.connect(server.url(driver=""), autocommit=True) as connection:
+            connection.execute("UPDATE recovery_bases SET state = 'removed', removed_at = now() WHERE state = 'done'")
+            before = names_at(endpoint)
+            assert before
+            base_backups.make()
+            base = recovery.newest()
+            assert base is not None
+            assert base.start_wal is not None
+            old = {name for name in before if name[8:24] < base.start_wal[8:]}
+            assert old
+            assert old <= set(names_at(endpoint))
+            connection.execute("UPDATE recovery_pieces SET locked_until = now() WHERE place LIKE 's3:%'")
+            base_backups.retain()
+            assert not old & set(names_at(endpoint))
+            connection.execute("UPDATE recovery_bases SET state = 'removed' WHERE place LIKE 's3:%'")
+            connection.execute("DELETE FROM recovery_pieces WHERE place LIKE 's3:%'")
+
+
+def test_what_is_locked_keeps_what_it_builds_on(server: Server) -> None:
+    """Its parent's lock ends before its own."""
+    with psycopg.connect(server.url(driver=""), autocommit=True) as connection:
+        connection.execute("UPDATE recovery_bases SET state = 'removed', removed_at = now() WHERE state = 'done'")
+        connection.execute(
+            """INSERT INTO recovery_bases
+                (id, name, place, system, parent, state, created_at, finished_at, locked_until)
+            SELECT 9000 + n, 'base ' || n, '/nowhere', '7', CASE n WHEN 2 THEN 9001 END, 'done',
+                now() - (40 - n) * interval '1 day', now(), CASE n WHEN 2 THEN now() + interval '1 day' END
+            FROM generate_series(1, 4) n"""
+        )
+        assert [one.id for one in recovery.to_remove()] == [9003]
+        connection.execute("UPDATE recovery_bases SET gone_since = now() WHERE id = 9004")
+        assert [one.id for one in recovery.to_remove()] == []  # the one before stands for what others removed
+        connection.execute("DELETE FROM recovery_bases WHERE id > 9000")
 
 
 def test_which_bases_a_moment_needs() -> None:
@@ -182,6 +295,16 @@ def test_which_bases_a_moment_needs() -> None:
     assert recovery.needed(every, newest.created_at - timedelta(hours=1)) == {3, 4}
     assert recovery.needed(every, next_full.created_at - timedelta(hours=1)) == {1, 2, 3, 4}
     assert recovery.needed(every, day + timedelta(days=300)) == {3, 4}
+
+
+def looked_through() -> None:
+    look_at_recovery.look()
+    look_at_recovery.read_through()
+
+
+def names_at(endpoint: str) -> list[str]:
+    found = s3.client(endpoint).list_objects_v2(Bucket="locked", Prefix=f"wal/{recovery.system()}/")
+    return [one["Key"].rpartition("/")[2] for one in found.get("Contents", ())]
 
 
 def written(name: str) -> None:

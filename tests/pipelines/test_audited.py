@@ -45,6 +45,7 @@ from models import (
     mappings,
     profile,
     recovery,
+    recovery_archive,
     role_rules,
     second_factors,
     sign_in_failures,
@@ -85,6 +86,7 @@ from models.payments import (
     subscriptions,
 )
 from models.permissions import OPERATOR, RAZORPAY, Actor, Role
+from models.recovery_pieces import Laid
 from models.settings import settings
 from models.sign_in_failures import SignInFailure
 from models.watched_files import Sight
@@ -107,6 +109,10 @@ ROOT = Path(__file__).parents[2]
 BEN, NEW_EMAIL = "ben@example.com", "benjamin@example.com"
 NEW_PASSWORD = "staple of a battery"
 LONG_AGO = date(2000, 1, 1)
+MISSED = [
+    ("UPDATE", f"OLD.{one} IS DISTINCT FROM NEW.{one} AND NEW.{one} IS NOT NULL")
+    for one in ("gone_since", "damaged_since")
+]
 ALWAYS = [("INSERT OR UPDATE OR DELETE", "true")]
 
 # What moves only together with a line: the table, and which of its changes; the others are work on the way there.
@@ -175,7 +181,11 @@ TOLD = {
         ("UPDATE", "OLD.drill_asked_at IS DISTINCT FROM NEW.drill_asked_at AND NEW.drill_asked_at IS NOT NULL"),
     ],
     "backup_alerts": [("INSERT", "true")],
-    "recovery_bases": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'removed')")],
+    "recovery_bases": [
+        ("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'removed')"),
+        *MISSED,
+    ],
+    "recovery_pieces": MISSED,
     "duplicate_runs": [("UPDATE", "OLD.state <> NEW.state AND NEW.state IN ('done', 'failed', 'cancelled')")],
     "duplicate_decisions": ALWAYS,
     "contact_merges": ALWAYS,
@@ -255,7 +265,8 @@ WITHOUT = {
         "move_on": "progress; the run that is started stands in flow_runs",
     },
     "models/backups.py": {"begin": "progress"},
-    "models/backup_places.py": {"not_seen": "progress"},
+    "models/backup_places.py": {"not_seen": "progress", "looked_at": "progress"},
+    "models/recovery_pieces.py": {"forget": "a part of what retention removes with its bases, which have their lines"},
     "models/recovery.py": dict.fromkeys(("begin", "archived", "not_archived"), "progress"),
     "models/check_runs.py": {
         **dict.fromkeys(("ask", "note_due"), "a wish; the check that is done or fails has its line"),
@@ -539,6 +550,18 @@ def _base() -> int:
     return recovery.begin("7", f"base-{secrets.token_hex(4)}", None).id
 
 
+def _whole_base() -> int:
+    number = _base()
+    recovery.finish(number, start_wal="0" * 24, size=1, locked_until=None)
+    return number
+
+
+def _piece() -> tuple[str, str]:
+    key = "7", f"{secrets.randbits(96):024X}"
+    recovery.archived(*key, Laid("/somewhere", "piece", 1, None))
+    return key
+
+
 def _told(tour: Tour, kind: str, **parts: Thing) -> None:
     """What `events.apply` does, which keeps what fails for later."""
     with writing(RAZORPAY) as session:
@@ -707,6 +730,8 @@ OPERATIONS: dict[str, Operation] = {
     "backup_alerts.look": lambda t: backup_alerts.look(),
     "backups.restored": lambda t: backups.restored(t["backup"], "host=x", True, by=t.by),
     "backups.removed": lambda t: backups.removed(t["backup"]),
+    "recovery_archive.seen": lambda t: recovery_archive.seen({_whole_base(): False}, {_piece(): False}),
+    "recovery_archive.was_read": lambda t: recovery_archive.was_read({_whole_base(): False}, {_piece(): False}),
     "recovery.finish": lambda t: recovery.finish(_base(), start_wal="0" * 24, size=1, locked_until=None),
     "recovery.removed": lambda t: recovery.removed(_base()),
     "recovery.fail": lambda t: recovery.fail(_base(), "No room."),

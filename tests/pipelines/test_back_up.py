@@ -415,6 +415,10 @@ def test_an_archive_that_others_removed_is_noticed(filled: str, home: Path) -> N
         look_at_backups.look()
         assert backups.get(other.id, by=OPERATOR).standing == "unproven"
         assert not [one for one in backup_alerts.look() if "removed" in one]
+    with backups.claimed(other.id):  # retention removes it, and notes that after
+        archive.unlink()
+        look_at_backups.look()
+    assert backups.get(other.id, by=OPERATOR).standing == "unproven"
     folder(home).rename(home / "elsewhere")
     look_at_backups.look()
     assert "cannot be looked at: There is no folder" in " ".join(backup_alerts.look())

@@ -96,13 +96,19 @@ def wrong(session: Session) -> dict[str, str]:
             "back, or back up, which makes another base."
         )
     wanted = select(RecoveryPiece).where(recovery_pieces.missed()).order_by(func.substr(RecoveryPiece.segment, 9))
-    if holes := list(session.scalars(wanted)):
+    if holes := _needed(list(session.scalars(wanted))):
         found["log gone"] = (
             f"Somebody removed or changed the archived log in {holes[0].place}: {_named(holes)}. No moment between "
             f"{_first(holes):%d %B, %H:%M} UTC and the next base can be restored: put it back, or back up, which makes "
             "one."
         )
     return found
+
+
+def _needed(pieces: list[RecoveryPiece]) -> list[RecoveryPiece]:
+    """Those that a base needs: others wait for retention, or for the end of their lock."""
+    first = {system: recovery.first_needed(system) for system in {one.system for one in pieces}}
+    return [one for one in pieces if one.segment[8:] >= (first[one.system] or "")[8:]]
 
 
 def _named(missed: list[RecoveryBase] | list[RecoveryPiece]) -> str:

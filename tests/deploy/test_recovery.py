@@ -260,6 +260,9 @@ def test_retention_waits_for_the_lock_of_a_piece(server: Server, monkeypatch: py
             old = {name for name in before if name[8:24] < base.start_wal[8:]}
             assert old
             assert old <= set(names_at(endpoint))
+            s3.client(endpoint).delete_object(Bucket="locked", Key=f"wal/{recovery.system()}/{max(old)}")
+            look_at_recovery.look()
+            assert "archived log" not in " ".join(backup_alerts.look())  # no base needs it
             connection.execute("UPDATE recovery_pieces SET locked_until = now() WHERE place LIKE 's3:%'")
             base_backups.retain()
             assert not old & set(names_at(endpoint))

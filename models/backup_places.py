@@ -9,7 +9,7 @@ from sqlalchemy import DateTime, Text, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit, database, file_places
+from models import audit, database, file_places, recovery
 from models.audit import Event
 from models.backup_retention import Generations
 from models.backups import Backup, State
@@ -128,8 +128,11 @@ def _gone(session: Session, now: datetime) -> list[Backup]:
 
 
 def _used(session: Session) -> Iterable[str]:
-    of_log = select(RecoveryPiece.place).union(select(RecoveryBase.place).where(RecoveryBase.state == State.DONE))
-    return list(session.scalars(select(Backup.place).where(Backup.state == State.DONE).union(of_log)))
+    found = set(session.scalars(select(Backup.place).where(Backup.state == State.DONE)))
+    if recovery.wanted():
+        found |= set(session.scalars(select(RecoveryPiece.place)))
+        found |= set(session.scalars(select(RecoveryBase.place).where(RecoveryBase.state == State.DONE)))
+    return found
 
 
 def _note(session: Session, place: str, values: Mapping[str, object]) -> None:

@@ -224,9 +224,11 @@ def to_remove() -> list[RecoveryBase]:
 def needed(done: list[RecoveryBase], earliest: datetime) -> set[int]:
     """Of bases the ids of those that are needed for every moment since `earliest`: what is newer, the last one before
     it, and whatever these build on."""
-    listed = sorted(done, key=lambda one: (one.created_at, one.id), reverse=True)
-    staying = {one.id for one in listed if one.created_at > earliest}
-    staying |= {one.id for one in [one for one in listed if one.created_at <= earliest][:1]}
+    # No moment before it was whole can be restored from it.
+    since = {one.id: one.finished_at or one.created_at for one in done}
+    listed = sorted(done, key=lambda one: (since[one.id], one.id), reverse=True)
+    staying = {one.id for one in listed if since[one.id] > earliest}
+    staying |= {one.id for one in [one for one in listed if since[one.id] <= earliest][:1]}
     return _with_parents(staying, done)
 
 

@@ -187,7 +187,7 @@ def back_up(backup_id: int | None = None, asked_by: int | None = None, scheduled
     Reads every table, in one snapshot, and the uploads and exports below the home. Writes an encrypted archive and its
     manifest into the place of the setting, and the numbers of the backup; removes those that no generation needs. Runs
     every night, and with a `backup_id` when one is asked for, or its drill. A second run makes another backup; of one
-    that was killed it begins it again, of one that ended it does nothing.
+    that ended, or was killed and is cleared away since, it does nothing.
     """
     bind_database()
     if backup_id is not None:

@@ -225,7 +225,7 @@ def test_what_others_removed_or_changed_is_told_and_no_base_builds_on_it(server:
     assert backup_alerts.look() == []
 
 
-def test_a_folder_that_is_not_there_holds_nothing(server: Server) -> None:
+def test_a_folder_that_is_not_there_holds_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     base = base_backups.make()
     assert base is not None
     archive_wal.ship_all()
@@ -235,6 +235,11 @@ def test_a_folder_that_is_not_there_holds_nothing(server: Server) -> None:
     told = " ".join(backup_alerts.look())
     assert base.name in told
     assert f"There is no folder {place}" in told
+    with monkeypatch.context() as off:
+        off.setenv("APPOINTMENT360_POINT_IN_TIME", "false")
+        settings.settings.cache_clear()
+        assert "There is no folder" not in " ".join(backup_alerts.look())
+    settings.settings.cache_clear()
     away.rename(place)
     look_at_recovery.look()
     assert "There is no folder" not in " ".join(backup_alerts.look())
@@ -298,6 +303,8 @@ def test_which_bases_a_moment_needs() -> None:
     assert recovery.needed(every, newest.created_at - timedelta(hours=1)) == {3, 4}
     assert recovery.needed(every, next_full.created_at - timedelta(hours=1)) == {1, 2, 3, 4}
     assert recovery.needed(every, day + timedelta(days=300)) == {3, 4}
+    next_full.finished_at = next_full.created_at + timedelta(hours=5)
+    assert recovery.needed(every, next_full.created_at + timedelta(hours=1)) == {1, 2, 3, 4}
 
 
 def looked_through() -> None:

@@ -289,17 +289,22 @@ def anybody_at_work() -> bool:
 
 
 def to_remove() -> list[Backup]:
-    """Those that no generation needs, the oldest first, by the settings; none whose lock in the store lasts."""
+    """Those in today's place that no generation needs, the oldest first, by the settings; none whose lock in the store
+    lasts. What opens with another key, or without one, is no replacement: each has generations of its own."""
     with reading() as session:
         now = session.scalars(select(func.clock_timestamp())).one()
-        done = {one.id: one for one in session.scalars(select(Backup).where(Backup.state == State.DONE))}
-    kept = [Kept(one.id, one.created_at, one.proven) for one in done.values() if one.gone_since is None]
-    gone = [Kept(one.id, one.created_at, False) for one in done.values() if one.gone_since is not None]
+        here = select(Backup).where(Backup.state == State.DONE, Backup.place == place()).order_by(Backup.id)
+        done = list(session.scalars(here))
+    over = {number for key in {one.key for one in done} for number in _over([one for one in done if one.key == key])}
+    return [one for one in done if one.id in over and (one.locked_until is None or one.locked_until <= now)]
+
+
+def _over(done: list[Backup]) -> set[int]:
+    kept = [Kept(one.id, one.created_at, one.proven) for one in done if one.gone_since is None]
+    gone = [Kept(one.id, one.created_at, False) for one in done if one.gone_since is not None]
     chosen = generations()
     # What others removed stands for no generation; its own is over when it would be.
-    over = set(superfluous(kept, chosen)) | (set(superfluous(kept + gone, chosen)) & {one.id for one in gone})
-    found = [done[one] for one in sorted(over)]
-    return [one for one in found if one.locked_until is None or one.locked_until <= now]
+    return set(superfluous(kept, chosen)) | (set(superfluous(kept + gone, chosen)) & {one.id for one in gone})
 
 
 def removed(backup_id: int) -> None:

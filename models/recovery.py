@@ -208,10 +208,12 @@ def running() -> list[RecoveryBase]:
 
 
 def to_remove() -> list[RecoveryBase]:
-    """Bases that no moment of the last days needs, those with changes before the full ones they build on."""
+    """Bases in today's place that no moment of the last days needs, those with changes before the full ones they build
+    on."""
+    here = select(RecoveryBase).where(RecoveryBase.state == State.DONE, RecoveryBase.place == place())
     with reading() as session:
         now = session.scalars(select(func.clock_timestamp())).one()
-        done = list(session.scalars(select(RecoveryBase).where(RecoveryBase.state == State.DONE)))
+        done = list(session.scalars(here))
     earliest = now - timedelta(days=settings().point_in_time_days)
     usable = _usable(done)
     # What cannot be used stands for no moment; it may be put back for as long as it would stand for one.

@@ -99,14 +99,14 @@ def clear_interrupted() -> None:
 
 
 def retain() -> None:
-    """Remove the bases that no moment of the last days needs, and the log before the first one that is left. The
-    manifest goes first: without it a base counts for nothing."""
+    """Remove the bases that no moment of the last days needs, and the log before the first one that is left, in today's
+    place alone. The manifest goes first: without it a base counts for nothing."""
     for one in recovery.to_remove():
         _clear(one)
         recovery.removed(one.id)
     newest = recovery.newest()
     first = recovery.first_needed(newest.system) if newest else None
-    if newest is None or first is None:
+    if newest is None or first is None or newest.place != recovery.place():
         return
     there = backup_store.made_place(recovery.log_place(newest.place, newest.system))
     locked = recovery_pieces.locked(newest.system)

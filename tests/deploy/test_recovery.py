@@ -282,9 +282,11 @@ def test_what_is_locked_keeps_what_it_builds_on(server: Server) -> None:
         connection.execute(
             """INSERT INTO recovery_bases
                 (id, name, place, system, parent, state, created_at, finished_at, locked_until)
-            SELECT 9000 + n, 'base ' || n, '/nowhere', '7', CASE n WHEN 2 THEN 9001 END, 'done',
+            SELECT 9000 + n, 'base ' || n, CASE n WHEN 5 THEN '/elsewhere' ELSE %s END, '7',
+                CASE n WHEN 2 THEN 9001 END, 'done',
                 now() - (40 - n) * interval '1 day', now(), CASE n WHEN 2 THEN now() + interval '1 day' END
-            FROM generate_series(1, 4) n"""
+            FROM generate_series(1, 5) n""",
+            [recovery.place()],
         )
         assert [one.id for one in recovery.to_remove()] == [9003]
         connection.execute("UPDATE recovery_bases SET gone_since = now() WHERE id = 9004")

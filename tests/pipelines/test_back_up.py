@@ -497,6 +497,35 @@ def test_what_no_generation_needs_is_removed(filled: str, home: Path, monkeypatc
     assert not [path for path in folder(home).iterdir() if others[0].name in path.name]
 
 
+def test_generations_are_counted_in_each_place_and_for_each_key(
+    filled: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is removed from a place that is not today's."""
+    for period in ("NEWEST", "DAYS", "WEEKS", "MONTHS", "YEARS"):
+        monkeypatch.setenv(f"APPOINTMENT360_BACKUPS_{period}", "1" if period == "NEWEST" else "0")
+    settings.settings.cache_clear()
+
+    def standing() -> list[str]:
+        back_up.make(by=OPERATOR, drilled=False)
+        return [one.state for one in reversed(backups.listed(by=OPERATOR, removed=True))]
+
+    standing()
+    with monkeypatch.context() as other:
+        (home / "other").mkdir()
+        other.setenv("APPOINTMENT360_BACKUP_TO", str(home / "other"))
+        settings.settings.cache_clear()
+        assert standing() == ["done", "done"]
+    settings.settings.cache_clear()
+    assert standing() == ["removed", "done", "done"]
+    with monkeypatch.context() as other:
+        other.setenv("APPOINTMENT360_BACKUP_KEY", str(home / "other.key"))
+        settings.settings.cache_clear()
+        backup_key.make()
+        assert standing() == ["removed", "done", "done", "done"]
+    settings.settings.cache_clear()
+    assert standing() == ["removed", "done", "removed", "done", "done"]
+
+
 @given(
     made=st.lists(st.tuples(MOMENTS, st.booleans()), min_size=1, max_size=60),
     sizes=st.tuples(*[st.integers(0, 4)] * 5),

@@ -63,6 +63,7 @@ class Event(StrEnum):
     IMPORT_ACCEPTED = "import accepted"  # though something about it stands out
     IMPORT_ACCEPTANCE_WITHDRAWN = "import acceptance withdrawn"
     IMPORT_COMMITTED = "import committed"
+    IMPORT_RESUMED = "import resumed"  # by itself, once there was room on the disk again
     IMPORT_FAILED = "import failed"
     IMPORT_CANCELLED = "import cancelled"
     IMPORT_UNDONE = "import undone"

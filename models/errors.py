@@ -20,6 +20,11 @@ class AppError(Exception):
     def sentence(self) -> str:
         return str(self.args[0]) if self.args else type(self).__name__
 
+    @property
+    def noted(self) -> str:
+        """The sentence as it is written down, where people read it who may see less than whoever was refused."""
+        return self.sentence
+
 
 @contextmanager
 def about(field: str) -> Iterator[None]:

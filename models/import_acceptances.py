@@ -49,18 +49,29 @@ class NotAccepted(Conflict):
 
     def __init__(self, import_id: int, findings: list[Finding], *, hint: str = "") -> None:
         self.import_id, self.findings = import_id, findings
-        told = " ".join(one.sentence for one in findings[:NAMED])
-        more = f" And {len(findings) - NAMED} more." if len(findings) > NAMED else ""
-        number = "one thing stands" if len(findings) == 1 else f"{len(findings)} things stand"
-        self.told = (
-            f"{number} out about import {import_id}. {told}{more} Look at what stands out, then"
-            f" accept it with a reason, or cancel the import.{hint}"
-        )
-        super().__init__(f"Nothing was written: {self.told}")
+        super().__init__(f"Nothing was written: {self._told(findings)}{hint}")
+
+    @property
+    def noted(self) -> str:
+        return f"Nothing was written: {self._told([])}"
+
+    def told_to(self, by: Actor) -> str:
+        """What stands out, with those sentences that are of columns that `by` sees."""
+        return self._told(import_findings.seen_by(by, self.findings))
 
     def hinting(self, hint: str) -> "NotAccepted":
         """The same error, with the way out as a command."""
         return NotAccepted(self.import_id, self.findings, hint=f" {hint}")
+
+    def _told(self, quoted: list[Finding]) -> str:
+        number = "one thing stands" if len(self.findings) == 1 else f"{len(self.findings)} things stand"
+        told = "".join(f" {one.sentence}" for one in quoted[:NAMED])
+        rest = len(self.findings) - len(quoted[:NAMED])
+        more = f" And {rest} more." if quoted and rest else ""
+        return (
+            f"{number} out about import {self.import_id}.{told}{more} Look at what stands out, then accept it with a "
+            "reason, or cancel the import."
+        )
 
 
 @dataclass(frozen=True)

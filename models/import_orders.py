@@ -197,6 +197,9 @@ def begin(import_id: int, order: int) -> Begun | None:
         if found.tries >= MOST_TRIES:
             _settle(found, f"It was interrupted {MOST_TRIES} times in the middle, each time its process died.")
             return None
+        if waits_for_room(found):
+            audit.write(session, Event.IMPORT_RESUMED, f"import {import_id}", by=OPERATOR, reason=found.error)
+            found.error = None
         found.tries += 1
         wanted, stands, plan, by_id = State(found.wanted), State(found.state), found.wanted_plan, found.wanted_by
     return Begun(wanted, stands, users.acting(by_id, f"Import {import_id}"), plan)
@@ -238,6 +241,19 @@ def settle(import_id: int, order: int, error: str | None = None) -> None:
         found = locked_row(session, import_id)
         if found.orders == order and found.wanted != State.CANCELLED:
             _settle(found, None if found.state == found.wanted else error)
+
+
+def wait_for_room(import_id: int, order: int, sentence: str) -> None:
+    """The order stands, and is carried out once the disk has room; `sentence` says how much. That was no failure."""
+    told = {"error": sentence, "tries": 0, "step": None}
+    with writing(OPERATOR) as session:
+        session.execute(update(Import).where(Import.id == import_id, Import.orders == order).values(told))
+
+
+def waits_for_room(found: Import) -> bool:
+    """Whether its order was refused for want of room on the disk, and stands until there is some."""
+    is_wanted = found.wanted is not None and found.wanted != State.CANCELLED and found.state != State.FAILED
+    return is_wanted and found.error is not None
 
 
 def put_back(import_id: int, order: int) -> None:

@@ -31,13 +31,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import audit, import_acceptances, import_orders, imports, watched_folders, watched_looks
+from models.accounts import User
 from models.audit import Event
 from models.database import Base, reading, writing
 from models.errors import Conflict, NotFound
 from models.import_acceptances import NotAccepted
 from models.imports import Import, Keep, MatchRule, State
 from models.mail_texts import Kind
-from models.permissions import OPERATOR, Actor, Permission, require
+from models.permissions import NOBODY, OPERATOR, Actor, Permission, require
 from models.upload_files import clean_name
 from models.watched_folders import WatchedFolder
 
@@ -226,7 +227,10 @@ def _tell(file_id: int, busy: set[int]) -> bool:
         made = session.get(Import, one.import_id) if one.import_id else None
         folder = session.get_one(WatchedFolder, one.folder_id)
         if kind := _kind(one, made):
-            watched_looks.tell(session, kind, folder, _details(session, one, made))
+            reader = session.get(User, folder.mail_to) if folder.mail_to else None
+            watched_looks.tell(
+                session, kind, folder, _details(session, one, made, reader.actor() if reader else NOBODY)
+            )
         one.told_at = func.now()
         return True
 
@@ -239,7 +243,7 @@ def _kind(one: WatchedFile, made: Import | None) -> Kind | None:
     return kinds.get(State(made.state)) or (Kind.FILE_WAITS if made.state in WAITING else None)
 
 
-def _details(session: Session, one: WatchedFile, made: Import | None) -> dict[str, Any]:
+def _details(session: Session, one: WatchedFile, made: Import | None, reader: Actor) -> dict[str, Any]:
     details: dict[str, Any] = {"file": clean_name(one.name), "error": one.error or ""}
     if made is None:
         return details
@@ -248,18 +252,17 @@ def _details(session: Session, one: WatchedFile, made: Import | None) -> dict[st
     else:
         numbers = f"{_counted(made.rows, 'rows')}."
     error = made.error or one.error or ""
-    return details | {"import_id": made.id, "numbers": numbers, "why": _why(session, made), "error": error}
+    return details | {"import_id": made.id, "numbers": numbers, "why": _why(session, made, reader), "error": error}
 
 
-def _why(session: Session, made: Import) -> str:
+def _why(session: Session, made: Import, reader: Actor) -> str:
     """It waits for a person."""
+    missing = import_acceptances.missing_from(session, made.id) if made.state == State.PLANNED else []
+    if missing:
+        return "its plan is made, and " + NotAccepted(made.id, missing).told_to(reader)
     if made.error:
         return made.error
-    if made.state != State.PLANNED:
-        return "its columns are to be looked at."
-    if missing := import_acceptances.missing_from(session, made.id):
-        return "its plan is made, and " + NotAccepted(made.id, missing).told
-    return "its plan is made."
+    return "its plan is made." if made.state == State.PLANNED else "its columns are to be looked at."
 
 
 def _counted(number: int, what: str) -> str:

@@ -18,12 +18,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from data_checks.gate import Gate
-from models import audit, database, disk_space, import_drafts, import_orders, imports, settings
+from models import audit, database, import_drafts, import_orders, imports, settings
 from models.audit import Event
 from models.contacts import mapping as field_mapping
 from models.contacts import policies, staging
 from models.contacts import undo as undo_of_import
 from models.database import reading, writing
+from models.disk_space import NoRoom
 from models.errors import Conflict, InvalidInput, Unavailable
 from models.import_acceptances import NotAccepted
 from models.import_progress import Step
@@ -33,7 +34,6 @@ from models.permissions import OPERATOR, Actor, Permission
 from pipelines import import_room, import_steps
 from pipelines.attendant import Attendant, Stopped, Tell, Unattended
 from pipelines.contact_files import UnreadableFile, read_opened
-from pipelines.contact_files.opened_file import NoRoom
 from pipelines.import_rejects import write_kept, write_rejects
 from pipelines.import_steps import PlanMoved, remove_store, say_written, store_path, with_store
 
@@ -325,8 +325,8 @@ def _sentences(import_id: int, by: Actor, *, hints: bool, command: str) -> Itera
             raise
         accepts = f'`appointment360 imports accept {import_id} --reason "..."` accepts it.'
         raise error.hinting(accepts) from error
-    except (NoRoom, disk_space.NoRoom) as error:
-        raise disk_space.NoRoom(f"{error.sentence} {again}") from error
+    except NoRoom as error:
+        raise NoRoom(f"{error.sentence} {again}") from error
     except UnreadableFile as error:
         with writing(by) as session:
             imports.record(session, import_id, state=State.FAILED, error=error.sentence)
@@ -400,7 +400,7 @@ def _require_room(found: Import, by: Actor) -> None:
     error = None
     try:
         import_room.require(found)
-    except disk_space.NoRoom as full:
+    except NoRoom as full:
         error = full.sentence
         raise
     finally:

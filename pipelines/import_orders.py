@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from types import FrameType
 
 from models import import_orders, imports
+from models.disk_space import NoRoom
 from models.errors import AppError
 from models.import_orders import Begun
 from models.imports import State
 from models.permissions import OPERATOR
-from pipelines import import_contacts
+from pipelines import import_contacts, import_room
 from pipelines.import_contacts import Busy, WasStopped
 from pipelines.import_steps import PlanMoved
 from pipelines.own_database import bind_database
@@ -31,7 +32,8 @@ log = logging.getLogger(__name__)
 def carry_out(import_id: int, order: int) -> None:
     """Bring the import to where the order wants it, with the rights of whoever gave it, and note how that ended.
 
-    What goes wrong is shown with the import, and raised on. A process that dies leaves the order as it is.
+    What goes wrong is shown with the import, and raised on. A process that dies leaves the order as it is, and so does
+    a disk without room: the sweep comes again once there is some.
     """
     try:
         with import_contacts.claimed(import_id):
@@ -40,8 +42,17 @@ def carry_out(import_id: int, order: int) -> None:
         log.info("%s", ended.sentence)
 
 
+def can_begin(import_id: int) -> bool:
+    """Whether it does not wait for room on the disk, or there is room by now."""
+    found = imports.get(import_id, by=OPERATOR)
+    return not import_orders.waits_for_room(found) or import_room.is_there(found)
+
+
 def _carry_out(import_id: int, order: int) -> None:
     try:
+        if not can_begin(import_id):
+            log.info("import %s still waits for room on the disk", import_id)
+            return
         begun = import_orders.begin(import_id, order)
         if begun is None:
             log.info("order %s of import %s is done, or was taken back", order, import_id)
@@ -53,8 +64,14 @@ def _carry_out(import_id: int, order: int) -> None:
             run.tell(**_counts(import_id))
     except WasStopped:
         raise
+    except NoRoom as error:
+        if import_room.is_there(imports.get(import_id, by=OPERATOR)):  # by what was reckoned: it is not waited for
+            import_orders.settle(import_id, order, error.noted)
+        else:
+            import_orders.wait_for_room(import_id, order, error.noted)
+        raise
     except AppError as error:
-        import_orders.settle(import_id, order, error.sentence)
+        import_orders.settle(import_id, order, error.noted)
         raise
     except Exception:
         reference = secrets.token_hex(4).upper()

@@ -1,8 +1,8 @@
 """Whether an import's next step has room, before it begins: that is asked of the disk of its files and of the
 database's, where that is on this machine.
 
-What a step writes was measured; see NEEDS. An import that is refused stays where it is, and goes on from there once
-there is room.
+What a step writes was measured; see NEEDS. An import that is refused stays where it is. Where it was asked for on a
+screen, over the API or by a watched folder it goes on by itself once there is room; else somebody resumes it.
 """
 
 from pathlib import Path
@@ -35,6 +35,17 @@ def require(found: Import) -> None:
     disk_space.require(folder(found.id), beside, what, then="go on")
     if into and (database := disks.database_folder()) is not None:
         disk_space.require(database, into, what, then="go on")
+
+
+def is_there(found: Import) -> bool:
+    """Whether its next step has room, or needs none."""
+    if found.state not in NEEDS:
+        return True
+    try:
+        require(found)
+    except disk_space.NoRoom:
+        return False
+    return True
 
 
 def needed(found: Import) -> tuple[int, int]:

@@ -124,7 +124,7 @@ def _outcome(
     if stopped and not isinstance(raised, AppError):
         return _Ended(RunState.CANCELLED)
     if isinstance(raised, AppError):
-        return _Ended(RunState.FAILED, raised.sentence, mailed=asked_by is None)
+        return _Ended(RunState.FAILED, raised.noted, mailed=asked_by is None)
     if isinstance(raised, Exception):
         reference = new_reference()
         log.error("%s: reference %s", flow, reference, exc_info=raised)
@@ -137,9 +137,9 @@ def new_reference() -> str:
 
 
 def in_words(raised: Exception, reference: str) -> str:
-    """The sentence of an error of ours; of anything else where it stands in the log."""
+    """The sentence of an error of ours, as it is noted; of anything else where it stands in the log."""
     if isinstance(raised, AppError):
-        return raised.sentence
+        return raised.noted
     return f"Something went wrong on our side. Reference {reference}."
 
 

@@ -62,6 +62,7 @@ from pipelines import (
     validate_contacts,
 )
 from pipelines import export_views as view_export
+from pipelines import import_orders as orders
 from pipelines.own_database import bind_database
 from pipelines.recorded import in_words, new_reference
 
@@ -123,11 +124,12 @@ def sweep() -> None:
 
 
 def carry_out_orders() -> None:
-    """Bring every import to where somebody wants it whose flow did not come, or died: one after the other, each in a
-    process of its own, which gives back the memory that it takes."""
+    """Bring every import to where somebody wants it whose flow did not come, or died, or found no room on the disk: one
+    after the other, each in a process of its own, which gives back the memory that it takes."""
     with _logged("looking for imports that wait"):
         for import_id, order in import_orders.waiting(longer_than=PATIENCE):
-            _apart("pipelines.import_orders", import_id, order)
+            if orders.can_begin(import_id):
+                _apart("pipelines.import_orders", import_id, order)
 
 
 def export_views() -> None:

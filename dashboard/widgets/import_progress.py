@@ -83,6 +83,8 @@ def _title(found: Import, phase: Phase) -> str:
 
 
 def _why_waiting(found: Import) -> str:
+    if import_orders.waits_for_room(found):
+        return f"{plain(found.error or '')} It goes on by itself within a minute after that."
     if start(found):
         return "It starts within seconds."
     return "It waits for the scheduler, which is not there yet, and starts by itself as soon as it is."

@@ -11,6 +11,9 @@ STATES = {
 }  # fmt: skip
 
 
+NUMBERED = ("report", "backup")  # what it made, by its number
+
+
 def job(flow: str) -> str:
     """“Back up” of back-up."""
     return flow.replace("-", " ").capitalize()
@@ -34,5 +37,13 @@ def _count(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return words if value else f"not {words}"
     if isinstance(value, int | float):
-        return f"{formats.number(value, digits=2)} {words}"
+        number = formats.number(value, digits=2)
+        if name in NUMBERED:
+            return f"{words} {number}"
+        return f"{number} {_singular(words) if value == 1 else words}"
     return f"{words} {value}"
+
+
+def _singular(words: str) -> str:
+    """“industry” of industries, “row” of rows; “mended” stays."""
+    return f"{words.removesuffix('ies')}y" if words.endswith("ies") else words.removesuffix("s")

@@ -10,15 +10,12 @@ from pathlib import Path
 
 import duckdb
 
+from models.disk_space import NoRoom
 from models.errors import AppError
 
 
 class UnreadableFile(AppError):
     """The file cannot become a table; the sentence names the cause and the way out."""
-
-
-class NoRoom(UnreadableFile):
-    """The disk is full: nothing is wrong with the file, and it can be opened once there is room."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def plain_sentences(name: str) -> Iterator[None]:
 
 
 def disk_is_full(name: str) -> NoRoom:
-    """The error for a disk without room for what `name` becomes."""
+    """The error for a disk without room for what `name` becomes: nothing is wrong with the file."""
     return NoRoom(f"The disk is full: there was no room to open {name}. Free some space and try again.")
 
 

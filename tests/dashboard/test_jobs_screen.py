@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import delete
 from streamlit.testing.v1 import AppTest
 
+from dashboard.widgets.job_words import counts
 from models import flow_runs, flow_schedules
 from models.database import writing
 from models.flow_runs import FlowRun, RunState
@@ -108,6 +109,11 @@ def test_what_runs_shows_how_far_it_is_and_is_stopped(screen: Screen) -> None:
     button(test, "Cancel").click().run()
     assert flow_runs.get(run, by=OPERATOR).cancelled_at is not None
     assert button(test, "Stops …").disabled
+
+
+def test_counts_are_told_in_words() -> None:
+    told = {"contacts": 2, "industries": 1, "rows": 1, "mended": 1, "left": 0, "report": 12, "bytes": 1}
+    assert counts(told) == "2 contacts, 1 industry, 1 row, 1 mended, report 12, 1 B"
 
 
 def test_a_run_that_failed_tells_why_with_its_log_and_is_done_again(screen: Screen, prefect: str) -> None:

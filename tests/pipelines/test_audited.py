@@ -286,6 +286,7 @@ WITHOUT = {
         "begin": "progress",
         "settle": "progress",
         "put_back": "progress",
+        "wait_for_room": "progress; what goes on after that has its line",
     },
     "models/import_uploads.py": {"complete": "a part of the creation, which has its line"},
     "models/parted_uploads.py": dict.fromkeys(("_noted", "remove"), "a part of the creation, which has its line"),

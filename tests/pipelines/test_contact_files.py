@@ -412,7 +412,7 @@ def test_a_full_disk_is_named(tmp_path: Path, road: str) -> None:
         import resource, signal
         from pathlib import Path
         from pipelines.contact_files import open_contact_file
-        from pipelines.contact_files.opened_file import NoRoom
+        from models.disk_space import NoRoom
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
         try:

@@ -5,19 +5,23 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from models import disk_alerts, disk_space, disks, exports, imports, settings
+from models import disk_alerts, disk_space, disks, exports, import_orders, import_phases, imports, settings
 from models.database import reading
 from models.disk_space import NoRoom
+from models.errors import Conflict
 from models.filters import Filters
 from models.imports import State
 from models.permissions import OPERATOR, Role
-from pipelines import back_up, export_contacts, import_contacts, import_room
+from pipelines import back_up, export_contacts, import_contacts, import_room, sweep
+from pipelines import import_orders as carried_out
 from tests.people import person
 from tests.pipelines import importing
 from tests.pipelines.importing import numbers, written
@@ -73,6 +77,57 @@ def test_a_step_without_room_for_the_database_waits_for_it(
     done = import_contacts.run(import_id, by=OPERATOR)
     assert numbers(done) == (3000, 3000, 0, 0, 0, 0)
     assert done.error is None
+
+
+def test_what_somebody_asked_for_goes_on_by_itself_once_there_is_room(
+    base: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = person(email="ada@example.com", name="Ada", role=Role.ADMIN).actor()
+    import_id = importing.created(written(tmp_path, ROWS))
+    import_contacts.run(import_id, until=State.OPENED, by=OPERATOR)
+    order = import_orders.ask(import_id, State.PLANNED, by=ada)
+    began: list[int] = []
+
+    def apart(module: str, *numbers: int) -> None:
+        began.append(numbers[0])
+        with suppress(NoRoom):
+            carried_out.carry_out(*numbers)
+
+    monkeypatch.setattr(sweep, "_apart", apart)
+    monkeypatch.setattr(sweep, "PATIENCE", timedelta())
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(disk_space, "free", lambda _: 1000)
+        for _ in range(5):
+            sweep.carry_out_orders()
+        assert began == [import_id], "it is not begun again while there is none"
+        waits = imports.listed(import_id, by=ada)
+        assert (waits.import_.state, waits.import_.orders, waits.import_.tries) == (State.OPENED, order, 0)
+        assert import_phases.phase(waits) == import_phases.Phase.WAITING
+        assert import_orders.waits_for_room(waits.import_)
+        assert "make room there" in (waits.import_.error or "")
+        with pytest.raises(Conflict, match="or cancel it"):
+            import_orders.ask(import_id, State.COMMITTED, by=ada)
+        carried_out.carry_out(import_id, order)
+        assert imports.get(import_id, by=OPERATOR).error, "a flow that comes late does not begin it either"
+    sweep.carry_out_orders()
+    done = imports.get(import_id, by=OPERATOR)
+    assert (done.state, done.wanted, done.error, done.staged) == (State.PLANNED, None, None, 3000)
+    [(who, told)] = importing.sql("SELECT actor_name, details FROM audit_log WHERE event = 'import resumed'")
+    assert (who, told["reason"]) == ("operator", waits.import_.error)
+
+
+def test_what_waits_for_room_can_be_cancelled(
+    base: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = importing.created(written(tmp_path, ROWS[:9]))
+    order = import_orders.ask(
+        import_id, State.OPENED, by=person(email="a@b.example", name="A", role=Role.ADMIN).actor()
+    )
+    monkeypatch.setattr(disk_space, "free", lambda _: 1000)
+    with pytest.raises(NoRoom):
+        carried_out.carry_out(import_id, order)
+    import_orders.cancel(import_id, by=OPERATOR)
+    assert imports.get(import_id, by=OPERATOR).state == State.CANCELLED
 
 
 @pytest.mark.parametrize("wide", [False, True])

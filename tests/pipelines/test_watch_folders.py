@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from models import (
+    flow_runs,
     import_drafts,
     imports,
     mails,
@@ -224,8 +225,29 @@ def test_what_stands_out_stops_one_that_commits_by_itself_and_is_told(incoming: 
     assert carried_out(look(by_hand).imports[0]).state == State.PLANNED
     assert [one.outcome for one in seen(by_itself)] == ["waits for you", "imported"]
     waits = {details["file"]: details["why"] for kind, details in told() if kind == "file waits"}
-    assert waits["a wrong.csv"].startswith("Nothing was written: one thing stands out about import 2. 40 rows break")
+    assert waits["a wrong.csv"].startswith("its plan is made, and one thing stands out about import 2. 40 rows break")
     assert waits["b wrong.csv"].startswith("its plan is made, and one thing stands out about import 3. 40 rows break")
+
+
+def test_nobody_is_told_what_stands_out_in_a_column_that_is_hidden_from_them(incoming: Place, root: Actor) -> None:
+    part = person(
+        email="part@example.com", name="Part", role=Role.MANAGER, column_allowed=("last_name", "email")
+    ).actor()
+    folder = watched(incoming, root, commits=True, mail_to="part@example.com")
+    incoming.write("known.csv", "Name,Email,# Employees\nAnn,ann@x.example,5\n")
+    import_contacts.run(look(folder).imports[0], by=root)
+    wrong = "".join(f"Ann{n},ann{n}@x.example,5551234567\n" for n in range(40))
+    incoming.write("wrong.csv", "Name,Email,# Employees\n" + wrong)
+    with pytest.raises(NotAccepted, match="Employees is between"):
+        carried_out(look(folder).imports[0])
+    general = "one thing stands out about import 2. Look at what stands out, then accept it with a reason"
+    [run] = flow_runs.page(flow="import-contacts", state=flow_runs.RunState.FAILED, by=OPERATOR)
+    [waits] = [details["why"] for kind, details in told() if kind == "file waits"]
+    shown = imports.get(2, by=part).error, watched_files.of_folder(folder, by=part)[0].error, run.error, waits
+    for sentence in shown:
+        assert sentence
+        assert general in sentence
+        assert "mployees" not in sentence
 
 
 def test_its_own_mapping_and_rules_are_taken(incoming: Place, root: Actor) -> None:

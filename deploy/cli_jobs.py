@@ -142,6 +142,8 @@ def resume(job: JobName, as_json: Json = False, home: Home = None) -> None:
 def _state(one: Schedule) -> str:
     if one.cron is None:
         return "off"
+    if one.waits_since is not None:
+        return "waits"
     return "paused" if one.paused else "on"
 
 

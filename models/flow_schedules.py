@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import DateTime, Text, case, delete, func, select
+from sqlalchemy import DateTime, Text, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,7 +22,8 @@ SKEW = timedelta(minutes=1)  # the clock that starts a run may be before the dat
 
 class FlowSchedule(Base):
     """`cron` is None where a setting turns it off; `again` is what a second run does, in words; `next_at` is None while
-    it rests or is off, `asked_at` is when somebody wanted one run more that nobody has started yet."""
+    it rests or is off, `asked_at` is when somebody wanted one run more that nobody has started yet, and `waits_since`
+    the moment whose run was started, and that no process has come to."""
 
     __tablename__ = "flow_schedules"
 
@@ -35,6 +36,7 @@ class FlowSchedule(Base):
     paused_by: Mapped[int | None]
     asked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     asked_by: Mapped[int | None]
+    waits_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`next_at` is the next moment; `setting` is the variable that changes them."""
+    """`next_at` is the next moment; `waits_since` is the last one where its run waits behind others; `setting` is the
+    variable that changes them."""
 
     flow: str
     cron: str | None
@@ -60,6 +63,7 @@ class Schedule:
     paused_at: datetime | None
     paused_by: str | None
     asked_at: datetime | None
+    waits_since: datetime | None
     setting: str
 
     @property
@@ -129,19 +133,32 @@ def take_asked(wish: Asked) -> None:
 
 
 def move_on(moment: Due) -> None:
-    """It was started: the schedule waits for its next moment. Nothing where another process has done so."""
+    """It was started, and has its turn when others are done: the schedule waits for its next moment. Nothing where
+    another process has done so."""
     with writing(OPERATOR) as session:
         found = session.get(FlowSchedule, moment.flow, with_for_update=True)
         if found is None or found.cron is None or found.next_at != moment.since:
             return
         now = session.scalars(select(func.clock_timestamp())).one()
         found.next_at = schedule_times.next_after(found.cron, found.time_zone, max(now, moment.at))
+        found.waits_since = moment.at
+
+
+def came(flow: str) -> None:
+    """What was due has its turn, whatever it makes of it."""
+    with writing(OPERATOR) as session:
+        session.execute(update(FlowSchedule).where(FlowSchedule.flow == flow).values(waits_since=None))
 
 
 def listed(*, by: Actor) -> list[Schedule]:
     """By name. Raises NotAllowed."""
     require(by, Permission.SERVER_OVERSEE)
-    wanted = select(FlowSchedule, User.name).outerjoin(User, User.id == FlowSchedule.paused_by)
+    # One that ended before it came is noted as a run.
+    began = select(FlowRun.id).where(
+        FlowRun.flow == FlowSchedule.flow, FlowRun.scheduled, FlowRun.started_at >= FlowSchedule.waits_since
+    )
+    waits = case((FlowSchedule.paused_at.is_(None) & ~began.exists(), FlowSchedule.waits_since))
+    wanted = select(FlowSchedule, User.name, waits).outerjoin(User, User.id == FlowSchedule.paused_by)
     with reading() as session:
         return [_seen(*row) for row in session.execute(wanted.order_by(FlowSchedule.flow))]
 
@@ -201,7 +218,7 @@ def unknown(flow: str) -> NotFound:
     return NotFound(f"There is no schedule of “{flow}”: the runner, which `appointment360 up` starts, writes them.")
 
 
-def _seen(stored: FlowSchedule, paused_by: str | None) -> Schedule:
+def _seen(stored: FlowSchedule, paused_by: str | None, waits_since: datetime | None) -> Schedule:
     cron, zone = stored.cron, stored.time_zone
     return Schedule(
         stored.flow,
@@ -213,5 +230,6 @@ def _seen(stored: FlowSchedule, paused_by: str | None) -> Schedule:
         stored.paused_at,
         paused_by,
         stored.asked_at,
+        waits_since,
         setting(stored.flow),
     )

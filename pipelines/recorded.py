@@ -33,6 +33,8 @@ def carry_out(
     By schedule it does nothing while the schedule rests, another process runs it, or the moment was made up already.
     Raises Cancelled, RunsAlready where somebody asked for it, and whatever `work` does.
     """
+    if scheduled:
+        flow_schedules.came(flow)
     try:
         with recorded(flow, asked_by=asked_by, scheduled=scheduled, alone=True) as run:
             if scheduled:

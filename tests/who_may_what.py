@@ -283,6 +283,7 @@ RELIES_ON: dict[str, str] = {
     "models.check_alarms.tell": IN_A_SESSION,
     "models.filters.visible_checks": READS_NOTHING,
     "models.import_findings.seen_by": READS_NOTHING,
+    "models.import_acceptances.NotAccepted.told_to": READS_NOTHING,
     "models.contacts.bulk.Selection.condition": READS_NOTHING,
     "models.contacts.editing.editable": READS_NOTHING,
     "models.contacts.records.Record.seen_by": READS_NOTHING,

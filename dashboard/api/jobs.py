@@ -27,7 +27,7 @@ Name = Annotated[str, Path(max_length=60, pattern="^[a-z][a-z-]*$", examples=["r
 
 class Job(BaseModel):
     """`schedule` is null where a setting turns it off; `next_at` also while it is paused. `asked_at` is when somebody
-    asked for a run that has not begun yet."""
+    asked for a run that has not begun yet, `waits_since` the moment whose run waits until others are done."""
 
     name: str = Field(examples=["reconcile-payments"])
     schedule: str | None = Field(description="As cron.", examples=["20 */6 * * *"])
@@ -41,6 +41,7 @@ class Job(BaseModel):
     paused_at: Moment | None
     paused_by: str | None
     asked_at: Moment | None
+    waits_since: Moment | None
 
 
 class Jobs(BaseModel):
@@ -165,6 +166,7 @@ def _job(one: Schedule) -> Job:
     return Job(
         name=one.flow, schedule=one.cron, time_zone=one.time_zone, sentence=one.sentence, setting=one.setting,
         again=one.again, next_at=one.next_at, paused_at=one.paused_at, paused_by=one.paused_by, asked_at=one.asked_at,
+        waits_since=one.waits_since,
     )  # fmt: skip
 
 

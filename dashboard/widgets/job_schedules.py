@@ -17,7 +17,7 @@ from models.flow_schedules import Schedule
 from models.permissions import Permission
 
 ROW_HEIGHT = 36
-KINDS = {"On": "green", "Asked for": "blue", "Paused": "yellow", "Off": "gray"}
+KINDS = {"On": "green", "Asked for": "blue", "Waits": "blue", "Paused": "yellow", "Off": "gray"}
 
 
 def job_schedules(there: list[Schedule], newest: dict[str, Run]) -> None:
@@ -37,6 +37,8 @@ def kind(one: Schedule) -> str:
         return "Asked for"
     if one.cron is None:
         return "Off"
+    if one.waits_since is not None:
+        return "Waits"
     return "Paused" if one.paused else "On"
 
 
@@ -113,6 +115,8 @@ def _said_of(one: Schedule | None) -> str:
     told = [f"**{plain(job(one.flow))}**", f"a second run: {plain(one.again)}"]
     if one.paused:
         told.insert(1, f"paused by {plain(one.paused_by or 'the operator')} on {plain(formats.moment(one.paused_at))}")
+    if one.waits_since is not None:
+        told.insert(1, f"due since {plain(formats.moment(one.waits_since))}, it waits until others are done")
     return " · ".join([*told, f"changed by {plain(one.setting)}"])
 
 

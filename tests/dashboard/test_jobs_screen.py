@@ -3,19 +3,20 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, func, update
 from streamlit.testing.v1 import AppTest
 
 from dashboard.widgets.job_words import counts
 from models import flow_runs, flow_schedules
 from models.database import writing
 from models.flow_runs import FlowRun, RunState
-from models.flow_schedules import Entry
+from models.flow_schedules import Entry, FlowSchedule
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import Site
 
@@ -97,6 +98,15 @@ def test_a_schedule_is_run_paused_and_resumed(screen: Screen) -> None:
     assert [one.paused_by for one in flow_schedules.listed(by=OPERATOR)] == ["An admin", None]
     button(selected(test, 0, 0), "Resume").click().run()
     assert [one.paused for one in flow_schedules.listed(by=OPERATOR)] == [False, False]
+
+
+def test_what_is_due_and_waits_is_shown(screen: Screen) -> None:
+    with writing(OPERATOR) as session:
+        late = func.now() - timedelta(days=1)
+        session.execute(update(FlowSchedule).where(FlowSchedule.flow == "back-up").values(waits_since=late))
+    test = screen(Role.ADMIN, at="jobs")
+    assert list(test.dataframe[0].value["kind"]) == [["Waits"], ["Off"]]
+    assert "it waits until others are done" in shown(selected(test, 0, 0))
 
 
 def test_what_runs_shows_how_far_it_is_and_is_stopped(screen: Screen) -> None:

@@ -1,10 +1,12 @@
 """What people do with jobs: run one now, stop one, run one again, and let its schedule rest."""
 
 import threading
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from models import exports, flow_runs, flow_schedules, jobs
 from models.audit import AuditLine, Event
@@ -12,10 +14,10 @@ from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.filters import Filters
 from models.flow_runs import RunState
-from models.flow_schedules import Entry
+from models.flow_schedules import Entry, FlowSchedule
 from models.permissions import OPERATOR, Actor, Role
 from models.settings import settings
-from pipelines import schedule
+from pipelines import recorded, schedule
 from tests.people import person
 
 BACK_UP = Entry("back-up", "0 2 * * *", "UTC", "Makes another one.")
@@ -51,6 +53,32 @@ def test_a_wish_stands_until_the_flow_was_started(ann: Actor) -> None:
     flow_runs.begin("back-up")
     with pytest.raises(Conflict, match="back-up runs already"):
         jobs.run("back-up", by=ann)
+
+
+def test_what_is_due_waits_until_a_process_comes_to_it(ann: Actor) -> None:
+    def due() -> datetime:
+        """As of somebody who sweeps, once the moment has come."""
+        with writing(OPERATOR) as session:
+            session.execute(update(FlowSchedule).values(next_at=func.now() - timedelta(days=1)))
+        [moment] = flow_schedules.due()
+        flow_schedules.move_on(moment)
+        return moment.at
+
+    assert one().waits_since is None
+    moment = due()
+    assert one().waits_since == moment
+    with writing(OPERATOR) as session:
+        session.execute(update(FlowSchedule).values(paused_at=func.now()))
+    assert one().waits_since is None, "it will do nothing when its turn comes"
+    with writing(OPERATOR) as session:
+        session.execute(update(FlowSchedule).values(paused_at=None))
+    seen: list[datetime | None] = []
+    assert recorded.carry_out("back-up", lambda _: seen.append(one().waits_since), scheduled=True)
+    assert seen == [None]
+    due()
+    told = flow_runs.Unheard("back-up", uuid4(), RunState.FAILED, flow_runs.now(), scheduled=True, error="It died.")
+    flow_runs.note_unheard(told)
+    assert one().waits_since is None, "it never came, and stands among what ran"
 
 
 def test_what_failed_is_done_again_and_what_went_well_is_not(ann: Actor) -> None:

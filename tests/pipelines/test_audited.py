@@ -262,7 +262,7 @@ WITHOUT = {
     "models/flow_schedules.py": {
         "write": "what the code and the settings say is written down",
         "take_asked": "progress; the run that is started stands in flow_runs",
-        "move_on": "progress; the run that is started stands in flow_runs",
+        **dict.fromkeys(("move_on", "came"), "progress; the run that is started stands in flow_runs"),
     },
     "models/backups.py": {"begin": "progress"},
     "models/backup_places.py": {"not_seen": "progress", "looked_at": "progress"},
@@ -283,7 +283,6 @@ WITHOUT = {
         "ask_redo": "a wish; what comes of it has its line, by whoever wished it",
         "remap": "prepares a plan; only its commit changes anything",
         "clear_cancelled": "removes what the cancelled import, which has its line, left",
-        "begin": "progress",
         "settle": "progress",
         "put_back": "progress",
         "wait_for_room": "progress; what goes on after that has its line",

@@ -35,7 +35,7 @@ from dashboard import (
 from dashboard.api import api, limits
 from dashboard.front_page import front_page
 from dashboard.session import cookie_name
-from models import awaited, database, kept_listener, sign_ins, timings
+from models import awaited, database, garbage, kept_listener, sign_ins, timings
 from models.database import LARGEST_ID
 from models.errors import InvalidInput, Unavailable
 from models.settings import settings
@@ -67,6 +67,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     if url is None:
         raise Unavailable("The web needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds)
+    garbage.not_sought_in_what_is_loaded()
     with timings.keeping(), mail_delivery.delivering(), kept_listener.listening():
         async with awaited.opened(), prefect_pages.opened():
             yield {}

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import IO
 
 from data_checks import messages
+from models import garbage
 from models.check_results import Verdict
 from models.errors import AppError, Unavailable
 
@@ -162,4 +163,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    garbage.seldom_sought()
     raise SystemExit(main())

@@ -34,6 +34,7 @@ from deploy import (
     timed_commands,
 )
 from deploy.cli_options import AsOf, AsUser, Home, Json, View, Where, actor, chosen, names
+from models import garbage
 
 app = typer.Typer(
     name="appointment360",
@@ -66,6 +67,7 @@ app.command("difference")(cli_difference.difference)
 
 def main() -> None:
     """The entry point `appointment360`."""
+    garbage.seldom_sought()
     sys.exit(run(sys.argv[1:]))
 
 

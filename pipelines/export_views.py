@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from models import exports, view_changes, view_exports, view_runs
+from models import exports, garbage, view_changes, view_exports, view_runs
 from models.errors import AppError, Conflict, Unavailable
 from models.exports import Export, State
 from models.permissions import Actor
@@ -152,4 +152,5 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    garbage.seldom_sought()
     raise SystemExit(main())

@@ -12,8 +12,12 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+<<<<<<< Updated upstream
 from models import import_orders, imports
 from models.disk_space import NoRoom
+=======
+from models import garbage, import_orders, imports
+>>>>>>> Stashed changes
 from models.errors import AppError
 from models.import_orders import Begun
 from models.imports import State
@@ -141,4 +145,5 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    garbage.seldom_sought()
     raise SystemExit(main())

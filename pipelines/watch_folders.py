@@ -21,7 +21,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from models import disk_space, imports, watched_files, watched_looks
+from models import disk_space, garbage, imports, watched_files, watched_looks
 from models.database import WATCHING_LOCK, claimed, reading
 from models.disk_space import NoRoom
 from models.errors import AppError, InvalidInput, NotFound, Unavailable
@@ -211,4 +211,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    garbage.seldom_sought()
     raise SystemExit(main())

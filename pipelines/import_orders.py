@@ -12,12 +12,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-<<<<<<< Updated upstream
-from models import import_orders, imports
-from models.disk_space import NoRoom
-=======
 from models import garbage, import_orders, imports
->>>>>>> Stashed changes
+from models.disk_space import NoRoom
 from models.errors import AppError
 from models.import_orders import Begun
 from models.imports import State

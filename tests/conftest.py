@@ -1,5 +1,7 @@
 """Real parts for tests: a throwaway Postgres from the wheel, and a fresh migrated database for each test."""
 
+import atexit
+import gc
 import os
 import shutil
 import signal
@@ -13,7 +15,7 @@ import psycopg
 import pytest
 
 from deploy.embedded_postgres import Server, start_or_join
-from models import database, migrations, passwords
+from models import database, garbage, migrations, passwords
 from models.permissions import OPERATOR, Actor
 
 SHARED_DATA = Path(os.environ.get("APPOINTMENT360_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -27,6 +29,9 @@ LONGEST = (
 MEMORY_DISK = Path("/dev/shm")
 MEMORY_DISK_ROOM = 4 * 2**30  # free bytes: three processes have a server each, of some hundred MB
 _numbers = count(1)
+
+gc.disable()  # until all is collected: what is loaded until then stays, and nobody need look through it
+atexit.register(garbage.leave_be)
 
 
 def pytest_configure() -> None:
@@ -62,6 +67,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Of the processes that share the tests each collects all of them; the one that reports collects none."""
     if (told := getattr(session.config, "workeroutput", None)) is not None:
         told["deselected"] = session.config.stash.get(_DESELECTED, 0)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

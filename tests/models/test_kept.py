@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, insert, select, text
 
 from dashboard import cached
-from models import database, filters, industries, kept
+from models import database, filters, industries, kept, kept_listener
 from models.contacts import order, search
 from models.contacts.table import Contact
 from models.database import libpq_url, writing
@@ -231,6 +231,23 @@ def test_the_look_reads_nothing_of_what_was_added_up_while_somebody_holds_a_snap
         assert plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"] < 50
         assert kept.moment().moves == 20_000
         assert kept.moment_of(old).moves == 0
+
+
+def test_where_many_write_and_nobody_asks_whoever_listens_adds_up(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_ROWS", 3)
+    for name in "abcdef":
+        add(name)
+
+    def rows() -> list[int]:
+        with database.reading() as session:
+            return list(session.scalars(select(kept.ContactMove.moves)))
+
+    assert rows() == [1] * 6
+    deadline = time.monotonic() + 20
+    with kept_listener.listening():
+        while len(rows()) > 1 and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert rows() == [6]
 
 
 @pytest.mark.parametrize("began", ["pg_postmaster_start_time() - interval '1 day'", "NULL"])

@@ -27,7 +27,8 @@ def tell(session: Session, verdicts: Sequence[Verdict], *, before: Sequence[Verd
     if not found:
         return
     able = [role for role in Role if Permission.CHECKS_RUN in role.permissions]
-    people = select(User).where(User.is_active, User.role.in_(able)).order_by(User.id)
+    active = User.is_active, User.password_hash.is_not(None)
+    people = select(User).where(*active, User.role.in_(able)).order_by(User.id)
     for user in session.scalars(people):
         if seen := seen_by(user.actor(), found):
             mails.queue(session, Kind.CHECKS_BROKEN, user, _details(seen), by=by)

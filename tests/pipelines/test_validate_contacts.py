@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from data_checks import industry_suite, payment_suite, suites
-from models import check_board, check_results, check_runs, check_switches, filters, flow_runs, flow_schedules
+from models import check_board, check_results, check_runs, check_switches, filters, flow_runs, flow_schedules, users
 from models.audit import AuditLine
 from models.check_runs import CheckState
 from models.contacts import quality, search
@@ -113,6 +113,7 @@ def test_people_are_told_of_a_rule_once_until_it_is_mended(base: str) -> None:
     person(email="nia@example.com", name="Nia", role=Role.MANAGER, column_allowed=("first_name",))
     person(email="al@example.com", name="Al", role=Role.ANALYST)
     put({})
+    users.invite(email="cid@example.com", name="Cid", role=Role.ADMIN, by=OPERATOR)  # who has not come yet
     run()
     assert told() == []
     put({"email": "ben at example.com"})

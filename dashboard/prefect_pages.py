@@ -24,13 +24,18 @@ BASE = "/prefect"
 METHODS = ("GET", "HEAD", "POST")
 LOOKING = "Prefect’s screens are for looking here. Run, stop and pause what runs by itself on the screen Jobs."
 PATIENCE = 30.0  # seconds
+SECRETS = re.compile(r".*/block_documents(/.*)?", re.IGNORECASE)  # who asks for include_secrets is given them
+KEPT_BACK = "What Prefect’s blocks hold may be secret, and is not shown here."
 AWAY = "Prefect does not answer just now: it comes some 15 seconds after the web. Load this page again then."
 ASKED_WITH = ("accept", "accept-encoding", "content-type", "if-none-match", "prefer", "x-prefect-api-version")
 ANSWERED_WITH = (
     "content-type", "content-encoding", "content-length", "cache-control", "etag", "last-modified", "location", "vary",
 )  # fmt: skip
 # What Prefect's screens read by POST; anything else that is no GET changes something.
-READS = re.compile(r".*/(filter|paginate|counts?|history|lateness|next-runs|count-deployments|validate|count-by/.+)/?")
+READS = re.compile(
+    r".*/(filter|paginate|counts?|history|lateness|next-runs|count-deployments|count-task-runs|concurrency_status"
+    r"|validate|count-by/.+)/?"
+)
 
 
 class _Client:
@@ -61,6 +66,8 @@ async def screens(request: Request) -> Response:
         return PlainTextResponse(error.sentence, 403)
     if request.method == "POST" and not READS.fullmatch(path):
         return JSONResponse({"detail": LOOKING}, 403)
+    if SECRETS.fullmatch(path):
+        return JSONResponse({"detail": KEPT_BACK}, 403)
     try:
         return await _passed_on(request, path)
     except httpx.HTTPError:

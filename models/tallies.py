@@ -5,10 +5,13 @@ and nothing where nobody counts.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
-from psycopg import Cursor
+from psycopg import Copy, Cursor
+from psycopg.sql import Composable
 
 MOST = 200  # different statements that one operation tells apart
 
@@ -28,6 +31,8 @@ class Tally:
         self.seconds += seconds
         if rows > 0:
             self.rows += rows
+        if isinstance(statement, Composable):
+            statement = statement.as_string(None)
         if isinstance(statement, str):
             known = self.by_statement.get(statement)
             if known is not None:
@@ -63,3 +68,13 @@ class TalliedCursor(Cursor[Any]):
             super().executemany(query, params_seq, **given)
         finally:
             tally.add(query, time.perf_counter() - began, self.rowcount)
+
+    @contextmanager
+    def copy(self, statement: Any, params: Any = None, **given: Any) -> Iterator[Copy]:
+        tally, began = TALLY.get(), time.perf_counter()
+        try:
+            with super().copy(statement, params, **given) as copy:
+                yield copy
+        finally:
+            if tally is not None:
+                tally.add(statement, time.perf_counter() - began, self.rowcount)

@@ -213,7 +213,12 @@ def clear_past(older_than_days: int) -> int:
     )
 
 
-VALUES = re.compile(r"'(?:[^']|'')*'|%\(\w+\)s|\$\d+|%s|\b\d+(?:\.\d+)?\b")
+# PostgreSQL counts true, false and null among the values, unless IS stands before them, and what EXTRACT takes.
+VALUES = re.compile(
+    r"'(?:[^']|'')*'|%\(\w+\)s|\$\d+|%s|\b\d+(?:\.\d+)?\b|(?<!\bis )(?<!\bnot )\b(?:true|false|null)\b"
+    r"|(?<=\bextract\()\w+(?= from\b)",
+    re.IGNORECASE,
+)
 COMMENTS = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 LISTS = re.compile(r"\?(?:\s*,\s*\?)+")
 BLANKS = re.compile(r"\s+")
@@ -222,8 +227,8 @@ BLANKS = re.compile(r"\s+")
 @lru_cache(maxsize=2 * MOST)
 def fingerprint(statement: str) -> str:
     """The same for a statement as we send it and as pg_stat_statements shows it: both without any value."""
-    bare = LISTS.sub("?", VALUES.sub("?", COMMENTS.sub(" ", statement)))
-    plain = BLANKS.sub(" ", bare).replace("? )", "?)").strip().rstrip("; ")
+    bare = VALUES.sub("?", BLANKS.sub(" ", COMMENTS.sub(" ", statement)))
+    plain = LISTS.sub("?", bare).replace("? )", "?)").strip().rstrip("; ")
     return hashlib.sha256(plain.encode()).hexdigest()[:16]
 
 

@@ -3,12 +3,10 @@
 import streamlit as st
 
 from dashboard import formats, session
-from dashboard.widgets import page
+from dashboard.widgets import job_follow, page
 from dashboard.widgets.house_charts import free_space, sizes
 from dashboard.widgets.house_tables import advice, kept, tables
 from dashboard.widgets.page import plain
-from dashboard.widgets.said import say
-from models import jobs
 from models.house import reports, standing
 from models.house.reports import Listed, Made
 from models.house.standing import Standing
@@ -25,6 +23,7 @@ def show() -> None:
         with page.header(TITLE, _note(found.latest)):
             if by.may(Permission.SERVER_MANAGE):
                 _button()
+        job_follow.follow(reports.FLOW)
         for alert in found.alerts:
             st.error(plain(alert), icon=":material/hard_drive:")
         _numbers(found)
@@ -47,11 +46,11 @@ def _note(made: Made | None) -> str:
 
 
 def _button() -> None:
-    if st.button("Keep house now", icon=":material/cleaning_services:", type="primary"):
-        with page.refusals(passing=True):
-            jobs.run(reports.FLOW, by=session.actor())
-            say("Keeping house. Come back in a minute; Jobs shows how far it is.")
-            st.rerun()
+    busy = job_follow.is_busy(reports.FLOW)
+    st.button(
+        "Keep house now", icon=":material/cleaning_services:", type="primary", disabled=busy, on_click=job_follow.ask,
+        args=(reports.FLOW,),
+    )  # fmt: skip
 
 
 def _numbers(found: Standing) -> None:

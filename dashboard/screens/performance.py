@@ -3,12 +3,10 @@
 import streamlit as st
 
 from dashboard import formats, session
-from dashboard.widgets import page
+from dashboard.widgets import job_follow, page
 from dashboard.widgets.performance_charts import growth, statements_chart, waited
 from dashboard.widgets.performance_findings import findings
 from dashboard.widgets.performance_tables import tables
-from dashboard.widgets.said import say
-from models import jobs
 from models.performance import reports
 from models.performance.reports import Listed, Made
 from models.permissions import Permission
@@ -25,6 +23,7 @@ def show() -> None:
     with place.container():
         with page.header(TITLE, _note(made)):
             _actions(made, mailed)
+        job_follow.follow(reports.FLOW)
         if made is None:
             with page.empty("speed", "No report yet", "One is made every day, and now where somebody asks for it."):
                 pass
@@ -46,14 +45,16 @@ def _note(made: Made | None) -> str:
 def _actions(made: Made | None, mailed: bool) -> None:
     by = session.actor()
     st.session_state[MAILED] = mailed
-    st.toggle("Mail it to me", key=MAILED, on_change=_have_mailed, help="Each day, as a page of text")
+    st.toggle(
+        "Mail it to me", key=MAILED, on_change=_have_mailed, help="Each one that is made by schedule, as a page of text"
+    )
     if made is not None:
         st.link_button("Download", FILE, icon=":material/download:", help="As a page that opens offline")
-    if by.may(Permission.SERVER_MANAGE) and st.button("Make one now", icon=":material/refresh:", type="primary"):
-        with page.refusals(passing=True):
-            jobs.run(reports.FLOW, by=by)
-            say("A report is being made. Come back in a minute; Jobs shows how far it is.")
-            st.rerun()
+    if by.may(Permission.SERVER_MANAGE):
+        st.button(
+            "Make one now", icon=":material/refresh:", type="primary", disabled=job_follow.is_busy(reports.FLOW),
+            on_click=job_follow.ask, args=(reports.FLOW,),
+        )  # fmt: skip
 
 
 def _have_mailed() -> None:

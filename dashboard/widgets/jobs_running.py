@@ -47,10 +47,11 @@ def _card(one: Run) -> None:
                 on_click=_cancel, args=(one.id,),
             )  # fmt: skip
     if one.step or one.done is not None:
-        _progress(one)
+        progress(one)
 
 
-def _progress(one: Run) -> None:
+def progress(one: Run) -> None:
+    """What it does now, and how far it is where that can be counted."""
     words = plain((one.step or "Working").capitalize())
     if one.done is None or not one.total:
         st.caption(f"{words} …" if one.done is None else f"{words}: {formats.number(one.done)} …")

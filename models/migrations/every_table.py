@@ -43,12 +43,14 @@ from models import (
     watched_folders,
 )
 from models.contacts import history, history_retention, table
+from models.database import Base
 from models.duplicates import tables as duplicates
 from models.house import reports as house
 from models.payments import tables as payments
 from models.performance import reports as performance
 
 __all__ = [
+    "TABLES",
     "accounts", "audit", "backup_alerts", "backup_places", "backups", "check_results", "check_switches", "credits",
     "disk_alerts", "duplicates", "exports",
     "flow_runs", "flow_schedules", "history", "history_retention", "house",
@@ -59,3 +61,4 @@ __all__ = [
     "second_factors", "sign_in_failures", "sign_in_sessions", "table", "timings", "tokens", "view_exports", "views",
     "watched_files", "watched_folders",
 ]  # fmt: skip
+TABLES = Base.metadata.tables

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from models.database import Base
+from models.migrations import every_table
 from models.performance import trial
 from models.performance.relations import Known
 from models.performance.shapes import PerformanceFinding, Report
@@ -66,7 +66,7 @@ def _missing_index(one: Counted, wanted: trial.Candidate, tried: trial.Tried) ->
 
 def _unused(counted: list[Counted], indexes: list[Known], now: datetime) -> list[PerformanceFinding]:
     """The program's own are told once they are ripe: on its first day most of them wait for their screen."""
-    own = {index.name for table in Base.metadata.tables.values() for index in table.indexes}
+    own = {index.name for table in every_table.TABLES.values() for index in table.indexes}
     told = [one for one in indexes if one.is_unused and (one.name not in own or one.idle(now) >= UNUSED_AFTER)]
     found = []
     for one in told[:TRIED]:

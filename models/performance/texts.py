@@ -68,7 +68,7 @@ def _findings(report: Report) -> Iterator[str]:
     yield ""
     yield f"Findings: {len(report.findings) or 'none'}"
     for number, one in enumerate(report.findings, 1):
-        yield from _wrapped(f"{number}. {one.kind.capitalize()}: {one.sentence}", "   ")
+        yield from _wrapped(f"{number}. {one.kind.capitalize()}: {one.subject}. {one.sentence}", "   ")
         for more in (one.suggestion, one.tried):
             if more:
                 yield from _wrapped(f"   {more}", "   ")

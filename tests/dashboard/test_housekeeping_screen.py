@@ -1,17 +1,22 @@
 """The housekeeping screen and its routes: for who oversees the server, and for nobody else."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from models import disk_alerts, settings
+from models.database import engine
+from models.errors import Conflict
 from models.flow_schedules import Entry, listed, write
 from models.house import reports
 from models.permissions import OPERATOR, Role
 from pipelines import keep_house
+from pipelines.recorded import recorded
 from tests.dashboard.conftest import Site
 
 Screen = Callable[..., AppTest]
@@ -56,6 +61,31 @@ def test_it_is_run_now_as_a_job(screen: Screen, made: reports.Made) -> None:
     next(one for one in shown.button if one.label == "Keep house now").click().run()
     assert not shown.exception
     assert asked()
+
+
+def test_what_was_asked_for_is_followed_to_its_end(screen: Screen, made: reports.Made) -> None:
+    def captions(of: AppTest) -> str:
+        assert not of.exception
+        return " ".join(one.value for one in of.caption)
+
+    def button(of: AppTest) -> Any:
+        return next(one for one in of.button if one.label == "Keep house now")
+
+    shown = screen(Role.ADMIN, at="housekeeping")
+    button(shown).click().run()
+    assert "It begins within seconds" in captions(shown)
+    assert button(shown).disabled
+    with recorded(reports.FLOW) as run:
+        with engine().begin() as connection:
+            connection.exec_driver_sql(f"UPDATE flow_runs SET step = 'taking stock' WHERE id = {run.id}")
+        assert "Taking stock" in captions(shown.run())
+    shown.run()
+    assert "begins" not in captions(shown)
+    assert not button(shown).disabled
+    button(shown).click().run()
+    with suppress(Conflict), recorded(reports.FLOW):
+        raise Conflict("The disk was away.")
+    assert any("The disk was away." in one.value for one in shown.run().error)
 
 
 def test_nobody_else_sees_it(screen: Screen) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from models.tallies import Tally
 from models.timings import keeping, timed
 from pipelines import report_performance
 from tests.people import person
+from tests.pipelines.importing import imported, written
 
 PLANT = """
     CREATE TABLE planted (id bigint PRIMARY KEY, code text, colour text, said text);
@@ -222,6 +224,26 @@ def test_a_statement_has_one_fingerprint_however_it_is_written() -> None:
     shown = "SELECT a FROM t WHERE x = $1::VARCHAR AND y IN ($2 /*, ... */) LIMIT $3"
     assert timings.fingerprint(sent) == timings.fingerprint(shown)
     assert timings.fingerprint(sent) != timings.fingerprint(sent.replace("x =", "z ="))
+    sent = "SELECT true, extract(epoch FROM b) FROM t WHERE c IS\n NOT NULL AND d IS TRUE AND coalesce(e, NULL) = FALSE"
+    shown = "SELECT $1, extract($2 FROM b) FROM t WHERE c IS NOT NULL AND d IS TRUE AND coalesce(e, $3) = $4"
+    assert timings.fingerprint(sent) == timings.fingerprint(shown)
+
+
+def test_who_sent_the_longest_statements_of_an_import_is_known(db: str, tmp_path: Path) -> None:
+    with engine().begin() as connection:
+        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    rows = [{"Email": f"ann{number}@example.com", "First Name": "Ann"} for number in range(2000)]
+    with keeping(), timed("command", "import"):
+        assert imported(written(tmp_path, rows)).created == 2000
+    with psycopg.connect(libpq_url(db)) as connection:
+        mine = "dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        sent = connection.execute(
+            f"SELECT query FROM pg_stat_statements WHERE {mine} AND (query LIKE 'COPY \"staging%' OR query LIKE"
+            " 'INSERT INTO contacts (%' OR query LIKE 'CREATE UNLOGGED TABLE staging.plan%')"
+        ).fetchall()
+        known = {row[0] for row in connection.execute("SELECT fingerprint FROM statement_timings")}
+    assert len(sent) >= 3
+    assert [query for (query,) in sent if timings.fingerprint(query) not in known] == []
 
 
 def test_by_schedule_it_is_mailed_to_those_who_want_it(db: str) -> None:

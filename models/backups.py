@@ -30,10 +30,10 @@ STEPS = {  # in their order, in words
     "dump": "Reading the database out",
     "pack": "Packing and encrypting",
     "store": "Putting it into its place",
-    "log": "Reading through what moments are restored from",
     "read": "Reading it back",
     "restore": "Restoring it for the drill",
     "compare": "Comparing",
+    "log": "Reading through what moments are restored from",
     "base": "Looking after the moments that can be restored",
 }
 _MOMENT = DateTime(timezone=True)

@@ -78,13 +78,14 @@ def _carry_out(found: Backup, noted: Run, say: Say, drilled: bool | None) -> Non
 
     by = _whole(found, noted, step)
     failed = None
-    if settings().backup_drill if drilled is None else drilled:
+    drilled = settings().backup_drill if drilled is None else drilled
+    if drilled:
         try:
             noted.tell(restore_seconds=round(drill.prove(found.id, by=by, say=step).seconds, 1))
         except AppError as error:  # raised on; the rest does not depend on it, and what is removed may make room
             failed = error
     retain()
-    _base(step)
+    _base(step, read=drilled)
     backup_alerts.look()
     noted.tell(proven=backups.get(found.id, by=OPERATOR).proven)
     if failed is not None:
@@ -119,11 +120,15 @@ def _given_up(backup: Backup, sentence: str) -> None:
         log.warning("what there is of backup %s stays in %s: %s", backup.id, backup.place, error.sentence)
 
 
-def _base(say: Say) -> None:
-    """With the backup goes a base for restoring to a moment, where that is wanted; without one the backup is good."""
-    say("base")
+def _base(say: Say, *, read: bool) -> None:
+    """With the backup goes a base for restoring to a moment, where that is wanted; without one the backup is good. It
+    builds on what is there, and with `read` on what was found whole."""
     try:
-        look_at_recovery.look()  # the new one builds on what is there
+        if read:
+            say("log")
+            look_at_recovery.read_through()
+        say("base")
+        look_at_recovery.look()
         base_backups.make()
         archive_wal.ship()
     except AppError as error:  # noted, and told as an alert

@@ -71,6 +71,9 @@ def run(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compared:
 
         found = prove(backup_id, by=by, say=step)
         noted.tell(rows=found.rows, restore_seconds=round(found.seconds, 1), proven=not found.differences)
+        step("log")
+        look_at_recovery.read_through()
+        backup_alerts.look()
         return found
 
 
@@ -83,8 +86,6 @@ def prove(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compare
     require(by, Permission.SERVER_MANAGE)
     backup = _restorable(backup_id, by)
     try:
-        say("log")
-        look_at_recovery.read_through()
         _require_room()
         with _scratch_database() as url:
             found = _proven(backup, url, say)

@@ -22,7 +22,7 @@ from models.contacts import records
 from models.errors import AppError, Conflict
 from models.permissions import OPERATOR
 from models.recovery import RecoveryBase
-from pipelines import archive_wal, backup_key, base_backups, look_at_recovery, wal_files
+from pipelines import archive_wal, back_up, backup_key, base_backups, drill, look_at_recovery, wal_files
 from pipelines.backup_manifest import Unfit
 from tests.deploy.command_line import COMMAND, PROJECT
 from tests.pipelines import s3
@@ -225,6 +225,25 @@ def test_what_others_removed_or_changed_is_told_and_no_base_builds_on_it(server:
     assert backup_alerts.look() == []
 
 
+def test_with_a_drill_the_log_is_read_through_and_the_next_base_builds_on_what_is_whole(server: Server) -> None:
+    base_backups.make()
+    base = recovery.newest()
+    assert base is not None
+    [archive] = log_folder().parent.glob(f"{base.name}.tar*")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:-1] + bytes([whole[-1] ^ 8]))
+    made = back_up.make(by=OPERATOR, drilled=True)
+    assert made.proven
+    assert base.name in " ".join(backup_alerts.look())
+    newest = recovery.newest()
+    assert newest is not None
+    assert newest.id > base.id
+    assert newest.parent != base.id
+    archive.write_bytes(whole)
+    drill.run(made.id, by=OPERATOR)
+    assert base.name not in " ".join(backup_alerts.look())
+
+
 def test_a_folder_that_is_not_there_holds_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     base = base_backups.make()
     assert base is not None
@@ -284,7 +303,8 @@ def test_what_is_locked_keeps_what_it_builds_on(server: Server) -> None:
                 (id, name, place, system, parent, state, created_at, finished_at, locked_until)
             SELECT 9000 + n, 'base ' || n, CASE n WHEN 5 THEN '/elsewhere' ELSE %s END, '7',
                 CASE n WHEN 2 THEN 9001 END, 'done',
-                now() - (40 - n) * interval '1 day', now(), CASE n WHEN 2 THEN now() + interval '1 day' END
+                now() - (40 - n) * interval '1 day', now() - (40 - n) * interval '1 day',
+                CASE n WHEN 2 THEN now() + interval '1 day' END
             FROM generate_series(1, 5) n""",
             [recovery.place()],
         )

@@ -48,13 +48,20 @@ def check(report: Report = None, as_json: Json = False, home: Home = None) -> No
     if output.is_json():
         output.answer({"success": success, "rules": [_rule(verdict) for verdict in verdicts]})
         return
-    broken = sorted((one for one in verdicts if not one.success), key=lambda one: -one.failing)
-    if broken:
-        rows = [((one.details or {})["sentence"], one.name, one.failing) for one in broken]
-        output.table(["broken rule", "name", "rows"], rows, numbers=["rows"])
-    rules = output.counted(len(verdicts), "rule")
-    output.say(f"{len(broken):,} of {rules} broken." if broken else f"All {rules} hold.")
-    if any(one.about == "contacts" for one in broken):
+    failing = sorted((one for one in verdicts if one.failing), key=lambda one: (one.success, -one.failing))
+    if failing:
+        rows = [
+            (
+                (one.details or {})["sentence"], one.name, "tolerated" if one.success else "broken", one.failing,
+                one.checked, _percent(_tolerance(one)),
+            )
+            for one in failing
+        ]  # fmt: skip
+        output.table(
+            ["rule", "name", "state", "failing", "of", "may fail"], rows, numbers=["failing", "of", "may fail"]
+        )
+    output.say(_outcome(verdicts))
+    if any(one.about == "contacts" for one in failing):
         output.note("To take the rows out: appointment360 export FILE --where check=NAME")
     if report:
         output.say(f"The report is in {report}.")
@@ -74,10 +81,14 @@ def listed(as_json: Json = False, home: Home = None) -> None:
         output.say("Nobody has checked the data yet: appointment360 check")
         return
     rows = [
-        (one.name, "holds" if one.last.success else "broken", one.last.failing, "yes" if one.blocks else "")
+        (
+            one.name, one.about, _state(one), one.last.failing, one.last.checked, _percent(one.tolerance),
+            "yes" if one.blocks else "",
+        )
         for one in board.rules
-    ]
-    output.table(["name", "state", "failing", "stops imports"], rows, numbers=["failing"])
+    ]  # fmt: skip
+    headers = ["name", "about", "state", "failing", "of", "may fail", "stops imports"]
+    output.table(headers, rows, numbers=["failing", "of", "may fail"], spare=["about", "of"])
 
 
 @group.command()
@@ -94,8 +105,13 @@ def runs(
     if output.is_json():
         output.answer({"runs": [_run(one) for one in found]})
         return
-    rows = [(one.id, _moment(one.asked_at), one.state, one.contacts, f"{one.broken} of {one.rules}") for one in found]
-    output.table(["id", "when", "state", "contacts", "broken"], rows, numbers=["id", "contacts"])
+    rows = [
+        (one.id, _moment(one.asked_at), one.state, one.contacts, f"{one.broken} of {one.rules}", one.tolerated)
+        for one in found
+    ]
+    output.table(
+        ["id", "when", "state", "contacts", "broken", "tolerated"], rows, numbers=["id", "contacts", "tolerated"]
+    )
 
 
 @group.command()
@@ -117,6 +133,19 @@ def _switch(name: str, blocks: bool) -> None:
         check_switches.switch(name, blocks, by=OPERATOR)
     told = "Imports that break it wait now." if blocks else "It stops no import any more."
     output.answer_or_say({"name": name, "blocks": blocks}, told)
+
+
+def _outcome(verdicts: list[Verdict]) -> str:
+    broken, tolerated = (
+        [one for one in verdicts if one.failing and one.success is success] for success in (False, True)
+    )
+    rules = output.counted(len(verdicts), "rule")
+    told = f"{len(broken):,} of {rules} broken." if broken else f"All {rules} hold."
+    if tolerated:
+        values = output.counted(sum(one.failing for one in tolerated), "failing value")
+        told += f" {len(tolerated):,} of them {'holds' if len(tolerated) == 1 else 'hold'} only within the tolerance: "
+        told += f"{values}."
+    return told
 
 
 def _kind(report: Path | None) -> str:
@@ -141,13 +170,31 @@ def _write(report: Path, kind: str) -> None:
 
 
 def _rule(verdict: Verdict) -> dict[str, object]:
-    return {"name": verdict.name, "field": verdict.field, "success": verdict.success, "failing": verdict.failing}
+    return {
+        "name": verdict.name, "field": verdict.field, "success": verdict.success, "checked": verdict.checked,
+        "failing": verdict.failing, "tolerance": _tolerance(verdict),
+    }  # fmt: skip
+
+
+def _tolerance(one: Verdict) -> float:
+    return float((one.details or {}).get("tolerance", 1.0))
+
+
+def _percent(tolerance: float) -> str:
+    return f"{100 * (1 - tolerance):.0f} %"
+
+
+def _state(one: Standing) -> str:
+    if not one.last.success:
+        return "broken"
+    return "tolerated" if one.is_tolerated else "holds"
 
 
 def _standing(one: Standing) -> dict[str, object]:
     return {
         "name": one.name, "about": one.about, "field": one.field, "sentence": one.sentence, "success": one.last.success,
-        "checked": one.last.checked, "failing": one.last.failing, "blocks": one.blocks, "filter": one.filter,
+        "checked": one.last.checked, "failing": one.last.failing, "tolerance": one.tolerance, "blocks": one.blocks,
+        "filter": one.filter,
     }  # fmt: skip
 
 
@@ -155,6 +202,7 @@ def _run(one: Run) -> dict[str, object]:
     return {
         "run_id": one.id, "state": one.state, "asked_at": one.asked_at.isoformat(), "asked_by": one.asked_by,
         "seconds": one.seconds, "contacts": one.contacts, "rules": one.rules, "broken": one.broken,
+        "tolerated": one.tolerated,
     }  # fmt: skip
 
 

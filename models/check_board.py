@@ -29,7 +29,8 @@ UNTOLD = "It failed; whoever may run the checks and sees every column is told wh
 
 @dataclass(frozen=True)
 class Run:
-    """A run, with the number of the rules that the person sees, and how many of these are broken."""
+    """A run, with the number of the rules that the person sees, how many of these are broken, and how many hold only
+    since their tolerance allows the rows that break them."""
 
     id: int
     state: CheckState
@@ -45,6 +46,7 @@ class Run:
     payments: int | None
     rules: int = 0
     broken: int = 0
+    tolerated: int = 0
 
     @property
     def is_under_way(self) -> bool:
@@ -94,6 +96,11 @@ class Standing:
         return self.points[-1]
 
     @property
+    def is_tolerated(self) -> bool:
+        """Rows break it, no more than may."""
+        return self.last.success and self.last.failing > 0
+
+    @property
     def broken_since(self) -> datetime | None:
         """The run in which it was found broken and has not held since; None where it holds."""
         since = None
@@ -129,7 +136,8 @@ class Completeness:
 
 @dataclass(frozen=True)
 class Board:
-    """`run` is the last one that was done, whose numbers these are; None before there was one."""
+    """`run` is the last one that was done, whose numbers these are; None before there was one. The rules that most rows
+    break come first, the broken ones before those that tolerate it."""
 
     run: Run | None
     rules: list[Standing]
@@ -138,6 +146,10 @@ class Board:
     @property
     def broken(self) -> list[Standing]:
         return [one for one in self.rules if not one.last.success]
+
+    @property
+    def tolerated(self) -> list[Standing]:
+        return [one for one in self.rules if one.is_tolerated]
 
 
 def board(*, by: Actor, runs: int = RUNS) -> Board:
@@ -181,7 +193,12 @@ def page(*, before_id: int | None = None, size: int = 50, by: Actor) -> list[Run
     with reading() as session:
         found = [_run(run, name, by) for run, name in session.execute(wanted.limit(size))]
         counted = _counted(session, [run.id for run in found], by)
-    return [replace(run, rules=counted[run.id][0], broken=counted[run.id][1]) for run in found]
+    return [
+        replace(run, rules=one.rules, broken=one.broken, tolerated=one.tolerated)
+        if (one := counted.get(run.id))
+        else run
+        for run in found
+    ]
 
 
 def _board(session: Session, which: Any, most: int, by: Actor) -> Board:
@@ -192,8 +209,13 @@ def _board(session: Session, which: Any, most: int, by: Actor) -> Board:
     last, name = rows[-1]
     rules = _standings(session, [run for run, _ in rows], by)
     run = _run(last, name, by)
-    run = replace(run, rules=len(rules), broken=sum(not one.last.success for one in rules))
-    return Board(run, rules, _completeness([run for run, _ in rows], by))
+    found = Board(run, sorted(rules, key=_order), _completeness([run for run, _ in rows], by))
+    run = replace(run, rules=len(rules), broken=len(found.broken), tolerated=len(found.tolerated))
+    return replace(found, run=run)
+
+
+def _order(one: Standing) -> tuple[bool, float]:
+    return one.last.success, -one.last.share
 
 
 def _standings(session: Session, runs: Sequence[CheckRun], by: Actor) -> list[Standing]:
@@ -249,11 +271,14 @@ def _run(run: CheckRun, asker: str | None, by: Actor) -> Run:
     )  # fmt: skip
 
 
-def _counted(session: Session, ids: Sequence[int], by: Actor) -> dict[int, tuple[int, int]]:
-    """Run -> how many rules the person sees, and how many of these were broken."""
+def _counted(session: Session, ids: Sequence[int], by: Actor) -> dict[int, Any]:
+    """Run -> how many rules the person sees, how many of these were broken, and how many tolerated failing rows."""
     broken = func.count().filter(CheckResult.success.is_(False))
-    wanted = select(CheckResult.run_id, func.count().label("rules"), broken.label("broken"))
+    tolerated = func.count().filter(CheckResult.success, CheckResult.failing > 0)
+    wanted = select(
+        CheckResult.run_id, func.count().label("rules"), broken.label("broken"), tolerated.label("tolerated")
+    )
     rows = session.execute(
         wanted.where(CheckResult.run_id.in_(ids), Sight.of(by).condition()).group_by(CheckResult.run_id)
     )
-    return {**dict.fromkeys(ids, (0, 0)), **{row.run_id: (row.rules, row.broken) for row in rows}}
+    return {row.run_id: row for row in rows}

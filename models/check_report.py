@@ -20,9 +20,9 @@ HEADINGS = {About.CONTACTS: "Contacts", About.INDUSTRIES: "Industries", About.PA
 # The colours are those of the screens.
 STYLE = """
 :root { color-scheme: light dark; --text: #13151A; --page: #FFFFFF; --soft: #5A606C; --line: #DFE2E8; --raised: #F4F5F7;
-  --good: #1B7F4B; --bad: #B42318; --accent: #3B55D9; }
+  --good: #1B7F4B; --some: #8A5A00; --bad: #B42318; --accent: #3B55D9; }
 @media (prefers-color-scheme: dark) { :root { --text: #E7E8EC; --page: #111216; --soft: #A9AFBC; --line: #2C2F37;
-  --raised: #1A1C21; --good: #5CC98D; --bad: #F58A80; --accent: #8C9CFA; } }
+  --raised: #1A1C21; --good: #5CC98D; --some: #E5B567; --bad: #F58A80; --accent: #8C9CFA; } }
 body { margin: 2rem auto; max-width: 1080px; padding: 0 1rem; background: var(--page); color: var(--text);
   font: 14px/1.45 Inter, system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; } p { color: var(--soft); }
@@ -33,7 +33,8 @@ h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5re
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 500; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-td.w { white-space: nowrap; } .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
+td.w { white-space: nowrap; }
+.good { color: var(--good); } .some { color: var(--some); } .bad { color: var(--bad); font-weight: 600; }
 code { font-size: 12px; color: var(--soft); } svg { display: block; }
 @media print { body { margin: 0; max-width: none; } }
 """
@@ -88,9 +89,10 @@ def _body(board: Board) -> Iterator[str]:
     whom = f", asked for by {escape(run.asked_by)}" if run.asked_by else ""
     yield f"<p>Checked {_moment(run.finished_at)}{whom}.</p>"
     yield '<div class="wall">'
+    failing, tolerated = (sum(one.last.failing for one in rules) for rules in (board.rules, board.tolerated))
     for number, label in (
-        (f"{run.rules - run.broken:,} of {run.rules:,}", "rules hold"),
-        (f"{run.broken:,}", "rules are broken"),
+        (f"{run.broken:,} of {run.rules:,}", "rules are broken"),
+        (f"{failing:,}", f"values or rows fail, {tolerated:,} of them within the tolerance of their rules"),
         *([(f"{run.contacts:,}", "contacts")] if run.contacts is not None else []),
         *([(f"{run.industries:,}", "industries")] if run.industries is not None else []),
         *([(f"{run.payments:,}", "payments")] if run.payments is not None else []),
@@ -105,20 +107,22 @@ def _body(board: Board) -> Iterator[str]:
 
 
 def _rules(rules: Sequence[Standing]) -> str:
-    """The broken ones first."""
-    listed = sorted(rules, key=lambda one: one.last.success)
-    heads = '<th>Rule</th><th></th><th class="n">Failing</th><th class="n">Share</th><th>Over time</th>'
-    return f'<div class="wide"><table><tr>{heads}</tr>{"".join(map(_rule, listed))}</table></div>'
+    heads = (
+        '<th>Rule</th><th></th><th class="n">Failing</th><th class="n">Share</th><th class="n">Tolerance</th>'
+        "<th>Over time</th>"
+    )
+    return f'<div class="wide"><table><tr>{heads}</tr>{"".join(map(_rule, rules))}</table></div>'
 
 
 def _rule(one: Standing) -> str:
     last, since = one.last, one.broken_since
-    if last.success:
+    if one.is_tolerated:
+        state = '<span class="some">tolerated</span>'
+    elif last.success:
         state = '<span class="good">holds</span>'
     else:
         state = f'<span class="bad">broken</span><br><small>since {_moment(since)}</small>'
-    told = [f"{percent(1 - one.tolerance)} may fail"] if one.tolerance < 1 else []
-    told += ["stops imports"] if one.blocks else []
+    told = ["stops imports"] if one.blocks else []
     told += [f"filter {one.filter}"] if one.filter and last.failing else []
     if one.about is not About.CONTACTS and one.examples:
         told.append("such as " + ", ".join(one.examples))
@@ -128,7 +132,8 @@ def _rule(one: Standing) -> str:
     return (
         f"<tr><td>{escape(one.sentence)}<br><code>{escape(' · '.join(told))}</code></td><td class='w'>{state}</td>"
         f'<td class="n">{last.failing:,}<br><small>of {last.checked:,}</small></td>'
-        f'<td class="n w">{percent(last.share)}</td><td>{chart}</td></tr>'
+        f'<td class="n w">{percent(last.share)}</td><td class="n w">{percent(1 - one.tolerance)}</td>'
+        f"<td>{chart}</td></tr>"
     )
 
 

@@ -84,4 +84,5 @@ def _carry_out(run_id: int, home: Path, say: Say, noted: Run) -> None:
         verdicts = gate.check_everything(address)
     step("write", 2)
     check_runs.finish(run_id, verdicts)
-    noted.tell(rules=len(verdicts), broken=sum(not one.success for one in verdicts))
+    failing = sum(one.failing for one in verdicts)
+    noted.tell(rules=len(verdicts), broken=sum(not one.success for one in verdicts), failing_values=failing)

@@ -31,7 +31,8 @@ RuleName = Annotated[str, Field(pattern="^[a-z0-9_]{1,100}$", examples=["email_i
 
 
 class CheckRun(BaseModel):
-    """`rules` are those that you see, `broken` of them did not hold. `asked_by` is null for one that was due."""
+    """`rules` are those that you see, `broken` of them did not hold; `tolerated` held, though rows break them, as these
+    are no more than may. `asked_by` is null for one that was due."""
 
     id: int = Field(examples=[17])
     state: CheckState
@@ -46,6 +47,7 @@ class CheckRun(BaseModel):
     payments: int | None = Field(description="Null where you do not see them.", examples=[12])
     rules: int = Field(examples=[28])
     broken: int = Field(examples=[2])
+    tolerated: int = Field(examples=[5])
 
 
 class CheckPoint(BaseModel):
@@ -59,8 +61,9 @@ class CheckPoint(BaseModel):
 
 
 class CheckRule(BaseModel):
-    """A rule in words. At least the share `tolerance` of the rows must keep to it. `filter` gives its failing contacts,
-    everywhere that takes filters; of other rows `examples` names some. `points` are the last runs, the oldest first."""
+    """A rule in words, those that most rows break first. At least the share `tolerance` of the rows must keep to it.
+    `filter` gives its failing contacts, everywhere that takes filters; of other rows `examples` names some. `points`
+    are the last runs, the oldest first."""
 
     name: str = Field(examples=["email_is_an_address"])
     about: About

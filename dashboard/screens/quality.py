@@ -11,7 +11,6 @@ from dashboard.widgets.quality_rules import rules_table
 from dashboard.widgets.quality_run import follow, run_button
 from models import check_board
 from models.check_board import Board, Run
-from models.check_rules import About
 from models.permissions import Actor, Permission
 
 TITLE = "Data quality"
@@ -53,11 +52,13 @@ def _downloads() -> None:
 
 
 def _metrics(board: Board, run: Run) -> None:
-    failing = sum(one.last.failing for one in board.broken if one.about is About.CONTACTS)
-    with st.grid(4, min_column_width=150, gap="small", border=True) as wall:
+    failing, tolerated = (sum(one.last.failing for one in rules) for rules in (board.rules, board.tolerated))
+    of = formats.counted(run.tolerated, "rule")
+    within = f"{formats.number(tolerated)} within the tolerance of {of}" if tolerated else "none tolerated"
+    with st.grid(4, min_column_width=170, gap="small", border=True) as wall:
         for label, value, told in (
-            ("Rules that hold", formats.number(run.rules - run.broken), f"of {formats.number(run.rules)}"),
-            ("Broken rules", formats.number(run.broken), f"{formats.counted(failing, 'value')} of contacts"),
+            ("Broken rules", formats.number(run.broken), f"of {formats.number(run.rules)}"),
+            ("Failing values and rows", formats.number(failing), within if failing else "every rule holds of all"),
             ("Contacts checked", formats.number(run.contacts), _others(run)),
             ("Last check", formats.day(run.finished_at), f"took {formats.duration(run.seconds or 0)}"),
         ):

@@ -19,7 +19,7 @@ from models.check_rules import About
 from models.permissions import Permission
 
 ROW_HEIGHT, MOST_ROWS = 36, 14
-STATES = {"Broken": "red", "Holds": "green"}
+STATES = {"Broken": "red", "Tolerated": "yellow", "Holds": "green"}
 ABOUT = {About.CONTACTS: "Contacts", About.INDUSTRIES: "Industries", About.PAYMENTS: "Payments"}
 LEADS_TO = {About.INDUSTRIES: "Show its contacts", About.PAYMENTS: "Show it among the payments"}
 OPENED = "contacts of a rule opened"
@@ -41,11 +41,13 @@ def rules_table(rules: list[Standing]) -> None:
 
 
 def state(one: Standing) -> str:
-    return "Holds" if one.last.success else "Broken"
+    if not one.last.success:
+        return "Broken"
+    return "Tolerated" if one.is_tolerated else "Holds"
 
 
 def _chosen(rules: list[Standing]) -> list[Standing]:
-    """Those that the controls leave, the broken ones first."""
+    """Those that the controls leave."""
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         words = st.text_input(
             "Search", key="rule search", type="search", live="300ms", icon=":material/search:",
@@ -63,11 +65,10 @@ def _chosen(rules: list[Standing]) -> list[Standing]:
                 "About", abouts, key="rule about", label_visibility="collapsed", format_func=ABOUT.__getitem__
             )
     sought = words.strip().casefold()
-    found = [
+    return [
         one for one in rules
         if sought in one.sentence.casefold() and wanted in (None, state(one)) and about in (None, one.about)
     ]  # fmt: skip
-    return sorted(found, key=lambda one: one.last.success)
 
 
 def _table(rules: list[Standing]) -> Standing | None:
@@ -85,6 +86,7 @@ def _table(rules: list[Standing]) -> Standing | None:
             "state": [state(one)],
             "failing": one.last.failing,
             "share": 100 * one.last.share,
+            "tolerance": 100 * (1 - one.tolerance),
             "trend": [100 * point.share for point in one.points],
             "blocks": one.blocks,
         }
@@ -102,12 +104,13 @@ def _table(rules: list[Standing]) -> Standing | None:
         alt="Rules of data quality",
         column_config={
             "open": row_button(" ", key=OPENED, meant=[one.filter for one in rules], width=42, pinned=True),
-            "rule": config.TextColumn("Rule", width=390),
-            "state": config.MultiselectColumn("State", width=90, options=list(STATES), color=colours),
-            "failing": config.NumberColumn("Failing", width=85, format="localized"),
-            "share": config.NumberColumn("Share", width=80, format="%.2f%%"),
-            "trend": config.LineChartColumn("Over time", width=170, y_min=0),
-            "blocks": config.CheckboxColumn("Stops imports", width=105),
+            "rule": config.TextColumn("Rule", width=330),
+            "state": config.MultiselectColumn("State", width=96, options=list(STATES), color=colours),
+            "failing": config.NumberColumn("Failing", width=76, format="localized"),
+            "share": config.NumberColumn("Share", width=70, format="%.2f%%"),
+            "tolerance": config.NumberColumn("Tolerance", width=82, format="%.0f%%", help="The share that may fail"),
+            "trend": config.LineChartColumn("Over time", width=110, y_min=0),
+            "blocks": config.CheckboxColumn("Stops imports", width=104),
         },
     )
     picked = marked.selection.rows
@@ -153,7 +156,7 @@ def _rows(one: Standing) -> str:
 def _allowed(one: Standing) -> str:
     if one.tolerance >= 1:
         return "None may."
-    return f"Up to {formats.share(1 - one.tolerance, 1)} may."
+    return f"Up to {formats.share(1 - one.tolerance, 1)} may{', so the rule holds' if one.is_tolerated else ''}."
 
 
 def _chart(one: Standing) -> None:

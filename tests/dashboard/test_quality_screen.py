@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from models import check_board, check_runs, check_switches
 from models.check_runs import CheckState
+from models.contacts import quality
 from models.database import reading, writing
 from models.permissions import OPERATOR, Role
 from tests.checked import checked
@@ -15,13 +16,14 @@ from tests.dashboard.conftest import NARROW_MANAGER, Site, click_in_table
 
 Screen = Callable[..., AppTest]
 BROKEN = {"email_is_an_address": 2, "payment_is_in_rupees": 1, "title_is_not_too_long": 1}
+TOLERATED = {"status_is_a_known_value": 1}
 
 
 @pytest.fixture
 def runs(site: Site) -> Iterator[None]:
     """Two runs that are done, with rules that came to be broken."""
     checked()
-    checked(BROKEN)
+    checked(BROKEN | TOLERATED)
     yield
     with writing(OPERATOR) as session:
         session.execute(text("DELETE FROM check_runs; DELETE FROM check_switches; DELETE FROM mails"))
@@ -59,16 +61,27 @@ def test_nobody_has_checked_yet(screen: Screen, site: Site) -> None:
 def test_the_broken_rules_come_first_and_lead_to_their_contacts(screen: Screen, runs: None) -> None:
     test = screen(Role.ADMIN, at="quality")
     assert table(test)[:4] == [
-        ("Title has at most 300 characters.", 1),
         ("E-mail is an e-mail address.", 2),
+        ("Title has at most 300 characters.", 1),
         ("A payment is in INR.", 1),
-        ("A contact has a name, an e-mail or a company.", 0),
+        (quality.named()["status_is_a_known_value"].sentence, 1),
     ]
-    assert [one.value for one in test.metric][1] == "3"
+    assert table(test)[4][1] == 0
     trends = test.dataframe[0].value["trend"]
-    assert [list(trend) for trend in trends[:2]] == [[0.0, 10.0], [0.0, 20.0]]
-    opened = click_in_table(test, "open", 1, ":material/open_in_full:")
+    assert [list(trend) for trend in trends[:2]] == [[0.0, 20.0], [0.0, 10.0]]
+    opened = click_in_table(test, "open", 0, ":material/open_in_full:")
     assert dict(opened.query_params) == {"check": "email_is_an_address"}
+
+
+def test_values_that_a_rule_tolerates_are_not_passed_over(screen: Screen, runs: None) -> None:
+    test = screen(Role.ADMIN, at="quality")
+    assert [(one.label, one.value) for one in test.metric][:2] == [
+        ("Broken rules", "3"), ("Failing values and rows", "5"),
+    ]  # fmt: skip
+    assert "1 within the tolerance of 1 rule" in said(test)
+    shown = test.dataframe[0].value
+    assert [one[0] for one in shown["state"]][2:5] == ["Broken", "Tolerated", "Holds"]
+    assert [round(one) for one in shown["tolerance"]][2:4] == [0, 20]
 
 
 def test_an_empty_field_leads_to_its_contacts(screen: Screen, runs: None) -> None:
@@ -88,7 +101,7 @@ def test_who_sees_some_columns_sees_their_rules_alone(screen: Screen, runs: None
         "Last Name has at most 100 characters.",
     ]  # fmt: skip
     assert set(test.dataframe[1].value["field"]) == {"First Name", "Last Name", "Title", "Country"}
-    assert [one.value for one in test.metric][:2] == ["2", "1"]
+    assert [one.value for one in test.metric][:2] == ["1", "1"]
     assert "pay_17" not in said(test)
     assert "Stops imports" not in [one.label for one in test.toggle]
 

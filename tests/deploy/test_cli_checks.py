@@ -11,8 +11,12 @@ def test_a_check_its_report_and_what_stops_imports(cli: Cli) -> None:
     report = cli.home.parent / "quality.html"
     found = cli("check", "--report", report, "--json").object
     assert found["success"] is False
-    assert {"name": "email_is_an_address", "field": "email", "success": False, "failing": 1} in found["rules"]
-    assert {tuple(one) for one in found["rules"]} == {("name", "field", "success", "failing")}
+    assert {
+        "name": "email_is_an_address", "field": "email", "success": False, "checked": 1, "failing": 1, "tolerance": 1.0,
+    } in found["rules"]  # fmt: skip
+    assert {tuple(one) for one in found["rules"]} == {
+        ("name", "field", "success", "checked", "failing", "tolerance")
+    }  # fmt: skip
     assert "E-mail is an e-mail address." in report.read_text()
 
     assert cli("count", "--where", "check=email_is_an_address", "--json").object == {"count": 1}
@@ -36,3 +40,16 @@ def test_a_check_its_report_and_what_stops_imports(cli: Cli) -> None:
     }  # fmt: skip
     [flow] = cli.sql("SELECT DISTINCT operation FROM statement_timings WHERE kind = 'flow'")
     assert flow == ("validate-contacts",)
+
+
+def test_values_that_rules_tolerate_are_said(cli: Cli) -> None:
+    cli.sql("INSERT INTO contacts (last_name, employees) SELECT 'Archer', 50 FROM generate_series(1, 199)")
+    cli.sql("INSERT INTO contacts (last_name, employees) VALUES ('Baker', -5)")
+    said = cli("check").out
+    assert "hold. 1 of them holds only within the tolerance: 1 failing value." in said
+    [line] = [one for one in said.splitlines() if "employees_is_plausible" in one]
+    assert line.split()[-5:] == ["tolerated", "1", "200", "1", "%"]
+    first = cli("checks", "list").out.splitlines()[1]
+    assert first.split() == ["employees_is_plausible", "contacts", "tolerated", "1", "200", "1", "%", "yes"]
+    [run] = cli("checks", "runs", "--json").object["runs"]
+    assert (run["broken"], run["tolerated"]) == (0, 1)

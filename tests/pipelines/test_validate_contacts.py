@@ -57,7 +57,10 @@ def planted(base: str) -> str:
 def test_each_rules_number_is_that_of_its_filter(planted: str) -> None:
     run()
     rules = [one for one in check_board.board(by=OPERATOR).rules if one.about == "contacts"]
-    assert [one.name for one in rules] == [rule.name for rule in quality.rules()] == list(BREAKING)
+    assert [rule.name for rule in quality.rules()] == list(BREAKING)
+    assert sorted(one.name for one in rules) == sorted(BREAKING)
+    shares = [(not one.last.success, one.last.share) for one in rules]
+    assert shares == sorted(shares, reverse=True), "those that most rows break come first"
     for one in rules:
         assert one.filter is not None
         wanted = filters.parse_query(one.filter, by=OPERATOR)
@@ -162,7 +165,7 @@ def test_industries_that_are_out_of_order_are_named(base: str) -> None:
         "industry_merge_leads_to_one_in_use": ["Merged"],
         "industry_in_use_has_contacts": [],
     }
-    assert list(rows) == [rule.name for rule in industry_suite.rules()]
+    assert set(rows) == {rule.name for rule in industry_suite.rules()}
 
 
 # What makes the one good payment, refund, order, subscription or invoice break a rule.

@@ -26,8 +26,9 @@ def _finding(one: Verdict) -> Finding:
     details = one.details or {}
     share = one.failing / one.checked if one.checked else 1.0
     others = [] if one.field else list(IDENTIFYING)
+    examples = [[value, None] for value in dict.fromkeys(details.get("examples", ()))]
     rows = "1 row breaks" if one.failing == 1 else f"{one.failing:,} rows break"
     return Finding(
         f"rule_{one.name}", one.field, Severity.HIGH, round(1 + share, 3), f"{rows} a rule: {details['sentence']}",
-        {"now": share, "others": others, "examples": [[value, None] for value in details.get("examples", ())]},
+        {"now": share, "others": others, "examples": examples},
     )  # fmt: skip

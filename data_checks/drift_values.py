@@ -3,6 +3,7 @@ what no longer fits together."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 from data_checks.drift_shares import FEWEST_ROWS, Side, distance, finding, weights
@@ -11,7 +12,7 @@ from data_checks.measures import by_chance, joined, proportions_differ, stabilit
 from models.contacts.table import FIELDS
 from models.fields import Field, Kind
 from models.import_findings import Finding
-from models.import_profiles import Profile
+from models.import_profiles import LENGTHS, Profile
 
 FEWEST_VALUES = 50
 FEW_OF_MANY = 5  # times as many values as different ones: then a field has few
@@ -65,11 +66,11 @@ def _shape(one: Field, now: Profile, having: Sequence[Profile]) -> Finding | Non
 
 
 def _shape_sentence(one: Field, ours: Counts, theirs: Counts, having: Sequence[Profile]) -> str:
-    here, there = (_value(one.kind, _middle(counts)) for counts in (ours, theirs))
+    here, there = (_around(one.kind, _middle(counts)) for counts in (ours, theirs))
     what = {
         Kind.DATE: ("is of other years", "year {}"),
         Kind.LIST: ("has another number of entries", "{} of them"),
-        **dict.fromkeys(COUNTED, ("is of another size", "about {}")),
+        **dict.fromkeys(COUNTED, ("is of another size", "{}")),
     }.get(one.kind, ("is of other lengths", "{} characters"))
     if here == there:
         return f"{one.title} {what[0]} than {before(having)}: the middle is the same, the spread is not."
@@ -109,6 +110,21 @@ def _value(kind: Kind, bucket: int) -> str:
     if kind in COUNTED:
         return "less than zero" if bucket < -1 else short(_number(bucket))
     return str(bucket)
+
+
+def _around(kind: Kind, bucket: int) -> str:
+    """What the values of the bucket are: of numbers and lengths only the limits are known."""
+    if kind in COUNTED:
+        if bucket < 0:
+            return "less than zero" if bucket < -1 else "less than 1"
+        begin, end = _number(bucket), _number(bucket + 1)
+        return f"{short(ceil(begin))} to {short(end if end > 1000 else ceil(end) - 1)}"
+    if kind in (Kind.DATE, Kind.LIST):
+        return str(bucket)
+    following = next((limit - 1 for limit in LENGTHS if limit > bucket), None)
+    if following is None:
+        return f"{bucket} or more"
+    return str(bucket) if following == bucket else f"{bucket} to {following}"
 
 
 def _bucket(kind: Kind, begin: int, end: int | None) -> str:

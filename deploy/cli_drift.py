@@ -116,5 +116,5 @@ def told(import_id: int) -> dict[str, Any]:
 
 
 def _in_words(one: Finding) -> str:
-    values = [str(value) for value, _ in one.details.get("examples", ())[:3]]
+    values = list(dict.fromkeys(str(value) for value, _ in one.details.get("examples", ())))[:3]
     return f"{one.sentence} Such as {', '.join(values)}." if values else one.sentence

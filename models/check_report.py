@@ -125,7 +125,7 @@ def _rule(one: Standing) -> str:
     told = ["stops imports"] if one.blocks else []
     told += [f"filter {one.filter}"] if one.filter and last.failing else []
     if one.about is not About.CONTACTS and one.examples:
-        told.append("such as " + ", ".join(one.examples))
+        told.append("such as " + ", ".join(dict.fromkeys(one.examples)))
     chart = sparkline(
         [point.share for point in one.points], words=f"{len(one.points)} checks, last {percent(last.share)}"
     )

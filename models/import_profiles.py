@@ -29,6 +29,8 @@ from models.permissions import Actor
 #   holds       {other field: [rows with both, those where its value stands in this one's]}
 Columns = dict[str, dict[str, Any]]
 
+LONGEST = 200  # characters that are read of a value; longer ones are in one bucket
+LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 25, 30, 40, 60, 100, LONGEST)  # where each bucket begins
 FEW_VALUES = 40
 COMPARED = 8  # imports, at most
 ALIKE = 0.6  # of the headers of two files together both have: they come from one source

@@ -18,15 +18,13 @@ from models.contacts import staging
 from models.contacts.table import FIELDS
 from models.fields import Field, Kind
 from models.free_mail import FREE_MAIL
-from models.import_profiles import FEW_VALUES, Columns
+from models.import_profiles import FEW_VALUES, LENGTHS, LONGEST, Columns
 from pipelines.arrow_copy import copy_out
 from pipelines.contact_files.store import NO_FOREIGN_CODE
 from pipelines.row_rules import quoted
 
 SAMPLED = 20_000
 SEED = 360  # the same rows give the same profile
-LONGEST = 200  # characters that are read of a value; longer ones are in one bucket
-LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 25, 30, 40, 60, 100, LONGEST)  # where each bucket begins
 MOST_KNOWN = 200  # of a field's commonest values
 MOST_DOMAINS = 30
 DIGEST = 12  # hexadecimal digits; what many people share, a name, is kept as a digest only

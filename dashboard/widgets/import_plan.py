@@ -104,7 +104,8 @@ def _quality(found: Import) -> None:
             details = one.details or {}
             st.markdown(f":orange[:material/warning:] {plain(details.get('sentence', one.name))}")
             where = f"{formats.counted(one.failing, 'row')} of {formats.number(one.checked)} break this"
-            examples = ", ".join(f"“{plain(example)}”" for example in details.get("examples", ())[:3])
+            different = list(dict.fromkeys(details.get("examples", ())))
+            examples = ", ".join(f"“{plain(example)}”" for example in different[:3])
             st.caption(where + (f", such as {examples}" if examples else ""))
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from data_checks import contact_suite
+from models.check_results import Verdict
 from models.contacts import emails, quality, values
 from models.contacts.quality import EMAIL, PHONE, rules
 from models.contacts.table import FIELDS
@@ -95,3 +97,9 @@ def test_what_imports_accept_as_a_phone_passes(text: str) -> None:
     phone = values.phone(text)
     assert phone is not None
     assert re.search(PHONE, phone)
+
+
+def test_a_value_that_breaks_a_rule_in_many_rows_is_said_once() -> None:
+    details = {"sentence": "Status is known.", "tolerance": 1.0, "blocks": True, "examples": ["Guru", "Guru", "Hm"]}
+    [found] = contact_suite.broken([Verdict("status_is_known", "status", False, 100, 40, details)])
+    assert found.details["examples"] == [["Guru", None], ["Hm", None]]

@@ -161,3 +161,21 @@ def test_each_field_has_the_thresholds_of_its_kind_but_where_it_says_otherwise()
     assert FIELDS["notes"].drift.new is None
     for one in FIELDS.values():
         assert set(one.drift.holds) <= FIELDS.keys()
+
+
+def test_a_size_in_the_middle_is_given_as_its_limits_which_are_all_that_is_known() -> None:
+    def shaped(name: str, bucket: int) -> Profile:
+        return profile(**{name: {"filled": 1000, "sampled": 1000, "different": 1, "shape": [[bucket, 1000]]}})
+
+    [fives] = judged(shaped("employees", 1), shaped("employees", 4))
+    assert fives.sentence == (
+        "Employees is of another size: 4 to 9 in the middle; in the import before 100 to 316."
+    )  # fmt: skip
+    [none] = judged(shaped("employees", -1), shaped("employees", 0))
+    assert none.sentence == "Employees is of another size: less than 1 in the middle; in the import before 1 to 3."
+    [longer] = judged(shaped("title", 25), shaped("title", 9))
+    assert longer.sentence == (
+        "Title is of other lengths: 25 to 29 characters in the middle; in the import before 9 characters."
+    )
+    [longest] = judged(shaped("title", 200), shaped("title", 9))
+    assert "200 or more characters in the middle" in longest.sentence

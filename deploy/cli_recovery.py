@@ -18,6 +18,7 @@ def restore_to(at: str, into: Path, address: str | None, key: Path | None) -> No
     if address is None:
         _archive_now()
     local.prepared_home()
+    local.forget_other_servers()
     from deploy import recovery
     from models import recovery as recoveries
 

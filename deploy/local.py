@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 DATABASE = "appointment360"
+PASSWORDS = ("PGPASSWORD", "PGPASSFILE")
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -30,6 +31,13 @@ class Connection:
     url: str = field(repr=False)  # it holds the password
     home: Path
     server: Server | None
+
+
+def forget_other_servers() -> None:
+    """Take libpq's variables from this process and those it starts: they mean the person's own server, and would lead
+    whoever speaks to ours elsewhere. Passwords stay, which a database to restore into may need."""
+    for name in [one for one in os.environ if one.startswith("PG") and one not in PASSWORDS]:
+        del os.environ[name]
 
 
 def use_home(directory: Path) -> None:
@@ -69,6 +77,8 @@ def connected() -> Iterator[Connection]:
     """
     with _sigterm_as_exit():
         url = database_url()
+        if not url:
+            forget_other_servers()
         server = None if url else embedded_postgres.start_or_join(home())
         connection = Connection(server.url(DATABASE) if server else url, home(), server)
         try:

@@ -31,6 +31,7 @@ from pipelines.backup_key import Key
 from pipelines.file_store import place
 
 DATABASE = "appointment360"
+PORT = 5432  # only the name of a socket in a folder of its own
 LONGEST = 6 * 60 * 60  # seconds that applying the log may take
 BESIDE = "recovering-"
 TRUSTING = "local all all trust\n"  # in a folder that only the server's own user may enter
@@ -140,6 +141,7 @@ class _Server:
         """Start it, and stop it at the end; recovering it applies the log up to the target. Raises Unavailable."""
         settings = postgres_settings.tuned(postgres_settings.machine_memory()) | {
             "listen_addresses": "",
+            "port": str(PORT),
             "unix_socket_directories": str(self.sockets),
             "hba_file": str(self.directory / "pg_hba.conf"),
             "wal_level": "replica",  # recovery goes by what the server had
@@ -185,7 +187,7 @@ class _Server:
         self._execute("pg_checksums", "--check", "-D", self.pgdata, what="A page of the restored server is damaged")
 
     def address(self, database: str) -> str:
-        return conninfo.make_conninfo("", host=str(self.sockets), user=SUPERUSER, dbname=database)
+        return conninfo.make_conninfo("", host=str(self.sockets), port=PORT, user=SUPERUSER, dbname=database)
 
     def finish(self, home: Path) -> None:
         """Leave what `up` looks for in the home, in one step."""

@@ -267,7 +267,8 @@ def not_drilled(backup_id: int, sentence: str | None, *, by: Actor) -> None:
     with writing(by) as session:
         found = _found(by_id(session, Backup, backup_id, locked=True), backup_id)
         found.drill_asked_at = None
-        found.differences = [sentence] if sentence else found.differences
+        if sentence and found.drill in (None, Drill.MATCHES):  # or what refuted it would be forgotten
+            found.differences = [sentence]
         audit.write(
             session, Event.BACKUP_DRILLED, f"backup {backup_id}", by=by, outcome="not done",
             differences=[sentence] if sentence else [],

@@ -1,5 +1,6 @@
 """The PostgreSQL programs that speak to a server, such as pg_dump: the wheel's, or the system's."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -34,12 +35,13 @@ def program(name: str, *, url: str, server: int) -> Path:
 
 def connection(url: str) -> tuple[str, dict[str, str]]:
     """What a program is given: the address without the password, which others could see in the list of processes, and
-    the environment that holds it."""
+    the environment that holds it. What the address leaves open libpq's variables say, as they do for our own sessions;
+    with an embedded server there are none of them."""
     parts: dict[str, Any] = dict(conninfo.conninfo_to_dict(libpq_url(url)))
     secret = parts.pop("password", None)
-    return conninfo.make_conninfo("", **parts), postgres_wheel.environment() | (
-        {"PGPASSWORD": secret} if secret else {}
-    )
+    environment = {name: value for name, value in os.environ.items() if name.startswith("PG")}
+    environment |= postgres_wheel.environment() | ({"PGPASSWORD": secret} if secret else {})
+    return conninfo.make_conninfo("", **parts), environment
 
 
 @cache

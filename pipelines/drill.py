@@ -20,7 +20,7 @@ from models import backup_alerts, backups, database, disk_space, disks, jobs
 from models.backups import FLOW, Backup, Drill
 from models.database import libpq_url
 from models.disk_space import NoRoom
-from models.errors import AppError, NotFound, Unavailable
+from models.errors import AppError, Conflict, NotFound, Unavailable
 from models.permissions import Actor, Permission, require
 from models.settings import home
 from pipelines import (
@@ -45,6 +45,10 @@ Say = Callable[[str], None]
 log = logging.getLogger(__name__)
 
 
+class OtherKey(Conflict):
+    """The key that this program has is not the backup's."""
+
+
 @dataclass(frozen=True)
 class Compared:
     """`seconds` is what the restore took; `differences` are sentences, none where it is the same."""
@@ -61,7 +65,9 @@ def run(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compared:
     """Prove a backup, or find why not, as a run among the jobs. Raises as `prove`; Held where another process has it,
     which says nothing of the backup."""
     require(by, Permission.SERVER_MANAGE)
-    _restorable(backup_id, by)
+    backup = _restorable(backup_id, by)
+    if backup.drill_asked_at is None:
+        _key(backup)  # who is at the command line is refused, and nothing is noted
     subject = f"{jobs.DRILL}backup {backup_id}"
     with backups.claimed(backup_id), recorded(FLOW, subject=subject, asked_by=by.doer_id) as noted:
 
@@ -81,14 +87,21 @@ def prove(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compare
     """Prove a backup that the caller holds; what is found is noted either way. What was proven stays so where the drill
     could not be done.
 
-    Raises NotAllowed, NotFound, Unfit (it cannot be taken), NoRoom (which says nothing of the backup), Unavailable.
+    Raises NotAllowed, NotFound, Unfit (it cannot be taken), Unavailable; OtherKey and what else is wrong with the key,
+    and NoRoom, which say nothing of the backup.
     """
     require(by, Permission.SERVER_MANAGE)
     backup = _restorable(backup_id, by)
     try:
+        key = _key(backup)
+    except AppError as error:
+        backups.not_drilled(backup_id, error.sentence, by=by)
+        raise
+    try:
         _require_room()
-        with _scratch_database() as url:
-            found = _proven(backup, url, say)
+        there = place(backup.place)
+        with _scratch_database() as url, unpacked(there, backup.name, key, say=say) as (dump, manifest):
+            found = restored(dump, manifest, url, say=say)
     except Cancelled:
         backups.not_drilled(backup_id, None, by=by)
         raise
@@ -113,6 +126,19 @@ def _restorable(backup_id: int, by: Actor) -> Backup:
     return backup
 
 
+def _key(backup: Backup) -> Key | None:
+    """The key that opens it. Raises OtherKey, NotFound, InvalidInput, Unavailable."""
+    if backup.key is None:
+        return None
+    key = backup_key.read()
+    if key.name != backup.key:
+        raise OtherKey(
+            f"Backup {backup.id} opens with another key than {backup_key.path()}: with the one whose public part is "
+            f"{backup.key}. Name its file with APPOINTMENT360_BACKUP_KEY."
+        )
+    return key
+
+
 def _require_room() -> None:
     """For the dump below the home, and for the restored database beside ours. Raises NoRoom."""
     with database.reading() as session:
@@ -120,12 +146,6 @@ def _require_room() -> None:
     for folder in (home(), disks.database_folder()):
         if folder is not None:
             disk_space.require(folder, size, "a drill")
-
-
-def _proven(backup: Backup, url: str, say: Say) -> Compared:
-    key = None if backup.key is None else backup_key.read()
-    with unpacked(place(backup.place), backup.name, key, say=say) as (dump, manifest):
-        return restored(dump, manifest, url, say=say)
 
 
 def restored(dump: Path, manifest: Manifest, url: str, *, say: Say) -> Compared:

@@ -76,7 +76,7 @@ def test_what_goes_wrong_is_a_sentence(cli: Cli, plain: str) -> None:
     key.rename(cli.home / "old.key")
     assert f"There is no key {key}" in cli("drill", "--json").object["error"]
     assert cli("backup", "key", "new", "--json").object["path"] == str(key)
-    assert "opens with another key than this one" in cli("drill", "--json").object["error"]
+    assert "opens with another key than" in cli("drill", "--json").object["error"]
     other = cli("restore", listed["backup_id"], "--into", cli.url, "--key", cli.home / "old.key", "--yes", "--json")
     assert "already: name an empty one" in other.object["error"]
     assert cli("backup", "key", "new", "--json").object["error"].startswith(f"{key} is there already")

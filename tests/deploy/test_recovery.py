@@ -68,7 +68,10 @@ def new_home() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_moment_is_restored_from_a_base_its_changes_and_the_log(server: Server, new_home: Path) -> None:
+def test_a_moment_is_restored_from_a_base_its_changes_and_the_log(
+    server: Server, new_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever server of their own a person's shell means."""
     written("before")
     full = base_backups.make()
     written("between")
@@ -80,7 +83,10 @@ def test_a_moment_is_restored_from_a_base_its_changes_and_the_log(server: Server
     moment = now(server)
     written("after")
 
-    done = restore("--at", moment.isoformat(), "--into", new_home)
+    with monkeypatch.context() as shell:
+        for name, value in {"PGHOSTADDR": "127.0.0.2", "PGPORT": "1", "PGSSLMODE": "require", "PGUSER": "me"}.items():
+            shell.setenv(name, value)
+        done = restore("--at", moment.isoformat(), "--into", new_home)
 
     assert done["base"] == changes.name
     assert done["contacts"] == 3

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
@@ -92,9 +93,15 @@ def test_a_backup_is_proven_by_its_drill_and_restored_with_its_files(filled: str
         restore_backup.run(made.id, empty, by=OPERATOR)
 
 
-def test_it_is_restored_by_its_name_where_no_database_knows_of_it(filled: str, home: Path, empty: str) -> None:
+def test_it_is_restored_by_its_name_where_no_database_knows_of_it(
+    filled: str, empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into an address whose password a variable says."""
     made = back_up.make(by=OPERATOR, drilled=False)
-    assert restore_backup.run_named(made.name, made.place, empty).differences == []
+    parts = urlsplit(empty)
+    monkeypatch.setenv("PGPASSWORD", unquote(parts.password or ""))
+    without = empty.replace(f":{parts.password}@", "@")
+    assert restore_backup.run_named(made.name, made.place, without).differences == []
 
 
 def test_a_drill_that_cannot_be_done_keeps_nothing_else_from_its_turn(
@@ -326,10 +333,30 @@ def test_what_is_cut_short_foreign_unfinished_or_of_another_key_is_refused(fille
     backup_key.path().rename(home / "old.key")
     backup_key.make()
     refused(made, home, "opens with another key")
-    with pytest.raises(Unfit):
-        drill.run(made.id, by=OPERATOR)
-    assert backups.get(made.id, by=OPERATOR).standing == "failed"
-    assert backup_alerts.health(by=OPERATOR).alerts
+
+
+def test_another_key_or_none_says_nothing_of_a_backup(filled: str, home: Path) -> None:
+    made = back_up.make(by=OPERATOR, drilled=False)
+    run = newest_run().id
+    backup_key.path().rename(home / "old.key")
+    for why in ("There is no key", "opens with another key than"):
+        with pytest.raises(AppError, match=why):
+            drill.run(made.id, by=OPERATOR)
+        found = backups.get(made.id, by=OPERATOR)
+        assert (found.standing, found.differences, newest_run().id) == ("unproven", None, run)
+        if why == "There is no key":
+            backup_key.make()
+    backups.ask_drill(made.id, by=OPERATOR)
+    with pytest.raises(drill.OtherKey):
+        back_up.carry_out(made.id)
+    found = backups.get(made.id, by=OPERATOR)
+    assert (found.standing, found.drill_asked_at) == ("unproven", None)
+    assert "opens with another key than" in (found.differences or [""])[0]  # for who asked on the screen
+    assert backup_alerts.look() == []
+
+    backups.drilled(made.id, backups.Drill.DIFFERS, seconds=1.0, differences=["Rows are missing."], by=OPERATOR)
+    backups.not_drilled(made.id, "The disk is full.", by=OPERATOR)
+    assert backups.get(made.id, by=OPERATOR).differences == ["Rows are missing."]
 
 
 def test_a_killed_backup_counts_for_nothing_and_leaves_nothing(filled: str, home: Path, postgres: Server) -> None:

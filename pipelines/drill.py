@@ -7,7 +7,7 @@ A killed drill leaves its database, whose name has the process's lock in it: the
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -239,6 +239,9 @@ def _scratch_database() -> Iterator[str]:
             raise Unavailable(
                 f"No database could be made for the drill: {str(error).strip()}. The program's role needs CREATEDB."
             ) from error
+        # A restore is hundreds of statements, which would push those that people wait for out of the statistics.
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            keeper.execute(sql.SQL("ALTER DATABASE {} SET pg_stat_statements.track = 'none'").format(identifier))
         try:
             yield conninfo.make_conninfo(url, dbname=name)
         finally:

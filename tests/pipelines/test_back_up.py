@@ -93,6 +93,15 @@ def test_a_backup_is_proven_by_its_drill_and_restored_with_its_files(filled: str
         restore_backup.run(made.id, empty, by=OPERATOR)
 
 
+def test_a_drill_leaves_the_statistics_of_statements_alone(filled: str, home: Path, postgres: Server) -> None:
+    counted = "SELECT count(*) FROM pg_stat_statements WHERE dbid NOT IN (SELECT oid FROM pg_database)"
+    with psycopg.connect(libpq_url(filled), autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        before = connection.execute(counted).fetchone()
+        assert back_up.make(by=OPERATOR).proven
+        assert connection.execute(counted).fetchone() == before
+
+
 def test_it_is_restored_by_its_name_where_no_database_knows_of_it(
     filled: str, empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

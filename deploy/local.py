@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from deploy import embedded_postgres, postgres_programs, timed_commands
+from deploy import embedded_postgres, output, postgres_programs, timed_commands
 from deploy.embedded_postgres import Server
 from models.errors import Unavailable
 
@@ -79,6 +79,10 @@ def connected() -> Iterator[Connection]:
         url = database_url()
         if not url:
             forget_other_servers()
+            if not (
+                home() / "postgres" / "pgdata" / "PG_VERSION"
+            ).exists():  # a mistyped home would look like an empty one
+                output.note(f"There was no database in {home()}: a new one is made.")
         server = None if url else embedded_postgres.start_or_join(home())
         connection = Connection(server.url(DATABASE) if server else url, home(), server)
         try:

@@ -92,7 +92,7 @@ def _believed() -> list[str]:
 def run(*, port: int | None, sample: bool, browser: bool) -> None:
     """Run until Ctrl-C or SIGTERM; returns at once where it runs already. Raises AppError."""
     from models import exports
-    from models.settings import settings
+    from models.settings import settings, unknown
 
     home = local.prepared_home()
     port = port or settings().port
@@ -102,6 +102,8 @@ def run(*, port: int | None, sample: bool, browser: bool) -> None:
     try:
         ports.require_free(port)
         output.say(f"Starting Appointment360 in {home}")
+        for sentence in unknown():
+            output.note(sentence)
         with local.connected() as connection:
             prefect_server.ensure_database(connection)
             _first_administrator()

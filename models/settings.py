@@ -1,5 +1,6 @@
 """Every setting, typed, from the environment (`APPOINTMENT360_*`, plus `DATABASE_URL`)."""
 
+import difflib
 import os
 from datetime import timedelta
 from email.utils import parseaddr
@@ -15,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models import schedule_times
 from models.errors import InvalidInput
 
+PREFIX = "APPOINTMENT360_"
 OFF = "off"  # for what does not run by schedule
 
 
@@ -54,7 +56,7 @@ Moments = Annotated[str | None, AfterValidator(_moments)]
 class Settings(BaseSettings):
     """Read once per process; `settings()` is the door."""
 
-    model_config = SettingsConfigDict(env_prefix="APPOINTMENT360_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
     home: Path | None = None
@@ -156,6 +158,16 @@ def settings() -> Settings:
         raise InvalidInput(f"The environment has settings that mean nothing. {'; '.join(faults)}.") from error
 
 
+def unknown() -> list[str]:
+    """A sentence for each variable that looks like a setting and is none."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    found = []
+    for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known):
+        near = difflib.get_close_matches(name, known, n=1)
+        found.append(f"{name} is no setting{f': did you mean {near[0]}?' if near else '.'}")
+    return found
+
+
 def _variable(place: tuple[int | str, ...]) -> str:
     name = str(place[0])
-    return name if name.isupper() else f"APPOINTMENT360_{name.upper()}"
+    return name if name.isupper() else f"{PREFIX}{name.upper()}"

@@ -146,10 +146,11 @@ def test_a_reader_that_has_seen_enough(three: Cli) -> None:
 def test_the_embedded_server_lives_as_long_as_the_command(open_folder: Path) -> None:
     cli = Cli("", open_folder / "home")
     environment = {name: value for name, value in cli.environment.items() if name != "DATABASE_URL"}
-    for _ in range(2):
+    for made in (True, False):
         done = subprocess.run(
             [*COMMAND, "count", "--json"], cwd=PROJECT, env=environment, capture_output=True, text=True
         )
+        assert (f"There was no database in {cli.home}: a new one is made." in " ".join(done.stderr.split())) is made
         assert json.loads(done.stdout) == {"count": 0}, done.stderr
         assert not (cli.home / "postgres" / "pgdata" / "postmaster.pid").exists()
 

@@ -51,6 +51,13 @@ def test_what_cannot_be_is_named_with_its_variable(monkeypatch: pytest.MonkeyPat
         settings.settings()
 
 
+def test_a_mistyped_setting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPOINTMENT360_SCHEDULE_BACKUP", "off")
+    monkeypatch.setenv("APPOINTMENT360_PORT", "1")
+    [told] = [one for one in settings.unknown() if "SCHEDULE" in one or "PORT" in one]
+    assert told == ("APPOINTMENT360_SCHEDULE_BACKUP is no setting: did you mean APPOINTMENT360_SCHEDULE_BACK_UP?")
+
+
 def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPOINTMENT360_SMTP_PASSWORD", "geheim")
     assert "geheim" not in repr(settings.settings())

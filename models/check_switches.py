@@ -1,5 +1,6 @@
 """Which rules of data quality stop an import: what people decided, against what the rule itself says."""
 
+import difflib
 from datetime import datetime
 
 from sqlalchemy import Boolean, DateTime, Text, func, select
@@ -8,8 +9,10 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import accounts, audit
 from models.audit import Event
+from models.check_results import CheckResult, Sight
+from models.check_rules import About
 from models.contacts import quality
-from models.database import Base, writing
+from models.database import Base, reading, writing
 from models.errors import NotFound
 from models.permissions import Actor, Permission, require
 
@@ -37,7 +40,7 @@ def switch(name: str, blocks: bool, *, by: Actor) -> None:
     require(by, Permission.SETTINGS_CHANGE)
     rule = quality.named().get(name)
     if rule is None:
-        raise NotFound(f"There is no rule “{name[:60]}” for contacts: `appointment360 checks list` names them all.")
+        raise NotFound(_no_rule(name, by))
     with writing(by) as session:
         accounts.require_still(session, by, Permission.SETTINGS_CHANGE)
         before = switched(session).get(name, rule.blocks)
@@ -50,3 +53,15 @@ def switch(name: str, blocks: bool, *, by: Actor) -> None:
             session, Event.CHECK_SWITCHED, f"rule {name}", by=by, before={"stops imports": before},
             after={"stops imports": blocks},
         )  # fmt: skip
+
+
+def _no_rule(name: str, by: Actor) -> str:
+    """The sentence for a name that is of no rule for contacts: what it is of, or what may be meant."""
+    asked = select(CheckResult.about).where(CheckResult.name == name, CheckResult.about != About.CONTACTS)
+    with reading() as session:
+        about = session.scalar(asked.where(Sight.of(by).condition()).limit(1))
+    if about is not None:
+        return f"“{name}” is a rule for {about}. Only rules for contacts stop imports, which bring nothing else."
+    close = difflib.get_close_matches(name, quality.named(), n=1)
+    meant = f"Did you mean {close[0]}?" if close else "`appointment360 checks list` names them all."
+    return f"There is no rule “{name[:60]}” for contacts. {meant}"

@@ -331,10 +331,10 @@ def _asked(key: str, by: Actor) -> Filter:
     return Filter(field, operator, (), group)
 
 
-def _meant(name: str, known: Iterable[str], things: str = "Fields") -> str:
+def _meant(name: str, known: Iterable[str]) -> str:
     """A field of a similar name, or all of them."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {close[0]}?" if close else f" {things} are: {', '.join(known)}."
+    return f" Did you mean {close[0]}?" if close else f" Fields are: {', '.join(known)}."
 
 
 def _values(asked: Filter, texts: list[str]) -> Values:
@@ -385,7 +385,11 @@ def _parsed(field: Field, key: str, value: str) -> Any:
 
 def _rule(name: str) -> str:
     if name not in quality.named():
-        raise InvalidInput(f"There is no check “{name[:60]}”.{_meant(name, quality.named(), 'Checks')}")
+        close = difflib.get_close_matches(name, quality.named(), n=1)
+        meant = f" Did you mean {close[0]}?" if close else " Data quality and `appointment360 checks list` name them."
+        raise InvalidInput(
+            f"There is no rule “{name[:60]}” for contacts, and rules for industries and payments find none.{meant}"
+        )
     return name
 
 

@@ -181,15 +181,15 @@ The view "{view}" could not be exported by its schedule to {place}:
 """,
     ),
     Kind.CHECKS_BROKEN: (
-        "{number} of data quality no longer held",
+        "{number} broken",
         """
-The last check of the data found what it did not find before. {number} no longer held:
+The last check of the data found what the one before it did not:
 
 {broken}
 
-See the rows: {web}/quality
+All rules, and how they stood over time: {web}/quality
 
-You are told again of a rule when it was mended and is broken anew.
+You are told of a rule again only when it was mended and breaks anew.
 """,
     ),
     Kind.FLOW_FAILED: (
@@ -199,7 +199,9 @@ The job {flow} did not end well:
 
 {error}
 
-You are told of it again only after it has gone well once. See what ran, and run it again: {web}/jobs
+See what ran, and run it again: {web}/jobs
+
+You are told of this job again only when it went well in between.
 """,
     ),
     Kind.PERFORMANCE_REPORT: (

@@ -7,6 +7,7 @@ here.
 
 import logging
 import os
+import re
 from datetime import timedelta
 
 from prefect import get_client
@@ -18,6 +19,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
 from models import flow_runs
+from models.errors import AppError
 from models.flow_runs import MOST_CRASHES, Gone, RunState, Unheard
 
 UNHEARD = timedelta(minutes=5)  # a process that lives has said something by then, also on a busy machine
@@ -25,6 +27,9 @@ LOOKED_AT = 200  # runs in Prefect, the newest
 SHUT_DOWN = "Runner is shutting down."  # Prefect's words where it was the machine that ended the run
 LASTING = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 BAD = (StateType.FAILED, StateType.CRASHED)
+# Prefect's words for an error that a flow raised.
+RAISED = re.compile(r"Flow run encountered an exception: (?P<kind>[\w.]+)(?:: (?P<sentence>.*))?$", re.DOTALL)
+NOT_TOLD = "It failed before its work began, for a reason that is in the log of the jobs."
 NEVER_BEGAN = "Its process ended, or never came, before the work began."
 
 log = logging.getLogger(__name__)
@@ -87,6 +92,19 @@ def _end_unheard() -> None:
                 _crash(prefect, run)  # died when all was done
 
 
+def _in_words(message: str | None) -> str:
+    """What Prefect says of how a run ended, as a person reads it: the sentence of an error of ours alone; other ones
+    stay in Prefect's log."""
+    raised = RAISED.match(message or "")
+    if raised is None:
+        return message or NEVER_BEGAN
+    return raised["sentence"] if raised["kind"] in _kinds(AppError) else NOT_TOLD
+
+
+def _kinds(kind: type[AppError]) -> set[str]:
+    return {kind.__name__}.union(*map(_kinds, kind.__subclasses__()))
+
+
 def _note(prefect: SyncPrefectClient, run: FlowRun) -> None:
     assert run.state is not None
     failed = run.state.type is StateType.FAILED
@@ -96,7 +114,7 @@ def _note(prefect: SyncPrefectClient, run: FlowRun) -> None:
         state=RunState.FAILED if failed else RunState.CRASHED,
         began=run.start_time or run.state.timestamp,
         scheduled=bool(run.parameters.get("scheduled")),
-        error=(run.state.message if run.state.type in BAD else None) or NEVER_BEGAN,
+        error=_in_words(run.state.message if run.state.type in BAD else None),
     )
 
     def settle(gone: Gone) -> None:

@@ -22,7 +22,13 @@ def test_a_check_has_its_sentence_and_is_written_as_it_was_read() -> None:
 
 
 def test_what_is_no_check_is_named() -> None:
-    with pytest.raises(InvalidInput, match=r"no check “email_is_an_adress”\. Did you mean email_is_an_address\?"):
+    with pytest.raises(InvalidInput, match=r"no rule “email_is_an_adress” .+ Did you mean email_is_an_address\?"):
         filters.parse(["check=email_is_an_adress"], by=OPERATOR)
+    with pytest.raises(InvalidInput) as refused:
+        filters.parse(["check=invoice_amount"], by=OPERATOR)
+    assert refused.value.sentence == (
+        "There is no rule “invoice_amount” for contacts, and rules for industries and payments find none. Data quality "
+        "and `appointment360 checks list` name them."
+    )
     with pytest.raises(InvalidInput, match=r"check takes check\.is, check\.not"):
         filters.parse(["check.empty=yes"], by=OPERATOR)

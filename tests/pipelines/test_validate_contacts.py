@@ -17,12 +17,15 @@ from models.contacts.table import Contact
 from models.database import libpq_url, reading, writing
 from models.errors import NotAllowed, NotFound, Unavailable
 from models.industries import Industry
+from models.mail_texts import Kind, text_of
 from models.mails import Mail
 from models.payments import listing
 from models.payments.listing import Wanted
 from models.permissions import OPERATOR, Actor, Role
+from models.settings import settings
 from pipelines import schedule, sweep, validate_contacts
 from pipelines.recorded import carry_out
+from tests.checked import checked
 from tests.data_checks.test_run import BREAKING
 from tests.people import person
 
@@ -124,7 +127,14 @@ def test_people_are_told_of_a_rule_once_until_it_is_mended(base: str) -> None:
     run()
     [(user_id, details)] = told()
     assert user_id == ann.id
-    assert details == {"number": "A rule", "broken": "- E-mail is an e-mail address: not so for 1 of 2."}
+    assert details == {
+        "number": "A rule of data quality is",
+        "broken": "- E-mail is an e-mail address: 1 of 2 values breaks this, and none may.\n"
+        f"  {settings().address}/contacts?check=email_is_an_address",
+    }
+    assert text_of(Kind.CHECKS_BROKEN, name="Ann", email="", link=None, details=details)[0] == (
+        "A rule of data quality is broken"
+    )
     with writing(OPERATOR) as session:
         session.execute(Contact.__table__.update().values(email="ann@example.com"))
     run()
@@ -293,6 +303,11 @@ def test_only_who_may_runs_and_switches(base: str) -> None:
     with pytest.raises(NotAllowed, match="You may not change settings"):
         check_switches.switch("email_is_an_address", True, by=NARROW)
     with pytest.raises(NotFound, match="There is no rule “payment_is_in_rupees” for contacts"):
+        check_switches.switch("payment_is_in_rupees", True, by=OPERATOR)
+    with pytest.raises(NotFound, match=r"no rule “email_is_adress” for contacts\. Did you mean email_is_an_address\?"):
+        check_switches.switch("email_is_adress", True, by=OPERATOR)
+    checked()
+    with pytest.raises(NotFound, match="“payment_is_in_rupees” is a rule for payments"):
         check_switches.switch("payment_is_in_rupees", True, by=OPERATOR)
 
 

@@ -96,6 +96,21 @@ def test_what_failed_at_once_is_noted_and_not_done_again(prefect: Any) -> None:
     assert (mailed(), others(prefect, failed)) == (1, [])
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Flow run encountered an exception: RunsAlready: back-up runs already: wait for it.",
+         "back-up runs already: wait for it."),
+        ("Flow run encountered an exception: ValueError: invalid literal for int()", zombies.NOT_TOLD),
+        ("Flow run encountered an exception: KeyError", zombies.NOT_TOLD),
+    ],
+)  # fmt: skip
+def test_people_read_the_sentence_of_an_error_and_no_name_of_a_class(prefect: Any, said: str, shown: str) -> None:
+    started(prefect, Failed(message=said))
+    zombies.end_gone()
+    assert [one.error for one in ours()] == [shown]
+
+
 def test_what_says_that_it_lives_is_left_alone(prefect: Any) -> None:
     lives = started(prefect, Running())
     run = flow_runs.begin(FLOW, prefect_id=lives)

@@ -140,14 +140,14 @@ def test_a_checker_that_is_told_to_end_while_it_forks_ends(tmp_path: Path) -> No
     home.mkdir()
     path = messages.address(home)
     with subprocess.Popen([sys.executable, "-c", ENDED_IN_A_FORK, str(home)]) as process:
-        while not path.exists() and process.poll() is None:
-            time.sleep(0.05)
-        with socket.socket(socket.AF_UNIX) as caller:
-            caller.connect(str(path))
-            try:
+        try:
+            with socket.socket(socket.AF_UNIX) as caller:
+                # The file is there a moment before anybody listens.
+                while caller.connect_ex(str(path)) and process.poll() is None:
+                    time.sleep(0.05)
                 assert process.wait(60) == 0
-            finally:
-                process.kill()
+        finally:
+            process.kill()
 
 
 def test_a_checker_in_a_deep_home_replaces_a_dead_one_and_leaves_nothing(table: str, tmp_path: Path) -> None:

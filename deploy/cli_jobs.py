@@ -48,7 +48,7 @@ def listed(as_json: Json = False, home: Home = None) -> None:
 @group.command()
 def runs(
     job: Annotated[str | None, typer.Option("--job", metavar="JOB", help="Of this job.")] = None,
-    state: Annotated[str | None, typer.Option(help="running, done, failed, cancelled or crashed.")] = None,
+    state: Annotated[str | None, typer.Option(help="waiting, running, done, failed, cancelled or crashed.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="So many of the latest.")] = 20,
     as_json: Json = False,
     home: Home = None,
@@ -80,6 +80,9 @@ def show(run: RunId, as_json: Json = False, home: Home = None) -> None:
         output.answer(_run(found))
         return
     about = f" ({found.subject})" if found.subject else ""
+    if found.state is flow_runs.RunState.WAITING:
+        output.say(f"Run {found.id} of {found.flow} waits to begin, since {found.seconds:,.0f} s.")
+        return
     output.say(f"Run {found.id} of {found.flow}{about} is {found.state}, {found.seconds:,.1f} s.")
     if found.step:
         output.say(f"{found.step}: {found.done or 0:,} of {found.total or 0:,}" if found.total else found.step)
@@ -95,8 +98,8 @@ def run_now(job: JobName, as_json: Json = False, home: Home = None) -> None:
     with local.connected():
         from models import jobs
 
-        jobs.run(job, by=OPERATOR)
-    output.answer_or_say({"job": job, "asked": True}, f"{job} begins as soon as the runner sees it.")
+        run = jobs.run(job, by=OPERATOR)
+    output.answer_or_say({"job": job, "run": run, "asked": True}, f"{job} begins within seconds. {_follow(run)}")
 
 
 @group.command()
@@ -115,8 +118,10 @@ def retry(run: RunId, as_json: Json = False, home: Home = None) -> None:
     with local.connected():
         from models import jobs
 
-        jobs.retry(run, by=OPERATOR)
-    output.answer_or_say({"run": run, "asked": True}, f"What run {run} was to do is done again within a minute.")
+        again = jobs.retry(run, by=OPERATOR)
+    told = f"What run {run} was to do is done again within a minute."
+    told += f" {_follow(again)}" if again is not None else " `appointment360 jobs runs` shows it then."
+    output.answer_or_say({"run": run, "again": again, "asked": True}, told)
 
 
 @group.command()
@@ -137,6 +142,10 @@ def resume(job: JobName, as_json: Json = False, home: Home = None) -> None:
 
         flow_schedules.resume(job, by=OPERATOR)
     output.answer_or_say({"job": job, "paused": False}, f"{job} runs by its schedule again.")
+
+
+def _follow(run: int) -> str:
+    return f"It is run {run}: appointment360 jobs show {run}"
 
 
 def _state(one: Schedule) -> str:

@@ -1,7 +1,7 @@
 """Runs of flows: what ran or runs, since when, how it ended, and what it counted.
 
 Whoever runs a flow notes it here by pipelines/recorded.py: `begin`, `beat` every BEAT while its process lives, `end`.
-A run whose process is gone is ended by `end_gone`.
+A run whose process is gone is ended by `end_gone`. One that somebody asks for waits here from that moment on (`ask`).
 """
 
 import logging
@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -40,17 +41,20 @@ from models.permissions import OPERATOR, Actor, Permission, Role, require
 BEAT = timedelta(seconds=30)
 GONE = timedelta(seconds=45)  # without a beat, where no process holds the run either
 SILENT = timedelta(minutes=3)  # without a beat: the machine that holds the run does not answer any more
+NEVER = timedelta(hours=1)  # after Prefect was asked for it: whoever was to carry it out is not coming any more
 SAME = timedelta(hours=1)  # between two failures of a part of the sweep
 SWEEP = "sweep"  # no flow, but what it fails at stands among them
 MOST_CRASHES = 3  # of the same work, one after the other: then it is the work that ends its process
 MAX_ERROR = 1000  # characters
 ENDED_SO = "Its process was ended in the middle: by a signal, with its machine, or for want of memory."
+NEVER_BEGAN = "Its process ended, or never came, before the work began."
 
 
 log = logging.getLogger(__name__)
 
 
 class RunState(StrEnum):
+    WAITING = "waiting"  # somebody asked for it, and no process has begun it
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -88,6 +92,10 @@ class FlowRun(Base):
         Index("flow_runs_ended", "ended_at"),
         Index("flow_runs_running", "id", postgresql_where=text("state = 'running'")),
     )
+
+
+# That it has not ended says the state; the moment is what an index has.
+UNDER_WAY = FlowRun.ended_at.is_(None), FlowRun.state.in_((RunState.RUNNING, RunState.WAITING))
 
 
 @dataclass(frozen=True)
@@ -128,14 +136,70 @@ class Gone:
 
 @dataclass(frozen=True)
 class Unheard:
-    """A run that Prefect knows and that never said anything here; `state` is failed or crashed."""
+    """A run that Prefect knows and that never said anything here; `state` is failed or crashed. `noted` is the run here
+    that it was to carry out; None where nobody asked for it."""
 
     flow: str
     prefect_id: UUID
     state: RunState
+    noted: int | None
     began: datetime
+    ended: datetime
     scheduled: bool
     error: str
+
+
+def ask(session: Session, flow: str, *, asked_by: int | None) -> int:
+    """Note that somebody wants the flow to run; the number of the run, which `begin_asked` takes on."""
+    wanted = FlowRun(flow=flow, scheduled=False, asked_by=asked_by, state=RunState.WAITING)
+    session.add(wanted)
+    session.flush()
+    return wanted.id
+
+
+def begin_asked(run_id: int, *, prefect_id: UUID | None) -> RunState | None:
+    """Note that a process carries out from now on what was asked for; what it was before, None where there is no such
+    run. Only one that was waiting has begun."""
+    with writing(OPERATOR) as session:
+        run = by_id(session, FlowRun, run_id, locked=True)
+        if run is None:
+            return None
+        was = RunState(run.state)
+        if was is RunState.WAITING:
+            run.state = RunState.RUNNING
+            run.started_at = run.heartbeat_at = func.clock_timestamp()
+        if run.prefect_id is None:
+            run.prefect_id = prefect_id
+        return was
+
+
+def taken(session: Session, flow: str) -> None:
+    """Prefect was asked for what waits: from now on somebody has to come for it."""
+    waits = FlowRun.flow == flow, FlowRun.state == RunState.WAITING, FlowRun.ended_at.is_(None)
+    session.execute(update(FlowRun).where(*waits).values(heartbeat_at=func.clock_timestamp()))
+
+
+def take_back(session: Session, run: FlowRun) -> None:
+    """What waits is cancelled: whoever comes for it does nothing."""
+    run.state = RunState.CANCELLED
+    _stop(session, run)
+
+
+def refuse(
+    flow: str, why: str, *, run_id: int | None = None, asked_by: int | None = None, prefect_id: UUID | None = None
+) -> None:
+    """Note that what was asked for did not begin, and why; whoever asked sees that, and nobody is mailed. `run_id` is
+    the run that waits, if there is one."""
+    with writing(OPERATOR) as session:
+        run = by_id(session, FlowRun, run_id, locked=True) if run_id is not None else None
+        if run is None or run.state != RunState.WAITING:
+            run = FlowRun(flow=flow, scheduled=False, asked_by=asked_by, state=RunState.WAITING)
+            session.add(run)
+            session.flush()
+        run.state, run.error, run.prefect_id = RunState.FAILED, why[:MAX_ERROR], prefect_id
+        run.started_at = func.clock_timestamp()
+        session.flush()
+        _stop(session, run)
 
 
 def begin(
@@ -195,6 +259,18 @@ def end_gone(settle: Callable[[Gone], RunState] = lambda gone: gone.state) -> li
     return ended
 
 
+def end_never_begun(waiting_still: Collection[str]) -> None:
+    """End what Prefect was asked for long ago, and nobody has come for, such as where Prefect was set up anew; but for
+    the flows that Prefect has yet to be asked for."""
+    long_ago = FlowRun.heartbeat_at < func.clock_timestamp() - NEVER
+    waits = FlowRun.state == RunState.WAITING, FlowRun.ended_at.is_(None), FlowRun.flow.not_in(waiting_still), long_ago
+    with writing(OPERATOR) as session:
+        for run in session.scalars(select(FlowRun).where(*waits).with_for_update(skip_locked=True)).all():
+            run.state, run.error = RunState.CRASHED, NEVER_BEGAN
+            _stop(session, run)
+            _tell(session, run)
+
+
 def _gone() -> list[int]:
     with reading() as session:
         return list(session.scalars(select(FlowRun.id).where(*_is_gone(session)).order_by(FlowRun.id)))
@@ -230,13 +306,14 @@ def note_unheard(unheard: Unheard, settle: Callable[[Gone], object] = lambda gon
         session.execute(select(func.pg_advisory_xact_lock(FLOW_MAILS_LOCK, func.hashtext(str(unheard.prefect_id)))))
         if session.scalar(select(FlowRun.id).where(FlowRun.prefect_id == unheard.prefect_id).limit(1)) is not None:
             return None
-        run = FlowRun(
-            flow=unheard.flow, prefect_id=unheard.prefect_id, scheduled=unheard.scheduled, started_at=unheard.began,
-            state=unheard.state, error=unheard.error[:MAX_ERROR],
-        )  # fmt: skip
-        session.add(run)
+        run = by_id(session, FlowRun, unheard.noted, locked=True) if unheard.noted is not None else None
+        if run is None or run.state != RunState.WAITING:
+            run = FlowRun(flow=unheard.flow, scheduled=unheard.scheduled)
+            session.add(run)
+        run.prefect_id, run.state, run.error = unheard.prefect_id, unheard.state, unheard.error[:MAX_ERROR]
+        run.started_at, run.ended_at = unheard.began, max(unheard.began, unheard.ended)
+        run.seconds = (run.ended_at - run.started_at).total_seconds()
         session.flush()
-        _stop(session, run)
         _tell(session, run)
         gone = Gone(run.id, run.flow, run.prefect_id, unheard.state, _crashes(session, run))
         settle(gone)
@@ -322,9 +399,10 @@ def last(flow: str, *, state: RunState | None = None, by: Actor) -> Run | None:
 
 
 def newest_of(flows: Collection[str], *, by: Actor) -> dict[str, Run]:
-    """The last run of each that ever ran. Raises NotAllowed."""
+    """The last run of each that ever ran; what still waits did not. Raises NotAllowed."""
     require(by, Permission.SERVER_OVERSEE)
-    newest = select(func.max(FlowRun.id)).where(FlowRun.flow.in_(flows)).group_by(FlowRun.flow)
+    began = FlowRun.flow.in_(flows), FlowRun.state != RunState.WAITING
+    newest = select(func.max(FlowRun.id)).where(*began).group_by(FlowRun.flow)
     with reading() as session:
         return {row[0].flow: _seen(row) for row in session.execute(_select().where(FlowRun.id.in_(newest)))}
 
@@ -336,8 +414,18 @@ def known_flows(*, by: Actor) -> list[str]:
         return list(session.scalars(select(FlowRun.flow).distinct().order_by(FlowRun.flow)))
 
 
-def is_running(session: Session, flow: str) -> bool:
-    return session.scalar(select(FlowRun.id).where(FlowRun.flow == flow, FlowRun.state == RunState.RUNNING)) is not None
+def under_way(*, limit: int = 50, by: Actor) -> list[Run]:
+    """What runs, and what waits to begin, the newest first. Raises NotAllowed."""
+    require(by, Permission.SERVER_OVERSEE)
+    with reading() as session:
+        wanted = _select().where(*UNDER_WAY).order_by(FlowRun.id.desc()).limit(limit)
+        return [_seen(row) for row in session.execute(wanted)]
+
+
+def of_flow_under_way(session: Session, flow: str) -> FlowRun | None:
+    """A run of it that is not over; one that runs before one that waits."""
+    wanted = select(FlowRun).where(FlowRun.flow == flow, *UNDER_WAY)
+    return session.scalar(wanted.order_by(FlowRun.state, FlowRun.id.desc()).limit(1))
 
 
 def clear_past(older_than_days: int) -> int:
@@ -369,7 +457,9 @@ def _stop(session: Session, run: FlowRun) -> None:
 
 def _crashes(session: Session, run: FlowRun) -> int:
     same = FlowRun.flow == run.flow, FlowRun.subject.is_not_distinct_from(run.subject), FlowRun.id <= run.id
-    other = select(func.max(FlowRun.id)).where(*same, FlowRun.state.not_in((RunState.CRASHED, RunState.RUNNING)))
+    other = select(func.max(FlowRun.id)).where(
+        *same, FlowRun.state.not_in((RunState.CRASHED, RunState.RUNNING, RunState.WAITING))
+    )
     since = FlowRun.id > func.coalesce(other.scalar_subquery(), 0)
     counted = select(func.count()).where(*same, FlowRun.state == RunState.CRASHED, since)
     return session.scalars(counted).one()

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import DateTime, Text, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from models import audit, schedule_times
+from models import audit, flow_runs, schedule_times
 from models.accounts import User
 from models.audit import Event
 from models.database import Base, reading, writing
@@ -22,8 +22,8 @@ SKEW = timedelta(minutes=1)  # the clock that starts a run may be before the dat
 
 class FlowSchedule(Base):
     """`cron` is None where a setting turns it off; `again` is what a second run does, in words; `next_at` is None while
-    it rests or is off, `asked_at` is when somebody wanted one run more that nobody has started yet, and `waits_since`
-    the moment whose run was started, and that no process has come to."""
+    it rests or is off, `asked_at` is when somebody wanted one run more that Prefect has not been asked for yet, and
+    `waits_since` the moment whose run was started, and that no process has come to."""
 
     __tablename__ = "flow_schedules"
 
@@ -39,6 +39,9 @@ class FlowSchedule(Base):
     waits_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
+WAITS = (FlowRun.flow == FlowSchedule.flow) & (FlowRun.state == RunState.WAITING) & FlowRun.ended_at.is_(None)
+
+
 @dataclass(frozen=True)
 class Entry:
     """A schedule as the code and the settings say it."""
@@ -52,7 +55,7 @@ class Entry:
 @dataclass(frozen=True)
 class Schedule:
     """`next_at` is the next moment; `waits_since` is the last one where its run waits behind others; `setting` is the
-    variable that changes them."""
+    variable that changes them; `asked_run` is what somebody asked for, since `asked_at`, and has not begun."""
 
     flow: str
     cron: str | None
@@ -64,6 +67,7 @@ class Schedule:
     paused_by: str | None
     asked_at: datetime | None
     waits_since: datetime | None
+    asked_run: int | None
     setting: str
 
     @property
@@ -82,9 +86,12 @@ class Due:
 
 @dataclass(frozen=True)
 class Asked:
+    """`run` is the one that waits to be begun."""
+
     flow: str
     at: datetime
     by: int | None
+    run: int | None
 
 
 def setting(flow: str) -> str:
@@ -119,9 +126,11 @@ def due() -> list[Due]:
 
 def asked() -> list[Asked]:
     """Those that somebody wants to run now."""
-    wanted = select(FlowSchedule).where(FlowSchedule.asked_at.is_not(None))
+    wanted = select(FlowSchedule, FlowRun.id).outerjoin(FlowRun, WAITS).where(FlowSchedule.asked_at.is_not(None))
     with reading() as session:
-        return [Asked(one.flow, one.asked_at, one.asked_by) for one in session.scalars(wanted) if one.asked_at]
+        return [
+            Asked(one.flow, one.asked_at, one.asked_by, run) for one, run in session.execute(wanted) if one.asked_at
+        ]
 
 
 def take_asked(wish: Asked) -> None:
@@ -130,6 +139,7 @@ def take_asked(wish: Asked) -> None:
         found = session.get(FlowSchedule, wish.flow, with_for_update=True)
         if found is not None and found.asked_at == wish.at:
             found.asked_at = found.asked_by = None
+            flow_runs.taken(session, wish.flow)
 
 
 def move_on(moment: Due) -> None:
@@ -154,11 +164,13 @@ def listed(*, by: Actor) -> list[Schedule]:
     """By name. Raises NotAllowed."""
     require(by, Permission.SERVER_OVERSEE)
     # One that ended before it came is noted as a run.
-    began = select(FlowRun.id).where(
-        FlowRun.flow == FlowSchedule.flow, FlowRun.scheduled, FlowRun.started_at >= FlowSchedule.waits_since
+    earlier = aliased(FlowRun)
+    began = select(earlier.id).where(
+        earlier.flow == FlowSchedule.flow, earlier.scheduled, earlier.started_at >= FlowSchedule.waits_since
     )
     waits = case((FlowSchedule.paused_at.is_(None) & ~began.exists(), FlowSchedule.waits_since))
-    wanted = select(FlowSchedule, User.name, waits).outerjoin(User, User.id == FlowSchedule.paused_by)
+    wanted = select(FlowSchedule, User.name, waits, FlowRun.id, FlowRun.started_at).outerjoin(FlowRun, WAITS)
+    wanted = wanted.outerjoin(User, User.id == FlowSchedule.paused_by)
     with reading() as session:
         return [_seen(*row) for row in session.execute(wanted.order_by(FlowSchedule.flow))]
 
@@ -218,7 +230,13 @@ def unknown(flow: str) -> NotFound:
     return NotFound(f"There is no schedule of “{flow}”: the runner, which `appointment360 up` starts, writes them.")
 
 
-def _seen(stored: FlowSchedule, paused_by: str | None, waits_since: datetime | None) -> Schedule:
+def _seen(
+    stored: FlowSchedule,
+    paused_by: str | None,
+    waits_since: datetime | None,
+    asked_run: int | None,
+    asked_at: datetime | None,
+) -> Schedule:
     cron, zone = stored.cron, stored.time_zone
     return Schedule(
         stored.flow,
@@ -229,7 +247,8 @@ def _seen(stored: FlowSchedule, paused_by: str | None, waits_since: datetime | N
         stored.next_at,
         stored.paused_at,
         paused_by,
-        stored.asked_at,
+        asked_at or stored.asked_at,
         waits_since,
+        asked_run,
         setting(stored.flow),
     )

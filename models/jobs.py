@@ -17,15 +17,16 @@ from models.permissions import Actor, Permission, require
 
 IMPORTS = ("import-contacts", "undo-import", "redo-import")
 DRILL = "drill of "  # before the backup that it proves
+ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED, RunState.CRASHED)
 ENDED_BADLY = (RunState.FAILED, RunState.CRASHED, RunState.CANCELLED)
 
 
-def run(flow: str, *, by: Actor) -> None:
-    """Have the flow run once, now; its schedule stays as it is, also where it rests. To ask again before it began
-    changes nothing. Raises NotAllowed, NotFound, Conflict (it runs)."""
+def run(flow: str, *, by: Actor) -> int:
+    """Have the flow run once, now; the number of the run, which waits to begin. The schedule stays as it is, also where
+    it rests. To ask again before it began changes nothing. Raises NotAllowed, NotFound, Conflict (it runs)."""
     require(by, Permission.SERVER_MANAGE)
     with writing(by) as session:
-        _ask(session, flow, by, again=None)
+        return _ask(session, flow, by, again=None)
 
 
 def cancel(run_id: int, *, by: Actor) -> None:
@@ -35,7 +36,7 @@ def cancel(run_id: int, *, by: Actor) -> None:
     """
     require(by, Permission.SERVER_MANAGE)
     found = flow_runs.get(run_id, by=by)
-    if found.state is not RunState.RUNNING:
+    if found.state in ENDED:
         raise Conflict(f"Run {run_id} is {found.state} already.")
     match found.flow:
         case _ if found.flow in IMPORTS:
@@ -48,8 +49,9 @@ def cancel(run_id: int, *, by: Actor) -> None:
             _stop(found, by)
 
 
-def retry(run_id: int, *, by: Actor) -> None:
-    """Have what failed, crashed or was cancelled done once more. Raises NotAllowed, NotFound, Conflict."""
+def retry(run_id: int, *, by: Actor) -> int | None:
+    """Have what failed, crashed or was cancelled done once more; the number of the run that waits to do so, None where
+    it gets one only when it begins. Raises NotAllowed, NotFound, Conflict."""
     require(by, Permission.SERVER_MANAGE)
     found = flow_runs.get(run_id, by=by)
     if (why := why_not_again(found)) is not None:
@@ -67,7 +69,8 @@ def retry(run_id: int, *, by: Actor) -> None:
             backups.ask_drill(number(found), by=by)
         case _:
             with writing(by) as session:
-                _ask(session, found.flow, by, again=run_id)
+                return _ask(session, found.flow, by, again=run_id)
+    return None
 
 
 def why_not_again(found: Run) -> str | None:
@@ -89,27 +92,33 @@ def number(found: Run) -> int:
     return int(last)
 
 
-def _ask(session: Session, flow: str, by: Actor, *, again: int | None) -> None:
+def _ask(session: Session, flow: str, by: Actor, *, again: int | None) -> int:
     found = session.get(FlowSchedule, flow, with_for_update=True)
     if found is None:
         raise unknown(flow)
-    if flow_runs.is_running(session, flow):
-        raise Conflict(f"{flow} runs already: wait for it, or cancel it.")
-    if found.asked_at is not None:
-        return
+    there = flow_runs.of_flow_under_way(session, flow)
+    if there is not None and there.state == RunState.WAITING:
+        return there.id
+    if there is not None:
+        raise Conflict(f"{flow} runs already, as run {there.id}: wait for it, or cancel it.")
     found.asked_at, found.asked_by = func.clock_timestamp(), by.doer_id
     audit.write(session, Event.JOB_ASKED, f"job {flow}", by=by, **({"again": again} if again else {}))
+    return flow_runs.ask(session, flow, asked_by=by.doer_id)
 
 
 def _stop(found: Run, by: Actor) -> None:
-    """Its own heart sees that within seconds."""
+    """Its own heart sees that within seconds; what waits is over at once."""
     with writing(by) as session:
-        if session.get(FlowSchedule, found.flow) is None:
+        schedule = session.get(FlowSchedule, found.flow, with_for_update=True)
+        if schedule is None:
             raise Conflict(f"A run of {found.flow} cannot be stopped from here: it ends by itself.")
         stored = by_id(session, FlowRun, found.id, locked=True)
         if stored is None:
             raise NotFound(f"There is no run {found.id}.")
-        if stored.state != RunState.RUNNING or stored.cancelled_at is not None:
+        if stored.state in ENDED or stored.cancelled_at is not None:
             return
+        if stored.state == RunState.WAITING:
+            schedule.asked_at = schedule.asked_by = None
+            flow_runs.take_back(session, stored)
         stored.cancelled_at, stored.cancelled_by = func.clock_timestamp(), by.doer_id
         audit.write(session, Event.JOB_CANCELLED, f"job {found.flow}", by=by, run=found.id)

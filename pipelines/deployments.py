@@ -52,8 +52,9 @@ def start_asked() -> None:
         with get_client(sync_client=True) as prefect:
             deployment = prefect.read_deployment_by_name(f"{wish.flow}/{ASKED_NAME}")
             prefect.create_flow_run_from_deployment(
-                deployment.id, parameters={"asked_by": wish.by}, idempotency_key=f"{wish.flow} asked {wish.at}"
-            )
+                deployment.id, parameters={"asked_by": wish.by, "noted": wish.run},
+                idempotency_key=f"{wish.flow} asked {wish.at}",
+            )  # fmt: skip
         flow_schedules.take_asked(wish)
 
 

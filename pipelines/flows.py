@@ -148,7 +148,9 @@ def look_for_duplicates(run_id: int) -> None:
 
 
 @flow(name="reconcile-payments", run_name="comparison of payments")
-def reconcile_payments(comparison_id: int | None = None, asked_by: int | None = None, scheduled: bool = False) -> None:
+def reconcile_payments(
+    comparison_id: int | None = None, asked_by: int | None = None, scheduled: bool = False, noted: int | None = None
+) -> None:
     """Compare the last days with Razorpay.
 
     Reads payments, refunds, subscriptions and invoices at Razorpay, and beside them those that are stored. Notes what
@@ -160,11 +162,13 @@ def reconcile_payments(comparison_id: int | None = None, asked_by: int | None = 
     if comparison_id is not None:
         print(reconciliation.run(comparison_id) or "it is over, or another process is at it")
         return
-    carry_out(reconciliation.FLOW, reconciliation.compare_due, asked_by=asked_by, scheduled=scheduled)
+    carry_out(reconciliation.FLOW, reconciliation.compare_due, asked_by=asked_by, scheduled=scheduled, noted=noted)
 
 
 @flow(name="validate-contacts", run_name="check of the data")
-def validate_contacts(run_id: int | None = None, asked_by: int | None = None, scheduled: bool = False) -> None:
+def validate_contacts(
+    run_id: int | None = None, asked_by: int | None = None, scheduled: bool = False, noted: int | None = None
+) -> None:
     """Check what is stored against the rules of data quality: contacts, industries, payments.
 
     Reads these tables. Writes a run with the results of each rule and how full each field is, and mails to the people
@@ -177,11 +181,13 @@ def validate_contacts(run_id: int | None = None, asked_by: int | None = None, sc
         print("checked" if validation.run(run_id) else "it is over, or another process is at it")
         return
     work = partial(validation.check_due, asked_by=asked_by)
-    carry_out(validation.FLOW, work, asked_by=asked_by, scheduled=scheduled)
+    carry_out(validation.FLOW, work, asked_by=asked_by, scheduled=scheduled, noted=noted)
 
 
 @flow(name="back-up", run_name="backup")
-def back_up(backup_id: int | None = None, asked_by: int | None = None, scheduled: bool = False) -> None:
+def back_up(
+    backup_id: int | None = None, asked_by: int | None = None, scheduled: bool = False, noted: int | None = None
+) -> None:
     """Back up the database and the stored files, and prove that by a drill.
 
     Reads every table, in one snapshot, and the uploads and exports below the home. Writes an encrypted archive and its
@@ -193,11 +199,17 @@ def back_up(backup_id: int | None = None, asked_by: int | None = None, scheduled
     if backup_id is not None:
         print(backup.carry_out(backup_id))
         return
-    carry_out(backups.FLOW, partial(backup.back_up_due, asked_by=asked_by), asked_by=asked_by, scheduled=scheduled)
+    carry_out(
+        backups.FLOW,
+        partial(backup.back_up_due, asked_by=asked_by),
+        asked_by=asked_by,
+        scheduled=scheduled,
+        noted=noted,
+    )
 
 
 @flow(name="report-performance", run_name="performance report")
-def report_performance(asked_by: int | None = None, scheduled: bool = False) -> None:
+def report_performance(asked_by: int | None = None, scheduled: bool = False, noted: int | None = None) -> None:
     """Report how the database and what is asked of it perform.
 
     Reads the server's statistics, our own timings, imports, exports and runs of flows. Writes a report and the counters
@@ -206,11 +218,11 @@ def report_performance(asked_by: int | None = None, scheduled: bool = False) -> 
     another report.
     """
     bind_database()
-    performance.run(asked_by=asked_by, scheduled=scheduled, by=OPERATOR)
+    performance.run(asked_by=asked_by, scheduled=scheduled, noted=noted, by=OPERATOR)
 
 
 @flow(name="keep-house", run_name="housekeeping")
-def keep_house(asked_by: int | None = None, scheduled: bool = False) -> None:
+def keep_house(asked_by: int | None = None, scheduled: bool = False, noted: int | None = None) -> None:
     """Keep house: remove what was kept for its time, take stock, and look after tables.
 
     Reads the server's statistics, the disks and the home. Removes, in batches, what retention gives a time; runs VACUUM
@@ -218,4 +230,4 @@ def keep_house(asked_by: int | None = None, scheduled: bool = False) -> None:
     asks for it. A second run removes what became due since, and takes stock once more.
     """
     bind_database()
-    house.run(asked_by=asked_by, scheduled=scheduled, by=OPERATOR)
+    house.run(asked_by=asked_by, scheduled=scheduled, noted=noted, by=OPERATOR)

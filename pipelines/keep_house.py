@@ -48,7 +48,7 @@ def keep(*, told: Say = print, by: Actor) -> Made:
     return reports.store(report, host=socket.gethostname(), by=by)
 
 
-def run(*, asked_by: int | None = None, scheduled: bool = False, by: Actor) -> None:
+def run(*, asked_by: int | None = None, scheduled: bool = False, noted: int | None = None, by: Actor) -> None:
     """The flow: recorded, one at a time."""
     require(by, Permission.SERVER_MANAGE)
 
@@ -57,7 +57,7 @@ def run(*, asked_by: int | None = None, scheduled: bool = False, by: Actor) -> N
         gone = sum(one.removed or 0 for one in made.report.kept)
         run.tell(report=made.id, removed=gone, advice=len(made.report.advice))
 
-    carry_out(reports.FLOW, work_on, asked_by=asked_by, scheduled=scheduled)
+    carry_out(reports.FLOW, work_on, asked_by=asked_by, scheduled=scheduled, noted=noted)
 
 
 def _removed(notes: list[str], told: Say) -> dict[str, int]:

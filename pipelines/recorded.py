@@ -26,17 +26,23 @@ log = logging.getLogger(__name__)
 
 
 def carry_out(
-    flow: str, work: Callable[[Run], object], *, asked_by: int | None = None, scheduled: bool = False
+    flow: str,
+    work: Callable[[Run], object],
+    *,
+    asked_by: int | None = None,
+    scheduled: bool = False,
+    noted: int | None = None,
 ) -> bool:
     """A flow that runs by schedule: `work` is done and recorded, alone; whether it was done.
 
-    By schedule it does nothing while the schedule rests, another process runs it, or the moment was made up already.
-    Raises Cancelled, RunsAlready where somebody asked for it, and whatever `work` does.
+    It does nothing where another process runs it, which is noted where somebody asked for it, or `noted`, the run that
+    waits for it, was cancelled; by schedule also while the schedule rests, or the moment was made up already. Raises
+    Cancelled, and whatever `work` does.
     """
     if scheduled:
         flow_schedules.came(flow)
     try:
-        with recorded(flow, asked_by=asked_by, scheduled=scheduled, alone=True) as run:
+        with recorded(flow, asked_by=asked_by, scheduled=scheduled, alone=True, noted=noted) as run:
             if scheduled:
                 os.nice(NICE)
             work(run)
@@ -45,14 +51,14 @@ def carry_out(
         return False
     except RunsAlready as busy:
         if not scheduled:
-            raise
+            flow_runs.refuse(flow, busy.sentence, run_id=noted, asked_by=asked_by, prefect_id=prefect_id())
         print(busy.sentence)
         return False
     return True
 
 
 class NotDue(Exception):
-    """What comes by schedule is not to run now; the message says why."""
+    """What comes by schedule is not to run now, or what was asked for not any more; the message says why."""
 
 
 @contextmanager
@@ -63,22 +69,28 @@ def recorded(
     asked_by: int | None = None,
     scheduled: bool = False,
     alone: bool = False,
+    noted: int | None = None,
     cancellations: tuple[type[BaseException], ...] = (),
 ) -> Iterator[Run]:
-    """Note the run of `flow` for as long as the block runs; `asked_by` is a person's id.
+    """Note the run of `flow` for as long as the block runs; `asked_by` is a person's id, `noted` the run that waits to
+    be begun by this one.
 
     What leaves the block is noted, and raised on: an AppError by its sentence, anything else with a reference that is
     logged; both are failures, which are mailed, but for an AppError that whoever asked sees anyway. `cancellations` are
     errors that mean that somebody stopped it, as does `run.cancelled`. With `alone`, RunsAlready is raised where
-    another process runs the flow, and NotDue where it is `scheduled` and its moment was made up already. Its time and
-    statements are noted among the timings.
+    another process runs the flow, and NotDue where it is `scheduled` and its moment was made up already, or `noted` was
+    cancelled. Its time and statements are noted among the timings.
     """
     heart = Heart(flow, alone=alone)
     try:
         # Asked while the flow is held: of two machines that come at once the second one sees what the first one did.
         if scheduled and alone and (why := flow_schedules.why_not(flow)) is not None:
             raise NotDue(why)
-        run = Run(flow_runs.begin(
+        was = None if noted is None else flow_runs.begin_asked(noted, prefect_id=prefect_id())
+        if was is RunState.CANCELLED:
+            raise NotDue(f"Run {noted} was cancelled before it began.")
+        begun = noted if was is RunState.WAITING else None
+        run = Run(begun or flow_runs.begin(
             flow, subject=subject, prefect_id=prefect_id(), scheduled=scheduled, asked_by=asked_by
         ))  # fmt: skip
         heart.beat_for(run)

@@ -49,7 +49,7 @@ def report(*, mailed: bool = False, told: Callable[[str], object] = print, by: A
     return reports.store(made, counters, texts.page(made), mailed=mailed, by=by)
 
 
-def run(*, asked_by: int | None = None, scheduled: bool = False, by: Actor) -> None:
+def run(*, asked_by: int | None = None, scheduled: bool = False, noted: int | None = None, by: Actor) -> None:
     """The flow: recorded, one at a time."""
     require(by, Permission.SERVER_OVERSEE)
 
@@ -57,7 +57,7 @@ def run(*, asked_by: int | None = None, scheduled: bool = False, by: Actor) -> N
         made = report(mailed=scheduled, told=run.says, by=by)
         run.tell(report=made.id, findings=len(made.report.findings))
 
-    carry_out(reports.FLOW, work_on, asked_by=asked_by, scheduled=scheduled)
+    carry_out(reports.FLOW, work_on, asked_by=asked_by, scheduled=scheduled, noted=noted)
 
 
 def _statements(notes: list[str]) -> list[Counted]:

@@ -18,9 +18,9 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
-from models import flow_runs
+from models import flow_runs, flow_schedules
 from models.errors import AppError
-from models.flow_runs import MOST_CRASHES, Gone, RunState, Unheard
+from models.flow_runs import MOST_CRASHES, NEVER_BEGAN, Gone, RunState, Unheard
 
 UNHEARD = timedelta(minutes=5)  # a process that lives has said something by then, also on a busy machine
 LOOKED_AT = 200  # runs in Prefect, the newest
@@ -30,7 +30,6 @@ BAD = (StateType.FAILED, StateType.CRASHED)
 # Prefect's words for an error that a flow raised.
 RAISED = re.compile(r"Flow run encountered an exception: (?P<kind>[\w.]+)(?:: (?P<sentence>.*))?$", re.DOTALL)
 NOT_TOLD = "It failed before its work began, for a reason that is in the log of the jobs."
-NEVER_BEGAN = "Its process ended, or never came, before the work began."
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +41,7 @@ def end_gone() -> None:
         log.warning("run %s of %s is %s: its process is gone", gone.run_id, gone.flow, gone.state)
     if os.environ.get("PREFECT_API_URL"):
         _end_unheard()
+        flow_runs.end_never_begun([wish.flow for wish in flow_schedules.asked()])
 
 
 def _settled(gone: Gone) -> RunState:
@@ -112,7 +112,9 @@ def _note(prefect: SyncPrefectClient, run: FlowRun) -> None:
         flow=prefect.read_flow(run.flow_id).name,
         prefect_id=run.id,
         state=RunState.FAILED if failed else RunState.CRASHED,
+        noted=run.parameters.get("noted"),
         began=run.start_time or run.state.timestamp,
+        ended=run.end_time or run.state.timestamp,
         scheduled=bool(run.parameters.get("scheduled")),
         error=_in_words(run.state.message if run.state.type in BAD else None),
     )
@@ -123,4 +125,4 @@ def _note(prefect: SyncPrefectClient, run: FlowRun) -> None:
             _ask_again(prefect, run, gone)
 
     if flow_runs.note_unheard(unheard, settle) is not None:
-        log.warning("run %s of %s never came to its work: %s", run.name, unheard.flow, unheard.error)
+        log.warning("run %s of %s never came to its work: %s", run.name, unheard.flow, run.state.message)

@@ -168,7 +168,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.audit_log.page", "models.audit_log.get", "models.audit_log.people", "models.audit_log.as_csv",
     ),
     SEE_JOBS: ("models.flow_runs.page", "models.flow_runs.get", "models.flow_runs.last",
-               "models.flow_runs.newest_of", "models.flow_runs.known_flows",
+               "models.flow_runs.newest_of", "models.flow_runs.known_flows", "models.flow_runs.under_way",
                "models.flow_schedules.listed"),
     SEE_PERFORMANCE: (
         "models.performance.reports.latest", "models.performance.reports.get", "models.performance.reports.listed",

@@ -27,7 +27,8 @@ Name = Annotated[str, Path(max_length=60, pattern="^[a-z][a-z-]*$", examples=["r
 
 class Job(BaseModel):
     """`schedule` is null where a setting turns it off; `next_at` also while it is paused. `asked_at` is when somebody
-    asked for a run that has not begun yet, `waits_since` the moment whose run waits until others are done."""
+    asked for a run that has not begun yet, `asked_run` its number, `waits_since` the moment whose run waits for
+    others."""
 
     name: str = Field(examples=["reconcile-payments"])
     schedule: str | None = Field(description="As cron.", examples=["20 */6 * * *"])
@@ -42,6 +43,7 @@ class Job(BaseModel):
     paused_by: str | None
     asked_at: Moment | None
     waits_since: Moment | None
+    asked_run: int | None
 
 
 class Jobs(BaseModel):
@@ -130,9 +132,10 @@ def cancel(by: Keeper, run_id: Id) -> JobRun:
 
 @router.post("/runs/{run_id:number}/retry", status_code=HTTPStatus.ACCEPTED, summary="Do a run again")
 def retry(by: Keeper, run_id: Id) -> JobRun:
-    """For what failed, crashed or was cancelled: a new run begins within a minute."""
-    jobs.retry(run_id, by=by)
-    return _run(flow_runs.get(run_id, by=by))
+    """For what failed, crashed or was cancelled: a new run begins within a minute. Answers with that where it stands
+    already, waiting; else, such as for an export, with the old one."""
+    again = jobs.retry(run_id, by=by)
+    return _run(flow_runs.get(again or run_id, by=by))
 
 
 @router.post("/{name}/run", status_code=HTTPStatus.ACCEPTED, summary="Run a job now")
@@ -167,6 +170,7 @@ def _job(one: Schedule) -> Job:
         name=one.flow, schedule=one.cron, time_zone=one.time_zone, sentence=one.sentence, setting=one.setting,
         again=one.again, next_at=one.next_at, paused_at=one.paused_at, paused_by=one.paused_by, asked_at=one.asked_at,
         waits_since=one.waits_since,
+        asked_run=one.asked_run,
     )  # fmt: skip
 
 

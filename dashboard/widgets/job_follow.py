@@ -12,22 +12,20 @@ from models import flow_runs, jobs
 from models.flow_runs import Run, RunState
 
 EVERY = "2s"
-FOLLOWED = "followed jobs"  # in this browser: a flow -> its newest run when it was asked for, 0 before the first
+FOLLOWED = "followed jobs"  # in this browser: a flow -> the run that was asked for
 
 
 def ask(flow: str) -> None:
     """Have it run, and follow that. For a button's callback; a refusal is a toast."""
     by = session.actor()
     with page.refusals(passing=True):
-        newest = _newest(flow)
-        jobs.run(flow, by=by)
-        _followed()[flow] = newest.id if newest else 0
+        _followed()[flow] = jobs.run(flow, by=by)
 
 
 def is_busy(flow: str) -> bool:
     """Whether it runs, or was asked for here and did not begin yet."""
     newest = _newest(flow)
-    runs = newest is not None and newest.state is RunState.RUNNING
+    runs = newest is not None and newest.state not in jobs.ENDED
     return runs or (flow in _followed() and not _is_over(flow, newest))
 
 
@@ -56,8 +54,8 @@ def _card(flow: str) -> None:
 
 def _is_over(flow: str, newest: Run | None) -> bool:
     """Whether the run that was asked for here has ended."""
-    before = _followed().get(flow)
-    return before is not None and newest is not None and newest.id > before and newest.state is not RunState.RUNNING
+    asked = _followed().get(flow)
+    return asked is not None and newest is not None and newest.id >= asked and newest.state in jobs.ENDED
 
 
 def _newest(flow: str) -> Run | None:

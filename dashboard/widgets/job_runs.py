@@ -19,7 +19,6 @@ from models.permissions import Permission
 SIZE = 25
 ROW_HEIGHT, ROWS_SHOWN = 36, 11
 JOB, STATE = "jobs job", "jobs state"  # the controls
-ENDED = tuple(state for state in RunState if state is not RunState.RUNNING)
 
 
 def job_runs() -> None:
@@ -57,7 +56,7 @@ def _controls(flow: str | None, state: RunState | None, flows: list[str]) -> Non
             on_change=_changed,
         )  # fmt: skip
         st.segmented_control(
-            "State", ENDED, key=STATE, format_func=lambda one: STATES[one][0], label_visibility="collapsed",
+            "State", jobs.ENDED, key=STATE, format_func=lambda one: STATES[one][0], label_visibility="collapsed",
             on_change=_changed,
         )  # fmt: skip
 
@@ -158,5 +157,6 @@ def _actions(one: Run) -> None:
             st.caption(why, width="content")
         elif st.button("Run it again", icon=":material/replay:", key=f"again {one.id}"):
             with page.refusals():
-                jobs.retry(one.id, by=session.actor())
-                say(f"{job(one.flow)} begins again within a minute.")
+                run = jobs.retry(one.id, by=session.actor())
+                number = f", as run {formats.number(run)}" if run else ""
+                say(f"{job(one.flow)} begins again within a minute{number}.")

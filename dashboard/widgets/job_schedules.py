@@ -97,8 +97,8 @@ def _actions(one: Schedule | None) -> None:
         if _action(label, icon, can_rest) and one:
             _rest(one)
         if _action("Run now", "play_circle", may and one is not None and one.asked_at is None) and one:
-            said = f"{job(one.flow)} begins within seconds."
-            _carry_out(lambda: jobs.run(one.flow, by=session.actor()), said)
+            said = f"{job(one.flow)} begins within seconds, as run {{}}."
+            _carry_out(lambda: formats.number(jobs.run(one.flow, by=session.actor())), said)
 
 
 def _rest(one: Schedule) -> None:
@@ -125,6 +125,6 @@ def _action(label: str, icon: str, may: bool) -> bool:
 
 
 def _carry_out(operation: Callable[[], object], sentence: str) -> None:
+    """`sentence` may have a place, {}, for what the operation gives."""
     with page.refusals(passing=True):
-        operation()
-        say(sentence)
+        say(sentence.format(operation()))

@@ -6,6 +6,7 @@ from dashboard import formats
 from models.flow_runs import Run, RunState
 
 STATES = {
+    RunState.WAITING: ("Waiting", "blue"),
     RunState.RUNNING: ("Running", "blue"), RunState.DONE: ("Done", "green"), RunState.FAILED: ("Failed", "red"),
     RunState.CRASHED: ("Crashed", "red"), RunState.CANCELLED: ("Cancelled", "gray"),
 }  # fmt: skip

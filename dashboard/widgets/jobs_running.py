@@ -13,7 +13,7 @@ from models.permissions import Permission
 
 EVERY = "2s"
 MOST = 20
-SEEN = "jobs that were running"  # by their numbers: when others run, or one has ended, the whole page is old
+SEEN = "jobs that were running"  # by number and state: when others run, or one has begun or ended, the page is old
 
 
 def jobs_running() -> None:
@@ -23,9 +23,9 @@ def jobs_running() -> None:
 
 
 def _running() -> None:
-    found = flow_runs.page(state=RunState.RUNNING, limit=MOST, by=session.actor())
-    numbers = {one.id for one in found}
-    if st.session_state.setdefault(SEEN, numbers) != numbers:
+    found = flow_runs.under_way(limit=MOST, by=session.actor())
+    states = {(one.id, one.state) for one in found}
+    if st.session_state.setdefault(SEEN, states) != states:
         st.rerun()
     with page.card("Running now", formats.counted(len(found), "job") if found else ""):
         if not found:
@@ -37,7 +37,9 @@ def _running() -> None:
 def _card(one: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         told = [f"**{plain(job(one.flow))}**", *([plain(one.subject)] if one.subject else []), plain(whom(one))]
-        st.markdown(" · ".join([*told, f"for {formats.duration(one.seconds)}"]), width="content")
+        lasting = formats.duration(one.seconds)
+        told.append(f"waits to begin, {lasting} …" if one.state is RunState.WAITING else f"for {lasting}")
+        st.markdown(" · ".join(told), width="content")
         st.space("stretch")
         if session.actor().may(Permission.SERVER_MANAGE):
             stops = one.cancelled_at is not None

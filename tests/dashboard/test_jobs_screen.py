@@ -91,9 +91,13 @@ def test_a_schedule_is_run_paused_and_resumed(screen: Screen) -> None:
     assert "APPOINTMENT360_SCHEDULE_BACK_UP" in shown(test)
     button(test, "Run now").click().run()
     assert [wish.flow for wish in flow_schedules.asked()] == ["back-up"]
-    assert "Back up begins within seconds." in shown(test)
+    [waits] = flow_runs.under_way(by=OPERATOR)
+    assert f"Back up begins within seconds, as run {waits.id}." in shown(test)
+    assert "**Back up** · for An admin · waits to begin" in shown(test)
     assert list(test.dataframe[0].value["kind"]) == [["Asked for"], ["Off"]]
     flow_schedules.take_asked(flow_schedules.asked()[0])
+    assert list(screen(Role.ADMIN, at="jobs").dataframe[0].value["kind"]) == [["Asked for"], ["Off"]]
+    button(test, "Cancel").click().run()
     button(selected(test, 0, 0), "Pause").click().run()
     assert [one.paused_by for one in flow_schedules.listed(by=OPERATOR)] == ["An admin", None]
     button(selected(test, 0, 0), "Resume").click().run()

@@ -23,8 +23,13 @@ def test_jobs_are_listed_run_and_paused_and_lists_fit_a_narrow_terminal(cli: Cli
     assert cli("jobs", "resume", "reconcile-payments", "--json").object == {
         "job": "reconcile-payments", "paused": False,
     }  # fmt: skip
-    assert cli("jobs", "retry", str(run)).code == 0
-    assert [wish.flow for wish in flow_schedules.asked()] == ["reconcile-payments"]
+    again = cli("jobs", "retry", str(run), "--json").object["again"]
+    [wish] = flow_schedules.asked()
+    assert (wish.flow, wish.run) == ("reconcile-payments", again)
+    assert cli("jobs", "run", "reconcile-payments").out == (
+        f"reconcile-payments begins within seconds. It is run {again}: appointment360 jobs show {again}\n"
+    )
+    assert "waits to begin" in cli("jobs", "show", str(again)).out
     assert cli("jobs", "cancel", str(run), "--json").object == {"error": f"Run {run} is failed already."}
     assert cli("jobs", "run", "back-down").code == 1
     assert flow_schedules.listed(by=OPERATOR)[0].paused is False

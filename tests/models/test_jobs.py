@@ -41,17 +41,24 @@ def lines(event: Event) -> list[Any]:
 
 
 def test_a_wish_stands_until_the_flow_was_started(ann: Actor) -> None:
-    jobs.run("back-up", by=ann)
-    jobs.run("back-up", by=ann)
+    run = jobs.run("back-up", by=ann)
+    assert jobs.run("back-up", by=ann) == run
     [wish] = flow_schedules.asked()
-    assert (wish.flow, wish.by) == ("back-up", ann.id)
+    assert (wish.flow, wish.by, wish.run) == ("back-up", ann.id, run)
     assert lines(Event.JOB_ASKED) == [("Ann", "job back-up", None)]
     flow_schedules.take_asked(wish)
+    assert jobs.run("back-up", by=ann) == run, "its process has not begun yet"
     assert flow_schedules.asked() == []
+    assert (one().asked_run, one().asked_at is not None) == (run, True)
+    waits = flow_runs.get(run, by=ann)
+    assert (waits.state, waits.asker) == (RunState.WAITING, "Ann")
+    assert [found.id for found in flow_runs.under_way(by=ann)] == [run]
+    assert flow_runs.newest_of(["back-up"], by=ann) == {}, "it did not run yet"
+    jobs.cancel(run, by=ann)
     with pytest.raises(NotFound, match="no schedule of “back-down”"):
         jobs.run("back-down", by=ann)
-    flow_runs.begin("back-up")
-    with pytest.raises(Conflict, match="back-up runs already"):
+    running = flow_runs.begin("back-up")
+    with pytest.raises(Conflict, match=f"back-up runs already, as run {running}"):
         jobs.run("back-up", by=ann)
 
 
@@ -76,9 +83,40 @@ def test_what_is_due_waits_until_a_process_comes_to_it(ann: Actor) -> None:
     assert recorded.carry_out("back-up", lambda _: seen.append(one().waits_since), scheduled=True)
     assert seen == [None]
     due()
-    told = flow_runs.Unheard("back-up", uuid4(), RunState.FAILED, flow_runs.now(), scheduled=True, error="It died.")
+    told = flow_runs.Unheard(
+        "back-up", uuid4(), RunState.FAILED, None, flow_runs.now(), flow_runs.now(), scheduled=True, error="It died."
+    )  # fmt: skip
     flow_runs.note_unheard(told)
     assert one().waits_since is None, "it never came, and stands among what ran"
+
+
+def test_what_waits_is_taken_back_at_once(ann: Actor) -> None:
+    run = jobs.run("back-up", by=ann)
+    jobs.cancel(run, by=ann)
+    assert flow_runs.get(run, by=ann).state is RunState.CANCELLED
+    assert flow_schedules.asked() == []
+    assert lines(Event.JOB_CANCELLED) == [("Ann", "job back-up", {"run": run})]
+    again = jobs.retry(run, by=ann)
+    assert again is not None
+    assert again != run
+    assert [wish.run for wish in flow_schedules.asked()] == [again]
+
+
+def test_what_nobody_comes_for_is_over_once(ann: Actor) -> None:
+    run = jobs.run("back-up", by=ann)
+    with writing(OPERATOR) as session:
+        session.execute(text("UPDATE flow_runs SET heartbeat_at = now() - interval '2 hours'"))
+    flow_runs.end_never_begun(["back-up"])
+    assert flow_runs.get(run, by=ann).state is RunState.WAITING, "Prefect does not answer yet"
+    [wish] = flow_schedules.asked()
+    flow_schedules.take_asked(wish)
+    flow_runs.end_never_begun([])
+    assert flow_runs.get(run, by=ann).state is RunState.WAITING, "its process has had no time to come"
+    with writing(OPERATOR) as session:
+        session.execute(text("UPDATE flow_runs SET heartbeat_at = now() - interval '2 hours'"))
+    flow_runs.end_never_begun([])
+    assert flow_runs.get(run, by=ann).state is RunState.CRASHED
+    assert jobs.run("back-up", by=ann) != run
 
 
 def test_what_failed_is_done_again_and_what_went_well_is_not(ann: Actor) -> None:
@@ -86,7 +124,8 @@ def test_what_failed_is_done_again_and_what_went_well_is_not(ann: Actor) -> None
     with pytest.raises(Conflict, match="is running"):
         jobs.retry(run, by=ann)
     flow_runs.end(run, RunState.FAILED, error="The disk is full.")
-    jobs.retry(run, by=ann)
+    again = jobs.retry(run, by=ann)
+    assert [wish.run for wish in flow_schedules.asked()] == [again]
     assert lines(Event.JOB_ASKED) == [("Ann", "job back-up", {"again": run})]
     importing = flow_runs.begin("import-contacts", subject="import 7")
     flow_runs.end(importing, RunState.FAILED)

@@ -257,7 +257,9 @@ WITHOUT = {
         "progressed": "progress",
     },
     "pipelines/find_duplicates.py": {"_look": "makes the table of staging; the search has its line at its end"},
-    "models/flow_runs.py": dict.fromkeys(("begin", "end", "end_gone", "note_unheard", "note_round"), RUNS),
+    "models/flow_runs.py": dict.fromkeys(
+        ("begin", "begin_asked", "end", "end_gone", "end_never_begun", "note_unheard", "note_round", "refuse"), RUNS
+    ),
     "models/batches.py": {"_delete_some": OVER},
     "models/flow_schedules.py": {
         "write": "what the code and the settings say is written down",

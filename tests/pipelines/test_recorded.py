@@ -139,6 +139,38 @@ def test_what_comes_by_schedule_does_nothing_where_it_rests_runs_or_was_made_up(
     assert scheduled()
 
 
+def test_what_was_asked_for_is_the_run_that_waited(admins: None) -> None:
+    flow_schedules.write([Entry(FLOW, "0 2 * * *", "UTC", "Makes another one.")])
+    run = jobs.run(FLOW, by=OPERATOR)
+    with writing(OPERATOR) as session:
+        session.execute(update(FlowRun).values(started_at=func.now() - func.make_interval(0, 0, 0, 2)))
+    assert carry_out(FLOW, lambda noted: noted.tell(rows=3), noted=run)
+    [done] = flow_runs.page(by=OPERATOR)
+    assert (done.id, done.state, done.counts) == (run, RunState.DONE, {"rows": 3})
+    assert done.seconds < 60, "it took what it ran, not what it waited"
+    assert carry_out(FLOW, lambda noted: None, noted=run), "a machine died with it: it is done again"
+    assert [one.id for one in flow_runs.page(by=OPERATOR)][1] == run
+    cancelled = jobs.run(FLOW, by=OPERATOR)
+    jobs.cancel(cancelled, by=OPERATOR)
+    assert not carry_out(FLOW, lambda noted: None, noted=cancelled)
+    assert newest().state is RunState.CANCELLED
+
+
+def test_what_was_asked_for_beside_another_is_refused_at_once_and_nobody_is_mailed(admins: None) -> None:
+    flow_schedules.write([Entry(FLOW, "0 2 * * *", "UTC", "Makes another one.")])
+    run = jobs.run(FLOW, by=OPERATOR)
+    with recorded(FLOW, alone=True):
+        assert not carry_out(FLOW, lambda noted: None, noted=run)
+        assert not carry_out(FLOW, lambda noted: None), "started in Prefect's own screens"
+        refused = [one for one in flow_runs.page(by=OPERATOR) if one.state is RunState.FAILED]
+    assert [one.id for one in refused][-1] == run
+    for one in refused:
+        assert (one.error or "").startswith("back-up runs already")
+        assert one.seconds < 5
+    assert len(refused) == 2
+    assert mails() == []
+
+
 PROGRAM = """
 import os, subprocess, sys, time
 from pipelines.own_database import bind_database

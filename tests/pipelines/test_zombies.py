@@ -1,5 +1,6 @@
 """Runs whose process is gone, beside a Prefect that knows them: it is told, and nothing is lost or done twice."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -16,9 +17,10 @@ from prefect.states import Cancelling, Failed, Running, State
 from prefect.testing.utilities import prefect_test_harness
 from sqlalchemy import func, select, update
 
-from models import flow_runs
+from models import flow_runs, flow_schedules, jobs
 from models.database import reading, writing
 from models.flow_runs import FlowRun, Run, RunState
+from models.flow_schedules import Entry
 from models.mails import Kind, Mail
 from models.permissions import OPERATOR, Role
 from pipelines import deployments, flows, zombies
@@ -47,10 +49,10 @@ def prefect(db: str, harness: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield client
 
 
-def started(prefect: Any, state: State[Any]) -> UUID:
+def started(prefect: Any, state: State[Any], parameters: dict[str, Any] | None = None) -> UUID:
     """A run by schedule that Prefect takes to be in that state; its number there."""
     deployment = prefect.read_deployment_by_name(f"{FLOW}/{deployments.SCHEDULED_NAME}")
-    run: UUID = prefect.create_flow_run_from_deployment(deployment.id).id
+    run: UUID = prefect.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
     prefect.set_flow_run_state(run, state, force=True)
     return run
 
@@ -89,10 +91,13 @@ def test_what_died_before_it_said_anything_is_noted_told_and_asked_for_once_more
 
 
 def test_what_failed_at_once_is_noted_and_not_done_again(prefect: Any) -> None:
-    failed = started(prefect, Failed(message="No module named “pipelines”."))
+    failed = started(prefect, Failed(message="Flow run encountered an exception: ModuleNotFoundError: No module named"))
+    time.sleep(1.5)
     zombies.end_gone()
     zombies.end_gone()
-    assert [(one.state, one.error) for one in ours()] == [(RunState.FAILED, "No module named “pipelines”.")]
+    [noted] = ours()
+    assert (noted.state, noted.error) == (RunState.FAILED, zombies.NOT_TOLD)
+    assert noted.seconds < 1, "what it took there, not until it was noticed"
     assert (mailed(), others(prefect, failed)) == (1, [])
 
 
@@ -109,6 +114,16 @@ def test_people_read_the_sentence_of_an_error_and_no_name_of_a_class(prefect: An
     started(prefect, Failed(message=said))
     zombies.end_gone()
     assert [one.error for one in ours()] == [shown]
+
+
+def test_what_was_asked_for_and_died_before_it_began_is_the_run_that_waited(prefect: Any) -> None:
+    flow_schedules.write([Entry(FLOW, "0 2 * * *", "UTC", "Makes another one.")])
+    waits = jobs.run(FLOW, by=OPERATOR)
+    started(prefect, Failed(message="No module named “pipelines”."), {"noted": waits})
+    zombies.end_gone()
+    zombies.end_gone()
+    assert [(one.id, one.state) for one in ours()] == [(waits, RunState.FAILED)]
+    assert mailed() == 1
 
 
 def test_what_says_that_it_lives_is_left_alone(prefect: Any) -> None:

@@ -107,6 +107,7 @@ def run(*, port: int | None, sample: bool, browser: bool) -> None:
         with local.connected() as connection:
             prefect_server.ensure_database(connection)
             _first_administrator()
+            _backup_key()
             exports.fail_interrupted()
             machine = Machine(home, port, ports.reserved(prefect_server.PORT), connection)
             _supervise(machine, lock, sample=sample, browser=browser)
@@ -151,6 +152,19 @@ def _first_administrator() -> None:
     user, password = created
     lines = [f"E-mail:   {user.email}", f"Password: {'(from APPOINTMENT360_ADMIN_PASSWORD)' if given else password}"]
     output.boxed("Sign in with" + ("" if given else " (shown only this once)"), lines)
+
+
+def _backup_key() -> None:
+    """Make it before the first backup does, where somebody reads that it was made."""
+    from pipelines import backup_key
+
+    try:
+        _, new = backup_key.wanted()
+    except AppError as error:  # told as the failure of each backup, too
+        output.note(error.sentence)
+        return
+    if new:
+        output.say(f"The backups' key was made: {backup_key.path()}. {backup_key.LOSING_IT}")
 
 
 def _supervise(machine: Machine, lock: int, *, sample: bool, browser: bool) -> None:

@@ -64,7 +64,8 @@ def health(*, by: Actor) -> Health:
 
 
 def look() -> list[str]:
-    """Note what is wrong now, and mail what is new to the administrators, once; the sentences. For the sweep."""
+    """Note what is wrong now, and mail what is new to the administrators, once; the sentences. For the sweep
+    alone: a command may have other settings than the server, and would end what only the server can judge."""
     with writing(OPERATOR) as session:
         session.execute(select(func.pg_advisory_xact_lock(BACKUPS_LOCK, 1 << 30)))
         found = _wrong(session, _now(session), _done(session))
@@ -107,7 +108,8 @@ def _wrong(session: Session, now: datetime, done: list[Backup]) -> dict[str, str
             "APPOINTMENT360_BACKUP_LOCK_DAYS to 0."
         )
     found |= backup_places.wrong(session, now, backups.generations())
-    return found | recovery.wrong(session, now) | recovery_archive.wrong(session)
+    base_due = now - GRACE if entry is None or entry.cron is None else due
+    return found | recovery.wrong(session, now, base_due) | recovery_archive.wrong(session)
 
 
 def _due(entry: FlowSchedule | None, now: datetime) -> datetime | None:
@@ -116,7 +118,7 @@ def _due(entry: FlowSchedule | None, now: datetime) -> datetime | None:
         return None
     late = (now - GRACE).astimezone(UTC)
     last = schedule_times.last_until(entry.cron, entry.time_zone, datetime.min.replace(tzinfo=UTC), late)
-    return last if last > datetime.min.replace(tzinfo=UTC) else None
+    return last if last > entry.since else None
 
 
 def _done(session: Session) -> list[Backup]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Float, Identity, Index, Integer, Text, func, select
@@ -25,6 +26,7 @@ from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import home, settings
 
 FLOW = "back-up"
+FOLDER = "backups"  # of the home
 MOST = 500  # that are listed
 STEPS = {  # in their order, in words
     "dump": "Reading the database out",
@@ -124,7 +126,12 @@ class Made:
 
 def place() -> str:
     """Where backups go: the setting, or a folder of the home. Raises InvalidInput."""
-    return file_places.checked(settings().backup_to or str(home() / "backups"))
+    return file_places.checked(settings().backup_to or str(home() / FOLDER))
+
+
+def key_file() -> Path:
+    """The file of the key that opens them; it may not be there yet."""
+    return (settings().backup_key or home() / "backup.key").expanduser()
 
 
 def generations() -> Generations:

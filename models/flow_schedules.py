@@ -22,8 +22,9 @@ SKEW = timedelta(minutes=1)  # the clock that starts a run may be before the dat
 
 class FlowSchedule(Base):
     """`cron` is None where a setting turns it off; `again` is what a second run does, in words; `next_at` is None while
-    it rests or is off, `asked_at` is when somebody wanted one run more that Prefect has not been asked for yet, and
-    `waits_since` the moment whose run was started, and that no process has come to."""
+    it rests or is off, `asked_at` is when somebody wanted one run more that Prefect has not been asked for yet,
+    `waits_since` the moment whose run was started, and that no process has come to, and `since` when it got these
+    moments: none before can have been missed."""
 
     __tablename__ = "flow_schedules"
 
@@ -37,6 +38,7 @@ class FlowSchedule(Base):
     asked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     asked_by: Mapped[int | None]
     waits_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
 
 
 WAITS = (FlowRun.flow == FlowSchedule.flow) & (FlowRun.state == RunState.WAITING) & FlowRun.ended_at.is_(None)
@@ -111,7 +113,9 @@ def write(entries: Sequence[Entry]) -> None:
             made = insert(FlowSchedule).values(flow=one.flow, **values, next_at=next_at)
             is_same = FlowSchedule.cron.is_not_distinct_from(one.cron) & (FlowSchedule.time_zone == one.time_zone)
             moment = case((is_same | FlowSchedule.paused_at.is_not(None), FlowSchedule.next_at), else_=next_at)
-            session.execute(made.on_conflict_do_update(index_elements=["flow"], set_={**values, "next_at": moment}))
+            since = case((is_same, FlowSchedule.since), else_=now)
+            changed = {**values, "next_at": moment, "since": since}
+            session.execute(made.on_conflict_do_update(index_elements=["flow"], set_=changed))
 
 
 def due() -> list[Due]:

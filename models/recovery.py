@@ -273,8 +273,9 @@ def moments(session: Session) -> tuple[datetime, datetime] | None:
     return (first, last) if first and last and first < last else None
 
 
-def wrong(session: Session, now: datetime) -> dict[str, str]:
-    """The kind of each fault -> its sentence, with the way out. For models/backup_alerts.py."""
+def wrong(session: Session, now: datetime, base_due: datetime | None) -> dict[str, str]:
+    """The kind of each fault -> its sentence, with the way out; `base_due` is when the last base was due, with its
+    grace. For models/backup_alerts.py."""
     if not wanted():
         return {}
     server = archiving(session)
@@ -293,17 +294,20 @@ def wrong(session: Session, now: datetime) -> dict[str, str]:
         found["log late"] = f"The write-ahead log is not archived: {archive.error}"
     elif (waiting := _oldest_waiting()) is not None and waiting < (now - LATE).timestamp():
         found["log late"] = "The write-ahead log waits in the server's folder: let `appointment360 up` run."
-    found |= _wrong_bases(session, now)
+    found |= _wrong_bases(session, now, base_due)
     return found
 
 
-def _wrong_bases(session: Session, now: datetime) -> dict[str, str]:
+def _wrong_bases(session: Session, now: datetime, due: datetime | None) -> dict[str, str]:
     listed = select(RecoveryBase).order_by(RecoveryBase.id.desc())
     last = session.scalars(listed.where(RecoveryBase.state.in_((State.DONE, State.FAILED)))).first()
     done = session.scalars(listed.where(_there())).first()
     if last is not None and last.state == State.FAILED:
         return {"base": f"The last base for restoring to a moment failed: {last.error}"}
     if done is None:
+        since = session.scalar(select(func.min(RecoveryPiece.archived_at)))
+        if since is None or due is None or due < since:
+            return {}  # the first one was not due since the log is archived
         return {"base": "No moment can be restored yet: the first base is made with the next backup."}
     if done.created_at < now - BASE_LATE:
         return {"base": f"The last base is of {done.created_at:%d %B %Y}, and restoring would take long: back up."}

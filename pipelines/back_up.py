@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-from models import backup_alerts, backups, database, disk_space, file_places, postgres_tools
+from models import backups, database, disk_space, file_places, postgres_tools, recovery
 from models.backups import FLOW, Backup, Made, State
 from models.database import libpq_url
 from models.errors import AppError, Unavailable
@@ -85,8 +85,8 @@ def _carry_out(found: Backup, noted: Run, say: Say, drilled: bool | None) -> Non
         except AppError as error:  # raised on; the rest does not depend on it, and what is removed may make room
             failed = error
     retain()
-    _base(step, read=drilled)
-    backup_alerts.look()
+    if recovery.wanted():
+        _base(step, read=drilled)
     noted.tell(proven=backups.get(found.id, by=OPERATOR).proven)
     if failed is not None:
         raise failed

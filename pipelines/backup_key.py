@@ -11,12 +11,13 @@ from pathlib import Path
 
 from pyrage import IdentityError, x25519
 
+from models import backups
 from models.errors import Conflict, InvalidInput, NotFound, Unavailable
-from models.settings import home, settings
+from models.settings import settings
 
 LOSING_IT = (
     "Keep a copy of it elsewhere, such as in a password manager or on paper: without it no backup can be opened, "
-    "by nobody."
+    "by nobody, and a new key opens no older one."
 )
 
 
@@ -36,7 +37,7 @@ class Key:
 
 
 def path() -> Path:
-    return (settings().backup_key or home() / "backup.key").expanduser()
+    return backups.key_file()
 
 
 def make(to: Path | None = None) -> tuple[Key, Path]:
@@ -68,8 +69,8 @@ def read(file: Path | None = None) -> Key:
         lines = source.read_text().split("\n")
     except FileNotFoundError as error:
         raise NotFound(
-            f"There is no key {source}: name its file with --key or APPOINTMENT360_BACKUP_KEY, or make a new one with "
-            "`appointment360 backup key new`."
+            f"There is no key {source}: name its file with --key or APPOINTMENT360_BACKUP_KEY. What was made with a "
+            "key opens with that one alone: look for the copy of it that was kept."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise Unavailable(f"The key {source} cannot be read: {error}.") from error
@@ -81,13 +82,19 @@ def read(file: Path | None = None) -> Key:
 
 
 def wanted() -> tuple[Key | None, bool]:
-    """The key that new backups take, None where the owner wants none; and whether it was made just now.
+    """The key that new backups take, None where the owner wants none; and whether it was made just now. Only the
+    home's is made: a file that a setting names has to be there.
 
-    Raises InvalidInput, Unavailable.
+    Raises NotFound, InvalidInput, Unavailable.
     """
     if settings().backup_encryption == "none":
         return None, False
     try:
         return read(), False
-    except NotFound:
+    except NotFound as error:
+        if settings().backup_key is not None:
+            raise NotFound(
+                f"There is no key {path()}, which APPOINTMENT360_BACKUP_KEY names: correct that, or make one there "
+                f"with `appointment360 backup key new {path()}`."
+            ) from error
         return make()[0], True

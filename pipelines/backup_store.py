@@ -6,17 +6,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from models import disk_space, file_places
+from models import backups, disk_space, file_places
 from models.disk_space import NoRoom
-from models.errors import Unavailable
-from models.settings import settings
+from models.errors import NotFound, Unavailable
+from models.settings import home, settings
 from pipelines.backup_manifest import MANIFEST
 from pipelines.file_store import DISK_FULL, Place, Refused, place
 
 
 def made_place(address: str) -> Place:
-    """The place, with its folder where it is one. Raises InvalidInput, NoRoom, Refused, Unavailable."""
+    """The place, with its folder where it is one. That of the setting has to be there: where its disk is not attached,
+    a new folder would fill the wrong disk. Raises InvalidInput, NotFound, NoRoom, Refused, Unavailable."""
     if not file_places.is_s3(address):
+        path, chosen = Path(address), Path(backups.place())
+        root = chosen if path.is_relative_to(chosen) else path
+        if not path.is_relative_to(home() / backups.FOLDER) and not root.is_dir():
+            raise NotFound(
+                f"There is no folder {root}, which is where backups are to go: attach its disk, make it, or correct "
+                "APPOINTMENT360_BACKUP_TO."
+            )
         with disk(address):
             Path(address).mkdir(mode=0o700, parents=True, exist_ok=True)
     return place(address)

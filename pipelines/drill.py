@@ -16,7 +16,7 @@ import psycopg
 from psycopg import conninfo, sql
 from sqlalchemy import text
 
-from models import backup_alerts, backups, database, disk_space, disks, jobs
+from models import backups, database, disk_space, disks, jobs
 from models.backups import FLOW, Backup, Drill
 from models.database import libpq_url
 from models.disk_space import NoRoom
@@ -79,7 +79,6 @@ def run(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compared:
         noted.tell(rows=found.rows, restore_seconds=round(found.seconds, 1), proven=not found.differences)
         step("log")
         look_at_recovery.read_through()
-        backup_alerts.look()
         return found
 
 
@@ -111,11 +110,9 @@ def prove(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compare
             backups.not_drilled(backup_id, sentence, by=by)
         else:
             backups.drilled(backup_id, Drill.FAILED, seconds=None, differences=[sentence], by=by)
-        backup_alerts.look()
         raise
     outcome = Drill.DIFFERS if found.differences else Drill.MATCHES
     backups.drilled(backup_id, outcome, seconds=found.seconds, differences=found.differences, by=by)
-    backup_alerts.look()
     return found
 
 

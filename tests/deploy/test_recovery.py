@@ -300,6 +300,15 @@ def test_retention_waits_for_the_lock_of_a_piece(server: Server, monkeypatch: py
             connection.execute("DELETE FROM recovery_pieces WHERE place LIKE 's3:%'")
 
 
+def test_the_first_base_is_missed_only_after_it_was_due(server: Server) -> None:
+    archive_wal.ship_all()
+    with psycopg.connect(server.url(driver=""), autocommit=True) as connection:
+        connection.execute("UPDATE recovery_bases SET state = 'removed', removed_at = now() WHERE state = 'done'")
+        assert backup_alerts.look() == []
+        connection.execute("UPDATE recovery_pieces SET archived_at = archived_at - interval '3 hours'")
+    assert "No moment can be restored yet" in " ".join(backup_alerts.look())
+
+
 def test_what_is_locked_keeps_what_it_builds_on(server: Server) -> None:
     """Its parent's lock ends before its own."""
     with psycopg.connect(server.url(driver=""), autocommit=True) as connection:

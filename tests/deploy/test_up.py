@@ -148,6 +148,7 @@ def machine() -> Iterator[Machine]:
 def test_it_says_what_runs_where(machine: Machine) -> None:
     said = machine.said
     assert re.search(r"^E-mail: +root@example.com\nPassword: +\S{15,}$", said, re.MULTILINE)
+    assert f"The backups' key was made: {machine.home / 'backup.key'}. Keep a copy of it elsewhere" in said
     assert f"web         http://127.0.0.1:{machine.port}\n" in said
     assert f"home        {machine.home}\n" in said
     assert set(machine.parts()) == {"supervisor", *PARTS}

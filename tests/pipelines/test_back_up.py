@@ -21,7 +21,7 @@ from models import backup_alerts, backups, flow_runs, flow_schedules, jobs, sett
 from models.backup_retention import Generations, Kept, superfluous
 from models.contacts import records
 from models.database import libpq_url
-from models.errors import AppError, Conflict, Unavailable
+from models.errors import AppError, Conflict, NotFound, Unavailable
 from models.flow_runs import Run, RunState
 from models.flow_schedules import Entry
 from models.permissions import OPERATOR, Role
@@ -153,11 +153,11 @@ def test_what_somebody_asked_for_is_a_run_among_the_jobs(filled: str, monkeypatc
 
     monkeypatch.setenv("APPOINTMENT360_BACKUP_TO", "/sys/backups")
     settings.settings.cache_clear()
-    with pytest.raises(Unavailable):
+    with pytest.raises(NotFound):
         back_up.make(by=OPERATOR)
     run = newest_run()
     assert run.state is RunState.FAILED
-    assert "/sys/backups cannot be made" in (run.error or "")
+    assert "There is no folder /sys/backups" in (run.error or "")
 
 
 def test_one_that_is_cancelled_leaves_nothing_and_says_so(filled: str, home: Path) -> None:
@@ -419,6 +419,45 @@ def test_a_bucket_with_object_lock_keeps_it(filled: str, home: Path, monkeypatch
         assert made.locked_until is not None
         held = client.head_object(Bucket="locked", Key=made.name + MANIFEST)
         assert held["ObjectLockMode"] == "COMPLIANCE"
+
+
+def test_no_backup_is_missing_before_one_was_due(filled: str) -> None:
+    flow_schedules.write([Entry(backups.FLOW, "* * * * *", "UTC", "Makes another one.")])
+    assert backup_alerts.look() == []
+    with psycopg.connect(libpq_url(filled)) as connection:
+        connection.execute("UPDATE flow_schedules SET since = since - interval '3 hours'")
+    assert "A backup is missing: there is none, and one was due" in " ".join(backup_alerts.look())
+    flow_schedules.write([Entry(backups.FLOW, "* * * * *", "UTC", "Makes one more.")])
+    assert backup_alerts.look()
+    flow_schedules.write([Entry(backups.FLOW, "*/2 * * * *", "UTC", "Makes another one.")])
+    assert backup_alerts.look() == []
+
+
+def test_who_makes_a_backup_ends_no_alert_of_the_server(filled: str) -> None:
+    """A command may have other settings: the sweep alone judges."""
+    with psycopg.connect(libpq_url(filled)) as connection:
+        connection.execute("INSERT INTO backup_alerts (kind, sentence) VALUES ('base', 'No moment can be restored.')")
+    steps: list[str] = []
+    back_up.make(by=OPERATOR, say=steps.append)
+    assert "base" not in steps  # where none is wanted
+    with psycopg.connect(libpq_url(filled)) as connection:
+        assert connection.execute("SELECT kind FROM backup_alerts").fetchall() == [("base",)]
+
+
+def test_a_folder_or_a_key_that_is_named_has_to_be_there(
+    filled: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is not attached, a name mistyped."""
+    for name, value in (("BACKUP_TO", home / "disk" / "backups"), ("BACKUP_KEY", home / "bakcup.key")):
+        with monkeypatch.context() as mistaken:
+            mistaken.setenv(f"APPOINTMENT360_{name}", str(value))
+            settings.settings.cache_clear()
+            with pytest.raises(NotFound, match=f"There is no .* {value}, "):
+                back_up.make(by=OPERATOR)
+        assert not value.exists()
+        settings.settings.cache_clear()
+        assert name in (backups.listed(by=OPERATOR)[0].error or "")
+    assert back_up.make(by=OPERATOR).proven
 
 
 def test_alerts_are_mailed_once(filled: str, home: Path) -> None:

@@ -5,7 +5,7 @@ ended with it.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ from models.audit import Event
 from models.backup_retention import Generations, Kept, superfluous
 from models.database import BACKUPS_LOCK, Base, by_id, reading, writing
 from models.errors import Conflict, NotFound
+from models.flow_runs import FlowRun, RunState
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import home, settings
 
@@ -38,6 +39,8 @@ STEPS = {  # in their order, in words
     "log": "Reading through what moments are restored from",
     "base": "Looking after the moments that can be restored",
 }
+AFTER_DRILL = (STEPS["log"], STEPS["base"])
+DRILLING = "being drilled"
 _MOMENT = DateTime(timezone=True)
 
 
@@ -111,6 +114,11 @@ class Backup(Base):
             return "unproven"
         return "proven" if self.drill == Drill.MATCHES else "failed"
 
+    def shown(self, steps: Mapping[int, str]) -> str:
+        """Its standing as people read it, while it is `at_work`, too."""
+        drills = self.state == State.DONE and self.id in steps and steps[self.id] not in AFTER_DRILL
+        return DRILLING if drills else self.standing
+
 
 @dataclass(frozen=True)
 class Made:
@@ -172,6 +180,22 @@ def get(backup_id: int, *, by: Actor) -> Backup:
     require(by, Permission.SERVER_OVERSEE)
     with reading() as session:
         return _found(by_id(session, Backup, backup_id), backup_id)
+
+
+def at_work(*, by: Actor) -> dict[int, str]:
+    """The backups that a run makes or drills now, with its step in words. Raises NotAllowed."""
+    require(by, Permission.SERVER_OVERSEE)
+    running = select(FlowRun).where(FlowRun.flow == FLOW, FlowRun.state == RunState.RUNNING).order_by(FlowRun.id)
+    with reading() as session:
+        held = sorted(database.claims(session, BACKUPS_LOCK))
+        there = list(session.scalars(select(Backup.id).where(Backup.id.in_(held)).order_by(Backup.id)))
+        runs = list(session.scalars(running)) if there else []
+    found: dict[int, str] = {}
+    for run in runs:
+        # What runs by schedule makes the newest one.
+        of_run = there[-1:] if run.subject is None else [one for one in there if run.subject.endswith(f"backup {one}")]
+        found |= dict.fromkeys(of_run, run.step or "")
+    return found
 
 
 def newest_done(*, by: Actor) -> Backup:

@@ -184,7 +184,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.jobs.retry",
     ),
     SEE_BACKUPS: (
-        "models.backups.listed", "models.backups.get", "models.backups.newest_done", "models.backup_alerts.health",
+        "models.backups.listed", "models.backups.get", "models.backups.newest_done", "models.backups.at_work",
+        "models.backup_alerts.health",
     ),
     BACK_UP: (
         "models.backups.ask", "models.backups.ask_drill", "models.backups.restored", "pipelines.back_up.make",

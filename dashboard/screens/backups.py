@@ -25,27 +25,30 @@ UNDER_WAY = (State.WAITING, State.RUNNING)
 def show() -> None:
     by = session.actor()
     with page.skeleton("backups", TITLE, 420) as place:
-        found, health = backups.listed(by=by), backup_alerts.health(by=by)
+        found, health, steps = backups.listed(by=by), backup_alerts.health(by=by), backups.at_work(by=by)
     with place.container():
         with page.header(TITLE, NOTE):
             if by.may(Permission.SERVER_MANAGE):
-                _button(found, by)
+                _button(_busy(found, steps), by)
         for alert in health.alerts:
             st.error(plain(alert), icon=":material/error:")
-        if any(one.state in UNDER_WAY or one.drill_asked_at for one in found):
-            part(_follow, run_every=EVERY)([one.standing for one in found])
+        if _busy(found, steps):
+            part(_follow, run_every=EVERY)([one.shown(steps) for one in found])
         if not found:
             _nothing_yet()
             return
         _metrics(found, health)
         if health.moments:
             _moments(*health.moments)
-        backup_table(found)
+        backup_table(found, steps)
         restore_chart(found)
 
 
-def _button(found: list[Backup], by: Actor) -> None:
-    busy = any(one.state in UNDER_WAY for one in found)
+def _busy(found: list[Backup], steps: dict[int, str]) -> bool:
+    return bool(steps) or any(one.state in UNDER_WAY or one.drill_asked_at for one in found)
+
+
+def _button(busy: bool, by: Actor) -> None:
     if st.button("Back up now", icon=":material/backup:", type="primary", disabled=busy):
         with page.refusals():
             flow_runs.start_backup(backups.ask(by=by))
@@ -54,17 +57,14 @@ def _button(found: list[Backup], by: Actor) -> None:
 
 def _follow(before: list[str]) -> None:
     """Until it is over; then the whole page once more, without the clock."""
-    now = backups.listed(by=session.actor())
-    busy = any(one.state in UNDER_WAY or one.drill_asked_at for one in now)
-    if not busy or [one.standing for one in now] != before:
+    by = session.actor()
+    now, steps = backups.listed(by=by), backups.at_work(by=by)
+    if not _busy(now, steps) or [one.shown(steps) for one in now] != before:
         st.rerun()
-    if any(one.state == State.RUNNING for one in now):
-        told = "Backing up … You can leave this page."
-    elif any(one.state == State.WAITING for one in now):
-        told = "Waits for its turn …"
-    else:
-        told = "Restoring it for its drill … You can leave this page."
-    st.info(told, icon=":material/backup:")
+    for number, step in steps.items():
+        st.info(f"Backup {number}: {plain(step or 'begins')} … You can leave this page.", icon=":material/backup:")
+    if not steps:
+        st.info("Waits for its turn …", icon=":material/backup:")
 
 
 def _metrics(found: list[Backup], health: Health) -> None:

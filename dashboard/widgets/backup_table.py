@@ -1,5 +1,6 @@
 """All backups, with what can be done with the selected one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -18,16 +19,17 @@ COLOURS = {
     "failed": "red",
     "gone": "red",
     "running": "blue",
+    backups.DRILLING: "blue",
     "waiting": "gray",
 }
 ROWS_SHOWN, ROW_HEIGHT = 11, 36
 
 
-def backup_table(found: list[Backup]) -> None:
+def backup_table(found: list[Backup], steps: Mapping[int, str]) -> None:
     with page.card("All backups", "Select one for its details"):
         picked = st.dataframe(
-            pd.DataFrame([_row(one) for one in found]),
-            key=f"backups {hash(tuple((one.id, one.standing) for one in found))}",
+            pd.DataFrame([_row(one, steps) for one in found]),
+            key=f"backups {hash(tuple((one.id, one.shown(steps)) for one in found))}",
             on_select="rerun",
             selection_mode="single-row",
             height="content" if len(found) <= ROWS_SHOWN else (ROWS_SHOWN + 1) * ROW_HEIGHT + 2,
@@ -51,10 +53,10 @@ def backup_table(found: list[Backup]) -> None:
             _details(found[picked[0]])
 
 
-def _row(one: Backup) -> dict[str, Any]:
+def _row(one: Backup, steps: Mapping[int, str]) -> dict[str, Any]:
     return {
         "backup": one.id,
-        "state": [one.standing],
+        "state": [one.shown(steps)],
         "made": formats.moment(one.created_at),
         "size": None if one.bytes is None else formats.size(one.bytes),
         "rows": None if one.rows is None else formats.number(one.rows),

@@ -1,5 +1,6 @@
 """Backups on their screen: what there is, what is wrong, and asking for one and for its drill."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from models import backups
 from models.backups import Drill, Made
 from models.database import writing
 from models.permissions import OPERATOR, Role
+from pipelines.recorded import recorded
 from tests.dashboard.conftest import Site
 
 Screen = Callable[..., AppTest]
@@ -33,6 +35,26 @@ def test_one_is_asked_for(screen: Screen) -> None:
     next(one for one in test.button if one.label == "Back up now").click().run()
     [asked] = backups.listed(by=OPERATOR)
     assert asked.standing == "waiting"
+
+
+def test_its_drill_is_followed_to_the_end(screen: Screen) -> None:
+    made = backups.ask(by=OPERATOR)
+    with backups.claimed(made), recorded(backups.FLOW, subject=f"backup {made}") as run:
+        backups.begin(made)
+        backups.finish(made, Made(10_000, 2, 3, 0, None), by=OPERATOR)
+        run.says(backups.STEPS["restore"])
+        deadline = time.monotonic() + 20
+        while backups.at_work(by=OPERATOR) != {made: backups.STEPS["restore"]}:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        test = screen(Role.ADMIN, at="backups")
+        assert list(test.dataframe[0].value["state"]) == [["being drilled"]]
+        assert f"Backup {made}: Restoring it for the drill …" in said(test)
+        assert next(one for one in test.button if one.label == "Back up now").disabled
+        backups.drilled(made, Drill.MATCHES, seconds=2.0, differences=[], by=OPERATOR)
+    test = screen(Role.ADMIN, at="backups")
+    assert list(test.dataframe[0].value["state"]) == [["proven"]]
+    assert not next(one for one in test.button if one.label == "Back up now").disabled
 
 
 def test_what_a_drill_refuted_is_told_above(screen: Screen) -> None:

@@ -132,12 +132,13 @@ async def quality_report(request: Request) -> Response:
     actor = await edge.signed_in(request.scope)
     if actor is None:
         return PlainTextResponse("Sign in first, then open this link again.", 401)
-    kind, name = request.path_params["kind"], check_report.NAME
+    kind = request.path_params["kind"]
     try:
+        name = await run_in_threadpool(check_report.name, kind, by=actor)
         if kind == "csv":
-            return file_answers.csv(await run_in_threadpool(check_report.csv, by=actor), f"{name}.csv")
+            return file_answers.csv(await run_in_threadpool(check_report.csv, by=actor), name)
         if kind == "html":
-            named = {"content-disposition": f'attachment; filename="{name}.html"'}
+            named = {"content-disposition": f'attachment; filename="{name}"'}
             return HTMLResponse(await run_in_threadpool(check_report.html, by=actor), headers=named)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)

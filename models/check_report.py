@@ -9,7 +9,7 @@ from models.check_board import Board, Completeness, Standing
 from models.check_rules import About
 from models.permissions import Actor, Permission, require
 
-NAME = "Data quality"
+TITLE = "Data quality"
 WIDTH, HEIGHT = 120, 24  # of a line chart, in pixels
 HEADERS = (
     "About", "Rule", "Name", "Field", "Holds", "Checked", "Failing", "Share failing", "Allowed", "Stops imports",
@@ -48,7 +48,15 @@ def html(*, by: Actor) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{NAME}</title><style>{STYLE}</style></head><body><h1>{NAME}</h1>{body}</body></html>\n"
+        f"<title>{TITLE}</title><style>{STYLE}</style></head><body><h1>{TITLE}</h1>{body}</body></html>\n"
+    )
+
+
+def name(kind: str, *, by: Actor) -> str:
+    """What the file is called, such as “data quality 2026-11-27.html”: by the day of the check. Raises NotAllowed."""
+    run = check_board.board(by=by, runs=1).run
+    return (
+        f"{TITLE.lower()} {run.finished_at:%Y-%m-%d}.{kind}" if run and run.finished_at else f"{TITLE.lower()}.{kind}"
     )
 
 
@@ -99,22 +107,23 @@ def _body(board: Board) -> Iterator[str]:
     ):
         yield f"<div><b>{number}</b><span>{label}</span></div>"
     yield "</div>"
+    most = max((point.share for one in board.rules for point in one.points), default=0.0)  # one scale for all
     for about, heading in HEADINGS.items():
         if rules := [one for one in board.rules if one.about is about]:
-            yield f"<h2>{heading}</h2>{_rules(rules)}"
+            yield f"<h2>{heading}</h2>{_rules(rules, most)}"
     if board.completeness:
         yield f"<h2>How full each field is</h2>{_fields(board.completeness)}"
 
 
-def _rules(rules: Sequence[Standing]) -> str:
+def _rules(rules: Sequence[Standing], most: float) -> str:
     heads = (
         '<th>Rule</th><th></th><th class="n">Failing</th><th class="n">Share</th><th class="n">Tolerance</th>'
-        "<th>Over time</th>"
+        f"<th>Over time, to {percent(most)}</th>"
     )
-    return f'<div class="wide"><table><tr>{heads}</tr>{"".join(map(_rule, rules))}</table></div>'
+    return f'<div class="wide"><table><tr>{heads}</tr>{"".join(_rule(one, most) for one in rules)}</table></div>'
 
 
-def _rule(one: Standing) -> str:
+def _rule(one: Standing, most: float) -> str:
     last, since = one.last, one.broken_since
     if one.is_tolerated:
         state = '<span class="some">tolerated</span>'
@@ -127,11 +136,13 @@ def _rule(one: Standing) -> str:
     if one.about is not About.CONTACTS and one.examples:
         told.append("such as " + ", ".join(dict.fromkeys(one.examples)))
     chart = sparkline(
-        [point.share for point in one.points], words=f"{len(one.points)} checks, last {percent(last.share)}"
+        [point.share for point in one.points],
+        words=f"{len(one.points)} checks, last {percent(last.share)}",
+        most=most,
     )
     return (
         f"<tr><td>{escape(one.sentence)}<br><code>{escape(' · '.join(told))}</code></td><td class='w'>{state}</td>"
-        f'<td class="n">{last.failing:,}<br><small>of {last.checked:,}</small></td>'
+        f'<td class="n w">{last.failing:,}<br><small>of {last.checked:,}</small></td>'
         f'<td class="n w">{percent(last.share)}</td><td class="n w">{percent(1 - one.tolerance)}</td>'
         f"<td>{chart}</td></tr>"
     )

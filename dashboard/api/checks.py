@@ -175,14 +175,14 @@ def switch(by: Decider, name: RuleName, wanted: RuleSwitch) -> None:
 @router.get("/report.html", summary="Download the report", response_class=HtmlReport)
 def report_html(by: Reader) -> Response:
     """A page that opens without a network."""
-    named = {"content-disposition": f'attachment; filename="{check_report.NAME}.html"'}
+    named = {"content-disposition": f'attachment; filename="{check_report.name("html", by=by)}"'}
     return HtmlReport(check_report.html(by=by), headers=named)
 
 
 @router.get("/report.csv", summary="Download the report as CSV", response_class=CSV)
 def report_csv(by: Reader) -> Response:
     """A line for each rule, then one for each field."""
-    return file_answers.csv(check_report.csv(by=by), f"{check_report.NAME}.csv")
+    return file_answers.csv(check_report.csv(by=by), check_report.name("csv", by=by))
 
 
 def _run(one: Run) -> CheckRun:

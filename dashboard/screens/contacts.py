@@ -29,7 +29,7 @@ def show() -> None:
     by = session.actor()
     try:
         view = address.read(by=by)
-        columns.chosen(view.columns, by=by)
+        columns.of_view(view, by=by)
         moment = search.moment(view.filters, by=by)
     except AppError as error:
         _unreadable(error, by)

@@ -6,10 +6,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard import formats, session
+from dashboard.address import View
 from dashboard.widgets.page import token
 from dashboard.widgets.row_buttons import row_button
 from models import preferences
-from models.contacts import search
+from models.contacts import quality, search
 from models.contacts.table import DERIVED, EMAIL_STATUSES, FIELDS, FULL_NAME
 from models.errors import InvalidInput
 from models.fields import Kind
@@ -59,6 +60,19 @@ def chosen(columns: Iterable[str] | None, *, by: Actor) -> list[str]:
     if unknown := [name for name in columns if name not in known]:
         raise InvalidInput(f"There is no column “{unknown[0]}”. Columns are: {', '.join(known)}.")
     return list(dict.fromkeys(columns))
+
+
+def of_view(view: View, *, by: Actor) -> list[str]:
+    """The columns that the view has; where its address names none, the fields that its rules of quality look into stand
+    beside the name. Raises what `chosen` does."""
+    shown = chosen(view.columns, by=by)
+    if view.columns is not None:
+        return shown
+    rules = [name for one in view.filters.filters if one.field.kind is Kind.CHECK for name in one.values]
+    known, named = offered(by), DERIVED[FULL_NAME].parts if FULL_NAME in shown else ()
+    fields = [field for name in rules for field in quality.fields_of(quality.named()[name])]
+    beside = [field for field in fields if field in known and field not in named]
+    return list(dict.fromkeys([*shown[:1], *beside, *shown[1:]]))
 
 
 def choose(columns: Iterable[str], *, by: Actor) -> None:

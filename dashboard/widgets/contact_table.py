@@ -35,7 +35,7 @@ class Ticked:
 
 def read_page(view: View, *, number: int, by: Actor) -> Page:
     """The rows that the table shows, and how many match; a number behind the last page is the last."""
-    needed = columns.needed(columns.chosen(view.columns, by=by))
+    needed = columns.needed(columns.of_view(view, by=by))
     size = style(by=by).size
 
     def read(wanted: int) -> Page:
@@ -80,7 +80,7 @@ def _nothing(view: View, by: Actor) -> None:
 
 def _rows(view: View, found: Page, looks: Style, by: Actor) -> Ticked:
     """Draws the table."""
-    shown = columns.chosen(view.columns, by=by)
+    shown = columns.of_view(view, by=by)
     table = pd.DataFrame(
         [{columns.OPEN: OPEN_SIGN, **{name: columns.cell(name, row) for name in shown}} for row in found.rows]
     )

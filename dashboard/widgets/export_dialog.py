@@ -72,7 +72,7 @@ def _dialog(view: View, total: int, ids: list[int] | None, cost: int, balance: B
 
 def _columns(view: View, by: Actor) -> tuple[str, list[str]]:
     """What the table shows, everything, or a choice that begins with the former."""
-    shown = columns.needed(columns.chosen(view.columns, by=by))
+    shown = columns.needed(columns.of_view(view, by=by))
     every = exports.checked_columns(None, by=by)
     names = {SHOWN: f"Shown ({formats.number(len(shown))})", ALL: f"All ({formats.number(len(every))})", SOME: "Choose"}
     which = st.segmented_control("Columns", list(names), default=SHOWN, required=True, format_func=names.__getitem__)

@@ -83,13 +83,13 @@ def _table(found: list[Run]) -> Run | None:
         alt="What ran",
         column_config={
             "number": config.NumberColumn("No.", width=60, format="localized"),
-            "job": config.TextColumn("Job", width=160),
-            "about": config.TextColumn("About", width=110),
+            "job": config.TextColumn("Job", width=135),
+            "about": config.TextColumn("About", width=95),
             "state": config.MultiselectColumn("State", width=105, options=list(named), color=colours),
-            "started": config.DatetimeColumn("Began", width=145, **moment),
+            "started": config.DatetimeColumn("Began", width=130, **moment),
             "took": config.TextColumn("Took", width=80),
-            "by": config.TextColumn("Asked", width=110),
-            "counts": config.TextColumn("Counted", width=240),
+            "by": config.TextColumn("Asked", width=95),
+            "counts": config.TextColumn("Counted", width=185),
             "error": config.TextColumn("Why", width=240),
         },
     ).selection.rows

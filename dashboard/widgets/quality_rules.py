@@ -1,5 +1,6 @@
 """The table of rules with their trends; the selected one with its chart, its rows, and whether it stops imports."""
 
+from math import ceil
 from typing import NoReturn
 
 import pandas as pd
@@ -22,6 +23,7 @@ ROW_HEIGHT, MOST_ROWS = 36, 14
 STATES = {"Broken": "red", "Tolerated": "yellow", "Holds": "green"}
 ABOUT = {About.CONTACTS: "Contacts", About.INDUSTRIES: "Industries", About.PAYMENTS: "Payments"}
 LEADS_TO = {About.INDUSTRIES: "Show its contacts", About.PAYMENTS: "Show it among the payments"}
+LEADS = {About.INDUSTRIES: "Contacts of “{}”", About.PAYMENTS: "Payment {}"}
 OPENED = "contacts of a rule opened"
 HEIGHT = 150  # pixels of the chart
 
@@ -31,7 +33,8 @@ def rules_table(rules: list[Standing]) -> None:
     """`rules` is what the screen has read; searching and selecting reads nothing."""
     with page.card("Rules", "The sign in front shows the contacts that break a rule"):
         shown = _chosen(rules)
-        one = _table(shown)
+        # One scale for all: a rule that half a percent breaks must not look like one that all rows do.
+        one = _table(shown, ceil(100 * max((point.share for one in rules for point in one.points), default=0)) or 1)
         if one is None:
             st.caption("Select a rule to see it over time.")
         else:
@@ -71,8 +74,8 @@ def _chosen(rules: list[Standing]) -> list[Standing]:
     ]  # fmt: skip
 
 
-def _table(rules: list[Standing]) -> Standing | None:
-    """Draws the rows; returns the selected rule."""
+def _table(rules: list[Standing], most: int) -> Standing | None:
+    """Draws the rows, the shares over time up to `most` percent; returns the selected rule."""
     if not rules:
         with page.empty("search_off", "No rule is like that", "Search for other words, or choose another state."):
             pass
@@ -109,7 +112,7 @@ def _table(rules: list[Standing]) -> Standing | None:
             "failing": config.NumberColumn("Failing", width=76, format="localized"),
             "share": config.NumberColumn("Share", width=70, format="%.2f%%"),
             "tolerance": config.NumberColumn("Tolerance", width=82, format="%.0f%%", help="The share that may fail"),
-            "trend": config.LineChartColumn("Over time", width=110, y_min=0),
+            "trend": config.LineChartColumn(f"Over time, to {most}%", width=124, y_min=0, y_max=most),
             "blocks": config.CheckboxColumn("Stops imports", width=104),
         },
     )
@@ -135,7 +138,13 @@ def _named_rows(one: Standing) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         for name in one.examples:
-            if st.button(plain(name), key=f"row {one.name} {name}", help=LEADS_TO[one.about]):
+            if st.button(
+                LEADS[one.about].format(plain(name)),
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                key=f"row {one.name} {name}",
+                help=LEADS_TO[one.about],
+            ):
                 _follow(one, name)
         if (more := one.last.failing - len(one.examples)) > 0:
             st.caption(f"and {formats.number(more)} more", width="content")

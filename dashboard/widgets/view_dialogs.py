@@ -22,7 +22,7 @@ LONGEST = 300  # characters of the filter's sentence
 @dialog("Save view", icon=":material/bookmark_add:")
 def save_dialog(view: View) -> None:
     by = session.actor()
-    shown = columns.chosen(view.columns, by=by)
+    shown = columns.of_view(view, by=by)
     count = formats.counted(len(shown), "column")
     st.markdown(f"{plain(_words(view.filters))}, with the {count} and the order of now.")
     name, shared, sent = _form("", "Save", sharing=True)
@@ -47,7 +47,7 @@ def rename_dialog(saved: SavedView) -> None:
 def save_changes(view: View, saved: SavedView) -> None:
     by = session.actor()
     with page.refusals(passing=True):
-        shown = columns.chosen(view.columns, by=by)
+        shown = columns.of_view(view, by=by)
         kept = view_changes.change(saved.id, filters=view.filters, columns=shown, sort=view.sort, by=by)
         address.write(replace(saved_views.address_of(kept), page=view.page))
         say(f"“{kept.name}” holds what you see. Its menu puts the change back.")

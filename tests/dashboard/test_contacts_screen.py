@@ -62,6 +62,15 @@ def test_each_run_asks_once_who_is_there(screen: Screen, monkeypatch: pytest.Mon
     assert len(asked) == 2
 
 
+def test_what_a_rule_of_quality_looks_into_stands_beside_the_name(screen: Screen) -> None:
+    asked = {"check.not": ["status_is_a_known_value", "row_has_name_email_or_company"]}
+    assert list(screen(Role.ADMIN, **asked).dataframe[0].value.columns)[:5] == [
+        "open", "full_name", "status", "email", "company",
+    ]  # fmt: skip
+    chosen = screen(Role.ADMIN, columns="title", **asked).dataframe[0].value
+    assert list(chosen.columns) == ["open", "title"]
+
+
 def test_the_analyst_sees_the_allowed_columns_only(screen: Screen) -> None:
     test = screen(Role.ANALYST)
     assert list(test.dataframe[0].value.columns) == ["open", "full_name", "title", "country", "created_at"]

@@ -69,6 +69,7 @@ def test_the_broken_rules_come_first_and_lead_to_their_contacts(screen: Screen, 
     assert table(test)[4][1] == 0
     trends = test.dataframe[0].value["trend"]
     assert [list(trend) for trend in trends[:2]] == [[0.0, 20.0], [0.0, 10.0]]
+    assert "Over time, to 20%" in test.dataframe[0].proto.columns
     opened = click_in_table(test, "open", 0, ":material/open_in_full:")
     assert dict(opened.query_params) == {"check": "email_is_an_address"}
 
@@ -139,5 +140,5 @@ def test_a_named_row_leads_to_itself(screen: Screen, runs: None) -> None:
 
     screen(Role.ADMIN, at="quality")
     test = AppTest.from_function(details, default_timeout=60).run()
-    assert "pay\\_17" in labels(test)
+    assert "Payment pay\\_17" in labels(test)
     assert not test.toggle

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from datetime import UTC, datetime
 
 from models.contacts import records
 from models.permissions import OPERATOR, Role
@@ -68,7 +69,12 @@ def test_the_report_opens_offline_and_holds_what_the_person_sees(client: Client)
     checked(), checked({EMAIL: 2, "industry_name_is_clean": 1, "payment_is_in_rupees": 1}, named="<i>pay & go")
     whole, narrow = client(Role.ADMIN), client(Role.ANALYST, columns=["email", "title"])
     page = whole.get("/checks/report.html")
-    assert page.headers["content-disposition"] == 'attachment; filename="Data quality.html"'
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert page.headers["content-disposition"] == f'attachment; filename="data quality {today}.html"'
+    assert f"data%20quality%20{today}.csv" in whole.get("/checks/report.csv").headers["content-disposition"]
+    assert "Over time, to 20.0 %" in page.text
+    half = page.text.index("A payment is in INR.")
+    assert _heights(page.text[half:]) == [21.0, 12.0], "half as high as the rule that twice as many rows break"
     assert "&lt;i&gt;pay &amp; go" in page.text
     assert not re.search(r"(?:src|href|url|@import)\s*[=(]", page.text), "it fetches nothing"
     assert "<script" not in page.text
@@ -91,3 +97,10 @@ def test_the_report_opens_offline_and_holds_what_the_person_sees(client: Client)
         "2", "0.200000", "no",
     )  # fmt: skip
     assert by_name["email_is_filled"]["Failing"] == "1"
+
+
+def _heights(page: str) -> list[float]:
+    """Of the first line chart there, from above."""
+    points = re.search(r'points="([^"]+)"', page)
+    assert points is not None
+    return [float(one.split(",")[1]) for one in points[1].split()]

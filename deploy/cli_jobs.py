@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -36,12 +37,16 @@ def listed(as_json: Json = False, home: Home = None) -> None:
     if output.is_json():
         output.answer({"jobs": [_job(one, newest.get(one.flow)) for one in found]})
         return
+    zone = ZoneInfo(found[0].time_zone) if found else None
     rows = []
     for one in found:
         last = newest.get(one.flow)
-        rows.append((one.flow, _state(one), one.cron, one.next_at, last and last.started_at, last and last.state))
+        moments = [output.moment(at, zone) for at in (one.next_at, last and last.started_at)]
+        rows.append((one.flow, _state(one), one.cron, *moments, last and last.state))
     output.table(["job", "schedule", "cron", "next", "last run", "ended"], rows, spare=["cron", "last run"])
-    if not found:
+    if zone is not None:
+        output.note(f"Schedules and times are in {zone}.")
+    else:
         output.note("Nothing is scheduled yet: the runner, which `appointment360 up` starts, writes it down.")
 
 
@@ -83,7 +88,8 @@ def show(run: RunId, as_json: Json = False, home: Home = None) -> None:
     if found.state is flow_runs.RunState.WAITING:
         output.say(f"Run {found.id} of {found.flow} waits to begin, since {found.seconds:,.0f} s.")
         return
-    output.say(f"Run {found.id} of {found.flow}{about} is {found.state}, {found.seconds:,.1f} s.")
+    stopped = f" by {found.canceller}" if found.canceller else ""
+    output.say(f"Run {found.id} of {found.flow}{about} is {found.state}{stopped}, {found.seconds:,.1f} s.")
     if found.step:
         output.say(f"{found.step}: {found.done or 0:,} of {found.total or 0:,}" if found.total else found.step)
     if found.counts:

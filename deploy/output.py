@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
+    from datetime import datetime, tzinfo
+
     from rich.console import Console, RenderableType
 
 PIPED_WIDTH = 400  # columns: a program or a file gets each row on one line
@@ -49,10 +51,17 @@ def is_json() -> bool:
 
 def answer(found: Mapping[str, Any]) -> None:
     """Print the one JSON object of this run."""
-    text = json.dumps(found, ensure_ascii=False, default=str) + "\n"
+    text = json.dumps(found, ensure_ascii=False, default=_in_json) + "\n"
     sys.stdout.flush()
     with open(1 if Mode.json_to is None else Mode.json_to, "w", encoding="utf-8", closefd=False) as stdout:
         stdout.write(text)
+
+
+def _in_json(value: object) -> str:
+    """Moments and days as ISO 8601 writes them, everything else as its own text."""
+    from datetime import date
+
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def answer_or_say(found: Mapping[str, Any], sentence: str) -> None:
@@ -131,7 +140,8 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    lines = [[shown(cell) for cell in row] for row in rows]
+    cells_of = [list(row) for row in rows]
+    lines = [[shown(cell) for cell in row] for row in cells_of]
     right, short = set(numbers), set(cut)
     widths = _widths(headers, lines, whole=right, cut=short, spare=list(spare))
     rendered = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold")
@@ -146,6 +156,8 @@ def table(
             cells[header].no_wrap, cells[header].overflow = True, "ellipsis"
         rendered.add_row(*(cells[header] for header in widths))
     show(rendered)
+    if any(hasattr(cell, "tzinfo") and cell.tzinfo is not None for row in cells_of for cell in row):
+        note(f"Times are in {own_zone()}, as this machine has it.")
     if left_out := [header for header in headers if header not in widths]:
         note(f"Left out, as the terminal is narrow: {', '.join(left_out)}. --json has everything.")
 
@@ -187,10 +199,22 @@ def shown(value: object) -> str:
         case int():
             return f"{value:,}"
         case datetime():
-            return value.astimezone().strftime("%-d %b %Y, %H:%M")
+            return moment(value)
         case list() | tuple():
             return ", ".join(map(str, value))
     return str(value)
+
+
+def moment(value: datetime | None, zone: tzinfo | None = None) -> str:
+    """`22 Nov 2026, 15:40` in that time zone, or in the machine's."""
+    return "–" if value is None else value.astimezone(zone).strftime("%-d %b %Y, %H:%M")
+
+
+def own_zone() -> str:
+    """What the machine's time zone is called now, as in `CET`."""
+    from datetime import datetime
+
+    return datetime.now().astimezone().tzname() or "local time"
 
 
 def counted(number: int, noun: str) -> str:

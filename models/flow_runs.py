@@ -28,13 +28,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from models import database, mails
 from models.accounts import User
 from models.batches import delete_in_batches
 from models.database import FLOW_MAILS_LOCK, FLOW_RUNS_LOCK, Base, by_id, reading, writing
-from models.errors import NotFound
+from models.errors import InvalidInput, NotFound
 from models.mails import Kind
 from models.permissions import OPERATOR, Actor, Permission, Role, require
 
@@ -44,6 +44,11 @@ SILENT = timedelta(minutes=3)  # without a beat: the machine that holds the run 
 NEVER = timedelta(hours=1)  # after Prefect was asked for it: whoever was to carry it out is not coming any more
 SAME = timedelta(hours=1)  # between two failures of a part of the sweep
 SWEEP = "sweep"  # no flow, but what it fails at stands among them
+FLOWS = frozenset({
+    "back-up", "export-contacts", "export-views", "find-duplicates", "import-contacts", "keep-house",
+    "reconcile-payments", "redo-import", "report-performance", "undo-import", "validate-contacts", "watch-folders",
+    SWEEP,
+})  # fmt: skip
 MOST_CRASHES = 3  # of the same work, one after the other: then it is the work that ends its process
 MAX_ERROR = 1000  # characters
 ENDED_SO = "Its process was ended in the middle: by a signal, with its machine, or for want of memory."
@@ -121,6 +126,8 @@ class Run:
     error: str | None
     cancelled_at: datetime | None
     """When somebody asked to have it stopped."""
+    canceller: str | None
+    """Who asked for that, as `asker`."""
 
 
 @dataclass(frozen=True)
@@ -370,7 +377,8 @@ def page(
     limit: int = 50,
     by: Actor,
 ) -> list[Run]:
-    """The newest first; `before` is the last one's number of the page before. Raises NotAllowed."""
+    """The newest first; `before` is the last one's number of the page before. Raises NotAllowed, InvalidInput (there
+    is no such flow)."""
     require(by, Permission.SERVER_OVERSEE)
     wanted = _select()
     if flow is not None:
@@ -380,7 +388,17 @@ def page(
     if before is not None:
         wanted = wanted.where(FlowRun.id < before)
     with reading() as session:
-        return [_seen(row) for row in session.execute(wanted.order_by(FlowRun.id.desc()).limit(limit))]
+        found = [_seen(row) for row in session.execute(wanted.order_by(FlowRun.id.desc()).limit(limit))]
+        if flow is not None and not found:
+            _require_known(session, flow)
+        return found
+
+
+def _require_known(session: Session, flow: str) -> None:
+    """Raises InvalidInput."""
+    if flow in FLOWS or session.scalar(select(FlowRun.id).where(FlowRun.flow == flow).limit(1)) is not None:
+        return
+    raise InvalidInput(f"There is no job “{flow[:60]}”. Jobs are: {', '.join(sorted(FLOWS))}.", field="job")
 
 
 def get(run_id: int, *, by: Actor) -> Run:
@@ -491,13 +509,15 @@ def _overseers(session: Session) -> list[User]:
 def _select() -> Any:
     lasting = func.extract("epoch", func.clock_timestamp() - FlowRun.started_at)
     seconds = func.coalesce(FlowRun.seconds, lasting).label("lasting")
-    return select(FlowRun, User.name, seconds).outerjoin(User, User.id == FlowRun.asked_by)
+    canceller = aliased(User)
+    wanted = select(FlowRun, User.name, seconds, canceller.name).outerjoin(User, User.id == FlowRun.asked_by)
+    return wanted.outerjoin(canceller, canceller.id == FlowRun.cancelled_by)
 
 
 def _seen(row: Any) -> Run:
-    run, asker, seconds = row
+    run, asker, seconds, canceller = row
     return Run(
         run.id, run.flow, run.subject, run.prefect_id, RunState(run.state), run.scheduled, run.asked_by, asker,
         run.started_at, run.ended_at, float(seconds), run.counts, run.step, run.done, run.total, run.error,
-        run.cancelled_at,
+        run.cancelled_at, canceller,
     )  # fmt: skip

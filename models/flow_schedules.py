@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import DateTime, Text, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, aliased, mapped_column
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from models import audit, flow_runs, schedule_times
 from models.accounts import User
@@ -206,7 +206,7 @@ def pause(flow: str, *, by: Actor) -> None:
     with writing(by) as session:
         found = session.get(FlowSchedule, flow, with_for_update=True)
         if found is None:
-            raise unknown(flow)
+            raise unknown(session, flow)
         if found.cron is None:
             raise Conflict(f"{flow} does not run by schedule: {setting(flow)} is “off”.")
         if found.paused_at is not None:
@@ -221,7 +221,7 @@ def resume(flow: str, *, by: Actor) -> None:
     with writing(by) as session:
         found = session.get(FlowSchedule, flow, with_for_update=True)
         if found is None:
-            raise unknown(flow)
+            raise unknown(session, flow)
         if found.paused_at is None:
             return
         now = session.scalars(select(func.clock_timestamp())).one()
@@ -230,8 +230,11 @@ def resume(flow: str, *, by: Actor) -> None:
         audit.write(session, Event.SCHEDULE_RESUMED, f"schedule {flow}", by=by)
 
 
-def unknown(flow: str) -> NotFound:
-    return NotFound(f"There is no schedule of “{flow}”: the runner, which `appointment360 up` starts, writes them.")
+def unknown(session: Session, flow: str) -> NotFound:
+    there = ", ".join(session.scalars(select(FlowSchedule.flow).order_by(FlowSchedule.flow)))
+    if not there:
+        return NotFound("Nothing is scheduled yet: the runner, which `appointment360 up` starts, writes it down.")
+    return NotFound(f"There is no job “{flow[:60]}” that runs by itself. Those that do are: {there}.")
 
 
 def _seen(

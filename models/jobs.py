@@ -95,7 +95,7 @@ def number(found: Run) -> int:
 def _ask(session: Session, flow: str, by: Actor, *, again: int | None) -> int:
     found = session.get(FlowSchedule, flow, with_for_update=True)
     if found is None:
-        raise unknown(flow)
+        raise unknown(session, flow)
     there = flow_runs.of_flow_under_way(session, flow)
     if there is not None and there.state == RunState.WAITING:
         return there.id

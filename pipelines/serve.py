@@ -26,21 +26,28 @@ PAUSE = 0.5
 
 
 def main() -> None:
+    write_schedules()
     wait_for_prefect(os.environ.get("PREFECT_API_URL", ""))
     os.environ.setdefault("PREFECT_RUNNER_POLL_FREQUENCY", "1")
     # Only now: importing Prefect takes seconds of a processor that its server needs to start.
-    from models import flow_schedules
     from pipelines import deployments, schedule, sweep
-    from pipelines.own_database import bind_database
 
-    bind_database()
-    flow_schedules.write(schedule.entries())
     runners = [_runner(schedule.ASKED), _runner(schedule.SCHEDULED)]
     for runner, offered in zip(runners, (deployments.asked(), deployments.scheduled()), strict=True):
         for one in offered:
             runner.add_deployment(one)
     sweep.keep_sweeping()
     asyncio.run(_run(runners))
+
+
+def write_schedules() -> None:
+    """At once, so that nobody reads those of the runner before: Prefect's server takes its time."""
+    from models import flow_schedules
+    from pipelines import schedule
+    from pipelines.own_database import bind_database
+
+    bind_database()
+    flow_schedules.write(schedule.entries())
 
 
 def wait_for_prefect(api: str) -> None:

@@ -71,6 +71,7 @@ class JobRun(BaseModel):
     total: int | None
     error: str | None
     cancelled_at: Moment | None = Field(description="When somebody asked to have it stopped.")
+    cancelled_by: str | None = Field(description="Who asked; null where it was the server itself.")
 
 
 class JobRuns(BaseModel):
@@ -179,4 +180,5 @@ def _run(one: Run) -> JobRun:
         id=one.id, job=one.flow, about=one.subject, state=one.state, scheduled=one.scheduled, asked_by=one.asker,
         started_at=one.started_at, ended_at=one.ended_at, seconds=one.seconds, counts=one.counts, step=one.step,
         done=one.done, total=one.total, error=one.error, cancelled_at=one.cancelled_at,
+        cancelled_by=one.canceller,
     )  # fmt: skip

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import flow_logs, formats, session
 from dashboard.widgets import page
-from dashboard.widgets.job_words import STATES, counts, job, whom
+from dashboard.widgets.job_words import STATES, counts, ended, job, whom
 from dashboard.widgets.page import plain
 from dashboard.widgets.said import say
 from models import flow_runs, jobs
@@ -25,7 +25,7 @@ def job_runs() -> None:
     """`job=`, `state=` and `before=` of the address. Raises InvalidInput."""
     flow, state, before = _wanted()
     by = session.actor()
-    with page.card("What ran", "The newest first; select one to see more"):
+    with page.card("What ran", f"The newest first, times in {formats.time_zone()}; select one to see more"):
         _controls(flow, state, flow_runs.known_flows(by=by))
         found = flow_runs.page(flow=flow, state=state, before=before, limit=SIZE + 1, by=by)
         if not found:
@@ -126,7 +126,10 @@ def _turn(before: int | None) -> None:
 
 
 def _one(one: Run) -> None:
-    with page.card(f"{job(one.flow)}, run {formats.number(one.id)}", f"{STATES[one.state][0]}, {whom(one)}"):
+    with page.card(
+        f"{job(one.flow)}, run {formats.number(one.id)}",
+        f"{ended(one)}, asked {whom(one)}" if not one.scheduled else f"{ended(one)}, {whom(one)}",
+    ):
         if one.error:
             page.refusal(one.error)
         if one.counts:

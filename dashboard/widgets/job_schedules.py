@@ -27,7 +27,7 @@ def job_schedules(there: list[Schedule], newest: dict[str, Run]) -> None:
         with page.empty("schedule", "Nothing is scheduled yet", hint):
             pass
         return
-    with page.card("By schedule", f"In the time zone {plain(there[0].time_zone)}"):
+    with page.card("By schedule", f"Schedules and times in the time zone {plain(there[0].time_zone)}"):
         one = _table(there, newest)
         _actions(one)
 
@@ -44,7 +44,7 @@ def kind(one: Schedule) -> str:
 
 def _table(there: list[Schedule], newest: dict[str, Run]) -> Schedule | None:
     config = st.column_config
-    moment: dict[str, Any] = {"format": formats.pattern(clock=True), "timezone": formats.time_zone()}
+    moment: dict[str, Any] = {"format": formats.pattern(clock=True), "timezone": there[0].time_zone}
     rows = st.dataframe(
         pd.DataFrame([_row(one, newest.get(one.flow)) for one in there]),
         key="job schedules",
@@ -89,7 +89,7 @@ def _row(one: Schedule, last: Run | None) -> dict[str, Any]:
 def _actions(one: Schedule | None) -> None:
     """Always there, so that nothing jumps when a row is selected."""
     may = one is not None and session.actor().may(Permission.SERVER_MANAGE)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
         st.caption(_said_of(one), width="stretch")  # which breaks within itself, so that the buttons stay beside it
         paused = one is not None and one.paused
         label, icon = ("Resume", "play_arrow") if paused else ("Pause", "pause")

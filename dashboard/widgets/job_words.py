@@ -14,6 +14,8 @@ STATES = {
 
 NUMBERED = ("report", "backup")  # what it made, by its number
 
+BY_ITSELF = ("export-views", "watch-folders", "sweep")  # which follow schedules and folders of their own
+
 
 def job(flow: str) -> str:
     """“Back up” of back-up."""
@@ -23,7 +25,17 @@ def job(flow: str) -> str:
 def whom(one: Run) -> str:
     if one.scheduled:
         return "by schedule"
-    return f"for {one.asker}" if one.asker else "for the server"
+    if one.asker:
+        return f"for {one.asker}"
+    return "by itself" if one.flow in BY_ITSELF else "at the command line"
+
+
+def ended(one: Run) -> str:
+    """“Cancelled by Ann”, where it is known who did that; else how it ended."""
+    word = STATES[one.state][0]
+    if one.state is not RunState.CANCELLED or one.cancelled_at is None:
+        return word
+    return f"{word} by {one.canceller}" if one.canceller else f"{word} at the command line"
 
 
 def counts(told: dict[str, Any]) -> str:

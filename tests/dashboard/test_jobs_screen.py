@@ -31,7 +31,7 @@ def schedules(site: Site) -> None:
         session.execute(delete(FlowRun))
     flow_schedules.write([])
     flow_schedules.write([
-        Entry("back-up", "0 2 * * *", "UTC", "Makes another one."),
+        Entry("back-up", "0 2 * * *", "Asia/Kolkata", "Makes another one."),
         Entry("validate-contacts", None, "UTC", "Checks once more."),
     ])  # fmt: skip
 
@@ -86,6 +86,8 @@ def test_a_schedule_is_run_paused_and_resumed(screen: Screen) -> None:
     test = screen(Role.ADMIN, at="jobs")
     assert list(test.dataframe[0].value["kind"]) == [["On"], ["Off"]]
     assert button(test, "Run now").disabled
+    assert "times in the time zone Asia/Kolkata" in shown(test)
+    assert '"timezone": "Asia/Kolkata"' in test.dataframe[0].proto.columns
     test = selected(test, 0, 0)
     assert "a second run: Makes another one." in shown(test)
     assert "APPOINTMENT360_SCHEDULE_BACK_UP" in shown(test)
@@ -123,6 +125,8 @@ def test_what_runs_shows_how_far_it_is_and_is_stopped(screen: Screen) -> None:
     button(test, "Cancel").click().run()
     assert flow_runs.get(run, by=OPERATOR).cancelled_at is not None
     assert button(test, "Stops …").disabled
+    flow_runs.end(run, RunState.CANCELLED)
+    assert "Cancelled by An admin, by schedule" in shown(selected(test.run(), 1, 0))
 
 
 def test_counts_are_told_in_words() -> None:

@@ -32,4 +32,17 @@ def test_jobs_are_listed_run_and_paused_and_lists_fit_a_narrow_terminal(cli: Cli
     assert "waits to begin" in cli("jobs", "show", str(again)).out
     assert cli("jobs", "cancel", str(run), "--json").object == {"error": f"Run {run} is failed already."}
     assert cli("jobs", "run", "back-down").code == 1
+    assert cli("jobs", "runs", "--job", "back-down", "--json").object["error"].startswith("There is no job “back-down”")
     assert flow_schedules.listed(by=OPERATOR)[0].paused is False
+
+
+def test_moments_are_in_a_zone_that_is_named_and_as_iso_8601_for_programs(cli: Cli) -> None:
+    flow_schedules.write([Entry("back-up", "0 9 * * *", "Asia/Kolkata", "Makes another one.")])
+    flow_runs.end(flow_runs.begin("back-up"), RunState.DONE)
+    told = cli("jobs", "list")
+    assert ", 09:00" in told.out, "as the schedule says"
+    assert "Schedules and times are in Asia/Kolkata." in told.err
+    assert "Times are in " in cli("jobs", "runs").err
+    [job] = cli("jobs", "list", "--json").object["jobs"]
+    assert job["next_at"].endswith("T03:30:00+00:00")
+    assert job["last"]["started_at"][10] == "T"

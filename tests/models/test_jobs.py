@@ -55,7 +55,7 @@ def test_a_wish_stands_until_the_flow_was_started(ann: Actor) -> None:
     assert [found.id for found in flow_runs.under_way(by=ann)] == [run]
     assert flow_runs.newest_of(["back-up"], by=ann) == {}, "it did not run yet"
     jobs.cancel(run, by=ann)
-    with pytest.raises(NotFound, match="no schedule of “back-down”"):
+    with pytest.raises(NotFound, match=r"no job “back-down” that runs by itself\. Those that do are: back-up\."):
         jobs.run("back-down", by=ann)
     running = flow_runs.begin("back-up")
     with pytest.raises(Conflict, match=f"back-up runs already, as run {running}"):
@@ -137,7 +137,8 @@ def test_a_run_is_stopped_once_and_who_did_it_is_known(ann: Actor) -> None:
     run = flow_runs.begin("back-up")
     for _ in range(2):
         jobs.cancel(run, by=ann)
-    assert flow_runs.get(run, by=ann).cancelled_at is not None
+    stopped = flow_runs.get(run, by=ann)
+    assert (stopped.cancelled_at is not None, stopped.canceller) == (True, "Ann")
     assert lines(Event.JOB_CANCELLED) == [("Ann", "job back-up", {"run": run})]
     flow_runs.end(run, RunState.CANCELLED)
     with pytest.raises(Conflict, match="cancelled already"):
@@ -155,6 +156,15 @@ def test_an_export_is_stopped_as_its_owner_would_and_made_again(ann: Actor) -> N
     flow_runs.end(run, RunState.CANCELLED)
     jobs.retry(run, by=ann)
     assert exports.count(by=ann) == 2
+
+
+def test_what_is_no_job_is_told_with_those_that_are(ann: Actor) -> None:
+    assert flow_runs.page(flow="keep-house", by=ann) == [], "it has not run yet"
+    with pytest.raises(InvalidInput, match=r"There is no job “back-down”. Jobs are: back-up, export-contacts, "):
+        flow_runs.page(flow="back-down", by=ann)
+    flow_schedules.write([])
+    with pytest.raises(NotFound, match="Nothing is scheduled yet"):
+        jobs.run("back-up", by=ann)
 
 
 def test_managers_see_and_do_nothing_of_it(ann: Actor) -> None:

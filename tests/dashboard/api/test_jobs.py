@@ -44,3 +44,5 @@ def test_jobs_are_listed_run_paused_stopped_and_done_again(client: Client) -> No
     assert admin.get(f"/jobs/runs/{run}").json() == last
     assert admin.get(f"/jobs/runs/{run}/log").json() == {"lines": None}
     assert admin.get("/jobs/runs/999").status_code == 404
+    assert admin.get("/jobs/runs", params={"job": "back-down"}).status_code == 422
+    assert admin.get(f"/jobs/runs/{run}").json()["cancelled_by"] == "An admin"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,10 +23,11 @@ import psycopg
 from psycopg import conninfo, sql
 
 from deploy import postgres_programs, postgres_settings
-from deploy.postgres_cluster import SUPERUSER
+from deploy.postgres_cluster import KEEPER, SUPERUSER
 from deploy.postgres_programs import SystemUser
 from models.errors import AppError, Conflict, Unavailable
 from models.postgres_wheel import environment
+from models.settings import settings
 from pipelines import backup_content, backup_key, postgres_runs, recovery_files
 from pipelines.backup_key import Key
 from pipelines.file_store import place
@@ -96,7 +98,7 @@ def _fetched(
     scratch.mkdir(mode=0o700)
     there = place(address)
     key: Key | None = backup_key.read(key_file) if recovery_files.keys_needed(there, scratch) else None
-    chain = recovery_files.chain(there, moment, key, scratch)
+    chain = recovery_files.chain(there, moment, key, scratch, logs=lambda system: place(f"{address}/{system}"))
     for one in chain:
         recovery_files.unpack(there, one, key, work / one.name, scratch)
     log = place(f"{address}/{chain[-1].system}")
@@ -119,6 +121,8 @@ class _Server:
         self.directory = work / "postgres"
         self.pgdata = self.directory / "pgdata"
         self.log = self.directory / "server.log"
+        self.spool = self.directory / "wal"
+        self.keeper = self.directory / KEEPER.name
         self.password = secrets.token_urlsafe(24)
 
     def join(self, bases: list[Path]) -> None:
@@ -132,6 +136,8 @@ class _Server:
             self._execute("pg_combinebackup", *bases, "-o", self.pgdata, what="The bases could not be joined")
         self.pgdata.chmod(0o700)
         (self.directory / "pg_hba.conf").write_text(TRUSTING)
+        self.spool.mkdir(mode=0o700)
+        shutil.copyfile(KEEPER, self.keeper)
         if self.user is not None:
             for path in (self.sockets, self.work, *self.work.rglob("*")):
                 os.chown(path, self.user.uid, self.user.gid, follow_symlinks=False)
@@ -144,8 +150,9 @@ class _Server:
             "port": str(PORT),
             "unix_socket_directories": str(self.sockets),
             "hba_file": str(self.directory / "pg_hba.conf"),
-            "wal_level": "replica",  # recovery goes by what the server had
-            "max_wal_senders": "4",
+            # The new timeline begins here: its history and first pieces are part of its log. Recovery goes by
+            # wal_level and max_wal_senders as the server had them.
+            **postgres_settings.archiving(self.keeper, self.spool),
             "restore_command": f'cp "{postgres_settings.in_command(self.work / "log")}/%f" "%p"',
         }
         settings |= target
@@ -197,6 +204,11 @@ class _Server:
         if self.user is not None:
             os.chown(password, self.user.uid, self.user.gid)
         (self.directory / "pg_hba.conf").unlink()
+        for cut_short in self.spool.glob("*.partial"):  # of the timeline that was left, whose log goes on in its place
+            cut_short.unlink()
+        if not settings().point_in_time:
+            shutil.rmtree(self.spool)
+            self.keeper.unlink()
         self.directory.rename(home / "postgres")
 
     def _failed(self) -> AppError:

@@ -3,7 +3,8 @@
 Reads the place, and writes folders that the caller names. It knows no database: it serves who has none left.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from pipelines.file_store import Place
 
 Names = dict[str, str]
 ANY_TIMELINE = slice(8, 24)
+PIECE = 16 * 1024 * 1024  # bytes of a piece of the log
+FORK = re.compile(r"\s*(\d+)\s+([0-9A-F]+)/([0-9A-F]+)")  # a line of a timeline's history
+NEVER = 1 << 64
 
 
 def keys_needed(there: Place, scratch: Path) -> bool:
@@ -23,9 +27,12 @@ def keys_needed(there: Place, scratch: Path) -> bool:
     return any(backup_manifest.key_of(_manifest(there, name, scratch)) for name in _bases(there))
 
 
-def chain(there: Place, moment: datetime | None, key: Key | None, scratch: Path) -> list[BaseManifest]:
-    """The base to begin with (of None the last one), and those it holds the changes since: the full one first. Raises
-    Conflict where no base is as old as the moment, NotFound, Unfit, Unavailable."""
+def chain(
+    there: Place, moment: datetime | None, key: Key | None, scratch: Path, *, logs: Callable[[str], Place]
+) -> list[BaseManifest]:
+    """The base to begin with (of None the last one), and those it holds the changes since: the full one first. `logs`
+    is where the log of a server lies, by its system identifier: what a restore to an earlier moment left behind is no
+    base of anything later. Raises Conflict where no base is as old as the moment, NotFound, Unfit, Unavailable."""
     found = {one.name: one for one in _read(there, key, scratch)}
     if not found:
         raise NotFound(f"There is no base in {there.address}: no moment can be restored from there.")
@@ -33,12 +40,36 @@ def chain(there: Place, moment: datetime | None, key: Key | None, scratch: Path)
     if not fitting:
         first = min(one.ended for one in found.values())
         raise Conflict(f"No base is that old: the first moment that can be restored is {first:%Y-%m-%d %H:%M:%S} UTC.")
+    leads = {system: _forks(logs(system), system, key, scratch) for system in {one.system for one in fitting}}
+    fitting = [one for one in fitting if not _is_left_behind(one, leads[one.system])] or fitting
     chosen = [max(fitting, key=lambda one: one.ended)]
     while (parent := chosen[-1].parent) is not None:
         if parent not in found:
             raise Unfit(f"{chosen[-1].name} cannot be used: {parent}, which it builds on, is not in {there.address}.")
         chosen.append(found[parent])
     return chosen[::-1]
+
+
+def _forks(log: Place, system: str, key: Key | None, scratch: Path) -> dict[int, int]:
+    """Of the newest timeline and those it comes from: its number -> where it was left, in bytes of the log. Raises
+    Unfit, Unavailable."""
+    histories = [one.name for one in log.files() if wal_files.segment_of(one.name).endswith(".history")]
+    if not histories:
+        return {}
+    newest, packed = max(histories), scratch / "history"
+    log.fetch(newest, packed)
+    told = wal_files.read(packed.read_bytes(), wal_files.segment_of(newest), system, key).decode()
+    packed.unlink()
+    found = {int(newest[:8], 16): NEVER}
+    for line in told.splitlines():
+        if match := FORK.match(line):
+            found[int(match[1])] = (int(match[2], 16) << 32) + int(match[3], 16)
+    return found
+
+
+def _is_left_behind(base: BaseManifest, forks: dict[int, int]) -> bool:
+    """Whether it was begun after its timeline was left: a base begins with a piece of the log of its own."""
+    return bool(forks) and _number(base.start_wal) * PIECE >= forks.get(int(base.start_wal[:8], 16), 0)
 
 
 def unpack(there: Place, base: BaseManifest, key: Key | None, to: Path, scratch: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from deploy import embedded_postgres, local
 from deploy import recovery as restoring
 from deploy.embedded_postgres import Server
-from models import backup_alerts, database, migrations, recovery, settings
+from models import backup_alerts, backups, database, migrations, recovery, settings
 from models.contacts import records
 from models.errors import AppError, Conflict
 from models.permissions import OPERATOR
@@ -342,6 +342,40 @@ def test_which_bases_a_moment_needs() -> None:
     assert recovery.needed(every, day + timedelta(days=300)) == {3, 4}
     next_full.finished_at = next_full.created_at + timedelta(hours=5)
     assert recovery.needed(every, next_full.created_at + timedelta(hours=1)) == {1, 2, 3, 4}
+
+
+def test_what_came_after_a_restore_is_restored_and_what_it_left_behind_is_not(
+    server: Server, new_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both homes have one place for their log."""
+    place = backups.place()
+    assert base_backups.make() is not None
+    written("kept")
+    moment = now(server)
+    written("left behind")
+    left_behind = base_backups.make()
+    assert left_behind is not None
+    archive_wal.ship_all()
+    key = backup_key.path()
+    restore("--at", moment.isoformat(), "--into", new_home)
+    monkeypatch.setenv("APPOINTMENT360_HOME", str(new_home))
+    monkeypatch.setenv("APPOINTMENT360_BACKUP_TO", place)
+    monkeypatch.setenv("APPOINTMENT360_BACKUP_KEY", str(key))
+    settings.settings.cache_clear()
+    restored = embedded_postgres.start_or_join(new_home, tuning=QUICK)
+    try:
+        database.bind(restored.url(local.DATABASE))
+        written("after the restore")
+        again = now(restored)
+        written("later still")
+        archive_wal.ship_all()
+    finally:
+        restored.release()
+    third = new_home.with_name("third")
+    assert restore("--at", again.isoformat(), "--into", third)["base"] != left_behind.name
+    names = names_in(third)
+    assert {"kept", "after the restore"} <= set(names)
+    assert not {"left behind", "later still"} & set(names)
 
 
 def looked_through() -> None:

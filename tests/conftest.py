@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import psutil
 import psycopg
 import pytest
 
+from deploy import kernel_locks
 from deploy.embedded_postgres import Server, start_or_join
 from models import database, garbage, migrations, passwords
 from models.permissions import OPERATOR, Actor
@@ -29,6 +32,7 @@ LONGEST = (
 )  # fmt: skip
 MEMORY_DISK = Path("/dev/shm")
 MEMORY_DISK_ROOM = 8 * 2**30  # free bytes: three processes have a server each, and a test of a million rows takes 2 GB
+KILLED_AFTER = 600.0  # seconds, in which a server that begins has taken its lock
 _numbers = count(1)
 
 gc.disable()  # until all is collected: what is loaded until then stays, and nobody need look through it
@@ -117,8 +121,20 @@ def _cheap_disk() -> Path | None:
     return MEMORY_DISK if runs_programs and room > MEMORY_DISK_ROOM else None
 
 
+def _forget_killed_runs() -> None:
+    """What a killed run left on the memory disk would keep its memory until the machine starts again."""
+    for folder in MEMORY_DISK.glob("appointment360-*"):
+        with suppress(OSError):  # another process removes it just now
+            lock = folder / "postgres" / "server.lock"
+            old = time.time() - lock.stat().st_mtime > KILLED_AFTER
+            if old and (taken := kernel_locks.taken_if_free(lock)) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(taken)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
+    _forget_killed_runs()
     folder = Path(tempfile.mkdtemp(prefix="appointment360-", dir=_cheap_disk()))
     folder.chmod(0o755)
     tuning = {"fsync": "off", "shared_buffers": "256MB", "max_wal_size": "512MB"}

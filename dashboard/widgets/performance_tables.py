@@ -20,10 +20,11 @@ def tables(report: Report) -> None:
     )  # fmt: skip
     rows = PARTS[choice or next(iter(PARTS))](report)
     if rows:
-        st.dataframe(
-            pd.DataFrame(rows), hide_index=True, width="stretch", placeholder=formats.MISSING,
-            column_config={"Statement": st.column_config.TextColumn(width="large")},
-        )  # fmt: skip
+        frame = pd.DataFrame(rows)
+        numbers = frame.select_dtypes("number").columns.difference(["Process"])
+        config: dict[str, Any] = {name: st.column_config.NumberColumn(format="localized") for name in numbers}
+        config["Statement"] = st.column_config.TextColumn(width="large")
+        st.dataframe(frame, hide_index=True, width="stretch", placeholder=formats.MISSING, column_config=config)
     else:
         st.caption("Nothing in these days.")
     if choice == "Tables":

@@ -19,6 +19,7 @@ table { border-collapse: collapse; width: 100% } td, th { padding: .3rem .5rem; 
   border-bottom: 1px solid var(--line) } .number { text-align: right; white-space: nowrap }
 code { font: 12px/1.4 ui-monospace, monospace; overflow-wrap: anywhere }
 article { border: 1px solid var(--line); border-radius: 6px; padding: .75rem 1rem; margin: .5rem 0 }
+.wide { overflow-x: auto }
 svg text { fill: var(--calm); font-size: 11px } svg rect { fill: var(--bar) }
 """
 CHART = 720, 120  # pixels
@@ -135,7 +136,7 @@ def _table(headers: list[str], rows: Rows, numbers: int) -> str:
         + "</tr>"
         for line in lines
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=wide tabindex=0><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _number(value: float | None) -> str:

@@ -91,6 +91,7 @@ def _shoot_all(browser: Browser, home: Path, state: str, file: Path | None, opti
         if file:
             command(home, "import", str(file), "--yes")
             command(home, "import", str(_written_next(file, home / "webinar-november.csv")), "--dry-run")
+            command(home, "check")
             command(home, "house")
             command(home, "house")
         with served(server.url(), home, APPOINTMENT360_HOME=str(home)) as web:

@@ -6,12 +6,12 @@ import streamlit as st
 from dashboard import formats
 from dashboard.widgets import page
 from dashboard.widgets.page import badge, plain
-from models.house.shapes import HouseAdvice, HouseReport, Kept
+from models.house.shapes import HouseAdvice, HouseReport, Kept, TableSize
 from models.house.texts import kept_for
 
 PREFIX = "APPOINTMENT360_"
 ROW_HEIGHT, MOST, MOST_TABLES = 36, 12, 30
-COUNTS = ("Rows", "Dead rows", "Files")
+COUNTS = ("Dead rows", "Files")
 COLOURS = {"freeze": "red", "vacuum": "yellow", "analyze": "blue"}
 
 
@@ -56,12 +56,12 @@ def kept(found: list[Kept]) -> None:
             pd.DataFrame(rows), hide_index=True, width="stretch", height="content", row_height=ROW_HEIGHT,
             placeholder="–",
             column_config={
-                "what": st.column_config.TextColumn("What", width=180),
-                "days": st.column_config.TextColumn("Kept for", width=80),
-                "size": st.column_config.TextColumn("Holds", width=80),
-                "removed": st.column_config.NumberColumn("Removed last", width=100),
-                "gives": st.column_config.TextColumn("What goes then", width="large"),
-                "setting": st.column_config.TextColumn(f"Setting, after {PREFIX}"),
+                "what": st.column_config.TextColumn("What", width=160),
+                "days": st.column_config.TextColumn("Kept for", width=75),
+                "size": st.column_config.TextColumn("Holds", width=70),
+                "removed": st.column_config.NumberColumn("Removed", width=72, help="By the last round"),
+                "gives": st.column_config.TextColumn("What goes then", width=350),
+                "setting": st.column_config.TextColumn("Setting", width=205, help=f"Its name goes on after {PREFIX}"),
             },
             alt="What is kept, and for how long",
         )  # fmt: skip
@@ -71,7 +71,7 @@ def tables(report: HouseReport) -> None:
     wall = st.grid(2, min_column_width=320, border=True)
     with wall.cell(), page.card("Tables", formats.size(report.database_bytes), border=False):
         listed = [
-            {"Table": one.name, "Size": formats.size(one.bytes), "Rows": one.rows, "Dead rows": one.dead}
+            {"Table": one.name, "Size": formats.size(one.bytes), "Rows": _rows(one), "Dead rows": one.dead}
             for one in report.tables[:MOST_TABLES]
         ]
         _table(listed)
@@ -79,6 +79,12 @@ def tables(report: HouseReport) -> None:
         _table([
             {"Folder": one.name, "Size": formats.size(one.bytes), "Files": one.files} for one in report.folders
         ])  # fmt: skip
+
+
+def _rows(one: TableSize) -> str:
+    """Of large tables the server's estimate."""
+    rows = formats.number(one.rows)
+    return rows if one.counted else f"about {rows}"
 
 
 def _table(rows: list[dict[str, object]]) -> None:

@@ -26,12 +26,14 @@ class FolderSize(Part):
 
 
 class TableSize(Part):
-    """With its indexes and what lies beside it; `rows` and `dead` are the server's estimates."""
+    """With its indexes and what lies beside it. `dead` is the server's estimate, and so is `rows` where the table is
+    too large to be counted."""
 
     name: str = Field(examples=["contacts"])
     bytes: int
     rows: int
     dead: int
+    counted: bool = Field(default=False, description="Whether `rows` was counted.")
 
 
 class Kept(Part):

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import func, literal, select, table, text, union_all
 from sqlalchemy.orm import Session
 
 from models import disks
@@ -11,6 +11,7 @@ from models.house.shapes import DiskSpace, FolderSize, TableSize
 from models.settings import home
 
 PATIENCE = "10s"
+COUNTED = 10_000_000  # bytes of a table, up to which its rows are counted
 
 # Tables of other schemas, such as those of staged imports, are many: they stand together. The size of one that somebody
 # has to themselves, which would wait for them, is what the server noted last.
@@ -23,7 +24,11 @@ _TABLES = """
         sum(CASE WHEN classes.oid IN (SELECT relation FROM held)
             THEN classes.relpages * current_setting('block_size')::bigint
             ELSE pg_total_relation_size(classes.oid) END)::bigint AS bytes,
-        sum(greatest(classes.reltuples, 0))::bigint AS rows, sum(coalesce(counted.n_dead_tup, 0))::bigint AS dead
+        -- What was never vacuumed has a planner's estimate of none, whatever is in it.
+        sum(coalesce(nullif(counted.n_live_tup, 0), greatest(classes.reltuples, 0)))::bigint AS rows,
+        sum(coalesce(counted.n_dead_tup, 0))::bigint AS dead,
+        bool_and(classes.relnamespace = 'public'::regnamespace AND classes.oid NOT IN (SELECT relation FROM held))
+            AS at_hand
     FROM pg_class AS classes LEFT JOIN pg_stat_all_tables AS counted ON counted.relid = classes.oid
     WHERE classes.relkind IN ('r', 'm') AND classes.relpersistence <> 't'
         AND classes.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
@@ -41,7 +46,21 @@ def disk_space() -> list[DiskSpace]:
 def tables(session: Session) -> list[TableSize]:
     """The largest first. Raises SQLAlchemy's OperationalError where it had to wait for somebody all the same."""
     session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
-    return [TableSize(**row) for row in session.execute(text(_TABLES)).mappings()]
+    found = session.execute(text(_TABLES)).all()
+    counted = _counted(session, [one.name for one in found if one.at_hand and one.bytes <= COUNTED])
+    return [
+        TableSize(
+            name=one.name, bytes=one.bytes, rows=counted.get(one.name, one.rows), dead=one.dead,
+            counted=one.name in counted,
+        )
+        for one in found
+    ]  # fmt: skip
+
+
+def _counted(session: Session, names: list[str]) -> dict[str, int]:
+    """Table of the schema public -> its rows."""
+    asked = [select(literal(name), func.count()).select_from(table(name, schema="public")) for name in names]
+    return {row[0]: row[1] for row in session.execute(union_all(*asked))} if asked else {}
 
 
 def database_bytes(session: Session) -> int:

@@ -2,7 +2,7 @@
 
 from textwrap import fill
 
-from models.house.shapes import HouseReport
+from models.house.shapes import HouseReport, TableSize
 from models.performance.texts import cut, size
 
 WIDTH, MOST = 78, 8
@@ -12,7 +12,7 @@ def page(report: HouseReport) -> str:
     parts = [
         "Disks", *(_disk(one.folder, one.holds, one.total, one.free, low=one.is_low) for one in report.disks), "",
         f"Database: {size(report.database_bytes)}",
-        *(cut(f"  {size(one.bytes):>10}  {one.rows:>12,} rows  {one.name}") for one in report.tables[:MOST]), "",
+        *(cut(f"  {size(one.bytes):>10}  {_rows(one):>17} rows  {one.name}") for one in report.tables[:MOST]), "",
         "Folders of the home",
         *(cut(f"  {size(one.bytes):>10}  {one.files:>12,} files  {one.name}") for one in report.folders[:MOST]), "",
         "Kept",
@@ -22,6 +22,10 @@ def page(report: HouseReport) -> str:
         *(fill(note, WIDTH) for note in report.notes),
     ]  # fmt: skip
     return "\n".join(parts).rstrip()
+
+
+def _rows(one: TableSize) -> str:
+    return f"{one.rows:,}" if one.counted else f"about {one.rows:,}"
 
 
 def kept_for(days: int | None) -> str:

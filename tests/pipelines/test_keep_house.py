@@ -11,7 +11,7 @@ from models import batches, flow_runs, import_changes, import_expiry, import_rej
 from models.contacts import as_of, history_retention, moments, records
 from models.database import engine, libpq_url, reading
 from models.errors import Conflict, InvalidInput
-from models.house import advice, reports, standing, texts
+from models.house import advice, reports, standing, stock, texts
 from models.imports import State
 from models.permissions import OPERATOR
 from pipelines import import_contacts, keep_house
@@ -240,6 +240,20 @@ def test_it_takes_stock_and_the_page_is_as_wide_as_a_terminal(
     page = texts.page(made.report)
     assert max(map(len, page.splitlines())) <= 78
     assert standing.now(by=OPERATOR).latest == made
+
+
+def test_the_rows_of_a_table_are_counted_and_of_a_large_one_are_about_so_many(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    importing.imported(written(tmp_path, [ANN]))
+    sizes = {one.name: one for one in keep(monkeypatch).report.tables}
+    assert (sizes["imports"].rows, sizes["imports"].counted) == (1, True)
+    [(lines,)] = sql("SELECT count(*) FROM audit_log")
+    assert sizes["audit_log"].rows == lines - 1 > 0, "the round's own line came after that"
+    monkeypatch.setattr(stock, "COUNTED", 0)
+    made = keep(monkeypatch)
+    assert not any(one.counted for one in made.report.tables)
+    assert f"about {made.report.tables[0].rows:,} rows" in texts.page(made.report)
 
 
 def test_the_flow_is_recorded(url: str) -> None:

@@ -125,7 +125,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     WATCH: ("models.watched_folders.add", "models.watched_folders.change", "models.watched_folders.remove"),
     SEE_QUALITY: (
         *(f"models.check_board.{name}" for name in ("board", "of_run", "newest", "get", "page")),
-        "models.check_report.html", "models.check_report.csv",
+        "models.check_report.html", "models.check_report.csv", "models.check_report.name",
     ),
     CHECK: ("models.check_runs.ask", "pipelines.validate_contacts.check"),
     SWITCH_RULES: ("models.check_switches.switch",),

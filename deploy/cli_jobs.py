@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from deploy import local, output
+from deploy import local, output, prefect_server
 from deploy.cli_options import Home, Json
 from models.permissions import OPERATOR
 
@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from models.flow_runs import Run
     from models.flow_schedules import Schedule
 
-group = typer.Typer(help="What runs by itself: list, show, run, cancel, retry, pause, resume.", no_args_is_help=True)
+group = typer.Typer(
+    help="What runs by itself: list, runs, show, logs, run, cancel, retry, pause, resume.", no_args_is_help=True
+)
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="Such as reconcile-payments.")]
+NO_LOG = "It ran without Prefect, such as at the command line: there is no log of it."
 RunId = Annotated[int, typer.Argument(metavar="RUN", help="A run's number.")]
 
 
 @group.callback()
 def everything() -> None:
-    """What runs by itself: list, show, run, cancel, retry, pause, resume."""
+    """What runs by itself: list, runs, show, logs, run, cancel, retry, pause, resume."""
 
 
 @group.command("list")
@@ -96,6 +99,25 @@ def show(run: RunId, as_json: Json = False, home: Home = None) -> None:
         output.table(["counted", "number"], [(name, str(value)) for name, value in found.counts.items()])
     if found.error:
         output.say(found.error)
+
+
+@group.command()
+def logs(run: RunId, as_json: Json = False, home: Home = None) -> None:
+    """Show what a run logged: its steps, what it counted, how it ended."""
+    with local.connected():
+        from models import flow_runs
+
+        found = flow_runs.get(run, by=OPERATOR)
+    from dashboard import flow_logs
+
+    lines = flow_logs.lines(found.prefect_id) if prefect_server.find(local.home()) else None
+    if output.is_json():
+        output.answer({"run": run, "lines": None if lines is None else [asdict(one) for one in lines]})
+    elif lines is None:
+        output.note(NO_LOG if found.prefect_id is None else "Prefect, which keeps the logs, does not answer just now.")
+    else:
+        for one in lines:
+            output.say(f"{output.moment(one.at)}  {one.level:<8} {one.message}")
 
 
 @group.command("run")

@@ -7,6 +7,7 @@ import secrets
 import sys
 from pathlib import Path
 
+from deploy import running
 from deploy.local import Connection
 from models.errors import Unavailable
 
@@ -65,6 +66,19 @@ def auth_file(home: Path) -> Path:
             file.write(f"{USER}:{secrets.token_urlsafe(24)}")
         fresh.replace(path)
     return path
+
+
+def find(home: Path) -> bool:
+    """Let this process know where the Prefect of the home's `up` answers, unless it was told; whether one is known."""
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    recorded, facts = running.read(running.record_file(home))
+    alive = any(one.name == running.SUPERVISOR and running.is_alive(one) for one in recorded)
+    if not alive or running.PREFECT not in facts:
+        return False
+    os.environ["PREFECT_API_URL"] = f"{facts[running.PREFECT]}/api"
+    os.environ["PREFECT_API_AUTH_STRING"] = auth_file(home).read_text()
+    return True
 
 
 def ensure_database(connection: Connection) -> None:

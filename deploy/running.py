@@ -17,6 +17,7 @@ from pathlib import Path
 
 SECONDS_TO_END = 5.0
 SUPERVISOR = "supervisor"
+PREFECT = "prefect"  # the fact where it answers
 SAME_START = 2.0  # seconds: clocks are set, and the kernel rounds
 
 
@@ -27,6 +28,10 @@ class Running:
     name: str
     pid: int
     began: float
+
+
+def record_file(home: Path) -> Path:
+    return home / "running.json"
 
 
 def identified(name: str, pid: int) -> Running | None:

@@ -145,6 +145,11 @@ class Supervisor:
         os.close(reader)
         self._write_record()
 
+    def know(self, **facts: object) -> None:
+        """Put more on record."""
+        self._facts |= facts
+        self._write_record()
+
     def _spawn(self, life: _Life) -> None:
         log = self._logs / f"{life.part.name}.log"
         try:

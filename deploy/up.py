@@ -117,13 +117,9 @@ def run(*, port: int | None, sample: bool, browser: bool) -> None:
         os.close(lock)
 
 
-def record_file(home: Path) -> Path:
-    return home / "running.json"
-
-
 def _sole(home: Path, address: str) -> int | None:
     """The lock of the only `up` of this home, after what a killed one left is gone; None where another one runs."""
-    record = record_file(home)
+    record = running.record_file(home)
     deadline = time.monotonic() + TAKE_OVER_LIMIT
     while (lock := kernel_locks.taken_if_free(home / "up.lock")) is None:
         recorded, facts = running.read(record)
@@ -169,8 +165,8 @@ def _backup_key() -> None:
 
 def _supervise(machine: Machine, lock: int, *, sample: bool, browser: bool) -> None:
     web, *others = machine.parts()
-    facts = {"address": machine.address}
-    record = record_file(machine.home)
+    facts = {"address": machine.address, running.PREFECT: machine.prefect_address}
+    record = running.record_file(machine.home)
     with Supervisor(record=record, logs=machine.logs, say=_event, facts=facts, hold=[lock]) as supervisor:
         supervisor.start(web)
         if sample and not supervisor.stopping:
@@ -226,6 +222,7 @@ def _moved_prefect(machine: Machine, supervisor: Supervisor) -> bool:
     machine.prefect = ports.reserved(0)
     taken.release()
     _event(f"Port {taken.port} was taken by another program; Prefect moves to {machine.prefect_address}")
+    supervisor.know(**{running.PREFECT: machine.prefect_address})
     supervisor.replace(machine.parts())
     return True
 

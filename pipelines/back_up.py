@@ -81,7 +81,8 @@ def _carry_out(found: Backup, noted: Run, say: Say, drilled: bool | None) -> Non
     drilled = settings().backup_drill if drilled is None else drilled
     if drilled:
         try:
-            noted.tell(restore_seconds=round(drill.prove(found.id, by=by, say=step).seconds, 1))
+            compared = drill.prove(found.id, by=by, say=step)
+            noted.tell(restore_seconds=round(compared.seconds, 1), differences=len(compared.differences))
         except AppError as error:  # raised on; the rest does not depend on it, and what is removed may make room
             failed = error
     retain()
@@ -108,7 +109,7 @@ def _whole(found: Backup, noted: Run, say: Say) -> Actor:
     except Exception:
         _given_up(found, "It failed for a reason that is in the log.")
         raise
-    noted.tell(backup=found.id, rows=made.rows, megabytes=made.bytes // 1_000_000)
+    noted.tell(backup=found.id, tables=made.tables, rows=made.rows, files=made.files, bytes=made.bytes)
     return by
 
 

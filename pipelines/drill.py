@@ -76,7 +76,10 @@ def run(backup_id: int, *, by: Actor, say: Say = lambda step: None) -> Compared:
             say(name)
 
         found = prove(backup_id, by=by, say=step)
-        noted.tell(rows=found.rows, restore_seconds=round(found.seconds, 1), proven=not found.differences)
+        noted.tell(
+            tables=found.tables, rows=found.rows, restore_seconds=round(found.seconds, 1),
+            differences=len(found.differences), proven=not found.differences,
+        )  # fmt: skip
         step("log")
         look_at_recovery.read_through()
         return found

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -31,10 +32,12 @@ class Cancelled(BaseException):
 
 
 class Run:
-    """What the work says of itself; may be called from any thread, and as often as it likes."""
+    """What the work says of itself; may be called from any thread, and as often as it likes. `log` takes the lines of
+    the run's log: each step once, and what was counted."""
 
-    def __init__(self, run_id: int) -> None:
+    def __init__(self, run_id: int, *, log: Callable[[str], object] = lambda line: None) -> None:
         self.id = run_id
+        self.log = log
         self.counts: dict[str, Any] = {}
         self.step: str | None = None
         self.done: int | None = None
@@ -44,9 +47,12 @@ class Run:
     def tell(self, **counts: float | str | bool | None) -> None:
         """Numbers by name, such as rows=12, bytes=4096: shown while it runs, and kept."""
         self.counts = {**self.counts, **counts}
+        self.log(", ".join(_in_words(name, value) for name, value in counts.items()))
 
     def says(self, step: str, done: int | None = None, total: int | None = None) -> None:
         """What it does from now on, in a few words, and how far that is."""
+        if step != self.step:
+            self.log(f"{step[:1].upper()}{step[1:]} …")
         self.step, self.done, self.total = step, done, total
 
     def said(self) -> dict[str, Any]:
@@ -54,6 +60,18 @@ class Run:
             "id": self.id, "counts": json.dumps(self.counts, default=str), "step": self.step, "done": self.done,
             "total": self.total,
         }  # fmt: skip
+
+
+def _in_words(name: str, value: float | str | bool | None) -> str:
+    """“restore seconds: 0.4”, “proven: yes”, “rows: 1,686”."""
+    match value:
+        case bool():
+            told = "yes" if value else "no"
+        case int() | float():
+            told = f"{value:,}"
+        case _:
+            told = str(value)
+    return f"{name.replace('_', ' ')}: {told}"
 
 
 def flow_number(flow: str) -> int:

@@ -69,6 +69,8 @@ def _removed(notes: list[str], told: Say) -> dict[str, int]:
         told(f"removing: {rule.what.lower()}")
         try:
             found[rule.setting] = rule.clear(rule.days)
+            if found[rule.setting]:
+                told(f"removed {found[rule.setting]:,}: {rule.what.lower()}")
         except Cancelled:
             raise
         except Exception as error:  # noqa: BLE001  # noted and logged, and the rest has its turn

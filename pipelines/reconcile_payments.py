@@ -51,6 +51,7 @@ def compare_due(noted: Run) -> None:
 
 
 def _carry_out(number: int, begun: Begun, noted: Run) -> Numbers:
+    noted.says(f"Comparing the last {begun.days} days with Razorpay")
     try:
         numbers, missing = compare(begun.days)
     except Exception as error:

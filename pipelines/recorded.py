@@ -92,7 +92,7 @@ def recorded(
         begun = noted if was is RunState.WAITING else None
         run = Run(begun or flow_runs.begin(
             flow, subject=subject, prefect_id=prefect_id(), scheduled=scheduled, asked_by=asked_by
-        ))  # fmt: skip
+        ), log=_log_line if prefect_id() is not None else lambda line: None)  # fmt: skip
         heart.beat_for(run)
     except BaseException:
         heart.stop()
@@ -162,12 +162,18 @@ def _end(run: Run, ended: _Ended) -> None:
         flow_runs.end(run.id, ended.state, counts=run.counts, error=ended.error, mailed=ended.mailed)
     except Exception:  # what the work did stands; the sweep ends the run
         log.exception("how run %s ended could not be noted", run.id)
+    run.log(f"Run {run.id} is {ended.state}" + (f": {ended.error}" if ended.error else "."))
 
 
 def _time(flow: str, tally: Tally, seconds: float, asked_by: int | None, ended: _Ended) -> None:
     """Which statements it sent, for the performance report; its own time stands with the run."""
     with timings.keeping():
         timings.note("flow", flow, seconds, tally, user_id=asked_by, failed=ended.state is RunState.FAILED)
+
+
+def _log_line(line: str) -> None:
+    """Prefect takes what a flow prints into the log of its run."""
+    print(line, flush=True)
 
 
 def prefect_id() -> UUID | None:

@@ -39,8 +39,10 @@ def ended(one: Run) -> str:
 
 
 def counts(told: dict[str, Any]) -> str:
-    """“1,200 rows, 34 MB”."""
-    return ", ".join(_count(name, value) for name, value in told.items() if value not in (None, 0))
+    """“backup 3, 1,200 rows, 34 MB”; zeros are left out."""
+    said = {name: value for name, value in told.items() if isinstance(value, bool) or value not in (None, 0)}
+    ordered = sorted(said.items(), key=lambda one: (one[0] not in NUMBERED, isinstance(one[1], bool)))
+    return ", ".join(_count(name, value) for name, value in ordered)
 
 
 def _count(name: str, value: Any) -> str:
@@ -53,6 +55,8 @@ def _count(name: str, value: Any) -> str:
         number = formats.number(value, digits=2)
         if name in NUMBERED:
             return f"{words} {number}"
+        if name.endswith("_seconds"):
+            return f"{words.removesuffix(' seconds')} {number} s"
         return f"{number} {_singular(words) if value == 1 else words}"
     return f"{words} {value}"
 

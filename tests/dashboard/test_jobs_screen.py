@@ -131,17 +131,19 @@ def test_what_runs_shows_how_far_it_is_and_is_stopped(screen: Screen) -> None:
 
 def test_counts_are_told_in_words() -> None:
     told = {"contacts": 2, "industries": 1, "rows": 1, "mended": 1, "left": 0, "report": 12, "bytes": 1}
-    assert counts(told) == "2 contacts, 1 industry, 1 row, 1 mended, report 12, 1 B"
+    assert counts(told) == "report 12, 2 contacts, 1 industry, 1 row, 1 mended, 1 B"
 
 
 def test_a_run_that_failed_tells_why_with_its_log_and_is_done_again(screen: Screen, prefect: str) -> None:
     done = flow_runs.begin("back-up", scheduled=True)
-    flow_runs.end(done, RunState.DONE, counts={"rows": 1200, "bytes": 34_000_000, "left": 0})
+    counted = {"backup": 3, "rows": 1200, "tables": 1, "bytes": 34_000_000, "restore_seconds": 0.4, "left": 0}
+    flow_runs.end(done, RunState.DONE, counts={**counted, "proven": False})
     failed = flow_runs.begin("back-up", prefect_id=UUID(PREFECT_ID), asked_by=None)
     flow_runs.end(failed, RunState.FAILED, error="The disk is full: make room.")
     test = screen(Role.ADMIN, at="jobs")
     assert list(test.dataframe[1].value["state"]) == [["Failed"], ["Done"]]
-    assert list(test.dataframe[1].value["counts"]) == ["", "1,200 rows, 34 MB"]
+    told = "backup 3, 1,200 rows, 34 MB, 1 table, restore 0.4 s, not proven"
+    assert list(test.dataframe[1].value["counts"]) == ["", told]
     test = selected(test, 1, 0)
     assert "The disk is full: make room." in shown(test)
     assert "01:30:08  info     3 of 40 tables\n01:30:09  error    Finished in state Failed()" in shown(test)

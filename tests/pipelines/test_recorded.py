@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, update
@@ -20,7 +22,7 @@ from models.flow_schedules import Entry
 from models.mails import Kind, Mail
 from models.permissions import OPERATOR, Role
 from pipelines.heart import RunsAlready
-from pipelines.recorded import NotDue, carry_out, recorded
+from pipelines.recorded import PREFECT_RUN, NotDue, carry_out, recorded
 from tests.people import person
 
 FLOW = "back-up"
@@ -169,6 +171,30 @@ def test_what_was_asked_for_beside_another_is_refused_at_once_and_nobody_is_mail
         assert one.seconds < 5
     assert len(refused) == 2
     assert mails() == []
+
+
+def test_in_prefect_the_steps_and_what_was_counted_are_lines_of_its_log(
+    db: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> int:
+        with recorded(FLOW) as run:
+            for done in range(3):
+                run.says("reading the database out", done, 3)
+            run.tell(rows=1686, restore_seconds=0.4, proven=True)
+        with suppress(InvalidInput), recorded(FLOW):
+            raise InvalidInput("The disk is full: make room.")
+        return run.id
+
+    work()
+    assert capsys.readouterr().out == "", "a command prints what it wants to"
+    monkeypatch.setenv(PREFECT_RUN, str(uuid4()))
+    number = work()
+    assert capsys.readouterr().out.splitlines() == [
+        "Reading the database out …",
+        "rows: 1,686, restore seconds: 0.4, proven: yes",
+        f"Run {number} is done.",
+        f"Run {number + 1} is failed: The disk is full: make room.",
+    ]
 
 
 PROGRAM = """

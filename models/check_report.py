@@ -33,7 +33,7 @@ h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5re
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 500; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-td.w { white-space: nowrap; }
+td.w, th.w { white-space: nowrap; }
 .good { color: var(--good); } .some { color: var(--some); } .bad { color: var(--bad); font-weight: 600; }
 code { font-size: 12px; color: var(--soft); } svg { display: block; }
 @media print { body { margin: 0; max-width: none; } }
@@ -118,7 +118,7 @@ def _body(board: Board) -> Iterator[str]:
 def _rules(rules: Sequence[Standing], most: float) -> str:
     heads = (
         '<th>Rule</th><th></th><th class="n">Failing</th><th class="n">Share</th><th class="n">Tolerance</th>'
-        f"<th>Over time, to {percent(most)}</th>"
+        f'<th class="w">Over time, to {percent(most)}</th>'
     )
     return f'<div class="wide"><table><tr>{heads}</tr>{"".join(_rule(one, most) for one in rules)}</table></div>'
 

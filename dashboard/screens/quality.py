@@ -55,12 +55,12 @@ def _metrics(board: Board, run: Run) -> None:
     failing, tolerated = (sum(one.last.failing for one in rules) for rules in (board.rules, board.tolerated))
     of = formats.counted(run.tolerated, "rule")
     within = f"{formats.number(tolerated)} within the tolerance of {of}" if tolerated else "none tolerated"
-    with st.grid(4, min_column_width=170, gap="small", border=True) as wall:
+    with st.grid(4, min_column_width=150, gap="small", border=True) as wall:
         for label, value, told in (
             ("Broken rules", formats.number(run.broken), f"of {formats.number(run.rules)}"),
-            ("Failing values and rows", formats.number(failing), within if failing else "every rule holds of all"),
+            ("Failing values", formats.number(failing), within if failing else "nothing breaks a rule"),
             ("Contacts checked", formats.number(run.contacts), _others(run)),
-            ("Last check", formats.day(run.finished_at), f"took {formats.duration(run.seconds or 0)}"),
+            ("The check took", formats.duration(run.seconds or 0), formats.moment(run.finished_at)),
         ):
             with wall.cell():
                 st.metric(label, value)

@@ -107,7 +107,7 @@ def _table(rules: list[Standing], most: int) -> Standing | None:
         alt="Rules of data quality",
         column_config={
             "open": row_button(" ", key=OPENED, meant=[one.filter for one in rules], width=42, pinned=True),
-            "rule": config.TextColumn("Rule", width=330),
+            "rule": config.TextColumn("Rule", width=302),
             "state": config.MultiselectColumn("State", width=96, options=list(STATES), color=colours),
             "failing": config.NumberColumn("Failing", width=76, format="localized"),
             "share": config.NumberColumn("Share", width=70, format="%.2f%%"),

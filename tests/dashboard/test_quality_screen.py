@@ -77,7 +77,7 @@ def test_the_broken_rules_come_first_and_lead_to_their_contacts(screen: Screen, 
 def test_values_that_a_rule_tolerates_are_not_passed_over(screen: Screen, runs: None) -> None:
     test = screen(Role.ADMIN, at="quality")
     assert [(one.label, one.value) for one in test.metric][:2] == [
-        ("Broken rules", "3"), ("Failing values and rows", "5"),
+        ("Broken rules", "3"), ("Failing values", "5"),
     ]  # fmt: skip
     assert "1 within the tolerance of 1 rule" in said(test)
     shown = test.dataframe[0].value

@@ -72,7 +72,7 @@ def runs(
     if output.is_json():
         output.answer({"runs": [_run(one) for one in found]})
         return
-    rows = [(one.id, one.flow, one.subject, one.state, one.started_at, f"{one.seconds:,.0f} s") for one in found]
+    rows = [(one.id, one.flow, one.about, one.state, one.started_at, f"{one.seconds:,.0f} s") for one in found]
     headers = ["run", "job", "about", "state", "began", "took"]
     output.table(headers, rows, numbers=["run", "took"], spare=["about", "took"])
 
@@ -87,7 +87,7 @@ def show(run: RunId, as_json: Json = False, home: Home = None) -> None:
     if output.is_json():
         output.answer(_run(found))
         return
-    about = f" ({found.subject})" if found.subject else ""
+    about = f" ({found.about})" if found.about else ""
     if found.state is flow_runs.RunState.WAITING:
         output.say(f"Run {found.id} of {found.flow} waits to begin, since {found.seconds:,.0f} s.")
         return
@@ -117,7 +117,7 @@ def logs(run: RunId, as_json: Json = False, home: Home = None) -> None:
         output.note(NO_LOG if found.prefect_id is None else "Prefect, which keeps the logs, does not answer just now.")
     else:
         for one in lines:
-            output.say(f"{output.moment(one.at)}  {one.level:<8} {one.message}")
+            output.say(f"{one.at.astimezone():%-d %b, %H:%M:%S}  {one.level:<8} {one.message}")
 
 
 @group.command("run")
@@ -191,5 +191,7 @@ def _job(one: Schedule, last: Run | None) -> dict[str, Any]:
 
 def _run(one: Run) -> dict[str, Any]:
     told = asdict(one)
-    told["run"], told["job"], told["about"] = told.pop("id"), told.pop("flow"), told.pop("subject")
+    told["run"], told["job"] = told.pop("id"), told.pop("flow")
+    del told["subject"]
+    told["about"] = one.about
     return told | {"prefect_id": str(one.prefect_id) if one.prefect_id else None}

@@ -49,6 +49,7 @@ FLOWS = frozenset({
     "reconcile-payments", "redo-import", "report-performance", "undo-import", "validate-contacts", "watch-folders",
     SWEEP,
 })  # fmt: skip
+MADE = ("backup", "check", "comparison", "report")  # counts that are a number of one
 MOST_CRASHES = 3  # of the same work, one after the other: then it is the work that ends its process
 MAX_ERROR = 1000  # characters
 ENDED_SO = "Its process was ended in the middle: by a signal, with its machine, or for want of memory."
@@ -128,6 +129,12 @@ class Run:
     """When somebody asked to have it stopped."""
     canceller: str | None
     """Who asked for that, as `asker`."""
+
+    @property
+    def about(self) -> str | None:
+        """What it was asked for, such as “import 17”; of what runs by schedule what it made, once that has a number."""
+        made = next((f"{name} {self.counts[name]}" for name in MADE if name in self.counts), None)
+        return self.subject or made
 
 
 @dataclass(frozen=True)

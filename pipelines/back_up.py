@@ -284,4 +284,5 @@ def back_up_due(noted: Run, *, asked_by: int | None = None) -> None:
     with backups.claimed(backup_id):
         found = backups.begin(backup_id)
         if found is not None:
+            noted.tell(backup=backup_id)
             _carry_out(found, noted, lambda step: None, None)

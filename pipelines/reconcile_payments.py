@@ -47,6 +47,7 @@ def compare_due(noted: Run) -> None:
     with reconciliations.claimed() as mine:
         begun = reconciliations.begin(number) if mine else None
         if begun is not None:
+            noted.tell(comparison=number)
             _carry_out(number, begun, noted)
 
 

@@ -51,6 +51,7 @@ def run(run_id: int, *, home: Path | None = None, say: Say = lambda step: None) 
 def check_due(noted: Run, *, asked_by: int | None = None) -> None:
     """One that is due by schedule, or that somebody had carried out at once. Like `run`."""
     run_id = check_runs.note_due(asked_by)
+    noted.tell(check=run_id)
     with check_runs.claimed() as mine:
         if mine and check_runs.begin(run_id) is not None:
             _followed(run_id, default_home(), lambda step: None, noted)

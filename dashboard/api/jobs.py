@@ -177,7 +177,7 @@ def _job(one: Schedule) -> Job:
 
 def _run(one: Run) -> JobRun:
     return JobRun(
-        id=one.id, job=one.flow, about=one.subject, state=one.state, scheduled=one.scheduled, asked_by=one.asker,
+        id=one.id, job=one.flow, about=one.about, state=one.state, scheduled=one.scheduled, asked_by=one.asker,
         started_at=one.started_at, ended_at=one.ended_at, seconds=one.seconds, counts=one.counts, step=one.step,
         done=one.done, total=one.total, error=one.error, cancelled_at=one.cancelled_at,
         cancelled_by=one.canceller,

@@ -39,7 +39,7 @@ def backup_table(found: list[Backup], steps: Mapping[int, str]) -> None:
             column_config={
                 "backup": st.column_config.NumberColumn("Backup", width=80),
                 "state": st.column_config.MultiselectColumn(
-                    "State", options=list(COLOURS), color=list(COLOURS.values()), width=100
+                    "State", options=[one.capitalize() for one in COLOURS], color=list(COLOURS.values()), width=100
                 ),
                 "made": st.column_config.TextColumn("Made"),
                 "size": st.column_config.TextColumn("Size"),
@@ -56,7 +56,7 @@ def backup_table(found: list[Backup], steps: Mapping[int, str]) -> None:
 def _row(one: Backup, steps: Mapping[int, str]) -> dict[str, Any]:
     return {
         "backup": one.id,
-        "state": [one.shown(steps)],
+        "state": [one.shown(steps).capitalize()],
         "made": formats.moment(one.created_at),
         "size": None if one.bytes is None else formats.size(one.bytes),
         "rows": None if one.rows is None else formats.number(one.rows),

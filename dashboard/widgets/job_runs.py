@@ -100,7 +100,7 @@ def _row(one: Run) -> dict[str, Any]:
     return {
         "number": one.id,
         "job": job(one.flow),
-        "about": one.subject,
+        "about": one.about,
         "state": [STATES[one.state][0]],
         "started": one.started_at,
         "took": formats.duration(one.seconds),
@@ -158,7 +158,7 @@ def _actions(one: Run) -> None:
             return
         if (why := jobs.why_not_again(one)) is not None:
             st.caption(why, width="content")
-        elif st.button("Run it again", icon=":material/replay:", key=f"again {one.id}"):
+        elif st.button("Retry", icon=":material/replay:", key=f"again {one.id}"):
             with page.refusals():
                 run = jobs.retry(one.id, by=session.actor())
                 number = f", as run {formats.number(run)}" if run else ""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dashboard import formats
-from models.flow_runs import Run, RunState
+from models.flow_runs import MADE, Run, RunState
 
 STATES = {
     RunState.WAITING: ("Waiting", "blue"),
@@ -11,8 +11,6 @@ STATES = {
     RunState.CRASHED: ("Crashed", "red"), RunState.CANCELLED: ("Cancelled", "gray"),
 }  # fmt: skip
 
-
-NUMBERED = ("report", "backup")  # what it made, by its number
 
 BY_ITSELF = ("export-views", "watch-folders", "sweep")  # which follow schedules and folders of their own
 
@@ -41,7 +39,7 @@ def ended(one: Run) -> str:
 def counts(told: dict[str, Any]) -> str:
     """“backup 3, 1,200 rows, 34 MB”; zeros are left out."""
     said = {name: value for name, value in told.items() if isinstance(value, bool) or value not in (None, 0)}
-    ordered = sorted(said.items(), key=lambda one: (one[0] not in NUMBERED, isinstance(one[1], bool)))
+    ordered = sorted(said.items(), key=lambda one: (one[0] not in MADE, isinstance(one[1], bool)))
     return ", ".join(_count(name, value) for name, value in ordered)
 
 
@@ -53,7 +51,7 @@ def _count(name: str, value: Any) -> str:
         return words if value else f"not {words}"
     if isinstance(value, int | float):
         number = formats.number(value, digits=2)
-        if name in NUMBERED:
+        if name in MADE:
             return f"{words} {number}"
         if name.endswith("_seconds"):
             return f"{words.removesuffix(' seconds')} {number} s"

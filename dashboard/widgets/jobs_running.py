@@ -36,7 +36,7 @@ def _running() -> None:
 
 def _card(one: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        told = [f"**{plain(job(one.flow))}**", *([plain(one.subject)] if one.subject else []), plain(whom(one))]
+        told = [f"**{plain(job(one.flow))}**", *([plain(one.about)] if one.about else []), plain(whom(one))]
         lasting = formats.duration(one.seconds)
         told.append(f"waits to begin, {lasting} …" if one.state is RunState.WAITING else f"for {lasting}")
         st.markdown(" · ".join(told), width="content")

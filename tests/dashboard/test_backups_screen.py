@@ -48,12 +48,12 @@ def test_its_drill_is_followed_to_the_end(screen: Screen) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.1)
         test = screen(Role.ADMIN, at="backups")
-        assert list(test.dataframe[0].value["state"]) == [["being drilled"]]
+        assert list(test.dataframe[0].value["state"]) == [["Being drilled"]]
         assert f"Backup {made}: Restoring it for the drill …" in said(test)
         assert next(one for one in test.button if one.label == "Back up now").disabled
         backups.drilled(made, Drill.MATCHES, seconds=2.0, differences=[], by=OPERATOR)
     test = screen(Role.ADMIN, at="backups")
-    assert list(test.dataframe[0].value["state"]) == [["proven"]]
+    assert list(test.dataframe[0].value["state"]) == [["Proven"]]
     assert not next(one for one in test.button if one.label == "Back up now").disabled
 
 
@@ -65,4 +65,4 @@ def test_what_a_drill_refuted_is_told_above(screen: Screen) -> None:
     test = screen(Role.ADMIN, at="backups")
     assert "Rows are missing." in said(test)
     shown = test.dataframe[0].value
-    assert list(shown["state"]) == [["failed"], ["proven"]]
+    assert list(shown["state"]) == [["Failed"], ["Proven"]]

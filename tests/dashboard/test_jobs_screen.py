@@ -144,10 +144,11 @@ def test_a_run_that_failed_tells_why_with_its_log_and_is_done_again(screen: Scre
     assert list(test.dataframe[1].value["state"]) == [["Failed"], ["Done"]]
     told = "backup 3, 1,200 rows, 34 MB, 1 table, restore 0.4 s, not proven"
     assert list(test.dataframe[1].value["counts"]) == ["", told]
+    assert list(test.dataframe[1].value["about"])[1] == "backup 3"
     test = selected(test, 1, 0)
     assert "The disk is full: make room." in shown(test)
     assert "01:30:08  info     3 of 40 tables\n01:30:09  error    Finished in state Failed()" in shown(test)
-    button(test, "Run it again").click().run()
+    button(test, "Retry").click().run()
     assert [wish.flow for wish in flow_schedules.asked()] == ["back-up"]
     links = [one.proto.url for one in test.get("link_button")]
     assert "/prefect/v2/dashboard" in links

@@ -185,7 +185,7 @@ def report(as_json: Json = False, home: Home = None) -> None:
         from models.permissions import OPERATOR
         from pipelines import report_performance
 
-        made = report_performance.report(told=lambda step: output.note(f"{step} ..."), by=OPERATOR)
+        made = report_performance.now(told=lambda step: output.note(f"{step} ..."), by=OPERATOR)
     if output.is_json():
         answer = {"report_id": made.id, "made_at": made.made_at.isoformat(), **made.report.model_dump(mode="json")}
         output.answer(answer)

@@ -17,7 +17,7 @@ def house(as_json: Json = False, home: Home = None) -> None:
         from models.house import texts
         from pipelines import keep_house
 
-        made = keep_house.keep(told=lambda step: output.note(f"{step} ..."), by=OPERATOR)
+        made = keep_house.now(told=lambda step: output.note(f"{step} ..."), by=OPERATOR)
     if output.is_json():
         answer = {"report_id": made.id, "made_at": made.made_at.isoformat(), "host": made.host}
         output.answer(answer | made.report.model_dump(mode="json"))

@@ -19,7 +19,7 @@ from models.house.shapes import HouseAdvice, HouseReport
 from models.permissions import Actor, Permission, require
 from models.settings import settings
 from pipelines.heart import Cancelled, Run
-from pipelines.recorded import carry_out
+from pipelines.recorded import carry_out, recorded
 
 Say = Callable[[str], object]
 
@@ -53,11 +53,27 @@ def run(*, asked_by: int | None = None, scheduled: bool = False, noted: int | No
     require(by, Permission.SERVER_MANAGE)
 
     def work_on(run: Run) -> None:
-        made = keep(told=run.says, by=by)
-        gone = sum(one.removed or 0 for one in made.report.kept)
-        run.tell(report=made.id, removed=gone, advice=len(made.report.advice))
+        _recorded(run, keep(told=run.says, by=by))
 
     carry_out(reports.FLOW, work_on, asked_by=asked_by, scheduled=scheduled, noted=noted)
+
+
+def now(*, told: Say, by: Actor) -> Made:
+    """As the flow does, for who waits for the round; `told` hears each step. Raises NotAllowed, RunsAlready."""
+    require(by, Permission.SERVER_MANAGE)
+    with recorded(reports.FLOW, alone=True) as run:
+
+        def says(step: str) -> None:
+            run.says(step)
+            told(step)
+
+        return _recorded(run, keep(told=says, by=by))
+
+
+def _recorded(run: Run, made: Made) -> Made:
+    gone = sum(one.removed or 0 for one in made.report.kept)
+    run.tell(report=made.id, removed=gone, advice=len(made.report.advice))
+    return made
 
 
 def _removed(notes: list[str], told: Say) -> dict[str, int]:

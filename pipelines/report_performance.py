@@ -16,7 +16,7 @@ from models.performance.shapes import Report, Table
 from models.performance.statements import Counted
 from models.permissions import Actor, Permission, require
 from pipelines.heart import Run
-from pipelines.recorded import carry_out
+from pipelines.recorded import carry_out, recorded
 
 T = TypeVar("T")
 
@@ -54,10 +54,26 @@ def run(*, asked_by: int | None = None, scheduled: bool = False, noted: int | No
     require(by, Permission.SERVER_OVERSEE)
 
     def work_on(run: Run) -> None:
-        made = report(mailed=scheduled, told=run.says, by=by)
-        run.tell(report=made.id, findings=len(made.report.findings))
+        _recorded(run, report(mailed=scheduled, told=run.says, by=by))
 
     carry_out(reports.FLOW, work_on, asked_by=asked_by, scheduled=scheduled, noted=noted)
+
+
+def now(*, told: Callable[[str], object], by: Actor) -> Made:
+    """As the flow does, for who waits for the report; `told` hears each step. Raises NotAllowed, RunsAlready."""
+    require(by, Permission.SERVER_OVERSEE)
+    with recorded(reports.FLOW, alone=True) as run:
+
+        def says(step: str) -> None:
+            run.says(step)
+            told(step)
+
+        return _recorded(run, report(told=says, by=by))
+
+
+def _recorded(run: Run, made: Made) -> Made:
+    run.tell(report=made.id, findings=len(made.report.findings))
+    return made
 
 
 def _statements(notes: list[str]) -> list[Counted]:

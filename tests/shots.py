@@ -15,8 +15,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from deploy.embedded_postgres import start_or_join
-from models import database, migrations
+from models import database, flow_schedules, migrations
 from models.permissions import OPERATOR, Role
+from pipelines import schedule
 from tests import people
 from tests.bench import data
 from tests.bench.processes import command
@@ -88,12 +89,14 @@ def _shoot_all(browser: Browser, home: Path, state: str, file: Path | None, opti
         migrations.upgrade(server.url())
         database.bind(server.url())
         people.person(email=EMAIL, name="Nadia Okafor", role=Role.ADMIN, password=PASSWORD, by=OPERATOR)
+        flow_schedules.write(schedule.entries())
         if file:
             command(home, "import", str(file), "--yes")
             command(home, "import", str(_written_next(file, home / "webinar-november.csv")), "--dry-run")
             command(home, "check")
-            command(home, "house")
-            command(home, "house")
+            for job in ("house", "backup", "report"):
+                command(home, job)
+                command(home, job)
         with served(server.url(), home, APPOINTMENT360_HOME=str(home)) as web:
             for theme in ("light", "dark"):
                 for size, (width, height) in SIZES.items():

@@ -174,6 +174,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.performance.reports.latest", "models.performance.reports.get", "models.performance.reports.listed",
         "models.performance.reports.is_mailed", "models.performance.reports.have_mailed",
         "models.performance.reports.store", "pipelines.report_performance.report", "pipelines.report_performance.run",
+        "pipelines.report_performance.now",
     ),
     SEE_HOUSE: (
         "models.house.standing.now", "models.house.reports.latest", "models.house.reports.get",
@@ -191,7 +192,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.backups.ask", "models.backups.ask_drill", "models.backups.restored", "pipelines.back_up.make",
         "pipelines.drill.run", "pipelines.drill.prove", "pipelines.restore_backup.run",
     ),
-    KEEP_HOUSE: ("pipelines.keep_house.keep", "pipelines.keep_house.run"),
+    KEEP_HOUSE: ("pipelines.keep_house.keep", "pipelines.keep_house.run", "pipelines.keep_house.now"),
     ACCOUNT: (
         "models.profile.get", "models.profile.rename", "models.profile.change_password",
         "models.profile.ask_email_change", "models.own_password.require", "models.second_factors.begin",

@@ -69,6 +69,8 @@ def database_bytes(session: Session) -> int:
 
 def folders(notes: list[str]) -> list[FolderSize]:
     """Those of the home, the largest first; what may not be read is noted."""
+    if not home().is_dir():  # before the first file is stored, beside a database of one's own
+        return []
     found = [_size(one, notes) for one in sorted(home().iterdir()) if one.is_dir() and not one.is_symlink()]
     return sorted(found, key=lambda one: -one.bytes)
 

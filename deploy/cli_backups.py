@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -37,9 +38,7 @@ def backup(
         if new:
             output.note(f"The backups' key was made: {backup_key.path()}. {backup_key.LOSING_IT}")
         with output.progress() as progress:
-            made = back_up.make(
-                by=OPERATOR, say=lambda step: progress(step, 0, None), drilled=None if not no_drill else False
-            )
+            made = back_up.make(by=OPERATOR, say=_told(progress), drilled=None if not no_drill else False)
     answer = {"backup_id": made.id, "bytes": made.bytes, "proven": made.proven}
     size = output.bytes_shown(made.bytes or 0)
     rows = output.counted(made.rows or 0, "row")
@@ -68,6 +67,13 @@ def key_new(
     output.answer_or_say({"path": str(path), "key": key.name}, f"The key is in {path}. {backup_key.LOSING_IT}")
 
 
+class _Unsaid(typer.BadParameter):
+    """An option that is missing: no value is invalid."""
+
+    def format_message(self) -> str:
+        return self.message
+
+
 def listed(as_json: Json = False, home: Home = None) -> None:
     """List the backups, newest first."""
     with local.connected():
@@ -75,15 +81,28 @@ def listed(as_json: Json = False, home: Home = None) -> None:
 
         found = backups.listed(by=OPERATOR)
         alerts = backup_alerts.health(by=OPERATOR).alerts
+        steps = backups.at_work(by=OPERATOR)
     if output.is_json():
         output.answer({"backups": [backups.numbers(one) for one in found], "alerts": alerts})
         return
-    rows = [
-        (one.id, one.created_at, one.standing, _size(one.bytes), one.rows, _seconds(one.drill_seconds), one.name)
-        for one in found
-    ]
-    headers = ["backup", "when", "state", "size", "rows", "restore", "name"]
-    output.table(headers, rows, numbers=["backup", "when", "size", "rows", "restore"], cut=["name"], spare=["name"])
+    rows = {
+        "backup": [one.id for one in found],
+        "when": [one.created_at for one in found],
+        "state": [one.shown(steps) for one in found],
+        "size": [_size(one.bytes) for one in found],
+        "rows": [one.rows for one in found],
+        "restore": [_seconds(one.drill_seconds) for one in found],
+        "name": [one.name for one in found],
+    }
+    if len({one.place for one in found}) > 1:
+        rows["place"] = [one.place for one in found]
+    if any(one.fault for one in found):
+        rows["why"] = [one.fault for one in found]
+    words = [one for one in ("name", "why", "place") if one in rows]
+    output.table(
+        list(rows), list(zip(*rows.values(), strict=True)), numbers=["backup", "when", "size", "rows", "restore"],
+        cut=words, spare=words,
+    )  # fmt: skip
     for one in alerts:
         output.say(one)
     if not found:
@@ -102,7 +121,7 @@ def drill(
 
         chosen = backup_id if backup_id is not None else backups.newest_done(by=OPERATOR).id
         with output.progress() as progress:
-            found = drills.run(chosen, by=OPERATOR, say=lambda step: progress(step, 0, None))
+            found = drills.run(chosen, by=OPERATOR, say=_told(progress))
     matches = not found.differences
     answer = {"backup_id": chosen, "matches": matches, "tables": found.tables, "rows": found.rows,
               "seconds": round(found.seconds, 1)}  # fmt: skip
@@ -154,7 +173,7 @@ def restore(
         return
     assert backup is not None
     if not yes and not (output.asks() and output.confirmed(f"Restore backup {backup} into that database?")):
-        raise typer.BadParameter("Nothing was restored: say --yes.")
+        raise _Unsaid("Nothing was restored: say --yes.")
     target = files.expanduser().absolute() if files else None
     if backup.isdecimal():
         with local.connected():
@@ -172,10 +191,7 @@ def _restored(
     from pipelines import restore_backup
 
     with output.progress() as progress:
-
-        def say(step: str) -> None:
-            progress(step, 0, None)
-
+        say = _told(progress, restore="Restoring it")
         if named is None:
             assert backup_id is not None
             found = restore_backup.run(backup_id, into, files=files, key_file=key, by=OPERATOR, say=say)
@@ -196,6 +212,14 @@ def _restored(
         output.note(one)
     if found.differences:
         raise typer.Exit(1)
+
+
+def _told(progress: output.Progress, **other: str) -> Callable[[str], None]:
+    """What is called with the name of each step: it is told in words, which `other` may have others for."""
+    from models import backups
+
+    words = backups.STEPS | other
+    return lambda step: progress(words[step], 0, None)
 
 
 def _size(number: int | None) -> str | None:

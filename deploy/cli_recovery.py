@@ -28,7 +28,7 @@ def restore_to(at: str, into: Path, address: str | None, key: Path | None) -> No
             f"{address.rstrip('/')}/{recoveries.SUBPLACE}" if address else recoveries.place(),
             into.expanduser().absolute(),
             key_file=key,
-            say=lambda step: progress(step, 0, None),
+            say=lambda step: progress(recovery.STEPS[step], 0, None),
         )
     last = found.last_change.isoformat() if found.last_change else None
     answer = {"into": str(found.home), "at": moment.isoformat() if moment else None, "base": found.base,

@@ -36,6 +36,12 @@ DATABASE = "appointment360"
 PORT = 5432  # only the name of a socket in a folder of its own
 LONGEST = 6 * 60 * 60  # seconds that applying the log may take
 BESIDE = "recovering-"
+STEPS = {  # in their order, in words
+    "read": "Reading the bases and the log",
+    "join": "Joining the bases",
+    "apply": "Applying the log",
+    "compare": "Checking every page, and counting",
+}
 TRUSTING = "local all all trust\n"  # in a folder that only the server's own user may enter
 Say = Callable[[str], None]
 

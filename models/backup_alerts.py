@@ -30,8 +30,9 @@ class BackupAlert(Base):
 
 @dataclass(frozen=True)
 class Health:
-    """For the screen, and whoever measures: ages in seconds, None where there is none. `faults` is kind -> sentence,
-    `moments` are the first and the last that the server can be restored to, where its log is archived."""
+    """For the screen, and whoever measures: ages in seconds, None where there is none; `bytes` of backups, bases and
+    the archived log; `faults` is kind -> sentence. `moments` are the first and the last that the server can be restored
+    to, where its log is archived."""
 
     newest_age: float | None
     proven_age: float | None
@@ -52,11 +53,12 @@ def health(*, by: Actor) -> Health:
         now, done = _now(session), _done(session)
         faults = _wrong(session, now, done)
         moments = recovery.moments(session)
+        of_moments = recovery.stored_bytes(session)
     proven = [one for one in done if one.proven]
     return Health(
         _age(now, done),
         _age(now, proven),
-        sum(one.bytes or 0 for one in done),
+        sum(one.bytes or 0 for one in done) + of_moments,
         next((one.drill_seconds for one in proven), None),
         faults,
         moments,

@@ -114,6 +114,11 @@ class Backup(Base):
             return "unproven"
         return "proven" if self.drill == Drill.MATCHES else "failed"
 
+    @property
+    def fault(self) -> str | None:
+        """Why it is of no use, or may be of none."""
+        return self.error or (self.differences[0] if self.standing == "failed" and self.differences else None)
+
     def shown(self, steps: Mapping[int, str]) -> str:
         """Its standing as people read it, while it is `at_work`, too."""
         drills = self.state == State.DONE and self.id in steps and steps[self.id] not in AFTER_DRILL

@@ -35,7 +35,7 @@ def require(folder: Path, needed: int, what: str, *, then: str = "try again") ->
     left, reserve = free(folder), int(settings().disk_reserve)
     if left >= needed + reserve:
         return
-    kept = f", with {shown(reserve)} that stay free" if reserve else ""
+    kept = f" beside the {shown(reserve)} that are to stay free" if reserve else ""
     raise NoRoom(
         f"The disk of {folder} has {shown(left)} left, and {what} needs {shown(needed)}{kept}: make room there, or let "
         f"an administrator do so, then {then}."
@@ -46,4 +46,6 @@ def shown(number: int) -> str:
     """Bytes for a sentence: “1.5 GB”, “20 MB”."""
     if number >= 1_000_000_000:
         return f"{number / 1e9:,.1f} GB"
+    if number < 100_000:
+        return "less than 0.1 MB"
     return f"{number / 1e6:,.1f} MB" if number < 10_000_000 else f"{number / 1e6:,.0f} MB"

@@ -273,6 +273,13 @@ def moments(session: Session) -> tuple[datetime, datetime] | None:
     return (first, last) if first and last and first < last else None
 
 
+def stored_bytes(session: Session) -> int:
+    """What the bases and the archived log take, in their places."""
+    bases = select(func.sum(RecoveryBase.bytes)).where(_there())
+    pieces = select(func.sum(RecoveryPiece.bytes)).where(RecoveryPiece.gone_since.is_(None))
+    return int(session.scalar(bases) or 0) + int(session.scalar(pieces) or 0)
+
+
 def wrong(session: Session, now: datetime, base_due: datetime | None) -> dict[str, str]:
     """The kind of each fault -> its sentence, with the way out; `base_due` is when the last base was due, with its
     grace. For models/backup_alerts.py."""

@@ -154,7 +154,7 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = [f"{_variable(fault['loc'])} is “{fault['input']}”: {fault['msg']}" for fault in error.errors()]
+        faults = [f"{_variable(one['loc'])} is “{one['input']}”: {_words(one['msg'])}" for one in error.errors()]
         raise InvalidInput(f"The environment has settings that mean nothing. {'; '.join(faults)}.") from error
 
 
@@ -166,6 +166,11 @@ def unknown() -> list[str]:
         near = difflib.get_close_matches(name, known, n=1)
         found.append(f"{name} is no setting{f': did you mean {near[0]}?' if near else '.'}")
     return found
+
+
+def _words(said: str) -> str:
+    """Pydantic's, which begin with its name of the error and may end with a full stop."""
+    return said.removeprefix("Value error, ").rstrip(".")
 
 
 def _variable(place: tuple[int | str, ...]) -> str:

@@ -55,7 +55,7 @@ def bring(path: Path, there: Place, system: str, key: Key | None) -> Laid:
         packed = Path(scratch) / name
         packed.write_bytes(wal_files.written(content, path.name, system, key))
         try:
-            there.put(packed, name)
+            there.put(packed, name, private=True)
         except Conflict as error:
             there.fetch(name, packed)
             if wal_files.read(packed.read_bytes(), path.name, system, key) != content:

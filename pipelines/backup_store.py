@@ -26,7 +26,8 @@ def made_place(address: str) -> Place:
                 "APPOINTMENT360_BACKUP_TO."
             )
         with disk(address):
-            Path(address).mkdir(mode=0o700, parents=True, exist_ok=True)
+            for missing in reversed([one for one in (path, *path.parents) if not one.exists()]):
+                missing.mkdir(mode=0o700, exist_ok=True)
     return place(address)
 
 
@@ -50,10 +51,10 @@ def put(there: Place, archive: Path, manifest: bytes, name: str) -> datetime | N
     """Until when the store refuses to delete both, where it does. Raises NotFound, Refused, NoRoom, Unavailable."""
     if not file_places.is_s3(there.address):
         disk_space.require(Path(there.address), archive.stat().st_size, "the archive of a backup")
-    there.put(archive, archive.name, replace=True)
+    there.put(archive, archive.name, replace=True, private=True)
     side = archive.with_name(name + MANIFEST)
     side.write_bytes(manifest)
-    there.put(side, side.name, replace=True)
+    there.put(side, side.name, replace=True, private=True)
     return locked(there, archive.name, side.name)
 
 

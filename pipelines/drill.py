@@ -189,6 +189,8 @@ def fetch_manifest(there: Place, name: str, to: Path) -> None:
     try:
         there.fetch(name + MANIFEST, to)
     except NotFound as error:
+        if isinstance(there, Folder) and not there.path.is_dir():
+            raise  # the place itself
         raise Unfit(
             f"{name} is refused: its manifest is not in {there.address}. It was never finished, or is deleted."
         ) from error

@@ -59,8 +59,9 @@ class Place(Protocol):
     def fetch(self, name: str, to: Path) -> Fetched:
         """Copy the file `name` to the path `to`, whole or not at all. Raises NotFound, Refused, NoRoom, Unavailable."""
 
-    def put(self, path: Path, name: str, *, replace: bool = False) -> str:
-        """Copy the file at `path` into the place as `name`, whole or not at all; returns its address.
+    def put(self, path: Path, name: str, *, replace: bool = False, private: bool = False) -> str:
+        """Copy the file at `path` into the place as `name`, whole or not at all; returns its address. In a folder this
+        system user alone reads what is `private`.
 
         Raises Conflict where there is one of that name and it is not to be replaced, InvalidInput for a name with a
         slash, NotFound, Refused, NoRoom, Unavailable.
@@ -124,7 +125,7 @@ class Folder:
                 part.replace(to)
         return Fetched(digest.hexdigest(), size, version)
 
-    def put(self, path: Path, name: str, *, replace: bool = False) -> str:
+    def put(self, path: Path, name: str, *, replace: bool = False, private: bool = False) -> str:
         target = self.path / file_name(name)
         if not self.path.is_dir():
             raise self._missing()
@@ -136,6 +137,8 @@ class Folder:
                 while piece := source.read(PIECE):
                     copy.write(piece)
                 _to_disk(copy.fileno())
+            if private:
+                part.chmod(0o600)
             if replace:
                 part.replace(target)
             else:

@@ -13,7 +13,8 @@ from pipelines.backup_manifest import Manifest
 JOBS = 2
 # Indexes are most of a restore, and are built in memory with enough of it.
 FASTER = "-c maintenance_work_mem=256MB -c synchronous_commit=off"
-NOT_EMPTY = """SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+NOT_EMPTY = """SELECT count(*) FILTER (WHERE c.relkind = 'r'), count(*)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'v', 'm', 'S') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
     AND n.nspname NOT LIKE 'pg\\_%'
     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')"""
@@ -28,13 +29,13 @@ def require_empty(url: str) -> None:
     """Raises Conflict, Unavailable."""
     try:
         with psycopg.connect(libpq_url(url)) as connection:
-            number = (connection.execute(NOT_EMPTY).fetchone() or (0,))[0]
+            tables, number = connection.execute(NOT_EMPTY).fetchone() or (0, 0)
     except psycopg.Error as error:
         raise Unavailable(f"The database to restore into cannot be used: {str(error).strip()}") from error
     if number:
+        what = f"{tables:,} tables" if tables > 1 else "a table" if tables else "views or sequences"
         raise Conflict(
-            f"The database to restore into holds {number:,} tables or other things already: name an empty one, which "
-            "`createdb NAME` makes."
+            f"The database to restore into holds {what} already: name an empty one, which `createdb NAME` makes."
         )
 
 

@@ -79,7 +79,7 @@ class Prefix:
             part.replace(to)
         return Fetched(digest.hexdigest(), size)
 
-    def put(self, path: Path, name: str, *, replace: bool = False) -> str:
+    def put(self, path: Path, name: str, *, replace: bool = False, private: bool = False) -> str:
         """Large files go in parts. The store is asked before and, where it can, decides at the end whether the name is
         still free; one that cannot has a moment in which the last one wins."""
         key = self._before + file_name(name)

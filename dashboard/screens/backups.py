@@ -7,13 +7,14 @@ import streamlit as st
 from dashboard import flow_runs, formats, session
 from dashboard.parts import part
 from dashboard.widgets import page
-from dashboard.widgets.backup_table import backup_table
+from dashboard.widgets.backup_table import backup_table, took
 from dashboard.widgets.page import plain
 from dashboard.widgets.restore_chart import restore_chart
 from models import backup_alerts, backups
 from models.backup_alerts import Health
 from models.backups import Backup, State
 from models.permissions import Actor, Permission
+from models.settings import settings
 
 TITLE = "Backups"
 NOTE = "Proven is a backup that was restored and found the same."
@@ -38,6 +39,9 @@ def show() -> None:
             _nothing_yet()
             return
         _metrics(found, health)
+        if settings().backup_encryption == "key":
+            key = plain(str(backups.key_file()))
+            st.caption(f"The file {key} on the server opens them, and nothing else does: keep a copy of it elsewhere.")
         if health.moments:
             _moments(*health.moments)
         backup_table(found, steps)
@@ -74,7 +78,7 @@ def _metrics(found: list[Backup], health: Health) -> None:
         for label, value, told in (
             ("Last backup", _age(health.newest_age), f"{formats.counted(len(done), 'backup')} kept"),
             ("Last proven", _age(health.proven_age), f"backup {proven.id}" if proven else "by no drill yet"),
-            ("A restore takes", _duration(health.restore_seconds), "as the last drill measured"),
+            ("A restore takes", took(health.restore_seconds) or "–", "as the last drill measured"),
             ("Size of all", formats.size(health.bytes), plain(backups.place())),
         ):
             with wall.cell():
@@ -97,10 +101,6 @@ def _age(seconds: float | None) -> str:
 def _rough(seconds: float) -> str:
     """The larger unit alone: a card is narrow."""
     return " ".join(formats.duration(seconds).split()[:2])
-
-
-def _duration(seconds: float | None) -> str:
-    return "–" if seconds is None else formats.duration(seconds)
 
 
 def _nothing_yet() -> None:

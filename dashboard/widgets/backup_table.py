@@ -28,7 +28,7 @@ ROWS_SHOWN, ROW_HEIGHT = 11, 36
 def backup_table(found: list[Backup], steps: Mapping[int, str]) -> None:
     with page.card("All backups", "Select one for its details"):
         picked = st.dataframe(
-            pd.DataFrame([_row(one, steps) for one in found]),
+            pd.DataFrame(_rows(found, steps)),
             key=f"backups {hash(tuple((one.id, one.shown(steps)) for one in found))}",
             on_select="rerun",
             selection_mode="single-row",
@@ -46,11 +46,30 @@ def backup_table(found: list[Backup], steps: Mapping[int, str]) -> None:
                 "rows": st.column_config.TextColumn("Rows"),
                 "restore": st.column_config.TextColumn("Restore took"),
                 "encrypted": st.column_config.TextColumn("Encrypted"),
+                "place": st.column_config.TextColumn("Place"),
+                "why": st.column_config.TextColumn("Why"),
             },
             alt="Backups",
         ).selection.rows
         if picked and picked[0] < len(found):
             _details(found[picked[0]])
+
+
+def took(seconds: float | None) -> str | None:
+    """What a restore took."""
+    if seconds is None:
+        return None
+    return "below 1 s" if seconds < 1 else formats.duration(seconds)
+
+
+def _rows(found: list[Backup], steps: Mapping[int, str]) -> list[dict[str, Any]]:
+    """With their place where there is more than one, and why some are of no use where it is so."""
+    rows = [_row(one, steps) for one in found]
+    if len({one.place for one in found}) > 1:
+        rows = [row | {"place": one.place} for row, one in zip(rows, found, strict=True)]
+    if any(one.fault for one in found):
+        rows = [row | {"why": one.fault} for row, one in zip(rows, found, strict=True)]
+    return rows
 
 
 def _row(one: Backup, steps: Mapping[int, str]) -> dict[str, Any]:
@@ -60,7 +79,7 @@ def _row(one: Backup, steps: Mapping[int, str]) -> dict[str, Any]:
         "made": formats.moment(one.created_at),
         "size": None if one.bytes is None else formats.size(one.bytes),
         "rows": None if one.rows is None else formats.number(one.rows),
-        "restore": None if one.drill_seconds is None else formats.duration(one.drill_seconds),
+        "restore": took(one.drill_seconds),
         "encrypted": None if one.state != State.DONE else "yes" if one.key else "no",
     }
 

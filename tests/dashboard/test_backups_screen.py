@@ -66,3 +66,9 @@ def test_what_a_drill_refuted_is_told_above(screen: Screen) -> None:
     assert "Rows are missing." in said(test)
     shown = test.dataframe[0].value
     assert list(shown["state"]) == [["Failed"], ["Proven"]]
+    assert list(shown["why"].dropna()) == ["Rows are missing."]
+    assert "place" not in shown
+    with writing(OPERATOR) as session:
+        session.execute(text("UPDATE backups SET place = '/elsewhere' WHERE id = (SELECT max(id) FROM backups)"))
+    shown = screen(Role.ADMIN, at="backups").dataframe[0].value
+    assert list(shown["place"]) == ["/elsewhere", backups.place()]

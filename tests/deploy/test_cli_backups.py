@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from deploy.embedded_postgres import Server
+from models import backups
 from models.contacts import records
 from models.database import libpq_url
 from models.permissions import OPERATOR
@@ -36,6 +37,7 @@ def test_one_is_made_proven_listed_and_restored(cli: Cli, empty: str) -> None:
     assert made.code == 0, made.err
     assert made.object.keys() == {"backup_id", "bytes", "proven"}
     assert made.object["proven"] is False
+    assert made.err.splitlines()[-3:] == [backups.STEPS[step] for step in ("dump", "pack", "store")]
     number = made.object["backup_id"]
 
     proven = cli("drill", "--json").object
@@ -48,7 +50,8 @@ def test_one_is_made_proven_listed_and_restored(cli: Cli, empty: str) -> None:
     assert max(len(line) for line in printed.splitlines()) <= 80
     assert "proven" in printed
 
-    assert cli("restore", number, "--into", empty).code == 2
+    refused = cli("restore", number, "--into", empty)
+    assert (refused.code, "Invalid value" in refused.err, "say --yes" in refused.err) == (2, False, True)
     restored = cli("restore", number, "--into", empty, "--yes", "--json")
     assert restored.code == 0, restored.err
     assert (restored.object["matches"], restored.object["rows"]) == (True, proven["rows"])
@@ -69,6 +72,7 @@ def test_what_goes_wrong_is_a_sentence(cli: Cli, plain: str) -> None:
     made = replace(cli, url=plain)("backup", "--json")
     assert made.code == 1
     assert "The program's role needs CREATEDB." in made.object["error"]
+    assert "The program's role needs CREATEDB." in cli("backups").out.splitlines()[1]
     *_, listed = cli("backups", "--json").object["backups"][:1]
     assert (listed["state"], listed["bytes"] > 0) == ("failed", True)
 

@@ -129,6 +129,18 @@ def test_another_piece_of_the_same_name_is_refused_and_told(server: Server) -> N
     assert backup_alerts.health(by=OPERATOR).alerts == []
 
 
+def test_what_lies_there_is_counted_and_for_nobody_else_to_read(server: Server) -> None:
+    if recovery.newest() is None:
+        base_backups.make()
+    archive_wal.ship_all()
+    folders = [server.home / "backups", log_folder().parent, log_folder()]
+    files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+    assert {path.stat().st_mode & 0o077 for path in (*folders, *files)} == {0}
+    # Manifests, and the server's notes of where a base begins, are too small to count.
+    there = sum(path.stat().st_size for path in files if ".manifest" not in path.name and ".backup" not in path.name)
+    assert backup_alerts.health(by=OPERATOR).bytes == there
+
+
 def test_what_is_damaged_missing_or_of_another_key_is_refused(server: Server, new_home: Path) -> None:
     if recovery.newest() is None:
         base_backups.make()

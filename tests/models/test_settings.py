@@ -42,13 +42,16 @@ def test_people_reach_the_web_where_it_says_or_on_its_port(monkeypatch: pytest.M
         ("APPOINTMENT360_PUBLIC_URL", "contacts.example.com"), ("APPOINTMENT360_MAIL_FROM", "nobody"),
         ("APPOINTMENT360_RAZORPAY_URL", "razorpay"),
         ("APPOINTMENT360_RAZORPAY_WEBHOOK_SECRET_CHANGED_AT", "2026-11-01T10:00"),  # of which time zone?
+        ("APPOINTMENT360_SCHEDULE_TIME_ZONE", "Berlin"), ("APPOINTMENT360_SCHEDULE_BACK_UP", "noon"),
         ("APPOINTMENT360_STAY_DAYS", "0"), ("APPOINTMENT360_SESSION_HOURS", "-1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(InvalidInput, match=f"{name} is “{value}”"):
+    with pytest.raises(InvalidInput, match=f"{name} is “{value}”") as refused:
         settings.settings()
+    assert "Value error" not in refused.value.sentence
+    assert ".." not in refused.value.sentence
 
 
 def test_a_mistyped_setting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

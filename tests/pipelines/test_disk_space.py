@@ -45,9 +45,10 @@ def test_it_says_what_is_needed_what_is_left_and_what_to_do(tmp_path: Path, monk
     with pytest.raises(NoRoom) as refused:
         disk_space.require(tmp_path, 1_000_000_001, "big.csv", then="upload it")
     assert refused.value.sentence == (
-        f"The disk of {tmp_path} has 1.5 GB left, and big.csv needs 1.0 GB, with 500 MB that stay free: make room "
-        "there, or let an administrator do so, then upload it."
+        f"The disk of {tmp_path} has 1.5 GB left, and big.csv needs 1.0 GB beside the 500 MB that are to stay free: "
+        "make room there, or let an administrator do so, then upload it."
     )
+    assert disk_space.shown(20_000) == "less than 0.1 MB"
 
 
 def test_the_database_lies_on_this_machine(base: str, home: Path) -> None:
@@ -68,7 +69,7 @@ def test_a_step_without_room_for_the_database_waits_for_it(
     import_contacts.run(import_id, until=state, by=OPERATOR)
     full, free = disks.database_folder(), disk_space.free
     monkeypatch.setattr(disk_space, "free", lambda folder: 1000 if folder == full else free(folder))
-    with pytest.raises(NoRoom, match=rf"The disk of {full} has 0\.0 MB left, and (staging|committing) import"):
+    with pytest.raises(NoRoom, match=rf"The disk of {full} has less than 0.1 MB left, and (staging|committing) import"):
         import_contacts.run(import_id, by=OPERATOR)
     stopped = imports.get(import_id, by=OPERATOR)
     assert (stopped.state, stopped.error) != (state, None)

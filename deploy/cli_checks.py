@@ -136,9 +136,8 @@ def _switch(name: str, blocks: bool) -> None:
 
 
 def _outcome(verdicts: list[Verdict]) -> str:
-    broken, tolerated = (
-        [one for one in verdicts if one.failing and one.success is success] for success in (False, True)
-    )
+    broken = [one for one in verdicts if not one.success]
+    tolerated = [one for one in verdicts if one.is_tolerated]
     rules = output.counted(len(verdicts), "rule")
     told = f"{len(broken):,} of {rules} broken." if broken else f"All {rules} hold."
     if tolerated:

@@ -248,6 +248,8 @@ def _show_failed_checks(found: Import) -> None:
     _show_list("Checks that failed", ["rule", "field", "rows"], rows, ["rows"])
     if verdicts and not rows:
         output.say(f"All {len(verdicts)} checks passed.")
+    tolerated = [(one.name, one.field, one.failing) for one in verdicts if one.is_tolerated]
+    _show_list("Values that checks tolerate", ["rule", "field", "rows"], tolerated, ["rows"])
 
 
 def _show_list(title: str, headers: list[str], rows: list[Any], numbers: Iterable[str]) -> None:

@@ -95,6 +95,11 @@ class Verdict:
     details: dict[str, Any] | None = None
     about: str = About.CONTACTS
 
+    @property
+    def is_tolerated(self) -> bool:
+        """Rows break it, no more than may."""
+        return self.success and self.failing > 0
+
 
 def store(
     session: Session, verdicts: list[Verdict], *, import_id: int | None = None, run_id: int | None = None

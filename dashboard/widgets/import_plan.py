@@ -100,6 +100,12 @@ def _quality(found: Import) -> None:
             st.caption("The rules were not run.")
         elif not broken:
             st.markdown(":green[:material/check_circle:] Every rule holds.")
+        if tolerated := [one for one in verdicts if one.is_tolerated]:
+            number = formats.counted(sum(one.failing for one in tolerated), "value")
+            st.caption(f"{number} within the tolerance of {formats.counted(len(tolerated), 'rule')}:")
+            for one in tolerated:
+                sentence = plain((one.details or {}).get("sentence", one.name))
+                st.caption(f"{formats.number(one.failing)} of {formats.number(one.checked)}: {sentence}")
         for one in broken:
             details = one.details or {}
             st.markdown(f":orange[:material/warning:] {plain(details.get('sentence', one.name))}")

@@ -121,6 +121,15 @@ def metrics(test: AppTest) -> dict[str, str]:
     return {one.label.partition("] ")[2] or one.label: one.value for one in test.metric}
 
 
+def test_values_that_a_rule_tolerates_are_shown_with_the_plan(screen: Screen, new: Callable[..., int]) -> None:
+    sizes = [10] * 199 + [5_551_234_567]
+    rows = "".join(f"\nAnn{at},,ann{at}@leads.example,,,,{size}," for at, size in enumerate(sizes))
+    told = texts(screen(Role.ADMIN, at="imports", id=str(new(rows, State.PLANNED)))).replace("\\", "")
+    assert "Every rule holds" in told
+    assert "1 value within the tolerance of 1 rule:" in told
+    assert "1 of 200: Employees is between 0 and 5,000,000." in told
+
+
 def flow(import_id: int) -> Import:
     """What the scheduler does with what is wanted."""
     orders.carry_out(import_id, imports.get(import_id, by=OPERATOR).orders)

@@ -1,5 +1,7 @@
 """The quality of the data from the command line."""
 
+from pathlib import Path
+
 from tests.deploy.command_line import Cli
 
 
@@ -40,6 +42,15 @@ def test_a_check_its_report_and_what_stops_imports(cli: Cli) -> None:
     }  # fmt: skip
     [flow] = cli.sql("SELECT DISTINCT operation FROM statement_timings WHERE kind = 'flow'")
     assert flow == ("validate-contacts",)
+
+
+def test_values_that_rules_tolerate_are_said_with_a_plan(cli: Cli, tmp_path: Path) -> None:
+    sizes = [10] * 199 + [5_551_234_567]
+    file = tmp_path / "sizes.csv"
+    file.write_text("Last Name,# Employees\n" + "".join(f"Archer{at},{size}\n" for at, size in enumerate(sizes)))
+    lines = cli("import", file, "--dry-run").out.splitlines()
+    begin = lines.index("Values that checks tolerate:")
+    assert lines[begin + 2].split() == ["employees_is_plausible", "employees", "1"]
 
 
 def test_values_that_rules_tolerate_are_said(cli: Cli) -> None:

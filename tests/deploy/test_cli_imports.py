@@ -274,7 +274,9 @@ def test_check(cli: Cli, people: Path) -> None:
     checked = cli("check", "--json")
     assert checked.code == 0
     assert set(checked.object) == {"success", "rules"}
-    assert {frozenset(rule) for rule in checked.object["rules"]} == {frozenset({"name", "field", "success", "failing"})}
+    assert {frozenset(rule) for rule in checked.object["rules"]} == {
+        frozenset({"name", "field", "success", "checked", "failing", "tolerance"})
+    }
     assert checked.object["success"] is all(rule["success"] for rule in checked.object["rules"])
 
 
@@ -283,7 +285,9 @@ def test_check_tells_people_what_is_broken_in_words(cli: Cli, people: Path) -> N
     assert re.fullmatch(r"All \d+ rules hold\.\n", cli("check").out)
     cli.sql("UPDATE contacts SET email = 'nobody' WHERE first_name = 'Bob' RETURNING id")
     printed = cli("check").out
-    assert re.search(r"^E-mail is an e-mail address\. +email_is_an_address +1$", printed, re.MULTILINE)
+    assert re.search(
+        r"^E-mail is an e-mail address\. +email_is_an_address +broken +1 +\d+ +0 %$", printed, re.MULTILINE
+    )
     assert re.search(r"^1 of \d+ rules broken\.$", printed, re.MULTILINE)
 
 

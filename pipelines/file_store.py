@@ -132,13 +132,11 @@ class Folder:
         with _written(target):
             if not replace and target.exists():
                 raise taken(name, self.address)
-        with _source(path) as source, beside(target) as part, _written(target):
+        with _source(path) as source, beside(target, private=private) as part, _written(target):
             with part.open("wb") as copy:
                 while piece := source.read(PIECE):
                     copy.write(piece)
                 _to_disk(copy.fileno())
-            if private:
-                part.chmod(0o600)
             if replace:
                 part.replace(target)
             else:
@@ -199,14 +197,15 @@ def no_file(name: str, address: str) -> NotFound:
 
 
 @contextmanager
-def beside(target: Path) -> Iterator[Path]:
-    """A file to write, next to its place; what was not moved there by the end is deleted. Raises as `fetch` does."""
+def beside(target: Path, *, private: bool = False) -> Iterator[Path]:
+    """A file to write, next to its place, which this system user alone reads where it is `private`; what was not moved
+    there by the end is deleted. Raises as `fetch` does."""
     with _written(target):
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:60]}.", suffix=PART, dir=target.parent)
         os.close(descriptor)
     part = Path(name)
     try:
-        if os.name == "posix":
+        if os.name == "posix" and not private:
             part.chmod(0o666 & ~_umask())
         yield part
     finally:

@@ -71,8 +71,9 @@ def _note(column: str, bases: Mapping[int, bool], pieces: Mapping[tuple[str, str
             base = session.get(RecoveryBase, number, with_for_update=True)
             if base is not None and base.state == State.DONE and (getattr(base, column) is None) != is_well:
                 changed.append(base)
+        known = {(one.system, one.segment): one for one in session.scalars(select(RecoveryPiece))} if pieces else {}
         for key, is_well in pieces.items():
-            piece = session.get(RecoveryPiece, key)
+            piece = known.get(key)
             if piece is not None and (getattr(piece, column) is None) != is_well:
                 changed.append(piece)
         new = [_name(one) for one in changed if getattr(one, column) is None]

@@ -19,7 +19,7 @@ from models.house.shapes import HouseAdvice, HouseReport
 from models.permissions import Actor, Permission, require
 from models.settings import settings
 from pipelines.heart import Cancelled, Run
-from pipelines.recorded import carry_out, recorded
+from pipelines.recorded import at_once, carry_out
 
 Say = Callable[[str], object]
 
@@ -61,13 +61,7 @@ def run(*, asked_by: int | None = None, scheduled: bool = False, noted: int | No
 def now(*, told: Say, by: Actor) -> Made:
     """As the flow does, for who waits for the round; `told` hears each step. Raises NotAllowed, RunsAlready."""
     require(by, Permission.SERVER_MANAGE)
-    with recorded(reports.FLOW, alone=True) as run:
-
-        def says(step: str) -> None:
-            run.says(step)
-            told(step)
-
-        return _recorded(run, keep(told=says, by=by))
+    return at_once(reports.FLOW, lambda run, says: _recorded(run, keep(told=says, by=by)), told=told)
 
 
 def _recorded(run: Run, made: Made) -> Made:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from models import flow_runs, flow_schedules, timings
@@ -21,6 +22,9 @@ from pipelines.heart import Cancelled, Heart, Run, RunsAlready
 
 PREFECT_RUN = "PREFECT__FLOW_RUN_ID"  # what Prefect's runner and workers tell the process of a run
 NICE = 10  # what nobody waits for leaves the processor to what somebody does
+
+T = TypeVar("T")
+Say = Callable[[str], object]
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +59,18 @@ def carry_out(
         print(busy.sentence)
         return False
     return True
+
+
+def at_once(flow: str, work: Callable[[Run, Say], T], *, told: Say) -> T:
+    """The same for who waits for what it makes: `work` is given what to say its steps to, which `told` hears, too.
+    Raises RunsAlready, and whatever `work` does."""
+    with recorded(flow, alone=True) as run:
+
+        def says(step: str) -> None:
+            run.says(step)
+            told(step)
+
+        return work(run, says)
 
 
 class NotDue(Exception):

@@ -16,7 +16,7 @@ from models.performance.shapes import Report, Table
 from models.performance.statements import Counted
 from models.permissions import Actor, Permission, require
 from pipelines.heart import Run
-from pipelines.recorded import carry_out, recorded
+from pipelines.recorded import at_once, carry_out
 
 T = TypeVar("T")
 
@@ -62,13 +62,7 @@ def run(*, asked_by: int | None = None, scheduled: bool = False, noted: int | No
 def now(*, told: Callable[[str], object], by: Actor) -> Made:
     """As the flow does, for who waits for the report; `told` hears each step. Raises NotAllowed, RunsAlready."""
     require(by, Permission.SERVER_OVERSEE)
-    with recorded(reports.FLOW, alone=True) as run:
-
-        def says(step: str) -> None:
-            run.says(step)
-            told(step)
-
-        return _recorded(run, report(told=says, by=by))
+    return at_once(reports.FLOW, lambda run, says: _recorded(run, report(told=says, by=by)), told=told)
 
 
 def _recorded(run: Run, made: Made) -> Made:

@@ -5,6 +5,7 @@ import os
 from datetime import timedelta
 from email.utils import parseaddr
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -33,6 +34,23 @@ def _web_address(value: str | None) -> str | None:
     return value
 
 
+def _networks(value: str) -> str:
+    """Only what a request's own address can be compared with: a name would match nobody, and `*` everybody."""
+    wanted = [one.strip() for one in value.split(",") if one.strip()]
+    for one in wanted:
+        try:
+            ip_network(one)
+        except ValueError as error:
+            raise ValueError(f"“{one}” is no address or network, such as 10.0.0.5 or 10.0.0.0/24") from error
+    return ",".join(wanted)
+
+
+def _sign_in(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not all(value.get_secret_value().partition(":")):
+        raise ValueError("give user:password")
+    return value
+
+
 def _moments(value: str | None) -> str | None:
     if value is None or value.strip().lower() == OFF:
         return value and OFF
@@ -58,6 +76,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
+    environment: Literal["development", "production"] = "development"  # production starts with nothing weak
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
     home: Path | None = None
     admin_email: str = "admin@example.com"
@@ -80,6 +99,9 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = None
     mail_from: Annotated[str, AfterValidator(_sender)] = "Appointment360 <appointment360@localhost>"
     public_url: Annotated[str | None, AfterValidator(_web_address)] = None  # how people reach the web: links have it
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = ""  # addresses whose X-Forwarded-* is believed
+    prefect_url: Annotated[str | None, AfterValidator(_web_address)] = None  # as in http://host:4200
+    prefect_auth: Annotated[SecretStr | None, AfterValidator(_sign_in)] = None  # user:password of Prefect's server
     s3_endpoint: Annotated[str | None, AfterValidator(_web_address)] = None  # of a store that is not Amazon's
     s3_region: str | None = None
     s3_access_key: str | None = None  # without the two, boto3 looks where it always does: its variables, files, roles
@@ -154,7 +176,7 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = [f"{_variable(one['loc'])} is “{one['input']}”: {_words(one['msg'])}" for one in error.errors()]
+        faults = [f"{_given(one['loc'], one['input'])}: {_words(one['msg'])}" for one in error.errors()]
         raise InvalidInput(f"The environment has settings that mean nothing. {'; '.join(faults)}.") from error
 
 
@@ -166,6 +188,12 @@ def unknown() -> list[str]:
         near = difflib.get_close_matches(name, known, n=1)
         found.append(f"{name} is no setting{f': did you mean {near[0]}?' if near else '.'}")
     return found
+
+
+def _given(place: tuple[int | str, ...], value: object) -> str:
+    """The variable with its value, unless that is a secret: errors end up in logs."""
+    secret = "Secret" in str(Settings.model_fields[str(place[0]).lower().removeprefix(PREFIX.lower())].annotation)
+    return f"{_variable(place)} is {'not right' if secret else f'“{value}”'}"
 
 
 def _words(said: str) -> str:

@@ -43,6 +43,7 @@ def test_people_reach_the_web_where_it_says_or_on_its_port(monkeypatch: pytest.M
         ("APPOINTMENT360_RAZORPAY_URL", "razorpay"),
         ("APPOINTMENT360_RAZORPAY_WEBHOOK_SECRET_CHANGED_AT", "2026-11-01T10:00"),  # of which time zone?
         ("APPOINTMENT360_SCHEDULE_TIME_ZONE", "Berlin"), ("APPOINTMENT360_SCHEDULE_BACK_UP", "noon"),
+        ("APPOINTMENT360_ENVIRONMENT", "staging"), ("APPOINTMENT360_PREFECT_URL", "prefect:4200"),
         ("APPOINTMENT360_STAY_DAYS", "0"), ("APPOINTMENT360_SESSION_HOURS", "-1"),
     ],
 )  # fmt: skip
@@ -64,3 +65,20 @@ def test_a_mistyped_setting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPOINTMENT360_SMTP_PASSWORD", "geheim")
     assert "geheim" not in repr(settings.settings())
+
+
+@pytest.mark.parametrize("value", ["geheim", "geheim:", ":geheim"])
+def test_a_secret_that_cannot_be_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("APPOINTMENT360_PREFECT_AUTH", value)
+    with pytest.raises(InvalidInput, match="APPOINTMENT360_PREFECT_AUTH is not right: give user:password") as refused:
+        settings.settings()
+    assert "geheim" not in str(refused.value)
+
+
+def test_whose_word_is_taken_for_an_address_is_named_by_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPOINTMENT360_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/24")
+    assert settings.settings().trusted_proxies == "127.0.0.1,10.0.0.0/24"
+    for wrong in ("*", "nginx", "10.0.0.5/24"):
+        monkeypatch.setenv("APPOINTMENT360_TRUSTED_PROXIES", wrong)
+        with pytest.raises(InvalidInput, match="is no address or network"):
+            settings.settings()

@@ -26,11 +26,11 @@ from deploy import postgres_programs, postgres_settings
 from deploy.postgres_cluster import KEEPER, SUPERUSER
 from deploy.postgres_programs import SystemUser
 from models.errors import AppError, Conflict, Unavailable
+from models.file_store import place
 from models.postgres_wheel import environment
 from models.settings import settings
 from pipelines import backup_content, backup_key, postgres_runs, recovery_files
 from pipelines.backup_key import Key
-from pipelines.file_store import place
 
 DATABASE = "appointment360"
 PORT = 5432  # only the name of a socket in a folder of its own

@@ -15,11 +15,11 @@ import psycopg
 from models import database, recovery
 from models.database import RECOVERY_LOCK, libpq_url
 from models.errors import AppError, Conflict, Unavailable
+from models.file_store import Place
 from models.recovery_pieces import Laid
 from models.settings import home
 from pipelines import backup_key, backup_store, wal_files
 from pipelines.backup_key import Key
-from pipelines.file_store import Place
 
 WAITING = 60  # seconds, for the server
 

@@ -21,6 +21,7 @@ from models import backups, database, disk_space, file_places, postgres_tools, r
 from models.backups import FLOW, Backup, Made, State
 from models.database import libpq_url
 from models.errors import AppError, Unavailable
+from models.file_store import place
 from models.permissions import OPERATOR, Actor
 from models.settings import home, settings
 from models.users import acting
@@ -36,7 +37,6 @@ from pipelines import (
     postgres_runs,
 )
 from pipelines.backup_manifest import MANIFEST, Manifest, archive_name, written
-from pipelines.file_store import place
 from pipelines.heart import Cancelled, Run
 from pipelines.recorded import recorded
 

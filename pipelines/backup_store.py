@@ -9,9 +9,9 @@ from pathlib import Path
 from models import backups, disk_space, file_places
 from models.disk_space import NoRoom
 from models.errors import NotFound, Unavailable
+from models.file_store import DISK_FULL, Place, Refused, place
 from models.settings import home, settings
 from pipelines.backup_manifest import MANIFEST
-from pipelines.file_store import DISK_FULL, Place, Refused, place
 
 
 def made_place(address: str) -> Place:
@@ -63,7 +63,7 @@ def locked(there: Place, *names: str) -> datetime | None:
     days = settings().backup_lock_days
     if not days or not file_places.is_s3(there.address):
         return None
-    from pipelines.s3_store import Prefix
+    from models.s3_store import Prefix
 
     assert isinstance(there, Prefix)
     moment = datetime.now(UTC) + timedelta(days=days)

@@ -21,12 +21,12 @@ from psycopg import conninfo
 from models import database, file_places, postgres_tools, postgres_wheel, recovery, recovery_pieces
 from models.database import RECOVERY_LOCK, libpq_url
 from models.errors import AppError, Unavailable
+from models.file_store import Place, place
 from models.recovery import RecoveryBase
 from models.settings import home
 from pipelines import archive_wal, backup_archive, backup_key, backup_manifest, backup_store, postgres_runs, wal_files
 from pipelines.backup_key import Key
 from pipelines.backup_manifest import MANIFEST, Unfit, archive_name
-from pipelines.file_store import Place, place
 from pipelines.heart import Cancelled
 
 NAME = re.compile(r"base-\d{8}T\d{6}Z-[0-9a-f]{8}")

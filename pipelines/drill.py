@@ -21,6 +21,7 @@ from models.backups import FLOW, Backup, Drill
 from models.database import libpq_url
 from models.disk_space import NoRoom
 from models.errors import AppError, Conflict, NotFound, Unavailable
+from models.file_store import Folder, Place, place
 from models.permissions import Actor, Permission, require
 from models.settings import home
 from pipelines import (
@@ -35,7 +36,6 @@ from pipelines import (
 from pipelines.backup_content import Content
 from pipelines.backup_key import Key
 from pipelines.backup_manifest import MANIFEST, Manifest, Unfit, archive_name
-from pipelines.file_store import Folder, Place, place
 from pipelines.heart import Cancelled
 from pipelines.recorded import recorded
 

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from models import exports, garbage, view_changes, view_exports, view_runs
+from models import exports, file_store, garbage, view_changes, view_exports, view_runs
 from models.errors import AppError, Conflict, Unavailable
 from models.exports import Export, State
 from models.permissions import Actor
 from models.view_exports import ViewRun
 from models.view_runs import Task
-from pipelines import export_contacts, export_file, file_store
+from pipelines import export_contacts, export_file
 from pipelines.own_database import bind_database
 from pipelines.recorded import recorded
 

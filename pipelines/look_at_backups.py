@@ -8,8 +8,8 @@ the same.
 from models import backup_places
 from models.backup_places import Expected
 from models.errors import AppError
+from models.file_store import Folder, place
 from pipelines.backup_manifest import MANIFEST, archive_name
-from pipelines.file_store import Folder, place
 
 
 def look() -> None:
@@ -33,7 +33,7 @@ def _seen(address: str, expected: list[Expected]) -> tuple[dict[int, bool], int 
     }
     if isinstance(there, Folder):
         return found, None
-    from pipelines.s3_store import Prefix
+    from models.s3_store import Prefix
 
     assert isinstance(there, Prefix)
     return found, there.expires_after()

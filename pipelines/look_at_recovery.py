@@ -11,13 +11,13 @@ from pathlib import Path
 
 from models import backup_places, recovery, recovery_archive
 from models.errors import AppError, NotFound
+from models.file_store import Folder, Place, place
 from models.recovery import RecoveryBase
 from models.recovery_archive import Expected
 from models.recovery_pieces import RecoveryPiece
 from pipelines import backup_key, backup_manifest, backup_scratch, base_backups, wal_files
 from pipelines.backup_key import Key
 from pipelines.backup_manifest import MANIFEST, Unfit, archive_name
-from pipelines.file_store import Folder, Place, place
 
 log = logging.getLogger(__name__)
 

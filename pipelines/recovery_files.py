@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from models.errors import Conflict, NotFound, Unavailable
+from models.file_store import Place
 from pipelines import backup_archive, backup_manifest, base_backups, wal_files
 from pipelines.backup_key import Key
 from pipelines.backup_manifest import MANIFEST, Unfit, archive_name
 from pipelines.base_backups import NAME, BaseManifest
-from pipelines.file_store import Place
 
 Names = dict[str, str]
 ANY_TIMELINE = slice(8, 24)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from models import backups
 from models.errors import Conflict
+from models.file_store import place
 from models.permissions import Actor, Permission, require
 from pipelines import backup_key, backup_manifest, drill, postgres_restore
 from pipelines.backup_key import Key
 from pipelines.drill import Compared
-from pipelines.file_store import place
 
 Say = Callable[[str], None]
 

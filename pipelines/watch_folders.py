@@ -25,11 +25,11 @@ from models import disk_space, garbage, imports, watched_files, watched_looks
 from models.database import WATCHING_LOCK, claimed, reading
 from models.disk_space import NoRoom
 from models.errors import AppError, InvalidInput, NotFound, Unavailable
+from models.file_store import Found, Place, Refused, place
 from models.permissions import Actor
 from models.settings import home
 from models.watched_files import Sight, WatchedName
 from models.watched_folders import WatchedFolder
-from pipelines.file_store import Found, Place, Refused, place
 from pipelines.own_database import bind_database
 from pipelines.recorded import recorded
 

@@ -17,12 +17,12 @@ import pytest
 from deploy import embedded_postgres, local
 from deploy import recovery as restoring
 from deploy.embedded_postgres import Server
-from models import backup_alerts, backups, database, migrations, recovery, settings
+from models import backup_alerts, backups, database, file_store, migrations, recovery, settings
 from models.contacts import records
 from models.errors import AppError, Conflict
 from models.permissions import OPERATOR
 from models.recovery import RecoveryBase
-from pipelines import archive_wal, back_up, backup_key, base_backups, drill, file_store, look_at_recovery, wal_files
+from pipelines import archive_wal, back_up, backup_key, base_backups, drill, look_at_recovery, wal_files
 from pipelines.backup_manifest import Unfit
 from tests.deploy.command_line import COMMAND, PROJECT
 from tests.pipelines import s3
@@ -449,7 +449,8 @@ def kill_shipping_at(moment: str, server: Server) -> None:
     code = f"""
 import pathlib, time
 from models import database
-from pipelines import archive_wal, file_store
+from models import file_store
+from pipelines import archive_wal
 def wait(*given, **more):
     print("there", flush=True)
     time.sleep(60)

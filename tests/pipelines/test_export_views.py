@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from models import exports, filters, settings, users, view_changes, view_exports, view_runs, views
+from models import exports, file_store, filters, settings, users, view_changes, view_exports, view_runs, views
 from models.contacts.table import Contact
 from models.credits import CreditEntry
 from models.database import reading, writing
@@ -21,7 +21,7 @@ from models.exports import Export
 from models.mails import Mail
 from models.permissions import OPERATOR, Actor, Role
 from models.view_exports import ViewRun, ViewSchedule, Wanted
-from pipelines import export_views, file_store, flows, sweep
+from pipelines import export_views, flows, sweep
 from tests.people import person
 from tests.pipelines import s3
 
@@ -31,7 +31,8 @@ CONTACTS = 5
 KILLED = """
 import os, signal, sys
 from models import view_runs, exports
-from pipelines import export_views, export_contacts, export_file, file_store
+from models import file_store
+from pipelines import export_views, export_contacts, export_file
 owner, name, after = sys.argv[2].split()
 owner = {"export_contacts": export_contacts, "view_runs": view_runs, "exports": exports,
          "Folder": file_store.Folder, "Written": export_file.Written}[owner]

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from models import (
+    file_store,
     flow_runs,
     import_drafts,
     imports,
@@ -37,7 +38,7 @@ from models.imports import Import, State
 from models.permissions import OPERATOR, Actor, Role
 from models.watched_files import Seen, Sight
 from models.watched_folders import Watching
-from pipelines import file_store, import_contacts, watch_folders
+from pipelines import import_contacts, watch_folders
 from pipelines import import_orders as orders
 from pipelines.watch_folders import Looked
 from tests.people import person

@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 
-from models import settings
+from models import file_store, s3_store, settings
 from models.errors import Conflict, InvalidInput, NotFound, Unavailable
-from pipelines import file_store, s3_store
-from pipelines.file_store import NoRoom, Place, Refused, place
+from models.file_store import NoRoom, Place, Refused, place
 from tests.pipelines import s3
 
 LARGE = 17 * 1024 * 1024  # three parts of an upload
@@ -327,8 +326,6 @@ def test_what_a_store_refuses_is_a_sentence(
 
 
 def test_s3_is_loaded_only_when_it_is_used(tmp_path: Path) -> None:
-    code = (
-        f"import sys; from pipelines.file_store import place; place({str(tmp_path)!r}); print('boto3' in sys.modules)"
-    )
+    code = f"import sys; from models.file_store import place; place({str(tmp_path)!r}); print('boto3' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"

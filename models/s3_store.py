@@ -24,8 +24,8 @@ from botocore.exceptions import (
 from models import file_places
 from models.disk_space import NoRoom
 from models.errors import AppError, NotFound, Unavailable
+from models.file_store import DISK_FULL, Fetched, Found, Refused, beside, file_name, no_file, taken
 from models.settings import settings
-from pipelines.file_store import DISK_FULL, Fetched, Found, Refused, beside, file_name, no_file, taken
 
 CONNECTING, READING, TRIES = 5, 60, 3  # seconds, seconds, times
 PIECE = 8 * 1024 * 1024  # bytes of a part; boto3 makes them larger where a file would have too many

@@ -80,7 +80,7 @@ def place(address: str) -> Place:
     kept = file_places.checked(address)
     if not file_places.is_s3(kept):
         return Folder(kept)
-    from pipelines.s3_store import Prefix
+    from models.s3_store import Prefix
 
     return Prefix(kept)
 

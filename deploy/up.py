@@ -58,15 +58,18 @@ class Machine:
 
     def parts(self) -> list[Part]:
         """Web first; they are stopped in this order, too."""
-        environment = {name: value for name, value in os.environ.items() if not prefect_server.foreign_to_it(name)}
-        environment.pop("APPOINTMENT360_ADMIN_PASSWORD", None)  # used by now, and no business of the parts
+        from models import settings
+
+        environment = settings.environment(
+            DATABASE_URL=self.connection.url,
+            APPOINTMENT360_HOME=str(self.home),
+            APPOINTMENT360_PORT=str(self.port),
+            PYTHONUNBUFFERED="1",
+        )
+        for name in ("APPOINTMENT360_ADMIN_PASSWORD", "APPOINTMENT360_ADMIN_PASSWORD_FILE"):
+            environment.pop(name, None)  # used by now, and no business of the parts
+        environment = {name: value for name, value in environment.items() if not prefect_server.foreign_to_it(name)}
         environment |= prefect_server.environment(self.connection, self.prefect.port)
-        environment |= {
-            "DATABASE_URL": self.connection.url,
-            "APPOINTMENT360_HOME": str(self.home),
-            "APPOINTMENT360_PORT": str(self.port),
-            "PYTHONUNBUFFERED": "1",
-        }
         python = sys.executable
         web = [python, "-m", "uvicorn", "dashboard.server:app", "--host", HOST, "--port", str(self.port)]
         web += ["--http", "dashboard.bounded_http:BoundedHttp", "--timeout-keep-alive", str(KEEP_ALIVE)]

@@ -16,13 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from models import database
+from models import database, settings
 from models.database import libpq_url, writing
 from models.duplicates import runs
 from models.duplicates.tables import DuplicateRun
 from models.errors import AppError, Conflict, Unavailable
 from models.permissions import OPERATOR, Actor
-from models.settings import settings
 from pipelines.heart import Run
 from pipelines.recorded import recorded
 
@@ -84,7 +83,8 @@ def _look(run_id: int, by: Actor, say: Say, noted: Run) -> None:
 def _found(progressed: Say) -> dict[str, Any]:
     """The finder's numbers. Raises Unavailable where it fails."""
     with _folder() as folder, (folder / "log").open("w+") as errors:
-        environment = {**os.environ, "DATABASE_URL": libpq_url(database.Database.url or ""), "PYTHONPATH": _path()}
+        url = libpq_url(database.Database.url or "")
+        environment = settings.environment(DATABASE_URL=url, PYTHONPATH=_path())
         command = [sys.executable, "-m", "pipelines.duplicate_finder.child", str(folder)]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, text=True) as child:
@@ -113,7 +113,7 @@ def _followed(child: subprocess.Popen[str], progressed: Say) -> dict[str, Any] |
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    home = settings().home
+    home = settings.settings().home
     with tempfile.TemporaryDirectory(prefix="duplicates-", dir=home if home and home.is_dir() else None) as name:
         yield Path(name)
 

@@ -49,7 +49,7 @@ from models.contacts import browsing
 from models.duplicates import runs
 from models.errors import Conflict
 from models.payments import events, reconciliations, refunds
-from models.settings import settings
+from models.settings import environment, settings
 from pipelines import (
     archive_wal,
     back_up,
@@ -238,7 +238,7 @@ def _apart(module: str, *numbers: int) -> None:
     url = database.sqlalchemy_url(database.Database.url or "")
     root = Path(__file__).parents[1]
     path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    ended = subprocess.run(command, env={**os.environ, "DATABASE_URL": url, "PYTHONPATH": path}, check=False)
+    ended = subprocess.run(command, env=environment(DATABASE_URL=url, PYTHONPATH=path), check=False)
     log.info("%s %s ended with exit code %s", module, numbers, ended.returncode)
 
 

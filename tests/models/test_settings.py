@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,42 @@ def test_whose_word_is_taken_for_an_address_is_named_by_address(monkeypatch: pyt
         monkeypatch.setenv("APPOINTMENT360_TRUSTED_PROXIES", wrong)
         with pytest.raises(InvalidInput, match="is no address or network"):
             settings.settings()
+
+
+def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose files pass variables on that nobody gave."""
+    monkeypatch.setenv("APPOINTMENT360_SMTP_HOST", "")
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert settings.settings().smtp_host is None
+    assert settings.settings().database_url is None
+
+
+def test_each_setting_says_what_it_means() -> None:
+    assert [name for name, field in settings.Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:geheim%zz@localhost/contacts", "postgresql://app:gehe/im@localhost/contacts",
+        "postgresql://app:localhost:geheim/contacts", "mysql://app:geheim@localhost/contacts", "geheim",
+        "postgresql://app:geheim@localhost", "postgresql://app@localhost:geheim/contacts",
+    ],
+)  # fmt: skip
+def test_an_address_of_a_database_that_is_none_is_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(InvalidInput, match="DATABASE_URL is not right: write it as postgresql://") as refused:
+        settings.settings()
+    logging.getLogger("tests").error("it failed", exc_info=refused.value)
+    assert "it failed" in caplog.text
+    assert [part for part in ("geheim", "gehe/im") if part in caplog.text] == []
+
+
+@pytest.mark.parametrize("url", ["postgresql://app:x@h:5433/d", "postgres:///d", "postgresql+psycopg://a:%40@h/d"])
+def test_an_address_of_a_database_is_taken_in_each_spelling(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    found = settings.settings().database_url
+    assert found is not None
+    assert found.get_secret_value() == url

@@ -24,6 +24,7 @@ from deploy import (
     cli_jobs,
     cli_mappings,
     cli_payments,
+    cli_run,
     cli_tokens,
     cli_users,
     cli_views,
@@ -56,6 +57,8 @@ app.add_typer(cli_jobs.group, name="jobs")
 app.add_typer(cli_views.group, name="views")
 app.add_typer(cli_audit.group, name="audit")
 app.add_typer(cli_backups.group, name="backup")
+app.add_typer(cli_run.group, name="run")
+app.command("migrate")(cli_run.migrate)
 app.command("backups")(cli_backups.listed)
 app.command("drill")(cli_backups.drill)
 app.command("restore")(cli_backups.restore)

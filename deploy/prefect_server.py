@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from deploy import running
@@ -20,23 +21,33 @@ SCREENS = "/prefect"  # where the web passes them on
 
 
 def environment(connection: Connection, port: int) -> dict[str, str]:
-    """What the server, the runner and whoever starts flows must know. It holds secrets."""
+    """What the server, the runner and whoever starts flows must know, where `up` runs them. It holds secrets."""
     sign_in = auth_file(connection.home).read_text()
     return {
-        "PREFECT_HOME": str(connection.home / "prefect"),
+        **of_the_server(connection, sign_in),
+        **of_clients(connection.home),
         "PREFECT_API_URL": f"http://{HOST}:{port}/api",
         "PREFECT_UI_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_API_AUTH_STRING": sign_in,
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+    }
+
+
+def of_the_server(connection: Connection, sign_in: str) -> dict[str, str]:
+    """What the server alone must know; without a sign-in everybody may ask it."""
+    return {
         "PREFECT_UI_SERVE_BASE": SCREENS,
         "PREFECT_UI_STATIC_DIRECTORY": str(_screens_folder(connection.home)),
-        "PREFECT_SERVER_API_AUTH_STRING": sign_in,
-        "PREFECT_API_AUTH_STRING": sign_in,
+        **({"PREFECT_SERVER_API_AUTH_STRING": sign_in} if sign_in else {}),
         "PREFECT_API_DATABASE_CONNECTION_URL": _database_url(connection),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        "PREFECT_CLI_PROMPT": "false",
     }
+
+
+def of_clients(home: Path) -> dict[str, str]:
+    """What whoever loads Prefect must know, but for the server's address."""
+    return {"PREFECT_HOME": str(home / "prefect"), "PREFECT_CLI_PROMPT": "false", "DO_NOT_TRACK": "1"}
 
 
 def _screens_folder(home: Path) -> Path:
@@ -52,8 +63,8 @@ def foreign_to_it(name: str) -> bool:
     return name.startswith("PREFECT_")
 
 
-def command(port: int) -> list[str]:
-    return [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+def command(port: int, *, host: str = HOST) -> list[str]:
+    return [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
 
 
 def auth_file(home: Path) -> Path:
@@ -93,10 +104,12 @@ def ensure_database(connection: Connection) -> None:
     try:
         with psycopg.connect(libpq_url(connection.url), autocommit=True) as ours:
             if ours.execute("select from pg_database where datname = %s", [DATABASE]).fetchone() is None:
-                ours.execute(f"create database {DATABASE}")
+                with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):  # by another one, now
+                    ours.execute(f"create database {DATABASE}")
         with psycopg.connect(libpq_url(connection.url), dbname=DATABASE, autocommit=True) as its:
             for extension in EXTENSIONS:
-                its.execute(f"create extension if not exists {extension}".encode())
+                with suppress(psycopg.errors.UniqueViolation):  # another one makes it in this moment
+                    its.execute(f"create extension if not exists {extension}".encode())
     except psycopg.Error as error:
         raise Unavailable(
             f"Prefect needs a database “{DATABASE}” on the server of DATABASE_URL, and it could not be prepared: "

@@ -1,8 +1,8 @@
 """Runs parts: starts them, restarts those that die, and stops all of them; none survives it.
 
 A part is data: its name, its command, its environment. Each runs in a session of its own (Ctrl-C at the terminal
-reaches the supervisor only, which then stops them in order), writes to `logs`/NAME.log, and is on record, so that the
-warden ends it should the supervisor be killed.
+reaches the supervisor only, which then stops them in order), writes to `logs`/NAME.log, or where there is no such
+folder to where the supervisor writes, and is on record, so that the warden ends it should the supervisor be killed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from deploy import running
 from deploy.running import Running
@@ -65,12 +65,15 @@ class Supervisor:
         self,
         *,
         record: Path,
-        logs: Path,
+        logs: Path | None,
         say: Callable[[str], None],
         facts: Mapping[str, object] | None = None,
         hold: Sequence[int] = (),
+        patience: float = PATIENCE,
     ) -> None:
+        """`patience` is how many seconds a part may take to end after it was told to."""
         self.stopping = False
+        self._patience = patience
         self._record, self._logs, self._say, self._facts, self._hold = record, logs, say, dict(facts or {}), tuple(hold)
         self._lives: list[_Life] = []
         self._signals = 0
@@ -151,7 +154,6 @@ class Supervisor:
         self._write_record()
 
     def _spawn(self, life: _Life) -> None:
-        log = self._logs / f"{life.part.name}.log"
         try:
             life.process = self._popen(life.part.command, life.part.environment, life.part.name)
         except OSError as error:
@@ -163,7 +165,8 @@ class Supervisor:
         life.identity = running.identified(life.part.name, life.process.pid)
         self._write_record()
         if life.again_at:
-            self._say(f"{life.part.name} runs again (its log: {log}).")
+            told = f" (its log: {self._log(life.part.name)})" if self._logs else ""
+            self._say(f"{life.part.name} runs again{told}.")
 
     def _bury(self, life: _Life) -> None:
         """Note a death: end what is left of its group, and plan the next start."""
@@ -176,8 +179,8 @@ class Supervisor:
             life.pause = FIRST_PAUSE
         life.again_at = time.monotonic() + life.pause
         if not self.stopping:
-            log = self._logs / f"{life.part.name}.log"
-            self._say(f"{life.part.name} {how}; started again in {life.pause:.0f} s. Its log: {log}")
+            told = f" Its log: {self._log(life.part.name)}" if self._logs else ""
+            self._say(f"{life.part.name} {how}; started again in {life.pause:.0f} s.{told}")
         life.pause = min(life.pause * 2, LONGEST_PAUSE)
 
     def _stop_parts(self) -> None:
@@ -195,7 +198,7 @@ class Supervisor:
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         """Until it ends, or patience does: at once when a second signal comes."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while process.poll() is None and time.monotonic() < deadline and self._signals < 2:
             time.sleep(0.02)
 
@@ -212,10 +215,7 @@ class Supervisor:
         stdin: int = subprocess.DEVNULL,
         hold: Sequence[int] = (),
     ) -> subprocess.Popen[bytes]:
-        log = self._logs / f"{name}.log"
-        if log.exists() and log.stat().st_size > LOG_LIMIT:
-            log.replace(log.with_suffix(".old.log"))
-        with log.open("ab") as written:
+        with self._written(name) as written:
             return subprocess.Popen(
                 list(command),
                 env=dict(environment),
@@ -226,6 +226,22 @@ class Supervisor:
                 start_new_session=True,
                 pass_fds=tuple(hold),
             )
+
+    @contextmanager
+    def _written(self, name: str) -> Iterator[BinaryIO | None]:
+        """Where a part writes; None is where this process does."""
+        if self._logs is None:
+            yield None
+            return
+        log = self._log(name)
+        if log.exists() and log.stat().st_size > LOG_LIMIT:
+            log.replace(log.with_suffix(".old.log"))
+        with log.open("ab") as written:
+            yield written
+
+    def _log(self, name: str) -> Path:
+        assert self._logs is not None
+        return self._logs / f"{name}.log"
 
 
 def _ending(code: int) -> str:

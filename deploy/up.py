@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy import kernel_locks, local, output, ports, prefect_server, running
+from deploy import kernel_locks, local, output, parts, ports, prefect_server, running
 from deploy.local import Connection
 from deploy.ports import HOST, Reservation
 from deploy.supervisor import PROJECT, Part, Supervisor
@@ -30,9 +30,7 @@ WEB_LIMIT = 90.0
 TAKE_OVER_LIMIT = 30.0
 LOOK_EVERY = 0.2
 POSTGRES_EVERY = 2.0
-# Seconds that the web keeps an idle connection open: longer than clients and proxies reuse one (5 s, 60 s). Where both
-# give up at the same moment, a request meets a connection that is being closed.
-KEEP_ALIVE = 75
+WEB_GRACE = 5  # seconds in which the web answers what was asked of it when it is told to end
 
 
 @dataclass
@@ -66,30 +64,18 @@ class Machine:
             APPOINTMENT360_PORT=str(self.port),
             PYTHONUNBUFFERED="1",
         )
-        for name in ("APPOINTMENT360_ADMIN_PASSWORD", "APPOINTMENT360_ADMIN_PASSWORD_FILE"):
-            environment.pop(name, None)  # used by now, and no business of the parts
+        for name in parts.FIRST_PASSWORD:
+            environment.pop(name, None)
         environment = {name: value for name, value in environment.items() if not prefect_server.foreign_to_it(name)}
         environment |= prefect_server.environment(self.connection, self.prefect.port)
         python = sys.executable
-        web = [python, "-m", "uvicorn", "dashboard.server:app", "--host", HOST, "--port", str(self.port)]
-        web += ["--http", "dashboard.bounded_http:BoundedHttp", "--timeout-keep-alive", str(KEEP_ALIVE)]
         commands = {
-            "web": [*web, *_believed(), "--timeout-graceful-shutdown", "5"],
+            "web": parts.web_command(HOST, self.port, proxies=parts.believed_proxies(), grace=WEB_GRACE),
             "runner": [python, "-m", "pipelines.serve"],
             "prefect": prefect_server.command(self.prefect.port),
             "checker": [python, "-m", "data_checks.gate"],
         }
         return [Part(name, command, environment) for name, command in commands.items()]
-
-
-def _believed() -> list[str]:
-    """Without a proxy in front nobody's word is taken for the address that a request comes from: limits count by it.
-
-    There is one where people reach the web at an address of its own, or where uvicorn's own setting names it.
-    """
-    from models.settings import settings
-
-    return [] if settings().public_url or os.environ.get("FORWARDED_ALLOW_IPS") else ["--no-proxy-headers"]
 
 
 def run(*, port: int | None, sample: bool, browser: bool) -> None:

@@ -75,6 +75,8 @@ class Web(Group):
     """open at once: one for each browser tab"""
     max_upload: ByteSize = ByteSize(10_000_000_000)
     """the largest file that a browser may send"""
+    web_grace_seconds: PositiveInt = 30
+    """in which an instance that is told to end answers what it was asked"""
     search_seconds: int = 10
     """after so long the web stops what it asked the database"""
     metrics_token: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
@@ -88,6 +90,8 @@ class Prefect(Group):
     """where its server answers"""
     prefect_auth: SignIn = Field(default=None, examples=[f"appointment360:{CHANGE_ME}"])
     """user:password that it asks for; the server, the web and every worker have the same"""
+    drain_seconds: PositiveInt = 300
+    """for which a worker that is told to end waits for the flows that it runs"""
 
 
 class Mail(Group):

@@ -11,6 +11,7 @@ or one beside a flow, changes nothing that is done or under way.
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -87,6 +88,8 @@ OVER = {
 
 log = logging.getLogger(__name__)
 _failing: dict[str, float] = {}  # since when, by what it was about
+_stopping = threading.Event()
+_rounds: list[threading.Thread] = []
 
 
 def sweep() -> None:
@@ -221,15 +224,34 @@ def keep_sweeping() -> None:
         back_up_asked_for, archive_log, look_after_payments, look_after_runs,
     )  # fmt: skip
     for work in every:
-        threading.Thread(target=_for_ever, args=(work, EVERY), name=work.__name__, daemon=True).start()
+        _begin(work, EVERY)
     if os.environ.get("PREFECT_API_URL"):
-        threading.Thread(target=_for_ever, args=(start_due, DUE), name="start_due", daemon=True).start()
+        _begin(start_due, DUE)
 
 
-def _for_ever(work: Callable[[], None], every: float) -> None:
-    while True:
+def stop() -> None:
+    """Begin no further round."""
+    _stopping.set()
+
+
+def drain(seconds: float) -> None:
+    """Stop, and wait for the rounds that are under way, at most so long; what is left ends with the process."""
+    stop()
+    deadline = time.monotonic() + seconds
+    for one in _rounds:
+        one.join(max(0.0, deadline - time.monotonic()))
+
+
+def _begin(work: Callable[[], None], every: float) -> None:
+    thread = threading.Thread(target=_repeat, args=(work, every), name=work.__name__, daemon=True)
+    _rounds.append(thread)
+    thread.start()
+
+
+def _repeat(work: Callable[[], None], every: float) -> None:
+    while not _stopping.is_set():
         work()
-        time.sleep(every)
+        _stopping.wait(every)
 
 
 def _apart(module: str, *numbers: int) -> None:
@@ -271,10 +293,12 @@ def _note(what: str, error: str) -> None:
 
 
 def main() -> None:
-    """For machines whose flows are in a work pool: repeats all of it until it is ended."""
+    """For machines whose flows are in a work pool: repeats all of it until SIGTERM, and finishes what is under way."""
     bind_database()
+    signal.signal(signal.SIGTERM, lambda *_: stop())
     keep_sweeping()
-    threading.Event().wait()
+    _stopping.wait()
+    drain(settings().drain_seconds)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+"""`appointment360 migrate` and `appointment360 run ...`: the parts, one by one, for systemd and containers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deploy import output
+from deploy.cli_options import Home, Json
+from deploy.ports import HOST
+
+group = typer.Typer(
+    name="run",
+    help="Run one part of it in the foreground, on a database of DATABASE_URL.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Host = Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is every one of this machine.")]
+
+
+def migrate(as_json: Json = False, home: Home = None) -> None:
+    """Bring the database to the schema of this program.
+
+    Prefect's database is made, too. Safe to run twice at once, and
+    again. Where there is nobody yet and APPOINTMENT360_ADMIN_PASSWORD
+    is set, the first administrator is made."""
+    from deploy import parts
+    from models import migrations
+
+    made = parts.migrate()
+    if output.is_json():
+        output.answer({"schema": migrations.newest(), "administrator": made})
+        return
+    output.say(f"The database has the schema {migrations.newest()}, which this program needs.")
+    if made:
+        output.say(f"The first administrator was made: {made}")
+
+
+@group.command()
+def web(
+    host: Host = HOST,
+    port: Annotated[int, typer.Option(help="The port to listen at.", min=1, max=65535)] = 8360,
+    home: Home = None,
+) -> None:
+    """One instance of the web.
+
+    Several serve the same people behind a proxy that sends a browser
+    back to its own instance. It does not migrate: `appointment360
+    migrate` does. SIGTERM lets it answer what it was asked."""
+    from deploy import parts
+
+    parts.web(host, port)
+
+
+@group.command()
+def prefect(
+    host: Host = HOST,
+    port: Annotated[int, typer.Option(help="The port to listen at.", min=1, max=65535)] = 4200,
+    home: Home = None,
+) -> None:
+    """Prefect's server, which hands out the flows. One is enough."""
+    from deploy import parts
+
+    parts.prefect(host, port)
+
+
+@group.command()
+def worker(
+    limit: Annotated[int, typer.Option(help="So many flows run at a time.", min=1)] = 4,
+    home: Home = None,
+) -> None:
+    """Takes flows from the pool, and does what no flow does.
+
+    As many as you like, on as many machines. SIGTERM drains it: it
+    takes nothing new and waits for what runs, at most
+    APPOINTMENT360_DRAIN_SECONDS; a second one ends it at once."""
+    from deploy import parts
+
+    parts.worker(limit)

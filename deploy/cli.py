@@ -25,6 +25,8 @@ from deploy import (
     cli_mappings,
     cli_payments,
     cli_run,
+    cli_secrets,
+    cli_settings,
     cli_tokens,
     cli_users,
     cli_views,
@@ -59,6 +61,8 @@ app.add_typer(cli_audit.group, name="audit")
 app.add_typer(cli_backups.group, name="backup")
 app.add_typer(cli_run.group, name="run")
 app.command("migrate")(cli_run.migrate)
+app.add_typer(cli_settings.group, name="settings")
+app.add_typer(cli_secrets.group, name="secrets")
 app.command("backups")(cli_backups.listed)
 app.command("drill")(cli_backups.drill)
 app.command("restore")(cli_backups.restore)

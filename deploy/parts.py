@@ -17,6 +17,8 @@ from models.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from models.settings import Settings
+
 LOOK_EVERY = 0.2  # seconds
 # Seconds that the web keeps an idle connection open: longer than clients and proxies reuse one (5 s, 60 s). Where both
 # give up at the same moment, a request meets a connection that is being closed.
@@ -31,15 +33,15 @@ def migrate() -> str | None:
     """Bring our schema, and the database of Prefect, to what this program needs; make the first administrator where
     there is nobody and a password is set. Returns who that is. Two at once wait for each other. Raises AppError."""
     from models import users
-    from models.settings import settings
 
+    settings = _settings()
     url = _database_url()
     with local.connected():
         prefect_server.ensure_database(_foreign(url))
-        password = settings().admin_password
+        password = settings.admin_password
         if password is None:
             return None
-        made = users.first_administrator(email=settings().admin_email, password=password.get_secret_value())
+        made = users.first_administrator(email=settings.admin_email, password=password.get_secret_value())
     return made and made[0].email
 
 
@@ -63,16 +65,16 @@ def believed_proxies() -> str:
 
 def web(host: str, port: int) -> NoReturn:
     """One instance, in place of this process. Raises AppError."""
-    from models.settings import settings
-
+    settings = _settings()
     url = _database_url()
     _prepared_home()
-    command = web_command(host, port, proxies=believed_proxies(), grace=settings().web_grace_seconds)
+    command = web_command(host, port, proxies=believed_proxies(), grace=settings.web_grace_seconds)
     _become(command, {"DATABASE_URL": url, "APPOINTMENT360_PORT": str(port)} | _prefect())
 
 
 def prefect(host: str, port: int) -> NoReturn:
     """Prefect's server, in place of this process. Raises AppError."""
+    _settings()
     if host != ports.HOST and not _prefect_sign_in():
         raise Unavailable(
             f"Prefect would take anybody's word at {host}: set APPOINTMENT360_PREFECT_AUTH to USER:PASSWORD, here and "
@@ -87,9 +89,8 @@ def prefect(host: str, port: int) -> NoReturn:
 
 def worker(limit: int) -> None:
     """Takes flows from the pool until SIGTERM, with a checker beside it. Raises AppError."""
-    from models.settings import settings
-
-    if not settings().prefect_url:
+    settings = _settings()
+    if not settings.prefect_url:
         raise Unavailable(
             "A worker needs Prefect's server: set APPOINTMENT360_PREFECT_URL to its address, such as "
             "http://127.0.0.1:4200."
@@ -104,17 +105,26 @@ def worker(limit: int) -> None:
         Part("checker", [sys.executable, "-m", "data_checks.gate"], environment),
     ]
     record = home / f"worker-{number}.json"
-    patience = settings().drain_seconds + BESIDE_DRAINING
+    patience = settings.drain_seconds + BESIDE_DRAINING
     try:
         with Supervisor(record=record, logs=None, say=output.note, hold=[lock], patience=patience) as supervisor:
             for part in parts if number == 1 else parts[:1]:  # a home has one checker, which all may ask
                 supervisor.start(part)
-            output.note(f"Worker {name} takes runs from {settings().prefect_url}")
+            output.note(f"Worker {name} takes runs from {settings.prefect_url}")
             while not supervisor.stopping:
                 supervisor.look()
                 time.sleep(LOOK_EVERY)
     finally:
         os.close(lock)
+
+
+def _settings() -> Settings:
+    """What a part starts with. Raises InvalidInput where production does not start with it."""
+    from models import production
+    from models.settings import settings
+
+    production.require(settings())
+    return settings()
 
 
 def _place(home: Path) -> tuple[int, int]:

@@ -80,9 +80,10 @@ class Machine:
 
 def run(*, port: int | None, sample: bool, browser: bool) -> None:
     """Run until Ctrl-C or SIGTERM; returns at once where it runs already. Raises AppError."""
-    from models import exports
+    from models import exports, production
     from models.settings import settings, unknown
 
+    production.require(settings(), alone=True)
     home = local.prepared_home()
     port = port or settings().port
     lock = _sole(home, f"http://{HOST}:{port}")

@@ -39,7 +39,7 @@ def require_good(password: str, *, name: str, email: str, field: str = "password
         raise InvalidInput(
             f"The password contains “{found}”, which is part of your name or e-mail. Leave it out.", field=field
         )
-    if _guesses(normal[:ESTIMATED]) < GUESSES:
+    if guesses(normal[:ESTIMATED]) < GUESSES:
         raise InvalidInput(
             "The password is among the first that are guessed. Take a few unrelated words, or let a password manager "
             "make one.",
@@ -93,7 +93,7 @@ def _folded(value: str) -> str:
     return "".join(character for character in apart if not unicodedata.combining(character)).strip()
 
 
-def _guesses(password: str) -> float:
+def guesses(password: str) -> float:
     from zxcvbn import zxcvbn  # its word lists take 50 ms to load, which most commands need not spend
 
     return float(zxcvbn(password)["guesses"])

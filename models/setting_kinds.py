@@ -56,7 +56,7 @@ def _database(value: SecretStr | None) -> SecretStr | None:
     scheme, _, rest = url.partition("://")
     try:
         given = conninfo_to_dict(f"postgresql://{rest}")
-        [int(port) for port in str(given.get("port") or "0").split(",")]
+        [int(port) for port in str(given.get("port") or "").split(",") if port]
     except (ProgrammingError, ValueError):
         given = {}
     if scheme not in DATABASE_SCHEMES or not given.get("dbname"):

@@ -15,7 +15,7 @@ from models.secret_files import SUFFIX, EnvironmentOrFiles, is_secret
 from models.setting_groups import Backups, Group, Keeping, Mail, Payments, Places, Prefect, Running, Schedule, Web
 from models.setting_kinds import OFF
 
-__all__ = ["GROUPS", "OFF", "PREFIX", "Settings", "environment", "home", "settings", "unknown", "variable"]
+__all__ = ["GROUPS", "OFF", "PREFIX", "Settings", "environment", "home", "origin", "settings", "unknown", "variable"]
 
 PREFIX = "APPOINTMENT360_"
 GROUPS: tuple[type[Group], ...] = (Running, Web, Prefect, Mail, Places, Payments, Keeping, Backups, Schedule)
@@ -85,6 +85,13 @@ def variable(name: str) -> str:
     """What the setting is called in the environment."""
     alias = Settings.model_fields[name].validation_alias
     return alias if isinstance(alias, str) else f"{PREFIX}{name.upper()}"
+
+
+def origin(name: str) -> str:
+    """Where the setting has its value from: “default”, “environment”, or the path of a file."""
+    if name not in settings().model_fields_set:
+        return "default"
+    return os.environ.get(f"{variable(name)}{SUFFIX}") or "environment"
 
 
 def _given(place: tuple[int | str, ...], value: object) -> str:

@@ -84,7 +84,7 @@ def test_zxcvbn_is_never_shown_a_long_password(monkeypatch: pytest.MonkeyPatch) 
         shown.append(password)
         return 1e12
 
-    monkeypatch.setattr(passwords, "_guesses", guesses)
+    monkeypatch.setattr(passwords, "guesses", guesses)
     accept("Xk29!mmz(Tq1" * 10_000)
     assert [len(one) for one in shown] == [72]
 

@@ -1,0 +1,56 @@
+"""`appointment360 secrets new`: every secret that production needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy import new_secrets, output
+from deploy.cli_options import Home, Json
+
+group = typer.Typer(help="The secrets that production needs.", no_args_is_help=True)
+
+
+@group.callback()
+def everything() -> None:
+    """The secrets that production needs."""
+
+
+@group.command()
+def new(
+    into: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write a file for each; one that is there is kept.")
+    ] = None,
+    database: Annotated[
+        str, typer.Option(metavar="URL", help="The database's address, without a password.")
+    ] = new_secrets.DATABASE,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Make them at random, and print them as lines for an env file.
+
+    With --into the secrets stand in files that only this system user can
+    read, as Docker's secrets and systemd's credentials take them; the lines
+    then name the files.
+    """
+    if into is None:
+        made = new_secrets.fresh(database)
+        if output.is_json():
+            output.answer(made)
+            return
+        print(*new_secrets.lines(made), sep="\n")  # whole: what is shown to people is wrapped
+        output.note("The backups' key is a file: `appointment360 backup key new FILE` makes it.")
+        return
+    written = new_secrets.write(into.expanduser().absolute(), database)
+    if output.is_json():
+        output.answer({"folder": str(into), "made": written.made, "kept": written.kept})
+        return
+    print(*new_secrets.file_lines(written), sep="\n")
+    if written.kept:
+        output.note(f"Kept as they are: {', '.join(written.kept)}.")
+    if new_secrets.BACKUP_KEY in written.made:
+        from pipelines import backup_key
+
+        output.note(f"{written.files[new_secrets.BACKUP_KEY]} opens the backups. {backup_key.LOSING_IT}")

@@ -1,0 +1,167 @@
+"""What `APPOINTMENT360_ENVIRONMENT=production` does not start with: all of it at once, each with its way out."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_network
+from urllib.parse import urlsplit
+
+from psycopg import conninfo
+
+from models import open_databases, passwords
+from models.database import libpq_url
+from models.errors import InvalidInput
+from models.networks import reached_unseen
+from models.secret_files import is_secret
+from models.settings import Settings, variable
+from models.weak_secrets import is_example, weakness
+
+PRODUCTION = "production"
+ENCRYPTED = ("require", "verify-ca", "verify-full")
+SECRETS_NEW = "`appointment360 secrets new` makes one"
+UNSEEN = f"or name its network in {variable('private_networks')}, if nobody else reads along there"
+DATABASES = ("database_url", "database_replica_url")
+MADE = ("admin_password", "prefect_auth", "metrics_token", "database_url")  # by SECRETS_NEW
+CHOSEN = ("metrics_token", "razorpay_webhook_secret")
+# Of Python and the libraries: what makes them tell more than strangers may know, or run slower.
+DEBUGGING = {
+    "PYTHONASYNCIODEBUG": ("1",), "PYTHONDEVMODE": ("1",), "PREFECT_DEBUG_MODE": ("1", "true"),
+    "PREFECT_LOGGING_LEVEL": ("debug",), "PREFECT_SERVER_LOGGING_LEVEL": ("debug",),
+    "STREAMLIT_LOGGER_LEVEL": ("debug",), "STREAMLIT_GLOBAL_DEVELOPMENT_MODE": ("1", "true"),
+    "STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": ("1", "true", "full", "stacktrace"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fault:
+    variable: str
+    wrong: str
+    way_out: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.variable} {self.wrong}: {self.way_out}."
+
+
+def require(settings: Settings, *, alone: bool = False) -> None:
+    """Nothing where it is no production; else raises InvalidInput, which names every fault.
+
+    `alone`: all of it runs on this machine, as with `appointment360 up`, which makes what its parts share.
+    """
+    if settings.environment != PRODUCTION:
+        return
+    if found := every_fault(settings, alone=alone):
+        lines = "".join(f"\n- {fault.sentence}" for fault in found)
+        raise InvalidInput(f"Production does not start with these settings:{lines}")
+
+
+def every_fault(settings: Settings, *, alone: bool = False) -> list[Fault]:
+    """Those of the settings, and those that only the databases themselves can show."""
+    opened = [name for name, url in _databases(settings).items() if open_databases.is_open(url)]
+    why, way_out = "leads to a server that takes any password", "let its pg_hba.conf say scram-sha-256, not trust"
+    return [*faults(settings, alone=alone), *(_fault(name, why, way_out) for name in opened)]
+
+
+def faults(settings: Settings, *, alone: bool = False) -> list[Fault]:
+    """Those of the settings alone, which ask nobody."""
+    found = [*_missing(settings, alone=alone), *_secrets(settings), *_web(settings), *_database(settings)]
+    found += [*_ways(settings), *_debugging(settings)]
+    if settings.admin_email.endswith("@example.com"):
+        found.append(_fault("admin_email", "is the example's", "give the address of who looks after it"))
+    if settings.backup_encryption == "none":
+        found.append(_fault("backup_encryption", "is none, and backups hold everything", "leave it out"))
+    if settings.razorpay_url:
+        found.append(_fault("razorpay_url", "leads to a stand-in, which takes no money", "leave it out"))
+    return found
+
+
+def _missing(settings: Settings, *, alone: bool) -> Iterator[Fault]:
+    if settings.public_url is None:
+        yield _fault("public_url", "is missing", "give the https address that people use")
+    if alone:
+        return
+    if settings.database_url is None:
+        yield _fault("database_url", "is missing", "give the address of the PostgreSQL server")
+    if settings.prefect_auth is None:
+        yield _fault("prefect_auth", "is missing, so that anybody could run anything", SECRETS_NEW)
+    if not settings.trusted_proxies:
+        why = "is missing, so that https and people's addresses are not known"
+        yield _fault("trusted_proxies", why, "give the addresses of the proxies")
+
+
+def _secrets(settings: Settings) -> Iterator[Fault]:
+    for name, field in type(settings).model_fields.items():
+        given = getattr(settings, name) if is_secret(field) else None
+        if given is None:
+            continue
+        if is_example(given.get_secret_value()):
+            yield _fault(name, "is the example's", SECRETS_NEW if name in MADE else "give the real one")
+        elif weak := _weak(name, given.get_secret_value(), settings):
+            yield _fault(name, weak, SECRETS_NEW if name in MADE else "take another, here and there")
+
+
+def _weak(name: str, secret: str, settings: Settings) -> str | None:
+    """What is wrong with a secret that we chose; others were made by those who ask for them."""
+    if name == "admin_password":
+        try:
+            passwords.require_good(secret, name="Administrator", email=settings.admin_email)
+        except InvalidInput:
+            return "is too weak"
+    if name in CHOSEN:
+        return weakness(secret)
+    if name == "prefect_auth" or name in DATABASES:
+        password = _password(secret) if name in DATABASES else secret.partition(":")[2]
+        weak = password and weakness(password)
+        return f"has a password that {weak}" if weak else None
+    return None
+
+
+def _password(url: str) -> str:
+    return str(conninfo.conninfo_to_dict(libpq_url(url)).get("password") or "")
+
+
+def _web(settings: Settings) -> Iterator[Fault]:
+    if urlsplit(settings.public_url or "").scheme == "http":
+        yield _fault("public_url", "begins with http, which others can read", "give an address with https")
+    if any(ip_network(one).prefixlen == 0 for one in settings.trusted_proxies.split(",") if one):
+        yield _fault("trusted_proxies", "believes everybody", "give the addresses of the proxies alone")
+
+
+def _database(settings: Settings) -> Iterator[Fault]:
+    for name, url in _databases(settings).items():
+        given = conninfo.conninfo_to_dict(libpq_url(url))
+        hosts = str(given.get("hostaddr") or given.get("host") or os.environ.get("PGHOST", "")).split(",")
+        far = [host for host in hosts if not reached_unseen(host, settings.private_networks)]
+        if far and str(given.get("sslmode") or os.environ.get("PGSSLMODE", "")) not in ENCRYPTED:
+            why = f"leads to {', '.join(far)} without certain encryption"
+            yield _fault(name, why, f"let it end with ?sslmode=verify-full, {UNSEEN}")
+
+
+def _ways(settings: Settings) -> Iterator[Fault]:
+    """Connections by which secrets and contacts leave this machine."""
+    for name in ("prefect_url", "s3_endpoint"):
+        parts = urlsplit(getattr(settings, name) or "")
+        if parts.scheme == "http" and not reached_unseen(parts.hostname or "", settings.private_networks):
+            yield _fault(name, f"leads to {parts.hostname} by http, which others can read", f"take https, {UNSEEN}")
+    host = settings.smtp_host
+    if host and settings.smtp_security == "none" and not reached_unseen(host, settings.private_networks):
+        why = f"is none, and others can read what goes to {host}"
+        yield _fault("smtp_security", why, f"take starttls or tls, {UNSEEN}")
+
+
+def _debugging(settings: Settings) -> Iterator[Fault]:
+    if str(getattr(settings, "log_level", "")).lower() == "debug":
+        yield _fault("log_level", "is debug, which tells too much", "take info")
+    for name, values in DEBUGGING.items():
+        if os.environ.get(name, "").lower() in values:
+            yield Fault(name, f"is {os.environ[name]}, which is for debugging", "unset it")
+
+
+def _databases(settings: Settings) -> dict[str, str]:
+    """The addresses by the names of their settings."""
+    found = {name: getattr(settings, name, None) for name in DATABASES}
+    return {name: secret.get_secret_value() for name, secret in found.items() if secret is not None}
+
+
+def _fault(name: str, wrong: str, way_out: str) -> Fault:
+    return Fault(variable(name), wrong, way_out)

@@ -1,0 +1,154 @@
+"""`appointment360 settings` and `secrets`, and that production does not start with what is weak."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from models.settings import PREFIX
+from pipelines import backup_key
+from tests.deploy.command_line import Cli, Ended, on_a_terminal, without_colours
+
+STRONG = "0b7f3c1d9a52e6480b7f3c1d"
+
+
+@pytest.fixture
+def bare(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Without a database, and without settings of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    return Cli("", open_folder / "home")
+
+
+def with_settings(cli: Cli, **given: str) -> Cli:
+    return Cli(cli.url, cli.home, {**cli.more, **{f"{PREFIX}{name.upper()}": value for name, value in given.items()}})
+
+
+def test_secrets_are_lines_for_an_env_file(bare: Cli) -> None:
+    made = bare("secrets", "new", "--database", "postgresql://app@db.example.com/contacts?sslmode=verify-full")
+    values = dict(line.split("=", 1) for line in made.out.splitlines())
+    assert list(values) == [
+        "POSTGRES_PASSWORD", "DATABASE_URL", f"{PREFIX}PREFECT_AUTH", f"{PREFIX}METRICS_TOKEN",
+        f"{PREFIX}ADMIN_PASSWORD",
+    ]  # fmt: skip
+    password = values["POSTGRES_PASSWORD"]
+    assert values["DATABASE_URL"] == f"postgresql://app:{password}@db.example.com/contacts?sslmode=verify-full"
+    assert "appointment360 backup key new FILE" in made.err
+    again = bare("secrets", "new", "--json").object
+    assert set(again.values()).isdisjoint(values.values())
+
+
+def test_an_address_that_has_a_password_is_refused_and_not_quoted(bare: Cli) -> None:
+    for url in ("postgresql://app:geheim@localhost/contacts", "mysql://localhost/geheim", "geheim"):
+        refused = bare("secrets", "new", "--database", url)
+        assert (refused.code, refused.out) == (1, "")
+        assert "without a password: one is made" in refused.err
+        assert "geheim" not in refused.err
+
+
+def test_secrets_are_files_that_are_never_overwritten(bare: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    made = bare("secrets", "new", "--into", folder)
+    assert made.code == 0
+    files = sorted(folder.iterdir())
+    assert [file.name for file in files] == [
+        "admin_password", "backup_key", "database_password", "database_url", "metrics_token", "prefect_auth",
+    ]  # fmt: skip
+    assert {file.stat().st_mode & 0o777 for file in (folder, *files)} == {0o700, 0o600}
+    before = {file.name: file.read_text() for file in files}
+    assert [content for content in before.values() if content.strip() in made.out + made.err] == []
+    assert pyrage.x25519.Identity.from_str(before["backup_key"].splitlines()[1])
+    assert backup_key.read(folder / "backup_key").name in before["backup_key"]
+    (folder / "metrics_token").unlink()
+    (folder / "database_url").unlink()
+    again = bare("secrets", "new", "--into", folder, "--json").object
+    assert again["made"] == ["database_url", "metrics_token"]
+    after = {file.name: file.read_text() for file in folder.iterdir()}
+    assert after.pop("metrics_token") != before.pop("metrics_token")
+    assert after == before  # the address, too: it has the password that was kept
+
+
+def test_the_password_follows_an_address_that_is_kept(bare: Cli, tmp_path: Path) -> None:
+    (tmp_path / "database_url").write_text(f"postgresql://app:{STRONG}@db/contacts\n")
+    assert bare("secrets", "new", "--into", tmp_path).code == 0
+    assert (tmp_path / "database_password").read_text() == f"{STRONG}\n"
+    assert (tmp_path / "database_url").read_text() == f"postgresql://app:{STRONG}@db/contacts\n"
+
+
+def test_production_starts_with_what_was_made(bare: Cli, tmp_path: Path) -> None:
+    """The lines are read as a shell, systemd or compose reads them."""
+    made = bare("secrets", "new", "--into", tmp_path / "secrets")
+    named = dict(line.split("=", 1) for line in made.out.splitlines())
+    given = {
+        "environment": "production", "public_url": "https://contacts.test", "trusted_proxies": "127.0.0.1",
+        "admin_email": "ann@contacts.test",
+    }  # fmt: skip
+    environment = {**with_settings(bare, **given).environment, **named}
+    del environment["DATABASE_URL"]
+    checked = subprocess.run(
+        ["appointment360", "settings", "check", "--json"], env=environment, capture_output=True, text=True
+    )
+    assert json.loads(checked.stdout) == {"environment": "production", "faults": []}
+    assert checked.returncode == 0
+
+
+def test_what_is_set_is_shown_with_where_it_comes_from(bare: Cli, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("geheim")
+    cli = with_settings(
+        bare, metrics_token_file=str(tmp_path / "token"), smtp_password="geheim", prot="1", max_upload="5MB"
+    )
+    shown = cli("settings", "show", "--json")
+    assert shown.object == {
+        "settings": [
+            {"setting": "APPOINTMENT360_HOME", "value": str(bare.home), "from": "environment"},
+            {"setting": "APPOINTMENT360_MAX_UPLOAD", "value": "5000000", "from": "environment"},
+            {"setting": "APPOINTMENT360_METRICS_TOKEN", "value": "(a secret)", "from": str(tmp_path / "token")},
+            {"setting": "APPOINTMENT360_SMTP_PASSWORD", "value": "(a secret)", "from": "environment"},
+        ]
+    }
+    assert "APPOINTMENT360_PROT is no setting: did you mean APPOINTMENT360_PORT?" in shown.err
+    everything = cli("settings", "show", "--all", "--json").object["settings"]
+    assert {"setting": "APPOINTMENT360_PORT", "value": "8360", "from": "default"} in everything
+    lines = without_colours(on_a_terminal(cli, ["settings", "show", "--all"], "", columns=80)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "geheim" not in "".join(lines)
+
+
+def test_a_check_tells_all_faults_without_a_start(bare: Cli) -> None:
+    checked = bare("settings", "check", "--json")
+    assert checked.code == 1
+    assert checked.object["environment"] == "development"
+    assert [fault["setting"] for fault in checked.object["faults"]] == [
+        "APPOINTMENT360_PUBLIC_URL", "DATABASE_URL", "APPOINTMENT360_PREFECT_AUTH", "APPOINTMENT360_TRUSTED_PROXIES",
+        "APPOINTMENT360_ADMIN_EMAIL",
+    ]  # fmt: skip
+    good = with_settings(bare, public_url="https://contacts.test", admin_email="ann@contacts.test")
+    assert good("settings", "check", "--up").out == (
+        "Production would start with these settings; APPOINTMENT360_ENVIRONMENT is development.\n"
+    )
+    assert not bare.home.exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("up", "--no-browser"), ("migrate",), ("run", "web"), ("run", "prefect"), ("run", "worker")], ids="-".join
+)
+def test_nothing_starts_in_production_with_what_is_weak(bare: Cli, words: tuple[str, ...]) -> None:
+    weak = with_settings(
+        bare, environment="production", public_url="http://contacts.test", prefect_auth="app:geheim",
+        admin_password="geheim", prefect_url="http://127.0.0.1:1",
+    )  # fmt: skip
+    refused: Ended = weak(*words)
+    assert (refused.code, refused.out) == (1, "")
+    lines = refused.err.splitlines()
+    assert lines[0] == "Error: Production does not start with these settings:"
+    named = {line.split()[1] for line in lines[1:]}
+    assert named - {"DATABASE_URL", "APPOINTMENT360_TRUSTED_PROXIES"} == {
+        "APPOINTMENT360_PUBLIC_URL", "APPOINTMENT360_PREFECT_AUTH", "APPOINTMENT360_ADMIN_PASSWORD",
+        "APPOINTMENT360_ADMIN_EMAIL",
+    }  # fmt: skip
+    assert ("DATABASE_URL" in named) is (words[0] != "up")
+    assert "geheim" not in refused.err
+    assert not bare.home.exists()

@@ -29,7 +29,7 @@ class Running(Group):
     """How it runs, and where"""
 
     environment: Literal["development", "production"] = "development"
-    """production does not start with anything weak; `appointment360 settings check` tells what that is"""
+    """with production nothing starts that is set up weakly"""
     database_url: DatabaseAddress = Field(
         default=None,
         validation_alias="DATABASE_URL",
@@ -41,7 +41,7 @@ class Running(Group):
     admin_email: str = "admin@example.com"
     """whom an empty database gets as its first administrator"""
     admin_password: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
-    """of the first administrator; without it one is made, and shown once"""
+    """the first administrator's; without it one is made, and shown once"""
     duckdb_memory: ByteSize = ByteSize(400_000_000)
     """what one import may hold in memory; the default suits a machine with 1 GB"""
     duckdb_threads: int = 2
@@ -52,7 +52,7 @@ class Web(Group):
     """The web"""
 
     port: int = 8360
-    """of the web on this machine"""
+    """the port of the web on this machine"""
     public_url: WebAddress = Field(default=None, examples=["https://contacts.example.com"])
     """how people reach the web: links in messages have it"""
     trusted_proxies: Networks = Field(default="", examples=["10.0.0.5,10.0.1.0/24"])
@@ -60,25 +60,25 @@ class Web(Group):
     private_networks: Networks = Field(default="", examples=["172.28.0.0/24"])
     """networks that nobody else reads along in: there production asks no TLS of databases, Prefect, mail and S3"""
     session_hours: PositiveInt = 12
-    """how long a session lasts"""
+    """hours that a session lasts"""
     stay_days: PositiveInt = 30
-    """how long one lasts that is to outlive the browser"""
+    """days that one lasts that is to outlive the browser"""
     requests_per_address: PositiveInt = 1200
-    """in a minute, to one instance; an office of 30 people has one address"""
+    """requests a minute to one instance; an office of 30 people has one address"""
     requests_per_person: PositiveInt = 600
-    """in a minute, to one instance: pieces of uploads, downloads"""
+    """requests a minute to one instance: pieces of uploads, downloads"""
     requests_per_hour: PositiveInt = 1000
-    """of a person's programs to the API, over all instances"""
+    """requests of a person's programs to the API, over all instances"""
     failures_per_hour: PositiveInt = 5
     """failed sign-ins of programs from one address, over all instances"""
     sockets_per_address: PositiveInt = 200
-    """open at once: one for each browser tab"""
+    """connections open at once: one for each browser tab"""
     max_upload: ByteSize = ByteSize(10_000_000_000)
     """the largest file that a browser may send"""
     web_grace_seconds: PositiveInt = 30
-    """in which an instance that is told to end answers what it was asked"""
+    """seconds in which an instance that is told to end answers what it was asked"""
     search_seconds: int = 10
-    """after so long the web stops what it asked the database"""
+    """after so many seconds the web stops what it asked the database"""
     metrics_token: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
     """the bearer token of the Prometheus that reads /metrics; without it nobody may"""
 
@@ -91,7 +91,7 @@ class Prefect(Group):
     prefect_auth: SignIn = Field(default=None, examples=[f"appointment360:{CHANGE_ME}"])
     """user:password that it asks for; the server, the web and every worker have the same"""
     drain_seconds: PositiveInt = 300
-    """for which a worker that is told to end waits for the flows that it runs"""
+    """seconds for which a worker that is told to end waits for the flows that it runs"""
 
 
 class Mail(Group):
@@ -104,24 +104,24 @@ class Mail(Group):
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     """how the connection is encrypted"""
     smtp_user: str | None = None
-    """with whose name it is asked; without it nobody signs in"""
+    """the name to sign in with there; without it nobody does"""
     smtp_password: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
-    """the password for it"""
+    """the password of that name"""
     mail_from: Sender = "Appointment360 <appointment360@localhost>"
-    """who writes"""
+    """the sender of messages"""
 
 
 class Places(Group):
     """Folders and S3"""
 
     s3_endpoint: WebAddress = None
-    """of a store that is not Amazon's"""
+    """the address of a store that is not Amazon's"""
     s3_region: str | None = None
     """the region of the buckets"""
     s3_access_key: str | None = None
-    """without this and the next, boto3 looks where it always does: its variables, files, roles"""
+    """the name of the key; without the two boto3 looks where it always does: its variables, files, roles"""
     s3_secret_key: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
-    """belongs to the access key"""
+    """the secret of that key"""
     watch_roots: str = ""
     """folders of the server below which administrators may let others be watched, with commas between"""
     export_roots: str = ""
@@ -132,9 +132,9 @@ class Payments(Group):
     """Payments by Razorpay"""
 
     razorpay_key_id: str | None = None
-    """payments are possible with this, the key's secret and the webhook's"""
+    """the name of the key; payments need it, its secret and the webhook's"""
     razorpay_key_secret: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
-    """belongs to the key"""
+    """the secret of that key"""
     razorpay_webhook_secret: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
     """what Razorpay signs its messages with"""
     razorpay_old_webhook_secret: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
@@ -142,7 +142,7 @@ class Payments(Group):
     razorpay_webhook_secret_changed_at: AwareDatetime | None = None
     """when it was changed, with the time zone, as in 2026-11-01T10:00:00Z"""
     razorpay_url: WebAddress = None
-    """of a stand-in for Razorpay"""
+    """the address of a stand-in for Razorpay"""
 
 
 class Keeping(Group):
@@ -153,26 +153,26 @@ class Keeping(Group):
     disk_warning: ByteSize = ByteSize(2_000_000_000)
     """below so many free bytes of a disk administrators are told"""
     days_kept_exports: int = 7
-    """the files of exports"""
+    """days that files of exports are kept"""
     days_kept_audit: int = Field(default=730, ge=30)
-    """the audit log"""
+    """days of the audit log"""
     days_kept_checks: PositiveInt = 730
-    """runs of the data checks with their results; the last one stays"""
+    """days of runs of the data checks with their results; the last one stays"""
     days_kept_plans: int = 7
-    """an import left before its commit keeps its working copy so long"""
+    """days that an import left before its commit keeps its working copy"""
     days_kept_timings: int = Field(default=35, ge=29)
-    """how long things took; reports look back four weeks"""
+    """days of how long things took; reports look back four weeks"""
     days_kept_runs: PositiveInt = 90
-    """runs of flows"""
+    """days of runs of flows"""
     days_kept_reports: PositiveInt = 120
-    """reports of performance and housekeeping"""
+    """days of reports of performance and housekeeping"""
     # None keeps for ever: what these three remove can be brought back by nobody. See models/house/retention.py.
     days_kept_history: int | None = Field(default=None, ge=30)
-    """older versions of contacts, for ever without it: no undo, and no as-of, before that"""
+    """days of older versions of contacts, for ever without it: no undo, and no as-of, before that"""
     days_kept_rejects: PositiveInt | None = None
-    """rows of ended imports that did not come in, for ever without it"""
+    """days of rows of ended imports that did not come in, for ever without it"""
     days_kept_uploads: PositiveInt | None = None
-    """files of ended imports, for ever without it"""
+    """days of files of ended imports, for ever without it"""
     house_vacuums: bool = True
     """housekeeping carries out its own advice: VACUUM and ANALYZE, never VACUUM FULL"""
 
@@ -189,7 +189,7 @@ class Backups(Group):
     backup_drill: bool = True
     """restore and compare each backup after it was made"""
     backup_lock_days: int = Field(default=0, ge=0)
-    """nobody can delete one before, where the bucket has Object Lock"""
+    """days before which nobody can delete one, where the bucket has Object Lock"""
     backups_newest: int = Field(default=3, ge=1)
     """how many are kept; beside them one of each of so many days, weeks, months, years"""
     backups_days: int = Field(default=7, ge=0)
@@ -203,14 +203,14 @@ class Backups(Group):
     point_in_time: bool = False
     """archive the embedded server's write-ahead log: any moment can be restored"""
     point_in_time_days: int = Field(default=7, ge=1)
-    """of how many days back"""
+    """days back of which any moment can be"""
 
 
 class Schedule(Group):
     """When flows run: a cron, or off; without it the moment of pipelines/schedule.py"""
 
     schedule_time_zone: Zone = "UTC"
-    """in which the moments are"""
+    """the time zone of the moments"""
     schedule_reconcile_payments: Moments = None
     """compares payments with Razorpay's"""
     schedule_validate_contacts: Moments = None

@@ -76,6 +76,7 @@ def test_the_top_level_is_the_house() -> None:
     top = {path.relative_to(ROOT).parts[0] for path in tracked()}
     assert top <= {
         "models", "data_checks", "pipelines", "dashboard", "deploy", "tests", ".streamlit", ".ci", ".gitignore",
+        ".dockerignore",
         "pyproject.toml", "requirements.lock", "README.md", "CHANGELOG.md", "LICENSE",
     }  # fmt: skip
 

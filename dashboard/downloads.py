@@ -12,7 +12,7 @@ from dashboard import edge, file_answers
 from models import audit_log as lines_of_log
 from models import check_report, exports, import_changes, import_finding_rows, import_kept, import_rejects, imports
 from models.contacts import difference_file
-from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound, Unavailable
 from models.import_changes import Kind
 from models.performance import pages, reports
 
@@ -23,9 +23,10 @@ CHANGES, MOVED = "changes.csv", "moved.csv"
 
 
 async def export_file(request: Request) -> Response:
-    """The file of a finished export, for whoever made it and for administrators; 401, 403 or 404 else.
+    """The file of a finished export, for whoever made it and for administrators, or where the store gives it to them;
+    401, 403, 404 or 503 (the store is away) else.
 
-    A download that broke goes on where it stopped: FileResponse answers `Range`.
+    A download that broke goes on where it stopped: `Range` is answered.
     """
     actor = await edge.signed_in(request.scope)
     if actor is None:
@@ -34,11 +35,13 @@ async def export_file(request: Request) -> Response:
         export_id, noted = request.path_params["export_id"], request.method == "GET"
         continued = not request.headers.get("range", "bytes=0-").startswith("bytes=0-")
         export = await run_in_threadpool(exports.downloaded, export_id, noted=noted, continued=continued, by=actor)
+        return await run_in_threadpool(file_answers.of_export, export, request, may_lead_away=True)
     except NotAllowed as error:
         return PlainTextResponse(error.sentence, 403)
     except (NotFound, InvalidInput) as error:  # the latter of an older version's fields
         return PlainTextResponse(error.sentence, 404)
-    return file_answers.of_export(export)
+    except Unavailable as error:
+        return PlainTextResponse(error.sentence, 503)
 
 
 async def import_rows(request: Request) -> Response:

@@ -17,7 +17,7 @@ from dashboard import edge, streamed
 from models import import_uploads
 from models.disk_space import NoRoom
 from models.errors import AppError, InvalidInput, NotAllowed, NotFound, Unavailable
-from models.import_uploads import Part, TooLarge, Upload, WrongPlace
+from models.import_uploads import Part, SharedPart, TooLarge, Upload, WrongPlace
 from models.permissions import Actor
 from models.upload_files import Held
 
@@ -81,7 +81,7 @@ async def receive(request: Request, by: Actor) -> Response:
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise InvalidInput("Say with ?offset= at which byte the piece begins.")
     try:
-        offset = await _stored(request, await run_in_threadpool(Part, import_id, int(text), by=by))
+        offset = await _stored(request, await run_in_threadpool(import_uploads.part, import_id, int(text), by=by))
     except ClientDisconnect:
         return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
     except TimeoutError:
@@ -97,7 +97,7 @@ async def complete(request: Request, by: Actor) -> Response:
     return JSONResponse({"import_id": import_id, "order": order})
 
 
-async def _stored(request: Request, part: Part) -> int:
+async def _stored(request: Request, part: Part | SharedPart) -> int:
     """Write the request's body to the part; returns where it ends then."""
     await run_in_threadpool(part.__enter__)
     try:

@@ -17,7 +17,7 @@ from sqlalchemy import BigInteger, DateTime, Float, Identity, Index, Integer, Te
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models import audit, database, file_places
+from models import audit, database, file_places, stored_files
 from models.audit import Event
 from models.backup_retention import Generations, Kept, superfluous
 from models.database import BACKUPS_LOCK, Base, by_id, reading, writing
@@ -138,8 +138,10 @@ class Made:
 
 
 def place() -> str:
-    """Where backups go: the setting, or a folder of the home. Raises InvalidInput."""
-    return file_places.checked(settings().backup_to or str(home() / FOLDER))
+    """Where backups go: the setting, else beside the stored files, which is a folder of the home or of the store that
+    all hosts share. Raises InvalidInput."""
+    shared = stored_files.root()
+    return file_places.checked(settings().backup_to or (f"{shared}/{FOLDER}" if shared else str(home() / FOLDER)))
 
 
 def key_file() -> Path:

@@ -29,14 +29,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
-from models import audit, credit_ledger, credits
+from models import audit, credit_ledger, credits, file_places, stored_files
 from models import filters as filter_syntax
 from models.audit import Event
 from models.contacts.search import chosen_columns
 from models.contacts.table import DERIVED
 from models.credits import Fresh
 from models.database import EXPORTS_LOCK, Base, by_id, reading, writing
-from models.errors import Conflict, InvalidInput, NotAllowed, NotFound, about
+from models.errors import Conflict, InvalidInput, NotAllowed, NotFound, Unavailable, about
 from models.filters import Filters
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.settings import home
@@ -164,11 +164,11 @@ def downloaded(export_id: int, *, noted: bool, continued: bool = False, by: Acto
     of its beginning, where there is one: who asks for all but the first byte has taken the file, too.
 
     Raises NotAllowed, also where it holds or was chosen by a column that is hidden by now; NotFound, also where there
-    is no file.
+    is no file; Unavailable where the store that has it is away.
     """
     require(by, Permission.CONTACTS_EXPORT)
     export = _found(export_id, by)
-    if export.state != State.DONE or not Path(export.path).is_file():
+    if export.state != State.DONE or not export.path or not stored_files.is_there(export.path):
         raise NotFound(f"Export {export_id} has no file: it is not finished, failed, or its file's time is over.")
     checked_columns(export.columns, by=by)
     filter_syntax.parse_query(export.filter_query, by=by)
@@ -347,14 +347,15 @@ def progressed(export_id: int, rows: int) -> None:
 
 
 def finish(session: Session, export_id: int, *, written: dict[str, Any], fresh: Fresh | None, by: Actor) -> None:
-    """In the caller's transaction: `written` holds rows, bytes, sha256, notes and seconds; `fresh` is what `begin` got.
+    """In the caller's transaction: `written` holds path, rows, bytes, sha256, notes and seconds; `fresh` is what
+    `begin` got.
 
     A person's receipt says what it cost; the operator's, for whom nothing is counted, its rows.
     Raises Conflict where it was cancelled.
     """
     export = _locked_row(session, export_id)
     _require_wanted(export)
-    for name in ("rows", "bytes", "sha256", "notes", "seconds"):
+    for name in ("path", "rows", "bytes", "sha256", "notes", "seconds"):
         setattr(export, name, written[name])
     export.state, export.error, export.finished_at = State.DONE, None, func.clock_timestamp()
     export.credits = export.rows
@@ -417,7 +418,8 @@ def waiting(*, longer_than: timedelta) -> list[int]:
 
 
 def expire(*, older_than_days: int) -> list[int]:
-    """Delete the files that are kept below the home and were finished before; their receipts stay. Returns their ids.
+    """Delete the files that are kept below the home, or in the shared store, and were finished before; their receipts
+    stay. Returns their ids.
 
     A file that the command line wrote to a place of its own belongs to whoever named that place, and stays.
     """
@@ -425,7 +427,9 @@ def expire(*, older_than_days: int) -> list[int]:
     wanted = select(Export).where(Export.state == State.DONE, Export.path != "", Export.finished_at < before)
     with writing(OPERATOR) as session:
         old = session.scalars(wanted.order_by(Export.id).with_for_update(skip_locked=True))
-        expired = [export for export in old if _is_kept_here(export) and _is_deleted(Path(export.path))]
+        kept = [export for export in old if _is_kept_here(export)]
+        expired = [export for export in kept if not file_places.is_s3(export.path) and _is_deleted(Path(export.path))]
+        expired += _deleted_from_store([export for export in kept if file_places.is_s3(export.path)])
         for export in expired:
             export.path = ""
             audit.write(session, Event.EXPORT_EXPIRED, f"export {export.id}", by=OPERATOR)
@@ -438,7 +442,38 @@ def kept_path(export: Export, folder: Path) -> Path:
 
 
 def _is_kept_here(export: Export) -> bool:
-    return Path(export.path) == kept_path(export, home().resolve())
+    return file_places.is_s3(export.path) or Path(export.path) == kept_path(export, home().resolve())
+
+
+def new_address(export: Export) -> str | None:
+    """Where in the store that all hosts share its file will be, of this try alone; None where there is none."""
+    if not stored_files.are_shared():
+        return None
+    name = stored_files.new_name(f".{export.format}")
+    return f"{stored_files.address(stored_files.EXPORTS, export.id)}/{name}"
+
+
+def clear_left() -> int:
+    """Delete what lies in the shared store and is no export's file; how many. Raises Unavailable."""
+    before = f"{stored_files.root()}/{stored_files.EXPORTS}/"
+    wanted = select(Export.path).where(Export.path.startswith(before, autoescape=True))
+    with reading() as session:
+        kept = [path.removeprefix(before) for path in session.scalars(wanted)]
+    return stored_files.clear_left(stored_files.EXPORTS, kept)
+
+
+def _deleted_from_store(listed: Sequence[Export]) -> list[Export]:
+    """Those that are gone from it by now. While it is away none are, and the next round tries again."""
+    gone: list[Export] = []
+    for export in listed:
+        place, name = stored_files.place_of(export.path)
+        try:
+            place.remove(name)
+        except Unavailable as error:
+            log.warning("the file of expired export %s could not be deleted: %s", export.id, error.sentence)
+            break
+        gone.append(export)
+    return gone
 
 
 def _is_deleted(path: Path) -> bool:

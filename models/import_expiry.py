@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Table, delete, func, select
 
-from models import audit, imports
+from models import audit, import_files, import_parts, imports, stored_files
 from models.audit import Event
 from models.batches import ROWS, some_of
 from models.database import by_id, reading, writing
@@ -31,20 +31,26 @@ def expire_rejects(older_than_days: int) -> int:
 
 
 def expire_uploads(older_than_days: int) -> int:
-    """Delete the files of imports that ended longer ago, where they are below this home; how many."""
+    """Delete the files of imports that ended longer ago, where they are below this home or in the shared store; how
+    many."""
     total = 0
     for import_id in _old(older_than_days, Import.file_expired_at.is_(None), Import.file_path != ""):
         folder = imports.folder(import_id) / "upload"
-        if not folder.is_dir():
-            continue  # on another machine, or gone
         with writing(OPERATOR) as session:
             found = by_id(session, Import, import_id, locked=True)
             assert found is not None
+            is_shared = import_files.is_shared(found)
+            if not is_shared and not folder.is_dir():
+                continue  # on another machine, or gone
             found.file_expired_at = func.clock_timestamp()
             audit.write(session, Event.UPLOAD_EXPIRED, f"import {import_id}", by=OPERATOR, file=found.file_name)
             session.flush()
             # At last, so that no line is missing of a file that is; one that stays after all is tried again.
-            shutil.rmtree(folder)
+            if is_shared:
+                import_parts.forget(session, import_id)
+                stored_files.clear(stored_files.IMPORTS, import_id, found.file_path)
+            else:
+                shutil.rmtree(folder)
         total += 1
     return total
 

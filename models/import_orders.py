@@ -7,19 +7,30 @@ on an import is never written down: it holds a lock, which ends with it.
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from models import audit, import_acceptances, import_drafts, import_servers, imports, mapping_memory, users
+from models import (
+    audit,
+    file_places,
+    import_acceptances,
+    import_drafts,
+    import_servers,
+    imports,
+    mapping_memory,
+    stored_files,
+    users,
+)
 from models.audit import Event
 from models.check_results import CheckResult
 from models.contacts import mapping as field_mapping
 from models.contacts import policies, staging
 from models.database import IMPORTS_LOCK, by_id, reading, writing
-from models.errors import Conflict, NotFound
+from models.errors import AppError, Conflict, NotFound
 from models.import_changes import ImportMove
 from models.import_findings import ImportFinding
 from models.import_parts import ImportPart
@@ -164,8 +175,12 @@ def clear_cancelled(import_id: int) -> bool:
         found = locked_row(session, import_id)
         if found.wanted != State.CANCELLED or not _lock(session, import_id):
             return False
+        address = found.file_path
         clear(session, found)
     shutil.rmtree(imports.folder(import_id), ignore_errors=True)
+    if stored_files.are_shared() or file_places.is_s3(address):
+        with suppress(AppError):  # the store is away: the round that looks for what nobody names finds it
+            stored_files.clear(stored_files.IMPORTS, import_id, address)
     return True
 
 
@@ -244,14 +259,16 @@ def settle(import_id: int, order: int, error: str | None = None) -> None:
 
 
 def wait_for_room(import_id: int, order: int, sentence: str) -> None:
-    """The order stands, and is carried out once the disk has room; `sentence` says how much. That was no failure."""
+    """The order stands, and is carried out once the disk has room, or the store its file; `sentence` says what is
+    wanted. That was no failure."""
     told = {"error": sentence, "tries": 0, "step": None}
     with writing(OPERATOR) as session:
         session.execute(update(Import).where(Import.id == import_id, Import.orders == order).values(told))
 
 
 def waits_for_room(found: Import) -> bool:
-    """Whether its order was refused for want of room on the disk, and stands until there is some."""
+    """Whether its order was refused for want of room on the disk or of the store of its file, and stands until they are
+    there."""
     is_wanted = found.wanted is not None and found.wanted != State.CANCELLED and found.state != State.FAILED
     return is_wanted and found.error is not None
 

@@ -1,11 +1,14 @@
-"""The parts of an upload that are here: each is noted once it is on the disk, and counts from then on.
+"""The parts of an upload that are here: each is noted once it is on the disk, or in the store that all hosts share, and
+counts from then on.
 
-Parts are numbered from 1. All of them have one size, but the last, which has the rest.
+Parts are numbered from 1. Those of a program have one size, but the last, which has the rest; a browser's, which are
+noted in the shared store alone, have as much as came in one piece. There they stay the import's file once it is whole.
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Integer, Text, delete, func, select
+from sqlalchemy import BigInteger, DateTime, Integer, Text, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database import Base
@@ -23,6 +26,8 @@ class ImportPart(Base):
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(Text)
+    stored_as: Mapped[str | None] = mapped_column(Text)  # its object in the shared store; NULL below the home
+    stored_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class PartsMissing(Conflict):
@@ -80,6 +85,18 @@ def listed(session: Session, import_id: int) -> list[ImportPart]:
 def arrived(session: Session, import_id: int) -> int:
     """Bytes of all that are here."""
     return int(session.scalar(select(func.sum(ImportPart.bytes)).where(ImportPart.import_id == import_id)) or 0)
+
+
+def last_number(session: Session, import_id: int) -> int:
+    """0 before the first one."""
+    return session.scalar(select(func.max(ImportPart.number)).where(ImportPart.import_id == import_id)) or 0
+
+
+def came_since(session: Session, import_id: int, days: int) -> bool:
+    """Whether one of them came in the last so many days."""
+    since = func.now() - timedelta(days=days)
+    wanted = select(func.count()).where(ImportPart.import_id == import_id, ImportPart.stored_at > since)
+    return bool(session.scalar(wanted))
 
 
 def missing(session: Session, import_id: int, size: int, part_size: int) -> list[int]:

@@ -1,7 +1,8 @@
 """A file on its way here: what arrived is kept, so that a broken upload goes on where it broke.
 
 From a browser it comes from its beginning to its end: it lies as `upload.part` in the import's folder, and the length
-of that is how much arrived. A program may send it in parts of one size, in any order: see parted_uploads.py.
+of that is how much arrived. In a store that all hosts share each piece is an object, and what the database names of
+those has arrived. A program may send it in parts of one size, in any order: see parted_uploads.py.
 """
 
 import os
@@ -15,15 +16,17 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models import import_orders, import_parts, imports, upload_files
+from models import import_files, import_orders, import_parts, imports, stored_files, upload_files
 from models.database import by_id, reading, writing
-from models.errors import Conflict, InvalidInput, NotFound
+from models.errors import AppError, Conflict, InvalidInput, NotFound
 from models.import_parts import PartsMissing
 from models.imports import Import, Keep, MatchRule, Recall, State
 from models.permissions import OPERATOR, Actor, Permission, require
+from models.sent_pieces import Piece
 from models.settings import settings
 from models.upload_files import Held
 
+LONG_PIECE = 64_000_000  # bytes of a browser's, with room to spare
 SAME_FOR = timedelta(hours=1)  # a lost answer is asked for again within seconds, by a sleeping computer a little later
 
 LATEST = 253_370_764_800_000  # milliseconds: the year 9999, after which Python has no dates
@@ -87,10 +90,11 @@ def begin(
     if part_size is not None:
         import_parts.require_few(size, part_size)
     found = _same(name, size, modified, by)
-    upload_files.require_room(name, size - (found.offset if found else 0))
+    left = size - (found.offset if found else 0)
+    upload_files.require_room(name, min(left, part_size or LONG_PIECE) if stored_files.are_shared() else left)
     found = found or _created(name, size, modified, part_size, Recall(mapping_id), by)
     _require_road(found, part_size)
-    if not found.is_complete:
+    if not found.is_complete and not stored_files.are_shared():
         upload_files.make_folder(found.import_id)
     return found
 
@@ -124,8 +128,11 @@ def complete(import_id: int, *, sha256: str | None = None, by: Actor) -> int:
         if upload.is_complete:
             return found.orders
         _require_whole(session, upload)
-        found.file_path = str(upload_files.take(import_id, upload.name))
-        import_parts.forget(session, import_id)
+        if stored_files.are_shared():
+            found.file_path = stored_files.address(stored_files.IMPORTS, import_id)
+        else:
+            found.file_path = str(upload_files.take(import_id, upload.name))
+            import_parts.forget(session, import_id)
         order = import_orders.give(found, State.OPENED, by)
     shutil.rmtree(upload_files.locks(import_id), ignore_errors=True)
     return order
@@ -140,10 +147,15 @@ def clear_abandoned(*, older_than_days: int) -> list[int]:
     )
     with reading() as session:
         found = list(session.scalars(wanted.order_by(Import.id)))
-    old = [import_id for import_id in found if not upload_files.grew_since(import_id, older_than_days)]
+    old = [import_id for import_id in found if not _grew_since(import_id, older_than_days)]
     for import_id in old:
         import_orders.cancel(import_id, by=OPERATOR)
     return old
+
+
+def part(import_id: int, offset: int, *, by: Actor) -> "Part | SharedPart":
+    """What takes a piece that begins at that byte. Raises as `Part` does."""
+    return (SharedPart if stored_files.are_shared() else Part)(import_id, offset, by=by)
 
 
 class Part:
@@ -172,8 +184,7 @@ class Part:
 
     def write(self, data: bytes) -> None:
         """Raises InvalidInput where it is more than the file was said to hold, NoRoom, Unavailable."""
-        if self.offset + len(data) > self.upload.size:
-            raise InvalidInput(f"{self.upload.name} was said to have {self.upload.size:,} bytes, and more came.")
+        _require_within(self.upload, self.offset + len(data))
         left = memoryview(data)
         with upload_files.disk_errors(self.upload.name):
             while left:
@@ -190,8 +201,64 @@ class Part:
             os.close(self._file)
 
     def _require_place(self, arrived: int) -> None:
-        if self.offset != arrived:
-            raise WrongPlace(f"The next piece of {self.upload.name} begins at byte {arrived:,}.", offset=arrived)
+        _require_place(self.upload, self.offset, arrived)
+
+
+class SharedPart:
+    """A piece on its way into the shared store; a context manager. What came of it is there, and counts, when it is
+    left: of two that send the same piece at once, that of the first one."""
+
+    def __init__(self, import_id: int, offset: int, *, by: Actor) -> None:
+        """Raises NotAllowed, NotFound, WrongPlace, Held (it comes in parts)."""
+        self.upload, self.offset = get(import_id, by=by), offset
+        self._begins, self._by = offset, by
+        _require_road(self.upload, None)
+        _require_place(self.upload, offset, self.upload.offset)
+
+    def __enter__(self) -> Self:
+        """Raises WrongPlace where others have sent it since, NotFound, NoRoom, Unavailable."""
+        _require_place(self.upload, self._begins, get(self.upload.import_id, by=self._by).offset)
+        self._piece = Piece(self.upload.import_id, self.upload.name)
+        return self
+
+    def write(self, data: bytes) -> None:
+        """Raises InvalidInput where it is more than the file was said to hold, NoRoom, Unavailable."""
+        _require_within(self.upload, self.offset + len(data))
+        self._piece.write(data)
+        self.offset += len(data)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raises WrongPlace where others have sent it meanwhile, NotFound, Unavailable."""
+        try:
+            if self._piece.size:
+                self._keep(self._piece.store())
+        finally:
+            self._piece.close()
+
+    def _keep(self, name: str) -> None:
+        import_id = self.upload.import_id
+        try:
+            with writing(self._by) as session:
+                now = own(session, import_orders.locked_row(session, import_id), import_id, self._by)
+                _require_place(now, self._begins, now.offset)
+                number = import_parts.last_number(session, import_id) + 1
+                noted = {"bytes": self._piece.size, "sha256": self._piece.sha256, "stored_as": name}
+                session.add(import_parts.ImportPart(import_id=import_id, number=number, **noted))
+        except AppError:
+            self._piece.take_back(name)
+            raise
+
+
+def _require_place(upload: Upload, offset: int, arrived: int) -> None:
+    if offset != arrived:
+        raise WrongPlace(f"The next piece of {upload.name} begins at byte {arrived:,}.", offset=arrived)
+
+
+def _require_within(upload: Upload, end: int) -> None:
+    if end > upload.size:
+        raise InvalidInput(f"{upload.name} was said to have {upload.size:,} bytes, and more came.")
 
 
 def own(session: Session, found: Import | None, import_id: int, by: Actor) -> Upload:
@@ -228,7 +295,10 @@ def _require_sent(import_id: int, sha256: str, by: Actor) -> None:
     with reading() as session:
         upload = own(session, by_id(session, Import, import_id), import_id, by)
         _require_whole(session, upload)
-    if (arrived := upload_files.sha256(import_id, upload.name)) != sha256.lower():
+    arrived = (
+        import_files.sha256(import_id) if stored_files.are_shared() else upload_files.sha256(import_id, upload.name)
+    )
+    if arrived != sha256.lower():
         raise InvalidInput(
             f"{upload.name} arrived with the SHA-256 {arrived}, not with that which you say. Send the parts anew that "
             "are other ones here, or cancel the import."
@@ -268,11 +338,16 @@ def _same(name: str, size: int, modified: int | None, by: Actor) -> Upload | Non
         return _described(session, found) if found else None
 
 
+def _grew_since(import_id: int, days: int) -> bool:
+    with reading() as session:
+        return import_parts.came_since(session, import_id, days) or upload_files.grew_since(import_id, days)
+
+
 def _described(session: Session, found: Import) -> Upload:
     size, part_size, is_complete = found.upload_bytes or 0, found.upload_part_bytes, bool(found.file_path)
     if is_complete:
         arrived = size
-    elif part_size is not None:
+    elif part_size is not None or stored_files.are_shared():
         arrived = import_parts.arrived(session, found.id)
     else:
         arrived = upload_files.arrived(found.id, found.file_name)

@@ -79,7 +79,9 @@ class Import(Base):
     id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
     state: Mapped[str] = mapped_column(Text)
     file_name: Mapped[str] = mapped_column(Text)
-    file_path: Mapped[str] = mapped_column(Text)  # the stored copy that a resume reads
+    # The stored copy that a resume reads: a file below the home, or the address of the import's objects in a store that
+    # all hosts share.
+    file_path: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str | None] = mapped_column(Text)
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     upload_bytes: Mapped[int | None] = mapped_column(BigInteger)  # a sent file, as its sender described it
@@ -130,6 +132,8 @@ class Import(Base):
     wanted_by: Mapped[int | None]
     wanted_plan: Mapped[Plan | None] = mapped_column(JSONB)  # the one that whoever wants it committed has seen
     tries: Mapped[int] = mapped_column(Integer, server_default="0")  # processes that began with the order
+    # Which opening or staging it goes on from, where hosts share no folder: see import_steps.
+    working_copy: Mapped[str | None] = mapped_column(Text)
     # How far a process is that works on it: see import_progress.Progress.
     step: Mapped[str | None] = mapped_column(Text)
     step_done: Mapped[int | None] = mapped_column(BigInteger)

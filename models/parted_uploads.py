@@ -3,6 +3,9 @@
 A part is written to its place in the file, and noted once it is on the disk. Whoever writes it holds its lock, which
 ends with the process: a part that was not noted is written over, one that was noted is never written again, only
 compared. So what was acknowledged stays, whatever happens meanwhile.
+
+In a store that all hosts share each part is an object of its own, and needs no lock: of two that are sent at once the
+one that is noted first counts.
 """
 
 import hashlib
@@ -12,13 +15,14 @@ from typing import Self
 
 from sqlalchemy.orm import Session
 
-from models import import_orders, import_parts, import_uploads, imports, upload_files
+from models import import_orders, import_parts, import_uploads, imports, stored_files, upload_files
 from models.database import by_id, reading, writing
-from models.errors import Conflict, InvalidInput
+from models.errors import AppError, Conflict, InvalidInput
 from models.import_parts import ImportPart, Place
 from models.import_uploads import Upload
 from models.imports import Import
 from models.permissions import Actor, Permission, require
+from models.sent_pieces import Piece
 
 
 class PartWriter:
@@ -35,12 +39,15 @@ class PartWriter:
 
     def __enter__(self) -> Self:
         """Raises Held (somebody else sends this part just now), NotFound, Conflict, NoRoom, Unavailable."""
-        self._lock = _locked(self.upload, self._number)
+        self._lock = None if stored_files.are_shared() else _locked(self.upload, self._number)
         self._file: int | None = None
+        self._piece: Piece | None = None
         try:
             with reading() as session:  # only now that nobody else can note it
                 self._known = _known(session, self.upload.import_id, self._number, self._by)
-            if self._known is None:
+            if self._known is None and self._lock is None:
+                self._piece = Piece(self.upload.import_id, self.upload.name)
+            elif self._known is None:
                 self._file = self._opened()
         except BaseException:
             self.__exit__(None, None, None)
@@ -53,6 +60,8 @@ class PartWriter:
         if self._received > self.place.length:
             raise InvalidInput(f"{self._named} has {self.place.length:,} bytes, and more came. Nothing of it is kept.")
         self._hash.update(data)
+        if self._piece is not None:
+            self._piece.write(data)
         left = memoryview(data if self._file is not None else b"")
         with upload_files.disk_errors(self.upload.name):
             while left and self._file is not None:
@@ -70,6 +79,8 @@ class PartWriter:
             raise InvalidInput(f"{self._named} arrived with another SHA-256 than it was sent with. Send it again.")
         if self._known is not None:
             return self._same(self._known, sha256)
+        if self._piece is not None:
+            return self._noted(sha256, self._piece.store())
         with upload_files.disk_errors(self.upload.name):
             assert self._file is not None
             os.fsync(self._file)
@@ -81,7 +92,10 @@ class PartWriter:
     ) -> None:
         if self._file is not None:
             os.close(self._file)
-        os.close(self._lock)
+        if self._piece is not None:
+            self._piece.close()
+        if self._lock is not None:
+            os.close(self._lock)
 
     def _opened(self) -> int:
         with upload_files.disk_errors(self.upload.name):
@@ -89,16 +103,32 @@ class PartWriter:
             os.lseek(opened, self.place.offset, os.SEEK_SET)
             return opened
 
-    def _noted(self, sha256: str) -> ImportPart:
+    def _noted(self, sha256: str, stored_as: str | None = None) -> ImportPart:
         noted = ImportPart(
-            import_id=self.upload.import_id, number=self._number, bytes=self.place.length, sha256=sha256
+            import_id=self.upload.import_id, number=self._number, bytes=self.place.length, sha256=sha256,
+            stored_as=stored_as,
         )  # fmt: skip
-        with writing(self._by) as session:
-            _locked_upload(session, self.upload.import_id, self._by)
-            session.add(noted)
-            session.flush()
-            session.expunge(noted)
-        return noted
+        try:
+            with writing(self._by) as session:
+                _locked_upload(session, self.upload.import_id, self._by)
+                known = session.get(ImportPart, (self.upload.import_id, self._number))
+                if known is None:
+                    session.add(noted)
+                    session.flush()
+                    session.expunge(noted)
+                else:
+                    session.expunge(known)
+        except AppError:
+            self._take_back(stored_as)
+            raise
+        if known is None:
+            return noted
+        self._take_back(stored_as)
+        return self._same(known, sha256)
+
+    def _take_back(self, stored_as: str | None) -> None:
+        if self._piece is not None and stored_as is not None:
+            self._piece.take_back(stored_as)
 
     def _same(self, known: ImportPart, sha256: str) -> ImportPart:
         if known.sha256 != sha256:
@@ -116,7 +146,8 @@ def listed(import_id: int, *, by: Actor) -> list[ImportPart]:
     """The parts of one's own upload that are here, by their numbers; none once it is complete. Raises NotAllowed,
     NotFound."""
     require(by, Permission.IMPORTS_RUN)
-    import_uploads.get(import_id, by=by)
+    if import_uploads.get(import_id, by=by).is_complete:
+        return []
     with reading() as session:
         found = import_parts.listed(session, import_id)
         session.expunge_all()
@@ -129,13 +160,20 @@ def remove(import_id: int, number: int, *, by: Actor) -> None:
     imports.require_importing(by)
     upload = import_uploads.get(import_id, by=by)
     _place(upload, number)
+    if stored_files.are_shared():
+        _forget(import_id, number, by)  # its object goes with those that nobody names
+        return
     lock = _locked(upload, number)
     try:
-        with writing(by) as session:
-            _locked_upload(session, import_id, by)
-            import_parts.forget(session, import_id, number)
+        _forget(import_id, number, by)
     finally:
         os.close(lock)
+
+
+def _forget(import_id: int, number: int, by: Actor) -> None:
+    with writing(by) as session:
+        _locked_upload(session, import_id, by)
+        import_parts.forget(session, import_id, number)
 
 
 def _place(upload: Upload, number: int) -> Place:

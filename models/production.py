@@ -139,7 +139,7 @@ def _database(settings: Settings) -> Iterator[Fault]:
 
 def _ways(settings: Settings) -> Iterator[Fault]:
     """Connections by which secrets and contacts leave this machine."""
-    for name in ("prefect_url", "s3_endpoint"):
+    for name in ("prefect_url", "s3_endpoint", "s3_public_endpoint"):
         parts = urlsplit(getattr(settings, name) or "")
         if parts.scheme == "http" and not reached_unseen(parts.hostname or "", settings.private_networks):
             yield _fault(name, f"leads to {parts.hostname} by http, which others can read", f"take https, {UNSEEN}")

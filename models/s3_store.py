@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -29,6 +29,7 @@ from models.settings import settings
 
 CONNECTING, READING, TRIES = 5, 60, 3  # seconds, seconds, times
 PIECE = 8 * 1024 * 1024  # bytes of a part; boto3 makes them larger where a file would have too many
+BLOCK = 1024 * 1024  # bytes that are read at a time
 PAGE = 1000  # files of one answer
 AT_ONCE = 4  # parts: with 8 MB each a transfer holds about 50 MB
 TRANSFER = TransferConfig(multipart_threshold=PIECE, multipart_chunksize=PIECE, max_concurrency=AT_ONCE)
@@ -86,7 +87,9 @@ class Prefix:
         with self._sentences(name, path):
             if not replace and self._is_there(key):
                 raise taken(name, self.address)
-            _client(only_new=not replace).upload_file(str(path), self.bucket, key, Config=TRANSFER)
+            _client(only_new=not replace).upload_file(
+                str(path), self.bucket, key, ExtraArgs=_encryption(), Config=TRANSFER
+            )
         return f"{file_places.S3}{self.bucket}/{key}"
 
     def remove(self, name: str) -> None:
@@ -97,6 +100,72 @@ class Prefix:
             left = self._client.list_multipart_uploads(Bucket=self.bucket, Prefix=key).get("Uploads", ())
             for one in (one for one in left if one["Key"] == key):
                 self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=one["UploadId"])
+
+    def put_open(self, file: BinaryIO, name: str) -> None:
+        """As `put` of a file that has no name: from its beginning. It may be closed after that."""
+        with self._sentences(name):
+            file.seek(0)
+            self._client.upload_fileobj(
+                file, self.bucket, self._before + file_name(name), ExtraArgs=_encryption(), Config=TRANSFER
+            )
+
+    def size(self, name: str) -> int | None:
+        """Bytes of the file; None where there is none. Raises Refused, Unavailable."""
+        try:
+            with self._sentences(name):
+                return int(self._client.head_object(Bucket=self.bucket, Key=self._before + name)["ContentLength"])
+        except NotFound:
+            return None
+
+    def read(self, name: str, first: int = 0, last: int | None = None) -> Iterator[bytes]:
+        """The file in blocks, from byte `first` to byte `last`. It is asked for at once: raises NotFound, Refused,
+        Unavailable; blocks may raise Unavailable."""
+        whole = {"Bucket": self.bucket, "Key": self._before + file_name(name)}
+        part = {"Range": f"bytes={first}-{'' if last is None else last}"} if first or last is not None else {}
+        with self._sentences(name):
+            body = self._client.get_object(**whole, **part)["Body"]
+        return self._blocks(body, name)
+
+    def presigned(self, name: str, *, seconds: int, disposition: str, media_type: str) -> str:
+        """An address that gives the file to whoever has it, for so long, under that name."""
+        answered = {"ResponseContentDisposition": disposition, "ResponseContentType": media_type}
+        answered |= {"ResponseCacheControl": "no-store"}
+        with self._sentences(name):
+            return str(
+                _client(outside=True).generate_presigned_url(
+                    "get_object",
+                    Params={"Bucket": self.bucket, "Key": self._before + file_name(name), **answered},
+                    ExpiresIn=seconds,
+                )
+            )
+
+    def below(self) -> Iterator[Found]:
+        """Everything that lies here, in places below it, too, by its path."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self._before, PaginationConfig={"PageSize": PAGE}
+        )
+        with self._sentences():
+            for page in pages:
+                for one in page.get("Contents", ()):
+                    name = one["Key"].removeprefix(self._before)
+                    yield Found(name, one["Size"], one["LastModified"], one["ETag"].strip('"'))
+
+    def remove_all(self, names: Sequence[str] | None = None) -> None:
+        """Delete everything that lies here and below, or those of it."""
+        gone = [one.name for one in self.below()] if names is None else list(names)
+        with self._sentences():
+            for at in range(0, len(gone), PAGE):
+                listed = [{"Key": self._before + name} for name in gone[at : at + PAGE]]
+                answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": listed, "Quiet": True})
+                if errors := answer.get("Errors"):
+                    raise Unavailable(f"{self.address} did not delete {errors[0].get('Key')}: {errors[0].get('Code')}.")
+
+    def _blocks(self, body: Any, name: str) -> Iterator[bytes]:
+        with self._sentences(name):
+            try:
+                yield from body.iter_chunks(BLOCK)
+            finally:
+                body.close()
 
     def lock_until(self, name: str, moment: datetime) -> bool:
         """Let nobody delete this version of the file before the moment; False where the bucket has no Object Lock."""
@@ -184,13 +253,24 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _client(*, only_new: bool = False) -> Any:
-    """With `only_new` the store refuses to write over what is there (a conditional write)."""
+def _encryption() -> dict[str, str]:
+    """What the store is told to encrypt with; nothing where the bucket's own default decides."""
+    chosen = settings()
+    if chosen.s3_encryption == "none":
+        return {}
+    key = {"SSEKMSKeyId": chosen.s3_kms_key} if chosen.s3_kms_key and chosen.s3_encryption == "aws:kms" else {}
+    return {"ServerSideEncryption": chosen.s3_encryption, **key}
+
+
+def _client(*, only_new: bool = False, outside: bool = False) -> Any:
+    """With `only_new` the store refuses to write over what is there (a conditional write). `outside` it is named as
+    browsers reach it."""
     chosen = settings()
     keys: tuple[str, str] | None = None
     if chosen.s3_access_key and chosen.s3_secret_key:
         keys = chosen.s3_access_key, chosen.s3_secret_key.get_secret_value()
-    return _connected(chosen.s3_endpoint, chosen.s3_region, keys, only_new)
+    endpoint = chosen.s3_public_endpoint or chosen.s3_endpoint if outside else chosen.s3_endpoint
+    return _connected(endpoint, chosen.s3_region, keys, only_new)
 
 
 @lru_cache(maxsize=4)  # it takes a third of a second to make one, and threads may share it

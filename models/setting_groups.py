@@ -116,12 +116,22 @@ class Places(Group):
 
     s3_endpoint: WebAddress = None
     """the address of a store that is not Amazon's"""
+    s3_public_endpoint: WebAddress = None
+    """its address as browsers reach it, for files_presigned; without it the same"""
     s3_region: str | None = None
     """the region of the buckets"""
     s3_access_key: str | None = None
     """the name of the key; without the two boto3 looks where it always does: its variables, files, roles"""
     s3_secret_key: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
     """the secret of that key"""
+    s3_encryption: Literal["none", "AES256", "aws:kms"] = "none"
+    """what a store is asked to encrypt with; with none its bucket decides"""
+    s3_kms_key: str | None = None
+    """the key of aws:kms; without it the account's own"""
+    files: str = Field(default="", examples=["s3://appointment360/site"])
+    """s3://bucket/prefix of uploads, exports and backups, for hosts that share no folder; without it the home"""
+    files_presigned: bool = False
+    """browsers fetch exports from the store itself, which they have to reach; else the web passes them on"""
     watch_roots: str = ""
     """folders of the server below which administrators may let others be watched, with commas between"""
     export_roots: str = ""
@@ -181,9 +191,9 @@ class Backups(Group):
     """Backups"""
 
     backup_to: str = ""
-    """a folder or s3://bucket/prefix that is there; without it the folder backups of the home"""
+    """a folder or s3://bucket/prefix that is there; without it backups of the home, or of files"""
     backup_key: Path | None = None
-    """the file of the key, which has to be there; without it backup.key of the home, which is made"""
+    """the file of the key, which has to be there; without it backup.key of the home, made where files is not set"""
     backup_encryption: Literal["key", "none"] = "key"
     """none leaves backups readable for whoever reaches them"""
     backup_drill: bool = True

@@ -30,12 +30,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import audit, import_acceptances, import_orders, imports, watched_folders, watched_looks
+from models import audit, import_acceptances, import_files, import_orders, imports, watched_folders, watched_looks
 from models.accounts import User
 from models.audit import Event
 from models.database import Base, reading, writing
 from models.errors import Conflict, NotFound
 from models.import_acceptances import NotAccepted
+from models.import_files import Put
 from models.imports import Import, Keep, MatchRule, State
 from models.mail_texts import Kind
 from models.permissions import NOBODY, OPERATOR, Actor, Permission, require
@@ -168,13 +169,13 @@ def refuse(folder_id: int, sight: Sight, error: str) -> None:
 
 
 def take(
-    folder: WatchedFolder, sight: Sight, sha256: str, store: Callable[[int, str], Path], *, by: Actor
+    folder: WatchedFolder, sight: Sight, sha256: str, store: Callable[[int, str], Path | Put], *, by: Actor
 ) -> int | None:
     """Make the file an import with the rights of `by`, and order what the folder wants of it; returns its id, or None
     where this content was taken before.
 
-    `store` puts the file in the place of the import of that number and name, and returns its path; it is called last,
-    so that whatever it leaves without a row is of a process that died in that moment.
+    `store` puts the file in the place of the import of that number and name, and returns where; it is called last, so
+    that whatever it leaves without a row is of a process that died in that moment.
     """
     content = f"sha256:{sha256}"
     with writing(by) as session:
@@ -192,7 +193,8 @@ def take(
         import_orders.give(made, State.OPENED, by)
         session.execute(update(WatchedFile).where(WatchedFile.id == claimed).values(import_id=made.id))
         session.flush()
-        made.file_path = str(store(made.id, made.file_name))
+        stored = store(made.id, made.file_name)
+        made.file_path = import_files.note(session, made.id, stored) if isinstance(stored, Put) else str(stored)
         return made.id
 
 

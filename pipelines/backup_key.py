@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pyrage import IdentityError, x25519
 
-from models import backups
+from models import backups, stored_files
 from models.errors import Conflict, InvalidInput, NotFound, Unavailable
 from models.settings import settings
 
@@ -96,5 +96,11 @@ def wanted() -> tuple[Key | None, bool]:
             raise NotFound(
                 f"There is no key {path()}, which APPOINTMENT360_BACKUP_KEY names: correct that, or make one there "
                 f"with `appointment360 backup key new {path()}`."
+            ) from error
+        if stored_files.are_shared():
+            raise NotFound(
+                f"There is no key {path()}, and none is made where hosts share {stored_files.root()}: each would have "
+                "its own. Make one with `appointment360 backup key new FILE`, and name it on every host by "
+                "APPOINTMENT360_BACKUP_KEY."
             ) from error
         return make()[0], True

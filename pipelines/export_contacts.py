@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models import disk_space, exports
+from models import disk_space, exports, stored_files
 from models import filters as filter_syntax
 from models.credits import Fresh
 from models.database import reading, writing
@@ -66,7 +66,8 @@ def export(
 
 
 def run(export_id: int, *, home: Path | None = None) -> Export:
-    """Write a requested export to `home`/exports/<id>/, as the person who asked for it may see contacts now.
+    """Write a requested export to `home`/exports/<id>/, as the person who asked for it may see contacts now; where all
+    hosts share a store it is brought there.
 
     One that is cancelled, before or meanwhile, comes back as such, without a file. Raises NotFound, NotAllowed,
     InvalidInput, Conflict (another process writes it), Unavailable.
@@ -85,7 +86,7 @@ def run(export_id: int, *, home: Path | None = None) -> Export:
         raise
     try:
         with recorded("export-contacts", subject=f"export {export_id}", asked_by=requested.created_by) as noted:
-            return _noted(export_id, target, by, noted)
+            return _noted(export_id, target, by, noted, exports.new_address(requested))
     except Conflict:
         stopped = exports.get(export_id, by=OPERATOR)
         if stopped.state != State.CANCELLED:
@@ -93,13 +94,13 @@ def run(export_id: int, *, home: Path | None = None) -> Export:
         return stopped
 
 
-def _noted(export_id: int, target: Path, by: Actor, noted: Run) -> Export:
+def _noted(export_id: int, target: Path, by: Actor, noted: Run, address: str | None) -> Export:
     def progressed(rows: int, total: int) -> None:
         exports.progressed(export_id, rows)
         noted.says("writing", rows, total)
 
     try:
-        made = _made(export_id, target, by=by, progress=progressed)
+        made = _made(export_id, target, by=by, progress=progressed, address=address)
     except Conflict:
         noted.cancelled = True  # or another process writes it
         raise
@@ -113,16 +114,21 @@ class _Task:
     target: Path
     by: Actor
     progress: Progress | None
+    address: str | None = None  # in the store that all hosts share
+
+    @property
+    def path(self) -> str:
+        return self.address or str(self.target)
 
 
-def _made(export_id: int, target: Path, *, by: Actor, progress: Progress | None) -> Export:
+def _made(export_id: int, target: Path, *, by: Actor, progress: Progress | None, address: str | None = None) -> Export:
     exports.fail_interrupted()
     requested = exports.get(export_id, by=OPERATOR)
     try:
         with _database_named(), reading() as session, _discarded_on_error(session):
             if not exports.lock(session, export_id):
                 raise Conflict(f"Export {export_id} is being written by another process: wait for it.")
-            _write(session, _Task(requested, target, by, progress))
+            _write(session, _Task(requested, target, by, progress, address))
     except Conflict:
         raise
     except BaseException as error:  # Ctrl-C as well: nothing may be left running
@@ -137,7 +143,7 @@ def _write(session: Session, task: _Task) -> None:
     total, ids = export_select.extent(session, wanted)
     _require_room(session, task, total)
     fresh = exports.fresh(session, task.export, wanted.filters, by=task.by)
-    exports.begin(task.export.id, total=total, path=str(task.target), fresh=fresh, by=task.by)
+    exports.begin(task.export.id, total=total, path=task.path, fresh=fresh, by=task.by)
     connection = session.connection().connection.driver_connection
     assert isinstance(connection, psycopg.Connection)
     source = Source(wanted, connection, ids, task.export.raw_formulas, total)
@@ -146,7 +152,10 @@ def _write(session: Session, task: _Task) -> None:
         rows, notes = WRITERS[task.export.format](source, out, lambda rows: report(rows, total))
         size, digest = out.sealed()
         report(rows, total)
-        written = {"rows": rows, "bytes": size, "sha256": digest, "notes": notes or None}
+        written = {"path": task.path, "rows": rows, "bytes": size, "sha256": digest, "notes": notes or None}
+        if task.address is not None:
+            place, name = stored_files.place_of(task.address)
+            place.put(out.path, name)
         _publish(task, out, written | {"seconds": round(time.monotonic() - started, 3)}, fresh)
 
 
@@ -161,14 +170,16 @@ def _require_room(session: Session, task: _Task, total: int) -> None:
 
 
 def _publish(task: _Task, out: Written, written: dict[str, object], fresh: Fresh | None) -> None:
-    """The receipt and the file appear together; a receipt that cannot be committed takes the file with it."""
+    """The receipt and the file appear together; a receipt that cannot be committed takes the file with it. In a store
+    that all hosts share it lies already, and is found once the receipt names it."""
     moved = False
     try:
         with writing(task.by) as session:
             exports.finish(session, task.export.id, written=written, fresh=fresh, by=task.by)
             session.flush()
-            out.move_to(task.target)
-            moved = True
+            if task.address is None:
+                out.move_to(task.target)
+                moved = True
     except BaseException:
         if moved:
             task.target.unlink(missing_ok=True)

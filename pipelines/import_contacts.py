@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from data_checks.gate import Gate
-from models import audit, database, import_drafts, import_orders, imports, settings
+from models import audit, database, import_drafts, import_files, import_orders, imports, settings, stored_files
 from models.audit import Event
 from models.contacts import mapping as field_mapping
 from models.contacts import policies, staging
@@ -35,7 +35,7 @@ from pipelines import import_room, import_steps
 from pipelines.attendant import Attendant, Stopped, Tell, Unattended
 from pipelines.contact_files import UnreadableFile, read_opened
 from pipelines.import_rejects import write_kept, write_rejects
-from pipelines.import_steps import PlanMoved, remove_store, say_written, store_path, with_store
+from pipelines.import_steps import PlanMoved, is_working_copy, remove_store, say_written, store_path, with_store
 
 __all__ = ["Busy", "WasStopped", "clear_abandoned", "create", "redo", "run", "undo", "write_kept", "write_rejects"]
 
@@ -60,7 +60,7 @@ def create(
     recall: Recall | None = None,
     by: Actor,
 ) -> int:
-    """A new import of the file at `path`, which is copied into the home folder; the headers `left_out` go nowhere.
+    """A new import of the file at `path`, which is copied to the stored files; the headers `left_out` go nowhere.
 
     `keep_fields` are the fields, or "extra", of another policy than `keep`. `dated_by` is the header that says when a
     row was changed; "" takes the moment of the file, None what the headers propose.
@@ -80,6 +80,11 @@ def create(
         modified=path.stat().st_mtime_ns // 1_000_000, recall=recall, by=by,
     )  # fmt: skip
     with _locked(import_id):  # while it is copied it is worked on, and once that process is dead it is interrupted
+        if stored_files.are_shared():
+            put = import_files.put(import_id, path)
+            with writing(by) as session:
+                imports.record(session, import_id, file_path=import_files.note(session, import_id, put))
+            return import_id
         stored = folder(import_id) / "upload" / path.name
         try:
             stored.parent.mkdir(parents=True, exist_ok=True)
@@ -368,7 +373,8 @@ def _translated(error: duckdb.Error | RuntimeError, import_id: int, again: str) 
 def _notice_lost_rows(import_id: int, by: Actor) -> None:
     """Send the import back to the step whose outcome is gone.
 
-    A store of cells that is missing or damaged is made again from the upload. Staging tables are unlogged: a crash of
+    A store of cells that is missing or damaged, or is one that another host has left behind since, is made again from
+    the upload; a plan that is whole in the database is committed without it. Staging tables are unlogged: a crash of
     the server empties them, and the rows are staged again.
     """
     back = _step_to_repeat(imports.get(import_id, by=by))
@@ -382,17 +388,26 @@ def _step_to_repeat(found: Import) -> State | None:
     """The state from which what is lost is made again; None where nothing is."""
     if found.state not in (State.OPENED, State.STAGED, State.CHECKED, State.PLANNED):
         return None
+    has_rows = _has_rows(found)
+    if has_rows and found.state == State.PLANNED and import_files.is_shared(found):
+        return None
     try:
         read_opened(store_path(found.id))
     except UnreadableFile:
         return State.NEW
+    if not is_working_copy(found):
+        return State.NEW
+    return None if has_rows or found.state == State.OPENED else State.OPENED
+
+
+def _has_rows(found: Import) -> bool:
+    """Whether the database has what was staged of it, and planned."""
     if found.state == State.OPENED:
-        return None
+        return False
     with reading() as session:
-        is_whole = staging.row_count(session, found.id) == found.staged and (
+        return staging.row_count(session, found.id) == found.staged and (
             found.state != State.PLANNED or staging.plan_count(session, found.id) == found.staged
         )
-    return None if is_whole else State.OPENED
 
 
 def _require_room(found: Import, by: Actor) -> None:

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from models import garbage, import_orders, imports
+from models import garbage, import_files, import_orders, imports
 from models.disk_space import NoRoom
 from models.errors import AppError
+from models.import_files import StoreAway
 from models.import_orders import Begun
 from models.imports import State
 from models.permissions import OPERATOR
@@ -43,15 +44,17 @@ def carry_out(import_id: int, order: int) -> None:
 
 
 def can_begin(import_id: int) -> bool:
-    """Whether it does not wait for room on the disk, or there is room by now."""
+    """Whether it does not wait for room on the disk or for the store of its file, or both are there by now."""
     found = imports.get(import_id, by=OPERATOR)
-    return not import_orders.waits_for_room(found) or import_room.is_there(found)
+    if not import_orders.waits_for_room(found):
+        return True
+    return import_room.is_there(found) and (found.state != State.NEW or import_files.can_be_fetched(found))
 
 
 def _carry_out(import_id: int, order: int) -> None:
     try:
         if not can_begin(import_id):
-            log.info("import %s still waits for room on the disk", import_id)
+            log.info("import %s still waits for room on the disk, or for the store of its file", import_id)
             return
         begun = import_orders.begin(import_id, order)
         if begun is None:
@@ -69,6 +72,9 @@ def _carry_out(import_id: int, order: int) -> None:
             import_orders.settle(import_id, order, error.noted)
         else:
             import_orders.wait_for_room(import_id, order, error.noted)
+        raise
+    except StoreAway as error:
+        import_orders.wait_for_room(import_id, order, error.noted)
         raise
     except AppError as error:
         import_orders.settle(import_id, order, error.noted)

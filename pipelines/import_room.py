@@ -7,7 +7,7 @@ screen, over the API or by a watched folder it goes on by itself once there is r
 
 from pathlib import Path
 
-from models import disk_space, disks, imports
+from models import disk_space, disks, import_files, imports, stored_files
 from models.imports import Import, State, folder
 from pipelines.import_steps import store_path
 
@@ -32,6 +32,8 @@ def require(found: Import) -> None:
     state = State(found.state)
     what = f"{WORDS[state]} import {found.id}"
     beside, into = needed(found)
+    if state is State.NEW and import_files.is_shared(found):
+        beside += import_files.size(found)  # it comes here first
     disk_space.require(folder(found.id), beside, what, then="go on")
     if into and (database := disks.database_folder()) is not None:
         disk_space.require(database, into, what, then="go on")
@@ -57,7 +59,10 @@ def needed(found: Import) -> tuple[int, int]:
 
 
 def require_copy(path: Path) -> None:
-    """For a copy of the file below the home, before there is an import of it. Raises NoRoom, OSError."""
+    """For a copy of the file below the home, before there is an import of it: a store that all hosts share says itself
+    when it is full. Raises NoRoom, OSError."""
+    if stored_files.are_shared():
+        return
     disk_space.require(imports.folder(0).parent, path.stat().st_size, path.name, then="import it again")
 
 
@@ -70,5 +75,5 @@ def _written(found: Import) -> float:
 
 def _cells(found: Import) -> int:
     """The larger of the file, which may be packed, and of its opened cells, which are packed otherwise."""
-    paths = (Path(found.file_path), store_path(found.id)) if found.file_path else (store_path(found.id),)
-    return max((path.stat().st_size for path in paths if path.is_file()), default=0)
+    store = store_path(found.id)
+    return max(import_files.size(found), store.stat().st_size if store.is_file() else 0)

@@ -4,6 +4,7 @@ Each takes the import where the step before left it, may be repeated, and record
 attendant is told what is being done.
 """
 
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -27,6 +28,7 @@ from models import (
     database,
     import_acceptances,
     import_drafts,
+    import_files,
     import_findings,
     import_places,
     import_profiles,
@@ -91,13 +93,16 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
         raise UnreadableFile(f"The file of import {import_id} was never stored completely: import it again.")
     remove_store(import_id)
     limits = settings.settings()
+    path = import_files.fetch(found)
     with watching(partial(_say_read, attendant)):
         opened = open_contact_file(
-            Path(found.file_path),
+            path,
             store=store_path(import_id),
             memory_limit=_bytes(limits.duckdb_memory * LOADING),
             threads=limits.duckdb_threads,
         )
+    import_files.let_go(found)
+    copy = _mark_working_copy(found)
     lines, samples = _samples(import_id, len(opened.headers))
     proposed = mapping.propose(opened.headers, samples)
     recalled = _recalled(found, opened.headers, proposed, by)
@@ -132,6 +137,7 @@ def open_file(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE)
             mapping=dict(chosen.fields),
             left_out=[header for header in opened.headers if header in chosen.left_out],
             preview=_preview(opened.headers, lines, samples),
+            working_copy=copy,
             **{"dated_by": dated_by or "", **(_of_memory(recalled, chosen) if recalled else {})},
         )
 
@@ -159,11 +165,13 @@ def stage(import_id: int, _: Gate, by: Actor, attendant: Unattended = ALONE) -> 
             database_url=database.libpq_url(_server_url(import_id)),
             begun=begun,
         )
+    copy = _mark_working_copy(found)
     with working(import_id, by) as session:
         _replace_notes(session, import_id, staged.undated)
         imports.record(
             session, import_id, state=State.STAGED, staged=staged.good, rejected=staged.rejected,
             duplicates=staged.duplicates, opened={**(found.opened or {}), "leftover": source.leftover},
+            working_copy=copy,
         )  # fmt: skip
 
 
@@ -334,6 +342,30 @@ def store_path(import_id: int) -> Path:
     return folder(import_id) / STORE
 
 
+def is_working_copy(found: Import) -> bool:
+    """Whether the cells here are those that the import's record goes on from: where hosts share no folder another one
+    may have opened or staged the file since, with another mapping."""
+    if found.working_copy is None:
+        return True
+    try:
+        return _mark(found.id).read_text() == found.working_copy
+    except OSError:
+        return False
+
+
+def _mark_working_copy(found: Import) -> str | None:
+    """A new mark beside the cells, for the import's record; None where all hosts have the same folder."""
+    if not import_files.is_shared(found):
+        return None
+    mark = secrets.token_hex(16)
+    _mark(found.id).write_text(mark)
+    return mark
+
+
+def _mark(import_id: int) -> Path:
+    return store_path(import_id).with_suffix(".mark")
+
+
 def with_store() -> list[int]:
     """The imports whose opened cells are in this home."""
     return [int(store.parent.name) for store in (settings.home() / "imports").glob(f"*/{STORE}")]
@@ -343,7 +375,7 @@ def remove_store(import_id: int) -> None:
     """The opened cells, with whatever a killed process left beside them: DuckDB would take its log for the next
     store's."""
     store = store_path(import_id)
-    for path in (store, store.with_name(f"{store.name}.wal")):
+    for path in (_mark(import_id), store, store.with_name(f"{store.name}.wal")):
         path.unlink(missing_ok=True)
     for rest in (store.with_name(f"{store.name}.tmp"), *store.parent.glob(f"{OPENING}*")):
         shutil.rmtree(rest, ignore_errors=True)

@@ -9,7 +9,7 @@ import logging
 import socket
 from collections.abc import Callable
 
-from models import disk_alerts
+from models import disk_alerts, exports, import_files, stored_files
 from models.database import reading
 from models.errors import AppError
 from models.house import advice, reports, standing, stock
@@ -34,10 +34,11 @@ def keep(*, told: Say = print, by: Actor) -> Made:
     require(by, Permission.SERVER_MANAGE)
     notes: list[str] = []
     removed = _removed(notes, told)
+    _clear_store(notes, told)
     told("looking at the disks")
     disk_alerts.look()
     told("taking stock")
-    folders = stock.folders(notes)
+    folders = stock.folders(notes) + stock.shared()
     done = _cared(notes, told)
     with reading() as session:
         tables, size = stock.tables(session), stock.database_bytes(session)
@@ -86,6 +87,18 @@ def _removed(notes: list[str], told: Say) -> dict[str, int]:
         except Exception as error:  # noqa: BLE001  # noted and logged, and the rest has its turn
             notes.append(_note(rule, error))
     return found
+
+
+def _clear_store(notes: list[str], told: Say) -> None:
+    """What processes that died left in the store that all hosts share."""
+    if not stored_files.are_shared():
+        return
+    told("removing: what was left in the shared store")
+    try:
+        if number := import_files.clear_left() + exports.clear_left():
+            told(f"removed {number:,}: left in the shared store")
+    except AppError as error:
+        notes.append(f"What was left in the shared store: {error.sentence}")
 
 
 def _note(rule: Rule, error: Exception) -> str:

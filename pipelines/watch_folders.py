@@ -21,11 +21,12 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from models import disk_space, garbage, imports, watched_files, watched_looks
+from models import disk_space, garbage, import_files, imports, stored_files, watched_files, watched_looks
 from models.database import WATCHING_LOCK, claimed, reading
 from models.disk_space import NoRoom
 from models.errors import AppError, InvalidInput, NotFound, Unavailable
 from models.file_store import Found, Place, Refused, place
+from models.import_files import Put
 from models.permissions import Actor
 from models.settings import home
 from models.watched_files import Sight, WatchedName
@@ -150,7 +151,9 @@ class _Storing:
     def __init__(self, copy: Path) -> None:
         self._copy = copy
 
-    def __call__(self, import_id: int, name: str) -> Path:
+    def __call__(self, import_id: int, name: str) -> Path | Put:
+        if stored_files.are_shared():
+            return import_files.put(import_id, self._copy)
         target = imports.folder(import_id) / "upload" / name
         _mark(self._copy.parent, import_id).touch()
         _sync(self._copy.parent)

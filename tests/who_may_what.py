@@ -108,6 +108,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.import_drafts.forget", "models.import_orders.ask", "models.import_orders.remap",
         "models.import_orders.cancel", "models.import_uploads.begin", "models.import_uploads.get",
         "models.import_uploads.complete", "models.import_uploads.Part", "models.parted_uploads.PartWriter",
+        "models.import_uploads.SharedPart", "models.import_uploads.part",
         "models.parted_uploads.listed", "models.parted_uploads.remove", "pipelines.import_contacts.create",
         "pipelines.import_contacts.run", "pipelines.import_contacts.go_on",
         "models.mappings.save", "models.mappings.rename", "models.mappings.share", "models.mappings.change",

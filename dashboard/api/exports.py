@@ -202,8 +202,8 @@ def file_head(request: Request, by: Exporter, export_id: Id) -> Response:
 def _file(request: Request, export_id: int, by: Actor) -> Response:
     continued = not request.headers.get("range", "bytes=0-").startswith("bytes=0-")
     found = exports.downloaded(export_id, noted=request.method == "GET", continued=continued, by=by)
-    answer = file_answers.of_export(found)
-    ranges.require_within(request, answer)
+    ranges.require_within(request, size=file_answers.size_of(found), etag=f'"{found.sha256}"')
+    answer = file_answers.of_export(found, request)
     if found.sha256:
         answer.headers["repr-digest"] = digests.header(found.sha256)
     return answer

@@ -18,7 +18,7 @@ class DiskSpace(Part):
 
 
 class FolderSize(Part):
-    """A folder of the home, with all that is below it."""
+    """A folder of the home, or a place in the store that all hosts share, with all that is below it."""
 
     name: str = Field(examples=["imports"])
     bytes: int

@@ -1,5 +1,6 @@
 """How the house stands now: disks, what is kept for how long, and the last round of housekeeping."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from models import disk_alerts
@@ -30,10 +31,12 @@ def now(*, by: Actor) -> Standing:
 def kept_of(removed: dict[str, int], tables: list[TableSize], folders: list[FolderSize]) -> list[Kept]:
     """The rules of retention as they stand, with what they hold; `removed` is by the name of a setting."""
     sizes = {one.name: one.bytes for one in tables}
-    places = {one.name: one.bytes for one in folders}
+    places: Counter[str] = Counter()
+    for one in folders:
+        places[one.name.rpartition("/")[2]] += one.bytes  # below the home, and in the store that all hosts share
     kept = []
     for rule in RULES:
-        held = sum(sizes.get(name, 0) for name in rule.tables) + places.get(rule.folder or "", 0)
+        held = sum(sizes.get(name, 0) for name in rule.tables) + places[rule.folder or ""]
         kept.append(
             Kept(
                 what=rule.what, setting=rule.variable, days=rule.days, gives_up=rule.gives_up,

@@ -6,8 +6,11 @@ from pathlib import Path
 from sqlalchemy import func, literal, select, table, text, union_all
 from sqlalchemy.orm import Session
 
-from models import disks
+from models import disks, stored_files
+from models.database import reading
+from models.exports import Export
 from models.house.shapes import DiskSpace, FolderSize, TableSize
+from models.import_parts import ImportPart
 from models.settings import home
 
 PATIENCE = "10s"
@@ -73,6 +76,23 @@ def folders(notes: list[str]) -> list[FolderSize]:
         return []
     found = [_size(one, notes) for one in sorted(home().iterdir()) if one.is_dir() and not one.is_symlink()]
     return sorted(found, key=lambda one: -one.bytes)
+
+
+def shared() -> list[FolderSize]:
+    """Uploads and exports in the store that all hosts share, by what the database names there."""
+    if not stored_files.are_shared():
+        return []
+    root = stored_files.root()
+    of_exports = select(func.coalesce(func.sum(Export.bytes), 0), func.count()).where(
+        Export.path.startswith(f"{root}/")
+    )
+    of_imports = select(func.coalesce(func.sum(ImportPart.bytes), 0), func.count(ImportPart.import_id.distinct()))
+    with reading() as session:
+        found = {
+            stored_files.IMPORTS: session.execute(of_imports.where(ImportPart.stored_as.is_not(None))).one(),
+            stored_files.EXPORTS: session.execute(of_exports.where(Export.path.startswith(f"{root}/"))).one(),
+        }
+    return [FolderSize(name=f"{root}/{kind}", bytes=int(row[0]), files=int(row[1])) for kind, row in found.items()]
 
 
 def _size(folder: Path, notes: list[str]) -> FolderSize:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy import insert, select, update
 from dashboard.uploads import SIGNED_OUT
 from models import (
     disk_space,
+    import_files,
     import_kept,
     import_orders,
     import_phases,
@@ -30,18 +31,22 @@ from models import (
     imports,
     settings,
     sign_ins,
+    stored_files,
     upload_files,
     users,
 )
 from models.audit import AuditLine, Event
 from models.database import reading, writing
+from models.import_parts import ImportPart
 from models.import_phases import Phase
 from models.imports import Import, ImportReject, Keep, MatchRule, State
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import Site, _wait_for, server_command, server_environment
+from tests.pipelines import nanio, s3
 
 FILE = bytes(range(256)) * 400
 MODIFIED = 1_700_000_000_000
+HELD = "Another window is sending this file just now."
 
 
 class Web:
@@ -84,15 +89,34 @@ def started(site: Site, home: Path, **environment: str) -> Iterator[Web]:
         made.kill()
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The home of the webs of this module, and of this process."""
+@pytest.fixture(scope="module", params=["folder", "s3"])
+def home(request: pytest.FixtureRequest, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of the webs of this module, and of this process; what arrives lies there, or in an S3."""
     folder = tmp_path_factory.mktemp("home")
-    os.environ["APPOINTMENT360_HOME"] = str(folder)
-    settings.settings.cache_clear()
-    yield folder
-    del os.environ["APPOINTMENT360_HOME"]
-    settings.settings.cache_clear()
+    with ExitStack() as left, pytest.MonkeyPatch.context() as patch:
+        left.callback(settings.settings.cache_clear)
+        patch.setenv("APPOINTMENT360_HOME", str(folder))
+        if request.param == "s3":
+            s3.use(left.enter_context(nanio.serving(tmp_path_factory.mktemp("nanio"))), patch)
+            s3.client(os.environ["APPOINTMENT360_S3_ENDPOINT"]).create_bucket(Bucket=s3.BUCKET)
+            patch.setenv("APPOINTMENT360_FILES", f"s3://{s3.BUCKET}/site")
+        settings.settings.cache_clear()
+        yield folder
+        with writing(OPERATOR) as session:  # the same files come once more
+            session.execute(update(Import).values(state=State.CANCELLED, wanted=None))
+
+
+def stored(import_id: int) -> bytes:
+    """Its file, wherever it lies."""
+    found = imports.get(import_id, by=OPERATOR)
+    data = import_files.fetch(found).read_bytes()
+    import_files.let_go(found)
+    return data
+
+
+def objects(import_id: int) -> list[str]:
+    """What the S3 holds of it."""
+    return [one.name for one in stored_files.place(stored_files.address("imports", import_id)).below()]
 
 
 @pytest.fixture(scope="module")
@@ -155,8 +179,12 @@ def test_a_file_in_pieces_is_the_file(sender: Sender, home: Path) -> None:
     first = sender.complete(identity).json()
     assert sender.complete(identity).json() == first, "a second time changes nothing"
     found = imports.get(identity, by=OPERATOR)
-    assert Path(found.file_path).read_bytes() == FILE
-    assert Path(found.file_path) == home / "imports" / str(identity) / "upload" / "leads 2026.csv"
+    assert stored(identity) == FILE
+    if stored_files.are_shared():
+        assert found.file_path == f"s3://{s3.BUCKET}/site/imports/{identity}"
+        assert [path for path in home.rglob("*") if path.is_file() and path.name != "web.log"] == []
+    else:
+        assert Path(found.file_path) == home / "imports" / str(identity) / "upload" / "leads 2026.csv"
     assert (found.state, found.wanted, found.orders) == (State.NEW, State.OPENED, first["order"])
     assert import_phases.phase(imports.listed(identity, by=OPERATOR)) is Phase.WAITING
     assert not upload_files.part_path(identity).exists()
@@ -259,11 +287,12 @@ def broken_off(sender: Sender, web: Web, import_id: int, sent: int) -> Iterator[
 def test_a_connection_that_breaks_keeps_what_arrived(sender: Sender, web: Web) -> None:
     identity = sender.begun("cut.csv")["import_id"]
     with broken_off(sender, web, identity, 3000):
-        locked = sender.put(identity, 0, FILE)
-        assert (locked.status_code, locked.json()["error"]) == (423, "Another window is sending this file just now.")
+        if not stored_files.are_shared():
+            locked = sender.put(identity, 0, FILE)
+            assert (locked.status_code, locked.json()["error"]) == (423, HELD)
     assert sender.put(identity, 3000, FILE[3000:]).json() == {"offset": len(FILE)}
     sender.complete(identity).raise_for_status()
-    assert Path(imports.get(identity, by=OPERATOR).file_path).read_bytes() == FILE
+    assert stored(identity) == FILE
 
 
 def test_one_person_in_two_browsers_on_two_webs(
@@ -273,30 +302,46 @@ def test_one_person_in_two_browsers_on_two_webs(
     with started(site, home) as second:
         other = signed_in(Role.MANAGER, on=second)
         with broken_off(sender, web, identity, 3000):
-            assert other.put(identity, 0, FILE).status_code == 423
+            assert stored_files.are_shared() or other.put(identity, 0, FILE).status_code == 423
         assert other.put(identity, 0, FILE).status_code == 409
         assert other.put(identity, 3000, FILE[3000:9000]).json() == {"offset": 9000}
         assert sender.put(identity, 3000, FILE[3000:9000]).status_code == 409
         assert sender.put(identity, 9000, FILE[9000:]).json() == {"offset": len(FILE)}
         other.complete(identity).raise_for_status()
-    assert Path(imports.get(identity, by=OPERATOR).file_path).read_bytes() == FILE
+    assert stored(identity) == FILE
 
 
 def test_a_piece_that_comes_after_others_were_written(site: Site, home: Path) -> None:
     """Between the first look and the lock."""
     by = site.people[Role.MANAGER].actor()
     identity = import_uploads.begin(name="late.csv", size=10, modified=MODIFIED, by=by).import_id
-    late, early = (import_uploads.Part(identity, 0, by=by) for _ in range(2))
+    late, early = (import_uploads.part(identity, 0, by=by) for _ in range(2))
     with early:
-        with pytest.raises(upload_files.Held), late:
-            pass
+        if not stored_files.are_shared():
+            with pytest.raises(upload_files.Held), late:
+                pass
         early.write(b"0123456789")
     with pytest.raises(import_uploads.WrongPlace, match="begins at byte 10"), late:
         pass
     import_uploads.complete(identity, by=by)
     with pytest.raises(import_uploads.WrongPlace, match="begins at byte 10"), late:
         pass
-    assert Path(imports.get(identity, by=by).file_path).read_bytes() == b"0123456789"
+    assert stored(identity) == b"0123456789"
+
+
+@pytest.mark.parametrize("home", ["s3"], indirect=True)
+def test_of_two_that_send_one_piece_at_once_the_first_counts(site: Site, home: Path) -> None:
+    by = site.people[Role.MANAGER].actor()
+    identity = import_uploads.begin(name="both.csv", size=10, modified=MODIFIED, by=by).import_id
+    first, second = (import_uploads.part(identity, 0, by=by) for _ in range(2))
+    second.__enter__()
+    second.write(b"98765")
+    with first:
+        first.write(b"0123456789")
+    with pytest.raises(import_uploads.WrongPlace, match="begins at byte 10"):
+        second.__exit__(None, None, None)
+    import_uploads.complete(identity, by=by)
+    assert (stored(identity), len(objects(identity))) == (b"0123456789", 1)
 
 
 def test_a_web_that_is_killed_goes_on_when_it_is_back(web: Web, sender: Sender) -> None:
@@ -309,10 +354,12 @@ def test_a_web_that_is_killed_goes_on_when_it_is_back(web: Web, sender: Sender) 
     assert sender.begun("killed.csv")["offset"] == 7000
     sender.put(identity, 7000, FILE[7000:]).raise_for_status()
     sender.complete(identity).raise_for_status()
-    assert Path(imports.get(identity, by=OPERATOR).file_path).read_bytes() == FILE
+    assert stored(identity) == FILE
 
 
-def test_one_that_was_killed_while_it_was_completed(sender: Sender) -> None:
+@pytest.mark.parametrize("home", ["folder"], indirect=True)
+def test_one_that_was_killed_while_it_was_completed(sender: Sender, home: Path) -> None:
+    """Below the home, where the file is given its name before the database knows."""
     identity = sender.begun("renamed.csv")["import_id"]
     sender.put(identity, 0, FILE)
     target = upload_files.part_path(identity).parent / "upload" / "renamed.csv"
@@ -320,7 +367,7 @@ def test_one_that_was_killed_while_it_was_completed(sender: Sender) -> None:
     upload_files.part_path(identity).rename(target)
     assert sender.begun("renamed.csv")["offset"] == len(FILE)
     sender.complete(identity).raise_for_status()
-    assert Path(imports.get(identity, by=OPERATOR).file_path).read_bytes() == FILE
+    assert stored(identity) == FILE
 
 
 def test_who_may(signed_in: Callable[..., Sender], sender: Sender) -> None:
@@ -390,6 +437,7 @@ def test_the_rows_that_did_not_come_in_as_a_file(signed_in: Callable[..., Sender
     taken = [("An manager", {"kind": "rejected", "rows": 2}), ("An manager", {"kind": "duplicate", "rows": 1})]
     with reading() as session:
         lines = select(AuditLine).where(AuditLine.event == Event.IMPORT_ROWS_DOWNLOADED).order_by(AuditLine.id)
+        lines = lines.where(AuditLine.subject == f"import {made}")
         assert [(line.actor_name, line.details) for line in session.scalars(lines)] == taken
     with writing(OPERATOR) as session:
         session.execute(update(Import).where(Import.id == made).values(created_by=None))
@@ -454,6 +502,7 @@ def test_names_are_made_harmless(given: str, name: str) -> None:
 
 if os.geteuid() == 0:  # only root may mount a disk
 
+    @pytest.mark.parametrize("home", ["folder"], indirect=True)
     def test_a_full_disk_is_told_and_nothing_is_lost(web: Web, sender: Sender, home: Path) -> None:
         identity = sender.begun("full.csv", size=3_000_000)["import_id"]
         folder = home / "imports" / str(identity)
@@ -477,7 +526,12 @@ def test_a_disk_without_room_is_told_before_anything_is_sent(
     usage = type("usage", (), {"free": 1_500_000_000})
     monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: usage)
     manager = site.people[Role.MANAGER].actor()
-    with pytest.raises(upload_files.NoRoom, match=r"has 1\.5 GB left, and big\.csv needs 2\.0 GB"):
+    if stored_files.are_shared():  # of which this disk sees a piece at a time
+        begun = import_uploads.begin(name="big.csv", size=2_000_000_000, modified=0, by=manager)
+        import_orders.cancel(begun.import_id, by=manager)
+        usage.free = 200_000_000
+    needed = r"64 MB" if stored_files.are_shared() else r"2\.0 GB"
+    with pytest.raises(upload_files.NoRoom, match=rf"B left, and big\.csv needs {needed}"):
         import_uploads.begin(name="big.csv", size=2_000_000_000, modified=0, by=manager)
 
 
@@ -492,9 +546,8 @@ def test_a_large_file_does_not_enter_the_memory(web: Web, sender: Sender) -> Non
         most = max(most, web.memory())
     sender.complete(identity).raise_for_status()
     assert most - before < 30_000_000
-    stored = Path(imports.get(identity, by=OPERATOR).file_path)
-    assert stored.stat().st_size == pieces * len(piece)
-    stored.unlink()
+    assert import_files.size(imports.get(identity, by=OPERATOR)) == pieces * len(piece)
+    import_orders.cancel(identity, by=OPERATOR)
 
 
 def test_uploads_that_nobody_goes_on_with_are_cleared(sender: Sender) -> None:
@@ -506,6 +559,7 @@ def test_uploads_that_nobody_goes_on_with_are_cleared(sender: Sender) -> None:
     assert import_uploads.clear_abandoned(older_than_days=7) == [old]
     assert imports.get(old, by=OPERATOR).state == State.CANCELLED
     assert not upload_files.part_path(old).exists()
+    assert not stored_files.are_shared() or objects(old) == []
     assert sender.look(fresh).json()["offset"] == 20
 
 
@@ -513,4 +567,6 @@ def _age(import_id: int) -> None:
     old = datetime.now(UTC) - timedelta(days=8)
     with writing(OPERATOR) as session:
         session.execute(update(Import).where(Import.id == import_id).values(created_at=old))
-    os.utime(upload_files.part_path(import_id), (old.timestamp(), old.timestamp()))
+        session.execute(update(ImportPart).where(ImportPart.import_id == import_id).values(stored_at=old))
+    if not stored_files.are_shared():
+        os.utime(upload_files.part_path(import_id), (old.timestamp(), old.timestamp()))

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from models import file_store, s3_store, settings
@@ -329,3 +330,57 @@ def test_s3_is_loaded_only_when_it_is_used(tmp_path: Path) -> None:
     code = f"import sys; from models.file_store import place; place({str(tmp_path)!r}); print('boto3' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
+
+
+def test_an_address_gives_the_file_under_its_name_to_whoever_has_it(use_s3: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    kept = s3_store.Prefix(f"s3://{s3.BUCKET}/{tmp_path.name}")
+    kept.put(tmp_path / "file", "made")
+    named = {"disposition": "attachment; filename*=utf-8''%C3%BC.csv", "media_type": "text/csv; charset=utf-8"}
+    answer = httpx.get(kept.presigned("made", seconds=60, **named))
+    assert (answer.status_code, answer.content) == (200, b"0123456789")
+    assert answer.headers["content-disposition"] == named["disposition"]
+    assert (answer.headers["content-type"], answer.headers["cache-control"]) == (named["media_type"], "no-store")
+    assert b"".join(kept.read("made", 3, 5)) == b"345"
+    assert (kept.size("made"), kept.size("another")) == (10, None)
+
+
+def test_browsers_may_know_the_store_by_another_name(use_s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPOINTMENT360_S3_PUBLIC_ENDPOINT", "https://files.example.com")
+    settings.settings.cache_clear()
+    given = s3_store.Prefix("s3://leads/x").presigned("made", seconds=60, disposition="attachment", media_type="a/b")
+    assert given.startswith("https://files.example.com/leads/x/made?")
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [("AES256", None), ("aws:kms", None), ("aws:kms", "alias/ours"), ("none", None)]
+)
+def test_the_store_is_told_how_to_encrypt(
+    use_s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, key: str | None
+) -> None:
+    monkeypatch.setenv("APPOINTMENT360_S3_ENCRYPTION", kind)
+    if key:
+        monkeypatch.setenv("APPOINTMENT360_S3_KMS_KEY", key)
+    settings.settings.cache_clear()
+    (tmp_path / "file").write_bytes(b"x")
+    kept = s3_store.Prefix(f"s3://{s3.BUCKET}/{tmp_path.name}")
+    kept.put(tmp_path / "file", "put")
+    with (tmp_path / "file").open("rb") as file:
+        kept.put_open(file, "opened")
+    for name in ("put", "opened"):
+        said = s3.client(use_s3).head_object(Bucket=s3.BUCKET, Key=f"{tmp_path.name}/{name}")
+        asked = None if kind == "none" else kind
+        assert said.get("ServerSideEncryption") in (asked, asked or "AES256")  # which a bucket does by itself
+        assert key is None or key in said["SSEKMSKeyId"]
+
+
+def test_everything_below_goes_at_once(use_s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_store, "PAGE", 2)
+    client = s3.client(use_s3)
+    for name in ("one/1/a", "one/1/b", "one/2", "one/3", "one/4", "one2"):
+        client.put_object(Bucket=s3.BUCKET, Key=f"gone/{name}", Body=b"x")
+    kept = s3_store.Prefix(f"s3://{s3.BUCKET}/gone/one")
+    assert [one.name for one in kept.below()] == ["1/a", "1/b", "2", "3", "4"]
+    kept.remove_all(["1/a"])
+    kept.remove_all()
+    assert [one.name for one in s3_store.Prefix(f"s3://{s3.BUCKET}/gone").below()] == ["one2"]

@@ -11,16 +11,14 @@ from pathlib import Path
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Yields its address; the keys are those of tests/pipelines/s3.py."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def serving(folder: Path, port: int | None = None) -> Iterator[str]:
+    """Yields its address; the keys are those of tests/pipelines/s3.py. What is in the folder already is in it."""
+    port = port or free_port()
     environment = {**os.environ, "NANIO_ACCESS_KEY": "key", "NANIO_SECRET_KEY": "secret"}
     command = [str(Path(sys.executable).with_name("nanio")), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    log = (folder / "log").open("wb")
+    log = (folder / "log").open("ab")
     data = folder / "data"
-    data.mkdir()
+    data.mkdir(exist_ok=True)
     server = subprocess.Popen([*command, "--data-dir", str(data)], env=environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 30
@@ -34,3 +32,9 @@ def serving(folder: Path) -> Iterator[str]:
         server.terminate()
         server.wait()
         log.close()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

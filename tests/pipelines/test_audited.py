@@ -289,8 +289,8 @@ WITHOUT = {
         "put_back": "progress",
         "wait_for_room": "progress; what goes on after that has its line",
     },
-    "models/import_uploads.py": {"complete": "a part of the creation, which has its line"},
-    "models/parted_uploads.py": dict.fromkeys(("_noted", "remove"), "a part of the creation, which has its line"),
+    "models/import_uploads.py": dict.fromkeys(("complete", "_keep"), "a part of the creation, which has its line"),
+    "models/parted_uploads.py": dict.fromkeys(("_noted", "_forget"), "a part of the creation, which has its line"),
     "models/payments/events.py": {
         "receive": UNTOLD["payment_events"],
         "_apply": "applying.apply, which it calls, writes the lines",

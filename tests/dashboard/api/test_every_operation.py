@@ -43,7 +43,10 @@ WITHOUT: dict[str, str] = {
         (f"pipelines.import_rejects.write_{what}" for what in ("changes", "kept", "moved", "rejects")),
         "writes the file for the command line; its routes stream it",
     ),
-    "models.import_uploads.Part": "a browser's pieces, in their order; programs send parts in any, with parted_uploads",
+    **dict.fromkeys(
+        (f"models.import_uploads.{name}" for name in ("Part", "SharedPart", "part")),
+        "a browser's pieces, in their order; programs send parts in any, with parted_uploads",
+    ),
     "models.import_uploads.arrived": "the numbers of a screen's progress; an upload tells its own parts",
     "models.imports.create": "import_uploads.begin makes the import of a file that is sent",
     "models.imports.latest": "what a choice of moments offers; imports.page lists them",

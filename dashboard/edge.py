@@ -19,10 +19,11 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard import browser_messages, rate_limits
+from dashboard import access_log, browser_messages, rate_limits
+from dashboard.access_log import ACTOR
 from dashboard.api import problems
-from dashboard.session import ADDRESS_HEADER, SCHEME_HEADER, cookie_name
-from models import sign_ins, timings
+from dashboard.session import ADDRESS_HEADER, REQUEST_HEADER, SCHEME_HEADER, cookie_name
+from models import logs, sign_ins, timings
 from models.errors import TooMany
 from models.payments import gateway
 from models.permissions import Actor
@@ -37,8 +38,8 @@ BEHIND_SIGN_IN = (UPLOADS, "/media")  # Streamlit asks nobody who they are there
 OF_PERSONS = (*BEHIND_SIGN_IN, "/audit/", "/exports/", "/imports/", "/pay/", "/prefect/api/")  # others ask themselves
 NEVER_STORED = ("/audit/", "/auth/", "/exports/", "/imports/", "/media/", "/pay/")
 CHECKOUTS = re.compile(r"/pay/(order/[0-9]+|subscription)")  # the pages that open Razorpay's window, and no others
-ACTOR = "appointment360.actor"  # where a request's scope keeps who asks
 REQUEST_ID = "appointment360.request_id"  # where a request's scope keeps the number that its answer shows
+GIVEN_ID = re.compile(r"[A-Za-z0-9-]{8,64}")  # of a request, by the proxy in front
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -104,18 +105,23 @@ class Edge:
             await self.app(scope, receive, _with_short_failure(send))
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[REQUEST_ID] = request_id = secrets.token_hex(8)
-        answer = self._answering(scope, send, request_id)
+        request_id = _identified(scope)
+        line = access_log.Line(scope)
+        answer = self._answering(scope, line.counting(send), request_id)
         if not scope["path"].startswith(("/api/", "/_stcore/", "/static/")):  # the API notes its own
             answer = _noting(scope, answer)
-        if refusal := await _refusal(scope):
-            await refusal(scope, receive, answer)
-            return
+        failed = False
         try:
-            await self.app(scope, receive, answer)
+            if refusal := await _refusal(scope):
+                await refusal(scope, receive, answer)
+            else:
+                await self.app(scope, receive, answer)
         except Exception:  # logged with the id that the answer's header shows, and raised on
-            log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
+            failed = True
+            log.exception("request %s failed: %s %s", request_id, scope["method"], access_log.route_of(scope))
             raise
+        finally:
+            line.write(failed=failed)
 
     def _answering(self, scope: Scope, send: Send, request_id: str) -> Send:
         async def answer(message: Message) -> None:
@@ -138,6 +144,7 @@ class Edge:
         if scope["path"] != "/_stcore/stream" or not same_origin(scope):
             await send({"type": "websocket.close", "code": 1008})
             return
+        _identified(scope)
         try:
             with rate_limits.socket_of(_address(scope)):
                 told = browser_messages.only_those_of_pages(receive)
@@ -222,7 +229,21 @@ async def signed_in(scope: Scope) -> Actor | None:
     if ACTOR not in scope:
         scope[ACTOR] = await run_in_threadpool(sign_ins.actor_of, token(scope))
     found: Actor | None = scope[ACTOR]
+    if found is not None:
+        logs.bind(person_id=found.id)
     return found
+
+
+def _identified(scope: Scope) -> str:
+    """The request's number, on its answer and on every line that is logged for it: that of the proxy in front, so that
+    its log and ours agree, where its word is taken. It is by uvicorn, which then puts the address that the proxy names
+    in place of the proxy's own, without a port."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    client = scope.get("client")
+    believed = client is not None and client[1] == 0 and GIVEN_ID.fullmatch(given)
+    scope[REQUEST_ID] = request_id = given if believed else secrets.token_hex(8)
+    logs.bind(request_id=request_id)
+    return request_id
 
 
 def _address(scope: Scope) -> str:
@@ -231,8 +252,9 @@ def _address(scope: Scope) -> str:
 
 
 def _told(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """The handshake's headers with scheme and address as this server sees them, whatever the browser claimed."""
-    ours = {SCHEME_HEADER: "https" if is_secure(scope) else "http", ADDRESS_HEADER: _address(scope)}
+    """The handshake's headers with scheme, address and number as this server sees them, whatever a browser claimed."""
+    scheme = "https" if is_secure(scope) else "http"
+    ours = {SCHEME_HEADER: scheme, ADDRESS_HEADER: _address(scope), REQUEST_HEADER: scope[REQUEST_ID]}
     kept = [(name, value) for name, value in scope["headers"] if name.decode("latin-1") not in ours]
     return kept + [(name.encode(), value.encode()) for name, value in ours.items() if value]
 

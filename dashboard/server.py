@@ -142,7 +142,7 @@ async def readyz(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-access_log.keep_queries_out()
+access_log.begin()
 app = st.App(
     SCRIPT,
     lifespan=lifespan,

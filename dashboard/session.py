@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from models import sign_ins
+from models import logs, sign_ins
 from models.permissions import Actor
 
 if TYPE_CHECKING:
     from models.contacts.bulk import Batch
 
 T = TypeVar("T")
-SCHEME_HEADER = "x-edge-scheme"  # both are set by edge.py on the websocket, whatever the browser sent
+SCHEME_HEADER = "x-edge-scheme"  # these are set by edge.py on the websocket, whatever the browser sent
 ADDRESS_HEADER = "x-edge-address"
+REQUEST_HEADER = "x-edge-request"
 
 
 Ticked = tuple[str, frozenset[int]]  # the filter, and the ids of the ticked rows
@@ -60,7 +61,9 @@ def address() -> str | None:
 
 def someone() -> Actor | None:
     """Who is signed in, asked of the database in every run: a session that was ended stops at once."""
-    return once("someone", lambda: sign_ins.actor_of(cookie_token()))
+    found = once("someone", lambda: sign_ins.actor_of(cookie_token()))
+    logs.bind(request_id=_header(REQUEST_HEADER), person_id=found.id if found is not None else None)
+    return found
 
 
 def actor() -> Actor:

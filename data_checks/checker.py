@@ -19,6 +19,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from data_checks import messages, quick_import
+from models import logs
 from models.errors import AppError, Conflict
 
 LOOKS_AFTER = 1.0  # seconds between two looks for forks that ended
@@ -29,6 +30,7 @@ def once() -> int:
     """Load the library at once, answer one request from standard input on standard output, end."""
     with _own_output() as output:
         quick_import.load_checks()
+        logs.begin("checker")
         # Nothing comes when the gate was closed, or its process ended: then there is nothing to do.
         if line := sys.stdin.buffer.readline():
             output.write(_answered(line))
@@ -40,6 +42,7 @@ def serve(home: Path) -> int:
     path, secret = messages.address(home), messages.made_key(home)
     _refuse_a_second(path)
     quick_import.load_checks()
+    logs.begin("checker")
     gc.collect()
     gc.freeze()  # a collection in a fork would touch, and so copy, all of the memory it shares with this process
     forks: set[int] = set()

@@ -83,6 +83,17 @@ class Web(Group):
     """the bearer token of the Prometheus that reads /metrics; without it nobody may"""
 
 
+class Watching(Group):
+    """Who watches it: logs"""
+
+    log_format: Literal["text", "json"] = "text"
+    """of a line for each event, on stderr: for a person, or for a machine"""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """from which on this program tells of itself; libraries are heard from their warnings on"""
+    slow_request_seconds: float = Field(default=1, gt=0)
+    """a request or a screen that takes longer is logged, with what it asked of the database"""
+
+
 class Prefect(Group):
     """Prefect, where the web and the workers run apart from it"""
 

@@ -12,17 +12,29 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from models.errors import InvalidInput
 from models.secret_files import SUFFIX, EnvironmentOrFiles, is_secret
-from models.setting_groups import Backups, Group, Keeping, Mail, Payments, Places, Prefect, Running, Schedule, Web
+from models.setting_groups import (
+    Backups,
+    Group,
+    Keeping,
+    Mail,
+    Payments,
+    Places,
+    Prefect,
+    Running,
+    Schedule,
+    Watching,
+    Web,
+)
 from models.setting_kinds import OFF
 
 __all__ = ["GROUPS", "OFF", "PREFIX", "Settings", "environment", "home", "origin", "settings", "unknown", "variable"]
 
 PREFIX = "APPOINTMENT360_"
-GROUPS: tuple[type[Group], ...] = (Running, Web, Prefect, Mail, Places, Payments, Keeping, Backups, Schedule)
+GROUPS: tuple[type[Group], ...] = (Running, Web, Watching, Prefect, Mail, Places, Payments, Keeping, Backups, Schedule)
 
 
 # Backwards: pydantic takes the fields of the last base first.
-class Settings(Schedule, Backups, Keeping, Payments, Places, Mail, Prefect, Web, Running, BaseSettings):
+class Settings(Schedule, Backups, Keeping, Payments, Places, Mail, Prefect, Watching, Web, Running, BaseSettings):
     """Read once per process; `settings()` is the door."""
 
     # What is set to nothing is not set: compose files and env files pass variables on that nobody gave.

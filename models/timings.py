@@ -23,12 +23,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.batches import delete_in_batches
 from models.database import Base, engine
+from models.settings import settings
 from models.tallies import TALLY, Tally
 
 EVERY = 5.0  # seconds between two batches
 SLOW = 1.0  # seconds from which on a single operation is kept
 MOST = 5000  # sums, and statements, that are held between two batches; what is beyond is forgotten
 MOST_SLOW = 200
+WAITED_FOR = frozenset({"web", "api", "screen", "part"})  # by somebody who sees that it is slow
 CLASSES = 40  # the last holds what takes longer than ten minutes
 NOBODY = 0  # the id of nobody, and of no view
 
@@ -118,6 +120,11 @@ def note(
     """Add one operation that took so long; nothing where this process keeps no timings."""
     if not _held.keeps:
         return
+    if kind in WAITED_FOR and seconds > settings().slow_request_seconds:
+        log.warning("slow: %s %s", kind, operation, extra={
+            "route": operation, "seconds": round(seconds, 3), "database_seconds": round(tally.seconds, 3),
+            "statements": tally.statements, "person_id": user_id,
+        })  # fmt: skip
     key = (kind, operation, user_id or NOBODY, view_id or NOBODY)
     place = (key, class_of(seconds))
     with _held.lock:

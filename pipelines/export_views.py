@@ -9,7 +9,6 @@ import argparse
 import logging
 import secrets
 import signal
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -167,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bind_database()
         carry_out(chosen.run)
     except AppError as error:
-        print(error.sentence, file=sys.stderr)
+        log.error("%s", error)
         return 1
     return 0
 

@@ -8,7 +8,6 @@ import argparse
 import logging
 import secrets
 import signal
-import sys
 from collections.abc import Sequence
 from types import FrameType
 
@@ -137,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bind_database()
         carry_out(chosen.import_id, chosen.order)
     except AppError as error:
-        print(error.sentence, file=sys.stderr)
+        log.error("%s", error)
         return 1
     return 0
 

@@ -1,8 +1,13 @@
-"""The database of a process that somebody else started."""
+"""The database of a process that somebody else started, and its log."""
 
-from models import database
+import logging
+import os
+
+from models import database, logs
 from models.errors import Unavailable
 from models.settings import settings
+
+PREFECT_RUN = "PREFECT__FLOW_RUN_ID"  # what Prefect's runner and workers tell the process of a run
 
 
 def bind_database() -> None:
@@ -13,3 +18,15 @@ def bind_database() -> None:
     if url is None:
         raise Unavailable("DATABASE_URL is not set: flows need the database. `appointment360 up` sets it.")
     database.bind(url.get_secret_value())
+    begin_log()
+
+
+def begin_log() -> None:
+    """Let this process log as ours do, Prefect's part in it, too: what it would show of an error is somebody's data."""
+    logs.begin("flow" if PREFECT_RUN in os.environ else "worker")
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if type(one).__module__.startswith("prefect.")]:
+        root.removeHandler(handler)  # it was here first, and would say everything once more
+    for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.workers"):
+        for handler in logging.getLogger(name).handlers:  # these send to its server
+            handler.setFormatter(logs.bare())

@@ -4,6 +4,7 @@ import logging
 import subprocess
 from pathlib import Path
 
+from models import logs
 from models.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -15,6 +16,6 @@ def execute(command: list[str], environment: dict[str, str], what: str) -> None:
         command, env=environment, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if done.returncode:
-        log.error("%s ended with %s: %s", Path(command[0]).name, done.returncode, done.stderr[-4000:])
+        log.error("%s ended with %s: %s", Path(command[0]).name, done.returncode, logs.faults(done.stderr))
         said = next((line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr[-300:])
         raise Unavailable(f"{what}: {said.strip()[:500]}")

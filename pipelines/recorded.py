@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from models import flow_runs, flow_schedules, timings
+from models import flow_runs, flow_schedules, logs, timings
 from models.errors import AppError
 from models.flow_runs import RunState
 from models.tallies import TALLY, Tally
 from pipelines.heart import Cancelled, Heart, Run, RunsAlready
+from pipelines.own_database import PREFECT_RUN
 
-PREFECT_RUN = "PREFECT__FLOW_RUN_ID"  # what Prefect's runner and workers tell the process of a run
 NICE = 10  # what nobody waits for leaves the processor to what somebody does
 
 T = TypeVar("T")
@@ -117,7 +117,8 @@ def recorded(
     tally, began = Tally(), time.perf_counter()
     told = TALLY.set(tally)
     try:
-        yield run
+        with logs.bound(run_id=run.id, flow=flow, person_id=asked_by):
+            yield run
         heart.leave()
         if run.cancelled:
             ended = _Ended(RunState.CANCELLED)

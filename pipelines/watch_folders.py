@@ -11,7 +11,6 @@ import logging
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -206,10 +205,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bind_database()
         looked = look(chosen.folder_id)
     except AppError as error:
-        print(error.sentence, file=sys.stderr)
+        log.error("%s", error)
         return 1
     if looked and looked.error:
-        print(looked.error, file=sys.stderr)
+        log.error("folder %s: %s", chosen.folder_id, looked.error)
     return 0
 
 

@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer, SecurityScopes
 
 from dashboard.api import limits
 from dashboard.api.problems import ACTOR, Problems
-from models import awaited, sign_ins, tokens
+from models import awaited, logs, sign_ins, tokens
 from models.permissions import ACCOUNT, Actor, Permission, require, require_own
 
 NONE = "Send a token: Authorization: Bearer ..., from your profile or from /api/v1/sessions."
@@ -45,6 +45,7 @@ async def actor_of(request: Request) -> Actor:
         if found is None:
             found = await asyncio.get_running_loop().run_in_executor(_lookups, _known, given, request)
         request.scope[ACTOR] = found
+        logs.bind(person_id=found.id)
         return found
     known: Actor = request.scope[ACTOR]
     return known

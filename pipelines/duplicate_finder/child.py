@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 from adbc_driver_manager import AdbcConnection, AdbcStatement
 
-from models import garbage
+from models import garbage, logs
 from models.duplicates.runs import TABLE
 from models.duplicates.tables import Decision
 from pipelines.arrow_copy import copy_in, known
@@ -90,4 +90,5 @@ def _say(told: dict[str, object]) -> None:
 
 if __name__ == "__main__":
     garbage.seldom_sought()
+    logs.begin("worker")
     main()

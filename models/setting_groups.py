@@ -89,7 +89,7 @@ class Watching(Group):
     log_format: Literal["text", "json"] = "text"
     """of a line for each event, on stderr: for a person, or for a machine"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """from which on this program tells of itself; libraries are heard from their warnings on"""
+    """from which on this program tells of itself; libraries only warn"""
     slow_request_seconds: float = Field(default=1, gt=0)
     """a request or a screen that takes longer is logged, with what it asked of the database"""
 

@@ -28,7 +28,7 @@ LONGEST = (
     "test_import_corpora", "test_cli_imports", "test_killed", "test_import_contacts", "test_import_orders",
     "test_access", "test_wrong_file", "test_export_contacts", "test_up", "test_matching", "test_imports_in_a_browser",
     "test_imports_screen", "test_import_drift", "test_left_alone", "test_in_a_browser", "test_contact_in_a_browser",
-    "test_main_path", "test_people_path",
+    "test_main_path", "test_people_path", "test_secrets_unseen",
 )  # fmt: skip
 MEMORY_DISK = Path("/dev/shm")
 MEMORY_DISK_ROOM = 8 * 2**30  # free bytes: three processes have a server each, and a test of a million rows takes 2 GB

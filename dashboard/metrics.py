@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from dashboard import readiness
+from dashboard.replica_metrics import Replica
 from models import backup_alerts
 from models.errors import Unavailable
 from models.permissions import OPERATOR
@@ -57,6 +58,7 @@ def _gauge(name: str, told: str, value: float | None) -> Metric:
 
 REGISTRY = CollectorRegistry(auto_describe=False)
 REGISTRY.register(Backups())
+REGISTRY.register(Replica())
 ProcessCollector(registry=REGISTRY)
 
 

@@ -66,13 +66,13 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     url = settings().database_url
     if url is None:
         raise Unavailable("The web needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
-    database.bind(url.get_secret_value(), patience=settings().search_seconds)
+    database.bind(url.get_secret_value(), patience=settings().search_seconds, replica=settings().replica)
     garbage.not_sought_in_what_is_loaded()
     with timings.keeping(), mail_delivery.delivering(), kept_listener.listening():
         async with awaited.opened(), prefect_pages.opened():
             yield {}
     limits.give_back()
-    database.engine().dispose()
+    database.unbind()
 
 
 async def open_session(request: Request) -> Response:

@@ -43,6 +43,10 @@ FLOW_MAILS_LOCK = 360_378  # those that tell of the runs of a flow
 RETURNED = "appointment360.returned"  # when a connection came back to the pool
 UNASKED = 30.0  # seconds after which a connection is asked whether it still works
 
+# Of a replica, without which everything goes on: seconds to connect, milliseconds for what was sent to arrive.
+SOON_GIVEN_UP = {"connect_timeout": 2, "tcp_user_timeout": 3000}
+LONGEST_WAIT = 1.0  # seconds for one of its connections
+
 LARGEST_ID = 2**31 - 1  # that an Integer column holds
 LARGEST_BIGINT = 2**63 - 1
 
@@ -69,6 +73,7 @@ class Database:
 
     url: str | None = None
     engine: Engine | None = None
+    replica: Engine | None = None  # see models/replica.py
     patience: int | None = None  # seconds
 
 
@@ -85,24 +90,38 @@ def libpq_url(url: str) -> str:
     return sqlalchemy_url(url).replace("postgresql+psycopg://", "postgresql://", 1)
 
 
-def bind(url: str, *, patience: int | None = None) -> Engine:
+def bind(url: str, *, patience: int | None = None, replica: str | None = None) -> Engine:
     """Make `url` this process's database; closes what was bound before.
 
-    Where people wait in front of a screen, `patience` is after how many seconds the server stops a question.
+    Where people wait in front of a screen, `patience` is after how many seconds the server stops a question. `replica`
+    is the address of a server that follows it, which models/replica.py asks.
     """
-    if Database.engine is not None:
-        Database.engine.dispose()
+    unbind()
     Database.url, Database.patience = sqlalchemy_url(url), patience
-    # What an error says is logged: without the values, which may be a secret or somebody's data.
-    Database.engine = create_engine(
-        Database.url, pool_size=10, max_overflow=20, pool_recycle=1800, pool_use_lifo=True, hide_parameters=True,
-        connect_args={"cursor_factory": TalliedCursor},
-    )  # fmt: skip
-    event.listen(Database.engine, "checkin", _note_return)
-    event.listen(Database.engine, "checkout", _require_alive)
-    if patience is not None:
-        event.listen(Database.engine, "connect", _set_patience)
+    Database.engine = _engine(Database.url, {})
+    if replica is not None:
+        Database.replica = _engine(sqlalchemy_url(replica), SOON_GIVEN_UP, pool_timeout=LONGEST_WAIT)
     return Database.engine
+
+
+def unbind() -> None:
+    """Close every connection."""
+    for one in filter(None, (Database.engine, Database.replica)):
+        one.dispose()
+    Database.replica = None
+
+
+def _engine(url: str, connecting: Mapping[str, Any], **pooled: Any) -> Engine:
+    # What an error says is logged: without the values, which may be a secret or somebody's data.
+    made = create_engine(
+        url, pool_size=10, max_overflow=20, pool_recycle=1800, pool_use_lifo=True, hide_parameters=True,
+        connect_args={"cursor_factory": TalliedCursor, **connecting}, **pooled,
+    )  # fmt: skip
+    event.listen(made, "checkin", _note_return)
+    event.listen(made, "checkout", _require_alive)
+    if Database.patience is not None:
+        event.listen(made, "connect", _set_patience)
+    return made
 
 
 def _set_patience(connection: Any, _: object) -> None:
@@ -148,15 +167,15 @@ def engine() -> Engine:
 
 
 @contextmanager
-def reading() -> Iterator[Session]:
-    """A read-only session on one snapshot: the numbers in one answer agree with each other.
+def reading(on: Connection | None = None) -> Iterator[Session]:
+    """A read-only session on one snapshot: the numbers in one answer agree with each other. `on` is a connection on
+    which nothing has begun, in place of one of the pool.
 
     Raises TooSlow where the process is bound with a patience that ends.
     """
+    how = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     try:
-        with Session(
-            engine().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        ) as session:
+        with Session(engine().execution_options(**how) if on is None else on.execution_options(**how)) as session:
             yield session
     except OperationalError as error:
         if Database.patience is not None and isinstance(error.orig, QueryCanceled):

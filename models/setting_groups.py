@@ -36,6 +36,14 @@ class Running(Group):
         examples=[f"postgresql://appointment360:{CHANGE_ME}@localhost:5432/appointment360"],
     )
     """the PostgreSQL server; without it `appointment360 up` runs one of its own"""
+    database_replica_url: DatabaseAddress = Field(
+        default=None,
+        validation_alias="DATABASE_REPLICA_URL",
+        examples=[f"postgresql://appointment360:{CHANGE_ME}@replica:5432/appointment360"],
+    )
+    """a server that follows it by streaming replication: the web reads lists, counts and charts of contacts there"""
+    replica_lag_seconds: PositiveInt = 10
+    """a replica further behind is not asked"""
     home: Path | None = None
     """the data directory; without it the platform's place for a user's data"""
     admin_email: str = "admin@example.com"

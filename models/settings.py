@@ -47,6 +47,11 @@ class Settings(Schedule, Backups, Keeping, Payments, Places, Mail, Prefect, Watc
         return init_settings, EnvironmentOrFiles(settings_cls)
 
     @property
+    def replica(self) -> str | None:
+        """The address of the database's replica; it holds the password."""
+        return None if self.database_replica_url is None else self.database_replica_url.get_secret_value()
+
+    @property
     def address(self) -> str:
         """Where people reach the web, without a slash at the end."""
         return (self.public_url or f"http://127.0.0.1:{self.port}").rstrip("/")

@@ -110,7 +110,7 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _cheap_disk() -> Path | None:
+def cheap_disk() -> Path | None:
     """Where files cost least: each test's database are 760 of them, made and removed. While ext4 remembers what was
     removed it looks for a free inode past all of that, and a database costs half a second of CPU instead of 25 ms."""
     if not MEMORY_DISK.is_dir() or not os.access(MEMORY_DISK, os.W_OK):
@@ -135,7 +135,7 @@ def _forget_killed_runs() -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     _forget_killed_runs()
-    folder = Path(tempfile.mkdtemp(prefix="appointment360-", dir=_cheap_disk()))
+    folder = Path(tempfile.mkdtemp(prefix="appointment360-", dir=cheap_disk()))
     folder.chmod(0o755)
     tuning = {"fsync": "off", "shared_buffers": "256MB", "max_wal_size": "512MB"}
     server = start_or_join(folder, tuning=tuning)

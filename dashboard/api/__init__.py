@@ -74,12 +74,12 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     url = settings().database_url
     if url is None:
         raise Unavailable("The API needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
-    database.bind(url.get_secret_value(), patience=settings().search_seconds)
+    database.bind(url.get_secret_value(), patience=settings().search_seconds, replica=settings().replica)
     with timings.keeping(), mail_delivery.delivering():
         async with awaited.opened():
             yield
     limits.give_back()
-    database.engine().dispose()
+    database.unbind()
 
 
 class Answering:

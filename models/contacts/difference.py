@@ -35,6 +35,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from models import replica
 from models.contacts import as_of, moments, search
 from models.contacts.history import FieldChange, readable
 from models.contacts.moments import NOW, When
@@ -121,6 +122,7 @@ def moment(written: str, name: str) -> When | None:
     return None if written.strip().lower() == NOW else moments.parse(written, name)
 
 
+@replica.browses
 def numbers(asked: Asked, *, by: Actor) -> Numbers:
     """Raises NotAllowed, InvalidInput (moments that are to come, or the wrong way round)."""
     with _compared(asked, by) as (session, states):
@@ -129,6 +131,7 @@ def numbers(asked: Asked, *, by: Actor) -> Numbers:
         return Numbers(came, left, changed, states.since, states.until)
 
 
+@replica.browses
 def page(asked: Asked, way: Way, *, number: int = 1, size: int = 50, by: Actor) -> list[Differing]:
     """Those of one way, the newest contacts first. Raises NotAllowed, InvalidInput."""
     if not 1 <= size <= MAX_PAGE_SIZE or number < 1:

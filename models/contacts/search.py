@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
-from models import awaited, kept
+from models import awaited, kept, replica
 from models.contacts import as_of, facets, order, statistics
 from models.contacts.facets import Range
 from models.contacts.history import newest_version
@@ -94,6 +94,7 @@ class Page:
         return max(1, -(-self.total // self.size))
 
 
+@replica.browses
 def page(
     filters: Filters,
     *,
@@ -127,6 +128,7 @@ def page(
     return Page([found[contact_id] for contact_id in ids], total, number, size)
 
 
+@replica.browses
 def following(
     filters: Filters,
     *,
@@ -228,6 +230,7 @@ def _next(
     return compiled(wanted.limit(bindparam("size", 0, Integer)))
 
 
+@replica.browses
 def neighbours(filters: Filters, *, sort: str = NEWEST_FIRST, contact_id: int, by: Actor) -> Neighbours:
     """Where the contact stands among those that match, read from one snapshot.
 
@@ -250,6 +253,7 @@ def those_of(filters: Filters, ids: Collection[int], *, by: Actor) -> frozenset[
         return frozenset(session.scalars(select(Contact.id).where(among, _condition(filters, by))))
 
 
+@replica.browses
 def count(filters: Filters, *, by: Actor) -> int:
     """Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
@@ -258,6 +262,7 @@ def count(filters: Filters, *, by: Actor) -> int:
         return _count(session, where)
 
 
+@replica.browses
 def counts(asked: Sequence[Filters], *, by: Actor) -> list[int]:
     """`count` for each of them, read from one snapshot. What is kept is not counted again, and the rest takes one look
     at the contacts, or two, however many they are: only a search for words goes by its index. Raises NotAllowed."""
@@ -281,16 +286,18 @@ def _counts_of_now(asked: Sequence[Filters], by: Actor) -> list[int]:
     return [number or 0 for number in numbers]
 
 
+@replica.browses
 def known_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:
     """Those of `counts` that need no counting; None for the others. Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
     for one in asked:
         one.of_now.condition(by=by)
     questions = [_question(one, by) for one in asked]
-    with reading() as session:
+    with replica.browsing() as session:
         return _totals.get_all(questions, kept.moment_of(session))
 
 
+@replica.browses
 def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None) -> list[tuple[Any, int]]:
     """The field's values with their exact counts, commonest first; list fields count each element.
 
@@ -310,6 +317,7 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
     return [(names.get(value) if names else value, number) for value, number in found]
 
 
+@replica.browses
 def count_by_each(
     filters: Filters,
     names: Sequence[str],
@@ -345,6 +353,7 @@ def _require_countable(names: Sequence[str], field: str, by: Actor) -> None:
         chosen_columns(list(names), by=by)
 
 
+@replica.browses
 def statistics_of(filters: Filters, *, by: Actor) -> Statistics:
     """The numbers of all contacts that match, read from one snapshot; nothing of what `by` may not see.
 
@@ -463,9 +472,9 @@ def _words(required: list[Filter]) -> ColumnElement[bool]:
 
 @contextmanager
 def looking(filters: Filters, by: Actor) -> Iterator[Session]:
-    """`reading`, back at the filters' moment, for a planner that else takes each page of a table for one on a disk, and
-    a list of 50,000 for one that is too long to be handed from one process to another."""
-    with reading() as session:
+    """`browsing`, back at the filters' moment, for a planner that else takes each page of a table for one on a disk,
+    and a list of 50,000 for one that is too long to be handed from one process to another."""
+    with replica.browsing() as session:
         session.execute(select(*(func.set_config(name, cost, True) for name, cost in COSTS.items())))
         if filters.as_of:
             as_of.look_back(session, as_of.resolve(session, filters.as_of), by=by)

@@ -1,0 +1,68 @@
+"""A web that has a replica, over real HTTP."""
+
+from pathlib import Path
+
+import httpx
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from models import database, migrations, tokens
+from models.contacts import records
+from models.permissions import OPERATOR, Role
+from tests.dashboard.conftest import served
+from tests.people import person
+from tests.replicas import followed_server, until
+
+TOKEN = "a-token-of-the-monitoring"
+
+
+def test_programs_count_on_the_replica_and_see_what_they_wrote(tmp_path: Path) -> None:
+    with followed_server() as (server, follower):
+        url = server.url("contacts")
+        server.ensure_database("contacts")
+        migrations.upgrade(url)
+        database.bind(url)
+        records.create({"first_name": "Ann"}, by=OPERATOR)
+        person(email="max@example.com", name="Max", role=Role.MANAGER)
+        _, token = tokens.create_for("max@example.com", "counting", by=OPERATOR)
+        follower.caught_up()
+        given = {"DATABASE_REPLICA_URL": follower.url(url), "APPOINTMENT360_METRICS_TOKEN": TOKEN}
+        with (
+            served(url, tmp_path, **given) as address,
+            httpx.Client(base_url=address, headers={"authorization": f"Bearer {token}"}) as web,
+        ):
+            assert web.get("/api/v1/contacts/count").json() == {"count": 1}
+            follower.caught_up()  # with what the question itself has written: when the token was used
+            before = samples(web)
+            assert web.get("/api/v1/contacts/count").json() == {"count": 1}
+            assert samples(web) == before | {"answered": before["answered"] + 1}
+            follower.asked("SELECT pg_wal_replay_pause()")
+            until(lambda: follower.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
+            assert web.post("/api/v1/contacts", json={"first_name": "Bob"}).status_code == 201
+            assert web.get("/api/v1/contacts/count").json() == {"count": 2}
+            assert samples(web)["behind"] == before["behind"] + 1
+            follower.asked("SELECT pg_wal_replay_resume()")
+            follower.caught_up()
+            assert web.get("/api/v1/contacts/count").json() == {"count": 2}
+            assert samples(web)["answered"] == before["answered"] + 2
+            follower.kill()
+            assert web.get("/api/v1/contacts/count").json() == {"count": 2}
+            assert samples(web)["answered"] == before["answered"] + 2
+            assert not any(family.samples for family in families(web) if family.name.endswith("replica_lag_seconds"))
+        database.unbind()
+
+
+def families(web: httpx.Client) -> list[Metric]:
+    answer = web.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 200
+    return list(text_string_to_metric_families(answer.text))
+
+
+def samples(web: httpx.Client) -> dict[str, float]:
+    """The outcome -> how many questions had it."""
+    return {
+        sample.labels["outcome"]: sample.value
+        for family in families(web)
+        for sample in family.samples
+        if sample.name == "appointment360_replica_questions_total"
+    }

@@ -1,5 +1,7 @@
-"""Secrets in files: `NAME_FILE` names the file that holds the setting NAME, as Docker and systemd hand secrets over."""
+"""Secrets in files: `NAME_FILE` names the file that holds the setting NAME, as Docker hands secrets over. systemd's are
+found without being named: the credential appointment360_NAME holds the setting `name`, or is the file that it names."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from pydantic_settings import EnvSettingsSource
 
 SUFFIX = "_FILE"
 LARGEST = 65_536  # bytes; what is larger is another file
+CREDENTIAL = "appointment360_"  # what the names of ours begin with
 
 
 @dataclass(frozen=True)
@@ -19,30 +22,47 @@ class Unreadable:
     sentence: str
 
 
+def credential(name: str) -> Path | None:
+    """The file that systemd handed over to this service for the setting of that name."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    file = Path(folder or "/", f"{CREDENTIAL}{name}")
+    return file if folder and file.is_file() else None
+
+
 def is_secret(field: FieldInfo) -> bool:
     return SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
 
 
 class EnvironmentOrFiles(EnvSettingsSource):
-    """The environment; of a secret also the file that it names."""
+    """The environment; of a secret also the file that it names; of what neither has, systemd's credential."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         value, key, is_complex = super().get_field_value(field, field_name)
-        if not is_secret(field):
-            return value, key, is_complex
+        if is_secret(field):
+            value = self._secret(value, field, field_name)
+        elif value is None and _is_path(field):
+            value = credential(field_name)
+        return value, key, is_complex
+
+    def _secret(self, value: Any, field: FieldInfo, field_name: str) -> Any:
         name = field.validation_alias if isinstance(field.validation_alias, str) else self.env_prefix + field_name
         variable = f"{name}{SUFFIX}".upper()
         path = self.env_vars.get(variable if self.case_sensitive else variable.lower())
-        if path is None:
-            return value, key, is_complex
-        if value is not None:
-            return Unreadable(f"{variable} is set, too: give one of the two"), key, is_complex
-        return _content(Path(path), variable), key, is_complex
+        if path is not None and value is not None:
+            return Unreadable(f"{variable} is set, too: give one of the two")
+        if path is not None:
+            return _content(Path(path), f"the file {path} that {variable} names")
+        if value is None and (given := credential(field_name)):
+            return _content(given, f"systemd's credential {given.name}")
+        return value
 
 
-def _content(path: Path, variable: str) -> str | Unreadable:
+def _is_path(field: FieldInfo) -> bool:
+    return Path in (field.annotation, *getattr(field.annotation, "__args__", ()))
+
+
+def _content(path: Path, named: str) -> str | Unreadable:
     """Without the newline that editors and `echo` put at the end."""
-    named = f"the file {path} that {variable} names"
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)

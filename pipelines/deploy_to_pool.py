@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from models.errors import AppError
 from pipelines.own_database import bind_database
@@ -32,7 +33,7 @@ def deploy(pool: str) -> list[str]:
 def _ensure_pool(pool: str) -> None:
     from prefect import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectNotFound
+    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
     from prefect.workers.process import ProcessWorker
 
     from pipelines.schedule import ASKED, SCHEDULED
@@ -42,12 +43,15 @@ def _ensure_pool(pool: str) -> None:
             prefect.read_work_pool(pool)
         except ObjectNotFound:
             template = ProcessWorker.get_default_base_job_template()
-            prefect.create_work_pool(WorkPoolCreate(name=pool, type=ProcessWorker.type, base_job_template=template))
+            with suppress(ObjectAlreadyExists):  # another worker makes it in this moment
+                prefect.create_work_pool(WorkPoolCreate(name=pool, type=ProcessWorker.type, base_job_template=template))
         for queue in (ASKED, SCHEDULED):
             try:
                 found = prefect.read_work_queue_by_name(queue.name, work_pool_name=pool)
             except ObjectNotFound:
-                found = prefect.create_work_queue(queue.name, work_pool_name=pool, priority=queue.priority)
+                with suppress(ObjectAlreadyExists):
+                    prefect.create_work_queue(queue.name, work_pool_name=pool, priority=queue.priority)
+                found = prefect.read_work_queue_by_name(queue.name, work_pool_name=pool)
             prefect.update_work_queue(found.id, priority=queue.priority, concurrency_limit=queue.at_once)
 
 

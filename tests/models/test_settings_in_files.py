@@ -97,3 +97,38 @@ def test_a_process_that_is_started_gets_one_answer(monkeypatch: pytest.MonkeyPat
     given = settings.environment(DATABASE_URL="postgresql://other:geheim@localhost/contacts")
     assert "DATABASE_URL_FILE" not in given
     assert given["DATABASE_URL"] == "postgresql://other:geheim@localhost/contacts"
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    return tmp_path
+
+
+def test_credentials_of_systemd_need_no_variable(credentials: Path) -> None:
+    (credentials / "appointment360_database_url").write_text(f"{VALUES['DATABASE_URL']}\n")
+    (credentials / "appointment360_backup_key").write_text("AGE-SECRET-KEY-1")
+    assert value_of("DATABASE_URL") == VALUES["DATABASE_URL"]
+    assert settings.settings().backup_key == credentials / "appointment360_backup_key"
+    assert settings.settings().metrics_token is None
+
+
+def test_what_the_environment_says_counts_more_than_a_credential(
+    monkeypatch: pytest.MonkeyPatch, credentials: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for name in ("metrics_token", "smtp_password", "backup_key"):
+        (credentials / f"appointment360_{name}").write_text("of the credential")
+    other = tmp_path_factory.mktemp("other") / "file"
+    other.write_text("of the file")
+    monkeypatch.setenv("APPOINTMENT360_METRICS_TOKEN", "of the environment")
+    monkeypatch.setenv("APPOINTMENT360_SMTP_PASSWORD_FILE", str(other))
+    monkeypatch.setenv("APPOINTMENT360_BACKUP_KEY", str(other))
+    assert value_of("APPOINTMENT360_METRICS_TOKEN") == "of the environment"
+    assert value_of("APPOINTMENT360_SMTP_PASSWORD") == "of the file"
+    assert settings.settings().backup_key == other
+
+
+def test_a_credential_that_is_no_secret_is_named(credentials: Path) -> None:
+    (credentials / "appointment360_metrics_token").write_text("")
+    with pytest.raises(InvalidInput, match="systemd's credential appointment360_metrics_token is empty"):
+        settings.settings()

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from types import TracebackType
 from typing import IO, BinaryIO, Self
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape  # nosec B406  # it writes, and parses nothing
 
 ROWS_OF_A_SHEET = 1_048_576  # Excel's limit, the header included
 CHARACTERS_OF_A_CELL = 32_767  # in UTF-16 units, as Excel counts

@@ -1,6 +1,6 @@
 """The API for programs: mounted at /api/v1 by dashboard/server.py, or alone as `uvicorn dashboard.api:api`."""
 
-import random
+import secrets
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -95,7 +95,7 @@ class Answering:
             return
         request_id = scope.get("appointment360.request_id")
         if request_id is None:
-            request_id = scope["appointment360.request_id"] = f"{random.getrandbits(64):016x}"
+            request_id = scope["appointment360.request_id"] = secrets.token_hex(8)
 
         tally, began = Tally(), time.perf_counter()
         TALLY.set(tally)

@@ -11,6 +11,7 @@ import secrets
 import time
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit
 from starlette.concurrency import run_in_threadpool
@@ -27,6 +28,7 @@ from models import logs, sign_ins, timings
 from models.errors import TooMany
 from models.payments import gateway
 from models.permissions import Actor
+from models.settings import settings
 from models.tallies import TALLY, Tally
 
 log = logging.getLogger(__name__)
@@ -40,26 +42,30 @@ NEVER_STORED = ("/audit/", "/auth/", "/exports/", "/imports/", "/media/", "/pay/
 CHECKOUTS = re.compile(r"/pay/(order/[0-9]+|subscription)")  # the pages that open Razorpay's window, and no others
 REQUEST_ID = "appointment360.request_id"  # where a request's scope keeps the number that its answer shows
 GIVEN_ID = re.compile(r"[A-Za-z0-9-]{8,64}")  # of a request, by the proxy in front
+# A CDN passes these on with the file: without them browsers use it on pages of its own host only.
+FOR_A_CDN = {"access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin"}
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def content_security_policy(besides: str = "") -> str:
-    """Scripts only from this host and from `besides`; the one inline script of Streamlit's page by its hash.
+    """Scripts only from this host, from that of the static files and from `besides`; the one inline script of
+    Streamlit's page by its hash.
 
     `blob:` is how Streamlit loads components; its styles are inline throughout.
     """
+    files = _host_of_static_files()
     page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text()
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     return "; ".join(
         [
             "default-src 'self'",
-            " ".join(filter(None, ["script-src 'self' blob:", *(f"'sha256-{one}'" for one in hashes), besides])),
+            " ".join(filter(None, ["script-src 'self' blob:", *(f"'sha256-{one}'" for one in hashes), files, besides])),
             "worker-src 'self' blob:",
-            "style-src 'self' 'unsafe-inline'",
-            f"img-src 'self' data: blob: {besides}".rstrip(),
-            "font-src 'self' data:",
-            f"connect-src 'self' {besides}".rstrip(),
+            f"style-src 'self' 'unsafe-inline' {files}".rstrip(),
+            " ".join(filter(None, ["img-src 'self' data: blob:", files, besides])),
+            f"font-src 'self' data: {files}".rstrip(),
+            " ".join(filter(None, ["connect-src 'self'", files, besides])),
             f"frame-src 'self' {besides}".rstrip(),
             "object-src 'none'",
             "base-uri 'self'",
@@ -67,6 +73,12 @@ def content_security_policy(besides: str = "") -> str:
             "frame-ancestors 'none'",
         ]
     )
+
+
+def _host_of_static_files() -> str:
+    """Empty where it is this one."""
+    parts = urlsplit(settings().static_url or "")
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
 def headers_of_checkouts() -> dict[str, str]:
@@ -131,6 +143,8 @@ class Edge:
                 if CHECKOUTS.fullmatch(scope["path"]):
                     headers.update(headers_of_checkouts())
                 headers["x-request-id"] = request_id
+                if settings().static_url and scope["path"].startswith("/static/"):
+                    headers.update(FOR_A_CDN)
                 if scope["scheme"] == "https":
                     headers["strict-transport-security"] = "max-age=31536000"
                 if scope["path"].startswith(NEVER_STORED):

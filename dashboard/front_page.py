@@ -13,6 +13,8 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from models.settings import settings
+
 STATIC = Path(__file__).parent / "static"
 STYLES = ("touches.css", "sign_in.css", "front_page.css")
 HEAD = """<title>Appointment360</title>
@@ -39,6 +41,8 @@ def page() -> str:
     for piece in LEFT_OUT:
         html = re.sub(piece, "", html, count=1, flags=re.DOTALL)
     html = ICON.sub(HEAD, html, count=1)
+    if files := settings().static_url:  # what these load themselves they look for beside themselves
+        html = html.replace('"./static/', f'"{files}/static/')
     html = re.sub(r"<noscript>.*?</noscript>", NO_SCRIPT, html, flags=re.DOTALL)
     # In the body: among equals the later style counts, and Streamlit adds its own to the head as it goes.
     html = html.replace("<body>", f"<body>\n    <style>\n{styled(*STYLES)}</style>", 1)

@@ -121,8 +121,9 @@ def _password(url: str) -> str:
 
 
 def _web(settings: Settings) -> Iterator[Fault]:
-    if urlsplit(settings.public_url or "").scheme == "http":
-        yield _fault("public_url", "begins with http, which others can read", "give an address with https")
+    for name in ("public_url", "static_url"):
+        if urlsplit(getattr(settings, name) or "").scheme == "http":
+            yield _fault(name, "begins with http, which others can read", "give an address with https")
     if any(ip_network(one).prefixlen == 0 for one in settings.trusted_proxies.split(",") if one):
         yield _fault("trusted_proxies", "believes everybody", "give the addresses of the proxies alone")
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ByteSize, ConfigDict, Field, PositiveInt, SecretStr, field_validator
 
 from models.secret_files import Unreadable
-from models.setting_kinds import DatabaseAddress, Moments, Networks, Sender, SignIn, WebAddress, Zone
+from models.setting_kinds import DatabaseAddress, FilesAddress, Moments, Networks, Sender, SignIn, WebAddress, Zone
 
 CHANGE_ME = "change-me"  # stands for a secret in examples; production refuses it
 
@@ -63,6 +63,8 @@ class Web(Group):
     """the port of the web on this machine"""
     public_url: WebAddress = Field(default=None, examples=["https://contacts.example.com"])
     """how people reach the web: links in messages have it"""
+    static_url: FilesAddress = Field(default=None, examples=["https://cdn.example.com"])
+    """where browsers load Streamlit's files: a CDN that fetches /static/ of ours; without it from the web itself"""
     trusted_proxies: Networks = Field(default="", examples=["10.0.0.5,10.0.1.0/24"])
     """addresses whose word is taken for where a request comes from (X-Forwarded-*), with commas between"""
     private_networks: Networks = Field(default="", examples=["172.28.0.0/24"])

@@ -1,5 +1,6 @@
 """What kinds of values settings have, beyond pydantic's own: each refuses with a sentence what it cannot be."""
 
+import re
 from datetime import timedelta
 from email.utils import parseaddr
 from ipaddress import ip_network
@@ -12,6 +13,7 @@ from models import schedule_times
 from models.errors import InvalidInput
 
 OFF = "off"  # for what does not run by schedule
+PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/\[\]-]+")
 DATABASE_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 
 
@@ -26,6 +28,13 @@ def _web_address(value: str | None) -> str | None:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError("give an address that begins with https:// or http://")
     return value
+
+
+def _files_address(value: str | None) -> str | None:
+    """It stands in pages and in what browsers are allowed, so it has no other characters than addresses need there."""
+    if value and not PLAIN_ADDRESS.fullmatch(_web_address(value) or ""):
+        raise ValueError("give an address without a query, such as https://cdn.example.com/contacts")
+    return value and value.rstrip("/")
 
 
 def _networks(value: str) -> str:
@@ -85,6 +94,7 @@ def _zone(value: str) -> str:
 
 
 Sender = Annotated[str, AfterValidator(_sender)]
+FilesAddress = Annotated[str | None, AfterValidator(_files_address)]
 WebAddress = Annotated[str | None, AfterValidator(_web_address)]
 Networks = Annotated[str, AfterValidator(_networks)]
 SignIn = Annotated[SecretStr | None, AfterValidator(_sign_in)]

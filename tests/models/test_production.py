@@ -58,6 +58,7 @@ def test_it_starts_with_what_is_good(good: pytest.MonkeyPatch) -> None:
     [
         ("public_url", "", "is missing"),
         ("public_url", "http://contacts.example.com", "begins with http, which others can read"),
+        ("static_url", "http://cdn.example.com", "begins with http, which others can read"),
         ("trusted_proxies", "", "is missing, so that https and people's addresses are not known"),
         ("trusted_proxies", "10.0.0.5,0.0.0.0/0", "believes everybody"),
         ("trusted_proxies", "::/0", "believes everybody"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models import file_places, import_parts, stored_files, upload_files
+from models import file_places, import_parts, imports, stored_files, upload_files
 from models.database import reading
 from models.disk_space import NoRoom
 from models.errors import NotFound, Unavailable
@@ -19,6 +19,7 @@ from models.import_parts import ImportPart
 from models.imports import Import
 
 BLOCK = 1024 * 1024  # bytes
+FETCHED = "fetched"
 
 
 class StoreAway(Unavailable):
@@ -58,7 +59,7 @@ def fetch(found: Import) -> Path:
     """
     if not is_shared(found):
         return Path(found.file_path)
-    whole = upload_files.target(found.id, found.file_name)
+    whole = folder_here(found.id) / found.file_name
     with reading() as session:
         parts = import_parts.listed(session, found.id)
         session.expunge_all()
@@ -71,7 +72,12 @@ def fetch(found: Import) -> Path:
 def let_go(found: Import) -> None:
     """What `fetch` brought here: another host, or this one, fetches it again where it is wanted again."""
     if is_shared(found):
-        shutil.rmtree(upload_files.target(found.id, found.file_name).parent, ignore_errors=True)
+        shutil.rmtree(folder_here(found.id), ignore_errors=True)
+
+
+def folder_here(import_id: int) -> Path:
+    """Where on this host the file of the shared store is while it is opened."""
+    return imports.folder(import_id) / FETCHED
 
 
 def can_be_fetched(found: Import) -> bool:

@@ -297,6 +297,14 @@ def cancelled() -> list[int]:
         return list(session.scalars(select(Import.id).where(Import.wanted == State.CANCELLED).order_by(Import.id)))
 
 
+def over(*, among: Sequence[int]) -> list[int]:
+    """Those `among` the ids whose import has come to its end, or that there is none of."""
+    wanted = select(Import.id).where(Import.id.in_(among), Import.state.not_in(OVER))
+    with reading() as session:
+        going_on = set(session.scalars(wanted))
+    return [one for one in among if one not in going_on]
+
+
 def give(found: Import, wanted: State, by: Actor, *, plan: Plan | None = None) -> int:
     """Write the order down, in the caller's transaction, which has checked that it makes sense; returns its number.
 

@@ -5,7 +5,9 @@ names was left by a process that died, and goes with `clear_left`.
 """
 
 import secrets
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +75,14 @@ def scratch() -> Path:
     folder = home() / SCRATCH
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def clear_scratch() -> None:
+    """Remove what killed processes left there."""
+    for left in (home() / SCRATCH).glob("*"):
+        with suppress(OSError):  # another process removes it just now
+            if datetime.now(UTC).timestamp() - left.stat().st_mtime > FORGOTTEN.total_seconds():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def require_room(what: str, needed: int) -> None:

@@ -193,6 +193,8 @@ def take(
         import_orders.give(made, State.OPENED, by)
         session.execute(update(WatchedFile).where(WatchedFile.id == claimed).values(import_id=made.id))
         session.flush()
+        # It may take as long as the file takes to be sent.
+        session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         stored = store(made.id, made.file_name)
         made.file_path = import_files.note(session, made.id, stored) if isinstance(stored, Put) else str(stored)
         return made.id

@@ -7,7 +7,7 @@ a finished export changes nothing; of a failed or interrupted one it starts agai
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,10 @@ def run(export_id: int, *, home: Path | None = None) -> Export:
         raise
     try:
         with recorded("export-contacts", subject=f"export {export_id}", asked_by=requested.created_by) as noted:
-            return _noted(export_id, target, by, noted, exports.new_address(requested))
+            made = _noted(export_id, target, by, noted, exports.new_address(requested))
+        with suppress(OSError):  # the file lies in it
+            target.parent.rmdir()
+        return made
     except Conflict:
         stopped = exports.get(export_id, by=OPERATOR)
         if stopped.state != State.CANCELLED:

@@ -27,6 +27,7 @@ from models.database import reading, writing
 from models.disk_space import NoRoom
 from models.errors import Conflict, InvalidInput, Unavailable
 from models.import_acceptances import NotAccepted
+from models.import_files import FETCHED
 from models.import_progress import Step
 from models.import_servers import working
 from models.imports import Import, Keep, MatchRule, Plan, Recall, State, folder
@@ -255,6 +256,21 @@ def clear_abandoned(*, older_than_days: int) -> list[int]:
                 staging.drop(session, import_id)
             remove_store(import_id)
             cleared.append(import_id)
+    return cleared
+
+
+def clear_ended_elsewhere() -> list[int]:
+    """Remove what this host still has of imports that nobody works on and that another host brought to their end, and
+    files that a process here, which was killed, had fetched; returns their ids."""
+    fetched, cleared = with_store(FETCHED), []
+    for import_id in sorted({*fetched, *import_orders.over(among=with_store())}):
+        with suppress(Conflict), _locked(import_id):
+            if import_id in import_orders.over(among=[import_id]):
+                remove_store(import_id)
+            shutil.rmtree(import_files.folder_here(import_id), ignore_errors=True)
+            cleared.append(import_id)
+        with suppress(OSError):  # something is left in it
+            folder(import_id).rmdir()
     return cleared
 
 

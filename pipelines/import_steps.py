@@ -366,9 +366,10 @@ def _mark(import_id: int) -> Path:
     return store_path(import_id).with_suffix(".mark")
 
 
-def with_store() -> list[int]:
-    """The imports whose opened cells are in this home."""
-    return [int(store.parent.name) for store in (settings.home() / "imports").glob(f"*/{STORE}")]
+def with_store(*names: str) -> list[int]:
+    """The imports whose opened cells, or what else has one of these names, are in this home."""
+    below = settings.home() / "imports"
+    return sorted({int(found.parent.name) for name in names or (STORE,) for found in below.glob(f"*/{name}")})
 
 
 def remove_store(import_id: int) -> None:
@@ -377,7 +378,8 @@ def remove_store(import_id: int) -> None:
     store = store_path(import_id)
     for path in (_mark(import_id), store, store.with_name(f"{store.name}.wal")):
         path.unlink(missing_ok=True)
-    for rest in (store.with_name(f"{store.name}.tmp"), *store.parent.glob(f"{OPENING}*")):
+    left = (store.with_name(f"{store.name}.tmp"), import_files.folder_here(import_id))
+    for rest in (*left, *store.parent.glob(f"{OPENING}*")):
         shutil.rmtree(rest, ignore_errors=True)
 
 

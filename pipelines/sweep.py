@@ -41,6 +41,7 @@ from models import (
     request_limits,
     sign_in_failures,
     sign_in_sessions,
+    stored_files,
     tokens,
     view_changes,
     watched_files,
@@ -110,6 +111,9 @@ def sweep() -> None:
         import_contacts.clear_cancelled()
     with _logged("clearing abandoned imports"):
         import_contacts.clear_abandoned(older_than_days=settings().days_kept_plans)
+    with _logged("clearing what other hosts have ended"):
+        import_contacts.clear_ended_elsewhere()
+        stored_files.clear_scratch()
     with _logged("clearing abandoned uploads"):
         import_uploads.clear_abandoned(older_than_days=settings().days_kept_plans)
     with _logged("clearing interrupted backups"):

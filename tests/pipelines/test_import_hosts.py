@@ -13,11 +13,14 @@ from models import (
     backups,
     exports,
     import_expiry,
+    import_files,
     import_orders,
     import_phases,
     imports,
     settings,
     stored_files,
+    view_changes,
+    view_exports,
     watched_folders,
 )
 from models.database import writing
@@ -28,14 +31,16 @@ from models.import_files import StoreAway
 from models.import_phases import Phase
 from models.imports import Import, Keep, MatchRule, State
 from models.permissions import OPERATOR, Role
+from models.view_exports import Wanted
 from models.watched_folders import Watching
-from pipelines import backup_key, export_contacts, import_contacts, keep_house, watch_folders
+from pipelines import backup_key, export_contacts, export_views, import_contacts, keep_house, watch_folders
 from pipelines import import_orders as orders
 from pipelines.import_steps import store_path
 from tests.people import person
 from tests.pipelines import s3
 from tests.pipelines.hosts import Hosts, Store, sharing
 from tests.pipelines.importing import contacts, created, imported, numbers, rejected, sql, written
+from tests.pipelines.test_export_views import due
 from tests.pipelines.test_import_orders import order
 from tests.pipelines.test_watch_folders import LONG_AGO
 
@@ -83,6 +88,56 @@ def test_each_step_on_another_host(hosts: Hosts, tmp_path: Path) -> None:
         assert import_contacts.redo(import_id, by=OPERATOR)["returned"] == 2
         assert import_contacts.undo(import_id, by=OPERATOR)["removed"] == 2
     assert (contacts(), len(objects("imports"))) == ([], 1)
+
+
+def test_what_another_host_ended_leaves_nothing_here(hosts: Hosts, tmp_path: Path) -> None:
+    ended, going_on = (
+        created(written(tmp_path, ROWS)),
+        created(written(tmp_path, [{"Email": "dora@example.com"}], "other.csv")),
+    )
+    for import_id in (ended, going_on):
+        import_contacts.run(import_id, until=State.PLANNED, by=OPERATOR)
+    with hosts.on("second"):
+        import_contacts.run(ended, by=OPERATOR)
+    found = imports.get(going_on, by=OPERATOR)
+    import_files.fetch(found)  # and the process dies
+    before = hosts.files("first")
+    assert {f"imports/{ended}/rows.duckdb", f"imports/{going_on}/fetched/other.csv"} < set(before)
+    with import_contacts.claimed(going_on):
+        import_contacts.clear_ended_elsewhere()
+        assert f"imports/{going_on}/fetched/other.csv" in hosts.files("first"), "somebody reads it"
+    import_contacts.clear_ended_elsewhere()
+    assert hosts.files("first") == [f"imports/{going_on}/rows.duckdb", f"imports/{going_on}/rows.mark"]
+    assert list((hosts.home("first") / "imports").iterdir()) == [imports.folder(going_on)]
+    with hosts.on("second"):
+        assert import_contacts.run(going_on, by=OPERATOR).state == State.COMMITTED
+
+
+def test_scratch_of_killed_processes_goes_after_a_day(hosts: Hosts) -> None:
+    for name in ("old", "new"):
+        (stored_files.scratch() / name).mkdir()
+        (stored_files.scratch() / name / "file").touch()
+    os.utime(stored_files.scratch() / "old", (0, 0))
+    stored_files.clear_scratch()
+    assert hosts.files("first") == ["scratch/new/file"]
+
+
+def test_a_view_goes_from_the_store_to_its_place(hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "out"
+    place.mkdir()
+    monkeypatch.setenv("APPOINTMENT360_EXPORT_ROOTS", str(place))
+    settings.settings.cache_clear()
+    imported(written(tmp_path, ROWS))
+    by = person(email="ada@example.com", name="Ada", role=Role.ADMIN).actor()
+    view = view_changes.save("Leads", filters=Filters(), columns=["email"], by=by)
+    run_id = due(view_exports.schedule(view.id, Wanted(every="day", place=str(place)), by=by))
+    with hosts.on("second"):
+        export_views.carry_out(run_id)
+        assert hosts.files("second") == []
+    [file] = place.iterdir()
+    assert file.read_text("utf-8-sig").split() == ["Email", "ann@example.com", "cem@example.com"]
+    [made] = exports.mine(by=by)
+    assert (made.path.startswith("s3://leads/site/exports/"), made.bytes) == (True, file.stat().st_size)
 
 
 def test_cells_that_another_host_has_staged_otherwise_since_are_not_gone_on_with(hosts: Hosts, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ BLOCK = 1024 * 1024  # bytes that are read at a time
 PAGE = 1000  # files of one answer
 AT_ONCE = 4  # parts: with 8 MB each a transfer holds about 50 MB
 TRANSFER = TransferConfig(multipart_threshold=PIECE, multipart_chunksize=PIECE, max_concurrency=AT_ONCE)
+# Of an open file each part is read into the memory: one at a time, since the web has many of them at once.
+ONE_BY_ONE = TransferConfig(multipart_threshold=PIECE, multipart_chunksize=PIECE, use_threads=False)
 NO_BUCKET = ("NoSuchBucket",)
 NO_FILE = ("NoSuchKey", "404", "NotFound")
 REFUSED = (
@@ -106,7 +108,7 @@ class Prefix:
         with self._sentences(name):
             file.seek(0)
             self._client.upload_fileobj(
-                file, self.bucket, self._before + file_name(name), ExtraArgs=_encryption(), Config=TRANSFER
+                file, self.bucket, self._before + file_name(name), ExtraArgs=_encryption(), Config=ONE_BY_ONE
             )
 
     def size(self, name: str) -> int | None:

@@ -19,17 +19,54 @@ import httpx
 import psutil
 import pytest
 
-from models import import_orders, import_parts, import_uploads, imports, tokens, upload_files
+from models import (
+    import_files,
+    import_orders,
+    import_parts,
+    import_uploads,
+    imports,
+    parted_uploads,
+    settings,
+    stored_files,
+    tokens,
+    upload_files,
+)
 from models.contacts import policies
+from models.errors import Conflict
+from models.parted_uploads import PartWriter
 from models.permissions import OPERATOR, Role
 from tests.dashboard.api.conftest import Client
 from tests.people import person
+from tests.pipelines import nanio, s3
 from tests.pipelines.importing import sql
 
 ROOT = Path(__file__).parents[3]
 SIZE = 40_000
 FILE = random.Random(1).randbytes(3 * SIZE + 500)
 PARTS = {number: FILE[(number - 1) * SIZE : number * SIZE] for number in range(1, 5)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with nanio.serving(tmp_path_factory.mktemp("store")) as endpoint:
+        s3.client(endpoint).create_bucket(Bucket=s3.BUCKET)
+        yield endpoint
+
+
+@pytest.fixture(params=["folder", "s3"])
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """This process's home, and so the server's in its thread; what arrives lies there, or in an S3."""
+    if request.param == "s3":
+        s3.use(request.getfixturevalue("store"), monkeypatch)
+        monkeypatch.setenv("APPOINTMENT360_FILES", f"s3://{s3.BUCKET}/{tmp_path.name}")
+    monkeypatch.setenv("APPOINTMENT360_HOME", str(tmp_path / "home"))
+    settings.settings.cache_clear()
+    yield tmp_path / "home"
+    settings.settings.cache_clear()
+
+
+def objects(upload: int) -> list[str]:
+    return [one.name for one in stored_files.place(stored_files.address("imports", upload)).below()]
 
 
 def begun(client: httpx.Client, name: str = "leads.csv", data: bytes = FILE, **more: Any) -> int:
@@ -55,7 +92,10 @@ def complete(client: httpx.Client, upload: int, **whole: str) -> httpx.Response:
 
 
 def stored(upload: int) -> bytes:
-    return Path(imports.get(upload, by=OPERATOR).file_path).read_bytes()
+    found = imports.get(upload, by=OPERATOR)
+    data = import_files.fetch(found).read_bytes()
+    import_files.let_go(found)
+    return data
 
 
 def sha256(data: bytes) -> str:
@@ -88,7 +128,8 @@ def test_parts_in_any_order_are_the_file(client: Client, home: Path) -> None:
     assert put(manager, upload, 2).status_code == 409
     after = look(manager, upload)
     assert (after["complete"], after["arrived"], after["missing"], after["here"]) == (True, len(FILE), [], [])
-    assert sorted(path.name for path in (home / "imports" / str(upload)).iterdir()) == ["upload"]
+    left = sorted(path.name for path in (home / "imports" / str(upload)).iterdir())
+    assert (left, len(objects(upload))) == ([], 4) if stored_files.are_shared() else left == ["upload"]
 
 
 def test_what_its_sender_says_of_a_part_is_held_to_it(client: Client, home: Path) -> None:
@@ -134,7 +175,7 @@ def half_sent(client: httpx.Client, upload: int, number: int) -> Iterator[None]:
     with socket.create_connection((address.host, address.port or 0)) as wire:
         wire.sendall(head.encode() + b"?" * (SIZE // 2))
         deadline = time.monotonic() + 20
-        while not (upload_files.locks(upload) / str(number)).exists():
+        while not (stored_files.are_shared() or (upload_files.locks(upload) / str(number)).exists()):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         yield
@@ -149,6 +190,26 @@ def until(answered: Any) -> httpx.Response:
     return answer  # type: ignore[no-any-return]
 
 
+@pytest.mark.parametrize("home", ["s3"], indirect=True)
+def test_of_two_writers_of_one_part_the_first_one_counts(client: Client, home: Path) -> None:
+    upload = begun(client(Role.MANAGER))
+    by = imports.requester(imports.get(upload, by=OPERATOR))
+    first, same, other = (PartWriter(upload, 1, by=by) for _ in range(3))
+    with first, same, other:
+        for writer, data in ((first, PARTS[1]), (same, PARTS[1]), (other, PARTS[2])):
+            writer.write(data)
+        kept = first.keep()
+        assert (same.keep().stored_as, kept.sha256) == (kept.stored_as, sha256(PARTS[1]))
+        with pytest.raises(Conflict, match="is here already, with other bytes"):
+            other.keep()
+    assert objects(upload) == [kept.stored_as], "the others took theirs back"
+    parted_uploads.remove(upload, 1, by=by)
+    with PartWriter(upload, 1, by=by) as again:
+        again.write(PARTS[1])
+        assert again.keep().stored_as != kept.stored_as
+
+
+@pytest.mark.parametrize("home", ["folder"], indirect=True)
 def test_two_writers_of_one_part_do_not_meet(client: Client, home: Path) -> None:
     manager = client(Role.MANAGER)
     upload = begun(manager)
@@ -201,7 +262,7 @@ def test_the_same_file_goes_on_and_roads_do_not_cross(client: Client, home: Path
     with pytest.raises(upload_files.Held, match=f"Import {upload} gets leads.csv from a program just now"):
         import_uploads.begin(**file, by=by)
     with pytest.raises(upload_files.Held):
-        import_uploads.Part(upload, 0, by=by)
+        import_uploads.part(upload, 0, by=by)
     import_orders.cancel(upload, by=by)
     browsers = import_uploads.begin(**file, by=by).import_id
     refused = manager.post("/imports", json={"name": "leads.csv", "size": len(FILE), **at})
@@ -217,7 +278,8 @@ def test_a_cancelled_upload_leaves_nothing(client: Client, home: Path) -> None:
     assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
     for answer in (put(manager, upload, 2), manager.get(f"/imports/{upload}/upload"), complete(manager, upload)):
         assert (answer.status_code, answer.json()["detail"]) == (404, f"The upload {upload} was cancelled.")
-    assert (sql("SELECT * FROM import_parts"), list((home / "imports").iterdir())) == ([], [])
+    assert (sql("SELECT * FROM import_parts"), list(home.glob("imports/*"))) == ([], [])
+    assert not stored_files.are_shared() or objects(upload) == []
 
 
 def test_who_may_send_what(client: Client, home: Path) -> None:
@@ -324,6 +386,7 @@ def test_what_was_acknowledged_outlives_kill_9_and_nothing_gathers_in_memory(db:
         server.kill()
 
 
+@pytest.mark.parametrize("home", ["folder"], indirect=True)
 def test_a_process_that_was_killed_while_it_completed(client: Client, home: Path) -> None:
     manager = client(Role.MANAGER)
     upload = begun(manager)

@@ -10,6 +10,7 @@ import time
 import streamlit.logger
 from starlette.types import Message, Scope, Send
 
+from dashboard import request_metrics
 from dashboard.api import problems
 from models import logs
 
@@ -27,12 +28,13 @@ class Line:
 
     def __init__(self, scope: Scope) -> None:
         self.scope, self.began = scope, time.perf_counter()
-        self.status, self.bytes = 0, 0
+        self.status, self.bytes, self.answered = 0, 0, 0.0
+        request_metrics.IN_FLIGHT.inc()
 
     def counting(self, send: Send) -> Send:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self.status = message["status"]
+                self.status, self.answered = message["status"], time.perf_counter() - self.began
             elif message["type"] == "http.response.body":
                 self.bytes += len(message.get("body", b""))
             await send(message)
@@ -43,6 +45,8 @@ class Line:
         """An answer that was never begun is Starlette's 500 where it `failed`, else its reader hung up."""
         route, seconds = route_of(self.scope), time.perf_counter() - self.began
         status = self.status or (FAILED if failed else 0)
+        request_metrics.IN_FLIGHT.dec()
+        request_metrics.note(route, status, self.answered or seconds)
         by = self.scope.get(ACTOR) or self.scope.get(problems.ACTOR)
         told = logs.fields({
             "method": self.scope["method"], "route": route, "status": status, "seconds": round(seconds, 4),

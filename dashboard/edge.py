@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard import access_log, browser_messages, rate_limits
+from dashboard import access_log, browser_messages, rate_limits, request_metrics
 from dashboard.access_log import ACTOR
 from dashboard.api import problems
 from dashboard.session import ADDRESS_HEADER, REQUEST_HEADER, SCHEME_HEADER, cookie_name
@@ -160,7 +160,7 @@ class Edge:
             return
         _identified(scope)
         try:
-            with rate_limits.socket_of(_address(scope)):
+            with rate_limits.socket_of(_address(scope)), request_metrics.SOCKETS.track_inprogress():
                 told = browser_messages.only_those_of_pages(receive)
                 await self.app({**scope, "headers": _told(scope)}, told, send)
         except TooMany:

@@ -24,6 +24,7 @@ BASE = "/prefect"
 METHODS = ("GET", "HEAD", "POST")
 LOOKING = "Prefect’s screens are for looking here. Run, stop and pause what runs by itself on the screen Jobs."
 PATIENCE = 30.0  # seconds
+SOON = 1.0  # seconds, for who only wants to know whether it is there
 SECRETS = re.compile(r".*/block_documents(/.*)?", re.IGNORECASE)  # who asks for include_secrets is given them
 KEPT_BACK = "What Prefect’s blocks hold may be secret, and is not shown here."
 AWAY = "Prefect does not answer just now: it comes some 15 seconds after the web. Load this page again then."
@@ -52,6 +53,18 @@ async def opened() -> AsyncIterator[None]:
             yield
         finally:
             _Client.there = None
+
+
+async def answers() -> bool | None:
+    """Whether Prefect's server answers now; None where it is not set up."""
+    root, user, password = _prefect()
+    if root is None or _Client.there is None:
+        return None
+    try:
+        asked = await _Client.there.get(f"{root}/api/health", auth=(user, password), timeout=SOON)
+    except httpx.HTTPError:
+        return False
+    return asked.is_success
 
 
 async def screens(request: Request) -> Response:

@@ -1,18 +1,68 @@
-"""Whether requests can be served: the database answers, and its schema is the one this code knows."""
+"""Whether requests can be served: the database answers, its schema is the one this code knows, the disk has room, and
+this instance is not about to end.
 
-from typing import Literal
+Prefect is no part of that: without it people browse and import as ever, and what they start begins later.
+"""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Literal
+
+from starlette.concurrency import run_in_threadpool
 
 from models import database, disks, migrations
 from models.errors import Unavailable
+from models.settings import settings
+
+log = logging.getLogger(__name__)
 
 WITHIN = 3  # seconds
 
 
+class _Instance:
+    """This process."""
+
+    draining = False
+
+
+def draining() -> bool:
+    return _Instance.draining
+
+
 def require() -> None:
-    """Raises Unavailable."""
-    database.ping()
+    """Raises Unavailable, with a sentence for anybody: where the database is, and what it says, is in the log."""
+    try:
+        database.ping()
+    except Unavailable as error:
+        log.warning("not ready: %s", error)
+        raise Unavailable("The database does not answer.") from error
     if not migrations.is_current(database.engine()):
         raise Unavailable("The database's schema is not the one this program needs: run `appointment360 up`.")
+
+
+def require_all() -> None:
+    """`require`, and what is of this instance alone. Raises Unavailable."""
+    if _Instance.draining:
+        raise Unavailable("This instance is about to end.")
+    if is_full():
+        raise Unavailable("The disk of the stored files is full.")
+    require()
+
+
+async def fault() -> str | None:
+    """Why it is not ready, in a sentence."""
+    try:
+        await asyncio.wait_for(run_in_threadpool(require_all), WITHIN)
+    except TimeoutError:
+        return f"The database did not answer within {WITHIN} s."
+    except Unavailable as error:
+        return error.sentence
+    return None
 
 
 def disk() -> Literal["ok", "low", "unknown"]:
@@ -21,3 +71,41 @@ def disk() -> Literal["ok", "low", "unknown"]:
         return "low" if disks.of_the_home().is_low else "ok"
     except OSError:
         return "unknown"
+
+
+def is_full() -> bool:
+    """Whether that of the stored files has less than the reserve left, which nobody may write to."""
+    try:
+        return disks.of_the_home().free < settings().disk_reserve
+    except OSError:
+        return False
+
+
+@contextmanager
+def drained_before_its_end() -> Iterator[None]:
+    """While this lasts a first SIGTERM only makes the instance unready; web_drain_seconds later, or with a second one,
+    the server is told. So a balancer that looks in between sends nobody here when connections are refused."""
+    seconds, before = settings().web_drain_seconds, signal.getsignal(signal.SIGTERM)
+    if not seconds or not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if _Instance.draining:
+            before(number, frame)
+            return
+        _Instance.draining = True
+        loop.call_soon_threadsafe(_end_later, loop, seconds, before)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is end:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _end_later(loop: asyncio.AbstractEventLoop, seconds: float, before: Any) -> None:
+    log.info("draining: no longer ready, ending in %s s", seconds)
+    loop.call_later(seconds, before, signal.SIGTERM, None)

@@ -4,7 +4,6 @@
 One worker per process: Streamlit keeps its sessions in memory. More traffic takes more instances with sticky sessions.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -70,7 +69,8 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     garbage.not_sought_in_what_is_loaded()
     with timings.keeping(), mail_delivery.delivering(), kept_listener.listening():
         async with awaited.opened(), prefect_pages.opened():
-            yield {}
+            with readiness.drained_before_its_end():
+                yield {}
     limits.give_back()
     database.unbind()
 
@@ -131,15 +131,19 @@ async def healthz(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def readyz(_: Request) -> Response:
-    """Whether requests can be served: the database answers and its schema is the one this code knows."""
-    try:
-        await asyncio.wait_for(run_in_threadpool(readiness.require), readiness.WITHIN)
-    except TimeoutError:
-        return JSONResponse({"status": f"The database did not answer within {readiness.WITHIN} s."}, 503)
-    except Unavailable as error:
-        return JSONResponse({"status": error.sentence}, 503)
-    return JSONResponse({"status": "ok"})
+async def readyz(request: Request) -> Response:
+    """Whether requests can be served. Who shows the token of the metrics is told of each part, Prefect included."""
+    fault = await readiness.fault()
+    told: dict[str, Any] = {"status": fault or "ok"}
+    if metrics.may_read(request):
+        prefect = await prefect_pages.answers()
+        told["parts"] = {
+            "database": "ok" if await run_in_threadpool(metrics.database_is_ready) else "away",
+            "disk": "full" if readiness.is_full() else readiness.disk(),
+            "draining": readiness.draining(),
+            "prefect": {None: "not set up", True: "ok", False: "away"}[prefect],
+        }
+    return JSONResponse(told, 503 if fault else 200)
 
 
 access_log.begin()

@@ -85,6 +85,8 @@ class Web(Group):
     """connections open at once: one for each browser tab"""
     max_upload: ByteSize = ByteSize(10_000_000_000)
     """the largest file that a browser may send"""
+    web_drain_seconds: float = Field(default=0, ge=0)
+    """seconds for which an instance that is told to end still serves, while /readyz says 503 to balancers"""
     web_grace_seconds: PositiveInt = 30
     """seconds in which an instance that is told to end answers what it was asked"""
     search_seconds: int = 10
@@ -94,7 +96,7 @@ class Web(Group):
 
 
 class Watching(Group):
-    """Who watches it: logs"""
+    """Who watches it: logs and metrics"""
 
     log_format: Literal["text", "json"] = "text"
     """of a line for each event, on stderr: for a person, or for a machine"""

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -95,12 +96,24 @@ class _Held:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.keeps = 0  # how many keep timings in this process
+        self.totals: dict[tuple[str, str], list[float]] = {}  # see Total; these stay until the process ends
         self.clear()
 
     def clear(self) -> None:
         self.sums: dict[tuple[Key, int], list[float]] = {}
         self.statements: dict[tuple[str, Key], list[float]] = {}
         self.slow: list[tuple[Any, ...]] = []
+
+
+@dataclass(frozen=True)
+class Total:
+    """Of one operation since this process began."""
+
+    times: float
+    seconds: float
+    failed: float
+    statements: float
+    statement_seconds: float
 
 
 _held = _Held()
@@ -141,6 +154,9 @@ def note(
         sums[4] += tally.rows
         sums[5] += tally.statements
         sums[6] += tally.seconds
+        total = _held.totals.setdefault((kind, operation), [0.0, 0.0, 0.0, 0.0, 0.0])
+        for place_of, number in enumerate((1, seconds, failed, tally.statements, tally.seconds)):
+            total[place_of] += number
         for statement, (times, took) in tally.by_statement.items():
             known = _held.statements.get((statement, key))
             if known is not None:
@@ -150,6 +166,12 @@ def note(
                 _held.statements[statement, key] = [times, took]
         if seconds > SLOW and len(_held.slow) < MOST_SLOW:
             _held.slow.append((*key, seconds, tally.rows, tally.statements, tally.seconds, time.time()))
+
+
+def totals() -> dict[tuple[str, str], Total]:
+    """By kind and operation, for who adds up what several processes tell."""
+    with _held.lock:
+        return {key: Total(*numbers) for key, numbers in _held.totals.items()}
 
 
 @contextmanager

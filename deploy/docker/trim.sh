@@ -13,9 +13,8 @@ find . -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.py
 # For notebooks.
 rm -r plotly/labextension pydeck/nbextension
 
-# Arrow's remote calls, query plans of others, and its own S3 (ours is boto3): each is loaded only by who imports it.
+# Arrow's remote calls, and its own S3 (ours is boto3): each is loaded only by who imports it.
 rm pyarrow/libarrow_flight.so.* pyarrow/_flight.*.so pyarrow/libarrow_python_flight.so*
-rm pyarrow/libarrow_substrait.so.* pyarrow/_substrait.*.so
 rm pyarrow/libarrow_s3.so.* pyarrow/_s3fs.*.so
 # A wheel holds no links: the names that only a linker asks for are copies.
 rm pyarrow/libarrow_python.so pyarrow/libarrow_python.so.*.*.* pyarrow/libarrow_python_parquet_encryption.so

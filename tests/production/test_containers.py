@@ -133,6 +133,23 @@ print((root / "tests").exists())
     assert tests == "False"
 
 
+def test_every_module_of_the_program_finds_what_it_needs(image: str) -> None:
+    """Nothing was left out of the libraries that one of ours, or what it asks for, is linked against."""
+    imported = """
+import importlib, pathlib, models
+root = pathlib.Path(models.__file__).parents[1]
+parts = [path.relative_to(root).with_suffix("") for part in PARTS for path in sorted((root / part).rglob("*.py"))]
+names = [".".join(one.parts) for one in parts if one.name not in ("__init__", "env") and "versions" not in one.parts]
+names.remove("dashboard.app")  # the script that Streamlit runs
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+"""
+    parts = ("models", "data_checks", "pipelines", "dashboard", "deploy")
+    given = imported.replace("PARTS", repr(parts))
+    assert int(python(image, given, "-e", "DATABASE_URL=postgresql://nobody@127.0.0.1:1/none")) > 300
+
+
 def test_it_says_what_it_is(image: str) -> None:
     described = inspected("image", image)
     configuration = described["Config"]

@@ -41,7 +41,7 @@ def require() -> None:
     except Unavailable as error:
         log.warning("not ready: %s", error)
         raise Unavailable("The database does not answer.") from error
-    if not migrations.is_current(database.engine()):
+    if not migrations.fits(database.engine()):
         raise Unavailable("The database's schema is not the one this program needs: run `appointment360 up`.")
 
 

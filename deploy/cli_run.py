@@ -28,13 +28,16 @@ def migrate(as_json: Json = False, home: Home = None) -> None:
     from deploy import parts
     from models import migrations
 
-    made = parts.migrate()
+    done = parts.migrate()
     if output.is_json():
-        output.answer({"schema": migrations.newest(), "administrator": made})
+        output.answer({"schema": done.schema, "administrator": done.administrator})
         return
-    output.say(f"The database has the schema {migrations.newest()}, which this program needs.")
-    if made:
-        output.say(f"The first administrator was made: {made}")
+    if done.schema == migrations.newest():
+        output.say(f"The database has the schema {done.schema}, which this program needs.")
+    else:
+        output.say(f"The database has the schema {done.schema} of a newer version, on which this program can run.")
+    if done.administrator:
+        output.say(f"The first administrator was made: {done.administrator}")
 
 
 @group.command()

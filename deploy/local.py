@@ -121,7 +121,7 @@ def _prepare_own(server: Server) -> None:
     from models import database, migrations
 
     url = server.url(DATABASE)
-    if _is_current(database.bind(url)):
+    if _fits(database.bind(url)):
         return
     server.ensure_database(DATABASE)
     migrations.upgrade(url)
@@ -134,7 +134,7 @@ def _prepare_foreign(url: str) -> None:
     from models import database, migrations
 
     try:
-        if not _is_current(database.bind(url)):
+        if not _fits(database.bind(url)):
             migrations.upgrade(url)
     except ArgumentError as error:
         raise Unavailable(
@@ -144,10 +144,10 @@ def _prepare_foreign(url: str) -> None:
         raise Unavailable(f"The database of DATABASE_URL cannot be used: {str(error.orig).strip()}") from error
 
 
-def _is_current(engine: Engine) -> bool:
+def _fits(engine: Engine) -> bool:
     from models import migrations
 
-    return migrations.is_current(engine)
+    return migrations.fits(engine)
 
 
 def _release(connection: Connection) -> None:

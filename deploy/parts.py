@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,20 +30,27 @@ FIRST_PASSWORD = ("APPOINTMENT360_ADMIN_PASSWORD", "APPOINTMENT360_ADMIN_PASSWOR
 BESIDE_DRAINING = 15.0  # seconds that a worker may take to end, beside what it waits for its runs
 
 
-def migrate() -> str | None:
+@dataclass(frozen=True)
+class Migrated:
+    """The schema that is there now, and the first administrator where one was made."""
+
+    schema: str
+    administrator: str | None
+
+
+def migrate() -> Migrated:
     """Bring our schema, and the database of Prefect, to what this program needs; make the first administrator where
-    there is nobody and a password is set. Returns who that is. Two at once wait for each other. Raises AppError."""
-    from models import users
+    there is nobody and a password is set. Two at once wait for each other. Raises AppError."""
+    from models import database, migrations, users
 
     settings = _settings()
     url = _database_url()
     with local.connected():
         prefect_server.ensure_database(_foreign(url))
-        password = settings.admin_password
-        if password is None:
-            return None
-        made = users.first_administrator(email=settings.admin_email, password=password.get_secret_value())
-    return made and made[0].email
+        password, made = settings.admin_password, None
+        if password is not None:
+            made = users.first_administrator(email=settings.admin_email, password=password.get_secret_value())
+        return Migrated(migrations.stored(database.engine()), made[0].email if made else None)
 
 
 def web_command(host: str, port: int, *, proxies: str, grace: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy import new_secrets, output
+from deploy import local, new_secrets, output
 from deploy.cli_options import Home, Json
 
 group = typer.Typer(help="The secrets that production needs.", no_args_is_help=True)
@@ -54,3 +54,20 @@ def new(
         from pipelines import backup_key
 
         output.note(f"{written.files[new_secrets.BACKUP_KEY]} opens the backups. {backup_key.LOSING_IT}")
+
+
+@group.command()
+def seal(as_json: Json = False, home: Home = None) -> None:
+    """Seal people's second factors with APPOINTMENT360_SECRET_KEY.
+
+    Once every part has it: what lay open before, and what the key before
+    sealed, which APPOINTMENT360_OLD_SECRET_KEY names until then.
+    """
+    with local.connected():
+        from models import sealing, second_factors
+
+        sealing.require_key()
+        done, closed = second_factors.seal()
+    output.answer_or_say({"sealed": done, "closed": closed}, f"{output.counted(done, 'second factor')} sealed anew.")
+    if closed:
+        output.note(f"{output.counted(closed, 'second factor')} cannot be opened: they were sealed with another key.")

@@ -3,11 +3,11 @@ overwritten."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from models import secret_files
 from models.errors import InvalidInput, Unavailable
 
 DATABASE = "postgresql://appointment360@localhost:5432/appointment360"
@@ -27,12 +27,13 @@ class Written:
 
 def fresh(database: str = DATABASE) -> dict[str, str]:
     """Secrets by their settings' names, and the database's password. Raises InvalidInput for a bad address."""
-    password = secrets.token_hex(24)
+    password = secret_files.random()
     return {
         PASSWORD: password,
         "database_url": _with_password(database, password),
-        "prefect_auth": f"{PREFECT_USER}:{secrets.token_hex(24)}",
-        "metrics_token": secrets.token_hex(24),
+        "prefect_auth": f"{PREFECT_USER}:{secret_files.random()}",
+        "metrics_token": secret_files.random(),
+        "secret_key": secret_files.random(),
         "admin_password": secrets.token_urlsafe(15),  # a person may have to type it
     }
 
@@ -48,7 +49,7 @@ def write(folder: Path, database: str = DATABASE) -> Written:
         kept = [name for name, file in files.items() if file.exists()]
         _agree(wanted, files, database)
         for name in wanted.keys() - set(kept):
-            _write(files[name], wanted[name])
+            secret_files.write(files[name], wanted[name])
     except OSError as error:
         raise Unavailable(f"{error.filename or folder} cannot be used: {error.strerror or error}.") from error
     if BACKUP_KEY not in kept:
@@ -88,18 +89,6 @@ def _with_password(url: str, password: str) -> str:
     if address is None or address.get_backend_name() != "postgresql" or not address.database or address.password:
         raise InvalidInput(f"Give the database as {DATABASE}, without a password: one is made.")
     return address.set(password=password).render_as_string(hide_password=False)
-
-
-def _write(file: Path, content: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(f"{content}\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-    except OSError:
-        file.unlink(missing_ok=True)  # half a secret would be taken for one
-        raise
 
 
 def _variable(name: str) -> str:

@@ -98,6 +98,7 @@ def run(*, port: int | None, sample: bool, browser: bool) -> None:
             prefect_server.ensure_database(connection)
             _first_administrator()
             _backup_key()
+            _secret_key()
             exports.fail_interrupted()
             machine = Machine(home, port, ports.reserved(prefect_server.PORT), connection)
             _supervise(machine, lock, sample=sample, browser=browser)
@@ -151,6 +152,17 @@ def _backup_key() -> None:
         return
     if new:
         output.say(f"The backups' key was made: {backup_key.path()}. {backup_key.LOSING_IT}")
+
+
+def _secret_key() -> None:
+    """Make it where there is none, and seal what was not sealed with it."""
+    from models import sealing, second_factors
+
+    if made := sealing.make_key():
+        output.say(f"The key that seals second factors was made: {made}. {sealing.LOSING_IT}")
+    _, closed = second_factors.seal()
+    if closed:
+        output.note(f"{output.counted(closed, 'second factor')} cannot be opened: they were sealed with another key.")
 
 
 def _supervise(machine: Machine, lock: int, *, sample: bool, browser: bool) -> None:

@@ -21,8 +21,8 @@ ENCRYPTED = ("require", "verify-ca", "verify-full")
 SECRETS_NEW = "`appointment360 secrets new` makes one"
 UNSEEN = f"or name its network in {variable('private_networks')}, if nobody else reads along there"
 DATABASES = ("database_url", "database_replica_url")
-MADE = ("admin_password", "prefect_auth", "metrics_token", "database_url")  # by SECRETS_NEW
-CHOSEN = ("metrics_token", "razorpay_webhook_secret")
+MADE = ("admin_password", "prefect_auth", "metrics_token", "secret_key", "database_url")  # by SECRETS_NEW
+CHOSEN = ("metrics_token", "secret_key", "razorpay_webhook_secret")
 # Of Python and the libraries: what makes them tell more than strangers may know, or run slower.
 DEBUGGING = {
     "PYTHONASYNCIODEBUG": ("1",), "PYTHONDEVMODE": ("1",), "PREFECT_DEBUG_MODE": ("1", "true"),
@@ -151,7 +151,7 @@ def _ways(settings: Settings) -> Iterator[Fault]:
 
 
 def _debugging(settings: Settings) -> Iterator[Fault]:
-    if str(getattr(settings, "log_level", "")).lower() == "debug":
+    if settings.log_level == "debug":
         yield _fault("log_level", "is debug, which tells too much", "take info")
     for name, values in DEBUGGING.items():
         if os.environ.get(name, "").lower() in values:

@@ -2,6 +2,7 @@
 found without being named: the credential appointment360_NAME holds the setting `name`, or is the file that it names."""
 
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,24 @@ def credential(name: str) -> Path | None:
 
 def is_secret(field: FieldInfo) -> bool:
     return SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
+
+
+def random() -> str:
+    """One that nobody guesses, of letters and digits that no syntax takes for its own."""
+    return secrets.token_hex(24)
+
+
+def write(file: Path, content: str) -> None:
+    """A new file, readable by this system user only. Raises OSError, also where there is one."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(f"{content}\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+    except OSError:
+        file.unlink(missing_ok=True)  # half a secret would be taken for one
+        raise
 
 
 class EnvironmentOrFiles(EnvSettingsSource):

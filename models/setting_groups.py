@@ -50,6 +50,10 @@ class Running(Group):
     """whom an empty database gets as its first administrator"""
     admin_password: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
     """the first administrator's; without it one is made, and shown once"""
+    secret_key: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
+    """seals people's second factors; the same for all parts; without it secret.key of the home, which `up` makes"""
+    old_secret_key: SecretStr | None = Field(default=None, examples=[CHANGE_ME])
+    """the one before, until `appointment360 secrets seal` was run"""
     duckdb_memory: ByteSize = ByteSize(400_000_000)
     """what one import may hold in memory; the default suits a machine with 1 GB"""
     duckdb_threads: int = 2

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.errors import InvalidInput
-from models.secret_files import SUFFIX, EnvironmentOrFiles, is_secret
+from models.secret_files import SUFFIX, EnvironmentOrFiles, credential, is_secret
 from models.setting_groups import (
     Backups,
     Group,
@@ -108,7 +108,9 @@ def origin(name: str) -> str:
     """Where the setting has its value from: “default”, “environment”, or the path of a file."""
     if name not in settings().model_fields_set:
         return "default"
-    return os.environ.get(f"{variable(name)}{SUFFIX}") or "environment"
+    if os.environ.get(variable(name)):
+        return "environment"
+    return os.environ.get(f"{variable(name)}{SUFFIX}") or str(credential(name) or "environment")
 
 
 def _given(place: tuple[int | str, ...], value: object) -> str:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pyrage
 import pytest
 
+from models import second_factors
+from models.permissions import Role
 from models.settings import PREFIX
 from pipelines import backup_key
+from tests import people
 from tests.deploy.command_line import Cli, Ended, on_a_terminal, without_colours
 
 STRONG = "0b7f3c1d9a52e6480b7f3c1d"
@@ -32,7 +35,7 @@ def test_secrets_are_lines_for_an_env_file(bare: Cli) -> None:
     values = dict(line.split("=", 1) for line in made.out.splitlines())
     assert list(values) == [
         "POSTGRES_PASSWORD", "DATABASE_URL", f"{PREFIX}PREFECT_AUTH", f"{PREFIX}METRICS_TOKEN",
-        f"{PREFIX}ADMIN_PASSWORD",
+        f"{PREFIX}SECRET_KEY", f"{PREFIX}ADMIN_PASSWORD",
     ]  # fmt: skip
     password = values["POSTGRES_PASSWORD"]
     assert values["DATABASE_URL"] == f"postgresql://app:{password}@db.example.com/contacts?sslmode=verify-full"
@@ -56,6 +59,7 @@ def test_secrets_are_files_that_are_never_overwritten(bare: Cli, tmp_path: Path)
     files = sorted(folder.iterdir())
     assert [file.name for file in files] == [
         "admin_password", "backup_key", "database_password", "database_url", "metrics_token", "prefect_auth",
+        "secret_key",
     ]  # fmt: skip
     assert {file.stat().st_mode & 0o777 for file in (folder, *files)} == {0o700, 0o600}
     before = {file.name: file.read_text() for file in files}
@@ -96,17 +100,21 @@ def test_production_starts_with_what_was_made(bare: Cli, tmp_path: Path) -> None
 
 
 def test_what_is_set_is_shown_with_where_it_comes_from(bare: Cli, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("geheim")
-    cli = with_settings(
+    for name in ("token", "appointment360_s3_secret_key", "appointment360_backup_key"):
+        (tmp_path / name).write_text("geheim")
+    given = with_settings(
         bare, metrics_token_file=str(tmp_path / "token"), smtp_password="geheim", prot="1", max_upload="5MB"
     )
-    shown = cli("settings", "show", "--json")
+    cli = Cli(given.url, given.home, {**given.more, "CREDENTIALS_DIRECTORY": str(tmp_path)})
+    shown, systemd = cli("settings", "show", "--json"), tmp_path / "appointment360"
     assert shown.object == {
         "settings": [
             {"setting": "APPOINTMENT360_HOME", "value": str(bare.home), "from": "environment"},
             {"setting": "APPOINTMENT360_MAX_UPLOAD", "value": "5000000", "from": "environment"},
             {"setting": "APPOINTMENT360_METRICS_TOKEN", "value": "(a secret)", "from": str(tmp_path / "token")},
             {"setting": "APPOINTMENT360_SMTP_PASSWORD", "value": "(a secret)", "from": "environment"},
+            {"setting": "APPOINTMENT360_S3_SECRET_KEY", "value": "(a secret)", "from": f"{systemd}_s3_secret_key"},
+            {"setting": "APPOINTMENT360_BACKUP_KEY", "value": f"{systemd}_backup_key", "from": f"{systemd}_backup_key"},
         ]
     }
     assert "APPOINTMENT360_PROT is no setting: did you mean APPOINTMENT360_PORT?" in shown.err
@@ -152,3 +160,18 @@ def test_nothing_starts_in_production_with_what_is_weak(bare: Cli, words: tuple[
     assert ("DATABASE_URL" in named) is (words[0] != "up")
     assert "geheim" not in refused.err
     assert not bare.home.exists()
+
+
+def test_second_factors_are_sealed_with_a_key_that_there_is(cli: Cli) -> None:
+    refused = cli("secrets", "seal", "--json")
+    assert (refused.code, refused.object) == (
+        1, {"error": "There is no key to seal with: set APPOINTMENT360_SECRET_KEY for every part."},
+    )  # fmt: skip
+    ann = people.person(email="ann@example.com", name="Ann", role=Role.ANALYST).actor()
+    second_factors.begin(by=ann)
+    sealing = with_settings(cli, secret_key=STRONG)
+    assert sealing("secrets", "seal", "--json").object == {"sealed": 1, "closed": 0}
+    assert cli.sql("SELECT secret LIKE 'sealed:%' FROM second_factors") == [(True,)]
+    with_another = with_settings(cli, secret_key=STRONG[::-1])
+    assert with_another("secrets", "seal", "--json").object == {"sealed": 0, "closed": 1}
+    assert "cannot be opened: they were sealed with another key" in with_another("secrets", "seal").err

@@ -178,7 +178,7 @@ def test_a_port_that_is_taken(machine: Machine, open_folder: Path) -> None:
 
 
 def test_secrets_are_for_their_owner_only(machine: Machine) -> None:
-    for name in ("prefect-auth", "running.json"):
+    for name in ("prefect-auth", "running.json", "secret.key", "backup.key"):
         assert (machine.home / name).stat().st_mode & 0o077 == 0
 
 

@@ -78,6 +78,7 @@ def test_it_starts_with_what_is_good(good: pytest.MonkeyPatch) -> None:
         ("s3_secret_key", "CHANGE_ME", "is the example's"),
         ("s3_endpoint", "http://192.0.2.7:9000", "leads to 192.0.2.7 by http, which others can read"),
         ("backup_encryption", "none", "is none, and backups hold everything"),
+        ("log_level", "debug", "is debug, which tells too much"),
         ("database_url", "", "is missing"),
         ("database_url", f"postgresql://app:{CHANGE_ME}@localhost/contacts", "is the example's"),
         ("database_url", "postgresql://a:app@localhost/contacts", "has a password that is shorter than 20 characters"),

@@ -10,7 +10,8 @@ from models.errors import InvalidInput
 SECRETS = sorted(
     settings.variable(name) for name, field in settings.Settings.model_fields.items() if secret_files.is_secret(field)
 )
-VALUES = {"DATABASE_URL": "postgresql://app:geheim@localhost/contacts", "APPOINTMENT360_PREFECT_AUTH": "app:geheim"}
+DATABASE = "postgresql://app:geheim@localhost/contacts"
+VALUES = {"DATABASE_URL": DATABASE, "DATABASE_REPLICA_URL": DATABASE, "APPOINTMENT360_PREFECT_AUTH": "app:geheim"}
 
 
 @pytest.fixture(autouse=True)

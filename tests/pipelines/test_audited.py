@@ -325,7 +325,10 @@ WITHOUT = {
     "models/tokens.py": {"actor_of": "when a token was last used", "clear_ended": OVER},
     "models/request_limits.py": {"take": UNTOLD["request_limits"], "clear_past": OVER},
     "models/sign_in_failures.py": {"clear_forgotten": OVER},
-    "models/second_factors.py": {"begin": "counts for nothing until it is confirmed"},
+    "models/second_factors.py": {
+        "begin": "counts for nothing until it is confirmed",
+        "seal": "the factors stay what they are",
+    },
     "models/sign_in_sessions.py": {"actor_of": "when a session was last seen", "clear_ended": OVER},
     "models/sign_ins.py": dict.fromkeys(
         ("check_password", "after_link", "check_code", "enrol", "confirm_enrolment", "issue_ticket"),

@@ -188,7 +188,8 @@ def two_instances(database: str, folder: Path) -> Iterator[tuple[Proxy, list[Ins
     """The whole site: two instances of the web on one database and one home, behind nginx."""
     ports = [free_port(), free_port()]
     with proxy_before(*(f"127.0.0.1:{port}" for port in ports)) as proxy:
-        environment = server_environment(database, APPOINTMENT360_HOME=str(folder), APPOINTMENT360_PUBLIC_URL=proxy.url)
+        settings = {"HOME": str(folder), "PUBLIC_URL": proxy.url, "LOG_FORMAT": "json"}
+        environment = server_environment(database, **{f"APPOINTMENT360_{name}": one for name, one in settings.items()})
         instances = [Instance(port, environment, folder) for port in ports]
         try:
             for instance in instances:

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,45 @@ def test_each_line_of_the_log_is_json_with_the_number_of_its_answer(proxy: Proxy
             assert json.loads(answer.content)["request_id"] == line["request_id"]
     logs = "".join(one.read_text() for one in (proxy.folder / "log").iterdir())
     assert "secret" not in logs
+
+
+def test_both_logs_have_the_same_number(behind: tuple[Proxy, list[Instance]], client: httpx.Client) -> None:
+    """nginx gives it; one that the client sends is not taken."""
+    proxy, instances = behind
+    answer = client.get("/api/v1/contacts", headers={"X-Request-ID": "chosen-by-the-client"})
+    line = proxy.line_of(answer)
+    asked = next(one for one in instances if one.address == line["instance"])
+    number = answer.headers["x-request-id"]
+    assert number != "chosen-by-the-client"
+    told = until(lambda: [one for one in asked.log.read_text().splitlines() if number in one])
+    assert [json.loads(one)["request_id"] for one in told] == [number]
+
+
+def test_http_2_is_spoken(proxy: Proxy) -> None:
+    with proxy.client(from_address=next(UNUSED), http2=True) as client:
+        answer = client.get("/")
+    assert (answer.http_version, answer.status_code) == ("HTTP/2", 200)
+    assert proxy.line_of(answer)["protocol"] == "HTTP/2.0"
+
+
+def test_an_address_has_so_many_tabs_open_at_once(proxy: Proxy) -> None:
+    def opened(address: str, held: ExitStack) -> str:
+        """The answer's first line; the socket stays open."""
+        plain = held.enter_context(socket.create_connection(("127.0.0.1", proxy.https), source_address=(address, 0)))
+        tab = held.enter_context(trusted.wrap_socket(plain, server_hostname=NAME))
+        tab.sendall(shake.encode())
+        return tab.recv(4096).split(b"\r\n")[0].decode()
+
+    trusted = ssl.create_default_context(cafile=str(proxy.certificate))
+    shake = (
+        f"GET /_stcore/stream HTTP/1.1\r\nHost: {proxy.public}\r\nOrigin: {proxy.url}\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    address, other = next(UNUSED), next(UNUSED)
+    with ExitStack() as held:
+        assert {opened(address, held) for _ in range(200)} == {"HTTP/1.1 101 Switching Protocols"}
+        assert opened(address, held) == "HTTP/1.1 429 Too Many Requests"
+        assert opened(other, held) == "HTTP/1.1 101 Switching Protocols"
 
 
 def test_while_the_file_is_there_everybody_gets_the_page(proxy: Proxy, client: httpx.Client) -> None:

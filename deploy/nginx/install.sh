@@ -36,7 +36,7 @@ done
 [ -n "$instances" ] || wrong "Say with --instance where each instance of the web is, as in 127.0.0.1:8361."
 if [ -z "$listen" ]; then
     listen="0.0.0.0"
-    [ -s /proc/net/if_inet6 ] && listen="$listen [::]"
+    if grep -q . /proc/net/if_inet6 2> /dev/null; then listen="$listen [::]"; fi
 fi
 public=$name
 [ "${public_port:-$https}" = 443 ] || public="$name:${public_port:-$https}"

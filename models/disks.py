@@ -10,7 +10,7 @@ from shutil import disk_usage
 
 from sqlalchemy import make_url, text
 
-from models import backups, file_places
+from models import backups, file_places, stored_files
 from models.database import Database, reading
 from models.disk_space import there
 from models.errors import AppError
@@ -37,7 +37,7 @@ class Disk:
 
 def all_here() -> list[Disk]:
     """Each disk once, the home's first."""
-    places = [(home(), "stored files"), (database_folder(), "the database"), (_backups(), "the backups")]
+    places = [(home(), _stored()), (database_folder(), "the database"), (_backups(), "the backups")]
     found: dict[int, list[tuple[Path, str]]] = {}
     for folder, what in places:
         if folder is not None and (device := _device(folder)) is not None:
@@ -47,7 +47,11 @@ def all_here() -> list[Disk]:
 
 def of_the_home() -> Disk:
     """That of the stored files, and of an embedded database. It asks no database. Raises OSError."""
-    return _disk([(home(), "stored files")])
+    return _disk([(home(), _stored())])
+
+
+def _stored() -> str:
+    return "files on their way" if stored_files.are_shared() else "stored files"
 
 
 def database_folder() -> Path | None:

@@ -107,7 +107,7 @@ def put(import_id: int, path: Path) -> Put:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
     address, name = stored_files.address(stored_files.IMPORTS, import_id), stored_files.new_name()
-    stored_files.place(address).put(path, name)
+    stored_files.place(address).put(path, name, replace=True)  # nobody else has that name
     return Put(address, name, size, digest)
 
 

@@ -158,7 +158,7 @@ def _write(session: Session, task: _Task) -> None:
         written = {"path": task.path, "rows": rows, "bytes": size, "sha256": digest, "notes": notes or None}
         if task.address is not None:
             place, name = stored_files.place_of(task.address)
-            place.put(out.path, name)
+            place.put(out.path, name, replace=True)  # nobody else has that name
         _publish(task, out, written | {"seconds": round(time.monotonic() - started, 3)}, fresh)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from playwright.sync_api import Download, sync_playwright
 from sqlalchemy import func, select
 
 from models import exports, import_orders, imports
@@ -21,6 +22,7 @@ from models.imports import State
 from models.permissions import OPERATOR, Role
 from pipelines import export_contacts
 from pipelines import import_orders as orders
+from tests.dashboard import chromium
 from tests.dashboard.conftest import Site
 from tests.dashboard.test_uploads import Sender, Web
 from tests.pipelines.hosts import Hosts, Store, sharing
@@ -214,6 +216,35 @@ def test_an_export_comes_from_the_store_to_whom_the_web_sends_there(
     with client(site, presigning, Role.MANAGER) as other:
         refused = other.get(path)
         assert (refused.status_code, "location" in refused.headers) == (404, False)
+
+
+@pytest.mark.parametrize("attribute", ['download = ""', 'target = "_blank"'])
+def test_a_browser_follows_to_the_store(site: Site, presigning: Web, export: exports.Export, attribute: str) -> None:
+    """By both ways that screens have: a click that comes by way of Python, and a link in a tab of its own."""
+    click = f"""path => {{ const link = document.createElement("a"); link.href = path; link.{attribute};
+        document.body.append(link); link.click(); }}"""
+    with sync_playwright() as playwright:
+        found = chromium.executable(playwright.chromium.executable_path)
+        browser = playwright.chromium.launch(executable_path=found, args=chromium.FLAGS)
+        context = browser.new_context()
+        context.add_cookies([{"name": "session", "value": site.token(Role.ANALYST), "url": presigning.address}])
+        page = context.new_page()
+        downloads: list[Download] = []
+
+        def take(download: Download) -> None:  # Playwright marks its handlers, and a list's own method cannot be
+            downloads.append(download)
+
+        context.on("page", lambda tab: tab.on("download", take))
+        page.on("download", take)
+        page.goto(f"{presigning.address}/exports")
+        page.evaluate(click, f"/exports/{export.id}/file")
+        deadline = time.monotonic() + 60
+        while not downloads:
+            assert time.monotonic() < deadline
+            page.wait_for_timeout(50)
+        assert hashlib.sha256(downloads[0].path().read_bytes()).hexdigest() == export.sha256
+        assert "X-Amz-Signature" in downloads[0].url
+        browser.close()
 
 
 def test_a_store_that_is_away_is_told(site: Site, streaming: Web, store: Store, export: exports.Export) -> None:

@@ -227,6 +227,7 @@ def test_what_nobody_names_goes_and_the_rest_stays(
     assert objects("imports") + objects("exports") == named
     sizes = {one.name: one.files for one in round_of.report.folders if one.name.startswith("s3:")}
     assert sizes == {"s3://leads/site/imports": 1, "s3://leads/site/exports": 1}
+    assert round_of.report.disks[0].holds.startswith("files on their way")
 
 
 def test_files_go_when_their_time_is_over(hosts: Hosts, tmp_path: Path) -> None:

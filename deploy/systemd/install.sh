@@ -59,7 +59,7 @@ switch() { # release
         say "In use: release $1. Units that run keep theirs until they start again."
     fi
     # What belongs to a release goes with it, there and back.
-    own=$(echo "$base/current"/lib/python3*/site-packages/deploy/systemd)
+    own=$base/current/deploy/systemd
     for unit in "$own"/units/*; do
         install -m 0644 "$unit" "$units/$(basename "$unit")"
     done
@@ -90,7 +90,7 @@ command -v uv > /dev/null || "$python" -c 'import ensurepip' 2> /dev/null || mis
 if [ -n "$missing" ]; then
     say "Debian's packages:$missing"
     apt-get update -qq
-    # shellcheck disable=SC2086  several names
+    # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing > /dev/null
 fi
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || wrong "$python is older than 3.11."
@@ -130,6 +130,8 @@ else
     uv pip check -q --python "$place/bin/python"
     # Units may not write here: what is not compiled now would be compiled at each start of each process.
     "$place/bin/python" -m compileall -q -j 0 "$place/lib"
+    ln -s "$(cd "$place" && echo lib/python3*/site-packages/deploy)" "$place/deploy"
+    rm -f "$place/.lock" # uv's, which everybody may write to
     touch "$place/.complete"
     say "Release $release: installed in $place."
 fi
@@ -168,7 +170,7 @@ while [ "$number" -lt "$workers" ]; do
     number=$((number + 1))
     wanted="$wanted appointment360-worker@$number.service"
 done
-# shellcheck disable=SC2086  several names
+# shellcheck disable=SC2086
 systemctl -q enable $wanted
 # certbot's own timer would do the same without a sandbox.
 if systemctl -q is-enabled certbot.timer 2> /dev/null; then systemctl -q disable certbot.timer; fi

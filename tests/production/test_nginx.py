@@ -7,11 +7,12 @@ import ssl
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import streamlit
 from playwright.sync_api import expect, sync_playwright
@@ -25,7 +26,7 @@ from models.permissions import Role
 from tests.dashboard import chromium
 from tests.dashboard.conftest import PASSWORD, Site
 from tests.dashboard.contacts_data import ROWS
-from tests.production.nginx_site import GIXY, NAME, Instance, Proxy, tool, two_instances, until
+from tests.production.nginx_site import GIXY, NAME, PATIENCE, Instance, Proxy, tool, two_instances, until
 
 pytestmark = pytest.mark.deploy
 SCRIPT = next(Path(streamlit.__file__).parent.glob("static/static/js/index.*.js"))
@@ -273,24 +274,47 @@ def test_http_2_is_spoken(proxy: Proxy) -> None:
     assert proxy.line_of(answer)["protocol"] == "HTTP/2.0"
 
 
-def test_an_address_has_so_many_tabs_open_at_once(proxy: Proxy) -> None:
-    def opened(address: str, held: ExitStack) -> str:
-        """The answer's first line; the socket stays open."""
-        plain = held.enter_context(socket.create_connection(("127.0.0.1", proxy.https), source_address=(address, 0)))
-        tab = held.enter_context(trusted.wrap_socket(plain, server_hostname=NAME))
-        tab.sendall(shake.encode())
-        return tab.recv(4096).split(b"\r\n")[0].decode()
-
+@contextmanager
+def open_tab(proxy: Proxy, address: str) -> Iterator[tuple[ssl.SSLSocket, str]]:
+    """A tab's socket, and the first line of what it was answered."""
     trusted = ssl.create_default_context(cafile=str(proxy.certificate))
     shake = (
         f"GET /_stcore/stream HTTP/1.1\r\nHost: {proxy.public}\r\nOrigin: {proxy.url}\r\nConnection: Upgrade\r\n"
         "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
+    with (
+        socket.create_connection(("127.0.0.1", proxy.https), source_address=(address, 0)) as plain,
+        trusted.wrap_socket(plain, server_hostname=NAME) as tab,
+    ):
+        tab.settimeout(PATIENCE)
+        tab.sendall(shake.encode())
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n") and (more := tab.recv(1)):
+            answer += more
+        yield tab, answer.split(b"\r\n")[0].decode()
+
+
+def test_an_address_has_so_many_tabs_open_at_once(proxy: Proxy) -> None:
     address, other = next(UNUSED), next(UNUSED)
     with ExitStack() as held:
-        assert {opened(address, held) for _ in range(200)} == {"HTTP/1.1 101 Switching Protocols"}
-        assert opened(address, held) == "HTTP/1.1 429 Too Many Requests"
-        assert opened(other, held) == "HTTP/1.1 101 Switching Protocols"
+        answers = [held.enter_context(open_tab(proxy, address))[1] for _ in range(201)]
+        assert answers == ["HTTP/1.1 101 Switching Protocols"] * 200 + ["HTTP/1.1 429 Too Many Requests"]
+        assert held.enter_context(open_tab(proxy, other))[1] == "HTTP/1.1 101 Switching Protocols"
+
+
+def test_an_open_tab_outlives_a_reload(proxy: Proxy, client: httpx.Client) -> None:
+    workers = set(_workers(proxy))
+    with open_tab(proxy, next(UNUSED)) as (tab, _):
+        proxy.run("nginx", "-c", str(proxy.conf), "-s", "reload")
+        until(lambda: set(_workers(proxy)) - workers)
+        assert client.get("/", headers={"Connection": "close"}).status_code == 200
+        tab.sendall(b"\x89\x80mask")  # an empty ping
+        assert tab.recv(2) == b"\x8a\x00"
+
+
+def _workers(proxy: Proxy) -> list[int]:
+    master = psutil.Process(int((proxy.folder / "run" / "nginx.pid").read_text()))
+    return [one.pid for one in master.children()]
 
 
 def test_while_the_file_is_there_everybody_gets_the_page(proxy: Proxy, client: httpx.Client) -> None:

@@ -29,6 +29,7 @@ from dashboard import (
     places,
     prefect_pages,
     readiness,
+    security_txt,
     uploads,
 )
 from dashboard.api import api, limits
@@ -181,5 +182,6 @@ app = st.App(
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics.metrics),
+        Route(security_txt.PATH, security_txt.page),
     ],
 )

@@ -20,11 +20,13 @@ GUESSES = 10**8  # zxcvbn's border between “somewhat” and “safely unguessa
 ESTIMATED = 72  # characters that zxcvbn is shown: its time grows faster than the length
 ROUNDS = 12  # bcrypt's cost; tests lower it
 
+OURS = ("appointment",)  # words of this very place, which whoever guesses tries first
+
 SHORT_WORD = 3  # a name as short as “Ann” is found only as a word by itself: “annual” is none
 
 
 def require_good(password: str, *, name: str, email: str, field: str = "password") -> None:
-    """Raises InvalidInput, with the reason, for a password that is short, blank, easily guessed or about the person."""
+    """Raises InvalidInput, with the reason, for one that is short, blank, easily guessed, or about the person or us."""
     normal = _normalised(password)
     if not normal.strip():
         raise InvalidInput(
@@ -38,6 +40,10 @@ def require_good(password: str, *, name: str, email: str, field: str = "password
     if found := _own_word(normal, name, email):
         raise InvalidInput(
             f"The password contains “{found}”, which is part of your name or e-mail. Leave it out.", field=field
+        )
+    if found := next((word for word in OURS if word in _folded(normal)), None):
+        raise InvalidInput(
+            f"The password contains “{found}”, which is the first thing that is tried here. Leave it out.", field=field
         )
     if guesses(normal[:ESTIMATED]) < GUESSES:
         raise InvalidInput(

@@ -9,7 +9,17 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ByteSize, ConfigDict, Field, PositiveInt, SecretStr, field_validator
 
 from models.secret_files import Unreadable
-from models.setting_kinds import DatabaseAddress, FilesAddress, Moments, Networks, Sender, SignIn, WebAddress, Zone
+from models.setting_kinds import (
+    Contact,
+    DatabaseAddress,
+    FilesAddress,
+    Moments,
+    Networks,
+    Sender,
+    SignIn,
+    WebAddress,
+    Zone,
+)
 
 CHANGE_ME = "change-me"  # stands for a secret in examples; production refuses it
 
@@ -67,6 +77,8 @@ class Web(Group):
     """the port of the web on this machine"""
     public_url: WebAddress = Field(default=None, examples=["https://contacts.example.com"])
     """how people reach the web: links in messages have it"""
+    security_contact: Contact = Field(default=None, examples=["security@example.com"])
+    """whom somebody tells of a weakness, in /.well-known/security.txt: an address, or a page with https"""
     static_url: FilesAddress = Field(default=None, examples=["https://cdn.example.com"])
     """where browsers load Streamlit's files: a CDN that fetches /static/ of ours; without it from the web itself"""
     trusted_proxies: Networks = Field(default="", examples=["10.0.0.5,10.0.1.0/24"])

@@ -14,6 +14,7 @@ from models.errors import InvalidInput
 
 OFF = "off"  # for what does not run by schedule
 PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/\[\]-]+")
+CONTACT = re.compile(r"https://[!-~]+|[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
 DATABASE_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 
 
@@ -35,6 +36,13 @@ def _files_address(value: str | None) -> str | None:
     if value and not PLAIN_ADDRESS.fullmatch(_web_address(value) or ""):
         raise ValueError("give an address without a query, such as https://cdn.example.com/contacts")
     return value and value.rstrip("/")
+
+
+def _contact(value: str | None) -> str | None:
+    """It stands in a line of its own, so it has no other characters than an address of mail or of a page needs."""
+    if value is not None and not CONTACT.fullmatch(value):
+        raise ValueError("give an address such as security@example.com, or of a page that begins with https://")
+    return value
 
 
 def _networks(value: str) -> str:
@@ -96,6 +104,7 @@ def _zone(value: str) -> str:
 Sender = Annotated[str, AfterValidator(_sender)]
 FilesAddress = Annotated[str | None, AfterValidator(_files_address)]
 WebAddress = Annotated[str | None, AfterValidator(_web_address)]
+Contact = Annotated[str | None, AfterValidator(_contact)]
 Networks = Annotated[str, AfterValidator(_networks)]
 SignIn = Annotated[SecretStr | None, AfterValidator(_sign_in)]
 DatabaseAddress = Annotated[SecretStr | None, AfterValidator(_database)]

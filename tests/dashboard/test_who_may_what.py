@@ -120,6 +120,7 @@ ROUTES: dict[str, Asked] = {
     "POST /prefect/{path:path}": Asked("/prefect/api/flow_runs/filter", RUN_JOBS),
     "GET /healthz": Asked("/healthz"),
     "GET /readyz": Asked("/readyz"),
+    "GET /.well-known/security.txt": Asked("/.well-known/security.txt"),
     "GET /metrics": Asked("/metrics"),  # has a token of its own: see test_metrics.py
     **{f"GET {places.path(name)}": Asked(places.path(name)) for name in places.PLACES},
 }

@@ -72,6 +72,13 @@ def test_the_persons_own_words_are_refused(password: str, part: str) -> None:
     assert refused(password) == f"The password contains “{part}”, which is part of your name or e-mail. Leave it out."
 
 
+def test_our_own_word_is_refused() -> None:
+    for password in ("my Appointment360 at dawn", "APPOINTMENT with cold rivers"):
+        assert refused(password) == (
+            "The password contains “appointment”, which is the first thing that is tried here. Leave it out."
+        )
+
+
 def test_a_short_name_inside_another_word_is_no_name() -> None:
     accept("annual planning budget", name="Ann Li", email="al@example.com")
     assert "“ann”" in refused("purple ann lanterns", name="Ann Li", email="al@example.com")

@@ -38,7 +38,10 @@ STREAMLIT_ROUTES = re.compile(r"/_stcore/(health|host-config|stream|upload_file/
 UPLOADS = "/_stcore/upload_file"
 BEHIND_SIGN_IN = (UPLOADS, "/media")  # Streamlit asks nobody who they are there
 OF_PERSONS = (*BEHIND_SIGN_IN, "/audit/", "/exports/", "/imports/", "/pay/", "/prefect/api/")  # others ask themselves
-NEVER_STORED = ("/audit/", "/auth/", "/exports/", "/imports/", "/media/", "/pay/")
+NEVER_STORED = (
+    "/audit/", "/auth/", "/contacts/difference.csv", "/exports/", "/imports/", "/media/", "/pay/",
+    "/performance/report.", "/quality/report.",
+)  # fmt: skip
 CHECKOUTS = re.compile(r"/pay/(order/[0-9]+|subscription)")  # the pages that open Razorpay's window, and no others
 REQUEST_ID = "appointment360.request_id"  # where a request's scope keeps the number that its answer shows
 GIVEN_ID = re.compile(r"[A-Za-z0-9-]{8,64}")  # of a request, by the proxy in front

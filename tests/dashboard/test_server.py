@@ -154,6 +154,15 @@ def test_security_headers_are_on_every_answer(client: httpx.Client) -> None:
         assert len(headers["x-request-id"]) == 16
 
 
+def test_no_browser_keeps_what_was_asked_for(client: httpx.Client) -> None:
+    """Signed in or not: what answers there has somebody's data."""
+    for path in (
+        "/audit/log.csv", "/auth/session", "/contacts/difference.csv", "/exports/1/file", "/imports/1/rejects.csv",
+        "/media/1", "/pay/subscription", "/performance/report.html", "/quality/report.html", "/api/v1/contacts",
+    ):  # fmt: skip
+        assert client.get(path).headers["cache-control"] == "no-store", path
+
+
 def test_health_and_readiness(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ok"}

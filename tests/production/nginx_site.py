@@ -25,7 +25,7 @@ INSTALL = ROOT / "deploy" / "nginx" / "install.sh"
 NAME = "contacts.test"
 # In environments of their own: sslyze wants an older cryptography than the application has.
 GIXY, SSLYZE = "gixy-ng==0.2.59", "sslyze==6.3.1"
-PATIENCE = 120  # seconds: the machine may be busy
+PATIENCE = 300  # seconds: the machine may be busy
 
 
 def tool(package: str, *command: str, folder: Path) -> subprocess.CompletedProcess[str]:

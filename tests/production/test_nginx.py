@@ -166,7 +166,8 @@ def test_a_broken_upload_keeps_what_arrived(proxy: Proxy, site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "times"), [("POST", "/auth/session", 100), ("GET", "/api/v1/contacts", 300), ("GET", "/", 500)]
+    ("method", "path", "times"),
+    [("POST", "/auth/session", 100), ("GET", "/api/v1/contacts", 300), ("GET", "/app/static/mark.svg", 500)],
 )
 def test_a_flood_is_turned_away_and_nobody_else(proxy: Proxy, method: str, path: str, times: int) -> None:
     answers = asyncio.run(_flood(proxy, next(UNUSED), method, path, times))

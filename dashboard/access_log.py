@@ -12,7 +12,7 @@ from starlette.types import Message, Scope, Send
 
 from dashboard import request_metrics
 from dashboard.api import problems
-from models import logs
+from models import fault_reports, logs
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,7 @@ class WithoutSockets(logging.Filter):
 def begin() -> None:
     """Let the web's process log, and with it the libraries that would do so by themselves."""
     logs.begin("web")
+    fault_reports.begin("web")
     for name in ("uvicorn.access", "uvicorn.error"):  # requests, and sockets
         logging.getLogger(name).addFilter(WithoutQuery())
     logging.getLogger("uvicorn.error").addFilter(WithoutSockets())

@@ -119,6 +119,11 @@ def bind(**ids: Any) -> None:
     structlog.contextvars.unbind_contextvars(*(name for name, value in ids.items() if value is None))
 
 
+def ids() -> dict[str, Any]:
+    """Those that are bound now."""
+    return structlog.contextvars.get_contextvars()
+
+
 @contextmanager
 def bound(**ids: Any) -> Iterator[None]:
     """The same for as long as the block runs."""

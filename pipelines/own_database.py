@@ -3,7 +3,7 @@
 import logging
 import os
 
-from models import database, logs
+from models import database, fault_reports, logs
 from models.errors import Unavailable
 from models.settings import settings
 
@@ -23,7 +23,9 @@ def bind_database() -> None:
 
 def begin_log() -> None:
     """Let this process log as ours do, Prefect's part in it, too: what it would show of an error is somebody's data."""
-    logs.begin("flow" if PREFECT_RUN in os.environ else "worker")
+    part = "flow" if PREFECT_RUN in os.environ else "worker"
+    logs.begin(part)
+    fault_reports.begin(part)
     root = logging.getLogger()
     for handler in [one for one in root.handlers if type(one).__module__.startswith("prefect.")]:
         root.removeHandler(handler)  # it was here first, and would say everything once more

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The command line with the user, the settings, the secrets and the sandbox of the services, for root:
+# The command line with the user, the settings and the secrets of the services, for root:
 # `appointment360 users list`. Files are read and written as that user.
 set -eu
 if [ "$(id -u)" != 0 ]; then

@@ -1,21 +1,26 @@
 """The units of deploy/systemd, for systemd-analyze and under a real systemd with their sandbox on."""
 
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy import parts
 from models.settings import Settings
-from tests.production.debian import Debian
+from tests.production.containers import environment
+from tests.production.debian import CURRENT, Debian
 
 pytestmark = pytest.mark.deploy
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd" / "units"
 SERVICES = sorted(UNITS.glob("*.service"))
 EXPOSED_AT_MOST = "20"  # tenths
+SAMPLE = Path(__file__).parents[1] / "samples" / "legislators.csv"
 SITE = ("--public-url", "https://contacts.example.org", "--admin-email", "admin@contacts.example.org")
 WEB, SECOND_WEB, WORKER, SECOND_WORKER = (
     f"appointment360-{name}.service" for name in ("web@8361", "web@8362", "worker@1", "worker@2")
@@ -37,8 +42,11 @@ def seconds(unit: str, name: str) -> int:
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
 def test_no_unit_is_exposed_more_than_two(unit: Path) -> None:
     found = analyzed(unit)
-    assert "Overall exposure level" in found.stdout
     assert found.returncode == 0, found.stdout
+    [level] = re.findall(r"Overall exposure level for \S+: ([0-9.]+)", found.stdout)
+    rows = re.findall(r"^\| (.+) \| ([0-9]\.[0-9]) \|$", (UNITS.parent / "README.md").read_text(), re.M)
+    [said] = [value for names, value in rows if unit.stem.removeprefix("appointment360-") in names.split(", ")]
+    assert said == level, "the README's"
 
 
 def test_all_services_are_looked_at() -> None:
@@ -85,6 +93,11 @@ def debian(installed: tuple[Debian, str]) -> Iterator[Debian]:
         yield made
     finally:
         made.end()
+
+
+@pytest.fixture(scope="module")
+def token(debian: Debian) -> str:
+    return str(debian.appointment360("tokens", "create", SITE[-1])["token"])
 
 
 def test_the_installer_says_what_it_did_and_keeps_it_the_next_time(installed: tuple[Debian, str]) -> None:
@@ -139,6 +152,25 @@ def test_a_web_that_is_killed_starts_again(debian: Debian) -> None:
     assert debian.ready(8361)
 
 
+def test_a_worker_that_is_stopped_finishes_its_import_and_another_one_goes_on(debian: Debian, token: str) -> None:
+    debian.run("systemctl", "stop", SECOND_WORKER)
+    first = planned(debian, token, "first.csv")
+    with contacts_locked(debian):
+        commit = json.dumps({"plan": first["plan"]})
+        debian.asked("POST", 8361, f"/api/v1/imports/{first['id']}/commit", token, commit)
+        debian.until("the import waits for the table", lambda: waiting_for_the_table(debian))
+        debian.run("systemctl", "stop", "--no-block", WORKER)
+        debian.until("it drains", lambda: "draining: " in debian.journal(WORKER))
+        debian.run("systemctl", "start", SECOND_WORKER)
+        assert uploaded(debian, token, "second.csv"), "by the other worker"
+        assert debian.state(WORKER, "ActiveState")["ActiveState"] == "deactivating", "it waits for its import"
+    debian.until("the first one ended", lambda: debian.state(WORKER, "ActiveState")["ActiveState"] != "deactivating")
+    assert debian.state(WORKER, "ActiveState", "Result") == {"ActiveState": "inactive", "Result": "success"}
+    done = debian.asked("GET", 8362, f"/api/v1/imports/{first['id']}", token)
+    rows = len(SAMPLE.read_text().splitlines()) - 1
+    assert (done["state"], done["rows"], done["created"]) == ("committed", rows, rows)
+
+
 def test_timers_are_there_and_what_they_start_works(debian: Debian) -> None:
     assert "appointment360-certificate.timer" in debian.run("systemctl", "list-timers", "--no-pager")
     debian.run("systemctl", "start", "appointment360-backup.service")
@@ -149,9 +181,84 @@ def test_timers_are_there_and_what_they_start_works(debian: Debian) -> None:
     assert "appointment360-backup.timer" in debian.run("systemctl", "list-timers", "--no-pager")
 
 
+def test_the_renewal_has_nginx_take_what_it_can_use_from_within_its_sandbox(debian: Debian) -> None:
+    names = [*("--name", "contacts.example.org"), *("--instance", "127.0.0.1:8361"), *("--instance", "127.0.0.1:8362")]
+    debian.run(f"{CURRENT}/deploy/nginx/install.sh", *names)
+    debian.run("systemctl", "start", "nginx")
+    issued = debian.folder / "etc/letsencrypt/live/issued"
+    shutil.copytree(debian.folder / "etc/nginx/appointment360/tls/placeholder", issued)
+    shutil.copytree(issued, issued.with_name("broken"))
+    (issued.with_name("broken") / "privkey.pem").write_text("no key")
+    debian.write("etc/letsencrypt/renewal/README", "certbot has nothing to renew here\n")
+    unit = "appointment360-certificate.service"
+    debian.run("systemctl", "start", unit)
+    assert debian.state(unit, "Result", "ConditionResult") == {"Result": "success", "ConditionResult": "yes"}
+
+    def renewed(name: str) -> str:
+        called = f"ExecStart=\nExecStart={CURRENT}/deploy/certificates/renewed.sh\n"
+        called += f"Environment=RENEWED_LINEAGE=/etc/letsencrypt/live/{name}\n"
+        debian.write(f"etc/systemd/system/{unit}.d/hook.conf", f"[Service]\n{called}")
+        debian.run("systemctl", "daemon-reload")
+        debian.run("systemctl", "start", unit, check=False)
+        return debian.state(unit, "Result")["Result"]
+
+    taken = debian.folder / "etc/nginx/appointment360/tls/current"
+    assert renewed("issued") == "success"
+    assert str(taken.readlink()) == "/etc/letsencrypt/live/issued"
+    assert renewed("broken") == "exit-code"
+    assert str(taken.readlink()) == "/etc/letsencrypt/live/issued"
+    assert debian.run("systemctl", "is-active", "nginx") == "active"
+
+
 def test_logs_that_are_files_are_rotated(debian: Debian) -> None:
     debian.write("var/log/nginx/access.log", "a line\n")
     debian.run("logrotate", "--force", "/etc/logrotate.d/appointment360")
     [rotated] = (debian.folder / "var/log/nginx").glob("access.log-*")
     assert rotated.read_text() == "a line\n"
     assert (debian.folder / "var/log/nginx/access.log").read_text() == ""
+
+
+def uploaded(debian: Debian, token: str, name: str) -> int:
+    """The number of an import of the sample, once a worker opened its file."""
+    text = SAMPLE.read_text()
+    begun = debian.asked("POST", 8361, "/api/v1/imports", token, json.dumps({"name": name, "size": len(text.encode())}))
+    number = int(begun["import_id"])
+    debian.asked("PUT", 8361, f"/api/v1/imports/{number}/parts/1", token, text)
+    debian.asked("POST", 8361, f"/api/v1/imports/{number}/upload/complete", token, "{}")
+    debian.until("it was opened", lambda: at_rest(debian, token, number, "opened", "planned"))
+    return number
+
+
+def planned(debian: Debian, token: str, name: str) -> dict[str, Any]:
+    number = uploaded(debian, token, name)
+    if not at_rest(debian, token, number, "planned"):
+        debian.asked("POST", 8361, f"/api/v1/imports/{number}/resume", token)
+    return dict(debian.until("it has a plan", lambda: at_rest(debian, token, number, "planned")))
+
+
+def at_rest(debian: Debian, token: str, number: int, *states: str) -> dict[str, Any] | None:
+    found = debian.asked("GET", 8361, f"/api/v1/imports/{number}", token)
+    return found if found["state"] in states and not found["progress"] else None
+
+
+@contextmanager
+def contacts_locked(debian: Debian) -> Iterator[None]:
+    """Nobody can write contacts meanwhile."""
+    command = ["podman", "exec", "-i", debian.name, "sh", "-c", debian.psql()]
+    held = subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert held.stdin is not None
+    assert held.stdout is not None
+    try:
+        held.stdin.write("BEGIN; LOCK TABLE contacts IN SHARE ROW EXCLUSIVE MODE; SELECT 'held';\n")
+        held.stdin.flush()
+        assert held.stdout.readline() == "held\n"
+        yield
+    finally:
+        held.stdin.close()
+        held.wait()
+        held.stdout.close()
+
+
+def waiting_for_the_table(debian: Debian) -> bool:
+    asked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'contacts'::regclass"
+    return debian.run("sh", "-c", debian.psql(), given=asked) != "0"

@@ -24,7 +24,7 @@ STORAGE = Path("/var/tmp/appointment360-containers")
 IMAGE = "localhost/appointment360:test"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PACKAGES = "ca-certificates,netbase,tzdata,python3.13,python3.13-venv"
-LONGEST = 120.0  # seconds until something must have happened
+LONGEST = 300.0  # seconds until something must have happened
 ENGINE = """\
 [containers]
 # Without CAP_SYS_RESOURCE podman's own limits, a million each, may not be set.

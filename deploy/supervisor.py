@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from deploy import running
+from deploy import kept_logs, running
 from deploy.running import Running
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 STEADY_AFTER = 60.0
 PATIENCE = 10.0
-LOG_LIMIT = 10_000_000
+LOGS_EVERY = 10.0  # seconds between looks how long they are
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WARDEN = "warden"
 PROJECT = Path(__file__).parents[1]
@@ -77,6 +77,7 @@ class Supervisor:
         self._record, self._logs, self._say, self._facts, self._hold = record, logs, say, dict(facts or {}), tuple(hold)
         self._lives: list[_Life] = []
         self._signals = 0
+        self._logs_at = 0.0
         self._handlers: dict[signal.Signals, Any] = {}
         self._own = running.identified(running.SUPERVISOR, os.getpid())
         self._warden: subprocess.Popen[bytes] | None = None
@@ -119,6 +120,11 @@ class Supervisor:
         if self._warden is not None and self._warden.poll() is not None and not self.stopping:
             self._say("The warden died; started again.")
             self._start_warden()
+        if self._logs is not None and time.monotonic() >= self._logs_at:
+            self._logs_at = time.monotonic() + LOGS_EVERY
+            for life in self._lives:
+                with suppress(OSError):  # such as a full disk: what is there stays
+                    kept_logs.rotate(self._log(life.part.name))
         for life in self._lives:
             if life.process is not None and life.process.poll() is not None:
                 self._bury(life)
@@ -234,8 +240,7 @@ class Supervisor:
             yield None
             return
         log = self._log(name)
-        if log.exists() and log.stat().st_size > LOG_LIMIT:
-            log.replace(log.with_suffix(".old.log"))
+        kept_logs.rotate(log)
         with log.open("ab") as written:
             yield written
 

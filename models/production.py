@@ -82,6 +82,8 @@ def _missing(settings: Settings, *, alone: bool) -> Iterator[Fault]:
         return
     if settings.database_url is None:
         yield _fault("database_url", "is missing", "give the address of the PostgreSQL server")
+    if settings.secret_key is None:
+        yield _fault("secret_key", "is missing, so that second factors lie open in the database", SECRETS_NEW)
     if settings.prefect_auth is None:
         yield _fault("prefect_auth", "is missing, so that anybody could run anything", SECRETS_NEW)
     if not settings.trusted_proxies:

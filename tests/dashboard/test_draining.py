@@ -1,4 +1,4 @@
-"""An instance that is told to end, or whose disk is full, or that has no Prefect: what balancers are told."""
+"""An instance that is told to end, whose disk is full, or that has no Prefect: what balancers are told."""
 
 import signal
 import subprocess
@@ -74,8 +74,8 @@ def test_a_second_signal_ends_it_at_once_and_prefect_is_no_condition(site: Site,
         assert process.wait(60) in (0, -signal.SIGTERM)
 
 
-def test_without_room_on_its_disk_it_is_not_ready(site: Site, tmp_path: Path) -> None:
-    with served(site.url, tmp_path, APPOINTMENT360_DISK_RESERVE=str(10**18)) as address:
-        answer = httpx.get(f"{address}/readyz")
-        assert (answer.status_code, answer.json()) == (503, {"status": "The disk of the stored files is full."})
-        assert httpx.get(f"{address}/healthz").status_code == 200
+def test_with_a_full_disk_people_go_on_browsing(site: Site, tmp_path: Path) -> None:
+    more = {"APPOINTMENT360_DISK_RESERVE": str(10**18), "APPOINTMENT360_METRICS_TOKEN": TOKEN}
+    with served(site.url, tmp_path, **more) as address:
+        shown = httpx.get(f"{address}/readyz", headers={"authorization": f"Bearer {TOKEN}"})
+        assert (shown.status_code, shown.json()["parts"]["disk"]) == (200, "full")

@@ -130,8 +130,8 @@ def test_a_check_tells_all_faults_without_a_start(bare: Cli) -> None:
     assert checked.code == 1
     assert checked.object["environment"] == "development"
     assert [fault["setting"] for fault in checked.object["faults"]] == [
-        "APPOINTMENT360_PUBLIC_URL", "DATABASE_URL", "APPOINTMENT360_PREFECT_AUTH", "APPOINTMENT360_TRUSTED_PROXIES",
-        "APPOINTMENT360_ADMIN_EMAIL",
+        "APPOINTMENT360_PUBLIC_URL", "DATABASE_URL", "APPOINTMENT360_SECRET_KEY", "APPOINTMENT360_PREFECT_AUTH",
+        "APPOINTMENT360_TRUSTED_PROXIES", "APPOINTMENT360_ADMIN_EMAIL",
     ]  # fmt: skip
     good = with_settings(bare, public_url="https://contacts.test", admin_email="ann@contacts.test")
     assert good("settings", "check", "--up").out == (
@@ -153,11 +153,12 @@ def test_nothing_starts_in_production_with_what_is_weak(bare: Cli, words: tuple[
     lines = refused.err.splitlines()
     assert lines[0] == "Error: Production does not start with these settings:"
     named = {line.split()[1] for line in lines[1:]}
-    assert named - {"DATABASE_URL", "APPOINTMENT360_TRUSTED_PROXIES"} == {
+    assert named - {"DATABASE_URL", "APPOINTMENT360_SECRET_KEY", "APPOINTMENT360_TRUSTED_PROXIES"} == {
         "APPOINTMENT360_PUBLIC_URL", "APPOINTMENT360_PREFECT_AUTH", "APPOINTMENT360_ADMIN_PASSWORD",
         "APPOINTMENT360_ADMIN_EMAIL",
     }  # fmt: skip
-    assert ("DATABASE_URL" in named) is (words[0] != "up")
+    for one in ("DATABASE_URL", "APPOINTMENT360_SECRET_KEY"):  # `up` makes both
+        assert (one in named) is (words[0] != "up")
     assert "geheim" not in refused.err
     assert not bare.home.exists()
 

@@ -23,6 +23,7 @@ GOOD = {
     "prefect_auth": f"appointment360:{STRONG}",
     "trusted_proxies": "10.0.0.5",
     "metrics_token": STRONG,
+    "secret_key": STRONG,
     "admin_email": "ann@contacts.test",
     "admin_password": "broad-lamp-quiet-river",
     "smtp_host": "mail.example.com",
@@ -57,6 +58,7 @@ def test_it_starts_with_what_is_good(good: pytest.MonkeyPatch) -> None:
     ("name", "value", "wrong"),
     [
         ("public_url", "", "is missing"),
+        ("secret_key", "", "is missing, so that second factors lie open in the database"),
         ("public_url", "http://contacts.example.com", "begins with http, which others can read"),
         ("static_url", "http://cdn.example.com", "begins with http, which others can read"),
         ("trusted_proxies", "", "is missing, so that https and people's addresses are not known"),

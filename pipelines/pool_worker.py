@@ -81,7 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", help="the worker's, as Prefect's screens show it")
     parser.add_argument("--limit", type=int, default=4, help="runs at a time")
     chosen = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
         work(chosen.pool, name=chosen.name, limit=chosen.limit)
     except AppError as error:

@@ -184,11 +184,11 @@ def proxy_before(*instances: str) -> Iterator[Proxy]:
 
 
 @contextmanager
-def two_instances(database: str, folder: Path) -> Iterator[tuple[Proxy, list[Instance]]]:
+def two_instances(database: str, folder: Path, **more: str) -> Iterator[tuple[Proxy, list[Instance]]]:
     """The whole site: two instances of the web on one database and one home, behind nginx."""
     ports = [free_port(), free_port()]
     with proxy_before(*(f"127.0.0.1:{port}" for port in ports)) as proxy:
-        settings = {"HOME": str(folder), "PUBLIC_URL": proxy.url, "LOG_FORMAT": "json"}
+        settings = {"HOME": str(folder), "PUBLIC_URL": proxy.url, "LOG_FORMAT": "json"} | more
         environment = server_environment(database, **{f"APPOINTMENT360_{name}": one for name, one in settings.items()})
         instances = [Instance(port, environment, folder) for port in ports]
         try:

@@ -16,6 +16,7 @@ from models.setting_kinds import (
     Moments,
     Networks,
     Sender,
+    SentryAddress,
     SignIn,
     WebAddress,
     Zone,
@@ -120,7 +121,7 @@ class Watching(Group):
     """from which on this program tells of itself; libraries only warn"""
     slow_request_seconds: float = Field(default=1, gt=0)
     """a request or a screen that takes longer is logged, with what it asked of the database"""
-    sentry_dsn: SecretStr | None = Field(default=None, examples=[f"https://{CHANGE_ME}@sentry.example.com/1"])
+    sentry_dsn: SentryAddress = Field(default=None, examples=[f"https://{CHANGE_ME}@sentry.example.com/1"])
     """where errors are reported to, without anybody's data; without it nowhere"""
 
 

@@ -84,6 +84,17 @@ def _database(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def _sentry(value: SecretStr | None) -> SecretStr | None:
+    """Its library would end the process that loads it, and quote what it was given."""
+    if value is None:
+        return None
+    parts = urlsplit(value.get_secret_value())
+    key, _, host = parts.netloc.rpartition("@")
+    if parts.scheme not in ("http", "https") or not key or not host or not parts.path.rpartition("/")[2].isdecimal():
+        raise ValueError("write it as Sentry shows it: https://KEY@HOST/NUMBER") from None
+    return value
+
+
 def _moments(value: str | None) -> str | None:
     if value is None or value.strip().lower() == OFF:
         return value and OFF
@@ -107,6 +118,7 @@ WebAddress = Annotated[str | None, AfterValidator(_web_address)]
 Contact = Annotated[str | None, AfterValidator(_contact)]
 Networks = Annotated[str, AfterValidator(_networks)]
 SignIn = Annotated[SecretStr | None, AfterValidator(_sign_in)]
+SentryAddress = Annotated[SecretStr | None, AfterValidator(_sentry)]
 DatabaseAddress = Annotated[SecretStr | None, AfterValidator(_database)]
 Moments = Annotated[str | None, AfterValidator(_moments)]
 Zone = Annotated[str, AfterValidator(_zone)]

@@ -53,7 +53,7 @@ def finished(export_id: int, by: Actor) -> Export:
     with reading() as session:
         fresh = exports.fresh(session, export, Filters(), by=by)
     exports.begin(export_id, total=0, path="x", fresh=fresh, by=by)
-    written = {"rows": 0, "bytes": 0, "sha256": "", "notes": None, "seconds": 0.0}
+    written = {"path": "x", "rows": 0, "bytes": 0, "sha256": "", "notes": None, "seconds": 0.0}
     with writing(by) as session:
         exports.finish(session, export_id, written=written, fresh=fresh, by=by)
     return exports.get(export_id, by=OPERATOR)
@@ -303,7 +303,7 @@ def test_of_two_exports_at_once_the_same_contacts_are_paid_once(ann: Actor, cont
         exports.begin(second, total=4, path="x", fresh=fresh, by=ann)
         assert finished(first, ann).credits == 5
         with writing(ann) as session:
-            written = {"rows": 4, "bytes": 0, "sha256": "", "notes": None, "seconds": 0.0}
+            written = {"path": "x", "rows": 4, "bytes": 0, "sha256": "", "notes": None, "seconds": 0.0}
             exports.finish(session, second, written=written, fresh=fresh, by=ann)
     assert exports.get(second, by=ann).credits == 1
     assert left(ann) == (6, 4, 0)

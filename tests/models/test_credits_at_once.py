@@ -21,7 +21,7 @@ from models.filters import Filters
 from models.permissions import OPERATOR, Actor, Role
 
 CONTACTS, LIMIT, EXPORTS = 200, 60, 100
-WRITTEN = {"rows": 0, "bytes": 0, "sha256": "", "notes": None, "seconds": 0.0}
+WRITTEN = {"path": "x", "rows": 0, "bytes": 0, "sha256": "", "notes": None, "seconds": 0.0}
 
 
 def person(limit: int | None) -> Actor:

@@ -11,7 +11,10 @@ SECRETS = sorted(
     settings.variable(name) for name, field in settings.Settings.model_fields.items() if secret_files.is_secret(field)
 )
 DATABASE = "postgresql://app:geheim@localhost/contacts"
-VALUES = {"DATABASE_URL": DATABASE, "DATABASE_REPLICA_URL": DATABASE, "APPOINTMENT360_PREFECT_AUTH": "app:geheim"}
+VALUES = {
+    "DATABASE_URL": DATABASE, "DATABASE_REPLICA_URL": DATABASE, "APPOINTMENT360_PREFECT_AUTH": "app:geheim",
+    "APPOINTMENT360_SENTRY_DSN": "https://geheim@sentry.example.com/1",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -77,9 +80,11 @@ def test_what_a_file_holds_is_checked_and_not_shown(monkeypatch: pytest.MonkeyPa
     (tmp_path / "secret").write_text("geheim\n")
     monkeypatch.setenv("APPOINTMENT360_PREFECT_AUTH_FILE", str(tmp_path / "secret"))
     monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("APPOINTMENT360_SENTRY_DSN_FILE", str(tmp_path / "secret"))
     with pytest.raises(InvalidInput, match="APPOINTMENT360_PREFECT_AUTH is not right: give user:password") as refused:
         settings.settings()
-    assert "DATABASE_URL is not right: write it as" in refused.value.sentence
+    for name in ("DATABASE_URL", "APPOINTMENT360_SENTRY_DSN"):
+        assert f"{name} is not right: write it as" in refused.value.sentence
     assert "geheim" not in str(refused.value)
 
 

@@ -130,12 +130,14 @@ def _engine(url: str, connecting: Mapping[str, Any], **pooled: Any) -> Engine:
 
 
 def _prepare(connection: Any, _: object) -> None:
-    """Once for each new connection, so that no question costs another one."""
+    """Once for each new connection, so that no question costs another one; in no transaction, which the server might end
+    because it idles."""
+    connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(LET_GO_OF_THE_LOST)
         if Database.patience is not None:
             cursor.execute(f"SET statement_timeout = '{Database.patience}s'")
-    connection.commit()
+    connection.autocommit = False
 
 
 def _note_return(_: object, record: ConnectionPoolEntry) -> None:

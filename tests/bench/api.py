@@ -19,7 +19,7 @@ import httpx
 from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from deploy.up import KEEP_ALIVE
+from deploy.parts import KEEP_ALIVE
 from models import audit, filters, tokens
 from models.contacts import likeness, records, search
 from models.contacts.table import Contact

@@ -261,7 +261,7 @@ def test_retention_waits_for_who_restores_it(filled: str, monkeypatch: pytest.Mo
 def test_a_dump_may_take_longer_than_a_transaction_may_idle(filled: str) -> None:
     with psycopg.connect(libpq_url(filled), autocommit=True) as connection:
         name = connection.info.dbname
-        connection.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '50ms'")
+        connection.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '250ms'")
     assert back_up.make(by=OPERATOR, drilled=False).rows
 
 

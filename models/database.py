@@ -130,8 +130,8 @@ def _engine(url: str, connecting: Mapping[str, Any], **pooled: Any) -> Engine:
 
 
 def _prepare(connection: Any, _: object) -> None:
-    """Once for each new connection, so that no question costs another one; in no transaction, which the server might end
-    because it idles."""
+    """Once for each new connection, so that no question costs another one; outside of a transaction, which a server may
+    end because it idles."""
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(LET_GO_OF_THE_LOST)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.embedded_postgres import Server
-from models import backup_alerts, backups, flow_runs, flow_schedules, jobs, settings, users
+from models import backup_alerts, backups, flow_runs, flow_schedules, jobs, postgres_tools, settings, users
 from models.backup_retention import Generations, Kept, superfluous
 from models.contacts import records
 from models.database import libpq_url
@@ -258,10 +258,17 @@ def test_retention_waits_for_who_restores_it(filled: str, monkeypatch: pytest.Mo
     assert back_up.retain() == [old.name]
 
 
-def test_a_dump_may_take_longer_than_a_transaction_may_idle(filled: str) -> None:
+def test_a_dump_may_take_longer_than_a_transaction_may_idle(
+    filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "pg_dump"
+    program = postgres_tools.program("pg_dump", url=filled, server=18)
+    slow.write_text(f'#!/bin/sh\nsleep 1\nexec {program} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setattr(postgres_tools, "program", lambda *_, **__: str(slow))
     with psycopg.connect(libpq_url(filled), autocommit=True) as connection:
         name = connection.info.dbname
-        connection.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '250ms'")
+        connection.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '500ms'")
     assert back_up.make(by=OPERATOR, drilled=False).rows
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 
 @contextmanager
-def serving(folder: Path, port: int | None = None) -> Iterator[str]:
-    """Yields its address; the keys are those of tests/pipelines/s3.py. What is in the folder already is in it."""
+def serving(folder: Path, port: int | None = None, *, host: str = "127.0.0.1") -> Iterator[str]:
+    """Yields its address on this machine; the keys are those of tests/pipelines/s3.py. What is in the folder already is
+    in it."""
     port = port or free_port()
     environment = {**os.environ, "NANIO_ACCESS_KEY": "key", "NANIO_SECRET_KEY": "secret"}
-    command = [str(Path(sys.executable).with_name("nanio")), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command = [str(Path(sys.executable).with_name("nanio")), "serve", "--host", host, "--port", str(port)]
     log = (folder / "log").open("ab")
     data = folder / "data"
     data.mkdir(exist_ok=True)

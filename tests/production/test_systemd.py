@@ -17,7 +17,8 @@ from tests.production.containers import environment
 from tests.production.debian import CURRENT, Debian
 
 pytestmark = pytest.mark.deploy
-UNITS = Path(__file__).parents[2] / "deploy" / "systemd" / "units"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+UNITS, RUNBOOK = DEPLOY / "systemd" / "units", DEPLOY / "RUNBOOK.md"
 SERVICES = sorted(UNITS.glob("*.service"))
 EXPOSED_AT_MOST = "20"  # tenths
 SAMPLE = Path(__file__).parents[1] / "samples" / "legislators.csv"
@@ -191,8 +192,9 @@ def test_the_renewal_has_nginx_take_what_it_can_use_from_within_its_sandbox(debi
     (issued.with_name("broken") / "privkey.pem").write_text("no key")
     debian.write("etc/letsencrypt/renewal/README", "certbot has nothing to renew here\n")
     unit = "appointment360-certificate.service"
-    debian.run("systemctl", "start", unit)
-    assert debian.state(unit, "Result", "ConditionResult") == {"Result": "success", "ConditionResult": "yes"}
+    debian.run("systemctl", "start", unit, check=False)
+    found = debian.state(unit, "Result", "ConditionResult")
+    assert found == {"Result": "success", "ConditionResult": "yes"}, debian.journal(unit)
 
     def renewed(name: str) -> str:
         called = f"ExecStart=\nExecStart={CURRENT}/deploy/certificates/renewed.sh\n"
@@ -210,12 +212,107 @@ def test_the_renewal_has_nginx_take_what_it_can_use_from_within_its_sandbox(debi
     assert debian.run("systemctl", "is-active", "nginx") == "active"
 
 
+def test_another_release_takes_the_place_of_this_one_and_back_without_a_pause(debian: Debian) -> None:
+    """After nginx is there. The other release is the same program under another name."""
+    first = Path(debian.run("readlink", CURRENT)).name
+    said = debian.install("--beside", "--release", "next")
+    assert f"In use: releases/{first}, as before." in said
+
+    def running() -> set[str]:
+        """The releases of all that runs."""
+        units = ("appointment360-prefect.service", WEB, SECOND_WEB, WORKER, SECOND_WORKER)
+        found = [debian.state(unit, "MainPID")["MainPID"] for unit in units]
+        return {re.findall(r"/releases/([^/]+)/", debian.run("cat", f"/proc/{one}/cmdline"))[0] for one in found}
+
+    debian.run("systemctl", "start", WORKER, SECOND_WORKER)
+    assert running() == {first}
+    for release in ("next", first):
+        with visited(debian) as statuses:
+            said = debian.run(f"{CURRENT}/deploy/systemd/roll.sh", release)
+        assert [line for line in said.splitlines() if line.startswith("Replaced: appointment360-web")] == [
+            f"Replaced: {WEB}", f"Replaced: {SECOND_WEB}",
+        ]  # fmt: skip
+        assert running() == {release}
+        assert len(statuses) > 20
+        assert set(statuses) == {"200"}
+
+
+def test_a_site_without_prefect_gets_it_back(debian: Debian, token: str) -> None:
+    debian.run("systemctl", "start", WORKER, SECOND_WORKER)
+    followed(debian, "prefect")
+    assert uploaded(debian, token, "after-prefect.csv"), "a worker took it"
+
+
+def test_an_instance_that_hangs_is_replaced(debian: Debian) -> None:
+    hanging = debian.state(WEB, "MainPID")["MainPID"]
+    debian.run("kill", "-STOP", hanging)
+    followed(debian, "instance")
+    assert debian.state(WEB, "MainPID")["MainPID"] != hanging
+    assert debian.ready(8361)
+
+
+def test_a_disk_gets_room_again(debian: Debian) -> None:
+    """By the rules, and the journal's share."""
+    assert "Disks" in followed(debian, "disk")
+
+
+def test_a_lost_database_comes_back_from_its_backup(debian: Debian) -> None:
+    debian.appointment360("import", "/srv/legislators.csv", "--yes")
+    debian.run("systemctl", "start", "appointment360-backup.service")
+    before = debian.appointment360("count")["count"]
+    assert before > 0
+    [backup, *_] = debian.appointment360("backups")["backups"]
+    anew = "CREATE DATABASE appointment360;"  # an empty one, as on a new server
+    for lost in ("prefect", "appointment360"):
+        anew = f"DROP DATABASE {lost} WITH (FORCE);\n{anew}"
+    debian.run("sh", "-c", debian.psql("postgres"), given=anew)
+    followed(debian, "database", BACKUP=backup["name"], BACKUPS="/var/lib/appointment360/backups")
+    debian.until("it is ready", lambda: debian.ready(8361) and debian.ready(8362))
+    assert debian.appointment360("count")["count"] == before
+
+
+def test_leaked_keys_are_changed(debian: Debian) -> None:
+    places = [debian.folder / "etc/appointment360/secrets" / name for name in ("database_url", "prefect_auth")]
+    before = [place.read_text() for place in places]
+    followed(debian, "keys")
+    assert not set(before) & {place.read_text() for place in places}
+    debian.until("it is ready", lambda: debian.ready(8361) and debian.ready(8362))
+    refused = debian.run(
+        "sh", "-c", f"{debian.postgres_programs}/psql '{before[0].strip()}' -c 'SELECT 1' 2>&1 || true"
+    )
+    assert "password authentication failed" in refused
+
+
 def test_logs_that_are_files_are_rotated(debian: Debian) -> None:
     debian.write("var/log/nginx/access.log", "a line\n")
     debian.run("logrotate", "--force", "/etc/logrotate.d/appointment360")
     [rotated] = (debian.folder / "var/log/nginx").glob("access.log-*")
     assert rotated.read_text() == "a line\n"
     assert (debian.folder / "var/log/nginx/access.log").read_text() == ""
+
+
+def followed(debian: Debian, procedure: str, **given: str) -> str:
+    """What the runbook says to do then, done as it stands there; what it printed."""
+    [block] = re.findall(rf"```sh\n# run: {procedure}\n(.*?)```", RUNBOOK.read_text(), re.S)
+    names = [f"{name}={value}" for name, value in given.items()]
+    path = f"PATH={debian.postgres_programs}:/usr/local/bin:/usr/sbin:/usr/bin"
+    return debian.run("env", path, *names, "sh", "-euc", f"{block}")
+
+
+@contextmanager
+def visited(debian: Debian) -> Iterator[list[str]]:
+    """Meanwhile somebody looks at the site, by a connection of its own each time; the statuses are there at the end."""
+    name = SITE[1].removeprefix("https://")
+    look = f"curl -sk -o /dev/null -w '%{{http_code}}\\n' --resolve {name}:443:127.0.0.1 {SITE[1]}/contacts"
+    loop = f"rm -f /tmp/over; until [ -e /tmp/over ]; do {look}; sleep 0.2; done"
+    command = ["podman", "exec", debian.name, "sh", "-c", loop]
+    statuses: list[str] = []
+    looking = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        yield statuses
+    finally:
+        debian.run("touch", "/tmp/over")
+        statuses += looking.communicate()[0].split()
 
 
 def uploaded(debian: Debian, token: str, name: str) -> int:

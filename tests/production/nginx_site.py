@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 import httpx
 
 from tests.dashboard.conftest import server_environment
+from tests.deploy.parts_running import free_port
 
 ROOT = Path(__file__).parents[2]
 INSTALL = ROOT / "deploy" / "nginx" / "install.sh"
@@ -34,13 +34,6 @@ def tool(package: str, *command: str, folder: Path) -> subprocess.CompletedProce
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     words = [uv, "tool", "run", "--no-config", "--from", package, *command]
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
 
 
 @dataclass

@@ -28,7 +28,7 @@ class Line:
 
     def __init__(self, scope: Scope) -> None:
         self.scope, self.began = scope, time.perf_counter()
-        self.status, self.bytes, self.answered = 0, 0, 0.0
+        self.status, self.bytes, self.answered, self.whole = 0, 0, 0.0, False
         request_metrics.IN_FLIGHT.inc()
 
     def counting(self, send: Send) -> Send:
@@ -38,6 +38,7 @@ class Line:
             elif message["type"] == "http.response.body":
                 self.bytes += len(message.get("body", b""))
             await send(message)
+            self.whole = message["type"] == "http.response.body" and not message.get("more_body")
 
         return counted
 

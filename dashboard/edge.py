@@ -132,10 +132,11 @@ class Edge:
                 await refusal(scope, receive, answer)
             else:
                 await self.app(scope, receive, answer)
-        except Exception:  # logged with the id that the answer's header shows, and raised on
+        except Exception:  # logged with the id that the answer's header shows
             failed = True
             log.exception("request %s failed: %s %s", request_id, scope["method"], access_log.route_of(scope))
-            raise
+            if not line.whole:  # after a whole answer uvicorn would cut off what comes next through the connection
+                raise
         finally:
             line.write(failed=failed)
 

@@ -140,6 +140,19 @@ def test_nobodys_data_is_logged(web: str, manager: httpx.Client, site: Site, fol
     assert one["event"].startswith("Unavailable from IntegrityError: 23505")
 
 
+def test_a_failure_leaves_the_connection_to_the_next_request(manager: httpx.Client) -> None:
+    """Whoever shares it, as a proxy does, would have a request of somebody else's cut off."""
+
+    def asked(method: str, path: str, **more: Any) -> tuple[int, object]:
+        answer = manager.request(method, path, **more)
+        return answer.status_code, answer.extensions["network_stream"].get_extra_info("client_addr")
+
+    with refusing_her():
+        failed, through = asked("POST", "/contacts", json={"first_name": NAME, "last_name": SURNAME, "email": EMAIL})
+    assert failed == 500
+    assert asked("GET", "/health") == (200, through)
+
+
 def test_a_line_for_each_request(web: str, manager: httpx.Client, site: Site, folder: Path) -> None:
     answer = manager.get("/contacts/1", headers={"x-request-id": GIVEN})
     with reading() as session:

@@ -1,5 +1,7 @@
 """pg_restore of an unpacked backup into an empty database, whatever roles its server has."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import psycopg
@@ -13,6 +15,8 @@ from pipelines.backup_manifest import Manifest
 JOBS = 2
 # Indexes are most of a restore, and are built in memory with enough of it.
 FASTER = "-c maintenance_work_mem=256MB -c synchronous_commit=off"
+# Only superusers may make it, and it holds nothing of the database's: the report that reads it makes it where it may.
+NOT_RESTORED = re.compile(r"^\d+; .* (?:EXTENSION -|COMMENT - EXTENSION) pg_stat_statements ")
 NOT_EMPTY = """SELECT count(*) FILTER (WHERE c.relkind = 'r'), count(*)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'v', 'm', 'S') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
@@ -55,6 +59,18 @@ def restore(dump: Path, url: str, manifest: Manifest) -> list[str]:
     address, environment = postgres_tools.connection(url)
     environment["PGOPTIONS"] = FASTER
     without = ["--no-owner", "--no-privileges"] if missing else []
-    command = [str(program), "-d", address, f"-j{JOBS}", "--exit-on-error", *without, str(dump)]
+    wanted = dump.with_name(f"{dump.name}.list")
+    wanted.write_text(_wanted(program, dump, environment))
+    command = [str(program), "-d", address, f"-j{JOBS}", "--exit-on-error", *without, "-L", str(wanted), str(dump)]
     postgres_runs.execute(command, environment, "The backup could not be restored")
     return missing
+
+
+def _wanted(program: Path, dump: Path, environment: dict[str, str]) -> str:
+    """The table of contents, as pg_restore takes it. Raises Unavailable."""
+    listed = subprocess.run(
+        [str(program), "-l", str(dump)], env=environment, check=False, capture_output=True, text=True
+    )
+    if listed.returncode:
+        raise Unavailable(f"The backup could not be read: {listed.stderr.strip()[:500]}")
+    return "".join(line for line in listed.stdout.splitlines(keepends=True) if not NOT_RESTORED.match(line))

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import conninfo
 
 from deploy.embedded_postgres import Server
 from models import backup_alerts, backups, flow_runs, flow_schedules, jobs, postgres_tools, settings, users
@@ -102,6 +103,23 @@ def test_a_drill_leaves_the_statistics_of_statements_alone(filled: str, home: Pa
         connection.execute("SELECT pg_stat_statements_reset()")
         assert back_up.make(by=OPERATOR).proven
         assert connection.execute(counted).fetchone() == (0,)
+
+
+def test_a_superusers_backup_is_restored_by_a_role_that_is_none(filled: str, home: Path, postgres: Server) -> None:
+    """What an embedded server's has, and only superusers may make, is left out."""
+    server = postgres.url("postgres", driver="")
+    with psycopg.connect(libpq_url(filled), autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    made = back_up.make(by=OPERATOR, drilled=False)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE ROLE modest LOGIN PASSWORD 'modest'")
+        connection.execute("CREATE DATABASE restored OWNER modest TEMPLATE template0")
+        try:
+            into = conninfo.make_conninfo(server, user="modest", password="modest", dbname="restored")
+            assert restore_backup.run(made.id, into, by=OPERATOR).differences == []
+        finally:
+            connection.execute("DROP DATABASE restored WITH (FORCE)")
+            connection.execute("DROP ROLE modest")
 
 
 def test_it_is_restored_by_its_name_where_no_database_knows_of_it(

@@ -15,6 +15,7 @@ from psycopg.errors import QueryCanceled
 from psycopg.rows import RowFactory, namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from models.bounded_connection import noticing
 from models.database import Database, libpq_url
 from models.errors import TooSlow
 from models.tallies import TALLY
@@ -43,9 +44,10 @@ _doors: list[_Door] = []  # one, while a server runs
 async def opened() -> AsyncIterator[None]:
     """For as long as the block runs, requests to this process's loop are answered without a thread."""
     assert Database.url is not None
-    settings = {"autocommit": True, "application_name": NAME}
+    url = libpq_url(Database.url)
+    settings = {"autocommit": True, "application_name": NAME, **noticing(url)}
     pool: _Pool = AsyncConnectionPool(
-        libpq_url(Database.url), kwargs=settings, configure=_set_patience,
+        url, kwargs=settings, configure=_set_patience,
         min_size=1, max_size=MOST, timeout=LONGEST_WAIT, open=False,
     )  # fmt: skip
     await pool.open()  # it connects meanwhile: also a web whose database is away starts

@@ -2,7 +2,7 @@
 
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, Oper
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from models.bounded_connection import BoundedConnection, noticing
 from models.errors import Conflict, TooSlow, Unavailable
 from models.permissions import Actor
 from models.tallies import TalliedCursor
@@ -49,8 +50,8 @@ LET_GO_OF_THE_LOST = b"""SELECT set_config('tcp_keepalives_idle', '20', false),
 RETURNED = "appointment360.returned"  # when a connection came back to the pool
 UNASKED = 30.0  # seconds after which a connection is asked whether it still works
 
-# Of a replica, without which everything goes on: seconds to connect, milliseconds for what was sent to arrive.
-SOON_GIVEN_UP = {"connect_timeout": 2, "tcp_user_timeout": 3000}
+# Of a replica, without which everything goes on: seconds to connect.
+SOON_GIVEN_UP = {"connect_timeout": 2}
 LONGEST_WAIT = 1.0  # seconds for one of its connections
 
 LARGEST_ID = 2**31 - 1  # that an Integer column holds
@@ -107,6 +108,7 @@ def bind(url: str, *, patience: int | None = None, replica: str | None = None) -
     Database.engine = _engine(Database.url, {})
     if replica is not None:
         Database.replica = _engine(sqlalchemy_url(replica), SOON_GIVEN_UP, pool_timeout=LONGEST_WAIT)
+        event.listen(Database.replica, "do_connect", _connect_bounded)
     return Database.engine
 
 
@@ -121,12 +123,16 @@ def _engine(url: str, connecting: Mapping[str, Any], **pooled: Any) -> Engine:
     # What an error says is logged: without the values, which may be a secret or somebody's data.
     made = create_engine(
         url, pool_size=10, max_overflow=20, pool_recycle=1800, pool_use_lifo=True, hide_parameters=True,
-        connect_args={"cursor_factory": TalliedCursor, **connecting}, **pooled,
+        connect_args={"cursor_factory": TalliedCursor, **noticing(libpq_url(url)), **connecting}, **pooled,
     )  # fmt: skip
     event.listen(made, "checkin", _note_return)
     event.listen(made, "checkout", _require_alive)
     event.listen(made, "connect", _prepare)
     return made
+
+
+def _connect_bounded(_: object, __: object, given: Sequence[Any], named: Mapping[str, Any]) -> BoundedConnection:
+    return BoundedConnection.connect(*given, **named)
 
 
 def _prepare(connection: Any, _: object) -> None:

@@ -16,6 +16,7 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from models import kept
+from models.bounded_connection import noticing
 from models.database import Database, libpq_url
 
 CHANNEL = "contact_moves"
@@ -44,9 +45,10 @@ def listening() -> Iterator[None]:
 
 
 def _listen_until(stopped: threading.Event, url: str) -> None:
+    how: dict[str, Any] = {"autocommit": True, "application_name": NAME, "row_factory": namedtuple_row, **noticing(url)}
     while not stopped.is_set():
         try:
-            with psycopg.connect(url, autocommit=True, application_name=NAME, row_factory=namedtuple_row) as heard:
+            with psycopg.connect(url, **how) as heard:
                 heard.execute(f"LISTEN {CHANNEL}".encode())
                 _hear(heard, stopped)
         except psycopg.Error as error:

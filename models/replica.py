@@ -9,7 +9,9 @@ What else is written meanwhile does not keep it from answering. The place counts
 at the same moment may become visible there in another order than here.
 
 Where it has not come so far, follows another server or none, has another schema or is away, the database answers. What
-it fails at the database is asked once more: the replica ends long questions in order to go on applying the log.
+it fails at the database is asked once more: the replica ends long questions in order to go on applying the log. So is
+what it never answers, as one does that stands still: most of that is noticed by what it has to answer at once, else a
+little after the patience in which it should have ended the question by itself.
 """
 
 import functools
@@ -32,6 +34,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 
 from models import kept
+from models.bounded_connection import SOON
 from models.database import Database, asked, reading
 from models.kept import Moment
 from models.settings import settings
@@ -131,7 +134,9 @@ def browsing() -> Iterator[Session]:
         with reading() as session:
             yield session
         return
-    with connection, reading(connection) as session:
+    driver: Any = connection.connection.driver_connection
+    longest = None if Database.patience is None else Database.patience + SOON
+    with connection, driver.patient(longest), reading(connection) as session:
         yield session
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from models import database, flow_runs
+from models.bounded_connection import noticing
 from models.database import FLOW_RUNS_LOCK, FLOWS_LOCK, libpq_url
 from models.errors import AppError, Conflict, Unavailable
 from pipelines.interruptible import interrupt, raise_in
@@ -125,11 +126,10 @@ class Heart:
             self._connection = None
 
     def _connected(self) -> psycopg.Connection[Any]:
+        url = libpq_url(database.Database.url or "")
         try:
-            connection: psycopg.Connection[Any] = psycopg.connect(
-                libpq_url(database.Database.url or ""), autocommit=True, connect_timeout=10,
-                application_name=f"heart of {self._flow}",
-            )  # fmt: skip
+            how: dict[str, Any] = {"autocommit": True, "application_name": f"heart of {self._flow}", **noticing(url)}
+            connection: psycopg.Connection[Any] = psycopg.connect(url, **how)
             connection.execute(database.LET_GO_OF_THE_LOST)
         except psycopg.OperationalError as error:
             raise Unavailable(f"The database does not answer: {str(error).strip()}") from error

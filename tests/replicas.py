@@ -62,6 +62,19 @@ class Replica:
         until(lambda: not Path(f"/proc/{number}").exists())
         until(lambda: not self._own())
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """As when its machine does: whoever connects is let wait, and whatever is sent arrives."""
+        numbers = self._own()
+        assert len(numbers) > 1
+        for one in numbers:
+            os.kill(one, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for one in numbers:
+                os.kill(one, signal.SIGCONT)
+
     def stop(self) -> None:
         self._run("pg_ctl", "stop", "-D", self.pgdata, "-m", "immediate")
 

@@ -1,3 +1,7 @@
+import os
+import socket
+from typing import Any
+
 import psycopg
 import pytest
 from sqlalchemy import event, text
@@ -10,6 +14,7 @@ from models.permissions import OPERATOR
 
 SLOW = text("SELECT pg_sleep(1.5)")
 PID = text("SELECT pg_backend_pid()")
+NOTICING = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
 
 
 def test_with_patience_a_slow_question_is_stopped(db: str) -> None:
@@ -76,3 +81,18 @@ def test_the_server_lets_go_of_what_a_lost_machine_held(db: str) -> None:
     names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
     with reading() as session:
         assert [session.scalar(text(f"SHOW {name}")) for name in names] == ["20", "5", "4", "40000"]
+
+
+def test_we_let_go_of_a_machine_that_is_lost_unless_the_address_says_how(db: str) -> None:
+    """What the kernel has for this very connection."""
+
+    def waits(url: str) -> list[int]:
+        database.bind(url)
+        with database.engine().connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            there = socket.socket(fileno=os.dup(driver.fileno()))
+        with there:
+            return [there.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in NOTICING]
+
+    assert waits(db) == [20, 5, 4, 40_000]
+    assert waits(f"{db}?keepalives_idle=7&tcp_user_timeout=9000") == [7, 5, 4, 9000]

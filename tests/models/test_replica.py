@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import count
 from typing import Any
 
@@ -249,6 +250,43 @@ def test_one_that_dies_in_use_costs_nobody_an_answer(there: Replica, monkeypatch
         return outcomes().get("answered", 0) > 0
 
     until(answers)
+
+
+def test_one_that_stands_still_keeps_nobody_waiting(there: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither who had a connection of it, nor who wants one, nor who is told of its health."""
+    monkeypatch.setattr(replica, "AWAY", 0.2)
+    assert names() == ["Cyd", "Bob", "Ann"]
+    with there.standing_still():
+        assert names() == ["Cyd", "Bob", "Ann"]
+        assert names() == ["Cyd", "Bob", "Ann"]
+        told = replica.health()
+        assert told is not None
+        assert told.lag is None
+        assert (told.outcomes[Outcome.ANSWERED], told.outcomes[Outcome.FAILED]) == (1, 1)
+        until(lambda: names() and replica.health().outcomes[Outcome.AWAY] >= 2)  # type: ignore[union-attr]
+    there.caught_up()
+    until(lambda: names() and replica.health().outcomes[Outcome.ANSWERED] > 1)  # type: ignore[union-attr]
+
+
+def test_a_question_in_which_it_stands_still_is_asked_of_the_database(
+    there: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database.Database, "patience", 1)
+    reading_statistics = search.statistics.read
+    asked_of = []
+
+    with ExitStack() as standing:
+
+        def halting(session: Any, *given: Any, **named: Any) -> Any:
+            asked_of.append(session.scalar(text("SELECT pg_is_in_recovery()")))
+            if asked_of == [True]:
+                standing.enter_context(there.standing_still())
+            return reading_statistics(session, *given, **named)
+
+        monkeypatch.setattr(search.statistics, "read", halting)
+        assert search.statistics_of(ALL, by=OPERATOR).total == 3
+        assert asked_of == [True, False]
+        assert outcomes() == {"failed": 1}
 
 
 def test_hidden_columns_are_hidden_there_too(there: Replica) -> None:

@@ -26,7 +26,7 @@ CHANGE_ME = "change-me"  # stands for a secret in examples; production refuses i
 
 
 class Group(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True, hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -23,6 +23,11 @@ def test_it_names_every_setting_once() -> None:
     assert sum(len(group.__annotations__) for group in GROUPS) >= len(Settings.model_fields)
 
 
+def test_each_setting_says_what_it_means() -> None:
+    meanings = env_example.meanings()
+    assert [name for name in Settings.model_fields if not meanings.get(name)] == []
+
+
 def test_what_it_shows_is_the_default_or_an_example_that_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SHOWN:
         monkeypatch.delenv(name, raising=False)

@@ -145,13 +145,18 @@ def faults(said: str) -> str:
 
 
 def _words(error: BaseException) -> str:
+    """Without addresses of people, which a sentence of ours may have, too."""
+    return ADDRESS.sub(HIDDEN, _own_words(error))
+
+
+def _own_words(error: BaseException) -> str:
     match error:
         case InvalidInput():  # quotes what was given
             return ""
         case AppError() if _is_ours(error.__cause__):
             return error.noted
         case DBAPIError():
-            return _words(error.orig) if error.orig is not None else ""
+            return _own_words(error.orig) if error.orig is not None else ""
         case DriverOperationalError() if error.sqlstate is None:  # there was no connection: no row is in it
             return str(error).strip().partition("\n")[0]
         case DriverError():

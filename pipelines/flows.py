@@ -9,7 +9,7 @@ from prefect import flow as prefect_flow
 from prefect.exceptions import Abort
 from prefect.states import Cancelled
 
-from models import backups, flow_runs, imports
+from models import backups, flow_runs, imports, logs
 from models.imports import State
 from models.permissions import OPERATOR
 from pipelines import back_up as backup
@@ -26,14 +26,21 @@ from pipelines.watch_folders import look, look_at_all
 P = ParamSpec("P")
 
 
+class Failed(Exception):
+    """In place of what a flow failed by: Prefect's server keeps the words, which may quote whole rows."""
+
+
 def flow(*, name: str, run_name: str) -> Callable[[Callable[P, None]], Flow[P, None]]:
-    """One of Prefect's, which says there as well when somebody stopped it: however the work noticed that, and ended."""
+    """One of Prefect's, which says there as well when somebody stopped it: however the work noticed that, and ended. Of
+    what it fails by Prefect is told no more than the log is."""
 
     def made(work: Callable[P, None]) -> Flow[P, None]:
         @wraps(work)
         def told(*given: P.args, **named: P.kwargs) -> None:
             try:
                 work(*given, **named)
+            except Exception as raised:
+                raise Failed(logs.told(raised)) from raised
             finally:
                 _leave_if_stopped()
 

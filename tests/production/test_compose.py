@@ -80,6 +80,7 @@ def house(secrets: Path) -> Iterator[Project]:
     project.down()
     try:
         project.up("database")
+        project.volume("home")
         migrated = [project.started("run", "--rm", "--no-deps", "-T", "migrate") for _ in range(2)]
         said = [(one.communicate()[0], one.returncode) for one in migrated]
         assert [code for _, code in said] == [0, 0], said
@@ -139,6 +140,35 @@ def test_the_front_reaches_no_database(house: Project) -> None:
     assert podman("exec", house.container("nginx"), *ask, check=False).returncode in (7, 28)
     asked = "import socket; socket.create_connection(('172.28.2.10', 5432), 3); print('reached')"
     assert house.run("web-1", "python", "-c", asked) == "reached\n"
+
+
+def test_the_program_is_no_superuser_of_its_database(house: Project, secrets: Path) -> None:
+    """And nobody is one from elsewhere."""
+    asked = "SELECT rolname, rolsuper, rolcreatedb, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolcanlogin"
+    found = house.run("database", "psql", "-U", "postgres", "-qAt", "-c", asked).splitlines()
+    assert sorted(found) == ["appointment360|f|t|f|f", "postgres|t|t|t|t"]
+    passwords = "SELECT rolname FROM pg_authid WHERE rolpassword IS NOT NULL"
+    assert house.run("database", "psql", "-U", "postgres", "-qAt", "-c", passwords).split() == ["appointment360"]
+    used = "SELECT DISTINCT usename FROM pg_stat_activity WHERE client_addr <<= '172.28.2.0/24'"
+    assert house.run("database", "psql", "-U", "postgres", "-qAt", "-c", used).split() == ["appointment360"]
+    secret = (secrets / "database_password").read_text().strip()
+    tried = "import psycopg, sys; psycopg.connect(sys.argv[1], password=sys.argv[2])"
+    to_it = ["exec", house.container("web-1"), "python", "-c", tried, "host=database user=postgres dbname=postgres"]
+    assert "password authentication failed" in podman(*to_it, secret, check=False).stderr
+
+
+def test_what_a_superuser_has_to_allow_is_allowed(house: Project) -> None:
+    """Statements are counted, of all roles, and none of those counted is the one with the password."""
+    seen = "SELECT bool_and(query !~ 'PASSWORD'), count(*) > 10 FROM pg_stat_statements"
+    assert house.run("database", "psql", "-U", "postgres", "-qAt", "-c", seen, "appointment360").strip() == "t|t"
+    asked = """
+from models import database, settings
+from models.performance import rights, statements
+database.bind(settings.settings().database_url.get_secret_value())
+with database.reading() as session:
+    print(statements.ready(), rights.missing(session))
+"""
+    assert house.run("web-1", "python", "-c", asked).strip() == "None []"
 
 
 def test_who_says_where_a_request_comes_from_is_nginx_alone(house: Project, signed_in: httpx.Client) -> None:

@@ -11,12 +11,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 from typing import Any, Literal
 
 from starlette.concurrency import run_in_threadpool
 
-from models import database, disks, migrations
+from models import database, disks, migrations, service_manager
 from models.errors import Unavailable
 from models.settings import settings
 
@@ -95,6 +96,7 @@ def drained_before_its_end() -> Iterator[None]:
             before(number, frame)
             return
         _Instance.draining = True
+        service_manager.stopping(timedelta(seconds=seconds + settings().web_grace_seconds))
         loop.call_soon_threadsafe(_end_later, loop, seconds, before)
 
     signal.signal(signal.SIGTERM, end)

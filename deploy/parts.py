@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,7 +17,7 @@ from deploy.supervisor import PROJECT, Part, Supervisor
 from models.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from models.settings import Settings
 
@@ -43,7 +44,7 @@ def migrate() -> Migrated:
     there is nobody and a password is set. Two at once wait for each other. Raises AppError."""
     from models import database, migrations, users
 
-    settings = _settings()
+    settings = _settings(without=("prefect_auth", "secret_key"))
     url = _database_url()
     with local.connected():
         prefect_server.ensure_database(_foreign(url))
@@ -56,8 +57,8 @@ def migrate() -> Migrated:
 def web_command(host: str, port: int, *, proxies: str, grace: int) -> list[str]:
     """The program that serves one instance. `proxies` are the addresses whose word is taken for the address that a
     request comes from, with commas between, and none where it is empty: limits count by it."""
-    command = [sys.executable, "-m", "uvicorn", "dashboard.server:app", "--host", host, "--port", str(port)]
-    command += ["--http", "dashboard.bounded_http:BoundedHttp", "--timeout-keep-alive", str(KEEP_ALIVE)]
+    command = [sys.executable, "-m", "dashboard.process", "--host", host, "--port", str(port)]
+    command += ["--timeout-keep-alive", str(KEEP_ALIVE)]
     command += ["--forwarded-allow-ips", proxies] if proxies else ["--no-proxy-headers"]
     return [*command, "--timeout-graceful-shutdown", str(grace)]
 
@@ -82,7 +83,7 @@ def web(host: str, port: int) -> NoReturn:
 
 def prefect(host: str, port: int) -> NoReturn:
     """Prefect's server, in place of this process. Raises AppError."""
-    _settings()
+    _settings(without=("secret_key",))
     if host != ports.HOST and not _prefect_sign_in():
         raise Unavailable(
             f"Prefect would take anybody's word at {host}: set APPOINTMENT360_PREFECT_AUTH to USER:PASSWORD, here and "
@@ -97,7 +98,9 @@ def prefect(host: str, port: int) -> NoReturn:
 
 def worker(limit: int) -> None:
     """Takes flows from the pool until SIGTERM, with a checker beside it. Raises AppError."""
-    settings = _settings()
+    from models import service_manager
+
+    settings = _settings(without=("secret_key",))
     if not settings.prefect_url:
         raise Unavailable(
             "A worker needs Prefect's server: set APPOINTMENT360_PREFECT_URL to its address, such as "
@@ -122,16 +125,18 @@ def worker(limit: int) -> None:
             while not supervisor.stopping:
                 supervisor.look()
                 time.sleep(LOOK_EVERY)
+            service_manager.stopping(timedelta(seconds=patience))
     finally:
         os.close(lock)
 
 
-def _settings() -> Settings:
-    """What a part starts with. Raises InvalidInput where production does not start with it."""
+def _settings(*, without: Collection[str] = ()) -> Settings:
+    """What a part starts with, and `without` which secrets, since it has no use for them. Raises InvalidInput where
+    production does not start with it."""
     from models import production
     from models.settings import settings
 
-    production.require(settings())
+    production.require(settings(), without=without)
     return settings()
 
 

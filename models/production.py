@@ -1,7 +1,7 @@
 """What `APPOINTMENT360_ENVIRONMENT=production` does not start with: all of it at once, each with its way out."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 from urllib.parse import urlsplit
@@ -43,14 +43,16 @@ class Fault:
         return f"{self.variable} {self.wrong}: {self.way_out}."
 
 
-def require(settings: Settings, *, alone: bool = False) -> None:
+def require(settings: Settings, *, alone: bool = False, without: Collection[str] = ()) -> None:
     """Nothing where it is no production; else raises InvalidInput, which names every fault.
 
-    `alone`: all of it runs on this machine, as with `appointment360 up`, which makes what its parts share.
+    `alone`: all of it runs on this machine, as with `appointment360 up`, which makes what its parts share. `without`:
+    settings that this part may lack, since it has no use for them.
     """
     if settings.environment != PRODUCTION:
         return
-    if found := every_fault(settings, alone=alone):
+    lacking = {variable(name) for name in without if getattr(settings, name) is None}
+    if found := [fault for fault in every_fault(settings, alone=alone) if fault.variable not in lacking]:
         lines = "".join(f"\n- {fault.sentence}" for fault in found)
         raise InvalidInput(f"Production does not start with these settings:{lines}")
 

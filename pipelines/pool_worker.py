@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from models import service_manager
 from models.errors import AppError
 from models.settings import settings
 
@@ -48,7 +49,7 @@ def work(pool: str, *, name: str | None, limit: int) -> None:
 async def _run(worker: "ProcessWorker") -> None:
     signals: asyncio.Queue[None] = asyncio.Queue()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signals.put_nowait, None)
-    working = asyncio.create_task(worker.start())
+    working = asyncio.create_task(worker.start(printer=_started))
     told = asyncio.create_task(signals.get())
     await asyncio.wait([working, told], return_when=asyncio.FIRST_COMPLETED)
     if not working.done():
@@ -57,6 +58,13 @@ async def _run(worker: "ProcessWorker") -> None:
     told.cancel()
     with suppress(asyncio.CancelledError):
         await working
+
+
+def _started(said: str) -> None:
+    """Called by Prefect's worker when it takes runs."""
+    print(said)
+    service_manager.ready()
+    os.environ.pop(service_manager.SOCKET, None)  # its runs are none of systemd's services
 
 
 async def _drained(worker: "ProcessWorker", again: "asyncio.Queue[None]") -> None:

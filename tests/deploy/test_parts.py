@@ -15,12 +15,13 @@ from models import credits, flow_runs, jobs, migrations
 from models.database import libpq_url
 from models.flow_runs import RunState
 from models.payments import orders
-from models.permissions import OPERATOR, Role
+from models.permissions import OPERATOR, Actor, Role
 from tests import razorpay as standin
 from tests.deploy.command_line import COMMAND, PROJECT, Cli
 from tests.deploy.parts_running import Parts, parts_of, status
 from tests.people import person
 from tests.razorpay import Razorpay
+from tests.systemd_standin import listening
 
 
 @pytest.fixture
@@ -85,22 +86,19 @@ def test_a_part_says_what_it_lacks(db: str, tmp_path: Path) -> None:
     assert "DATABASE_URL is not set" in without.stderr
 
 
-def test_flows_go_through_a_worker_that_drains_when_it_is_told_to_end(parts: Parts, razorpay: Razorpay) -> None:
+def test_flows_go_through_a_worker_that_drains_when_it_is_told_to_end(
+    parts: Parts, razorpay: Razorpay, tmp_path: Path
+) -> None:
     ann = person(email="ann@example.com", name="Ann", role=Role.ADMIN).actor()
     parts.prefect()
     web = parts.web("web")
-    parts.worker("first")
-
-    razorpay.pay(orders.create("pack-100", by=ann).razorpay_id)  # nobody told us of it
-    with razorpay.lock:  # nobody is answered
-        jobs.run("reconcile-payments", by=ann)
-        parts.until("the first one works", lambda: [run for run in runs() if run.state is RunState.RUNNING])
-        parts.signal("first")
-        parts.until("it drains", lambda: b"draining: 1 runs" in parts.log("first"))
-        assert parts.started["first"].poll() is None, "it waits for what runs"
-    assert parts.ended("first") == 0
-    [done] = runs()
-    assert (done.state, done.counts["mended"]) == (RunState.DONE, 1)
+    with listening(tmp_path) as manager:
+        parts.more |= manager.environment
+        parts.worker("first")
+        assert manager.told() == ["READY=1", "STATUS="]
+        del parts.more["NOTIFY_SOCKET"]
+        _drained(parts, razorpay, ann)
+        assert manager.told() == ["STOPPING=1", f"EXTEND_TIMEOUT_USEC={(300 + 15 + 15) * 1_000_000}"]
     assert credits.balance(by=ann).lasting == 100
 
     jobs.run("reconcile-payments", by=ann)
@@ -114,6 +112,20 @@ def test_flows_go_through_a_worker_that_drains_when_it_is_told_to_end(parts: Par
     assert parts.ended("second") == 0
     parts.signal("prefect")
     assert parts.ended("prefect") in (0, -signal.SIGTERM)
+
+
+def _drained(parts: Parts, razorpay: Razorpay, ann: Actor) -> None:
+    """The worker “first” is told to end while it works, and ends its work before."""
+    razorpay.pay(orders.create("pack-100", by=ann).razorpay_id)  # nobody told us of it
+    with razorpay.lock:  # nobody is answered
+        jobs.run("reconcile-payments", by=ann)
+        parts.until("the first one works", lambda: [run for run in runs() if run.state is RunState.RUNNING])
+        parts.signal("first")
+        parts.until("it drains", lambda: b"draining: 1 runs" in parts.log("first"))
+        assert parts.started["first"].poll() is None, "it waits for what runs"
+    assert parts.ended("first") == 0
+    [done] = runs()
+    assert (done.state, done.counts["mended"]) == (RunState.DONE, 1)
 
 
 def runs() -> list[flow_runs.Run]:

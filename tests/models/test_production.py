@@ -186,3 +186,15 @@ def test_a_server_that_takes_any_password_is_found(good: pytest.MonkeyPatch, pos
 
 def test_a_server_that_does_not_answer_is_told_by_who_needs_it() -> None:
     assert not open_databases.is_open("postgresql://app:x@127.0.0.1:1/contacts")
+
+
+def test_a_part_may_lack_what_it_has_no_use_for(good: pytest.MonkeyPatch) -> None:
+    good.delenv("APPOINTMENT360_SECRET_KEY")
+    production.require(Settings(), without=("secret_key",))
+    good.delenv("APPOINTMENT360_PREFECT_AUTH")
+    with pytest.raises(InvalidInput, match="APPOINTMENT360_PREFECT_AUTH is missing") as raised:
+        production.require(Settings(), without=("secret_key",))
+    assert "SECRET_KEY" not in raised.value.sentence
+    good.setenv("APPOINTMENT360_SECRET_KEY", "1234")
+    with pytest.raises(InvalidInput, match="APPOINTMENT360_SECRET_KEY"):
+        production.require(Settings(), without=("secret_key",))

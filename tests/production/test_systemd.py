@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deploy import parts
+from models.secret_files import is_secret
 from models.settings import Settings
 from tests.production.containers import environment
 from tests.production.debian import CURRENT, Debian
@@ -60,6 +61,30 @@ def test_one_that_is_exposed_more_is_found(tmp_path: Path) -> None:
     lines = (UNITS / weak.name).read_text().splitlines(keepends=True)
     weak.write_text("".join(line for line in lines if not line.startswith(("SystemCallFilter", "ProtectSystem"))))
     assert analyzed(weak).returncode == 1
+
+
+def test_units_have_the_secrets_that_they_use_and_no_others() -> None:
+    """The rest of it is that they run. What a unit names is a setting, and is found where the secrets are."""
+    used = {
+        unit.stem.removeprefix("appointment360-"): set(
+            re.findall(r"^LoadCredential=appointment360_(\w+)$", unit.read_text(), re.M)
+        )
+        for unit in SERVICES
+    }
+    assert used["certificate"] == set()
+    assert used["migrate"] == {"database_url", "admin_password"}
+    assert used["prefect"] == {"database_url", "prefect_auth"}
+    assert not used["web@"] & {"admin_password", "backup_key"}
+    assert not used["worker@"] & {"admin_password", "secret_key", "old_secret_key", "metrics_token", "smtp_password"}
+    assert used["backup"] == {"database_url", "backup_key", "s3_secret_key"}
+    secrets = {name for name, field in Settings.model_fields.items() if is_secret(field)} | {"backup_key"}
+    assert set.union(*used.values()) == secrets
+    links = re.findall(
+        r"^L\+ /etc/credstore/appointment360_(\w+) - - - - \.\./appointment360/secrets/(\w+)$",
+        (UNITS.parent / "tmpfiles.conf").read_text(),
+        re.M,
+    )
+    assert set(links) == {(name, name) for name in secrets}
 
 
 def test_systemd_waits_longer_than_the_programs_that_it_ends() -> None:
@@ -153,10 +178,51 @@ def test_a_web_that_is_killed_starts_again(debian: Debian) -> None:
     assert debian.ready(8361)
 
 
+def test_a_unit_finds_its_own_secrets_only(debian: Debian) -> None:
+    secrets = set(debian.run("ls", "/etc/appointment360/secrets").split())
+    assert {"database_url", "database_password", "backup_key", "secret_key", "admin_password"} <= secrets
+    for unit, without in (
+        (WEB, "backup_key"),
+        (WORKER, "secret_key"),
+        ("appointment360-prefect.service", "backup_key"),
+    ):
+        given = debian.run("ls", f"/run/credentials/{unit}").split()
+        assert "appointment360_database_url" in given
+        assert f"appointment360_{without}" not in given
+        assert {name.removeprefix("appointment360_") for name in given} < secrets
+
+
+def test_a_web_that_hangs_starts_again(debian: Debian) -> None:
+    with other_lines(debian, SECOND_WEB, "WatchdogSec=5"):
+        debian.run("systemctl", "restart", SECOND_WEB)
+        hanging = debian.state(SECOND_WEB, "MainPID")["MainPID"]
+        debian.run("kill", "-STOP", hanging)
+        debian.until("it was ended", lambda: debian.state(SECOND_WEB, "NRestarts")["NRestarts"] == "1")
+        assert "Watchdog timeout" in debian.journal(SECOND_WEB)
+        debian.run("systemctl", "start", SECOND_WEB)
+        assert debian.ready(8362), "as soon as the start is over"
+    assert debian.state(SECOND_WEB, "MainPID")["MainPID"] != hanging
+
+
+def test_a_start_that_cannot_be_is_seen(debian: Debian) -> None:
+    with other_lines(debian, SECOND_WEB, "Environment=APPOINTMENT360_WEB_GRACE_SECONDS=soon"):
+        started = debian.run("sh", "-c", f"systemctl restart {SECOND_WEB} 2>&1 && echo started", check=False)
+        assert "failed" in started
+        assert "started" not in started.splitlines()
+    debian.run("systemctl", "restart", SECOND_WEB)
+    assert debian.ready(8362)
+
+
+def test_a_worker_counts_as_started_when_it_takes_runs(debian: Debian) -> None:
+    debian.run("systemctl", "restart", SECOND_WORKER)
+    life = debian.state(SECOND_WORKER, "InvocationID")["InvocationID"]
+    assert "started!" in debian.run("journalctl", "--no-pager", "-o", "cat", f"_SYSTEMD_INVOCATION_ID={life}")
+
+
 def test_a_worker_that_is_stopped_finishes_its_import_and_another_one_goes_on(debian: Debian, token: str) -> None:
     debian.run("systemctl", "stop", SECOND_WORKER)
     first = planned(debian, token, "first.csv")
-    with contacts_locked(debian):
+    with contacts_locked(debian), other_lines(debian, WORKER, "TimeoutStopSec=5"):
         commit = json.dumps({"plan": first["plan"]})
         debian.asked("POST", 8361, f"/api/v1/imports/{first['id']}/commit", token, commit)
         debian.until("the import waits for the table", lambda: waiting_for_the_table(debian))
@@ -164,6 +230,7 @@ def test_a_worker_that_is_stopped_finishes_its_import_and_another_one_goes_on(de
         debian.until("it drains", lambda: "draining: " in debian.journal(WORKER))
         debian.run("systemctl", "start", SECOND_WORKER)
         assert uploaded(debian, token, "second.csv"), "by the other worker"
+        debian.run("sleep", "5")  # longer than the unit would wait by itself
         assert debian.state(WORKER, "ActiveState")["ActiveState"] == "deactivating", "it waits for its import"
     debian.until("the first one ended", lambda: debian.state(WORKER, "ActiveState")["ActiveState"] != "deactivating")
     assert debian.state(WORKER, "ActiveState", "Result") == {"ActiveState": "inactive", "Result": "success"}
@@ -297,6 +364,19 @@ def followed(debian: Debian, procedure: str, **given: str) -> str:
     names = [f"{name}={value}" for name, value in given.items()]
     path = f"PATH={debian.postgres_programs}:/usr/local/bin:/usr/sbin:/usr/bin"
     return debian.run("env", path, *names, "sh", "-euc", f"{block}")
+
+
+@contextmanager
+def other_lines(debian: Debian, unit: str, line: str) -> Iterator[None]:
+    """Meanwhile the service has this line, too."""
+    file = f"etc/systemd/system/{unit}.d/test.conf"
+    debian.write(file, f"[Service]\n{line}\n")
+    debian.run("systemctl", "daemon-reload")
+    try:
+        yield
+    finally:
+        (debian.folder / file).unlink()
+        debian.run("systemctl", "daemon-reload")
 
 
 @contextmanager

@@ -24,6 +24,7 @@ STORAGE = Path("/var/tmp/appointment360-containers")
 IMAGE = "localhost/appointment360:test"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PACKAGES = "ca-certificates,netbase,tzdata,python3.13,python3.13-venv"
+KEPT = "168h"  # what no image needs any more may help the next build for a week
 LONGEST = 300.0  # seconds until something must have happened
 ENGINE = """\
 [containers]
@@ -76,17 +77,24 @@ def built(name: str = IMAGE) -> str:
     with kernel_locks.held(STORAGE.with_suffix(".lock")):
         _base()
         podman("build", "--format", "docker", *from_this_machine(), "-f", DOCKERFILE, "-t", name, ".")
+        prune()
     return name
+
+
+def prune() -> None:
+    """Remove what builds of before left: images, and layers of them, that have no name, no container and no heir."""
+    podman("image", "prune", "--force", "--filter", f"until={KEPT}")
 
 
 def stand_in(name: str, dockerfile: str, files: dict[str, str]) -> str:
     """An image under a name that a registry has, of what Debian and PyPI have."""
     folder = STORAGE / "stand-ins" / re.sub(r"\W+", "-", name)
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, content in files.items():
-        (folder / file).write_text(content)
-    (folder / "Dockerfile").write_text(dockerfile)
-    podman("build", "--format", "docker", *from_this_machine(), "-t", name, folder)
+    with kernel_locks.held(STORAGE.with_suffix(".lock")):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            (folder / file).write_text(content)
+        (folder / "Dockerfile").write_text(dockerfile)
+        podman("build", "--format", "docker", *from_this_machine(), "-t", name, folder)
     return name
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from models import migrations
+from tests.production import containers
 from tests.production.containers import DOCKER, DOCKERFILE, ROOT, built, from_this_machine, inspected, podman
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1500)]  # a first build has much to fetch
@@ -159,3 +160,23 @@ def test_it_says_what_it_is(image: str) -> None:
     assert configuration["User"] == "10001:10001"
     assert configuration["Entrypoint"] == ["tini", "--", "appointment360"]
     assert described["Healthcheck"]["Test"] == ["CMD", "python", "-m", "deploy.healthy"]
+
+
+def test_what_old_builds_left_goes_and_nothing_that_is_used(image: str, tmp_path: Path) -> None:
+    def made(content: str, *options: str) -> str:
+        (tmp_path / "content").write_text(f"{tmp_path} {content}")
+        (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY content /\n")
+        return podman("build", "-q", "--no-cache", *options, tmp_path).stdout.strip()
+
+    old = ("--timestamp", "0")
+    left, used, named, young = made("left", *old), made("used", *old), made("named", *old), made("young")
+    podman("tag", named, "localhost/appointment360-old:test")
+    container = podman("create", used, "/none").stdout.strip()
+    try:
+        containers.prune()
+        there = [podman("image", "exists", one, check=False).returncode == 0 for one in (left, used, named, young)]
+        assert there == [False, True, True, True]
+        assert podman("image", "exists", image, check=False).returncode == 0
+    finally:
+        podman("rm", container)
+        podman("rmi", used, named, young)

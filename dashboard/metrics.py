@@ -4,7 +4,7 @@ house, workers included, which have no HTTP of their own.
 Its bearer token is APPOINTMENT360_METRICS_TOKEN; where none is set there is no such page. No number is of a contact or
 of a person. Names as https://prometheus.io/docs/practices/naming/ has them: seconds, bytes, moments in Unix time. Each
 instance tells the house's numbers: whoever adds up instances takes their maximum. They are asked for once in FRESH
-seconds; while the database is away they are missing, and `appointment360_ready` is 0.
+seconds; while the database is away, or stands still, they are missing, and `appointment360_ready` is 0.
 """
 
 import hmac
@@ -31,7 +31,7 @@ from dashboard import readiness, request_metrics
 from dashboard.flow_runs import signed_in
 from dashboard.replica_metrics import Replica
 from models import backup_alerts, disks, server_numbers, timings
-from models.errors import AppError, Unavailable
+from models.errors import AppError
 from models.permissions import OPERATOR
 from models.settings import settings
 
@@ -69,8 +69,9 @@ class Instance(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        yield _gauge("ready", "Whether /readyz says so.", float(_is_ready()))
-        yield _gauge("draining", "Whether it is about to end.", float(readiness.draining()))
+        draining = readiness.draining()
+        yield _gauge("ready", "Whether /readyz says so.", float(_Kept.usable and not draining))
+        yield _gauge("draining", "Whether it is about to end.", float(draining))
         yield _gauge("prefect_up", "Whether Prefect's server answers, where one is set up.", _prefect())
         pool = server_numbers.pool()
         yield _gauge("pool_connections_used", "Of this instance to the database.", pool.used)
@@ -82,7 +83,7 @@ class Instance(Collector):
                 counter.add_metric([kind, operation], getattr(total, name))
             yield counter
         try:
-            found = disks.all_here()
+            found = disks.all_here() if _Kept.usable else [disks.of_the_home()]
         except (OSError, AppError, DBAPIError, NoConnectionFree):  # the database is asked for its folder
             found = [disks.of_the_home()]
         yield _by("disk_free_bytes", "Of each disk of this machine, by what lies there.", ["holds"],
@@ -167,22 +168,6 @@ def _ends(host: str, port: int) -> float | None:
         return None
 
 
-def _is_ready() -> bool:
-    try:
-        readiness.require_all()
-    except Unavailable:
-        return False
-    return True
-
-
-def database_is_ready() -> bool:
-    try:
-        readiness.require()
-    except Unavailable:
-        return False
-    return True
-
-
 def _prefect() -> float | None:
     address = os.environ.get("PREFECT_API_URL")
     if not address:
@@ -196,8 +181,8 @@ def _prefect() -> float | None:
 
 INSTANCE, HOUSE = CollectorRegistry(auto_describe=False), CollectorRegistry(auto_describe=False)
 INSTANCE.register(Instance())
-INSTANCE.register(Replica())
 ProcessCollector(registry=INSTANCE)
+HOUSE.register(Replica())
 HOUSE.register(House())
 
 
@@ -207,6 +192,7 @@ class _Kept:
     lock = threading.Lock()
     text = b""
     read = -FRESH
+    usable = False  # whether the database was, before it
 
 
 def may_read(request: Request) -> bool:
@@ -224,19 +210,28 @@ async def metrics(request: Request) -> Response:
     if not may_read(request):
         told = "Show the token of APPOINTMENT360_METRICS_TOKEN: Authorization: Bearer ...\n"
         return PlainTextResponse(told, 401, {"WWW-Authenticate": "Bearer"})
-    return Response(await run_in_threadpool(_read), media_type=CONTENT_TYPE_LATEST)
+    text = await run_in_threadpool(_read, await readiness.database_fault() is None)
+    if text is None:
+        return PlainTextResponse("Another one is told, which takes long: the database may stand still.\n", 503)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-def _read() -> bytes:
-    with _Kept.lock:
+def _read(usable: bool) -> bytes | None:
+    """None where the one who asks for them now does not come to an end: each who waited would hold a thread."""
+    if not _Kept.lock.acquire(timeout=FRESH):
+        return None
+    try:
         if time.monotonic() - _Kept.read >= FRESH:
+            _Kept.usable = usable
             _Kept.text, _Kept.read = _asked(), time.monotonic()
         return generate_latest(request_metrics.REGISTRY) + _Kept.text
+    finally:
+        _Kept.lock.release()
 
 
 def _asked() -> bytes:
     instance = generate_latest(INSTANCE)
-    if not database_is_ready():
+    if not _Kept.usable:
         return instance
     try:
         return instance + generate_latest(HOUSE)

@@ -15,6 +15,7 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any, Literal
 
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.concurrency import run_in_threadpool
 
 from models import database, disks, migrations, service_manager
@@ -30,39 +31,37 @@ class _Instance:
     """This process."""
 
     draining = False
+    look: "asyncio.Task[str | None] | None" = None  # whether the database can be used
 
 
 def draining() -> bool:
     return _Instance.draining
 
 
-def require() -> None:
-    """Raises Unavailable, with a sentence for anybody: where the database is, and what it says, is in the log."""
+async def fault() -> str | None:
+    """Why this instance is not ready, in a sentence for anybody."""
+    return "This instance is about to end." if _Instance.draining else await database_fault()
+
+
+async def database_fault() -> str | None:
+    """Why the database cannot be used, in a sentence for anybody: where it is, and what it says, is in the log.
+
+    One that stands still never answers. So all who ask meanwhile wait for one look, which holds one thread."""
+    look = _Instance.look
+    if look is None or look.done() or look.get_loop() is not asyncio.get_running_loop():
+        look = _Instance.look = asyncio.create_task(run_in_threadpool(_database_fault))
+    done, _ = await asyncio.wait([look], timeout=WITHIN)
+    return await look if done else f"The database did not answer within {WITHIN} s."
+
+
+def _database_fault() -> str | None:
     try:
         database.ping()
-    except Unavailable as error:
+        fits = migrations.fits(database.engine())
+    except (Unavailable, NoConnectionFree) as error:
         log.warning("not ready: %s", error)
-        raise Unavailable("The database does not answer.") from error
-    if not migrations.fits(database.engine()):
-        raise Unavailable("The database's schema is not the one this program needs: run `appointment360 up`.")
-
-
-def require_all() -> None:
-    """`require`, and what is of this instance alone. Raises Unavailable."""
-    if _Instance.draining:
-        raise Unavailable("This instance is about to end.")
-    require()
-
-
-async def fault() -> str | None:
-    """Why it is not ready, in a sentence."""
-    try:
-        await asyncio.wait_for(run_in_threadpool(require_all), WITHIN)
-    except TimeoutError:
-        return f"The database did not answer within {WITHIN} s."
-    except Unavailable as error:
-        return error.sentence
-    return None
+        return "The database does not answer."
+    return None if fits else "The database's schema is not the one this program needs: run `appointment360 up`."
 
 
 def disk() -> Literal["ok", "low", "unknown"]:

@@ -139,7 +139,7 @@ async def readyz(request: Request) -> Response:
     if metrics.may_read(request):
         prefect = await prefect_pages.answers()
         told["parts"] = {
-            "database": "ok" if await run_in_threadpool(metrics.database_is_ready) else "away",
+            "database": "away" if await readiness.database_fault() else "ok",
             "disk": "full" if readiness.is_full() else readiness.disk(),
             "draining": readiness.draining(),
             "prefect": {None: "not set up", True: "ok", False: "away"}[prefect],

@@ -60,20 +60,7 @@ class Replica:
         number = int((self.pgdata / "postmaster.pid").read_text().splitlines()[0])
         os.kill(number, signal.SIGKILL)
         until(lambda: not Path(f"/proc/{number}").exists())
-        until(lambda: not self._own())
-
-    @contextmanager
-    def standing_still(self) -> Iterator[None]:
-        """As when its machine does: whoever connects is let wait, and whatever is sent arrives."""
-        numbers = self._own()
-        assert len(numbers) > 1
-        for one in numbers:
-            os.kill(one, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for one in numbers:
-                os.kill(one, signal.SIGCONT)
+        until(lambda: not processes(self.pgdata))
 
     def stop(self) -> None:
         self._run("pg_ctl", "stop", "-D", self.pgdata, "-m", "immediate")
@@ -98,18 +85,33 @@ class Replica:
     def words(self) -> str:
         return "\n".join(one.read_text()[-2000:] for one in self.folder.glob("*.log"))
 
-    def _own(self) -> list[int]:
-        """The processes that still use its files."""
-        found = []
-        for one in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if (one / "cwd").readlink() == self.pgdata:
-                    found.append(int(one.name))
-        return found
-
     def _run(self, program: str, *arguments: str | Path) -> int:
         command = [self.programs / program, *arguments]
         return postgres_programs.run(command, output=self.folder / "command.log", user=self.user)
+
+
+def processes(pgdata: Path) -> list[int]:
+    """Those that still use the files of a server."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (one / "cwd").readlink() == pgdata:
+                found.append(int(one.name))
+    return found
+
+
+@contextmanager
+def standing_still(pgdata: Path) -> Iterator[None]:
+    """A server as when its machine does: whoever connects is let wait, and whatever is sent arrives."""
+    numbers = processes(pgdata)
+    assert len(numbers) > 1
+    for one in numbers:
+        os.kill(one, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for one in numbers:
+            os.kill(one, signal.SIGCONT)
 
 
 def until(condition: Callable[[], Any]) -> None:

@@ -1,11 +1,9 @@
 """Whether it answers, and whether it can serve: for whoever watches."""
 
-import asyncio
 from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
 from dashboard import readiness
 from dashboard.api import problems
@@ -30,9 +28,7 @@ def health() -> Health:
 
 @router.get("/ready", summary="Whether it can serve", responses=problems.told(503))
 async def ready() -> Health:
-    """503 where the database does not answer, or its schema is another one."""
-    try:
-        await asyncio.wait_for(run_in_threadpool(readiness.require), readiness.WITHIN)
-    except TimeoutError as error:
-        raise Unavailable(f"The database did not answer within {readiness.WITHIN} s.") from error
+    """503 where the database does not answer, its schema is another one, or this instance is about to end."""
+    if fault := await readiness.fault():
+        raise Unavailable(fault)
     return Health(disk=readiness.disk())

@@ -1,5 +1,6 @@
 """A web that has a replica, over real HTTP."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ from models.contacts import records
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import served
 from tests.people import person
-from tests.replicas import followed_server, until
+from tests.replicas import followed_server, standing_still, until
 
 TOKEN = "a-token-of-the-monitoring"
 
@@ -51,7 +52,32 @@ def test_programs_count_on_the_replica_and_see_what_they_wrote(tmp_path: Path) -
             assert web.get("/api/v1/contacts/count").json() == {"count": 2}
             told(web, answered=answered + 1)
             until(lambda: "appointment360_replica_lag_seconds" not in names(web))
+            until(lambda: ready(web) == 1)
+            with standing_still(server.home / "postgres" / "pgdata"):
+                told_of_a_standstill(web)
+            until(lambda: ready(web) == 1)
+            assert web.get("/readyz").status_code == 200
+            assert web.get("/api/v1/contacts/count").json() == {"count": 2}
         database.unbind()
+
+
+def told_of_a_standstill(web: httpx.Client) -> None:
+    """By as many who ask as the web has threads, and one more."""
+    patient = httpx.Limits(max_connections=100)
+    with ThreadPoolExecutor(90) as people, httpx.Client(base_url=web.base_url, limits=patient, timeout=30) as all_:
+        paths = ["/readyz", "/metrics"] * 45
+        key = {"authorization": f"Bearer {TOKEN}"}
+        answers = list(people.map(lambda path: all_.get(path, headers=key).status_code, paths))
+        assert answers[0::2] == [503] * 45
+        assert set(answers[1::2]) <= {200, 503}
+        until(lambda: ready(web) == 0)
+        assert all_.get("/healthz").status_code == 200
+        assert all_.get("/api/v1/health").status_code == 200, "what takes a thread has one"
+
+
+def ready(web: httpx.Client) -> float:
+    [found] = [one.value for family in families(web) for one in family.samples if one.name == "appointment360_ready"]
+    return found
 
 
 def told(web: httpx.Client, **outcomes: float) -> None:

@@ -21,7 +21,7 @@ from models.filters import Filters
 from models.permissions import OPERATOR, Actor, Role
 from models.replica import Outcome
 from models.settings import settings
-from tests.replicas import Replica, followed_server, until
+from tests.replicas import Replica, followed_server, standing_still, until
 from tests.statements import noted
 
 ALL = Filters()
@@ -256,7 +256,7 @@ def test_one_that_stands_still_keeps_nobody_waiting(there: Replica, monkeypatch:
     """Neither who had a connection of it, nor who wants one, nor who is told of its health."""
     monkeypatch.setattr(replica, "AWAY", 0.2)
     assert names() == ["Cyd", "Bob", "Ann"]
-    with there.standing_still():
+    with standing_still(there.pgdata):
         assert names() == ["Cyd", "Bob", "Ann"]
         assert names() == ["Cyd", "Bob", "Ann"]
         told = replica.health()
@@ -280,7 +280,7 @@ def test_a_question_in_which_it_stands_still_is_asked_of_the_database(
         def halting(session: Any, *given: Any, **named: Any) -> Any:
             asked_of.append(session.scalar(text("SELECT pg_is_in_recovery()")))
             if asked_of == [True]:
-                standing.enter_context(there.standing_still())
+                standing.enter_context(standing_still(there.pgdata))
             return reading_statistics(session, *given, **named)
 
         monkeypatch.setattr(search.statistics, "read", halting)

@@ -19,15 +19,19 @@ def rotate(log: Path, *, limit: int = LIMIT, older: int = OLDER) -> bool:
     if not log.exists() or log.stat().st_size <= limit:
         return False
     fresh = log.with_suffix(".new.log")
-    with log.open("r+b") as source, fresh.open("wb") as copy:
-        fresh.chmod(log.stat().st_mode & 0o777)
-        while piece := source.read(PIECE):
-            copy.write(piece)
-        for number in range(older - 1, 0, -1):
-            if (one := log.with_suffix(f".{number}.log")).exists():
-                one.replace(log.with_suffix(f".{number + 1}.log"))
-        copy.write(source.read())  # what came meanwhile
-        copy.flush()
-        fresh.replace(log.with_suffix(".1.log"))
-        source.truncate(0)
+    try:
+        with log.open("r+b") as source, fresh.open("wb") as copy:
+            fresh.chmod(log.stat().st_mode & 0o777)
+            while piece := source.read(PIECE):
+                copy.write(piece)
+            for number in range(older - 1, 0, -1):
+                if (one := log.with_suffix(f".{number}.log")).exists():
+                    one.replace(log.with_suffix(f".{number + 1}.log"))
+            copy.write(source.read())  # what came meanwhile
+            copy.flush()
+            fresh.replace(log.with_suffix(".1.log"))
+            source.truncate(0)
+    except OSError:
+        fresh.unlink(missing_ok=True)  # half a copy on a full disk
+        raise
     return True

@@ -129,17 +129,13 @@ def _prepare_own(server: Server) -> None:
 
 
 def _prepare_foreign(url: str) -> None:
-    from sqlalchemy.exc import ArgumentError, DBAPIError
+    from sqlalchemy.exc import DBAPIError
 
     from models import database, migrations
 
     try:
         if not _fits(database.bind(url)):
             migrations.upgrade(url)
-    except ArgumentError as error:
-        raise Unavailable(
-            "DATABASE_URL is no database address. Write it as postgresql://user:password@host/database."
-        ) from error
     except DBAPIError as error:
         raise Unavailable(f"The database of DATABASE_URL cannot be used: {str(error.orig).strip()}") from error
 

@@ -123,8 +123,7 @@ class Supervisor:
         if self._logs is not None and time.monotonic() >= self._logs_at:
             self._logs_at = time.monotonic() + LOGS_EVERY
             for life in self._lives:
-                with suppress(OSError):  # such as a full disk: what is there stays
-                    kept_logs.rotate(self._log(life.part.name))
+                _shorten(self._log(life.part.name))
         for life in self._lives:
             if life.process is not None and life.process.poll() is not None:
                 self._bury(life)
@@ -240,13 +239,18 @@ class Supervisor:
             yield None
             return
         log = self._log(name)
-        kept_logs.rotate(log)
+        _shorten(log)
         with log.open("ab") as written:
             yield written
 
     def _log(self, name: str) -> Path:
         assert self._logs is not None
         return self._logs / f"{name}.log"
+
+
+def _shorten(log: Path) -> None:
+    with suppress(OSError):  # such as a full disk: what is there stays, and what writes to it runs
+        kept_logs.rotate(log)
 
 
 def _ending(code: int) -> str:

@@ -42,22 +42,24 @@ def work(pool: str, *, name: str | None, limit: int) -> None:
     from prefect.workers.process import ProcessWorker
 
     sweep.keep_sweeping()
-    asyncio.run(_run(ProcessWorker(work_pool_name=pool, name=name, limit=limit)))
-    sweep.drain(settings().drain_seconds)
+    sweep.drain(asyncio.run(_run(ProcessWorker(work_pool_name=pool, name=name, limit=limit))))
 
 
-async def _run(worker: "ProcessWorker") -> None:
+async def _run(worker: "ProcessWorker") -> float:
+    """Until it was drained; the seconds that are left for what else is under way."""
+    left: float = settings().drain_seconds
     signals: asyncio.Queue[None] = asyncio.Queue()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signals.put_nowait, None)
     working = asyncio.create_task(worker.start(printer=_started))
     told = asyncio.create_task(signals.get())
     await asyncio.wait([working, told], return_when=asyncio.FIRST_COMPLETED)
     if not working.done():
-        await _drained(worker, signals)
+        left = await _drained(worker, signals)
         working.cancel()
     told.cancel()
     with suppress(asyncio.CancelledError):
         await working
+    return left
 
 
 def _started(said: str) -> None:
@@ -67,8 +69,8 @@ def _started(said: str) -> None:
     os.environ.pop(service_manager.SOCKET, None)  # its runs are none of systemd's services
 
 
-async def _drained(worker: "ProcessWorker", again: "asyncio.Queue[None]") -> None:
-    """Take nothing new, and wait for what runs."""
+async def _drained(worker: "ProcessWorker", again: "asyncio.Queue[None]") -> float:
+    """Take nothing new, and wait for what runs; the seconds that are left then, none after a second signal."""
     from pipelines import sweep
 
     sweep.stop()
@@ -81,6 +83,7 @@ async def _drained(worker: "ProcessWorker", again: "asyncio.Queue[None]") -> Non
     while limiter.borrowed_tokens and loop.time() < deadline and again.empty():
         await asyncio.sleep(LOOKS_EVERY)
     log.info("drained: %d runs are ended and go on elsewhere", limiter.borrowed_tokens)
+    return max(0.0, deadline - loop.time()) if again.empty() else 0.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -195,3 +195,20 @@ def test_a_log_is_kept_short_while_its_part_runs(tmp_path: Path, monkeypatch: py
     lines = [int(line) for log in logs for line in log.read_text().splitlines()]
     assert lines == sorted(set(lines))
     assert sorted(one.name for one in tmp_path.glob("talking*")) == sorted(one.name for one in logs)
+
+
+def test_a_part_runs_though_its_log_cannot_be_shortened(tmp_path: Path) -> None:
+    """The system takes no more than half a copy of it: nothing of that is left, and all of the log is."""
+    log = tmp_path / "first.log"
+    log.write_bytes(b"." * 12_000_000)
+    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (6_000_000, -1))\n{SUPERVISING}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", limited, str(tmp_path), *SLEEP], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    assert {"first", "second"} <= recorded(tmp_path).keys()
+    process.terminate()
+    assert process.communicate()[0] == "stopped\n"
+    assert log.stat().st_size == 12_000_000
+    assert [one.name for one in tmp_path.glob("first.*")] == ["first.log"]

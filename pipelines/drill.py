@@ -234,7 +234,7 @@ def _scratch_database() -> Iterator[str]:
         name = f"{PREFIX}{pid}"
         identifier = sql.Identifier(name)
         try:
-            keeper.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
+            _drop(keeper, name)
             keeper.execute("SELECT pg_advisory_lock(%s, %s)", [database.BACKUPS_LOCK, -pid])
             keeper.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(identifier))
         except psycopg.Error as error:
@@ -247,7 +247,15 @@ def _scratch_database() -> Iterator[str]:
         try:
             yield conninfo.make_conninfo(url, dbname=name)
         finally:
-            keeper.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
+            _drop(keeper, name)
+
+
+def _drop(connection: psycopg.Connection, name: str) -> None:
+    """FORCE would end an autovacuum's process, too, which is refused to a role that is no superuser; without it the
+    server asks it to end."""
+    ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = current_user"
+    connection.execute(ours, [name])
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 def drop_left() -> None:
@@ -258,6 +266,6 @@ def drop_left() -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for (name,) in connection.execute(left, [f"^{PREFIX}[0-9]+$", database.BACKUPS_LOCK, PREFIX]).fetchall():
             log.info("dropping %s, which a killed drill left", name)
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            _drop(connection, name)
     if not backups.anybody_at_work():
         backup_scratch.clear_left()

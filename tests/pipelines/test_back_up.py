@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import conninfo
+from sqlalchemy import make_url
 
 from deploy.embedded_postgres import Server
-from models import backup_alerts, backups, flow_runs, flow_schedules, jobs, postgres_tools, settings, users
+from models import backup_alerts, backups, database, flow_runs, flow_schedules, jobs, postgres_tools, settings, users
 from models.backup_retention import Generations, Kept, superfluous
 from models.contacts import records
 from models.database import libpq_url
@@ -119,6 +120,38 @@ def test_a_superusers_backup_is_restored_by_a_role_that_is_none(filled: str, hom
             assert restore_backup.run(made.id, into, by=OPERATOR).differences == []
         finally:
             connection.execute("DROP DATABASE restored WITH (FORCE)")
+            connection.execute("DROP ROLE modest")
+
+
+def test_a_drills_database_is_dropped_while_the_server_tidies_up_in_it(db: str, postgres: Server) -> None:
+    """By a role that may not end an autovacuum's process."""
+    server, left = postgres.url("postgres", driver=""), f"{drill.PREFIX}2147483647"
+    with psycopg.connect(server, autocommit=True) as connection:
+
+        def found(query: str) -> bool:
+            return connection.execute(f"{query} AND datname = %s", [left]).fetchone() is not None
+
+        connection.execute("CREATE ROLE modest LOGIN PASSWORD 'modest'")
+        connection.execute(f"CREATE DATABASE {left} OWNER modest TEMPLATE template0")
+        connection.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+        connection.execute("SELECT pg_reload_conf()")
+        try:
+            with psycopg.connect(conninfo.make_conninfo(server, dbname=left), autocommit=True) as filling:
+                slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+                filling.execute(f"CREATE TABLE rows WITH ({slow}) AS SELECT n FROM generate_series(1, 100000) n")
+                filling.execute("DELETE FROM rows")
+            deadline = time.monotonic() + 60
+            while not found("SELECT FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            database.bind(make_url(db).set(username="modest", password="modest").render_as_string(hide_password=False))
+            drill.drop_left()
+            assert not found("SELECT FROM pg_database WHERE true")
+        finally:
+            database.bind(db)
+            connection.execute("ALTER SYSTEM RESET autovacuum_naptime")
+            connection.execute("SELECT pg_reload_conf()")
+            connection.execute(f"DROP DATABASE IF EXISTS {left} WITH (FORCE)")
             connection.execute("DROP ROLE modest")
 
 

@@ -60,7 +60,15 @@ for part in "$here"/parts/*.conf; do
 done
 ls /etc/nginx/modules-enabled/*brotli-filter.conf > /dev/null 2>&1 || rm "$parts/brotli.conf"
 cp "$here"/pages/error.html "$here"/pages/error.json "$parts/pages/"
-for instance in $instances; do echo "server $instance max_fails=2 fail_timeout=10s;"; done > "$parts/instances.conf"
+
+# What was taken out stays out, but not all of them.
+if [ -e "$parts/instances.conf" ]; then cp "$parts/instances.conf" "$parts/instances.before"; else : > "$parts/instances.before"; fi
+for instance in $instances; do
+    awk -v name="$instance" '$2 == name && / down;/ { ending = $0; sub(/.*s down/, " down", ending) }
+        END { print "server " name " max_fails=2 fail_timeout=10s" (ending ? ending : ";") }' "$parts/instances.before"
+done > "$parts/instances.conf"
+grep -qv " down;" "$parts/instances.conf" || sed -i 's/ down;.*/;/' "$parts/instances.conf"
+rm "$parts/instances.before"
 
 # nginx does not start without a certificate, and the first one is issued through nginx: until then one of our own.
 if [ ! -e "$parts/tls/current/fullchain.pem" ]; then

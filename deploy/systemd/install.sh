@@ -86,6 +86,7 @@ fi
 missing=""
 command -v "$python" > /dev/null || missing="$missing $python"
 command -v logrotate > /dev/null || missing="$missing logrotate"
+command -v curl > /dev/null || missing="$missing curl"
 command -v uv > /dev/null || "$python" -c 'import ensurepip' 2> /dev/null || missing="$missing python3-venv"
 if [ -n "$missing" ]; then
     say "Debian's packages:$missing"
@@ -163,6 +164,7 @@ say "Secrets: $settings/secrets has a file for each; systemd hands them to the u
 
 # --- Units
 wanted="appointment360.target appointment360-migrate.service appointment360-certificate.timer"
+wanted="$wanted appointment360-instances.service"
 [ "$prefect" = no ] || wanted="$wanted appointment360-prefect.service"
 for port in ${web:-8361 8362}; do wanted="$wanted appointment360-web@$port.service"; done
 number=0

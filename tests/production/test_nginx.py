@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import signal
 import socket
 import ssl
 import subprocess
+import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +30,22 @@ from models.permissions import Role
 from tests.dashboard import chromium
 from tests.dashboard.conftest import PASSWORD, Site
 from tests.dashboard.contacts_data import ROWS
-from tests.production.nginx_site import GIXY, NAME, PATIENCE, Instance, Proxy, tool, two_instances, until
+from tests.production.nginx_site import (
+    GIXY,
+    INSTALL,
+    NAME,
+    PATIENCE,
+    Instance,
+    Proxy,
+    proxy_before,
+    tool,
+    two_instances,
+    until,
+)
 
 pytestmark = pytest.mark.deploy
 SCRIPT = next(Path(streamlit.__file__).parent.glob("static/static/js/index.*.js"))
+DEPLOYED = INSTALL.parent
 SCRIPT_PATH = f"/static/js/{SCRIPT.name}"
 OURS = (
     "content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy", "x-request-id",
@@ -71,6 +87,15 @@ def test_http_leads_to_https(proxy: Proxy) -> None:
     assert (answer.status_code, answer.headers["location"]) == (308, f"{proxy.url}/contacts?country=Germany")
     spoken = httpx.get(f"http://127.0.0.1:{proxy.https}/contacts", headers={"Host": NAME})  # http at the port of https
     assert (spoken.status_code, spoken.headers["location"]) == (308, f"{proxy.url}/contacts")
+
+
+def test_programs_are_not_led_to_https(proxy: Proxy) -> None:
+    """They would not notice, and send their token by http again."""
+    for port in (proxy.http, proxy.https):
+        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/contacts", headers={"Host": NAME})
+        assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+        assert answer.json()["detail"].startswith("The API is reached by https only.")
+        assert "location" not in answer.headers
 
 
 def test_challenges_of_a_certificate_are_answered_over_http(proxy: Proxy) -> None:
@@ -339,7 +364,7 @@ def test_while_the_file_is_there_everybody_gets_the_page(proxy: Proxy, client: h
 
 def test_an_instance_is_taken_out_and_let_in_again(proxy: Proxy, client: httpx.Client) -> None:
     first, second = proxy.instances
-    script = str(Path(__file__).parents[2] / "deploy" / "nginx" / "instance.sh")
+    script = str(DEPLOYED / "instance.sh")
 
     def asked() -> set[str]:
         answers = []
@@ -360,6 +385,115 @@ def test_an_instance_is_taken_out_and_let_in_again(proxy: Proxy, client: httpx.C
     assert asked() == {second}
     proxy.run(script, "up", first)
     after_reload({first, second})
+
+
+def test_what_was_taken_out_stays_out_when_it_is_installed_again(proxy: Proxy, client: httpx.Client) -> None:
+    first, second = proxy.instances
+    script = str(DEPLOYED / "instance.sh")
+    proxy.run(script, "down", second)
+    (proxy.parts / "maintenance").touch()
+    try:
+        proxy.install()
+        assert states(proxy) == {first: "up", second: "down"}
+        assert (proxy.parts / "maintenance").exists()
+        gone = Proxy(proxy.folder, [second], proxy.http, proxy.https)
+        gone.install()
+        assert states(proxy) == {second: "up"}, "the only one"
+    finally:
+        (proxy.parts / "maintenance").unlink()
+        proxy.install()
+        proxy.run(script, "up", second)
+    assert states(proxy) == {first: "up", second: "up"}
+
+
+def test_an_instance_that_hangs_gets_nothing_until_it_answers_again(
+    behind: tuple[Proxy, list[Instance]],
+) -> None:
+    proxy, (first, second) = behind
+    assert second.process is not None
+    with watched(proxy):
+        second.process.send_signal(signal.SIGSTOP)
+        until(lambda: states(proxy) == {first.address: "up", second.address: "unready"})
+        until(lambda: {_answered_soon(proxy) for _ in range(10)} == {True})  # as soon as nginx read it
+        second.process.send_signal(signal.SIGCONT)
+        until(lambda: states(proxy) == {first.address: "up", second.address: "up"})
+
+
+def test_one_that_is_not_ready_is_taken_out_unless_none_is() -> None:
+    with stand_in() as one, stand_in() as two, proxy_before(one.address, two.address) as proxy:
+        with watched(proxy) as said:
+            two.ready = False
+            until(lambda: states(proxy) == {one.address: "up", two.address: "unready"})
+            one.ready = False
+            asked = one.asked
+            until(lambda: one.asked > asked + 3)
+            assert states(proxy) == {one.address: "up", two.address: "unready"}, "nobody would be left"
+            one.ready = two.ready = True
+            until(lambda: states(proxy) == {one.address: "up", two.address: "up"})
+            proxy.run(str(DEPLOYED / "instance.sh"), "down", two.address)
+            asked = one.asked
+            until(lambda: one.asked > asked + 3)
+            assert states(proxy) == {one.address: "up", two.address: "down"}, "a person's word counts"
+        assert said() == [f"{two.address} is not ready: it gets nothing more.", f"{two.address} is ready again."]
+
+
+def _answered_soon(proxy: Proxy) -> bool:
+    """A visitor of whom no instance knows yet."""
+    with proxy.client() as client, suppress(httpx.TimeoutException):
+        return client.get("/contacts", timeout=5).status_code == 200
+    return False
+
+
+def states(proxy: Proxy) -> dict[str, str]:
+    """Which instances get requests: up, or down by a person, or unready."""
+    found = {}
+    for line in (proxy.parts / "instances.conf").read_text().splitlines():
+        _, address, rest = line.split(maxsplit=2)
+        found[address] = "unready" if rest.endswith("down; # not ready") else "down" if " down;" in line else "up"
+    return found
+
+
+@contextmanager
+def watched(proxy: Proxy) -> Iterator[Callable[[], list[str]]]:
+    """watch.sh runs; what it said."""
+    log = proxy.folder / "watch.log"
+    with log.open("wb") as written:
+        environment = proxy.environment | {"EVERY": "0.3"}
+        watching = subprocess.Popen([DEPLOYED / "watch.sh"], env=environment, stdout=written, stderr=written)
+    try:
+        yield lambda: [line for line in log.read_text().splitlines() if "[notice]" not in line]
+    finally:
+        watching.kill()
+        watching.wait()
+
+
+@dataclass
+class StandIn:
+    """Of an instance: only whether it is ready."""
+
+    address: str = ""
+    ready: bool = True
+    asked: int = 0
+
+
+@contextmanager
+def stand_in() -> Iterator[StandIn]:
+    made = StandIn()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            made.asked += 1
+            self.send_response(200 if made.ready else 503)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        made.address = f"127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield made
+        server.shutdown()
 
 
 @pytest.mark.browser

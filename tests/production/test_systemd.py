@@ -53,7 +53,7 @@ def test_no_unit_is_exposed_more_than_two(unit: Path) -> None:
 
 def test_all_services_are_looked_at() -> None:
     names = {unit.stem.removeprefix("appointment360-") for unit in SERVICES}
-    assert names == {"migrate", "web@", "prefect", "worker@", "backup", "certificate"}
+    assert names == {"migrate", "web@", "prefect", "worker@", "backup", "certificate", "instances"}
 
 
 def test_one_that_is_exposed_more_is_found(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_units_have_the_secrets_that_they_use_and_no_others() -> None:
         )
         for unit in SERVICES
     }
-    assert used["certificate"] == set()
+    assert used["certificate"] | used["instances"] == set()
     assert used["migrate"] == {"database_url", "admin_password"}
     assert used["prefect"] == {"database_url", "prefect_auth"}
     assert not used["web@"] & {"admin_password", "backup_key"}
@@ -277,6 +277,16 @@ def test_the_renewal_has_nginx_take_what_it_can_use_from_within_its_sandbox(debi
     assert renewed("broken") == "exit-code"
     assert str(taken.readlink()) == "/etc/letsencrypt/live/issued"
     assert debian.run("systemctl", "is-active", "nginx") == "active"
+
+
+def test_an_instance_that_is_not_ready_is_taken_out_of_nginx_and_let_in_again(debian: Debian) -> None:
+    """After nginx is there."""
+    instances = debian.folder / "etc/nginx/appointment360/instances.conf"
+    assert debian.run("systemctl", "is-active", "appointment360-instances") == "active"
+    debian.run("systemctl", "stop", SECOND_WEB)
+    debian.until("it is taken out", lambda: "8362 max_fails=2 fail_timeout=10s down; # not" in instances.read_text())
+    debian.run("systemctl", "start", SECOND_WEB)
+    debian.until("it is let in", lambda: "down;" not in instances.read_text())
 
 
 def test_another_release_takes_the_place_of_this_one_and_back_without_a_pause(debian: Debian) -> None:

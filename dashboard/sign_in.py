@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import streamlit as st
@@ -153,8 +154,8 @@ def sign_out() -> None:
 def _ask_password(now: _SigningIn, kept: str) -> None:
     rules = _OurRules()
     with narrow_page("Sign in to Appointment360", "Contact data for the revenue team. Access is by invitation."):
-        if kept:
-            st.info(f"Your session has ended. Sign in again: {kept}.", icon=":material/edit_note:")
+        if ended := _why_it_ended(kept):
+            st.info(ended, icon=":material/edit_note:" if kept else ":material/timer_off:")
         _Form(rules).login(fields=LABELS, key="sign_in")
         script.run("sign_in_fields", FIELDS, key="sign in fields")
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -170,6 +171,15 @@ def _ask_password(now: _SigningIn, kept: str) -> None:
         st.caption("Every sign-in is written to the audit log.")
     if rules.step:
         go_on(rules.step)
+
+
+def _why_it_ended(kept: str) -> str:
+    """What is said to who was signed in in this browser, or was at work in this tab; else nothing."""
+    unused = sign_ins.ended_unused(session.cookie_token())
+    why = f", since nobody used it for {unused // timedelta(hours=1)} hours" if unused else ""
+    if not kept:
+        return f"Your session has ended{why}. Sign in again." if why else ""
+    return f"Your session has ended{why}. Sign in again: {kept}."
 
 
 def _ask_reset(now: _SigningIn) -> None:

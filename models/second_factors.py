@@ -21,7 +21,7 @@ STEP = 30  # seconds that a code is shown
 DIGITS = 6
 RECOVERY_CODES = 10
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no I, O, 0 and 1, which are mistaken for each other
-GROUP, GROUPS = 4, 3  # XXXX-XXXX-XXXX: 60 bits
+GROUP, GROUPS = 4, 7  # XXXX-XXXX-XXXX-XXXX-XXXX-XXXX-XXXX: 140 bits, so that a plain hash keeps them
 WRONG_CODE = (
     "That code does not match. Enter the one that your authenticator app shows now; "
     "if it does not help, check that the clock of your device is right."

@@ -90,6 +90,10 @@ class Web(Group):
     """hours that a session lasts"""
     stay_days: PositiveInt = 30
     """days that one lasts that is to outlive the browser"""
+    idle_hours: PositiveInt = 168
+    """hours after which a session ends that nobody used meanwhile"""
+    admin_idle_hours: PositiveInt = 12
+    """the same, of an administrator"""
     requests_per_address: PositiveInt = 1200
     """requests a minute to one instance; an office of 30 people has one address"""
     requests_per_person: PositiveInt = 600

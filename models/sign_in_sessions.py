@@ -13,8 +13,10 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Interval,
     Text,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -30,7 +32,7 @@ from models.accounts import User
 from models.audit import Event
 from models.database import LARGEST_BIGINT, Base, asked, compiled, reading, writing
 from models.errors import NotFound
-from models.permissions import OPERATOR, Actor, Permission, require
+from models.permissions import OPERATOR, Actor, Permission, Role, require
 from models.settings import settings
 
 SEEN_EVERY = timedelta(minutes=1)  # a session's last use is written at most this often
@@ -67,8 +69,25 @@ class SignInSession(Base):
 
 
 def _live() -> tuple[ColumnElement[bool], ...]:
+    return *_not_ended(), SignInSession.last_seen_at > func.clock_timestamp() - _unused_for()
+
+
+def _not_ended() -> tuple[ColumnElement[bool], ...]:
+    """But perhaps for want of use."""
     unexpired = SignInSession.expires_at > func.clock_timestamp()
     return SignInSession.revoked_at.is_(None), unexpired, User.is_active.is_(True)
+
+
+def _patience() -> dict[str, timedelta]:
+    """How long nobody may use a session until it ends."""
+    chosen = settings()
+    return {"idle": timedelta(hours=chosen.idle_hours), "admin_idle": timedelta(hours=chosen.admin_idle_hours)}
+
+
+def _unused_for() -> ColumnElement[timedelta]:
+    """The patience with the person's role, as it is now."""
+    given = {name: bindparam(name, value, Interval) for name, value in _patience().items()}
+    return case((User.role == Role.ADMIN, given["admin_idle"]), else_=given["idle"])
 
 
 @cache
@@ -115,7 +134,7 @@ def actor_of(token: str | None) -> Actor | None:
     if not token:
         return None
     statement, given = _known()
-    found = next(iter(asked(statement, {**given, "hash": secret_tokens.hashed(token)})), None)
+    found = next(iter(asked(statement, {**given, **_patience(), "hash": secret_tokens.hashed(token)})), None)
     if found is None:
         return None
     actor = accounts.acting(found, found.address, found.session_id)
@@ -136,6 +155,16 @@ def ends_at(token: str) -> datetime | None:
     """When the session is over, unless it is ended before; None where there is none."""
     with reading() as session:
         return session.scalar(select(SignInSession.expires_at).where(_is(token)))
+
+
+def ended_unused(token: str | None) -> timedelta | None:
+    """How long nobody had used the session when it ended by that; None where it goes on, or ended otherwise."""
+    if not token:
+        return None
+    unused = SignInSession.last_seen_at <= func.clock_timestamp() - _unused_for()
+    with reading() as session:
+        found = select(_unused_for()).select_from(SignInSession).join(User, User.id == SignInSession.user_id)
+        return session.scalar(found.where(_is(token), *_not_ended(), unused))
 
 
 def sign_out(token: str | None) -> None:

@@ -27,6 +27,7 @@ from models.sign_in_sessions import actor_of as actor_of
 from models.sign_in_sessions import end as end
 from models.sign_in_sessions import end_all as end_all
 from models.sign_in_sessions import end_others as end_others
+from models.sign_in_sessions import ended_unused as ended_unused
 from models.sign_in_sessions import ends_at as ends_at
 from models.sign_in_sessions import lasts as lasts
 from models.sign_in_sessions import sessions_of as sessions_of

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from math import log2
 from pathlib import Path
 
 import pytest
@@ -98,11 +99,14 @@ def test_what_signing_in_says_is_what_the_code_does() -> None:
         f"`failures_per_hour` ({chosen.failures_per_hour})",
         f"`session_hours` ({chosen.session_hours})",
         f"`stay_days` ({chosen.stay_days})",
+        f"`idle_hours` ({chosen.idle_hours})",
+        f"`admin_idle_hours` ({chosen.admin_idle_hours})",
         f"{session.seconds} seconds or {factor.seconds // 60} minutes",
         f"an invitation {Purpose.INVITATION.lasts.days} days",
         f"other links {Purpose.RESET.lasts // timedelta(hours=1)} hour;",
         f"shown for {second_factors.STEP} seconds",
-        f"there are {second_factors.RECOVERY_CODES} recovery codes",
+        f"there are {second_factors.RECOVERY_CODES} recovery codes of "
+        f"{int(log2(len(second_factors.ALPHABET))) * second_factors.GROUP * second_factors.GROUPS} bits",
         *(f"the word “{word}”" for word in passwords.OURS),
     ):
         assert words in said, words

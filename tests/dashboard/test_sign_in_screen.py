@@ -2,18 +2,22 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
 import pyotp
 import pytest
+from sqlalchemy import func, update
 from streamlit.testing.v1 import AppTest
 
 from dashboard import sign_in
-from models import account_links, profile, role_rules, second_factors, sign_ins, users
+from models import account_links, profile, role_rules, second_factors, secret_tokens, sign_ins, users
 from models.accounts import User
+from models.database import writing
 from models.link_tokens import Purpose
 from models.permissions import OPERATOR, Role
+from models.sign_in_sessions import SignInSession
 from tests.people import PASSWORD, link_of, person
 
 Screen = Callable[..., AppTest]
@@ -69,6 +73,22 @@ def press(test: AppTest, label: str) -> AppTest:
 
 def signed_in(ticket: str) -> Any:
     return sign_ins.actor_of(sign_ins.redeem_ticket(ticket, address=None, device=None))
+
+
+def test_who_was_away_too_long_is_told_why(screen: Screen) -> None:
+    test = screen(Role.ADMIN)
+    token = screen.token  # type: ignore[attr-defined]
+    for ago, told in (
+        (timedelta(hours=11), []),
+        (timedelta(hours=13), ["Your session has ended, since nobody used it for 12 hours. Sign in again."]),
+    ):
+        with writing(OPERATOR) as session:
+            this = update(SignInSession).where(SignInSession.token_hash == secret_tokens.hashed(token))
+            session.execute(this.values(last_seen_at=func.clock_timestamp() - ago))
+        test = test.run()
+        assert [one.value for one in test.info] == told
+    assert [one.label for one in test.text_input] == ["Work e-mail", "Password"]
+    sign_ins.sign_out(token)
 
 
 def test_the_password_alone_signs_in_who_has_no_second_factor(screen: Screen, posted: list[dict[str, Any]]) -> None:

@@ -7,13 +7,13 @@ import pyotp
 import pytest
 from sqlalchemy import func, select, update
 
-from models import accounts, role_rules, second_factors, sign_ins, users
+from models import accounts, role_rules, second_factors, secret_tokens, sign_ins, users
 from models.audit import AuditLine, Event
 from models.database import reading, writing
 from models.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from models.mails import Mail
 from models.permissions import OPERATOR, Actor, Role
-from models.second_factors import STEP, RecoveryCode, SecondFactor
+from models.second_factors import ALPHABET, STEP, RecoveryCode, SecondFactor
 from models.sign_in_failures import SignInFailure, SignInRefused
 from models.sign_in_sessions import SignInTicket
 from tests import people
@@ -195,6 +195,21 @@ class TestCodes:
         assert not check(ann, codes[0])
         assert check(ann, fresh[0])
         assert len(events(Event.RECOVERY_CODES_MADE)) == 1
+
+
+def test_a_recovery_code_is_too_long_to_be_guessed_from_its_hash(ann: users.User) -> None:
+    _, codes = enrolled(ann)
+    for one in codes:
+        drawn = one.replace("-", "")
+        assert len(ALPHABET) ** len(drawn) >= 2**128
+        assert set(drawn) <= set(ALPHABET)
+
+
+def test_a_short_one_of_before_works_on(ann: users.User) -> None:
+    enrolled(ann)
+    with writing(OPERATOR) as session:
+        session.add(RecoveryCode(user_id=ann.id, code_hash=secret_tokens.hashed("AAAABBBBCCCC")))
+    assert check(ann, "aaaa-bbbb-cccc")
 
 
 class TestRemoval:

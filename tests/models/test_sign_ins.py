@@ -19,6 +19,7 @@ from models import (
     passwords,
     role_rules,
     secret_tokens,
+    settings,
     sign_in_failures,
     sign_in_sessions,
     sign_ins,
@@ -202,6 +203,60 @@ def test_a_session_ends_by_signing_out_by_time_and_with_the_account(ann: users.U
     users.deactivate(ann.email, by=operator)
     assert sign_ins.actor_of(third) is None
     assert sign_ins.actor_of(None) is None
+
+
+@pytest.mark.parametrize(("role", "hours"), [(Role.ANALYST, 168), (Role.MANAGER, 168), (Role.ADMIN, 12)])
+def test_a_session_ends_that_nobody_uses(db: str, role: Role, hours: int) -> None:
+    zoe = people.person(email="zoe@example.com", name="Zoe", role=role)
+    step = sign_ins.check_password(zoe.email, PASSWORD, address=None, stays=True)
+    token = sign_ins.redeem_ticket(step.ticket, address=None, device=None)
+    unused_for(timedelta(hours=hours - 1))
+    assert sign_ins.actor_of(token) is not None
+    unused_for(timedelta(hours=hours - 1))  # since then
+    assert len(sign_ins.sessions_of(by=zoe.actor())) == 1
+    assert sign_ins.actor_of(token) is not None
+    assert sign_ins.ended_unused(token) is None
+    unused_for(timedelta(hours=hours, minutes=1))
+    assert sign_ins.actor_of(token) is None
+    assert sign_ins.sessions_of(by=zoe.actor()) == []
+    assert sign_ins.ended_unused(token) == timedelta(hours=hours)
+
+
+def test_how_long_it_may_be_unused_is_a_setting_and_follows_the_role(
+    ann: users.User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = signed_in(ann)
+    for role, setting, hours, goes_on in (
+        (Role.ANALYST, "IDLE_HOURS", 2, False),
+        (Role.ANALYST, "IDLE_HOURS", 4, True),
+        (Role.ADMIN, "ADMIN_IDLE_HOURS", 2, False),
+        (Role.ADMIN, "ADMIN_IDLE_HOURS", 4, True),
+    ):
+        monkeypatch.setenv(f"APPOINTMENT360_{setting}", str(hours))
+        settings.settings.cache_clear()
+        with writing(OPERATOR) as session:
+            session.execute(update(users.User).where(users.User.id == ann.id).values(role=role))
+        unused_for(timedelta(hours=3))
+        assert (sign_ins.actor_of(token) is not None) is goes_on, (role, hours)
+    monkeypatch.undo()
+    settings.settings.cache_clear()
+
+
+def unused_for(time: timedelta) -> None:
+    with writing(OPERATOR) as session:
+        session.execute(update(SignInSession).values(last_seen_at=func.clock_timestamp() - time))
+
+
+def test_why_a_session_ended_is_told_of_no_other_end(ann: users.User) -> None:
+    token, other = signed_in(ann), signed_in(ann)
+    sign_ins.sign_out(other)
+    unused_for(timedelta(days=8))
+    assert sign_ins.ended_unused(other) is None
+    assert sign_ins.ended_unused("nobody's") is None
+    assert sign_ins.ended_unused(None) is None
+    with writing(OPERATOR) as session:
+        session.execute(update(SignInSession).values(expires_at=func.clock_timestamp()))
+    assert sign_ins.ended_unused(token) is None
 
 
 def test_the_last_use_is_written_once_a_minute(ann: users.User) -> None:

@@ -17,6 +17,10 @@ EXTENSIONS = ("pg_trgm",)  # Prefect's own migrations need it
 HOST = "127.0.0.1"
 PORT = 4200
 USER = "appointment360"
+# What an address says to libpq, for asyncpg, by which Prefect reaches its database: by the same words, by another one,
+# or by libpq's variables. It refuses all others, such as how long it may take to connect.
+SAME = ("host", "port", "user", "password", "passfile", "target_session_attrs", "krbsrvname")
+VARIABLES = {"sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "sslcrl": "PGSSLCRL"}
 SCREENS = "/prefect"  # where the web passes them on
 
 
@@ -40,6 +44,7 @@ def of_the_server(connection: Connection, sign_in: str) -> dict[str, str]:
         "PREFECT_UI_STATIC_DIRECTORY": str(_screens_folder(connection.home)),
         **({"PREFECT_SERVER_API_AUTH_STRING": sign_in} if sign_in else {}),
         "PREFECT_API_DATABASE_CONNECTION_URL": _database_url(connection),
+        **_own_authority(connection),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     }
@@ -123,7 +128,15 @@ def _database_url(connection: Connection) -> str:
     if connection.server is not None:
         return connection.server.url(DATABASE, driver="asyncpg")
     url = make_url(connection.url).set(drivername="postgresql+asyncpg", database=DATABASE)
-    query = dict(url.query)
-    if mode := query.pop("sslmode", None):
-        query["ssl"] = mode  # the same thing in asyncpg's words
+    query = {name: value for name, value in url.query.items() if name in SAME}
+    if mode := url.query.get("sslmode"):
+        query["ssl"] = mode
     return url.set(query=query).render_as_string(hide_password=False)
+
+
+def _own_authority(connection: Connection) -> dict[str, str]:
+    """The files of certificates that the address of a foreign server names."""
+    from sqlalchemy import make_url
+
+    query = {} if connection.server is not None else make_url(connection.url).query
+    return {variable: str(query[name]) for name, variable in VARIABLES.items() if name in query}

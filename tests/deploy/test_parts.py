@@ -17,8 +17,10 @@ from models.flow_runs import RunState
 from models.payments import orders
 from models.permissions import OPERATOR, Actor, Role
 from tests import razorpay as standin
+from tests.certificates import self_signed
 from tests.deploy.command_line import COMMAND, PROJECT, Cli
 from tests.deploy.parts_running import Parts, parts_of, status
+from tests.deploy.tls_front import tls_before
 from tests.people import person
 from tests.razorpay import Razorpay
 from tests.systemd_standin import listening
@@ -126,6 +128,20 @@ def _drained(parts: Parts, razorpay: Razorpay, ann: Actor) -> None:
     assert parts.ended("first") == 0
     [done] = runs()
     assert (done.state, done.counts["mended"]) == (RunState.DONE, 1)
+
+
+def test_prefect_reaches_a_database_with_a_certificate_of_its_own(db: str, tmp_path: Path) -> None:
+    """What the address says to libpq is said to Prefect's driver, too, which takes other words."""
+    certificate = self_signed(tmp_path)
+    with tls_before(make_url(db).port or 0, certificate) as port:
+        said = {"sslmode": "verify-full", "sslrootcert": str(certificate), "connect_timeout": "9", "keepalives": "1"}
+        url = make_url(db).set(port=port, query=said).render_as_string(hide_password=False)
+        with parts_of(db, tmp_path, DATABASE_URL=url) as parts:
+            parts.prefect()
+            parts.signal("prefect")
+            assert parts.ended("prefect") in (0, -signal.SIGTERM)
+            with psycopg.connect(libpq_url(db), dbname="prefect") as its:
+                assert its.execute("SELECT count(*) FROM flow_run").fetchall() == [(0,)]
 
 
 def runs() -> list[flow_runs.Run]:

@@ -13,6 +13,7 @@ from functools import cache
 
 import bcrypt
 
+from models import breached_passwords
 from models.errors import InvalidInput
 
 LEAST = 12  # characters
@@ -26,7 +27,8 @@ SHORT_WORD = 3  # a name as short as “Ann” is found only as a word by itself
 
 
 def require_good(password: str, *, name: str, email: str, field: str = "password") -> None:
-    """Raises InvalidInput, with the reason, for one that is short, blank, easily guessed, or about the person or us."""
+    """Raises InvalidInput, with the reason, for one that is short, blank, easily guessed, stolen elsewhere, or about
+    the person or us; Unavailable where the list of stolen ones cannot be read."""
     normal = _normalised(password)
     if not normal.strip():
         raise InvalidInput(
@@ -49,6 +51,12 @@ def require_good(password: str, *, name: str, email: str, field: str = "password
         raise InvalidInput(
             "The password is among the first that are guessed. Take a few unrelated words, or let a password manager "
             "make one.",
+            field=field,
+        )
+    if breached_passwords.include(password, normal):
+        raise InvalidInput(
+            "The password is among those that were stolen from other sites, and are tried everywhere. Choose another "
+            "one.",
             field=field,
         )
 

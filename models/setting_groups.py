@@ -94,6 +94,8 @@ class Web(Group):
     """hours after which a session ends that nobody used meanwhile"""
     admin_idle_hours: PositiveInt = 12
     """the same, of an administrator"""
+    breached_passwords: Path | None = Field(default=None, examples=["/srv/pwned-passwords.txt"])
+    """a file of passwords that were stolen elsewhere, which nobody may choose: as Have I Been Pwned hands it out"""
     requests_per_address: PositiveInt = 1200
     """requests a minute to one instance; an office of 30 people has one address"""
     requests_per_person: PositiveInt = 600

@@ -17,6 +17,13 @@ JOBS = 2
 FASTER = "-c maintenance_work_mem=256MB -c synchronous_commit=off"
 # Only superusers may make it, and it holds nothing of the database's: the report that reads it makes it where it may.
 NOT_RESTORED = re.compile(r"^\d+; .* (?:EXTENSION -|COMMENT - EXTENSION) pg_stat_statements ")
+# pg_restore begins each of its sessions with it, and servers before 17 do not know it. They say so in their own
+# language; the program quotes the statement in the same write, so that its other processes cannot come between.
+TOO_NEW = re.compile(
+    r"could not execute query: [^\n]*transaction_timeout[^\n]*\nCommand was: SET transaction_timeout = 0;\n*"
+)
+TIMEOUT_FROM = 17  # the version that knows it
+REACHED_ITS_END = "errors ignored on restore: "
 NOT_EMPTY = """SELECT count(*) FILTER (WHERE c.relkind = 'r'), count(*)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'v', 'm', 'S') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
@@ -61,9 +68,20 @@ def restore(dump: Path, url: str, manifest: Manifest) -> list[str]:
     without = ["--no-owner", "--no-privileges"] if missing else []
     wanted = dump.with_name(f"{dump.name}.list")
     wanted.write_text(_wanted(program, dump, environment))
-    command = [str(program), "-d", address, f"-j{JOBS}", "--exit-on-error", *without, "-L", str(wanted), str(dump)]
-    postgres_runs.execute(command, environment, "The backup could not be restored")
+    goes_on = version < TIMEOUT_FROM
+    options = [f"-j{JOBS}", *without, *([] if goes_on else ["--exit-on-error"]), "-L", str(wanted)]
+    postgres_runs.execute(
+        [str(program), "-d", address, *options, str(dump)], environment, "The backup could not be restored",
+        faults=faults if goes_on else str,
+    )  # fmt: skip
     return missing
+
+
+def faults(said: str) -> str | None:
+    """What a pg_restore said that goes on after errors, without those of TOO_NEW; None where there is no other one."""
+    left, number = TOO_NEW.subn("\n", said)
+    # Each error has that word of the program's once, the last one, which ends it early, too.
+    return None if REACHED_ITS_END in left and left.count("error: ") == number else left.replace("error: \n", "\n")
 
 
 def _wanted(program: Path, dump: Path, environment: dict[str, str]) -> str:

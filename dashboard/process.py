@@ -15,7 +15,7 @@ import uvicorn
 
 from dashboard import readiness
 from dashboard.bounded_http import BoundedHttp
-from models import service_manager
+from models import garbage, service_manager
 
 EACH_SECOND = 10  # ticks of uvicorn's loop
 ASKED_EVERY = 0.2  # seconds until it is ready
@@ -74,4 +74,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    garbage.seldom_sought_while_loading()
     main()

@@ -7,19 +7,26 @@ import atexit
 import gc
 import sys
 
-YOUNG = 50_000  # new objects until they are looked through; Python's own is 700
+YOUNG = 50_000  # new objects until they are looked through
+USUAL = gc.get_threshold()  # Python's own, which is 700 of them
 
 
 def seldom_sought() -> None:
     """For processes that do one thing and end: from now on, and not at all at the end. What must be written or given
     back by then is closed by whoever opened it.
     """
-    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+    seldom_sought_while_loading()
     atexit.register(leave_be)
+
+
+def seldom_sought_while_loading() -> None:
+    """For processes that run on, before they load what they need; `not_sought_in_what_is_loaded` ends it."""
+    gc.set_threshold(YOUNG, *USUAL[1:])
 
 
 def not_sought_in_what_is_loaded() -> None:
     """For processes that run on: nothing that is there now is looked through again, nor anything at the end."""
+    gc.set_threshold(*USUAL)
     gc.freeze()
     atexit.register(leave_be)
 

@@ -139,8 +139,7 @@ def served(url: str | None, folder: Path, **environment: str) -> Iterator[str]:
 
 
 def server_command() -> list[str]:
-    bounded = ["--http", "dashboard.bounded_http:BoundedHttp"]
-    return [sys.executable, "-m", "uvicorn", "dashboard.server:app", *bounded, "--timeout-graceful-shutdown", "1"]
+    return [sys.executable, "-m", "dashboard.process", "--timeout-graceful-shutdown", "1"]
 
 
 def server_environment(url: str | None, **more: str) -> dict[str, str]:

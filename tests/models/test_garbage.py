@@ -42,6 +42,12 @@ def test_a_running_process_leaves_out_what_it_loaded_and_nothing_that_comes() ->
     assert printed(running) == "loaded\nlooked through\n"
 
 
+def test_a_process_that_runs_on_looks_seldom_while_it_loads_and_then_as_usual() -> None:
+    begins = "usual = gc.get_threshold(); garbage.seldom_sought_while_loading(); cycle(); loading = gc.get_threshold()"
+    runs = "garbage.not_sought_in_what_is_loaded(); print(loading[0] == garbage.YOUNG, gc.get_threshold() == usual)"
+    assert printed(f"{begins}; {runs}") == "True True\n"
+
+
 def test_duckdb_finds_nothing_left_to_complain_of() -> None:
     loaded = "import duckdb; garbage.not_sought_in_what_is_loaded(); duckdb.connect().execute('SELECT 1').fetchall()"
     done = subprocess.run([sys.executable, "-c", TELLS + loaded], capture_output=True, text=True, check=True)

@@ -49,17 +49,20 @@ def check(
     """Say all that production would not start with, without starting.
 
     It asks the databases, too. The exit code is 1 where there is
-    something, whatever the environment is now.
+    something, whatever the environment is now. It also says what would
+    be lost by what production starts with.
     """
     from models import production, settings
 
     found = production.every_fault(settings.settings(), alone=alone)
+    losses = list(production.losses(settings.settings()))
     environment = settings.settings().environment
     if output.is_json():
-        faults = [{"setting": one.variable, "wrong": one.wrong, "way_out": one.way_out} for one in found]
-        output.answer({"environment": environment, "faults": faults})
+        output.answer({
+            "environment": environment, "faults": [one.told for one in found], "losses": [one.told for one in losses],
+        })  # fmt: skip
     else:
-        for fault in found:
+        for fault in [*found, *losses]:
             output.say(f"- {fault.sentence}")
         output.say(_conclusion(len(found), environment))
     _tell_unknown()

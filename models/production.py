@@ -42,6 +42,11 @@ class Fault:
     def sentence(self) -> str:
         return f"{self.variable} {self.wrong}: {self.way_out}."
 
+    @property
+    def told(self) -> dict[str, str]:
+        """For programs."""
+        return {"setting": self.variable, "wrong": self.wrong, "way_out": self.way_out}
+
 
 def require(settings: Settings, *, alone: bool = False, without: Collection[str] = ()) -> None:
     """Nothing where it is no production; else raises InvalidInput, which names every fault.
@@ -75,6 +80,23 @@ def faults(settings: Settings, *, alone: bool = False) -> list[Fault]:
     if settings.razorpay_url:
         found.append(_fault("razorpay_url", "leads to a stand-in, which takes no money", "leave it out"))
     return found
+
+
+def losses(settings: Settings) -> Iterator[Fault]:
+    """What production starts with, and loses something by; of what this system user sees. Raises InvalidInput."""
+    from models import backups, file_places, stored_files
+
+    if settings.backup_encryption == "none":
+        return
+    key, way_out = backups.key_file(), "`appointment360 backup key new FILE` makes one, of which every host has a copy"
+    if settings.backup_key is not None:
+        if not key.is_file():
+            yield _fault("backup_key", f"names {key}, which is not there, so that no backup is made", way_out)
+    elif stored_files.are_shared() and not key.is_file():
+        yield _fault("backup_key", "is missing, so that no backup is made", way_out)
+    elif file_places.is_s3(backups.place()):
+        why = f"is missing, so that {key} opens the backups in {backups.place()} alone: they are lost with this host"
+        yield _fault("backup_key", why, f"keep a copy of it elsewhere, and name one that outlives the host; {way_out}")
 
 
 def _missing(settings: Settings, *, alone: bool) -> Iterator[Fault]:

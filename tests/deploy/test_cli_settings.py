@@ -95,7 +95,7 @@ def test_production_starts_with_what_was_made(bare: Cli, tmp_path: Path) -> None
     checked = subprocess.run(
         ["appointment360", "settings", "check", "--json"], env=environment, capture_output=True, text=True
     )
-    assert json.loads(checked.stdout) == {"environment": "production", "faults": []}
+    assert json.loads(checked.stdout) == {"environment": "production", "faults": [], "losses": []}
     assert checked.returncode == 0
 
 
@@ -157,8 +157,8 @@ def test_nothing_starts_in_production_with_what_is_weak(bare: Cli, words: tuple[
         "APPOINTMENT360_PUBLIC_URL", "APPOINTMENT360_PREFECT_AUTH", "APPOINTMENT360_ADMIN_PASSWORD",
         "APPOINTMENT360_ADMIN_EMAIL",
     }  # fmt: skip
-    for one in ("DATABASE_URL", "APPOINTMENT360_SECRET_KEY"):  # `up` makes both
-        assert (one in named) is (words[0] != "up")
+    assert ("DATABASE_URL" in named) is (words[0] != "up"), "`up` makes one"
+    assert ("APPOINTMENT360_SECRET_KEY" in named) is (words[-1] == "web"), "nobody else seals"
     assert "geheim" not in refused.err
     assert not bare.home.exists()
 
@@ -176,3 +176,21 @@ def test_second_factors_are_sealed_with_a_key_that_there_is(cli: Cli) -> None:
     with_another = with_settings(cli, secret_key=STRONG[::-1])
     assert with_another("secrets", "seal", "--json").object == {"sealed": 0, "closed": 1}
     assert "cannot be opened: they were sealed with another key" in with_another("secrets", "seal").err
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({}, None),
+        ({"backup_to": "s3://backups/here"}, "they are lost with this host"),
+        ({"files": "s3://files/site"}, "is missing, so that no backup is made"),
+        ({"files": "s3://files/site", "backup_encryption": "none"}, None),
+        ({"backup_to": "s3://backups/here", "backup_key": "/nowhere/key"}, "names /nowhere/key, which is not there"),
+        ({"backup_to": "s3://backups/here", "backup_key": __file__}, None),
+    ],
+)
+def test_a_check_tells_what_would_be_lost(bare: Cli, given: dict[str, str], wrong: str | None) -> None:
+    checked = with_settings(bare, **given)("settings", "check", "--json").object
+    told = {one["setting"]: one["wrong"] for one in checked["losses"]}
+    assert told.keys() == ({"APPOINTMENT360_BACKUP_KEY"} if wrong else set())
+    assert (wrong or "") in told.get("APPOINTMENT360_BACKUP_KEY", "")

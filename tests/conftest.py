@@ -23,12 +23,13 @@ from models import database, garbage, migrations, passwords
 from models.permissions import OPERATOR, Actor
 
 SHARED_DATA = Path(os.environ.get("APPOINTMENT360_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
-# Files of tests that take more than a minute.
+# Files of tests that take about a minute or more, the longest first.
 LONGEST = (
-    "test_import_corpora", "test_cli_imports", "test_killed", "test_import_contacts", "test_import_orders",
-    "test_access", "test_wrong_file", "test_export_contacts", "test_up", "test_matching", "test_imports_in_a_browser",
-    "test_imports_screen", "test_import_drift", "test_left_alone", "test_in_a_browser", "test_contact_in_a_browser",
-    "test_main_path", "test_people_path", "test_secrets_unseen",
+    "test_import_corpora", "test_killed", "test_secrets_unseen", "test_left_alone", "test_wrong_file",
+    "test_import_orders", "test_account_life", "test_cli_imports", "test_main_path", "test_matching", "test_up",
+    "test_imports_in_a_browser", "test_import_contacts", "test_schemathesis", "test_access", "test_export_contacts",
+    "test_hidden_values", "test_people_path", "test_parts", "test_imports_screen", "test_import_drift",
+    "test_in_a_browser", "test_contact_in_a_browser",
 )  # fmt: skip
 MEMORY_DISK = Path("/dev/shm")
 MEMORY_DISK_ROOM = 8 * 2**30  # free bytes: three processes have a server each, and a test of a million rows takes 2 GB

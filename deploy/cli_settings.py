@@ -48,15 +48,16 @@ def check(
 ) -> None:
     """Say all that production would not start with, without starting.
 
-    It asks the databases, too. The exit code is 1 where there is
-    something, whatever the environment is now. It also says what would
-    be lost by what production starts with.
+    It asks the databases, too, and one that does not let it in is a
+    fault. The exit code is 1 where there is something, whatever the
+    environment is now. It also says what would be lost by what
+    production starts with.
     """
     from models import production, settings
 
-    found = production.every_fault(settings.settings(), alone=alone)
-    losses = list(production.losses(settings.settings()))
-    environment = settings.settings().environment
+    now = settings.settings()
+    found, environment = production.every_fault(now, alone=alone) + production.unanswered(now), now.environment
+    losses = list(production.losses(now))
     if output.is_json():
         output.answer({
             "environment": environment, "faults": [one.told for one in found], "losses": [one.told for one in losses],

@@ -69,6 +69,12 @@ def every_fault(settings: Settings, *, alone: bool = False) -> list[Fault]:
     return [*faults(settings, alone=alone), *(_fault(name, why, way_out) for name in opened)]
 
 
+def unanswered(settings: Settings) -> list[Fault]:
+    """Databases that cannot be asked now. What starts waits for them, or says so itself."""
+    found = {name: open_databases.refusal(url) for name, url in _databases(settings).items()}
+    return [_fault(name, *why) for name, why in found.items() if why is not None]
+
+
 def faults(settings: Settings, *, alone: bool = False) -> list[Fault]:
     """Those of the settings alone, which ask nobody."""
     found = [*_missing(settings, alone=alone), *_secrets(settings), *_web(settings), *_database(settings)]

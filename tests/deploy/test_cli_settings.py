@@ -9,6 +9,7 @@ import pyrage
 import pytest
 
 from models import second_factors
+from models.database import libpq_url
 from models.permissions import Role
 from models.settings import PREFIX
 from pipelines import backup_key
@@ -95,8 +96,18 @@ def test_production_starts_with_what_was_made(bare: Cli, tmp_path: Path) -> None
     checked = subprocess.run(
         ["appointment360", "settings", "check", "--json"], env=environment, capture_output=True, text=True
     )
-    assert json.loads(checked.stdout) == {"environment": "production", "faults": [], "losses": []}
-    assert checked.returncode == 0
+    told = json.loads(checked.stdout)
+    assert [fault["setting"] for fault in told["faults"]] == ["DATABASE_URL"]  # nobody made the role's password so
+    assert told["losses"] == []
+
+
+def test_a_check_asks_the_databases(bare: Cli, db: str) -> None:
+    given = with_settings(bare, public_url="https://contacts.test", admin_email="ann@contacts.test")
+    for url, code in ((libpq_url(db), 0), (f"{libpq_url(db)}_geheim", 1)):
+        checked = Cli(url, given.home, given.more)("settings", "check", "--up")
+        assert checked.code == code
+        assert ("- DATABASE_URL names a database that is not there: make it (createdb)." in checked.out) == bool(code)
+        assert "geheim" not in checked.out + checked.err
 
 
 def test_what_is_set_is_shown_with_where_it_comes_from(bare: Cli, tmp_path: Path) -> None:

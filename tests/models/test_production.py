@@ -1,5 +1,6 @@
 """What production does not start with."""
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from deploy.embedded_postgres import Server
 from models import open_databases, production
 from models.errors import InvalidInput
 from models.setting_groups import CHANGE_ME
-from models.settings import Settings, variable
+from models.settings import Settings, settings, variable
 from models.weak_secrets import weakness
 
 STRONG = "0b7f3c1d9a52e6480b7f3c1d"
@@ -35,7 +36,7 @@ LOCAL = f"postgresql://app:{STRONG}@"
 
 
 @pytest.fixture
-def good(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def good(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """An environment that production starts with; a test makes one thing of it worse."""
     for name in production.DEBUGGING:
         monkeypatch.delenv(name, raising=False)
@@ -43,7 +44,10 @@ def good(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         monkeypatch.delenv(variable(name), raising=False)
     for name, value in GOOD.items():
         monkeypatch.setenv(variable(name), value)
-    return monkeypatch
+    settings.cache_clear()
+    yield monkeypatch
+    monkeypatch.undo()
+    settings.cache_clear()
 
 
 def told(*, alone: bool = False) -> list[tuple[str, str]]:
@@ -182,6 +186,53 @@ def test_a_server_that_takes_any_password_is_found(good: pytest.MonkeyPatch, pos
     assert found == [("DATABASE_URL", "leads to a server that takes any password")]
     good.setenv("DATABASE_URL", postgres.url("postgres", driver=""))
     assert production.every_fault(Settings()) == []
+
+
+@pytest.fixture
+def full_port() -> Iterator[int]:
+    """Of somebody who listens, and never takes up what arrives."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        yield port
+        for one in waiting:
+            one.close()
+
+
+def test_a_database_that_cannot_be_asked_is_told_with_the_reason(
+    good: pytest.MonkeyPatch, postgres: Server, full_port: int
+) -> None:
+    address = postgres.url("postgres", driver="")
+    password = address.split(":")[2].split("@")[0]
+    there = f"127.0.0.1:{postgres.port}"
+    for url, wrong in {
+        address.replace(password, f"{STRONG}geheim"): "has another password than its server, or names a role that is "
+        "not there",
+        address.replace("postgres:", "geheim:", 1): "has another password than its server, or names a role that is not "
+        "there",
+        postgres.url("geheim", driver=""): "names a database that is not there",
+        f"{LOCAL}127.0.0.1:1/geheim": "leads to where no server listens",
+        f"{LOCAL}/geheim?host=/nowhere": "leads to where no server listens",
+        f"{LOCAL}geheim.invalid/d": "names a host that is not known here",
+        f"{LOCAL}127.0.0.1:{full_port}/geheim": "leads to a server that does not answer within 1 s",
+        f"{LOCAL}{there}/geheim?sslmode=verify-full&sslrootcert=/nowhere": "leads to a server that cannot show what "
+        "sslmode asks for",
+    }.items():
+        good.setattr(open_databases, "PATIENCE", 1)
+        for name in ("DATABASE_URL", "DATABASE_REPLICA_URL"):
+            good.setenv(name, url)
+        found = production.unanswered(Settings())
+        assert [(one.variable, one.wrong) for one in found] == [
+            ("DATABASE_URL", wrong),
+            ("DATABASE_REPLICA_URL", wrong),
+        ]
+        assert "geheim" not in found[0].sentence
+    good.setenv("DATABASE_URL", address)
+    good.setenv("DATABASE_REPLICA_URL", address)
+    assert production.unanswered(Settings()) == []
 
 
 def test_a_server_that_does_not_answer_is_told_by_who_needs_it() -> None:

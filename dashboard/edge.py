@@ -24,7 +24,7 @@ from dashboard import access_log, browser_messages, rate_limits, request_metrics
 from dashboard.access_log import ACTOR
 from dashboard.api import problems
 from dashboard.session import ADDRESS_HEADER, REQUEST_HEADER, SCHEME_HEADER, cookie_name
-from models import logs, sign_ins, timings
+from models import logs, outages, sign_ins, timings
 from models.errors import TooMany
 from models.payments import gateway
 from models.permissions import Actor
@@ -132,9 +132,13 @@ class Edge:
                 await refusal(scope, receive, answer)
             else:
                 await self.app(scope, receive, answer)
-        except Exception:  # logged with the id that the answer's header shows
+        except Exception as error:  # logged with the id that the answer's header shows
             failed = True
-            log.exception("request %s failed: %s %s", request_id, scope["method"], access_log.route_of(scope))
+            if outages.is_away(error) and not line.status:
+                await problems.away(Request(scope), error)(scope, receive, answer)
+                return
+            if not scope.get(problems.LOGGED):
+                log.exception("request %s failed: %s %s", request_id, scope["method"], access_log.route_of(scope))
             if not line.whole:  # after a whole answer uvicorn would cut off what comes next through the connection
                 raise
         finally:

@@ -5,18 +5,15 @@ import secrets
 from dataclasses import dataclass
 
 import streamlit as st
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from dashboard.widgets import page
 from dashboard.widgets.copy_button import copy_button
+from models import outages
 from models.errors import AppError, NotAllowed, NotFound, TooSlow, Unavailable
 
 log = logging.getLogger(__name__)
 
 ICONS = {TooSlow: "timer_off", NotAllowed: "lock", NotFound: "search_off", Unavailable: "cloud_off"}
-# SQLSTATE classes: connections, the server's shutdown, too many connections.
-AWAY = ("08", "57P", "533")
 
 
 @dataclass(frozen=True)
@@ -50,24 +47,21 @@ def described(error: Exception) -> Failure:
     if isinstance(error, AppError):
         icon = next((icon for kind, icon in ICONS.items() if isinstance(error, kind)), "error")
         return Failure(icon, error.sentence, "Nothing was changed.")
-    if _is_away(error):
-        title, body = "The database does not answer", "Nothing was changed. Try again in a moment."
-        return _logged("cloud_off", title, body, error)
+    if outages.is_away(error):
+        reference = _reference()
+        log.warning("reference %s: the database does not answer: %s", reference, error)
+        body = f"Nothing was changed. Try again in a moment. Reference {reference}."
+        return Failure("cloud_off", "The database does not answer", body, reference)
     body = "Try again. If it stays, tell an administrator."
     return _logged("error", "Something went wrong on our side", body, error)
 
 
 def _logged(icon: str, title: str, body: str, error: Exception) -> Failure:
-    drawn = secrets.token_hex(4).upper()
-    reference = f"{drawn[:4]}-{drawn[4:]}"
+    reference = _reference()
     log.error("reference %s", reference, exc_info=error)
     return Failure(icon, title, f"{body} Reference {reference}.", reference)
 
 
-def _is_away(error: Exception) -> bool:
-    if isinstance(error, NoConnectionFree):
-        return True
-    if not isinstance(error, DBAPIError):
-        return False
-    state = getattr(error.orig, "sqlstate", None)  # None: it was the connection that failed, not a statement
-    return error.connection_invalidated or state is None or state.startswith(AWAY)
+def _reference() -> str:
+    drawn = secrets.token_hex(4).upper()
+    return f"{drawn[:4]}-{drawn[4:]}"

@@ -35,7 +35,7 @@ from dashboard import (
 from dashboard.api import api, limits
 from dashboard.front_page import front_page
 from dashboard.session import cookie_name
-from models import awaited, database, garbage, kept_listener, sign_ins, timings
+from models import awaited, database, garbage, kept_listener, outages, sign_ins, timings
 from models.database import LARGEST_ID
 from models.errors import InvalidInput, Unavailable
 from models.settings import settings
@@ -144,7 +144,7 @@ async def readyz(request: Request) -> Response:
             "draining": readiness.draining(),
             "prefect": {None: "not set up", True: "ok", False: "away"}[prefect],
         }
-    return JSONResponse(told, 503 if fault else 200)
+    return JSONResponse(told, 503 if fault else 200, {"retry-after": str(outages.AGAIN)} if fault else None)
 
 
 access_log.begin()

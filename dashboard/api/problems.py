@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from models import outages
 from models.disk_space import NoRoom
 from models.errors import (
     AlreadyThere,
@@ -40,6 +41,7 @@ from models.upload_files import Held
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 ACTOR = "appointment360.api_actor"  # where a request's scope keeps who asks
+LOGGED = "appointment360.logged"  # in a request's scope: what it failed with is in the log
 NO_OBJECT = ("model_attributes_type", "model_type", "dict_type")
 WHOLE = ""  # the field's name where a sentence is about all of a request
 
@@ -114,6 +116,8 @@ def add_to(api: FastAPI) -> None:
     api.add_exception_handler(Problems, _of_http)
     api.add_exception_handler(RequestValidationError, _of_request)
     api.add_exception_handler(HTTPException, _of_route)
+    for kind in outages.KINDS:
+        api.add_exception_handler(kind, _of_database)
     api.add_exception_handler(Exception, _unexpected)
 
 
@@ -140,6 +144,14 @@ def answer(
     if errors:
         told["errors"] = _listed(errors)
     return Response(to_json(told), status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def away(request: Request, error: BaseException) -> Response:
+    """The answer while the database is away, which is one line of the log."""
+    request_id = request.scope.get("appointment360.request_id", "")
+    log.warning("request %s: the database does not answer: %s", request_id, error)
+    told = {"retry-after": str(outages.AGAIN)}
+    return answer(request, HTTPStatus.SERVICE_UNAVAILABLE, outages.SENTENCE, headers=told)
 
 
 def told(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -247,9 +259,16 @@ def _methods(request: Request) -> list[str]:
     return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
+def _of_database(request: Request, error: Exception) -> Response:
+    if outages.is_away(error):
+        return away(request, error)
+    raise error
+
+
 def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("appointment360.request_id", "")
     log.error("request %s failed", request_id, exc_info=error)
+    request.scope[LOGGED] = True
     sentence = f"Something went wrong on our side. Reference {request_id}."
     # What else answers have is not put on this one, which is made outside of everything.
     return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, sentence, headers={"x-request-id": request_id})

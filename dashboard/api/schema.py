@@ -219,6 +219,9 @@ def responses() -> Iterator[tuple[str, dict[str, Any]]]:
         headers = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             headers["Retry-After"] = {"description": "In seconds.", "schema": _NUMBER}  # type: ignore[dict-item]  # the others are references
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            when = "In seconds, where the database is away."
+            headers["Retry-After"] = {"description": when, "schema": _NUMBER}  # type: ignore[dict-item]  # the others are references
         if status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = {"schema": {"type": "string"}}  # type: ignore[dict-item]  # the others are references
         yield _name(status), {"description": words, "content": PROBLEM, "headers": headers}

@@ -161,7 +161,9 @@ def _ask_password(now: _SigningIn, kept: str) -> None:
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             days = settings().stay_days
             st.checkbox(
-                "Stay signed in", key="stays", help=f"For {days} days in this browser, also after you close it."
+                "Stay signed in",
+                key="stays",
+                help=f"For {days} days in this browser, also after you close it; sooner where nobody uses it.",
             )
             if st.button("Forgot the password?", type="tertiary"):
                 now.forgot = True

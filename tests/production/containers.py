@@ -40,13 +40,21 @@ events_logger = "file"
 def environment() -> dict[str, str]:
     """Which podman and whatever calls it must have."""
     STORAGE.mkdir(exist_ok=True)
-    (STORAGE / "containers.conf").write_text(ENGINE)
+    _kept(STORAGE / "containers.conf", ENGINE)
     storage = f'[storage]\ndriver = "overlay"\ngraphroot = "{STORAGE}/images"\nrunroot = "{STORAGE}/run"\n'
-    (STORAGE / "storage.conf").write_text(storage)
+    _kept(STORAGE / "storage.conf", storage)
     return os.environ | {
         "CONTAINERS_CONF": str(STORAGE / "containers.conf"),
         "CONTAINERS_STORAGE_CONF": str(STORAGE / "storage.conf"),
     }
+
+
+def _kept(file: Path, text: str) -> None:
+    """Not written anew each time: another run's podman would read half of it."""
+    if not file.exists() or file.read_text() != text:
+        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh.write_text(text)
+        fresh.replace(file)
 
 
 def podman(*arguments: str | Path, given: str | None = None, check: bool = True) -> "subprocess.CompletedProcess[str]":

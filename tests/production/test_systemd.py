@@ -289,6 +289,60 @@ def test_an_instance_that_is_not_ready_is_taken_out_of_nginx_and_let_in_again(de
     debian.until("it is let in", lambda: "down;" not in instances.read_text())
 
 
+def test_units_speak_to_those_alone_whom_a_file_names(debian: Debian) -> None:
+    """By the steps of the README, which leave the certificate's alone. The kernel here may not enforce it."""
+    said = (UNITS.parent / "README.md").read_text()
+    [steps] = re.findall(r"^    cd /etc/systemd/system\n(?:    .*\n)+", said, re.M)
+    debian.run("sh", "-euc", steps)
+
+    def denied(unit: str) -> str:
+        return debian.state(unit, "IPAddressDeny")["IPAddressDeny"]
+
+    everybody = {"::/0", "0.0.0.0/0"}
+    try:
+        for unit in (WEB, WORKER, "appointment360-prefect.service", "appointment360-backup.service"):
+            assert set(denied(unit).split()) == everybody, unit
+        assert denied("appointment360-certificate.service") == ""
+        allowed = debian.state(WEB, "IPAddressAllow")["IPAddressAllow"]
+        assert set(allowed.split()) == {"127.0.0.0/8", "::1/128"}
+        assert debian.run("sh", "-c", f"systemd-analyze verify {SECOND_WEB} 2>&1") == ""
+        debian.run("systemctl", "restart", SECOND_WEB)
+        assert debian.ready(8362), "its database is on this machine"
+    finally:
+        debian.run("rm", "-r", "/etc/systemd/system/appointment360-.service.d")
+        debian.run("rm", "/etc/systemd/system/appointment360-certificate.service.d/egress.conf")
+        debian.run("systemctl", "daemon-reload")
+    assert denied(WEB) == ""
+
+
+def test_logs_are_kept_on_another_machine_too(debian: Debian) -> None:
+    """After nginx is there. What receives them is the program that the README names, here on this machine."""
+    debian.write("etc/systemd/journal-upload.conf", "[Upload]\nURL=http://127.0.0.1:19532\n")
+    again = (UNITS.parent / "upload.conf").read_text()
+    debian.write("etc/systemd/system/systemd-journal-upload.service.d/upload.conf", again)
+    debian.run("systemctl", "daemon-reload")
+    [line] = re.findall(r"^ +(access_log syslog:.*)$", (UNITS.parent / "README.md").read_text(), re.M)
+    debian.write("etc/nginx/appointment360/local/journal.conf", line)
+    debian.run("systemctl", "reload", "nginx")
+    debian.run("systemctl", "start", "systemd-journal-upload")
+    debian.until("nobody receives them", lambda: "Upload to" in debian.journal("systemd-journal-upload"))
+    receiver = ["/usr/lib/systemd/systemd-journal-remote", "--listen-http=127.0.0.1:19532", "--split-mode=none"]
+    debian.run("systemd-run", "--unit=receiver", *receiver, "--output=/var/log/received.journal")
+
+    def received(*of: str) -> str:
+        return debian.run("journalctl", "--no-pager", "-o", "cat", "--file=/var/log/received.journal", *of, check=False)
+
+    try:
+        debian.until("the lines of before are there", lambda: "Started server process" in received("-u", WEB))
+        name = SITE[1].removeprefix("https://")
+        look = ["curl", "-sk", "-o", "/dev/null", "--resolve", f"{name}:443:127.0.0.1", f"{SITE[1]}/healthz/elsewhere"]
+        debian.until(
+            "what happens now, too", lambda: debian.run(*look) + "/healthz/elsewhere" in received("-t", "nginx")
+        )
+    finally:
+        debian.run("systemctl", "stop", "systemd-journal-upload", "receiver")
+
+
 def test_another_release_takes_the_place_of_this_one_and_back_without_a_pause(debian: Debian) -> None:
     """After nginx is there. The other release is the same program under another name."""
     first = Path(debian.run("readlink", CURRENT)).name

@@ -17,7 +17,7 @@ from models.settings import Settings, variable
 from models.weak_secrets import is_example, weakness
 
 PRODUCTION = "production"
-ENCRYPTED = ("require", "verify-ca", "verify-full")
+PROVEN = ("verify-ca", "verify-full")  # with `require` whoever stands between may pose as the server
 SECRETS_NEW = "`appointment360 secrets new` makes one"
 UNSEEN = f"or name its network in {variable('private_networks')}, if nobody else reads along there"
 DATABASES = ("database_url", "database_replica_url")
@@ -158,15 +158,20 @@ def _web(settings: Settings) -> Iterator[Fault]:
             yield _fault(name, "begins with http, which others can read", "give an address with https")
     if any(ip_network(one).prefixlen == 0 for one in settings.trusted_proxies.split(",") if one):
         yield _fault("trusted_proxies", "believes everybody", "give the addresses of the proxies alone")
+    if wide := _too_wide(settings.private_networks):
+        why = f"names {', '.join(wide)}, in which strangers are, too"
+        yield _fault("private_networks", why, "give the networks of your own machines alone")
 
 
 def _database(settings: Settings) -> Iterator[Fault]:
     for name, url in _databases(settings).items():
         given = conninfo.conninfo_to_dict(libpq_url(url))
         hosts = str(given.get("hostaddr") or given.get("host") or os.environ.get("PGHOST", "")).split(",")
-        far = [host for host in hosts if not reached_unseen(host, settings.private_networks)]
-        if far and str(given.get("sslmode") or os.environ.get("PGSSLMODE", "")) not in ENCRYPTED:
-            why = f"leads to {', '.join(far)} without certain encryption"
+        far = [host for host in hosts if not reached_unseen(host, _unseen(settings))]
+        mode = str(given.get("sslmode") or os.environ.get("PGSSLMODE", ""))
+        if far and mode not in PROVEN:
+            lacking = "a proof of who answers" if mode == "require" else "certain encryption"
+            why = f"leads to {', '.join(far)} without {lacking}"
             yield _fault(name, why, f"let it end with ?sslmode=verify-full, {UNSEEN}")
 
 
@@ -174,12 +179,24 @@ def _ways(settings: Settings) -> Iterator[Fault]:
     """Connections by which secrets and contacts leave this machine."""
     for name in ("prefect_url", "s3_endpoint", "s3_public_endpoint"):
         parts = urlsplit(getattr(settings, name) or "")
-        if parts.scheme == "http" and not reached_unseen(parts.hostname or "", settings.private_networks):
+        if parts.scheme == "http" and not reached_unseen(parts.hostname or "", _unseen(settings)):
             yield _fault(name, f"leads to {parts.hostname} by http, which others can read", f"take https, {UNSEEN}")
     host = settings.smtp_host
-    if host and settings.smtp_security == "none" and not reached_unseen(host, settings.private_networks):
+    if host and settings.smtp_security == "none" and not reached_unseen(host, _unseen(settings)):
         why = f"is none, and others can read what goes to {host}"
         yield _fault("smtp_security", why, f"take starttls or tls, {UNSEEN}")
+
+
+def _unseen(settings: Settings) -> str:
+    """The private networks that can be such: the others excuse nothing."""
+    wide = _too_wide(settings.private_networks)
+    return ",".join(one for one in settings.private_networks.split(",") if one not in wide)
+
+
+def _too_wide(networks: str) -> list[str]:
+    """Those that are wider than any which is somebody's own: 10.0.0.0/8, fc00::/7."""
+    known = {one: ip_network(one) for one in networks.split(",") if one}
+    return [one for one, network in known.items() if network.prefixlen < (8 if network.version == 4 else 7)]
 
 
 def _debugging(settings: Settings) -> Iterator[Fault]:

@@ -68,6 +68,8 @@ def test_it_starts_with_what_is_good(good: pytest.MonkeyPatch) -> None:
         ("trusted_proxies", "", "is missing, so that https and people's addresses are not known"),
         ("trusted_proxies", "10.0.0.5,0.0.0.0/0", "believes everybody"),
         ("trusted_proxies", "::/0", "believes everybody"),
+        ("private_networks", "0.0.0.0/0", "names 0.0.0.0/0, in which strangers are, too"),
+        ("private_networks", "10.0.0.0/8,128.0.0.0/1,::/1", "names 128.0.0.0/1, ::/1, in which strangers are, too"),
         ("prefect_auth", "", "is missing, so that anybody could run anything"),
         ("prefect_auth", "appointment360:secret", "has a password that is shorter than 20 characters"),
         ("prefect_auth", f"appointment360:{CHANGE_ME}", "is the example's"),
@@ -90,6 +92,7 @@ def test_it_starts_with_what_is_good(good: pytest.MonkeyPatch) -> None:
         ("database_url", "postgresql://a:app@localhost/contacts", "has a password that is shorter than 20 characters"),
         ("database_url", f"{LOCAL}192.0.2.7/contacts", "leads to 192.0.2.7 without certain encryption"),
         ("database_url", f"{LOCAL}192.0.2.7/contacts?sslmode=prefer", "leads to 192.0.2.7 without certain encryption"),
+        ("database_url", f"{LOCAL}192.0.2.7/d?sslmode=require", "leads to 192.0.2.7 without a proof of who answers"),
         ("database_url", f"{LOCAL}127.0.0.1,192.0.2.7/d", "leads to 192.0.2.7 without certain encryption"),
         ("database_url", f"{LOCAL}no-such-host.invalid/d", "leads to no-such-host.invalid without certain encryption"),
     ],
@@ -103,7 +106,7 @@ def test_one_thing_is_wrong(good: pytest.MonkeyPatch, name: str, value: str, wro
     ("name", "value"),
     [
         ("database_url", f"{LOCAL}localhost/contacts"), ("database_url", f"{LOCAL}/contacts?host=/run/postgresql"),
-        ("database_url", f"{LOCAL}10.1.2.3/contacts"), ("database_url", f"{LOCAL}192.0.2.7/contacts?sslmode=require"),
+        ("database_url", f"{LOCAL}10.1.2.3/contacts"), ("database_url", f"{LOCAL}192.0.2.7/d?sslmode=verify-ca"),
         ("database_url", "postgresql://app@localhost/contacts"),  # its password stands elsewhere
         ("prefect_url", "http://127.0.0.1:4200"), ("prefect_url", "http://10.1.2.3:4200"),
         ("s3_endpoint", "http://[::1]:9000"), ("admin_password", ""), ("metrics_token", ""),
@@ -113,6 +116,16 @@ def test_what_nobody_reads_and_what_nobody_needs_is_right(good: pytest.MonkeyPat
     good.setenv("APPOINTMENT360_PRIVATE_NETWORKS", "10.1.0.0/16")
     good.setenv(variable(name), value)
     assert told() == []
+
+
+def test_a_network_of_everybody_excuses_nothing(good: pytest.MonkeyPatch) -> None:
+    good.setenv("APPOINTMENT360_PRIVATE_NETWORKS", "10.1.0.0/16,0.0.0.0/0")
+    good.setenv("APPOINTMENT360_PREFECT_URL", "http://192.0.2.7:4200")
+    good.setenv("DATABASE_URL", f"{LOCAL}192.0.2.7/contacts")
+    good.setenv("APPOINTMENT360_SMTP_SECURITY", "none")
+    assert [name for name, _ in told()] == [
+        "APPOINTMENT360_PRIVATE_NETWORKS", "DATABASE_URL", "APPOINTMENT360_PREFECT_URL", "APPOINTMENT360_SMTP_SECURITY",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(production.DEBUGGING))

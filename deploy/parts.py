@@ -44,7 +44,7 @@ def migrate() -> Migrated:
     there is nobody and a password is set. Two at once wait for each other. Raises AppError."""
     from models import database, migrations, users
 
-    settings = _settings(without=("prefect_auth", "secret_key"))
+    settings = _settings(without=("prefect_auth", "prefect_url", "secret_key"))
     url = _database_url()
     with local.connected():
         prefect_server.ensure_database(_foreign(url))
@@ -83,7 +83,7 @@ def web(host: str, port: int) -> NoReturn:
 
 def prefect(host: str, port: int) -> NoReturn:
     """Prefect's server, in place of this process. Raises AppError."""
-    _settings(without=("secret_key",))
+    _settings(without=("prefect_url", "secret_key"))
     if host != ports.HOST and not _prefect_sign_in():
         raise Unavailable(
             f"Prefect would take anybody's word at {host}: set APPOINTMENT360_PREFECT_AUTH to USER:PASSWORD, here and "

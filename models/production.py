@@ -4,14 +4,16 @@ import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from psycopg import conninfo
 
-from models import open_databases, passwords
+from models import file_places, open_databases, passwords
 from models.database import libpq_url
 from models.errors import InvalidInput
 from models.networks import reached_unseen
+from models.payments.gateway import NEEDED
 from models.secret_files import is_secret
 from models.settings import Settings, variable
 from models.weak_secrets import is_example, weakness
@@ -20,6 +22,7 @@ PRODUCTION = "production"
 PROVEN = ("verify-ca", "verify-full")  # with `require` whoever stands between may pose as the server
 SECRETS_NEW = "`appointment360 secrets new` makes one"
 UNSEEN = f"or name its network in {variable('private_networks')}, if nobody else reads along there"
+ADMINISTRATOR = "give the address of who looks after it"
 DATABASES = ("database_url", "database_replica_url")
 MADE = ("admin_password", "prefect_auth", "metrics_token", "secret_key", "database_url")  # by SECRETS_NEW
 CHOSEN = ("metrics_token", "secret_key", "razorpay_webhook_secret")
@@ -78,9 +81,11 @@ def unanswered(settings: Settings) -> list[Fault]:
 def faults(settings: Settings, *, alone: bool = False) -> list[Fault]:
     """Those of the settings alone, which ask nobody."""
     found = [*_missing(settings, alone=alone), *_secrets(settings), *_web(settings), *_database(settings)]
-    found += [*_ways(settings), *_debugging(settings)]
+    found += [*_ways(settings), *_places(settings), *_payments(settings), *_debugging(settings)]
     if settings.admin_email.endswith("@example.com"):
-        found.append(_fault("admin_email", "is the example's", "give the address of who looks after it"))
+        found.append(_fault("admin_email", "is the example's", ADMINISTRATOR))
+    elif not _is_email(settings.admin_email):
+        found.append(_fault("admin_email", "is no address of mail that an account can have", ADMINISTRATOR))
     if settings.backup_encryption == "none":
         found.append(_fault("backup_encryption", "is none, and backups hold everything", "leave it out"))
     if settings.razorpay_url:
@@ -90,10 +95,19 @@ def faults(settings: Settings, *, alone: bool = False) -> list[Fault]:
 
 def losses(settings: Settings) -> Iterator[Fault]:
     """What production starts with, and loses something by; of what this system user sees. Raises InvalidInput."""
-    from models import backups, file_places, stored_files
+    if settings.smtp_host is None:
+        why = "is missing, so that invitations and other messages are files on the host that writes them"
+        yield _fault("smtp_host", why, "name a mail server")
+    if not any(_places(settings)) and settings.backup_encryption != "none":
+        yield from _lost_backups(settings)
 
-    if settings.backup_encryption == "none":
-        return
+
+def _lost_backups(settings: Settings) -> Iterator[Fault]:
+    from models import backups, stored_files
+
+    if settings.backup_to and not file_places.is_s3(settings.backup_to) and not Path(backups.place()).is_dir():
+        why = "names a folder that is not there, so that no backup is made"
+        yield _fault("backup_to", why, "make it, writable for the system user of the workers")
     key, way_out = backups.key_file(), "`appointment360 backup key new FILE` makes one, of which every host has a copy"
     if settings.backup_key is not None:
         if not key.is_file():
@@ -116,6 +130,9 @@ def _missing(settings: Settings, *, alone: bool) -> Iterator[Fault]:
         yield _fault("secret_key", "is missing, so that second factors lie open in the database", SECRETS_NEW)
     if settings.prefect_auth is None:
         yield _fault("prefect_auth", "is missing, so that anybody could run anything", SECRETS_NEW)
+    if settings.prefect_url is None:
+        why = "is missing, so that nothing is imported or exported"
+        yield _fault("prefect_url", why, "give the address of Prefect's server")
     if not settings.trusted_proxies:
         why = "is missing, so that https and people's addresses are not known"
         yield _fault("trusted_proxies", why, "give the addresses of the proxies")
@@ -185,6 +202,37 @@ def _ways(settings: Settings) -> Iterator[Fault]:
     if host and settings.smtp_security == "none" and not reached_unseen(host, _unseen(settings)):
         why = f"is none, and others can read what goes to {host}"
         yield _fault("smtp_security", why, f"take starttls or tls, {UNSEEN}")
+
+
+def _places(settings: Settings) -> Iterator[Fault]:
+    """Neither is quoted: who writes an address of a bucket may write the key into it."""
+    if settings.files and not _is_place(settings.files, only_s3=True):
+        yield _fault("files", "is no s3://BUCKET/PREFIX", f"give one, or set {variable('home')} to a folder instead")
+    if settings.backup_to and not _is_place(settings.backup_to):
+        yield _fault("backup_to", "is neither a whole path nor s3://BUCKET/PREFIX", "give one of the two")
+
+
+def _is_place(address: str, *, only_s3: bool = False) -> bool:
+    try:
+        return file_places.is_s3(file_places.checked(address)) or not only_s3
+    except InvalidInput:
+        return False
+
+
+def _payments(settings: Settings) -> Iterator[Fault]:
+    lacking = [name for name in NEEDED if not getattr(settings, name)]
+    if 0 < len(lacking) < len(NEEDED):
+        for name in lacking:
+            yield _fault(name, "is missing, so that nobody can pay", "give it, or leave all three of Razorpay's out")
+
+
+def _is_email(address: str) -> bool:
+    from models.accounts import clean_email
+
+    try:
+        return bool(clean_email(address))
+    except InvalidInput:
+        return False
 
 
 def _unseen(settings: Settings) -> str:

@@ -74,7 +74,7 @@ class Running(Group):
 class Web(Group):
     """The web"""
 
-    port: int = 8360
+    port: int = Field(default=8360, gt=0, lt=65536)
     """the port of the web on this machine"""
     public_url: WebAddress = Field(default=None, examples=["https://contacts.example.com"])
     """how people reach the web: links in messages have it"""

@@ -89,7 +89,7 @@ def test_production_starts_with_what_was_made(bare: Cli, tmp_path: Path) -> None
     named = dict(line.split("=", 1) for line in made.out.splitlines())
     given = {
         "environment": "production", "public_url": "https://contacts.test", "trusted_proxies": "127.0.0.1",
-        "admin_email": "ann@contacts.test",
+        "admin_email": "ann@contacts.test", "prefect_url": "http://127.0.0.1:4200", "smtp_host": "localhost",
     }  # fmt: skip
     environment = {**with_settings(bare, **given).environment, **named}
     del environment["DATABASE_URL"]
@@ -142,9 +142,11 @@ def test_a_check_tells_all_faults_without_a_start(bare: Cli) -> None:
     assert checked.object["environment"] == "development"
     assert [fault["setting"] for fault in checked.object["faults"]] == [
         "APPOINTMENT360_PUBLIC_URL", "DATABASE_URL", "APPOINTMENT360_SECRET_KEY", "APPOINTMENT360_PREFECT_AUTH",
-        "APPOINTMENT360_TRUSTED_PROXIES", "APPOINTMENT360_ADMIN_EMAIL",
+        "APPOINTMENT360_PREFECT_URL", "APPOINTMENT360_TRUSTED_PROXIES", "APPOINTMENT360_ADMIN_EMAIL",
     ]  # fmt: skip
-    good = with_settings(bare, public_url="https://contacts.test", admin_email="ann@contacts.test")
+    good = with_settings(
+        bare, public_url="https://contacts.test", admin_email="ann@contacts.test", smtp_host="localhost"
+    )
     assert good("settings", "check", "--up").out == (
         "Production would start with these settings; APPOINTMENT360_ENVIRONMENT is development.\n"
     )
@@ -201,7 +203,20 @@ def test_second_factors_are_sealed_with_a_key_that_there_is(cli: Cli) -> None:
     ],
 )
 def test_a_check_tells_what_would_be_lost(bare: Cli, given: dict[str, str], wrong: str | None) -> None:
-    checked = with_settings(bare, **given)("settings", "check", "--json").object
+    checked = with_settings(bare, smtp_host="localhost", **given)("settings", "check", "--json").object
     told = {one["setting"]: one["wrong"] for one in checked["losses"]}
     assert told.keys() == ({"APPOINTMENT360_BACKUP_KEY"} if wrong else set())
     assert (wrong or "") in told.get("APPOINTMENT360_BACKUP_KEY", "")
+
+
+def test_what_goes_nowhere_is_told_beside_the_faults(bare: Cli, tmp_path: Path) -> None:
+    given = {"backup_to": str(tmp_path / "nowhere"), "files": "/srv/files"}
+    both = with_settings(bare, **given)("settings", "check", "--json").object
+    assert "APPOINTMENT360_FILES" in [one["setting"] for one in both["faults"]]
+    assert [one["setting"] for one in both["losses"]] == ["APPOINTMENT360_SMTP_HOST"]
+    del given["files"]
+    checked = with_settings(bare, **given)("settings", "check", "--json").object
+    assert [one["setting"] for one in checked["losses"]] == ["APPOINTMENT360_SMTP_HOST", "APPOINTMENT360_BACKUP_TO"]
+    (tmp_path / "nowhere").mkdir()
+    checked = with_settings(bare, **given)("settings", "check", "--json").object
+    assert [one["setting"] for one in checked["losses"]] == ["APPOINTMENT360_SMTP_HOST"]

@@ -30,6 +30,8 @@ GOOD = {
     "smtp_host": "mail.example.com",
     "smtp_password": "short",  # others made it
     "s3_endpoint": "https://s3.example.com",
+    "razorpay_key_id": "rzp_live_1",
+    "razorpay_key_secret": "short",
     "razorpay_webhook_secret": STRONG,
 }
 LOCAL = f"postgresql://app:{STRONG}@"
@@ -73,6 +75,7 @@ def test_it_starts_with_what_is_good(good: pytest.MonkeyPatch) -> None:
         ("prefect_auth", "", "is missing, so that anybody could run anything"),
         ("prefect_auth", "appointment360:secret", "has a password that is shorter than 20 characters"),
         ("prefect_auth", f"appointment360:{CHANGE_ME}", "is the example's"),
+        ("prefect_url", "", "is missing, so that nothing is imported or exported"),
         ("prefect_url", "http://192.0.2.7:4200", "leads to 192.0.2.7 by http, which others can read"),
         ("metrics_token", "abcabcabcabcabcabcabcabc", "is easily guessed"),
         ("metrics_token", "f3c1d9a5", "is shorter than 20 characters"),
@@ -81,6 +84,12 @@ def test_it_starts_with_what_is_good(good: pytest.MonkeyPatch) -> None:
         ("admin_password", "password", "is too weak"),
         ("admin_password", "ann@contacts.test", "is too weak"),
         ("admin_email", "admin@example.com", "is the example's"),
+        ("admin_email", "nomail", "is no address of mail that an account can have"),
+        ("files", "/srv/files", "is no s3://BUCKET/PREFIX"),
+        ("files", "s3://geheim:geheim@bucket/prefix", "is no s3://BUCKET/PREFIX"),
+        ("backup_to", "backups", "is neither a whole path nor s3://BUCKET/PREFIX"),
+        ("backup_to", "ftp://host/backups", "is neither a whole path nor s3://BUCKET/PREFIX"),
+        ("razorpay_key_secret", "", "is missing, so that nobody can pay"),
         ("smtp_password", "Change Me!", "is the example's"),
         ("smtp_security", "none", "is none, and others can read what goes to mail.example.com"),
         ("s3_secret_key", "CHANGE_ME", "is the example's"),
@@ -139,9 +148,19 @@ def test_alone_it_makes_what_its_parts_share(good: pytest.MonkeyPatch) -> None:
     for name in ("database_url", "prefect_auth", "prefect_url", "trusted_proxies"):
         good.delenv(variable(name))
     assert [wrong for wrong, _ in told()] == [
-        "DATABASE_URL", "APPOINTMENT360_PREFECT_AUTH", "APPOINTMENT360_TRUSTED_PROXIES",
+        "DATABASE_URL", "APPOINTMENT360_PREFECT_AUTH", "APPOINTMENT360_PREFECT_URL", "APPOINTMENT360_TRUSTED_PROXIES",
     ]  # fmt: skip
     assert told(alone=True) == []
+
+
+def test_payments_need_all_that_razorpay_gives(good: pytest.MonkeyPatch) -> None:
+    good.delenv("APPOINTMENT360_RAZORPAY_KEY_SECRET")
+    good.delenv("APPOINTMENT360_RAZORPAY_WEBHOOK_SECRET")
+    assert [name for name, _ in told()] == [
+        "APPOINTMENT360_RAZORPAY_KEY_SECRET", "APPOINTMENT360_RAZORPAY_WEBHOOK_SECRET",
+    ]  # fmt: skip
+    good.delenv("APPOINTMENT360_RAZORPAY_KEY_ID")
+    assert told() == []
 
 
 def test_all_faults_are_told_at_once_and_no_secret_with_them(good: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def test_people_reach_the_web_where_it_says_or_on_its_port(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("APPOINTMENT360_SMTP_SECURITY", "some"), ("APPOINTMENT360_SMTP_PORT", "0"),
+        ("APPOINTMENT360_PORT", "99999"), ("APPOINTMENT360_SMTP_SECURITY", "some"), ("APPOINTMENT360_SMTP_PORT", "0"),
         ("APPOINTMENT360_PUBLIC_URL", "contacts.example.com"), ("APPOINTMENT360_MAIL_FROM", "nobody"),
         ("APPOINTMENT360_STATIC_URL", "https://cdn.example.com; img-src data:"), ("APPOINTMENT360_STATIC_URL", "cdn"),
         ("APPOINTMENT360_RAZORPAY_URL", "razorpay"),

@@ -36,6 +36,7 @@ TRANSFER = TransferConfig(multipart_threshold=PIECE, multipart_chunksize=PIECE, 
 # Of an open file each part is read into the memory: one at a time, since the web has many of them at once.
 ONE_BY_ONE = TransferConfig(multipart_threshold=PIECE, multipart_chunksize=PIECE, use_threads=False)
 NO_BUCKET = ("NoSuchBucket",)
+OURS_ALREADY = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 NO_FILE = ("NoSuchKey", "404", "NotFound")
 REFUSED = (
     "AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
@@ -54,6 +55,17 @@ class Prefix:
         self.bucket, prefix = file_places.bucket_and_prefix(address)
         self._before = f"{prefix}/" if prefix else ""
         self._client = _client()
+
+    def make_bucket(self) -> bool:
+        """In a store of one's own; False where it is there. Raises Refused, Unavailable."""
+        with self._sentences():
+            try:
+                self._client.create_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in OURS_ALREADY:
+                    return False
+                raise
+        return True
 
     def files(self) -> Iterator[Found]:
         pages = self._client.get_paginator("list_objects_v2").paginate(

@@ -3,12 +3,13 @@
 #
 #   install.sh --name contacts.example.com --instance 127.0.0.1:8361 --instance 127.0.0.1:8362
 #
+# --store 10.0.0.7:7070/BUCKET lets browsers fetch exports of that bucket, by addresses that an instance signed.
 # --http and --https are the ports to listen at (80, 443), --public-port the one that people see where it is another
 # one; --listen the addresses (all); --etc, --run, --log, --cache, --webroot the folders. nginx is not started here.
 set -eu
 umask 022
 here=$(cd "$(dirname "$0")" && pwd)
-name="" instances="" listen="" http=80 https=443 public_port=""
+name="" instances="" store="" listen="" http=80 https=443 public_port=""
 etc=/etc/nginx run=/run log=/var/log/nginx cache=/var/cache/nginx webroot=/var/www/acme
 
 wrong() { echo "$1" >&2; exit 2; }
@@ -19,6 +20,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --name) name=$2 ;;
         --instance) instances="$instances $2" ;;
+        --store) store=$2 ;;
         --listen) listen="$listen $2" ;;
         --http) http=$2 ;;
         --https) https=$2 ;;
@@ -33,6 +35,7 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 [ -n "$name" ] || wrong "Say with --name how people reach the site."
+case "$store" in "" | ?*:?*/?*) ;; *) wrong "--store $store: write it as 10.0.0.7:7070/BUCKET." ;; esac
 [ -n "$instances" ] || wrong "Say with --instance where each instance of the web is, as in 127.0.0.1:8361."
 if [ -z "$listen" ]; then
     listen="0.0.0.0"
@@ -48,6 +51,7 @@ listening() { # port, what follows it
 
 filled() { # file
     sed -e "s|@NAME@|$name|g" -e "s|@PUBLIC@|$public|g" -e "s|@PARTS@|$parts|g" -e "s|@RUN@|$run|g" \
+        -e "s|@STORE@|${store%%/*}|g" -e "s|@BUCKET@|${store#*/}|g" \
         -e "s|@LOG@|$log|g" -e "s|@CACHE@|$cache|g" -e "s|@WEBROOT@|$webroot|g" -e "s|@TLS@|$parts/tls|g" \
         -e "s|@LISTEN_HTTP@|$(listening "$http" "")|" -e "s|@LISTEN_HTTPS@|$(listening "$https" " ssl http2")|" \
         -e "s|@LISTEN_HTTP_DEFAULT@|$(listening "$http" " default_server")|" \
@@ -59,6 +63,7 @@ for part in "$here"/parts/*.conf; do
     filled "$part" > "$parts/$(basename "$part")"
 done
 ls /etc/nginx/modules-enabled/*brotli-filter.conf > /dev/null 2>&1 || rm "$parts/brotli.conf"
+[ -n "$store" ] || : > "$parts/store.conf"
 cp "$here"/pages/error.html "$here"/pages/error.json "$parts/pages/"
 
 # What was taken out stays out, but not all of them.

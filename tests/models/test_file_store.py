@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 from models import file_store, s3_store, settings
 from models.errors import Conflict, InvalidInput, NotFound, Unavailable
 from models.file_store import NoRoom, Place, Refused, place
-from tests.pipelines import s3
+from tests.pipelines import nanio, s3
 
 LARGE = 17 * 1024 * 1024  # three parts of an upload
 
@@ -84,6 +85,19 @@ def use_s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     s3.use(endpoint, monkeypatch)
     yield endpoint
     settings.settings.cache_clear()
+
+
+def test_a_bucket_is_made_once(tmp_path: Path, use_s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with nanio.serving(tmp_path) as address:
+        s3.use(address, monkeypatch)
+        bucket = s3_store.Prefix("s3://fresh/site")
+        assert (bucket.make_bucket(), bucket.make_bucket()) == (True, False)
+        bucket.put_open(BytesIO(b"kept"), "leads.csv")
+        assert [one.name for one in bucket.files()] == ["leads.csv"]
+        monkeypatch.setenv("APPOINTMENT360_S3_SECRET_KEY", "another")
+        settings.settings.cache_clear()
+        with pytest.raises(Refused, match="refuses this program"):
+            s3_store.Prefix("s3://other/site").make_bucket()
 
 
 @pytest.fixture(params=["folder", "s3"])

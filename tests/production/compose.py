@@ -1,7 +1,8 @@
 """The compose files brought up by podman-compose, which ignores what waits for health: so in stages.
 
-PostgreSQL and nginx stand under the names that a registry has: PostgreSQL from the wheel of our own image, nginx from
-Debian. Each takes the settings, the files and the signals that the real image takes.
+The others stand under the names that a registry has: PostgreSQL from the wheel of our own image, nginx and Prometheus
+from Debian, the store a small one that checks signatures. Each takes the settings, the files and the signals that the
+real image takes.
 """
 
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import yaml
@@ -28,7 +30,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     initdb -U postgres -E UTF8 --locale C.UTF-8 --pwfile /tmp/password $POSTGRES_INITDB_ARGS > /dev/null
     rm /tmp/password
     echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
-    pg_ctl -s -w -o "$(shift; echo "$@") -c listen_addresses= -c unix_socket_directories=$PGHOST" start
+    pg_ctl -s -w -o "$2 $3 -c listen_addresses= -c unix_socket_directories=$PGHOST" start
     for script in /docker-entrypoint-initdb.d/*.sh; do "$script"; done
     pg_ctl -s -w -m fast stop
 fi
@@ -51,6 +53,42 @@ RUN apt-get update && apt-get install -y --no-install-recommends nginx curl open
     && ln -sf /dev/stdout /var/log/nginx/access.log && ln -sf /dev/stderr /var/log/nginx/error.log
 CMD ["nginx", "-g", "daemon off;"]
 """
+PROMETHEUS = """FROM {base}
+RUN apt-get update && apt-get install -y --no-install-recommends prometheus && rm -rf /var/lib/apt/lists/* \\
+    && install -d -o 65534 -g 65534 /prometheus
+VOLUME /prometheus
+ENTRYPOINT ["prometheus"]
+"""
+STORE = """FROM {base}
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore nanio \\
+    && apt-get update && apt-get install -y --no-install-recommends wget && rm -rf /var/lib/apt/lists/*
+COPY versitygw.py /usr/local/bin/versitygw
+RUN chmod 755 /usr/local/bin/versitygw
+ENTRYPOINT ["versitygw"]
+"""
+STORE_START = """#!/usr/local/bin/python3
+import os, sys
+import uvicorn
+
+_, port, _, health, _, folder = sys.argv[1:]  # --port :7070 --health /health posix /data
+os.environ["NANIO_ACCESS_KEY"] = os.environ["ROOT_ACCESS_KEY_ID"]
+os.environ["NANIO_SECRET_KEY"] = os.environ["ROOT_SECRET_ACCESS_KEY"]
+os.environ["NANIO_DATA_DIR"] = folder
+from nanio.app import build_app
+
+store = build_app()
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "http" and scope["path"] == health:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"OK"})
+    else:
+        await store(scope, receive, send)
+
+
+uvicorn.run(app, host="0.0.0.0", port=int(port.removeprefix(":")), log_level="info")
+"""
 
 
 def images() -> None:
@@ -63,6 +101,10 @@ def images() -> None:
             stand_in(name, POSTGRES, {"start.sh": POSTGRES_START})
         if "/nginx:" in name:
             stand_in(name, NGINX.format(base=base), {})
+        if "/versitygw:" in name:
+            stand_in(name, STORE.format(base=base), {"versitygw.py": STORE_START})
+        if "/prometheus:" in name:
+            stand_in(name, PROMETHEUS.format(base=base), {})
 
 
 def services(file: Path) -> dict[str, dict[str, Any]]:
@@ -76,6 +118,7 @@ class Project:
     file: Path
     name: str
     told: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     def compose(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         with self.started(*arguments) as running:
@@ -85,7 +128,7 @@ class Project:
 
     def started(self, *arguments: str) -> "subprocess.Popen[str]":
         """podman-compose with these arguments, under way."""
-        command = [str(COMPOSE), "-p", self.name, "-f", str(self.file), *arguments]
+        command = [str(COMPOSE), "-p", self.name, *self.options, "-f", str(self.file), *arguments]
         own = environment() | {"APPOINTMENT360_IMAGE": IMAGE} | self.told
         return subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -122,6 +165,7 @@ def secrets(folder: Path) -> Path:
     made = ["run", "--rm", "--user", f"{os.getuid()}:{os.getgid()}", "-v", f"{folder}:/secrets", IMAGE]
     address = "postgresql://appointment360@database:5432/appointment360"
     podman(*made, "secrets", "new", "--into", "/secrets", "--database", address)
+    (folder / "s3_secret_key").write_text(f"{token_hex(32)}\n")
     for file in folder.iterdir():
         file.chmod(0o444)
     return folder

@@ -1,5 +1,7 @@
 """The compose files: without a fault for their linter, and docker-compose.prod.yml as a whole site that people use."""
 
+import json
+import os
 import re
 import ssl
 import subprocess
@@ -10,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from dotenv import dotenv_values
 
 from deploy.postgres_settings import tuned
 from tests.production import compose
@@ -20,6 +23,7 @@ pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1500)]  # a first build ha
 BIN = Path(sys.executable).parent
 NAME, EMAIL, NGINX = "contacts.lab.test", "boss@lab.test", "172.28.1.10"
 SAMPLE = ROOT / "tests" / "samples" / "legislators.csv"
+PROMETHEUS = "19090"
 WEBS, WORKERS = ("web-1", "web-2"), ("worker-1", "worker-2")
 KILLED = 137
 
@@ -72,21 +76,33 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compose.secrets(tmp_path_factory.mktemp("compose") / "secrets")
 
 
+def told(secrets: Path) -> dict[str, str]:
+    wal = secrets.with_name("wal")
+    wal.mkdir(mode=0o700)
+    os.chown(wal, 999, 999)
+    ports = {"HTTP_PORT": "18080", "HTTPS_PORT": "18443", "PROMETHEUS_PORT": PROMETHEUS}
+    own = {"APPOINTMENT360_SECRETS": str(secrets), "STORE_SECRET_KEY": str(secrets / "s3_secret_key")}
+    archived = {name: value for name, value in dotenv_values(DOCKER / "wal.env").items() if value}
+    return {"SITE_NAME": NAME, "ADMIN_EMAIL": EMAIL, "WAL": str(wal), **archived, **own, **ports}
+
+
 @pytest.fixture(scope="module")
 def house(secrets: Path) -> Iterator[Project]:
-    """All of it, in the order that depends_on asks for."""
-    told = {"SITE_NAME": NAME, "ADMIN_EMAIL": EMAIL, "APPOINTMENT360_SECRETS": str(secrets)}
-    project = Project(PROD, "appointment360-test", told | {"HTTP_PORT": "18080", "HTTPS_PORT": "18443"})
+    """All of it, in the order that depends_on asks for, with both profiles."""
+    options = ("--env-file", str(DOCKER / "s3.env"), "--profile", "s3", "--profile", "monitoring")
+    project = Project(PROD, "appointment360-test", told(secrets), options)
     project.down()
     try:
-        project.up("database")
+        project.up("database", "store")
         project.volume("home")
+        made = [project.compose("run", "--rm", "--no-deps", "-T", "bucket").stdout for _ in range(2)]
+        assert ["was made" in made[0], "is there" in made[1]] == [True, True], made
         migrated = [project.started("run", "--rm", "--no-deps", "-T", "migrate") for _ in range(2)]
         said = [(one.communicate()[0], one.returncode) for one in migrated]
         assert [code for _, code in said] == [0, 0], said
         assert sum("The first administrator was made" in text for text, _ in said) == 1, said
         project.up("prefect", *WEBS)
-        project.up(*WORKERS, "nginx")
+        project.up(*WORKERS, "nginx", "prometheus")
         yield project
     finally:
         project.down()
@@ -179,6 +195,24 @@ def test_who_says_where_a_request_comes_from_is_nginx_alone(house: Project, sign
     assert [one["address"] for one in mine] == [asked_from]
 
 
+def test_prometheus_reads_both_instances_and_has_the_rules(house: Project) -> None:
+    """With the token, which it finds among the secrets."""
+
+    def asked(path: str, **query: str) -> Any:
+        return httpx.get(f"http://127.0.0.1:{PROMETHEUS}/api/v1/{path}", params=query).json()["data"]
+
+    def found(query: str) -> dict[str, str]:
+        return {one["metric"]["instance"]: one["value"][1] for one in asked("query", query=query)["result"]}
+
+    both = {"web-1:8360": "1", "web-2:8360": "1"}
+    until("both are read", lambda: found('up{job="appointment360"}') == both, lambda: house.log("prometheus"))
+    until("both are ready", lambda: found('appointment360_ready{job="appointment360"}') == both)
+    rules = {rule["name"]: rule["health"] for group in asked("rules")["groups"] for rule in group["rules"]}
+    written = re.findall(r"- alert: (\w+)", (ROOT / "deploy" / "monitoring" / "alerts.yml").read_text())
+    assert sorted(rules) == sorted(written)
+    assert "err" not in rules.values()
+
+
 def test_a_worker_carries_out_an_import_that_came_through_nginx(signed_in: httpx.Client) -> None:
     data = SAMPLE.read_bytes()
     begun = send(signed_in, "POST", "/imports", json={"name": SAMPLE.name, "size": len(data)}).json()
@@ -200,6 +234,61 @@ def test_a_worker_carries_out_an_import_that_came_through_nginx(signed_in: httpx
     assert (found["rows"], found["created"], found["rejected"]) == (537, 537, 0)
     counted = get(signed_in, "/contacts?size=1&count=true").json()
     assert counted["total"] == 537
+
+
+def test_what_was_uploaded_lies_in_the_store(house: Project, signed_in: httpx.Client) -> None:
+    """By the test before, in one piece."""
+    there = ["find", "/data/appointment360/site/imports", "-type", "f", "-exec", "cat", "{}", ";"]
+    assert podman("exec", house.container("store"), *there).stdout == SAMPLE.read_text()
+
+
+def test_an_export_is_fetched_from_the_store_by_an_address_that_was_signed(
+    house: Project, signed_in: httpx.Client
+) -> None:
+    """Through nginx, under the site's own name; and nothing else of the store is reached so."""
+    number = send(signed_in, "POST", "/exports", json={}).json()["id"]
+    made = until(
+        "it is written", lambda: [one for one in [get(signed_in, f"/exports/{number}").json()] if one["has_file"]]
+    )
+    assert (made[0]["state"], made[0]["rows"]) == ("done", 537)
+    site = f"https://{NGINX}"
+    cookie = {"Cookie": f"__Host-session={signed_in.headers['Authorization'].removeprefix('Bearer ')}"}
+    led = signed_in.get(f"{site}/exports/{number}/file", headers=cookie, extensions={"sni_hostname": NAME})
+    assert led.status_code == 303, led.text
+    assert led.headers["location"].startswith(f"https://{NAME}/appointment360/site/exports/")
+    signed = led.headers["location"].replace(NAME, NGINX, 1)
+
+    def fetched(address: str, method: str = "GET") -> httpx.Response:
+        named = {"Host": NAME, "Authorization": "Bearer of-somebody", "Cookie": "__Host-session=of-somebody"}
+        return signed_in.request(method, address, headers=named, extensions={"sni_hostname": NAME})
+
+    file = fetched(signed)
+    assert file.status_code == 200, file.text
+    assert file.content == send(signed_in, "GET", f"/exports/{number}/file").content
+    assert len(file.text.splitlines()) == 538
+    assert file.headers["content-disposition"].startswith("attachment")
+    assert "response-content-disposition=attachment" in signed
+    assert file.headers["x-content-type-options"] == "nosniff"
+    assert fetched(signed.partition("?")[0]).status_code == 404
+    assert fetched(signed.replace("X-Amz-Signature=", "X-Amz-Signature=0")).status_code == 403
+    assert fetched(signed, "PUT").status_code == fetched(signed, "DELETE").status_code == 403
+    assert fetched(f"{site}/appointment360/?list-type=2").status_code == 404
+
+
+def test_a_backup_goes_into_the_store_and_is_proven(house: Project) -> None:
+    made = json.loads(house.run("worker-1", "appointment360", "backup", "--json"))
+    assert made["proven"] is True
+    there = house.run("store", "find", "/data/appointment360/site/backups", "-name", "*.tar.zst.age", "-size", "+10k")
+    assert len(there.split()) == 1
+
+
+def test_without_the_profiles_settings_files_stay_in_the_volume(house: Project, secrets: Path) -> None:
+    """Nothing of s3.env: neither a place nor a key, whose file is empty."""
+    plain = Project(PROD, house.name, {"SITE_NAME": NAME, "ADMIN_EMAIL": EMAIL, "APPOINTMENT360_SECRETS": str(secrets)})
+    asked = plain.compose("run", "--rm", "--no-deps", "-T", "migrate", "settings", "show", "--json").stdout
+    named = {one["setting"] for one in json.loads(asked[asked.index("{") :])["settings"]}
+    assert "APPOINTMENT360_PREFECT_AUTH" in named
+    assert not [one for one in named if "S3" in one or "FILES" in one or one == "APPOINTMENT360_BACKUP_TO"]
 
 
 def test_without_one_instance_the_other_goes_on_for_the_same_session(house: Project, signed_in: httpx.Client) -> None:
@@ -224,3 +313,38 @@ def test_the_health_of_a_web_is_that_of_its_database(house: Project) -> None:
                            "http://127.0.0.1:8360/readyz", check=False).stdout  # fmt: skip
     house.up("database")
     until("it is ready again", lambda: house.healthy("web-1"), lambda: house.log("web-1"))
+
+
+def test_the_database_comes_back_to_a_moment(house: Project, secrets: Path) -> None:
+    """From a base and the archived log, as README.md says; then the next base takes the place of the first."""
+
+    def asked(statement: str) -> str:
+        return house.run("database", "psql", "-U", "postgres", "-qAt", "-c", statement, "appointment360").strip()
+
+    def pieces() -> set[str]:
+        return {one.name for one in wal.iterdir() if re.fullmatch("[0-9A-F]{24}", one.name)}
+
+    wal = secrets.with_name("wal")
+    asked("CREATE TABLE of_the_test AS SELECT 1 AS number")
+    house.run("database", "keep_base.sh", "1")
+    [first] = (wal / "bases").iterdir()
+    asked("INSERT INTO of_the_test VALUES (2)")
+    moment = asked("SELECT clock_timestamp()")
+    asked("DROP TABLE of_the_test")
+    lay_out = ["run", "--rm", "--no-deps", "-T", "database", "to_moment.sh"]
+    assert house.compose(*lay_out, moment, check=False).returncode != 0  # beside the server
+    podman("stop", "-t", "60", house.container("database"))
+    assert "no base from before" in house.compose(*lay_out, "2020-01-01", check=False).stdout
+    assert f"brings {first.name} to" in house.compose(*lay_out, moment).stdout
+    house.up("database")
+    until("it is applied", lambda: asked("SELECT pg_is_in_recovery()") == "f", lambda: house.log("database"))
+    assert asked("SELECT array_agg(number ORDER BY number) FROM of_the_test") == "{1,2}"
+
+    asked("SELECT pg_switch_wal()")
+    before = pieces()
+    house.run("database", "keep_base.sh", "1")
+    [second] = (wal / "bases").iterdir()
+    assert second.name > first.name
+    started = re.search(r"\(file (\w+)\)", (second / "backup_label").read_text())
+    assert started
+    assert min(pieces()) == started[1] > min(before)

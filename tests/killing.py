@@ -6,7 +6,6 @@ of imports and the benchmark use it.
 
 import os
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from models.imports import State
 from models.permissions import Actor, Role
 from tests.dashboard.test_uploads import Sender, Web
 from tests.people import person
+from tests.waiting import free_port
 
 ROOT = Path(__file__).parents[1]
 RUNNER = """
@@ -95,7 +95,7 @@ class Machine:
 
     def start(self) -> None:
         # A port of its own: while its server is dead, another one on this machine takes the one that all prefer.
-        self.server: Server = start_or_join(self.folder, tuning=TUNING, preferred_port=_free_port())
+        self.server: Server = start_or_join(self.folder, tuning=TUNING, preferred_port=free_port())
         for name in ("killed", "undisturbed"):
             self.server.ensure_database(name)
             migrations.upgrade(self.server.url(name))
@@ -279,13 +279,6 @@ def _sent(on: Machine, left: list[Kill], content: bytes, arrives: float) -> Iter
         on.kill(left.pop(0))
         on.mend()
     yield content[half:]
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _token(by: Actor) -> str:

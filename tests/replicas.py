@@ -4,8 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,8 @@ from deploy import postgres_programs, postgres_settings
 from deploy.embedded_postgres import Server, start_or_join
 from models.database import libpq_url
 from tests.conftest import cheap_disk
-from tests.deploy.parts_running import free_port
+from tests.waiting import free_port, until
 
-LONGEST = 60.0  # seconds
 FOLLOWED = {
     "fsync": "off",
     "shared_buffers": "64MB",
@@ -59,8 +57,8 @@ class Replica:
         """As when its power fails."""
         number = int((self.pgdata / "postmaster.pid").read_text().splitlines()[0])
         os.kill(number, signal.SIGKILL)
-        until(lambda: not Path(f"/proc/{number}").exists())
-        until(lambda: not processes(self.pgdata))
+        until("it is gone", lambda: not Path(f"/proc/{number}").exists())
+        until("all of it is gone", lambda: not processes(self.pgdata))
 
     def stop(self) -> None:
         self._run("pg_ctl", "stop", "-D", self.pgdata, "-m", "immediate")
@@ -80,7 +78,7 @@ class Replica:
         """Wait until it has applied all that was written so far."""
         with psycopg.connect(self.of.url("postgres", ""), autocommit=True) as connection:
             [place] = connection.execute("SELECT pg_current_wal_insert_lsn()").fetchone() or [None]
-        until(lambda: self.asked(f"SELECT pg_last_wal_replay_lsn() >= '{place}'"))
+        until("it came so far", lambda: self.asked(f"SELECT pg_last_wal_replay_lsn() >= '{place}'"))
 
     def words(self) -> str:
         return "\n".join(one.read_text()[-2000:] for one in self.folder.glob("*.log"))
@@ -112,13 +110,6 @@ def standing_still(pgdata: Path) -> Iterator[None]:
     finally:
         for one in numbers:
             os.kill(one, signal.SIGCONT)
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + LONGEST
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.02)
 
 
 @contextmanager

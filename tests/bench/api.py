@@ -27,6 +27,7 @@ from models.database import SET, libpq_url, reading
 from models.permissions import OPERATOR, Role
 from tests import people
 from tests.bench.limits import Measured, milliseconds
+from tests.waiting import free_port
 
 TIMES, WARM = 400, 50
 CONNECTIONS, SECONDS = 50, 30.0
@@ -142,9 +143,7 @@ def _sides(url: str, folder: Path, token: str) -> Iterator[Sides]:
 
 @contextmanager
 def _served(application: str, environment: dict[str, str], folder: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--no-access-log"]
     command += ["--timeout-keep-alive", str(KEEP_ALIVE)]  # as `up` does it
     with (folder / f"{application.partition(':')[0]}.log").open("wb") as log:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from models import database, kept, passwords, sign_ins, users
 from models.database import writing
 from models.permissions import OPERATOR, Role
 from tests.dashboard import contacts_data
+from tests.waiting import free_port
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
@@ -118,9 +118,7 @@ def click_in_table(test: AppTest, column: str, row: int, label: str = "", *, tab
 @contextmanager
 def served(url: str | None, folder: Path, **environment: str) -> Iterator[str]:
     """The web's address while it runs, started from a folder that is not the project's."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {"APPOINTMENT360_HOME": str(folder), **environment}  # not the developer's own
     with (folder / "web.log").open("wb") as log:
         command, environment = [*server_command(), "--port", str(port)], server_environment(url, **environment)

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.dashboard.conftest import Site, served, server_command, server_environment
-from tests.deploy.parts_running import free_port
+from tests.waiting import free_port
 
 TOKEN = "a-token-of-the-monitoring"
 NOWHERE = "http://127.0.0.1:1/api"

@@ -13,8 +13,8 @@ from deploy.embedded_postgres import Server
 from deploy.parts import web_command
 from tests.dashboard.conftest import ROOT, Site, server_environment
 from tests.dashboard.test_draining import status
-from tests.deploy.parts_running import free_port
 from tests.systemd_standin import Manager, listening
+from tests.waiting import free_port
 
 
 @pytest.fixture

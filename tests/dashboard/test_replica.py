@@ -12,7 +12,8 @@ from models.contacts import records
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import served
 from tests.people import person
-from tests.replicas import followed_server, standing_still, until
+from tests.replicas import followed_server, standing_still
+from tests.waiting import until
 
 TOKEN = "a-token-of-the-monitoring"
 
@@ -35,9 +36,9 @@ def test_programs_count_on_the_replica_and_see_what_they_wrote(tmp_path: Path) -
             assert web.get("/api/v1/contacts/count").json() == {"count": 1}
             follower.caught_up()  # with what the question itself has written: when the token was used
             assert web.get("/api/v1/contacts/count").json() == {"count": 1}
-            until(lambda: samples(web)["answered"] >= 1)
+            until("it answers", lambda: samples(web)["answered"] >= 1)
             follower.asked("SELECT pg_wal_replay_pause()")
-            until(lambda: follower.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
+            until("it pauses", lambda: follower.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
             behind = samples(web)["behind"]
             assert web.post("/api/v1/contacts", json={"first_name": "Bob"}).status_code == 201
             assert web.get("/api/v1/contacts/count").json() == {"count": 2}
@@ -51,11 +52,11 @@ def test_programs_count_on_the_replica_and_see_what_they_wrote(tmp_path: Path) -
             follower.kill()
             assert web.get("/api/v1/contacts/count").json() == {"count": 2}
             told(web, answered=answered + 1)
-            until(lambda: "appointment360_replica_lag_seconds" not in names(web))
-            until(lambda: ready(web) == 1)
+            until("it is away", lambda: "appointment360_replica_lag_seconds" not in names(web))
+            until("it is ready", lambda: ready(web) == 1)
             with standing_still(server.home / "postgres" / "pgdata"):
                 told_of_a_standstill(web)
-            until(lambda: ready(web) == 1)
+            until("it is ready", lambda: ready(web) == 1)
             assert web.get("/readyz").status_code == 200
             assert web.get("/api/v1/contacts/count").json() == {"count": 2}
         database.unbind()
@@ -70,7 +71,7 @@ def told_of_a_standstill(web: httpx.Client) -> None:
         answers = list(people.map(lambda path: all_.get(path, headers=key).status_code, paths))
         assert answers[0::2] == [503] * 45
         assert set(answers[1::2]) <= {200, 503}
-        until(lambda: ready(web) == 0)
+        until("it is not ready", lambda: ready(web) == 0)
         assert all_.get("/healthz").status_code == 200
         assert all_.get("/api/v1/health").status_code == 200, "what takes a thread has one"
 
@@ -82,7 +83,7 @@ def ready(web: httpx.Client) -> float:
 
 def told(web: httpx.Client, **outcomes: float) -> None:
     """Numbers are read anew every few seconds."""
-    until(lambda: outcomes.items() <= samples(web).items())
+    until("it is told", lambda: outcomes.items() <= samples(web).items())
 
 
 def names(web: httpx.Client) -> set[str]:

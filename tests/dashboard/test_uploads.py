@@ -43,6 +43,7 @@ from models.imports import Import, ImportReject, Keep, MatchRule, State
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import Site, _wait_for, server_command, server_environment
 from tests.pipelines import nanio, s3
+from tests.waiting import free_port
 
 FILE = bytes(range(256)) * 400
 MODIFIED = 1_700_000_000_000
@@ -53,9 +54,7 @@ class Web:
     """A web on a fixed port that can be killed and started again."""
 
     def __init__(self, url: str, home: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.address = f"http://localhost:{self.port}"
         self.url, self.home = url, home
         self.process: subprocess.Popen[bytes] | None = None

@@ -2,9 +2,8 @@
 
 import os
 import signal
-import socket
 import subprocess
-import time
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,15 +17,9 @@ import psycopg
 
 from models.database import libpq_url
 from tests.deploy.command_line import COMMAND, PROJECT
+from tests.waiting import LONGEST, free_port, until
 
-LONGEST = 120.0  # seconds until something must have happened
 SIGN_IN = "appointment360:the-sign-in-of-this-test"
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @dataclass
@@ -51,11 +44,23 @@ class Parts:
 
     def start(self, name: str, *arguments: str, host: str = "host-1") -> "subprocess.Popen[bytes]":
         """`appointment360 ARGUMENTS`, in the home of that host."""
+        return self._begin(name, [*COMMAND, *arguments], self.environment(self.folder / host))
+
+    def python(self, name: str, *arguments: str, host: str = "host-1") -> "subprocess.Popen[bytes]":
+        """`python ARGUMENTS`, which is told where Prefect is as the parts tell those that they start."""
+        home = self.folder / host
+        told = {
+            "PREFECT_API_URL": f"http://127.0.0.1:{self.prefect_port}/api",
+            "PREFECT_API_AUTH_STRING": SIGN_IN,
+            "PREFECT_HOME": str(home / "prefect"),
+        }
+        return self._begin(name, [sys.executable, *arguments], self.environment(home) | told)
+
+    def _begin(self, name: str, command: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         with (self.folder / f"{name}.log").open("ab") as log:
             self.started[name] = subprocess.Popen(
-                [*COMMAND, *arguments], env=self.environment(self.folder / host), cwd=PROJECT, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log,
-            )  # fmt: skip
+                command, env=environment, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         return self.started[name]
 
     def web(self, name: str, *, host: str = "host-1") -> str:
@@ -100,11 +105,7 @@ class Parts:
         return "\n".join(f"{log.name}: {log.read_text()[-3000:]}" for log in sorted(self.folder.glob("*.log")))
 
     def until(self, what: str, condition: Callable[[], Any]) -> Any:
-        end = time.monotonic() + LONGEST
-        while not (found := condition()):
-            assert time.monotonic() < end, f"never happened: {what}\n{self.said()}"
-            time.sleep(0.1)
-        return found
+        return until(what, condition, self.said)
 
 
 @contextmanager

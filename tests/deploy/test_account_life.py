@@ -4,7 +4,6 @@ go out and are taken back, credits are bought, used and refunded."""
 import base64
 import hashlib
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from tests import razorpay as standin
 from tests.deploy.test_up import Machine
 from tests.razorpay import Razorpay
+from tests.waiting import until
 
 ROWS, PART = 100_000, 1_500_000
 COUNTRIES = ("Germany", "France", "Italy", "Spain")
@@ -133,7 +133,7 @@ def gone_on(program: httpx.Client, answer: httpx.Response) -> Any:
     """The import, once its flow has done what the answer promises."""
     assert answer.status_code == 202, answer.text
     address = answer.headers["location"].removeprefix("/api/v1")
-    found = until(lambda: told(program.get(address)), lambda one: one["wanted"] is None)
+    found = seen(lambda: told(program.get(address)), lambda one: one["wanted"] is None)
     assert found["error"] is None, found
     return found
 
@@ -143,7 +143,7 @@ def exported(program: httpx.Client, wanted: dict[str, Any]) -> bytes:
     asked = program.post("/exports", json=wanted)
     assert asked.status_code == 202, asked.text
     address = f"/exports/{asked.json()['id']}"
-    receipt = until(lambda: program.get(address).json(), lambda one: one["state"] in ("done", "failed"))
+    receipt = seen(lambda: program.get(address).json(), lambda one: one["state"] in ("done", "failed"))
     assert receipt["state"] == "done", receipt
     middle = receipt["bytes"] // 2
     first = program.get(f"{address}/file", headers={"range": f"bytes=0-{middle - 1}"})
@@ -160,7 +160,7 @@ def bought(buyer: httpx.Client, admin: httpx.Client, razorpay: Razorpay, pack: s
     event = razorpay.event("payment.captured", payment=razorpay.pay(order["razorpay_id"]))
     for state in ("stored", "known"):
         assert told(admin.post("/payments/webhook", content=event.body, headers=event.headers))["state"] == state
-    until(lambda: buyer.get("/credits").json(), lambda one: one["available"] == 100)
+    seen(lambda: buyer.get("/credits").json(), lambda one: one["available"] == 100)
     [payment] = told(admin.get("/payments", params={"who": "mia@example.com"}))["payments"]
     return f"/payments/{payment['id']}"
 
@@ -178,9 +178,11 @@ def told(answer: httpx.Response) -> Any:
     return answer.json()
 
 
-def until(look: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not wanted(found := look()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.2)
-    return found
+def seen(look: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
+    """What is looked at, once it is as wanted."""
+
+    def as_wanted() -> list[Any]:
+        found = look()
+        return [found] if wanted(found) else []
+
+    return until("it is as wanted", as_wanted, lambda: str(look()), within=PATIENCE)[0]

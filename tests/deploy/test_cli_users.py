@@ -2,7 +2,6 @@
 
 import email
 import os
-import socket
 from email.policy import default
 from typing import Any
 
@@ -17,6 +16,7 @@ from models.permissions import Role
 from tests import people
 from tests.deploy.command_line import Cli, on_a_terminal, without_colours
 from tests.people import PASSWORD
+from tests.waiting import free_port
 
 
 def test_invited_with_a_link_to_hand_over(cli: Cli) -> None:
@@ -129,9 +129,7 @@ class _Inbox:
 @pytest.fixture
 def smtp_port(monkeypatch: pytest.MonkeyPatch) -> int:
     """Where the commands of this test look for a mail server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("APPOINTMENT360_SMTP_HOST", "127.0.0.1")
     monkeypatch.setenv("APPOINTMENT360_SMTP_PORT", str(port))
     monkeypatch.setenv("APPOINTMENT360_SMTP_SECURITY", "none")

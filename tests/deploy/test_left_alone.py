@@ -16,8 +16,9 @@ import pytest
 
 from deploy import embedded_postgres
 from pipelines.schedule import SCHEDULE
-from tests.deploy.test_up import Machine, until
+from tests.deploy.test_up import LONGEST, Machine
 from tests.pipelines.test_report_performance import PLANT
+from tests.waiting import until
 
 SLOW = "SELECT id, colour FROM planted WHERE code = %s"
 FAULT = "UPDATE contacts SET email = 'nobody at all' WHERE id = (SELECT min(id) FROM contacts)"
@@ -74,14 +75,16 @@ def plant(home: Path) -> None:
 @pytest.mark.parametrize("flow", [one.flow for one in SCHEDULE])
 def test_each_flow_runs_by_itself(machine: Alone, flow: str) -> None:
     ended = "SELECT FROM flow_runs WHERE flow = %s AND state <> 'running'"
-    until(lambda: machine.sql(ended, flow), lambda: (machine.home / "logs" / "runner.log").read_text()[-5000:])
+    log = machine.home / "logs" / "runner.log"
+    until(f"{flow} ended", lambda: machine.sql(ended, flow), lambda: log.read_text()[-5000:], within=LONGEST)
     for run in machine.json("jobs", "runs", "--job", flow)["runs"]:
         assert run["scheduled"]
         assert (run["state"], run["error"]) in (("done", None), ("running", None))
 
 
 def test_the_backup_is_proven(machine: Alone) -> None:
-    until(lambda: machine.sql("SELECT FROM backups WHERE drill = 'matches'"), lambda: str(machine.json("backups")))
+    proven = "SELECT FROM backups WHERE drill = 'matches'"
+    until("one is proven", lambda: machine.sql(proven), lambda: str(machine.json("backups")), within=LONGEST)
     [first, *_] = [one for one in machine.json("backups")["backups"] if one["state"] == "proven"]
     assert first["rows"] > machine.json("count")["count"]
 
@@ -96,6 +99,6 @@ def test_the_fault_is_found_and_mailed(machine: Alone) -> None:
     def told() -> Any:
         return [one for one in machine.mails() if "E-mail is an e-mail address" in one.get_content()]
 
-    [mail, *_] = until(told, lambda: str([one["subject"] for one in machine.mails()]))
+    [mail, *_] = until("it is mailed", told, lambda: str([one["subject"] for one in machine.mails()]), within=LONGEST)
     assert mail["to"] == "Administrator <root@example.com>"
     assert machine.json("count", "--where", "check=email_is_an_address") == {"count": 1}

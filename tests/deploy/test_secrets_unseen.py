@@ -22,8 +22,9 @@ from models.permissions import OPERATOR, Role
 from models.secret_files import SUFFIX, is_secret
 from models.settings import Settings, variable
 from tests.deploy.command_line import Cli
-from tests.deploy.parts_running import free_port, parts_of, status
+from tests.deploy.parts_running import parts_of, status
 from tests.people import person
+from tests.waiting import free_port
 
 JOBS = ("reconcile-payments", "back-up")
 IN_FILES = ("prefect_auth", "smtp_password", "razorpay_key_secret")  # the others are variables

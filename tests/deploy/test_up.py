@@ -11,11 +11,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,22 +26,10 @@ from playwright.sync_api import sync_playwright
 from deploy import running
 from tests.dashboard import chromium
 from tests.deploy.command_line import COMMAND, PROJECT
+from tests.waiting import free_port, until
 
 PARTS = {"web", "runner", "prefect", "checker"}
-
-
-def until(condition: Callable[[], Any], what: Callable[[], str]) -> Any:
-    for _ in range(2400):
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    pytest.fail(what())
-
-
-def free_port() -> int:
-    with socket.socket() as candidate:
-        candidate.bind(("127.0.0.1", 0))
-        return int(candidate.getsockname()[1])
+LONGEST = 240.0  # seconds until all of it is up
 
 
 class Machine:
@@ -79,7 +66,7 @@ class Machine:
             assert self.process is not None
             return sentence in self.said or self.process.poll() is not None
 
-        until(seen, lambda: f"never said: {sentence}\n{self.said}")
+        until(f"it says {sentence}", seen, lambda: self.said, within=LONGEST)
         assert sentence in self.said, self.said
 
     def cli(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -198,16 +185,16 @@ def test_a_flow_started_by_name_commits_an_import(machine: Machine, tmp_path: Pa
     planned = machine.json("import", str(file), "--dry-run")
     assert (planned["state"], planned["created"]) == ("planned", 2)
     deployment = until(
-        lambda: _deployment(machine, "import-contacts/default"), lambda: (machine.home / "logs/runner.log").read_text()
+        "it is deployed", lambda: _deployment(machine, "import-contacts/default"), lambda: _log(machine, "runner")
     )
     run = machine.prefect(
         f"deployments/{deployment['id']}/create_flow_run", {"parameters": {"import_id": planned["import_id"]}}
     )
     ended = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
     until(
-        lambda: machine.prefect(f"flow_runs/{run['id']}")["state_type"] in ended,
-        lambda: (machine.home / "logs/runner.log").read_text(),
-    )
+        "it ended", lambda: machine.prefect(f"flow_runs/{run['id']}")["state_type"] in ended,
+        lambda: _log(machine, "runner"),
+    )  # fmt: skip
     done = machine.prefect(f"flow_runs/{run['id']}")["state"]
     assert done["type"] == "COMPLETED", done
     assert machine.json("imports", "show", str(planned["import_id"]))["state"] == "committed"
@@ -261,7 +248,11 @@ def test_a_killed_web_is_started_again(machine: Machine) -> None:
     machine.saw("web was ended by SIGKILL; started again in 1 s.")
     machine.saw("web runs again")
     assert machine.parts()["web"] != before
-    assert until(lambda: _answered(machine), lambda: (machine.home / "logs/web.log").read_text())
+    until("the web is ready", lambda: _answered(machine), lambda: _log(machine, "web"))
+
+
+def _log(machine: Machine, part: str) -> str:
+    return (machine.home / "logs" / f"{part}.log").read_text()
 
 
 def _answered(machine: Machine) -> bool:
@@ -278,13 +269,13 @@ def test_a_prefect_whose_port_is_taken_moves_to_another(machine: Machine) -> Non
         port = int(address.rpartition(":")[2])
         recorded, _ = running.read(machine.home / "running.json")
         running.end_all([one for one in recorded if one.name == "prefect"], patience=0.0)
-        until(lambda: _is_bound(other, port), lambda: f"port {port} stays taken")  # what it was answering may end later
+        until(f"port {port} is free", lambda: _is_bound(other, port))  # what it was answering may end later
         other.listen()
         machine.saw(f"Port {port} was taken by another program; Prefect moves to")
         [moved] = re.findall(r"Prefect moves to (http://\S+)", machine.said)
         assert moved != address
         machine.saw(f"Prefect is ready: {moved}")
-    assert until(lambda: _answered(machine), lambda: (machine.home / "logs/web.log").read_text())
+    until("the web is ready", lambda: _answered(machine), lambda: _log(machine, "web"))
 
 
 def _is_bound(candidate: socket.socket, port: int) -> bool:
@@ -299,7 +290,7 @@ def test_a_killed_postgres_is_started_again(machine: Machine) -> None:
     os.kill(machine.postmaster(), signal.SIGKILL)
     machine.saw("PostgreSQL runs again")
     assert machine.json("count") == before
-    assert until(lambda: _answered(machine), lambda: (machine.home / "logs/web.log").read_text())
+    until("the web is ready", lambda: _answered(machine), lambda: _log(machine, "web"))
 
 
 def test_after_a_kill_of_the_supervisor_nothing_runs_and_nothing_is_lost(machine: Machine) -> None:
@@ -307,7 +298,7 @@ def test_after_a_kill_of_the_supervisor_nothing_runs_and_nothing_is_lost(machine
     before = machine.json("count")
     machine.process.kill()
     machine.process.wait()
-    until(lambda: not machine.parts(), lambda: f"still running: {machine.parts()}")
+    until("nothing runs", lambda: not machine.parts(), lambda: str(machine.parts()))
     machine.start("--sample")
     assert machine.json("count") == before
     assert "There are contacts already, so the sample is not imported." in machine.said

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from deploy import kept_logs, running
 from deploy.supervisor import Part, Supervisor
+from tests.waiting import until
 
 PROJECT = Path(__file__).parents[2]
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
@@ -38,14 +38,6 @@ print("stopped", flush=True)
 """
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    for _ in range(1500):
-        if condition():
-            return
-        time.sleep(0.02)
-    pytest.fail(f"never happened: {what}")
-
-
 @pytest.fixture
 def said() -> list[str]:
     return []
@@ -65,7 +57,7 @@ def test_a_part_that_is_killed_is_started_again(supervisor: Supervisor, said: li
     supervisor.start(Part("sleeper", SLEEP))
     before = recorded(tmp_path)["sleeper"]
     os.kill(before, signal.SIGKILL)
-    until(lambda: supervisor.look() or len(said) >= 2, "the part runs again")
+    until("the part runs again", lambda: supervisor.look() or len(said) >= 2)
     log = tmp_path / "sleeper.log"
     assert said == [
         f"sleeper was ended by SIGKILL; started again in 1 s. Its log: {log}",
@@ -76,7 +68,7 @@ def test_a_part_that_is_killed_is_started_again(supervisor: Supervisor, said: li
 
 def test_pauses_grow_while_a_part_keeps_dying(supervisor: Supervisor, said: list[str], tmp_path: Path) -> None:
     supervisor.start(Part("broken", ["bash", "-c", "echo why; exit 3"]))
-    until(lambda: supervisor.look() or len(said) >= 5, "three deaths")
+    until("three deaths", lambda: supervisor.look() or len(said) >= 5)
     deaths = [sentence.split(". Its log")[0] for sentence in said[::2]]
     assert deaths == [f"broken ended with code 3; started again in {pause} s" for pause in (1, 2, 4)]
     assert (tmp_path / "broken.log").read_text() == "why\n" * 3
@@ -91,10 +83,10 @@ def test_a_program_that_does_not_exist(supervisor: Supervisor, said: list[str]) 
 def test_what_a_dead_part_started_ends_with_it(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.start(Part("tree", TREE))
     parent = psutil.Process(recorded(tmp_path)["tree"])
-    until(parent.children, "the part has a child")
+    until("the part has a child", parent.children)
     [child] = parent.children()
     parent.kill()
-    until(lambda: supervisor.look() or not child.is_running() or child.status() == "zombie", "the child is gone")
+    until("the child is gone", lambda: supervisor.look() or not child.is_running() or child.status() == "zombie")
 
 
 def test_stopping_ends_even_those_that_ignore_it(
@@ -103,7 +95,7 @@ def test_stopping_ends_even_those_that_ignore_it(
     monkeypatch.setattr("deploy.supervisor.PATIENCE", 0.5)
     supervisor.start(Part("stubborn", STUBBORN))
     supervisor.start(Part("sleeper", SLEEP))
-    until(lambda: "deaf" in (tmp_path / "stubborn.log").read_text(), "it ignores SIGTERM")
+    until("it ignores SIGTERM", lambda: "deaf" in (tmp_path / "stubborn.log").read_text())
     pids = recorded(tmp_path)
     supervisor.stop()
     assert not [name for name, pid in pids.items() if name != "supervisor" and psutil.pid_exists(pid)]
@@ -132,7 +124,7 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, also_the_warden: b
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     own = psutil.Process(process.pid)
-    until(lambda: len(own.children(recursive=True)) == 5, "two parts with a child each, and the warden")
+    until("two parts with a child each, and the warden", lambda: len(own.children(recursive=True)) == 5)
     family = own.children(recursive=True)
     [warden] = [one for one in family if "deploy.warden" in one.cmdline()]
     if also_the_warden:
@@ -142,11 +134,11 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, also_the_warden: b
     process.communicate()
     try:
         if also_the_warden:
-            until(lambda: not alive(warden), "the warden is gone")
+            until("the warden is gone", lambda: not alive(warden))
             assert len([one for one in family if alive(one)]) == 4, "nobody is there to end them"
             with Supervisor(record=tmp_path / "running.json", logs=tmp_path, say=print):
                 pass
-        until(lambda: not [one for one in family if alive(one)], "all of the family is gone")
+        until("all of the family is gone", lambda: not [one for one in family if alive(one)])
     finally:
         for one in family:
             with suppress(psutil.NoSuchProcess):
@@ -190,7 +182,7 @@ def test_a_log_is_kept_short_while_its_part_runs(tmp_path: Path, monkeypatch: py
     with Supervisor(record=tmp_path / "running.json", logs=tmp_path, say=print) as supervisor:
         supervisor.start(Part("talking", [sys.executable, "-S", "-c", program]))
         second = tmp_path / "talking.2.log"
-        until(lambda: (supervisor.look(), second.exists() and int(second.read_text()[:9]) > 500)[1], "three times")
+        until("three times", lambda: (supervisor.look(), second.exists() and int(second.read_text()[:9]) > 500)[1])
     logs = [second, tmp_path / "talking.1.log", tmp_path / "talking.log"]
     lines = [int(line) for log in logs for line in log.read_text().splitlines()]
     assert lines == sorted(set(lines))

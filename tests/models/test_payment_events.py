@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -37,6 +36,7 @@ from models.permissions import OPERATOR, RAZORPAY, Actor, Role
 from models.settings import settings
 from tests import razorpay as standin
 from tests.razorpay import SAMPLES, Razorpay, Signed, Thing, signed
+from tests.waiting import free_port
 
 ROOT = Path(__file__).parents[2]
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -577,9 +577,7 @@ def test_what_cannot_be_read_is_kept_word_for_word(own: Lives, body: bytes, outc
 def test_a_kill_between_storing_and_applying_loses_nothing(own: Lives, base: str) -> None:
     """Applying waits for a lock that this test holds: the process is killed right then."""
     life = own.new()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    address = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "uvicorn", "dashboard.api:api", "--port", address.rpartition(":")[2]]
     environment = {**os.environ, "DATABASE_URL": base, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

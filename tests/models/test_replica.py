@@ -21,8 +21,9 @@ from models.filters import Filters
 from models.permissions import OPERATOR, Actor, Role
 from models.replica import Outcome
 from models.settings import settings
-from tests.replicas import Replica, followed_server, standing_still, until
+from tests.replicas import Replica, followed_server, standing_still
 from tests.statements import noted
+from tests.waiting import until
 
 ALL = Filters()
 NARROW = Actor(None, "Nora", Role.ANALYST, columns=frozenset({"first_name", "country"}))
@@ -110,7 +111,7 @@ def test_lists_counts_and_charts_are_read_there(there: Replica) -> None:
 def test_what_somebody_wrote_is_seen_though_the_replica_has_not_come_so_far(there: Replica) -> None:
     there.asked("SELECT pg_wal_replay_pause()")
     try:
-        until(lambda: there.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
+        until("it pauses", lambda: there.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
         assert names() == ["Cyd", "Bob", "Ann"]
         assert outcomes() == {"answered": 1}
         records.create({"first_name": "Dan"}, by=OPERATOR)
@@ -128,7 +129,7 @@ def test_what_is_written_beside_contacts_does_not_keep_it_from_answering(there: 
     assert names() == ["Cyd", "Bob", "Ann"]
     there.asked("SELECT pg_wal_replay_pause()")
     try:
-        until(lambda: there.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
+        until("it pauses", lambda: there.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
         here("CREATE TABLE staged AS SELECT generate_series(1, 1000) AS n")
         assert names() == ["Cyd", "Bob", "Ann"]
         assert outcomes() == {"answered": 2}
@@ -140,7 +141,7 @@ def test_one_that_is_too_far_behind_is_not_asked(there: Replica, monkeypatch: py
     assert names() == ["Cyd", "Bob", "Ann"]
     there.asked("SELECT pg_wal_replay_pause()")
     try:
-        until(lambda: there.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
+        until("it pauses", lambda: there.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
         here("CREATE TABLE staged AS SELECT 1 AS n")
         monkeypatch.setattr(settings(), "replica_lag_seconds", 0)
         assert names() == ["Cyd", "Bob", "Ann"]
@@ -249,7 +250,7 @@ def test_one_that_dies_in_use_costs_nobody_an_answer(there: Replica, monkeypatch
         assert names() == ["Cyd", "Bob", "Ann"]
         return outcomes().get("answered", 0) > 0
 
-    until(answers)
+    until("it answers again", answers)
 
 
 def test_one_that_stands_still_keeps_nobody_waiting(there: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,9 +264,9 @@ def test_one_that_stands_still_keeps_nobody_waiting(there: Replica, monkeypatch:
         assert told is not None
         assert told.lag is None
         assert (told.outcomes[Outcome.ANSWERED], told.outcomes[Outcome.FAILED]) == (1, 1)
-        until(lambda: names() and replica.health().outcomes[Outcome.AWAY] >= 2)  # type: ignore[union-attr]
+        until("it is away", lambda: names() and replica.health().outcomes[Outcome.AWAY] >= 2)  # type: ignore[union-attr]
     there.caught_up()
-    until(lambda: names() and replica.health().outcomes[Outcome.ANSWERED] > 1)  # type: ignore[union-attr]
+    until("it is back", lambda: names() and replica.health().outcomes[Outcome.ANSWERED] > 1)  # type: ignore[union-attr]
 
 
 def test_a_question_in_which_it_stands_still_is_asked_of_the_database(
@@ -310,7 +311,7 @@ def test_one_that_does_not_follow_this_database_is_not_asked(
     assert database.Database.url is not None
     if spoilt == "schema":  # a new version of the program brings it here, and it has not arrived there
         there.asked("SELECT pg_wal_replay_pause()")
-        until(lambda: there.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
+        until("it pauses", lambda: there.asked("SELECT pg_get_wal_replay_pause_state() = 'paused'"))
         here("UPDATE alembic_version SET version_num = '9999'")
     elif spoilt == "another database":
         database.bind(database.Database.url, replica=there.url(there.of.url("migrated")))

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waiting import free_port
+
 
 @contextmanager
 def serving(folder: Path, port: int | None = None, *, host: str = "127.0.0.1") -> Iterator[str]:
@@ -33,9 +35,3 @@ def serving(folder: Path, port: int | None = None, *, host: str = "127.0.0.1") -
         server.terminate()
         server.wait()
         log.close()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -10,12 +10,12 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from deploy import kernel_locks
+from tests import waiting
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy" / "docker"
@@ -73,11 +73,7 @@ def inspected(kind: str, name: str) -> dict[str, Any]:
 
 def until(what: str, condition: Callable[[], Any], said: Callable[[], str] = str) -> Any:
     """What the condition found; `said` tells what was logged meanwhile."""
-    end = time.monotonic() + LONGEST
-    while not (found := condition()):
-        assert time.monotonic() < end, f"never happened: {what}\n{said()}"
-        time.sleep(0.3)
-    return found
+    return waiting.until(what, condition, said, within=LONGEST)
 
 
 def built(name: str = IMAGE) -> str:

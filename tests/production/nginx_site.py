@@ -17,8 +17,9 @@ from typing import Any
 
 import httpx
 
+from tests import waiting
 from tests.dashboard.conftest import server_environment
-from tests.deploy.parts_running import free_port
+from tests.waiting import free_port
 
 ROOT = Path(__file__).parents[2]
 INSTALL = ROOT / "deploy" / "nginx" / "install.sh"
@@ -151,12 +152,7 @@ class Proxy:
 
 def until(found: Any) -> Any:
     """What `found` returns, as soon as that is something."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if value := found():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("It did not come to that.")
+    return waiting.until("it came to that", found, within=PATIENCE)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.dashboard.conftest import ROOT, Site, served
-from tests.deploy.parts_running import free_port
+from tests.waiting import free_port
 
 pytestmark = pytest.mark.deploy
 FOLDER = ROOT / "deploy" / "monitoring"

@@ -29,10 +29,11 @@ from models.flow_runs import RunState
 from models.permissions import OPERATOR, Role
 from tests.conftest import cheap_disk
 from tests.deploy.command_line import COMMAND, PROJECT
-from tests.deploy.parts_running import SIGN_IN, free_port, status
+from tests.deploy.parts_running import SIGN_IN, status
 from tests.people import PASSWORD, person
 from tests.pipelines import nanio, s3
 from tests.production.network import Host, hosts
+from tests.waiting import free_port, until
 
 pytestmark = pytest.mark.deploy
 LONGEST = 300.0  # seconds until something must have happened
@@ -78,11 +79,7 @@ class Site:
         self.until("the worker takes runs", lambda: "started!" in log.read_text())
 
     def until(self, what: str, condition: Callable[[], Any]) -> Any:
-        end = time.monotonic() + LONGEST
-        while not (found := condition()):
-            assert time.monotonic() < end, f"never happened: {what}\n{self.said()}"
-            time.sleep(0.1)
-        return found
+        return until(what, condition, self.said, within=LONGEST)
 
     def said(self) -> str:
         return "\n".join(f"{log.name}: {log.read_text()[-2000:]}" for log in sorted(self.folder.glob("*.log")))

@@ -1,7 +1,6 @@
 """Instances of the API as processes of their own, on one database."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import httpx
 from sqlalchemy import text
 
 from models.database import engine
+from tests.waiting import free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,9 +30,7 @@ class Instance:
 @contextmanager
 def instance(url: str, folder: Path, **settings: str) -> Iterator[Instance]:
     """One that answers, and is ended after the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "uvicorn", "dashboard.api:api", "--port", str(port), "--log-level", "warning"]
     environment = {**os.environ, "DATABASE_URL": url, "APPOINTMENT360_HOME": str(folder), **settings}
     with (folder / f"{port}.log").open("wb") as log:

@@ -39,6 +39,7 @@ from tests.dashboard.api.conftest import Client
 from tests.people import person
 from tests.pipelines import nanio, s3
 from tests.pipelines.importing import sql
+from tests.waiting import free_port
 
 ROOT = Path(__file__).parents[3]
 SIZE = 40_000
@@ -322,9 +323,7 @@ class Server:
     """The API alone, as a process that can be killed and started again."""
 
     def __init__(self, url: str, home: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.environment = {**os.environ, "DATABASE_URL": url, "APPOINTMENT360_HOME": str(home)}
         self.environment |= {"PYTHONPATH": str(ROOT)}
         self.address, self.home = f"http://127.0.0.1:{self.port}", home

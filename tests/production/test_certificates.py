@@ -16,7 +16,8 @@ import httpx
 import pytest
 from cryptography import x509
 
-from tests.production.nginx_site import NAME, ROOT, SSLYZE, Proxy, free_port, proxy_before, tool, until
+from tests.production.nginx_site import NAME, ROOT, SSLYZE, Proxy, proxy_before, tool, until
+from tests.waiting import free_port
 
 pytestmark = pytest.mark.deploy
 CERTIFICATES = ROOT / "deploy" / "certificates"

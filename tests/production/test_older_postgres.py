@@ -10,7 +10,7 @@ import pytest
 from deploy import postgres_programs
 from models import secret_files
 from tests.deploy.command_line import Cli
-from tests.deploy.parts_running import free_port
+from tests.waiting import free_port
 
 pytestmark = pytest.mark.deploy
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")

@@ -70,10 +70,11 @@ def prepared_home() -> Path:
 
 
 @contextmanager
-def connected() -> Iterator[Connection]:
+def connected(*, makes: bool = False) -> Iterator[Connection]:
     """Start or join the embedded Postgres, or use DATABASE_URL; migrate; bind `models.database`.
 
-    At the end, SIGTERM included, the server is released, and stopped by its last user. Raises AppError.
+    Production has a database already, but for who `makes` one: an empty one would be taken for the site's. At the end,
+    SIGTERM included, the server is released, and stopped by its last user. Raises AppError.
     """
     with _sigterm_as_exit():
         url = database_url()
@@ -82,6 +83,7 @@ def connected() -> Iterator[Connection]:
             if not (
                 home() / "postgres" / "pgdata" / "PG_VERSION"
             ).exists():  # a mistyped home would look like an empty one
+                _require_made_elsewhere(makes)
                 output.note(f"There was no database in {home()}: a new one is made.")
         server = None if url else embedded_postgres.start_or_join(home())
         connection = Connection(server.url(DATABASE) if server else url, home(), server)
@@ -94,6 +96,17 @@ def connected() -> Iterator[Connection]:
                 yield connection
         finally:
             _release(connection)
+
+
+def _require_made_elsewhere(makes: bool) -> None:
+    from models.production import PRODUCTION
+    from models.settings import settings
+
+    if settings().environment == PRODUCTION and not makes:
+        raise Unavailable(
+            f"There is no database in {home()}, and in production `appointment360 up` alone makes one: set "
+            "DATABASE_URL, or name the home of `up` with --home or APPOINTMENT360_HOME."
+        )
 
 
 def revive(connection: Connection) -> None:

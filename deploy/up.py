@@ -94,7 +94,7 @@ def run(*, port: int | None, sample: bool, browser: bool) -> None:
         output.say(f"Starting Appointment360 in {home}")
         for sentence in unknown():
             output.note(sentence)
-        with local.connected() as connection:
+        with local.connected(makes=True) as connection:
             prefect_server.ensure_database(connection)
             _first_administrator()
             _backup_key()

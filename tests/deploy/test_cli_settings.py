@@ -176,6 +176,14 @@ def test_nothing_starts_in_production_with_what_is_weak(bare: Cli, words: tuple[
     assert not bare.home.exists()
 
 
+def test_production_shows_no_empty_database_in_place_of_its_own(bare: Cli) -> None:
+    lost = with_settings(bare, environment="production")("count", "--json")
+    assert lost.code == 1
+    assert f"There is no database in {bare.home}, and in production" in lost.object["error"]
+    assert "set DATABASE_URL" in lost.object["error"]
+    assert not (bare.home / "postgres" / "pgdata").exists()
+
+
 def test_second_factors_are_sealed_with_a_key_that_there_is(cli: Cli) -> None:
     refused = cli("secrets", "seal", "--json")
     assert (refused.code, refused.object) == (

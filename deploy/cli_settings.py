@@ -55,8 +55,11 @@ def check(
     """
     from models import production, settings
 
-    now = settings.settings()
-    found, environment = production.every_fault(now, alone=alone) + production.unanswered(now), now.environment
+    found = settings.unreadable()
+    settings.leave_out(found)
+    now, unread = settings.settings(), {one.variable for one in found}
+    more = production.every_fault(now, alone=alone) + production.unanswered(now)
+    found, environment = [*found, *(one for one in more if one.variable not in unread)], now.environment
     losses = list(production.losses(now))
     if output.is_json():
         output.answer({
@@ -65,8 +68,8 @@ def check(
     else:
         for fault in [*found, *losses]:
             output.say(f"- {fault.sentence}")
-        output.say(_conclusion(len(found), environment))
     _tell_unknown()
+    output.say(_conclusion(len(found), environment))
     if found:
         raise typer.Exit(1)
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from models.errors import InvalidInput
 from models.networks import reached_unseen
 from models.payments.gateway import NEEDED
 from models.secret_files import is_secret
+from models.setting_faults import Fault
 from models.settings import Settings, variable
 from models.weak_secrets import is_example, weakness
 
@@ -33,22 +33,6 @@ DEBUGGING = {
     "STREAMLIT_LOGGER_LEVEL": ("debug",), "STREAMLIT_GLOBAL_DEVELOPMENT_MODE": ("1", "true"),
     "STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": ("1", "true", "full", "stacktrace"),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Fault:
-    variable: str
-    wrong: str
-    way_out: str
-
-    @property
-    def sentence(self) -> str:
-        return f"{self.variable} {self.wrong}: {self.way_out}."
-
-    @property
-    def told(self) -> dict[str, str]:
-        """For programs."""
-        return {"setting": self.variable, "wrong": self.wrong, "way_out": self.way_out}
 
 
 def require(settings: Settings, *, alone: bool = False, without: Collection[str] = ()) -> None:

@@ -3,6 +3,7 @@ models/setting_groups.py."""
 
 import difflib
 import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from models.errors import InvalidInput
 from models.secret_files import SUFFIX, EnvironmentOrFiles, credential, is_secret
+from models.setting_faults import Fault, way_out
 from models.setting_groups import (
     Backups,
     Group,
@@ -30,6 +32,7 @@ from models.setting_kinds import OFF
 __all__ = ["GROUPS", "OFF", "PREFIX", "Settings", "environment", "home", "origin", "settings", "unknown", "variable"]
 
 PREFIX = "APPOINTMENT360_"
+ALIKE = 0.7  # of 1: how much of a mistyped name is in the right one
 GROUPS: tuple[type[Group], ...] = (Running, Web, Watching, Prefect, Mail, Places, Payments, Keeping, Backups, Schedule)
 
 
@@ -72,12 +75,33 @@ def _is_root() -> bool:
 @cache
 def settings() -> Settings:
     """Raises InvalidInput, naming every variable that cannot be read; never what a secret is."""
+    found = _read()
+    if isinstance(found, Settings):
+        return found
+    lines = "".join(f"\n- {fault.sentence}" for fault in found)
+    raise InvalidInput(f"The environment has settings that mean nothing:{lines}")
+
+
+def unreadable() -> list[Fault]:
+    """Of each variable that cannot be read, why."""
+    found = _read()
+    return [] if isinstance(found, Settings) else found
+
+
+def leave_out(faults: Iterable[Fault]) -> None:
+    """Go on in this process as if those variables were not set."""
+    for fault in faults:
+        os.environ.pop(fault.variable, None)
+        os.environ.pop(f"{fault.variable}{SUFFIX}", None)
+    settings.cache_clear()
+
+
+def _read() -> Settings | list[Fault]:
+    """Outside of pydantic's error: that one holds the values, and whoever logs what comes of it would log them, too."""
     try:
         return Settings()
     except ValidationError as error:
-        faults = [f"{_given(one['loc'], one['input'])}: {_words(one['msg'])}" for one in error.errors()]
-    # Outside of the `except`: the error above holds the values, and whoever logs this one would log its context, too.
-    raise InvalidInput(f"The environment has settings that mean nothing. {'; '.join(faults)}.")
+        return [_fault(one["loc"], one["input"], way_out(one)) for one in error.errors()]
 
 
 def unknown() -> list[str]:
@@ -85,8 +109,9 @@ def unknown() -> list[str]:
     known = {variable(name) for name in Settings.model_fields}
     known |= {f"{variable(name)}{SUFFIX}" for name, field in Settings.model_fields.items() if is_secret(field)}
     found = []
+    ours = {name.removeprefix(PREFIX): name for name in known}  # what all begin with makes none of them alike
     for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known):
-        near = difflib.get_close_matches(name, known, n=1)
+        near = [ours[one] for one in difflib.get_close_matches(name.removeprefix(PREFIX), ours, n=1, cutoff=ALIKE)]
         found.append(f"{name} is no setting{f': did you mean {near[0]}?' if near else '.'}")
     return found
 
@@ -113,13 +138,8 @@ def origin(name: str) -> str:
     return os.environ.get(f"{variable(name)}{SUFFIX}") or str(credential(name) or "environment")
 
 
-def _given(place: tuple[int | str, ...], value: object) -> str:
+def _fault(place: tuple[int | str, ...], value: object, out: str) -> Fault:
     """The variable with its value, unless that is a secret: errors end up in logs."""
     name = next(one for one in Settings.model_fields if place[0] in (one, variable(one)))
     secret = is_secret(Settings.model_fields[name])
-    return f"{variable(name)} is {'not right' if secret else f'“{value}”'}"
-
-
-def _words(said: str) -> str:
-    """Pydantic's, which begin with its name of the error and may end with a full stop."""
-    return said.removeprefix("Value error, ").rstrip(".")
+    return Fault(variable(name), f"is {'not right' if secret else f'“{value}”'}", out)

@@ -110,6 +110,25 @@ def test_a_check_asks_the_databases(bare: Cli, db: str) -> None:
         assert "geheim" not in checked.out + checked.err
 
 
+def test_what_cannot_be_read_hides_nothing_else(bare: Cli) -> None:
+    weak = with_settings(
+        bare, environment="staging", port="many", prefect_auth="geheim", metrics_token="geheim", typo="1",
+        admin_password="gehe-im", public_url="http://contacts.test",
+    )  # fmt: skip
+    checked = weak("settings", "check", "--up")
+    assert checked.code == 1
+    *faults, verdict = checked.out.splitlines()
+    assert [line.split()[1].removeprefix(PREFIX) for line in faults] == [
+        "ENVIRONMENT", "PORT", "PREFECT_AUTH", "ADMIN_PASSWORD", "METRICS_TOKEN", "PUBLIC_URL", "ADMIN_EMAIL",
+        "SMTP_HOST",
+    ]  # fmt: skip
+    assert verdict == "7 faults: production does not start with these settings."
+    assert faults[1] == "- APPOINTMENT360_PORT is “many”: give a whole number."
+    assert "APPOINTMENT360_TYPO is no setting." in checked.err
+    assert "geheim" not in checked.out + checked.err
+    assert "gehe-im" not in checked.out + checked.err
+
+
 def test_what_is_set_is_shown_with_where_it_comes_from(bare: Cli, tmp_path: Path) -> None:
     for name in ("token", "appointment360_s3_secret_key", "appointment360_backup_key"):
         (tmp_path / name).write_text("geheim")

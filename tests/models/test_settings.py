@@ -1,7 +1,10 @@
 import logging
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import SecretStr
 
 from models import settings
 from models.errors import InvalidInput
@@ -25,7 +28,7 @@ def test_memory_is_given_with_its_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPOINTMENT360_DUCKDB_MEMORY", "1.5GB")
     assert settings.settings().duckdb_memory == 1_500_000_000
     monkeypatch.setenv("APPOINTMENT360_DUCKDB_MEMORY", "plenty")
-    with pytest.raises(InvalidInput, match="APPOINTMENT360_DUCKDB_MEMORY is “plenty”: could not parse"):
+    with pytest.raises(InvalidInput, match="APPOINTMENT360_DUCKDB_MEMORY is “plenty”: give a size, such as 400MB"):
         settings.settings()
 
 
@@ -62,6 +65,52 @@ def test_a_mistyped_setting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPOINTMENT360_PORT", "1")
     [told] = [one for one in settings.unknown() if "SCHEDULE" in one or "PORT" in one]
     assert told == ("APPOINTMENT360_SCHEDULE_BACKUP is no setting: did you mean APPOINTMENT360_SCHEDULE_BACK_UP?")
+
+
+def test_a_name_that_is_like_no_other_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("APPOINTMENT360_TYPO", "APPOINTMENT360_WORKERS"):
+        monkeypatch.setenv(name, "1")
+        assert f"{name} is no setting." in settings.unknown()
+    monkeypatch.setenv("APPOINTMENT360_DATABASE_URL", "1")
+    assert "APPOINTMENT360_DATABASE_URL is no setting: did you mean DATABASE_URL?" in settings.unknown()
+
+
+def test_all_that_mean_nothing_are_named_in_words_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {"str", "Path"}
+    names = [
+        name for name, field in settings.Settings.model_fields.items()
+        if not free & {getattr(one, "__name__", "") for one in (field.annotation, *get_args(field.annotation))}
+    ]  # fmt: skip
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
+    for name in names:
+        monkeypatch.setenv(settings.variable(name), "§")
+    faults = {fault.variable: fault for fault in settings.unreadable()}
+    plain = {name for name in names if settings.Settings.model_fields[name].annotation == SecretStr | None}
+    assert faults.keys() >= {settings.variable(name) for name in names} - {settings.variable(name) for name in plain}
+    assert len(faults) > 40
+    lacking = [fault for fault in faults.values() if not re.match(r"give |write it as ", fault.way_out)]
+    assert lacking == []
+    with pytest.raises(InvalidInput) as refused:
+        settings.settings()
+    first, *lines = refused.value.sentence.splitlines()
+    assert first == "The environment has settings that mean nothing:"
+    assert lines == [f"- {fault.sentence}" for fault in faults.values()]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("stay_days", "0", "give more than 0"), ("port", "99999", "give less than 65536"),
+        ("days_kept_audit", "3", "give at least 30"), ("port", "8360.5", "give a whole number"),
+        ("files_presigned", "maybe", "give true or false"), ("environment", "x", "give development or production"),
+        ("max_upload", "5XB", "give a size, such as 400MB or 10GB"),
+        ("razorpay_webhook_secret_changed_at", "2026-11-01T10:00", "give its time zone, too"),
+    ],
+)  # fmt: skip
+def test_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, way_out: str) -> None:
+    monkeypatch.setenv(settings.variable(name), value)
+    [fault] = settings.unreadable()
+    assert fault.way_out.startswith(way_out)
 
 
 def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

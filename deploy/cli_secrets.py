@@ -12,6 +12,10 @@ from deploy.cli_options import Home, Json
 
 group = typer.Typer(help="The secrets that production needs.", no_args_is_help=True)
 
+OF_THE_SERVER = (
+    "POSTGRES_PASSWORD is no setting: give it to the role of DATABASE_URL (ALTER ROLE), or to Postgres's image."
+)
+
 
 @group.callback()
 def everything() -> None:
@@ -41,6 +45,7 @@ def new(
             output.answer(made)
             return
         print(*new_secrets.lines(made), sep="\n")  # whole: what is shown to people is wrapped
+        output.note(OF_THE_SERVER)
         output.note("The backups' key is a file: `appointment360 backup key new FILE` makes it.")
         return
     written = new_secrets.write(into.expanduser().absolute(), database)
@@ -48,6 +53,7 @@ def new(
         output.answer({"folder": str(into), "made": written.made, "kept": written.kept})
         return
     print(*new_secrets.file_lines(written), sep="\n")
+    output.note(OF_THE_SERVER)
     if written.kept:
         output.note(f"Kept as they are: {', '.join(written.kept)}.")
     if new_secrets.BACKUP_KEY in written.made:

@@ -33,8 +33,13 @@ def show(
         output.answer({"settings": listed})
     elif listed:
         rows = [(one["setting"].removeprefix(settings.PREFIX), one["value"], one["from"]) for one in listed]
-        output.table(["setting", "value", "from"], rows, cut=["value"])
-        output.note(f"{settings.PREFIX} stands before each name but DATABASE_URL.")
+        output.table(["setting", "value", "from"], rows, cut=["value", "from"])
+        others = [
+            name
+            for name in map(settings.variable, settings.Settings.model_fields)
+            if not name.startswith(settings.PREFIX)
+        ]
+        output.note(f"{settings.PREFIX} stands before each name but {' and '.join(others)}.")
     else:
         output.say("Nothing is set: everything has its default. --all shows it.")
     _tell_unknown()

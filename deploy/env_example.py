@@ -27,6 +27,7 @@ HEAD = """\
 #
 # In place of a secret its file can be given, such as APPOINTMENT360_METRICS_TOKEN_FILE=/run/secrets/metrics_token.
 # `appointment360 secrets new` makes those that production needs; `appointment360 settings check` tells what is amiss.
+# POSTGRES_PASSWORD, which it makes, too, is no setting: the database's server gives it to the role of DATABASE_URL.
 # Written by `python -m deploy.env_example`.
 """
 

@@ -24,7 +24,8 @@ SECRETS_NEW = "`appointment360 secrets new` makes one"
 UNSEEN = f"or name its network in {variable('private_networks')}, if nobody else reads along there"
 ADMINISTRATOR = "give the address of who looks after it"
 DATABASES = ("database_url", "database_replica_url")
-MADE = ("admin_password", "prefect_auth", "metrics_token", "secret_key", "database_url")  # by SECRETS_NEW
+MADE = dict.fromkeys(("admin_password", "prefect_auth", "metrics_token", "secret_key"), SECRETS_NEW)
+MADE["database_url"] = f"{SECRETS_NEW}, whose password its role has to get, too (ALTER ROLE)"
 CHOSEN = ("metrics_token", "secret_key", "razorpay_webhook_secret")
 # Of Python and the libraries: what makes them tell more than strangers may know, or run slower.
 DEBUGGING = {
@@ -128,9 +129,9 @@ def _secrets(settings: Settings) -> Iterator[Fault]:
         if given is None:
             continue
         if is_example(given.get_secret_value()):
-            yield _fault(name, "is the example's", SECRETS_NEW if name in MADE else "give the real one")
+            yield _fault(name, "is the example's", MADE.get(name, "give the real one"))
         elif weak := _weak(name, given.get_secret_value(), settings):
-            yield _fault(name, weak, SECRETS_NEW if name in MADE else "take another, here and there")
+            yield _fault(name, weak, MADE.get(name, "take another, here and there"))
 
 
 def _weak(name: str, secret: str, settings: Settings) -> str | None:

@@ -177,7 +177,7 @@ class Places(Group):
     s3_kms_key: str | None = None
     """the key of aws:kms; without it the account's own"""
     files: str = Field(default="", examples=["s3://appointment360/site"])
-    """s3://bucket/prefix of uploads, exports and backups, for hosts that share no folder; without it the home"""
+    """where uploads, exports and backups lie, for hosts that share no folder: s3://bucket/prefix; else the home"""
     files_presigned: bool = False
     """browsers fetch exports from the store itself, which they have to reach; else the web passes them on"""
     watch_roots: str = ""

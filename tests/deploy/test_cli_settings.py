@@ -41,6 +41,7 @@ def test_secrets_are_lines_for_an_env_file(bare: Cli) -> None:
     password = values["POSTGRES_PASSWORD"]
     assert values["DATABASE_URL"] == f"postgresql://app:{password}@db.example.com/contacts?sslmode=verify-full"
     assert "appointment360 backup key new FILE" in made.err
+    assert "POSTGRES_PASSWORD is no setting: give it to the role of DATABASE_URL" in made.err
     again = bare("secrets", "new", "--json").object
     assert set(again.values()).isdisjoint(values.values())
 
@@ -130,6 +131,8 @@ def test_what_cannot_be_read_hides_nothing_else(bare: Cli) -> None:
 
 
 def test_what_is_set_is_shown_with_where_it_comes_from(bare: Cli, tmp_path: Path) -> None:
+    tmp_path = tmp_path / "a-folder-with-a-name-that-is-longer" / "than-what-a-column-has-room-for"
+    tmp_path.mkdir(parents=True)
     for name in ("token", "appointment360_s3_secret_key", "appointment360_backup_key"):
         (tmp_path / name).write_text("geheim")
     given = with_settings(
@@ -153,6 +156,10 @@ def test_what_is_set_is_shown_with_where_it_comes_from(bare: Cli, tmp_path: Path
     lines = without_colours(on_a_terminal(cli, ["settings", "show", "--all"], "", columns=80)).splitlines()
     assert max(map(len, lines)) <= 80
     assert "geheim" not in "".join(lines)
+    names = [line.split()[0] for line in lines if line.strip()]
+    assert "RAZORPAY_WEBHOOK_SECRET_CHANGED_AT" in names  # whole, however long the paths of files are
+    told = " ".join(" ".join(lines).split())
+    assert "APPOINTMENT360_ stands before each name but DATABASE_URL and DATABASE_REPLICA_URL." in told
 
 
 def test_a_check_tells_all_faults_without_a_start(bare: Cli) -> None:

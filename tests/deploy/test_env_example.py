@@ -47,6 +47,13 @@ def test_production_knows_the_examples_of_its_secrets() -> None:
     assert [value for value in examples if not is_example(value)] == []
 
 
+def test_what_is_to_be_written_so_stands_so() -> None:
+    text = env_example.FILE.read_text()
+    assert "s3://" in text
+    assert "S3://" not in text
+    assert "POSTGRES_PASSWORD, which it makes, too, is no setting" in text
+
+
 def test_it_can_be_read_at_a_glance() -> None:
     lines = env_example.FILE.read_text().splitlines()
     assert [line for line in lines if len(line) > 120] == []

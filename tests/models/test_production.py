@@ -180,6 +180,14 @@ def test_all_faults_are_told_at_once_and_no_secret_with_them(good: pytest.Monkey
     assert "geheim" not in refused.value.sentence
 
 
+def test_a_new_password_of_the_database_is_also_the_roles(good: pytest.MonkeyPatch) -> None:
+    good.setenv("DATABASE_URL", f"postgresql://app:{CHANGE_ME}@localhost/contacts")
+    [fault] = production.faults(Settings())
+    assert fault.way_out == (
+        "`appointment360 secrets new` makes one, whose password its role has to get, too (ALTER ROLE)"
+    )
+
+
 def test_development_starts_with_anything(good: pytest.MonkeyPatch) -> None:
     good.setenv("APPOINTMENT360_ENVIRONMENT", "development")
     good.setenv("APPOINTMENT360_PUBLIC_URL", "http://contacts.example.com")

@@ -50,12 +50,17 @@ def new(
         return
     written = new_secrets.write(into.expanduser().absolute(), database)
     if output.is_json():
-        output.answer({"folder": str(into), "made": written.made, "kept": written.kept})
+        exposed = [str(one) for one in written.exposed]
+        output.answer({"folder": str(into), "made": written.made, "kept": written.kept, "exposed": exposed})
         return
     print(*new_secrets.file_lines(written), sep="\n")
     output.note(OF_THE_SERVER)
     if written.kept:
         output.note(f"Kept as they are: {', '.join(written.kept)}.")
+    for one in written.exposed:
+        output.note(
+            f"Other system users of this machine can read {one}: chmod {'700' if one.is_dir() else '600'} {one}."
+        )
     if new_secrets.BACKUP_KEY in written.made:
         from pipelines import backup_key
 

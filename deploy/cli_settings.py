@@ -54,7 +54,7 @@ def check(
     """Say all that production would not start with, without starting.
 
     It asks the databases, too, and one that does not let it in is a
-    fault. The exit code is 1 where there is something, whatever the
+    fault, and so is a secret's file that others can read. The exit code is 1 where there is something, whatever the
     environment is now. It also says what would be lost by what
     production starts with.
     """
@@ -63,7 +63,7 @@ def check(
     found = settings.unreadable()
     settings.leave_out(found)
     now, unread = settings.settings(), {one.variable for one in found}
-    more = production.every_fault(now, alone=alone) + production.unanswered(now)
+    more = production.every_fault(now, alone=alone) + production.unanswered(now) + production.exposed(now)
     found, environment = [*found, *(one for one in more if one.variable not in unread)], now.environment
     losses = list(production.losses(now))
     if output.is_json():

@@ -18,11 +18,13 @@ PASSWORD = "database_password"  # noqa: S105  the name of a file: whoever sets u
 
 @dataclass(frozen=True)
 class Written:
-    """The files of a folder by what they hold, in order; which of them were made, and which were there."""
+    """The files of a folder by what they hold, in order; which of them were made, which were there, and what of it
+    other system users can read."""
 
     files: dict[str, Path]
     made: list[str]
     kept: list[str]
+    exposed: list[Path]
 
 
 def fresh(database: str = DATABASE) -> dict[str, str]:
@@ -54,7 +56,8 @@ def write(folder: Path, database: str = DATABASE) -> Written:
         raise Unavailable(f"{error.filename or folder} cannot be used: {error.strerror or error}.") from error
     if BACKUP_KEY not in kept:
         backup_key.make(files[BACKUP_KEY])
-    return Written(files, [name for name in files if name not in kept], kept)
+    exposed = [one for one in (folder, *files.values()) if secret_files.exposed(one)]
+    return Written(files, [name for name in files if name not in kept], kept, exposed)
 
 
 def lines(values: dict[str, str]) -> list[str]:

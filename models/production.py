@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from psycopg import conninfo
 
-from models import file_places, open_databases, passwords
+from models import file_places, open_databases, passwords, secret_files
 from models.database import libpq_url
 from models.errors import InvalidInput
 from models.networks import reached_unseen
 from models.payments.gateway import NEEDED
-from models.secret_files import is_secret
+from models.secret_files import SUFFIX, is_secret
 from models.setting_faults import Fault
 from models.settings import Settings, variable
 from models.weak_secrets import is_example, weakness
@@ -26,6 +26,7 @@ ADMINISTRATOR = "give the address of who looks after it"
 DATABASES = ("database_url", "database_replica_url")
 MADE = dict.fromkeys(("admin_password", "prefect_auth", "metrics_token", "secret_key"), SECRETS_NEW)
 MADE["database_url"] = f"{SECRETS_NEW}, whose password its role has to get, too (ALTER ROLE)"
+OF_CONTAINERS = "/run/secrets"
 CHOSEN = ("metrics_token", "secret_key", "razorpay_webhook_secret")
 # Of Python and the libraries: what makes them tell more than strangers may know, or run slower.
 DEBUGGING = {
@@ -61,6 +62,22 @@ def unanswered(settings: Settings) -> list[Fault]:
     """Databases that cannot be asked now. What starts waits for them, or says so itself."""
     found = {name: open_databases.refusal(url) for name, url in _databases(settings).items()}
     return [_fault(name, *why) for name, why in found.items() if why is not None]
+
+
+def exposed(settings: Settings) -> list[Fault]:
+    """Secrets whose files other system users of this machine can read. In a container nobody else is one."""
+    named = {
+        f"{variable(name)}{SUFFIX}": os.environ.get(f"{variable(name)}{SUFFIX}")
+        for name, field in type(settings).model_fields.items()
+        if is_secret(field)
+    }
+    if settings.backup_key is not None:
+        named[variable("backup_key")] = str(settings.backup_key.expanduser())
+    return [
+        Fault(name, f"names {path}, which other system users of this machine can read", f"chmod 600 {path}")
+        for name, path in named.items()
+        if path and not Path(path).is_relative_to(OF_CONTAINERS) and secret_files.exposed(Path(path))
+    ]
 
 
 def faults(settings: Settings, *, alone: bool = False) -> list[Fault]:

@@ -3,6 +3,7 @@ found without being named: the credential appointment360_NAME holds the setting 
 
 import os
 import secrets
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,16 @@ def is_secret(field: FieldInfo) -> bool:
 def random() -> str:
     """One that nobody guesses, of letters and digits that no syntax takes for its own."""
     return secrets.token_hex(24)
+
+
+def exposed(path: Path) -> bool:
+    """Whether other system users can read the file, or look into the folder: it lets them, and so do all above it."""
+    try:
+        real = path.resolve()
+        above = all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
+        return above and bool(real.stat().st_mode & stat.S_IROTH)
+    except OSError:  # we cannot even look
+        return False
 
 
 def write(file: Path, content: str) -> None:

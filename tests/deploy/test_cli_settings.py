@@ -77,6 +77,33 @@ def test_secrets_are_files_that_are_never_overwritten(bare: Cli, tmp_path: Path)
     assert after == before  # the address, too: it has the password that was kept
 
 
+def test_what_others_can_read_is_told(bare: Cli, open_folder: Path) -> None:
+    """Also where it was made before: nothing is overwritten."""
+    folder = open_folder / "secrets"
+    assert bare("secrets", "new", "--into", folder, "--json").object["exposed"] == []
+    key = folder / "secret_key"
+    given = with_settings(bare, secret_key_file=str(key), backup_key=str(folder / "backup_key"))
+
+    def exposed() -> list[str]:
+        found = given("settings", "check", "--json").object["faults"]
+        return [one["setting"] for one in found if "can read" in one["wrong"]]
+
+    key.chmod(0o444)  # within a folder that nobody else may enter
+    assert exposed() == bare("secrets", "new", "--into", folder, "--json").object["exposed"] == []
+    folder.chmod(0o755)
+    (folder / "backup_key").chmod(0o644)
+    assert exposed() == ["APPOINTMENT360_SECRET_KEY_FILE", "APPOINTMENT360_BACKUP_KEY"]
+    checked = given("settings", "check")
+    assert (
+        f"- APPOINTMENT360_SECRET_KEY_FILE names {key}, which other system users of this machine can read: "
+        f"chmod 600 {key}." in checked.out.splitlines()
+    )
+    again = bare("secrets", "new", "--into", folder)
+    assert again.code == 0
+    for path, mode in ((folder, 700), (key, 600), (folder / "backup_key", 600)):
+        assert f"can read {path}: chmod {mode} {path}." in again.err
+
+
 def test_the_password_follows_an_address_that_is_kept(bare: Cli, tmp_path: Path) -> None:
     (tmp_path / "database_url").write_text(f"postgresql://app:{STRONG}@db/contacts\n")
     assert bare("secrets", "new", "--into", tmp_path).code == 0

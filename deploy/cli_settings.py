@@ -84,7 +84,7 @@ def _conclusion(number: int, environment: str) -> str:
     from models.settings import variable
 
     if number:
-        return f"{output.counted(number, 'fault')}: production does not start with these settings."
+        return f"{output.counted(number, 'fault')} to mend before production starts with these settings."
     if environment == PRODUCTION:
         return "Production starts with these settings."
     return f"Production would start with these settings; {variable('environment')} is {environment}."

@@ -150,7 +150,7 @@ def test_what_cannot_be_read_hides_nothing_else(bare: Cli) -> None:
         "ENVIRONMENT", "PORT", "PREFECT_AUTH", "ADMIN_PASSWORD", "METRICS_TOKEN", "PUBLIC_URL", "ADMIN_EMAIL",
         "SMTP_HOST",
     ]  # fmt: skip
-    assert verdict == "7 faults: production does not start with these settings."
+    assert verdict == "7 faults to mend before production starts with these settings."
     assert faults[1] == "- APPOINTMENT360_PORT is “many”: give a whole number."
     assert "APPOINTMENT360_TYPO is no setting." in checked.err
     assert "geheim" not in checked.out + checked.err

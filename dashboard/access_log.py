@@ -77,6 +77,7 @@ class WithoutSockets(logging.Filter):
 def begin() -> None:
     """Let the web's process log, and with it the libraries that would do so by themselves."""
     logs.begin("web")
+    logs.take_printed()
     fault_reports.begin("web")
     for name in ("uvicorn.access", "uvicorn.error"):  # requests, and sockets
         logging.getLogger(name).addFilter(WithoutQuery())

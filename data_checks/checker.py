@@ -43,6 +43,7 @@ def serve(home: Path) -> int:
     _refuse_a_second(path)
     quick_import.load_checks()
     logs.begin("checker")
+    logs.take_printed()
     gc.collect()
     gc.freeze()  # a collection in a fork would touch, and so copy, all of the memory it shares with this process
     forks: set[int] = set()

@@ -11,6 +11,7 @@ of its own, which loads while the rows are staged. This module itself loads noth
 """
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from types import TracebackType
 from typing import IO
 
 from data_checks import messages
-from models import garbage
+from models import garbage, logs
 from models.check_results import Verdict
 from models.errors import AppError, Unavailable
 
@@ -158,7 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return checker.serve(Path(chosen.home))
     except AppError as error:
-        print(error.sentence, file=sys.stderr)
+        logs.begin("checker")
+        logging.getLogger(__name__).error("%s", error.sentence)
         return 1
 
 

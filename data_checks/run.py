@@ -34,7 +34,9 @@ EXAMPLES = 5
 ROWS_NAMED = 20  # of a rule whose column names the row
 LONGEST_EXAMPLE = 200  # characters
 
-# It warns of every class that is derived from one of its own.
+# It warns of every class that is derived from one of its own, and gives some of its loggers a level of their own.
+for name in [one for one in logging.root.manager.loggerDict if one.startswith("great_expectations.")]:
+    logging.getLogger(name).setLevel(logging.NOTSET)
 logging.getLogger("great_expectations").setLevel(logging.ERROR)
 
 

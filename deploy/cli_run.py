@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy import output
 from deploy.cli_options import Home, Json
 from deploy.ports import HOST
+from models.errors import AppError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 group = typer.Typer(
     name="run",
@@ -53,7 +58,8 @@ def web(
     migrate` does. SIGTERM lets it answer what it was asked."""
     from deploy import parts
 
-    parts.web(host, port)
+    with _refused("web"):
+        parts.web(host, port)
 
 
 @group.command()
@@ -65,7 +71,8 @@ def prefect(
     """Prefect's server, which hands out the flows. One is enough."""
     from deploy import parts
 
-    parts.prefect(host, port)
+    with _refused("prefect"):
+        parts.prefect(host, port)
 
 
 @group.command()
@@ -80,4 +87,22 @@ def worker(
     APPOINTMENT360_DRAIN_SECONDS; a second one ends it at once."""
     from deploy import parts
 
-    parts.worker(limit)
+    with _refused("supervisor"):
+        parts.worker(limit)
+
+
+@contextmanager
+def _refused(part: str) -> Iterator[None]:
+    """Where machines read the log, what keeps a part from starting is a line of it, too."""
+    import logging
+
+    from models import logs
+
+    try:
+        yield
+    except AppError as error:
+        if not logs.is_json():
+            raise
+        logs.begin(part)
+        logging.getLogger(__name__).critical("%s", error.sentence)
+        raise typer.Exit(1) from error

@@ -4,6 +4,7 @@ were started."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -12,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from deploy import kernel_locks, local, output, ports, prefect_server
+from deploy import kernel_locks, local, ports, prefect_server
 from deploy.supervisor import PROJECT, Part, Supervisor
 from models.errors import Unavailable
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from models.settings import Settings
+
+log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.2  # seconds
 # Seconds that the web keeps an idle connection open: longer than clients and proxies reuse one (5 s, 60 s). Where both
@@ -98,7 +101,7 @@ def prefect(host: str, port: int) -> NoReturn:
 
 def worker(limit: int) -> None:
     """Takes flows from the pool until SIGTERM, with a checker beside it. Raises AppError."""
-    from models import service_manager
+    from models import logs, service_manager
 
     settings = _settings(without=("secret_key",))
     if not settings.prefect_url:
@@ -116,12 +119,13 @@ def worker(limit: int) -> None:
         Part("checker", [sys.executable, "-m", "data_checks.gate"], environment),
     ]
     record = home / f"worker-{number}.json"
+    logs.begin("supervisor")
     patience = settings.drain_seconds + BESIDE_DRAINING
     try:
-        with Supervisor(record=record, logs=None, say=output.note, hold=[lock], patience=patience) as supervisor:
+        with Supervisor(record=record, logs=None, say=log.warning, hold=[lock], patience=patience) as supervisor:
             for part in parts if number == 1 else parts[:1]:  # a home has one checker, which all may ask
                 supervisor.start(part)
-            output.note(f"Worker {name} takes runs from {settings.prefect_url}")
+            log.info("Worker %s takes runs from %s", name, settings.prefect_url)
             while not supervisor.stopping:
                 supervisor.look()
                 time.sleep(LOOK_EVERY)

@@ -21,6 +21,7 @@ USER = "appointment360"
 # or by libpq's variables. It refuses all others, such as how long it may take to connect.
 SAME = ("host", "port", "user", "password", "passfile", "target_session_attrs", "krbsrvname")
 VARIABLES = {"sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "sslcrl": "PGSSLCRL"}
+LOGGING = Path(__file__).parents[1] / "pipelines" / "prefect_logging.yml"
 SCREENS = "/prefect"  # where the web passes them on
 
 
@@ -47,12 +48,18 @@ def of_the_server(connection: Connection, sign_in: str) -> dict[str, str]:
         **_own_authority(connection),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_LOGGING_SETTINGS_PATH": str(LOGGING),
     }
 
 
 def of_clients(home: Path) -> dict[str, str]:
     """What whoever loads Prefect must know, but for the server's address."""
-    return {"PREFECT_HOME": str(home / "prefect"), "PREFECT_CLI_PROMPT": "false", "DO_NOT_TRACK": "1"}
+    return {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_LOGGING_SETTINGS_PATH": str(LOGGING),
+        "DO_NOT_TRACK": "1",
+    }
 
 
 def _screens_folder(home: Path) -> Path:
@@ -69,7 +76,7 @@ def foreign_to_it(name: str) -> bool:
 
 
 def command(port: int, *, host: str = HOST) -> list[str]:
-    return [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    return [sys.executable, "-m", "deploy.prefect_process", "--host", host, "--port", str(port)]
 
 
 def auth_file(home: Path) -> Path:

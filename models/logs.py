@@ -5,6 +5,7 @@
 only where it is one of ours, since those of others quote what somebody sent or stored.
 """
 
+import io
 import logging
 import re
 import sys
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -20,6 +22,7 @@ from psycopg import Error as DriverError
 from psycopg import OperationalError as DriverOperationalError
 from sqlalchemy.exc import DBAPIError
 
+from models import outages
 from models.errors import AppError, InvalidInput
 from models.settings import settings
 
@@ -29,27 +32,108 @@ MOST_FRAMES = 40  # of a stack, those nearest to the error
 ADDRESS = re.compile(r"[^\s@<>\"'(),;:=/]+@[^\s@<>\"'(),;:=/]+\.\w+")
 FAULTS = re.compile(r"^\s*(?:\S+: )?(?:error|fatal|panic|warning):.*$", re.MULTILINE | re.IGNORECASE)
 HIDDEN = "…"
+LINE = '{"time": "'  # how each of ours begins where it is JSON
+DIGITS = re.compile(r"\d")
+WITHIN = 60.0  # seconds in which a line that is said again is counted, and not written
+MOST_COUNTED = 1000  # lines
 # What a line may say beside its message and the ids that are bound.
 EXTRAS = (
     "method", "route", "status", "seconds", "bytes", "person_id", "database_seconds", "statements", "flow_run_name",
+    "repeated",
 )  # fmt: skip
 
 Event = MutableMapping[str, Any]
 
 
+@dataclass
+class _Said:
+    """A line that was written: until when the same one is counted, how often it came, and how it came last."""
+
+    until: float  # of time.monotonic()
+    more: int = 0
+    last: logging.LogRecord | None = None
+
+
 class Stderr(logging.StreamHandler[TextIO]):
     """To the stderr of the moment, which a program may have turned elsewhere. With a name that begins with “_” Prefect
-    would not see that a process logs already, and log a second time."""
+    would not see that a process logs already, and log a second time.
+
+    What says the same again and again, such as that a server is away, is written once a minute, with how often it came.
+    Lines that belong to a request, a person or a run are each written.
+    """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
+        self._said: dict[tuple[object, ...], _Said] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        now, key = time.monotonic(), _repeatable(record)
+        said = self._said.get(key) if key is not None else None
+        if said is not None and now < said.until:
+            said.more, said.last = said.more + 1, record
+            return
+        if said is not None and said.more:
+            record.repeated = said.more + 1
+        for other in [one for one, it in self._said.items() if it.until <= now]:
+            before = self._said.pop(other)
+            if other != key:
+                self._catch_up(before)
+        if key is not None and len(self._said) < MOST_COUNTED:
+            self._said[key] = _Said(now + WITHIN)
+        super().emit(record)
+
+    def close(self) -> None:
+        """Called where the process ends, too."""
+        with suppress(Exception):
+            for one in self._said.values():
+                self._catch_up(one)
+        self._said.clear()
+        super().close()
+
+    def _catch_up(self, said: _Said) -> None:
+        if said.last is not None:
+            said.last.repeated = said.more
+            super().emit(said.last)
 
     @property
     def stream(self) -> TextIO:
-        return sys.stderr
+        return sys.stderr.before if isinstance(sys.stderr, _Printed) else sys.stderr
 
     @stream.setter
     def stream(self, _: TextIO) -> None: ...
+
+
+def _repeatable(record: logging.LogRecord) -> tuple[object, ...] | None:
+    """What makes it the same line; None where each counts."""
+    if ids() or any(hasattr(record, name) for name in (*EXTRAS, "flow_run_id", "task_run_id")):
+        return None
+    info = record.exc_info
+    message, kind = _errors_told(record).getMessage(), None
+    if isinstance(info, tuple) and info[1] is not None:
+        kind = info[0]
+        if outages.is_lost(info[1]):  # how long it took until that was clear makes no other line
+            message = DIGITS.sub("", message)
+    return record.name, record.levelno, message, kind
+
+
+class _Printed(io.TextIOBase):
+    """In place of stdout or stderr: each line that a library prints there is an event, too."""
+
+    def __init__(self, before: TextIO, level: int) -> None:
+        self.before, self._level, self._begun = before, level, ""
+
+    def fileno(self) -> int:
+        return self.before.fileno()
+
+    def write(self, said: str) -> int:
+        *lines, self._begun = f"{self._begun}{said}".split("\n")
+        for line in lines:
+            if line.startswith(LINE):  # of a run of a flow, whose output a worker passes on
+                self.before.write(f"{line}\n")
+                self.before.flush()
+            elif line.strip():
+                logging.getLogger("printed").log(self._level, "%s", line.strip())
+        return len(said)
 
 
 class _This:
@@ -72,10 +156,32 @@ def begin(part: str) -> None:
     for name in OURS:
         logging.getLogger(name).setLevel(_wanted()[1].upper())
     logging.captureWarnings(True)
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _unraisable
     if sys.excepthook is sys.__excepthook__:  # else somebody else looks after what nobody caught
         sys.excepthook = _uncaught
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _uncaught_in_thread
+
+
+def handler() -> Stderr:
+    """The one of this process, which logs from now on: for the file that tells Prefect how to log. It reads that when
+    it is loaded, which in a run of a flow is before anything of ours."""
+    begin(_This.part or "flow")
+    take_printed()
+    return _This.handler
+
+
+def take_printed() -> None:
+    """Where machines read the log, let whatever this process prints from now on be lines of it, too."""
+    if is_json() and not isinstance(sys.stdout, _Printed):
+        logging.getLogger("printed").setLevel(logging.INFO)
+        sys.stdout = _Printed(sys.stdout, logging.INFO)
+        sys.stderr = _Printed(sys.stderr, logging.WARNING)
+
+
+def is_json() -> bool:
+    return _wanted()[0] == "json"
 
 
 def take_over(*names: str) -> None:
@@ -87,7 +193,7 @@ def take_over(*names: str) -> None:
 
 
 def formatter() -> logging.Formatter:
-    return _formatter(_json() if _wanted()[0] == "json" else _text)
+    return _formatter(_json() if is_json() else _text)
 
 
 def bare() -> logging.Formatter:
@@ -176,12 +282,16 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Arguments that are errors are told as `told` does, whoever logs them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        given = record.args
-        if isinstance(given, tuple) and any(isinstance(one, BaseException) for one in given):
-            copied = logging.makeLogRecord(record.__dict__)
-            copied.args = tuple(told(one) if isinstance(one, BaseException) else one for one in given)
-            record = copied
-        return super().format(record)
+        return super().format(_errors_told(record))
+
+
+def _errors_told(record: logging.LogRecord) -> logging.LogRecord:
+    given = record.args
+    if not isinstance(given, tuple) or not any(isinstance(one, BaseException) for one in given):
+        return record
+    copied = logging.makeLogRecord(record.__dict__)
+    copied.args = tuple(told(one) if isinstance(one, BaseException) else one for one in given)
+    return copied
 
 
 def _about(_: Any, __: str, event: Event) -> Event:
@@ -202,7 +312,10 @@ def _without_values(_: Any, __: str, event: Event) -> Event:
     if isinstance(info, BaseException):
         info = (type(info), info, info.__traceback__)
     if isinstance(info, tuple) and info[1] is not None:
-        event["errors"] = chain(info[1])
+        if outages.is_lost(info[1]):
+            event["event"] = f"{str(event['event']).strip().rstrip(':')}: {told(info[1])}"
+        else:
+            event["errors"] = chain(info[1])
     return event
 
 
@@ -292,6 +405,12 @@ def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackT
         return
     with suppress(Exception):
         logging.getLogger("deploy").critical("ended by an error", exc_info=(kind, error, trace))
+
+
+def _unraisable(given: Any) -> None:
+    """Such as an error in __del__, of which nobody hears."""
+    info = (given.exc_type, given.exc_value, given.exc_traceback)
+    logging.getLogger("deploy").error("%s", given.err_msg or "an error that nobody could catch", exc_info=info)
 
 
 def _uncaught_in_thread(given: threading.ExceptHookArgs) -> None:

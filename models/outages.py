@@ -1,5 +1,8 @@
 """Whether an error means that the database is away: whoever meets it has done nothing wrong, and is to come again."""
 
+from collections.abc import Iterator
+
+from psycopg import OperationalError as DriverOperationalError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
@@ -17,3 +20,23 @@ def is_away(error: BaseException) -> bool:
         return False
     state = getattr(error.orig, "sqlstate", None)  # None: it was the connection that failed, not a statement
     return error.connection_invalidated or state is None or state.startswith(AWAY)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether it is that some server is away, or the error follows from that: where in the program it was met says
+    nothing then. Prefect's driver has errors of its own, which have the same states."""
+    return any(
+        is_away(one)
+        or isinstance(one, ConnectionError)
+        or (isinstance(one, DriverOperationalError) and one.sqlstate is None)
+        or str(getattr(one, "sqlstate", None) or "").startswith(AWAY)
+        for one in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__

@@ -25,6 +25,7 @@ def begin_log() -> None:
     """Let this process log as ours do, Prefect's part in it, too: what it would show of an error is somebody's data."""
     part = "flow" if PREFECT_RUN in os.environ else "worker"
     logs.begin(part)
+    logs.take_printed()
     fault_reports.begin(part)
     root = logging.getLogger()
     for handler in [one for one in root.handlers if type(one).__module__.startswith("prefect.")]:

@@ -11,13 +11,13 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
-from models import service_manager
+from models import logs, service_manager
 from models.errors import AppError
 from models.settings import settings
 
@@ -39,8 +39,11 @@ def work(pool: str, *, name: str | None, limit: int) -> None:
     from pipelines import deploy_to_pool, sweep  # Prefect, which reads its environment when it is loaded
 
     deploy_to_pool.deploy(pool)
+    from prefect.utilities.services import critical_service_loop
+    from prefect.workers import base
     from prefect.workers.process import ProcessWorker
 
+    vars(base)["critical_service_loop"] = partial(critical_service_loop, printer=_failing)  # else it prints tracebacks
     sweep.keep_sweeping()
     sweep.drain(asyncio.run(_run(ProcessWorker(work_pool_name=pool, name=name, limit=limit))))
 
@@ -64,9 +67,15 @@ async def _run(worker: "ProcessWorker") -> float:
 
 def _started(said: str) -> None:
     """Called by Prefect's worker when it takes runs."""
-    print(said)
+    log.info("%s", said)
     service_manager.ready()
     os.environ.pop(service_manager.SOCKET, None)  # its runs are none of systemd's services
+
+
+def _failing(said: str = "") -> None:
+    """Called by Prefect's worker while the server does not answer it: of tracebacks the last line is told."""
+    if lines := said.strip().splitlines():
+        log.warning("Prefect's worker: %s", lines[-1 if lines[0].startswith("Traceback") else 0])
 
 
 async def _drained(worker: "ProcessWorker", again: "asyncio.Queue[None]") -> float:
@@ -92,10 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", help="the worker's, as Prefect's screens show it")
     parser.add_argument("--limit", type=int, default=4, help="runs at a time")
     chosen = parser.parse_args(arguments)
+    logs.begin("worker")
     try:
         work(chosen.pool, name=chosen.name, limit=chosen.limit)
     except AppError as error:
-        print(error.sentence, file=sys.stderr)
+        log.error("%s", error.sentence)
         return 1
     return 0
 

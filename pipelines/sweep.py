@@ -37,6 +37,7 @@ from models import (
     link_tokens,
     mails,
     mapping_contents,
+    outages,
     request_hours,
     request_limits,
     sign_in_failures,
@@ -282,7 +283,10 @@ def _logged(what: str) -> Iterator[None]:
         yield
     except Exception as raised:  # whatever it was, the next round tries again, and must come
         reference = new_reference()
-        log.exception("sweep: %s failed: reference %s", what, reference)
+        if outages.is_away(raised):
+            log.warning("sweep: %s waits for the database: %s", what, raised)
+        else:
+            log.exception("sweep: %s failed: reference %s", what, reference)
         _note(what, in_words(raised, reference))
     else:
         _failing.pop(what, None)

@@ -6,6 +6,8 @@ As shipped uvicorn's command line knows nobody to tell; `uvicorn dashboard.serve
 
 import argparse
 import asyncio
+import logging
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -17,6 +19,8 @@ from dashboard import readiness
 from dashboard.bounded_http import BoundedHttp
 from models import garbage, service_manager
 
+log = logging.getLogger(__name__)
+
 EACH_SECOND = 10  # ticks of uvicorn's loop
 ASKED_EVERY = 0.2  # seconds until it is ready
 
@@ -27,12 +31,13 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second, from when it listens until it is told to end."""
         if self.starting is None:
-            self.starting = asyncio.create_task(_until_ready())
+            self.starting = asyncio.create_task(_until_ready(f"http://{self.config.host}:{self.config.port}"))
         if counter % EACH_SECOND == 0:
             service_manager.alive()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        log.info("told to end by %s: what was asked is answered first", signal.Signals(sig).name)
         service_manager.stopping(timedelta(seconds=self.config.timeout_graceful_shutdown or 0))
         super().handle_exit(sig, frame)
 
@@ -44,14 +49,13 @@ class Server(uvicorn.Server):
         await super().shutdown(*arguments, **named)  # type: ignore[arg-type]
 
 
-async def _until_ready() -> None:
+async def _until_ready(address: str) -> None:
     """Listening is not enough: who is let in needs the database, too."""
-    if not service_manager.is_there():
-        return
     while fault := await readiness.fault():
         service_manager.waiting(fault)
         await asyncio.sleep(ASKED_EVERY)
     service_manager.ready()
+    log.info("ready at %s", address)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from deploy import (
     cli_audit,
@@ -39,8 +40,17 @@ from deploy import (
 from deploy.cli_options import AsOf, AsUser, Home, Json, View, Where, actor, chosen, names
 from models import garbage
 
+
+class ByName(typer.core.TyperGroup):
+    """Its commands are listed in the order of the alphabet, so that those of one thing stand together."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx))
+
+
 app = typer.Typer(
     name="appointment360",
+    cls=ByName,
     help="Your contacts: import big messy files, browse, check and export them.",
     add_completion=False,
     no_args_is_help=True,

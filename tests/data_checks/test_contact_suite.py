@@ -114,3 +114,13 @@ def test_a_value_that_breaks_a_rule_in_many_rows_is_said_once() -> None:
     details = {"sentence": "Status is known.", "tolerance": 1.0, "blocks": True, "examples": ["Guru", "Guru", "Hm"]}
     [found] = contact_suite.broken([Verdict("status_is_known", "status", False, 100, 40, details)])
     assert found.details["examples"] == [["Guru", None], ["Hm", None]]
+
+
+def test_the_library_says_nothing_of_its_own_doings() -> None:
+    """Where a process logs: it gives some of its loggers a level of their own."""
+    load = "from data_checks import quick_import; quick_import.load_checks()"
+    ask = f"{load}; from models import logs; logs.begin('checker'); import data_checks.run as it; it.get_ready()"
+    done = subprocess.run(
+        [sys.executable, "-c", ask], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")

@@ -193,3 +193,10 @@ def test_options_are_written_small() -> None:
     named = set(options(get_command(command_line.app)))
     assert {"--pattern", "--place", "--job"} <= named
     assert {name for name in named if name != name.lower()} == set()
+
+
+def test_commands_are_listed_by_their_names(cli: Cli) -> None:
+    _, _, listed = cli("--help").out.partition("Commands:\n")
+    names = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2:3] != " "]
+    assert len(names) > 20
+    assert names == sorted(names)

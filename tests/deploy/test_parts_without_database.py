@@ -50,6 +50,9 @@ def test_every_line_of_every_part_is_json(db: str, tmp_path: Path) -> None:
     assert {one["part"] for one in found["worker"]} == {"supervisor", "worker", "flow"}
     for name in ("prefect", "web"):
         assert {one["part"] for one in found[name]} == {name}
+    said = [one["event"] for one in found["web"]]
+    assert f"ready at {address}" in said
+    assert "told to end by SIGTERM: what was asked is answered first" in said
     of_the_outage = [one for name in names for one in found[name] if "Connection refused" in one["event"]]
     assert of_the_outage
     assert not [one for one in of_the_outage if "errors" in one], "where it was met says nothing"

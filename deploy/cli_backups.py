@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -138,7 +139,9 @@ def restore(
     into: Annotated[
         str,
         typer.Option(
-            "--into", metavar="URL", help="An empty database: postgresql://user@host/name. With --at a folder."
+            "--into",
+            metavar="URL",
+            help="An empty database: postgresql://user@host/name; “-” reads it from stdin. With --at a folder.",
         ),
     ],
     backup: Annotated[str | None, typer.Argument(metavar="[ID]", help="A backup's number, or its name.")] = None,
@@ -174,6 +177,8 @@ def restore(
     assert backup is not None
     if not yes and not (output.asks() and output.confirmed(f"Restore backup {backup} into that database?")):
         raise _Unsaid("Nothing was restored: say --yes.")
+    if into == "-":  # others see what a command line says
+        into = sys.stdin.readline().strip()
     target = files.expanduser().absolute() if files else None
     if backup.isdecimal():
         with local.connected():

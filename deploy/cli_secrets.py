@@ -30,6 +30,9 @@ def new(
     database: Annotated[
         str, typer.Option(metavar="URL", help="The database's address, without a password.")
     ] = new_secrets.DATABASE,
+    no_admin: Annotated[
+        bool, typer.Option("--no-admin", help="No first password: the first administrator has one.")
+    ] = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -40,7 +43,7 @@ def new(
     then name the files.
     """
     if into is None:
-        made = new_secrets.fresh(database)
+        made = new_secrets.fresh(database, admin=not no_admin)
         if output.is_json():
             output.answer(made)
             return
@@ -48,7 +51,7 @@ def new(
         output.note(OF_THE_SERVER)
         output.note("The backups' key is a file: `appointment360 backup key new FILE` makes it.")
         return
-    written = new_secrets.write(into.expanduser().absolute(), database)
+    written = new_secrets.write(into.expanduser().absolute(), database, admin=not no_admin)
     if output.is_json():
         exposed = [str(one) for one in written.exposed]
         output.answer({"folder": str(into), "made": written.made, "kept": written.kept, "exposed": exposed})

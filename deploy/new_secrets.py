@@ -27,24 +27,26 @@ class Written:
     exposed: list[Path]
 
 
-def fresh(database: str = DATABASE) -> dict[str, str]:
+def fresh(database: str = DATABASE, *, admin: bool = True) -> dict[str, str]:
     """Secrets by their settings' names, and the database's password. Raises InvalidInput for a bad address."""
     password = secret_files.random()
-    return {
+    made = {
         PASSWORD: password,
         "database_url": _with_password(database, password),
         "prefect_auth": f"{PREFECT_USER}:{secret_files.random()}",
         "metrics_token": secret_files.random(),
         "secret_key": secret_files.random(),
-        "admin_password": secrets.token_urlsafe(15),  # a person may have to type it
     }
+    if admin:
+        made["admin_password"] = secrets.token_urlsafe(15)  # a person may have to type it
+    return made
 
 
-def write(folder: Path, database: str = DATABASE) -> Written:
+def write(folder: Path, database: str = DATABASE, *, admin: bool = True) -> Written:
     """Make those that the folder lacks, readable by this system user only. Raises InvalidInput, Unavailable."""
     from pipelines import backup_key
 
-    wanted = fresh(database)
+    wanted = fresh(database, admin=admin)
     files = {name: folder / name for name in (*wanted, BACKUP_KEY)}
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -43,10 +43,10 @@ class Cli:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "DATABASE_URL": self.url, "APPOINTMENT360_HOME": str(self.home), **self.more}
 
-    def __call__(self, *arguments: str | Path) -> Ended:
+    def __call__(self, *arguments: str | Path, given: str = "") -> Ended:
         done = subprocess.run(
             [*COMMAND, *map(str, arguments)],
-            cwd=PROJECT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            cwd=PROJECT, env=self.environment, input=given, capture_output=True, text=True,
         )  # fmt: skip
         return Ended(done.returncode, done.stdout, done.stderr)
 

@@ -52,7 +52,7 @@ def test_one_is_made_proven_listed_and_restored(cli: Cli, empty: str) -> None:
 
     refused = cli("restore", number, "--into", empty)
     assert (refused.code, "Invalid value" in refused.err, "say --yes" in refused.err) == (2, False, True)
-    restored = cli("restore", number, "--into", empty, "--yes", "--json")
+    restored = cli("restore", number, "--into", "-", "--yes", "--json", given=f"{empty}\n")
     assert restored.code == 0, restored.err
     assert (restored.object["matches"], restored.object["rows"]) == (True, proven["rows"])
     with psycopg.connect(empty) as connection:

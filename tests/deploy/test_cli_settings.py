@@ -75,6 +75,8 @@ def test_secrets_are_files_that_are_never_overwritten(bare: Cli, tmp_path: Path)
     after = {file.name: file.read_text() for file in folder.iterdir()}
     assert after.pop("metrics_token") != before.pop("metrics_token")
     assert after == before  # the address, too: it has the password that was kept
+    (folder / "admin_password").unlink()
+    assert bare("secrets", "new", "--into", folder, "--no-admin", "--json").object["made"] == []
 
 
 def test_what_others_can_read_is_told(bare: Cli, open_folder: Path) -> None:

@@ -4,8 +4,10 @@
 #
 #   obtain.sh contacts.example.com admin@example.com
 #
-# certbot notes all of it: its timer renews, and calls renewed.sh after each renewal.
+# certbot notes all of it: the timer of deploy/systemd, or else certbot's own, renews, and calls renewed.sh then.
 set -eu
+case "${1:-}" in -h | --help) sed -n '2,/^set -eu/{s/^# \{0,1\}//;/^set -eu/d;p}' "$0"; exit ;; esac
+[ $# -ge 2 ] || { echo "Say the name and an e-mail address: obtain.sh contacts.example.com admin@example.com" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 name=$1 mail=$2
 shift 2

@@ -7,6 +7,7 @@
 # --http and --https are the ports to listen at (80, 443), --public-port the one that people see where it is another
 # one; --listen the addresses (all); --etc, --run, --log, --cache, --webroot the folders. nginx is not started here.
 set -eu
+case "${1:-}" in -h | --help) sed -n '2,/^set -eu/{s/^# \{0,1\}//;/^set -eu/d;p}' "$0"; exit ;; esac
 umask 022
 here=$(cd "$(dirname "$0")" && pwd)
 name="" instances="" store="" listen="" http=80 https=443 public_port=""
@@ -49,13 +50,21 @@ listening() { # port, what follows it
     for address in $listen; do printf '    listen %s:%s%s;\\n' "$address" "$1" "$2"; done | sed 's/\\n$//'
 }
 
+# From 1.25.1 on HTTP/2 has a line of its own, and nginx says so wherever it finds it in the other place.
+version=$(nginx -v 2>&1 | sed 's|.*/\([0-9.]*\).*|\1|')
+if [ "$(printf '%s\n' 1.25.1 "$version" | sort -V | head -n 1)" = 1.25.1 ]; then
+    with_http2=" ssl" http2="    http2 on;"
+else
+    with_http2=" ssl http2" http2=""
+fi
+
 filled() { # file
     sed -e "s|@NAME@|$name|g" -e "s|@PUBLIC@|$public|g" -e "s|@PARTS@|$parts|g" -e "s|@RUN@|$run|g" \
         -e "s|@STORE@|${store%%/*}|g" -e "s|@BUCKET@|${store#*/}|g" \
         -e "s|@LOG@|$log|g" -e "s|@CACHE@|$cache|g" -e "s|@WEBROOT@|$webroot|g" -e "s|@TLS@|$parts/tls|g" \
-        -e "s|@LISTEN_HTTP@|$(listening "$http" "")|" -e "s|@LISTEN_HTTPS@|$(listening "$https" " ssl http2")|" \
+        -e "s|@LISTEN_HTTP@|$(listening "$http" "")|" -e "s|@LISTEN_HTTPS@|$(listening "$https" "$with_http2")\n$http2|" \
         -e "s|@LISTEN_HTTP_DEFAULT@|$(listening "$http" " default_server")|" \
-        -e "s|@LISTEN_HTTPS_DEFAULT@|$(listening "$https" " ssl http2 default_server")|" "$1"
+        -e "s|@LISTEN_HTTPS_DEFAULT@|$(listening "$https" "$with_http2 default_server")\n$http2|" "$1"
 }
 
 mkdir -p "$parts/pages" "$parts/local" "$parts/tls" "$run" "$log" "$cache" "$webroot/.well-known/acme-challenge"

@@ -3,6 +3,8 @@
 # From then on it gets nothing new. Tabs that are open at it stay until it stops; then they go on at another one.
 # `instance.sh unready ...` takes it out, too, until watch.sh finds that it is ready; “down” is for a person to end.
 set -eu
+case "${1:-}" in -h | --help) sed -n '2,/^set -eu/{s/^# \{0,1\}//;/^set -eu/d;p}' "$0"; exit ;; esac
+[ $# -eq 2 ] || { echo "Say down or up, and which instance: instance.sh down 127.0.0.1:8361" >&2; exit 2; }
 conf=${NGINX_CONF:-/etc/nginx/nginx.conf}
 instances=$(dirname "$conf")/appointment360/instances.conf
 exec 9> "$instances.lock"
@@ -17,7 +19,11 @@ awk -v name="$2" '$2 == name { found = 1 } END { exit !found }' "$instances" \
     || { echo "$2 is none of the instances of $instances." >&2; exit 2; }
 awk -v name="$2" -v ending="$ending" \
     '$2 == name { sub(/( down)?;.*/, ""); print $0 ending; next } { print }' "$instances" > "$instances.new"
-grep -qv " down;" "$instances.new" || { echo "No instance would be left." >&2; rm "$instances.new"; exit 1; }
+if ! grep -qv " down;" "$instances.new"; then
+    echo "$2 is the last one that gets requests: let another one in before, by instance.sh up." >&2
+    rm "$instances.new"
+    exit 1
+fi
 mv "$instances.new" "$instances"
 nginx -t -q -c "$conf"
 nginx -c "$conf" -s reload

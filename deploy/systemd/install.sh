@@ -7,6 +7,7 @@
 # --workers N      so many workers (2)
 # --prefect no     where the server of Prefect runs on another machine
 # --database URL   its address without a password (postgresql://appointment360@localhost:5432/appointment360)
+# --backup-to DIR  where backups go: a folder, which the services may then write to, or s3://BUCKET/PREFIX
 # --release NAME   what the release is called (the version)
 # --beside         put the release beside the one that is in use, and use it later: `install.sh --use NAME`
 # --use NAME       use a release that is there; units that run keep theirs until they start again
@@ -23,11 +24,13 @@ units=/etc/systemd/system
 settings=/etc/appointment360
 public_url="" admin_email="" web="" workers=2 prefect=yes python=python3 beside=no use="" release=""
 database=postgresql://appointment360@localhost:5432/appointment360
+backup_to=""
 
 say() { printf '%s\n' "$*"; }
 wrong() { say "$*" >&2; exit 2; }
 
 while [ $# -gt 0 ]; do
+    case "$1" in -h | --help) sed -n '2,/^set -eu/{s/^# \{0,1\}//;/^set -eu/d;p}' "$0"; exit ;; esac
     if [ "$1" = --beside ]; then beside=yes; shift; continue; fi
     [ $# -ge 2 ] || wrong "$1 needs a value, or is no option of this."
     case "$1" in
@@ -37,6 +40,7 @@ while [ $# -gt 0 ]; do
         --workers) workers=$2 ;;
         --prefect) prefect=$2 ;;
         --database) database=$2 ;;
+        --backup-to) backup_to=$2 ;;
         --release) release=$2 ;;
         --use) use=$2 ;;
         --python) python=$2 ;;
@@ -46,6 +50,7 @@ while [ $# -gt 0 ]; do
 done
 [ "$(id -u)" = 0 ] || wrong "Only root may install it."
 case "$workers$web" in *[!0-9\ ]*) wrong "--web and --workers are numbers." ;; esac
+case "$backup_to" in "" | /* | s3://*) ;; *) wrong "--backup-to is a folder from / on, or s3://BUCKET/PREFIX." ;; esac
 case "$prefect" in yes | no) ;; *) wrong "--prefect is yes or no." ;; esac
 case "$release$use" in *[!A-Za-z0-9._+-]* | .*) wrong "A release has letters, digits and . _ + - in its name." ;; esac
 
@@ -108,7 +113,11 @@ export UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
 unset PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 [ -n "$release" ] || release=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$source/pyproject.toml")
 place=$base/releases/$release
+content=$(cd "$source" && find models data_checks pipelines dashboard deploy pyproject.toml requirements.lock \
+    -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
 if [ -e "$place/.complete" ]; then
+    [ "$(cat "$place/.complete")" = "$content" ] \
+        || wrong "There is another release $release in $place. Give this one a name of its own: --release NAME."
     say "Release $release: is there."
 else
     if ! command -v uv > /dev/null; then
@@ -133,7 +142,7 @@ else
     "$place/bin/python" -m compileall -q -j 0 "$place/lib"
     ln -s "$(cd "$place" && echo lib/python3*/site-packages/deploy)" "$place/deploy"
     rm -f "$place/.lock" # uv's, which everybody may write to
-    touch "$place/.complete"
+    echo "$content" > "$place/.complete"
     say "Release $release: installed in $place."
 fi
 if [ "$beside" = yes ] && [ -e "$base/current" ]; then
@@ -143,8 +152,10 @@ fi
 switch "$release"
 
 # --- Settings and secrets
+first=""
 if [ -e "$settings/env" ]; then
     say "Settings: $settings/env stays as it is."
+    first=--no-admin
 else
     setting() { # name, value
         sed -i "s|^#$1=.*|$1=$2|" "$settings/env.new"
@@ -153,14 +164,30 @@ else
     install -m 0600 "$source/deploy/env.example" "$settings/env.new"
     setting APPOINTMENT360_ENVIRONMENT production
     setting APPOINTMENT360_TRUSTED_PROXIES 127.0.0.1
+    setting APPOINTMENT360_LOG_FORMAT json
     [ "$prefect" = no ] || setting APPOINTMENT360_PREFECT_URL http://127.0.0.1:4200
     [ -z "$public_url" ] || setting APPOINTMENT360_PUBLIC_URL "$public_url"
     [ -z "$admin_email" ] || setting APPOINTMENT360_ADMIN_EMAIL "$admin_email"
+    [ -z "$admin_email" ] || setting APPOINTMENT360_SECURITY_CONTACT "$admin_email"
+    [ -z "$backup_to" ] || setting APPOINTMENT360_BACKUP_TO "$backup_to"
     mv "$settings/env.new" "$settings/env"
     say "Settings: $settings/env was made from deploy/env.example."
 fi
-"$base/current/bin/appointment360" secrets new --into "$settings/secrets" --database "$database" > /dev/null
+# shellcheck disable=SC2086
+"$base/current/bin/appointment360" secrets new --into "$settings/secrets" --database "$database" $first > /dev/null
 say "Secrets: $settings/secrets has a file for each; systemd hands them to the units."
+
+case "$backup_to" in
+    /*)
+        install -d -o appointment360 -g appointment360 -m 0700 "$backup_to"
+        for unit in backup worker@; do
+            mkdir -p "$units/appointment360-$unit.service.d"
+            printf '[Service]\nReadWritePaths=%s\n' "$backup_to" > "$units/appointment360-$unit.service.d/backups.conf"
+        done
+        say "Backups: go to $backup_to, which the workers may write to."
+        ;;
+    s3://*) say "Backups: go to $backup_to." ;;
+esac
 
 # --- Units
 wanted="appointment360.target appointment360-migrate.service appointment360-certificate.timer"
@@ -176,7 +203,10 @@ done
 systemctl -q enable $wanted
 # certbot's own timer would do the same without a sandbox.
 if systemctl -q is-enabled certbot.timer 2> /dev/null; then systemctl -q disable certbot.timer; fi
-if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+if [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    systemctl -q stop certbot.timer 2> /dev/null || true
+fi
 say "Units: enabled $wanted."
 
 # --- Logs that are files

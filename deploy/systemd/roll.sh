@@ -6,6 +6,7 @@
 # nginx, starts again, and is let in when it is ready; workers finish what they run. Where something does not start it
 # stops there, with the other instances untouched: `roll.sh` with the name of the release before goes back.
 set -eu
+case "${1:-}" in -h | --help) sed -n '2,/^set -eu/{s/^# \{0,1\}//;/^set -eu/d;p}' "$0"; exit ;; esac
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -eq 1 ] || { echo "Say which release: one of those in /opt/appointment360/releases." >&2; exit 2; }
 [ "$(id -u)" = 0 ] || { echo "Only root may do that." >&2; exit 2; }

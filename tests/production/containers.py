@@ -79,7 +79,7 @@ def until(what: str, condition: Callable[[], Any], said: Callable[[], str] = str
 def built(name: str = IMAGE) -> str:
     """The image of deploy/docker/Dockerfile as the working tree has it."""
     with kernel_locks.held(STORAGE.with_suffix(".lock")):
-        _base()
+        base()
         podman("build", "--format", "docker", *from_this_machine(), "-f", DOCKERFILE, "-t", name, ".")
         prune()
     return name
@@ -122,11 +122,12 @@ def bases() -> set[str]:
     return set(re.findall(r"^FROM (\S+)", text, re.M)) - stages
 
 
-def _base() -> None:
+def base() -> str:
+    """The image that the Dockerfile begins with."""
     (name,) = bases()
     full = f"docker.io/library/{name}"
     if podman("image", "exists", full, check=False).returncode == 0:
-        return
+        return full
     suite = name.rpartition("-")[2]
     folder = STORAGE / "base"
     shutil.rmtree(folder, ignore_errors=True)
@@ -140,6 +141,7 @@ def _base() -> None:
     podman("import", STORAGE / "base.tar", full)
     shutil.rmtree(folder)
     (STORAGE / "base.tar").unlink()
+    return full
 
 
 def _mirror() -> str:

@@ -1,16 +1,15 @@
 """A Debian of its own, with systemd as its first process: this machine's programs, read only, and settings, users,
 services and a disk that are not this machine's. What deploy/systemd/install.sh does happens there."""
 
-import json
 import os
 import secrets
 import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tests.production.containers import ROOT, podman, until
+from tests.production.booted import FIRST, Booted
+from tests.production.containers import ROOT, podman
 
 SETTINGS = (
     "alternatives bash.bashrc ca-certificates ca-certificates.conf dbus-1 debian_version environment group gshadow "
@@ -19,9 +18,6 @@ SETTINGS = (
 )
 FOLDERS = ["dev", "etc/logrotate.d", "etc/systemd/system", "home", "opt", "proc", "root", "run", "srv", "sys"]
 FOLDERS += ["tmp", "usr", "usr-local", "var/cache", "var/lib/logrotate", "var/log/nginx", "var/spool", "var/tmp"]
-# As PID 1 of a real machine finds it; it is what hands credentials over to the units.
-FIRST = "mount --make-rshared / && exec /usr/lib/systemd/systemd"
-CURRENT = "/opt/appointment360/current"
 POSTGRES = """\
 [Service]
 Type=exec
@@ -36,25 +32,13 @@ ExecStartPost=sh -c 'PGPASSWORD=$(cat %d/password) createdb -h 127.0.0.1 -U appo
 [Install]
 WantedBy=multi-user.target
 """
-ASKING = """
-import json, sys, urllib.error, urllib.request
-method, address, token, body = json.load(sys.stdin)
-head = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "X-Forwarded-Proto": "https"}
-asked = urllib.request.Request(address, body and body.encode(), head, method=method)
-try:
-    with urllib.request.urlopen(asked, timeout=60) as answer:
-        print(answer.read().decode())
-except urllib.error.HTTPError as error:
-    sys.exit(f"{error.code} {error.read().decode()}")
-"""
 
 
 @dataclass
-class Debian:
+class Debian(Booted):
     """`folder` is its disk."""
 
     folder: Path
-    name: str = field(default_factory=lambda: f"appointment360-{secrets.token_hex(4)}")
 
     def make(self) -> None:
         for folder in FOLDERS:
@@ -108,33 +92,6 @@ class Debian:
     def boot(self) -> None:
         command = ["run", "-d", f"--name={self.name}", "--hostname=contacts", "--network=none", "--systemd=always"]
         podman(*command, "--cap-add=SYS_ADMIN", *self._disk(f"{ROOT}/tests/samples:/srv:ro"), "sh", "-c", FIRST)
-
-    def end(self) -> None:
-        podman("rm", "-f", "-t", "0", self.name, check=False)
-
-    def run(self, *command: str, given: str | None = None, check: bool = True) -> str:
-        return podman("exec", "-i", self.name, *command, given=given, check=check).stdout.strip()
-
-    def state(self, unit: str, *of: str) -> dict[str, str]:
-        lines = self.run("systemctl", "show", unit, *(f"--property={name}" for name in of)).splitlines()
-        return {name: value for name, _, value in (line.partition("=") for line in lines)}
-
-    def journal(self, unit: str = "*") -> str:
-        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit)
-
-    def until(self, what: str, condition: Any) -> Any:
-        return until(what, condition, lambda: self.run("journalctl", "--no-pager", "-n", "150"))
-
-    def appointment360(self, *arguments: str) -> Any:
-        return json.loads(self.run("/usr/local/bin/appointment360", *arguments, "--json"))
-
-    def asked(self, method: str, port: int, path: str, token: str = "", body: str | None = None) -> Any:
-        question = json.dumps([method, f"http://127.0.0.1:{port}{path}", token, body])
-        return json.loads(self.run(f"{CURRENT}/bin/python", "-c", ASKING, given=question) or "null")
-
-    def ready(self, port: int) -> bool:
-        command = [f"{CURRENT}/bin/python", "-m", "deploy.healthy", f"http://127.0.0.1:{port}/readyz"]
-        return self.run(*command, check=False) == "healthy"
 
     def _disk(self, *binds: str) -> list[str]:
         mounts = ["/usr:/usr:ro", f"{self.folder}/usr-local:/usr/local", *binds]

@@ -14,15 +14,15 @@ import pytest
 from deploy import parts
 from models.secret_files import is_secret
 from models.settings import Settings
+from tests.production.booted import CURRENT, SAMPLE, at_rest, uploaded
 from tests.production.containers import environment
-from tests.production.debian import CURRENT, Debian
+from tests.production.debian import Debian
 
 pytestmark = pytest.mark.deploy
 DEPLOY = Path(__file__).parents[2] / "deploy"
-UNITS, RUNBOOK = DEPLOY / "systemd" / "units", DEPLOY / "RUNBOOK.md"
+UNITS = DEPLOY / "systemd" / "units"
 SERVICES = sorted(UNITS.glob("*.service"))
 EXPOSED_AT_MOST = "20"  # tenths
-SAMPLE = Path(__file__).parents[1] / "samples" / "legislators.csv"
 SITE = ("--public-url", "https://contacts.example.org", "--admin-email", "admin@contacts.example.org")
 WEB, SECOND_WEB, WORKER, SECOND_WORKER = (
     f"appointment360-{name}.service" for name in ("web@8361", "web@8362", "worker@1", "worker@2")
@@ -343,91 +343,12 @@ def test_logs_are_kept_on_another_machine_too(debian: Debian) -> None:
         debian.run("systemctl", "stop", "systemd-journal-upload", "receiver")
 
 
-def test_another_release_takes_the_place_of_this_one_and_back_without_a_pause(debian: Debian) -> None:
-    """After nginx is there. The other release is the same program under another name."""
-    first = Path(debian.run("readlink", CURRENT)).name
-    said = debian.install("--beside", "--release", "next")
-    assert f"In use: releases/{first}, as before." in said
-
-    def running() -> set[str]:
-        """The releases of all that runs."""
-        units = ("appointment360-prefect.service", WEB, SECOND_WEB, WORKER, SECOND_WORKER)
-        found = [debian.state(unit, "MainPID")["MainPID"] for unit in units]
-        return {re.findall(r"/releases/([^/]+)/", debian.run("cat", f"/proc/{one}/cmdline"))[0] for one in found}
-
-    debian.run("systemctl", "start", WORKER, SECOND_WORKER)
-    assert running() == {first}
-    for release in ("next", first):
-        with visited(debian) as statuses:
-            said = debian.run(f"{CURRENT}/deploy/systemd/roll.sh", release)
-        assert [line for line in said.splitlines() if line.startswith("Replaced: appointment360-web")] == [
-            f"Replaced: {WEB}", f"Replaced: {SECOND_WEB}",
-        ]  # fmt: skip
-        assert running() == {release}
-        assert len(statuses) > 20
-        assert set(statuses) == {"200"}
-
-
-def test_a_site_without_prefect_gets_it_back(debian: Debian, token: str) -> None:
-    debian.run("systemctl", "start", WORKER, SECOND_WORKER)
-    followed(debian, "prefect")
-    assert uploaded(debian, token, "after-prefect.csv"), "a worker took it"
-
-
-def test_an_instance_that_hangs_is_replaced(debian: Debian) -> None:
-    hanging = debian.state(WEB, "MainPID")["MainPID"]
-    debian.run("kill", "-STOP", hanging)
-    followed(debian, "instance")
-    assert debian.state(WEB, "MainPID")["MainPID"] != hanging
-    assert debian.ready(8361)
-
-
-def test_a_disk_gets_room_again(debian: Debian) -> None:
-    """By the rules, and the journal's share."""
-    assert "Disks" in followed(debian, "disk")
-
-
-def test_a_lost_database_comes_back_from_its_backup(debian: Debian) -> None:
-    debian.appointment360("import", "/srv/legislators.csv", "--yes")
-    debian.run("systemctl", "start", "appointment360-backup.service")
-    before = debian.appointment360("count")["count"]
-    assert before > 0
-    [backup, *_] = debian.appointment360("backups")["backups"]
-    anew = "CREATE DATABASE appointment360;"  # an empty one, as on a new server
-    for lost in ("prefect", "appointment360"):
-        anew = f"DROP DATABASE {lost} WITH (FORCE);\n{anew}"
-    debian.run("sh", "-c", debian.psql("postgres"), given=anew)
-    followed(debian, "database", BACKUP=backup["name"], BACKUPS="/var/lib/appointment360/backups")
-    debian.until("it is ready", lambda: debian.ready(8361) and debian.ready(8362))
-    assert debian.appointment360("count")["count"] == before
-
-
-def test_leaked_keys_are_changed(debian: Debian) -> None:
-    places = [debian.folder / "etc/appointment360/secrets" / name for name in ("database_url", "prefect_auth")]
-    before = [place.read_text() for place in places]
-    followed(debian, "keys")
-    assert not set(before) & {place.read_text() for place in places}
-    debian.until("it is ready", lambda: debian.ready(8361) and debian.ready(8362))
-    refused = debian.run(
-        "sh", "-c", f"{debian.postgres_programs}/psql '{before[0].strip()}' -c 'SELECT 1' 2>&1 || true"
-    )
-    assert "password authentication failed" in refused
-
-
 def test_logs_that_are_files_are_rotated(debian: Debian) -> None:
     debian.write("var/log/nginx/access.log", "a line\n")
     debian.run("logrotate", "--force", "/etc/logrotate.d/appointment360")
     [rotated] = (debian.folder / "var/log/nginx").glob("access.log-*")
     assert rotated.read_text() == "a line\n"
     assert (debian.folder / "var/log/nginx/access.log").read_text() == ""
-
-
-def followed(debian: Debian, procedure: str, **given: str) -> str:
-    """What the runbook says to do then, done as it stands there; what it printed."""
-    [block] = re.findall(rf"```sh\n# run: {procedure}\n(.*?)```", RUNBOOK.read_text(), re.S)
-    names = [f"{name}={value}" for name, value in given.items()]
-    path = f"PATH={debian.postgres_programs}:/usr/local/bin:/usr/sbin:/usr/bin"
-    return debian.run("env", path, *names, "sh", "-euc", f"{block}")
 
 
 @contextmanager
@@ -443,43 +364,11 @@ def other_lines(debian: Debian, unit: str, line: str) -> Iterator[None]:
         debian.run("systemctl", "daemon-reload")
 
 
-@contextmanager
-def visited(debian: Debian) -> Iterator[list[str]]:
-    """Meanwhile somebody looks at the site, by a connection of its own each time; the statuses are there at the end."""
-    name = SITE[1].removeprefix("https://")
-    look = f"curl -sk -o /dev/null -w '%{{http_code}}\\n' --resolve {name}:443:127.0.0.1 {SITE[1]}/contacts"
-    loop = f"rm -f /tmp/over; until [ -e /tmp/over ]; do {look}; sleep 0.2; done"
-    command = ["podman", "exec", debian.name, "sh", "-c", loop]
-    statuses: list[str] = []
-    looking = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
-    try:
-        yield statuses
-    finally:
-        debian.run("touch", "/tmp/over")
-        statuses += looking.communicate()[0].split()
-
-
-def uploaded(debian: Debian, token: str, name: str) -> int:
-    """The number of an import of the sample, once a worker opened its file."""
-    text = SAMPLE.read_text()
-    begun = debian.asked("POST", 8361, "/api/v1/imports", token, json.dumps({"name": name, "size": len(text.encode())}))
-    number = int(begun["import_id"])
-    debian.asked("PUT", 8361, f"/api/v1/imports/{number}/parts/1", token, text)
-    debian.asked("POST", 8361, f"/api/v1/imports/{number}/upload/complete", token, "{}")
-    debian.until("it was opened", lambda: at_rest(debian, token, number, "opened", "planned"))
-    return number
-
-
 def planned(debian: Debian, token: str, name: str) -> dict[str, Any]:
     number = uploaded(debian, token, name)
     if not at_rest(debian, token, number, "planned"):
         debian.asked("POST", 8361, f"/api/v1/imports/{number}/resume", token)
     return dict(debian.until("it has a plan", lambda: at_rest(debian, token, number, "planned")))
-
-
-def at_rest(debian: Debian, token: str, number: int, *states: str) -> dict[str, Any] | None:
-    found = debian.asked("GET", 8361, f"/api/v1/imports/{number}", token)
-    return found if found["state"] in states and not found["progress"] else None
 
 
 @contextmanager

@@ -85,3 +85,12 @@ def test_what_is_said_of_errors() -> None:
         f"pg_restore: error: COPY failed\nDETAIL: Key (email)=({SECRET})\nCONTEXT: COPY contacts, line 3: {SECRET}"
     )
     assert logs.faults(program) == "pg_restore: error: COPY failed"
+
+
+def test_what_is_said_again_and_again_is_counted() -> None:
+    """But for what belongs to a request: each line of that counts."""
+    again = "for _ in range(5): logging.getLogger('models.x').warning('%s is away', 'it')"
+    told = [json.loads(line) for line in logged(again, APPOINTMENT360_LOG_FORMAT="json").splitlines()]
+    assert [(one["event"], one.get("repeated")) for one in told] == [("it is away", None), ("it is away", 4)]
+    of_one = f"with logs.bound(request_id='a'):\n    {again}"
+    assert logged(of_one).count("it is away") == 5

@@ -50,7 +50,7 @@ def described(error: Exception) -> Failure:
     if outages.is_away(error):
         reference = _reference()
         log.warning("reference %s: the database does not answer: %s", reference, error)
-        body = f"Nothing was changed. Try again in a moment. Reference {reference}."
+        body = f"Try again in a moment, and look first whether it was done already. Reference {reference}."
         return Failure("cloud_off", "The database does not answer", body, reference)
     body = "Try again. If it stays, tell an administrator."
     return _logged("error", "Something went wrong on our side", body, error)

@@ -7,7 +7,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 KINDS = (DBAPIError, NoConnectionFree)  # one of these it is then
-SENTENCE = "The database does not answer. Nothing was changed: try again in a moment."
+# Not that nothing was changed: where the connection was lost with a commit under way, nobody knows.
+SENTENCE = "The database does not answer. Try again in a moment."
 AGAIN = 5  # seconds, after which it is worth trying again
 # SQLSTATE classes: connections, the server's shutdown, too many connections.
 AWAY = ("08", "57P", "533")
@@ -18,8 +19,10 @@ def is_away(error: BaseException) -> bool:
         return True
     if not isinstance(error, DBAPIError):
         return False
-    state = getattr(error.orig, "sqlstate", None)  # None: it was the connection that failed, not a statement
-    return error.connection_invalidated or state is None or state.startswith(AWAY)
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # the server said nothing: the connection failed, or the driver refused a value
+        return error.connection_invalidated or isinstance(error.orig, DriverOperationalError)
+    return error.connection_invalidated or state.startswith(AWAY)
 
 
 def is_lost(error: BaseException) -> bool:

@@ -25,6 +25,9 @@ from models.settings import settings
 log = logging.getLogger(__name__)
 
 WITHIN = 3  # seconds
+OTHER_SCHEMA = (
+    "The database's schema is not the one this program needs: run `appointment360 migrate`, or `up` on one machine."
+)
 
 
 class _Instance:
@@ -61,7 +64,7 @@ def _database_fault() -> str | None:
     except (Unavailable, NoConnectionFree) as error:
         log.warning("not ready: %s", error)
         return "The database does not answer."
-    return None if fits else "The database's schema is not the one this program needs: run `appointment360 up`."
+    return None if fits else OTHER_SCHEMA
 
 
 def disk() -> Literal["ok", "low", "unknown"]:

@@ -17,13 +17,13 @@ from collections.abc import Sequence
 
 WITHIN = 4.0  # seconds; less than a container's own patience, so that the reason is in its log
 WORKER = "--worker"
+OURS = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past any proxy that the rest of the world is for
 
 
 def fault(address: str) -> str | None:
     """Why it is not healthy."""
     try:
-        # Of this house: no proxy that the environment names for the rest of the world reaches it.
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=WITHIN):
+        with OURS.open(address, timeout=WITHIN):
             return None
     except urllib.error.HTTPError as error:
         return f"{address} answers {error.code}: {error.read(500).decode(errors='replace')}"
@@ -42,7 +42,7 @@ def fault_of_worker() -> str | None:
     headers = {"Content-Type": "application/json", "Authorization": f"Basic {shown}"}
     try:
         request = urllib.request.Request(address, b"{}", headers)  # noqa: S310  the address of a setting
-        with urllib.request.urlopen(request, timeout=WITHIN) as answer:  # noqa: S310
+        with OURS.open(request, timeout=WITHIN) as answer:
             workers = json.load(answer)
     except (OSError, ValueError) as error:
         return f"{address} does not answer: {error}"

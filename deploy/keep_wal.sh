@@ -1,5 +1,5 @@
 #!/bin/sh
-# The embedded server's archive_command: puts the finished piece $1 of its write-ahead log, named $2, into the folder $3.
+# The archive_command of the embedded server, and of the one in containers: puts the finished piece $1 of its write-ahead log, named $2, into the folder $3.
 # What lies there without a dot before its name is whole and on the disk. The server may ask again for a piece that it
 # gave before a crash: the same one is fine, and another one of that name is refused, for ever.
 set -eu

@@ -16,10 +16,18 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def until(what: str, condition: Callable[[], T], said: Callable[[], str] = str, *, within: float = LONGEST) -> T:
-    """What the condition found, once it finds something; `said` tells what was logged meanwhile."""
+def until(
+    what: str,
+    condition: Callable[[], T],
+    said: Callable[[], str] = str,
+    *,
+    within: float = LONGEST,
+    every: float = EVERY,
+) -> T:
+    """What the condition found, once it finds something; `said` tells what was logged meanwhile. `within` and `every`
+    are seconds."""
     end = time.monotonic() + within
     while not (found := condition()):
         assert time.monotonic() < end, f"never happened: {what}\n{said()}"
-        time.sleep(EVERY)
+        time.sleep(every)
     return found

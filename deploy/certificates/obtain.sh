@@ -11,6 +11,12 @@ case "${1:-}" in -h | --help) sed -n '2,/^set -eu/{s/^# \{0,1\}//;/^set -eu/d;p}
 here=$(cd "$(dirname "$0")" && pwd)
 name=$1 mail=$2
 shift 2
-exec certbot certonly --non-interactive --agree-tos --email "$mail" --cert-name "$name" --domain "$name" \
+certbot certonly --non-interactive --agree-tos --email "$mail" --cert-name "$name" --domain "$name" \
     --webroot --webroot-path "${WEBROOT:-/var/www/acme}" --key-type ecdsa --keep-until-expiring \
     --deploy-hook "$here/renewed.sh" "$@"
+# One that was there already calls no hook: on a host that got it back nginx has the placeholder.
+lineage=${LINEAGES:-/etc/letsencrypt/live}/$name
+taken=$(dirname "${NGINX_CONF:-/etc/nginx/nginx.conf}")/appointment360/tls/current
+if [ -d "$lineage" ] && [ "$(readlink "$taken")" != "$lineage" ]; then
+    RENEWED_LINEAGE=$lineage "$here/renewed.sh"
+fi

@@ -68,6 +68,12 @@ filled() { # file
 }
 
 mkdir -p "$parts/pages" "$parts/local" "$parts/tls" "$run" "$log" "$cache" "$webroot/.well-known/acme-challenge"
+exec 9> "$parts/instances.conf.lock"
+flock 9 # of instance.sh
+kept=$(mktemp -d)
+trap 'rm -r "$kept"' EXIT
+cp "$parts"/*.conf "$kept" 2> /dev/null || true
+[ ! -f "$etc/nginx.conf" ] || cp "$etc/nginx.conf" "$kept/.nginx.conf"
 for part in "$here"/parts/*.conf; do
     filled "$part" > "$parts/$(basename "$part")"
 done
@@ -76,13 +82,12 @@ ls /etc/nginx/modules-enabled/*brotli-filter.conf > /dev/null 2>&1 || rm "$parts
 cp "$here"/pages/error.html "$here"/pages/error.json "$parts/pages/"
 
 # What was taken out stays out, but not all of them.
-if [ -e "$parts/instances.conf" ]; then cp "$parts/instances.conf" "$parts/instances.before"; else : > "$parts/instances.before"; fi
+[ -e "$kept/instances.conf" ] || : > "$kept/instances.conf"
 for instance in $instances; do
     awk -v name="$instance" '$2 == name && / down;/ { ending = $0; sub(/.*s down/, " down", ending) }
-        END { print "server " name " max_fails=2 fail_timeout=10s" (ending ? ending : ";") }' "$parts/instances.before"
+        END { print "server " name " max_fails=2 fail_timeout=10s" (ending ? ending : ";") }' "$kept/instances.conf"
 done > "$parts/instances.conf"
 grep -qv " down;" "$parts/instances.conf" || sed -i 's/ down;.*/;/' "$parts/instances.conf"
-rm "$parts/instances.before"
 
 # nginx does not start without a certificate, and the first one is issued through nginx: until then one of our own.
 if [ ! -e "$parts/tls/current/fullchain.pem" ]; then
@@ -93,4 +98,12 @@ if [ -f "$etc/nginx.conf" ] && [ ! -e "$etc/nginx.conf.before" ]; then
     cp "$etc/nginx.conf" "$etc/nginx.conf.before"
 fi
 filled "$here/nginx.conf" > "$etc/nginx.conf"
-nginx -t -q -c "$etc/nginx.conf"
+if ! nginx -t -q -c "$etc/nginx.conf"; then
+    if [ -f "$kept/.nginx.conf" ] && [ -s "$kept/site.conf" ]; then
+        rm "$parts"/*.conf
+        cp "$kept"/*.conf "$parts"
+        cp "$kept/.nginx.conf" "$etc/nginx.conf"
+        echo "nginx does not take it: what was there before is there again." >&2
+    fi
+    exit 1
+fi

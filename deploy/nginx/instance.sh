@@ -1,7 +1,7 @@
 #!/bin/sh
 # Takes an instance out of the site, and lets it in again: `instance.sh down 127.0.0.1:8361`, `instance.sh up ...`.
 # From then on it gets nothing new. Tabs that are open at it stay until it stops; then they go on at another one.
-# `instance.sh unready ...` takes it out, too, until watch.sh finds that it is ready; “down” is for a person to end.
+# watch.sh says `unready` and `ready`, which do nothing where a person said “down” meanwhile: that is for them to end.
 set -eu
 case "${1:-}" in -h | --help) sed -n '2,/^set -eu/{s/^# \{0,1\}//;/^set -eu/d;p}' "$0"; exit ;; esac
 [ $# -eq 2 ] || { echo "Say down or up, and which instance: instance.sh down 127.0.0.1:8361" >&2; exit 2; }
@@ -9,9 +9,11 @@ conf=${NGINX_CONF:-/etc/nginx/nginx.conf}
 instances=$(dirname "$conf")/appointment360/instances.conf
 exec 9> "$instances.lock"
 flock 9
+now=$(grep -F "server $2 " "$instances" || true)
 case "$1" in
     down) ending=" down;" ;;
-    unready) ending=" down; # not ready" ;;
+    unready) ending=" down; # not ready"; case "$now" in *" down;"*) exit ;; esac ;;
+    ready) ending=";"; case "$now" in *"# not ready") ;; *) exit ;; esac ;;
     up) ending=";" ;;
     *) echo "Say down or up." >&2; exit 2 ;;
 esac
@@ -24,6 +26,11 @@ if ! grep -qv " down;" "$instances.new"; then
     rm "$instances.new"
     exit 1
 fi
+cp "$instances" "$instances.before"
 mv "$instances.new" "$instances"
-nginx -t -q -c "$conf"
-nginx -c "$conf" -s reload
+# The file says what nginx does: where it does not take it, or cannot be told, that is what was before.
+if ! nginx -t -q -c "$conf" || ! nginx -c "$conf" -s reload; then
+    mv "$instances.before" "$instances"
+    exit 3
+fi
+rm "$instances.before"

@@ -12,6 +12,11 @@ is_ready() { # address
     curl -sf -o /dev/null --noproxy '*' --max-time 10 "http://$1/readyz"
 }
 
+# Where nginx cannot be told, an end: systemd starts this again, with the files of nginx that there are by then.
+told() { # what, address; 1 is that it is the last one
+    "$here/instance.sh" "$1" "$2" || [ $? = 1 ] || exit 1
+}
+
 look() {
     ready="" unready=""
     for address in $(awk '!/down;$/ { print $2 }' "$instances"); do # but for those that a person took out
@@ -20,7 +25,7 @@ look() {
     for address in $ready; do
         if awk -v name="$address" '$2 == name && /not ready$/ { found = 1 } END { exit !found }' "$instances"; then
             echo "$address is ready again."
-            "$here/instance.sh" up "$address" || true
+            told ready "$address"
         fi
     done
     before=$missed missed=" "
@@ -30,7 +35,7 @@ look() {
         case "$before" in *" $address "*) ;; *) continue ;; esac
         if awk -v name="$address" '$2 == name && !/down;/ { found = 1 } END { exit !found }' "$instances"; then
             echo "$address is not ready: it gets nothing more."
-            "$here/instance.sh" unready "$address" || true
+            told unready "$address"
         fi
     done
 }

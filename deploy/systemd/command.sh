@@ -7,6 +7,11 @@ if [ "$(id -u)" != 0 ]; then
     exit 2
 fi
 if [ -t 0 ] && [ -t 1 ]; then through=--pty; else through=--pipe; fi
+# systemd would take a $ of a word for the beginning of a variable.
+for word in "$@"; do
+    shift
+    set -- "$@" "$(printf '%s' "$word" | sed 's/\$/$$/g')"
+done
 exec systemd-run --quiet --wait --collect "$through" --service-type=exec \
     -p User=appointment360 -p Group=appointment360 -p WorkingDirectory=-"$PWD" -p UMask=0077 \
     -p Environment=APPOINTMENT360_HOME=/var/lib/appointment360 -p EnvironmentFile=/etc/appointment360/env \

@@ -24,7 +24,7 @@ units=/etc/systemd/system
 settings=/etc/appointment360
 public_url="" admin_email="" web="" workers=2 prefect=yes python=python3 beside=no use="" release=""
 database=postgresql://appointment360@localhost:5432/appointment360
-backup_to=""
+backup_to="" units_wanted=no
 
 say() { printf '%s\n' "$*"; }
 wrong() { say "$*" >&2; exit 2; }
@@ -46,11 +46,16 @@ while [ $# -gt 0 ]; do
         --python) python=$2 ;;
         *) wrong "$1 is no option of this." ;;
     esac
+    case "$1" in --web | --workers | --prefect) units_wanted=yes ;; esac
     shift 2
 done
 [ "$(id -u)" = 0 ] || wrong "Only root may install it."
 case "$workers$web" in *[!0-9\ ]*) wrong "--web and --workers are numbers." ;; esac
-case "$backup_to" in "" | /* | s3://*) ;; *) wrong "--backup-to is a folder from / on, or s3://BUCKET/PREFIX." ;; esac
+case "$backup_to" in
+    *[[:space:]%\"\']*) wrong "--backup-to: no spaces, quotes or % are possible." ;;
+    "" | /* | s3://*) ;;
+    *) wrong "--backup-to is a folder from / on, or s3://BUCKET/PREFIX." ;;
+esac
 case "$prefect" in yes | no) ;; *) wrong "--prefect is yes or no." ;; esac
 case "$release$use" in *[!A-Za-z0-9._+-]* | .*) wrong "A release has letters, digits and . _ + - in its name." ;; esac
 
@@ -111,7 +116,10 @@ say "User and folders: appointment360, $settings, $base, /var/lib/appointment360
 # --- The program: a release has an environment of its own, and nobody writes to it later
 export UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
 unset PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
+exec 9> "$base/.lock"
+flock 9 # another one that installs would take what is half made for what a run left that was cut off
 [ -n "$release" ] || release=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$source/pyproject.toml")
+[ -n "$release" ] || wrong "$source/pyproject.toml has no version: name the release by --release."
 place=$base/releases/$release
 content=$(cd "$source" && find models data_checks pipelines dashboard deploy pyproject.toml requirements.lock \
     -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
@@ -120,9 +128,10 @@ if [ -e "$place/.complete" ]; then
         || wrong "There is another release $release in $place. Give this one a name of its own: --release NAME."
     say "Release $release: is there."
 else
+    tools=$source/deploy/docker/build-requirements.txt
     if ! command -v uv > /dev/null; then
         [ -x "$base/tools/bin/uv" ] || "$python" -m venv "$base/tools"
-        "$base/tools/bin/pip" install -q --disable-pip-version-check uv
+        "$base/tools/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$tools"
         PATH=$base/tools/bin:$PATH
     fi
     built=$(mktemp -d)
@@ -133,7 +142,7 @@ else
     uv pip compile -q --no-header --no-annotate --python "$python" pyproject.toml -o "$built/names"
     awk 'NR == FNR { wanted[$1]; next } /^[^ ]/ { keep = $1 in wanted } keep' \
         "$built/names" "$source/requirements.lock" > "$built/lock"
-    uv build -q --wheel --python "$python" --out-dir "$built" .
+    uv build -q --wheel --build-constraint "$tools" --require-hashes --python "$python" --out-dir "$built" .
     uv venv -q --python "$(command -v "$python")" "$place"
     uv pip sync -q --require-hashes --python "$place/bin/python" "$built/lock"
     uv pip install -q --no-deps --python "$place/bin/python" "$built"/*.whl
@@ -182,12 +191,15 @@ case "$backup_to" in
         install -d -o appointment360 -g appointment360 -m 0700 "$backup_to"
         for unit in backup worker@; do
             mkdir -p "$units/appointment360-$unit.service.d"
-            printf '[Service]\nReadWritePaths=%s\n' "$backup_to" > "$units/appointment360-$unit.service.d/backups.conf"
+            # Where the folder is not there, as a share that is not mounted, the unit starts without it.
+            printf '[Service]\nReadWritePaths=-%s\n' "$backup_to" > "$units/appointment360-$unit.service.d/backups.conf"
         done
-        say "Backups: go to $backup_to, which the workers may write to."
+        say "Backups: workers may write to $backup_to."
         ;;
-    s3://*) say "Backups: go to $backup_to." ;;
 esac
+if [ -n "$backup_to" ] && ! grep -qxF "APPOINTMENT360_BACKUP_TO=$backup_to" "$settings/env"; then
+    say "Backups: for them to go there, $settings/env has to say APPOINTMENT360_BACKUP_TO=$backup_to"
+fi
 
 # --- Units
 wanted="appointment360.target appointment360-migrate.service appointment360-certificate.timer"
@@ -199,15 +211,19 @@ while [ "$number" -lt "$workers" ]; do
     number=$((number + 1))
     wanted="$wanted appointment360-worker@$number.service"
 done
-# shellcheck disable=SC2086
-systemctl -q enable $wanted
+if [ -z "$first" ] || [ "$units_wanted" = yes ]; then
+    # shellcheck disable=SC2086
+    systemctl -q enable $wanted
+    say "Units: enabled $wanted."
+else
+    say "Units: those that are enabled stay so."
+fi
 # certbot's own timer would do the same without a sandbox.
 if systemctl -q is-enabled certbot.timer 2> /dev/null; then systemctl -q disable certbot.timer; fi
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
     systemctl -q stop certbot.timer 2> /dev/null || true
 fi
-say "Units: enabled $wanted."
 
 # --- Logs that are files
 if [ -e /etc/logrotate.d/nginx ]; then

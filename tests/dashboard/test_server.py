@@ -182,7 +182,7 @@ def test_on_an_empty_database_the_web_is_not_ready(postgres: Server, tmp_path: P
     with served(postgres.url("without_schema"), tmp_path) as address:
         answer = httpx.get(f"{address}/readyz", timeout=10)
     assert answer.status_code == 503
-    assert "run `appointment360 up`" in answer.json()["status"]
+    assert "run `appointment360 migrate`" in answer.json()["status"]
 
 
 def test_without_a_database_url_it_says_what_to_do(tmp_path: Path) -> None:

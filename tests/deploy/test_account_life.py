@@ -179,10 +179,10 @@ def told(answer: httpx.Response) -> Any:
 
 
 def seen(look: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
-    """What is looked at, once it is as wanted."""
+    """What is looked at, once it is as wanted; not so often that the hour's requests would be used up."""
 
     def as_wanted() -> list[Any]:
         found = look()
         return [found] if wanted(found) else []
 
-    return until("it is as wanted", as_wanted, lambda: str(look()), within=PATIENCE)[0]
+    return until("it is as wanted", as_wanted, lambda: str(look()), within=PATIENCE, every=0.2)[0]

@@ -73,7 +73,7 @@ def inspected(kind: str, name: str) -> dict[str, Any]:
 
 def until(what: str, condition: Callable[[], Any], said: Callable[[], str] = str) -> Any:
     """What the condition found; `said` tells what was logged meanwhile."""
-    return waiting.until(what, condition, said, within=LONGEST)
+    return waiting.until(what, condition, said, within=LONGEST, every=0.5)  # a look is a process, in a container
 
 
 def built(name: str = IMAGE) -> str:

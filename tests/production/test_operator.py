@@ -136,7 +136,9 @@ def test_every_procedure_has_a_name() -> None:
 def test_an_empty_machine_becomes_a_site(operator: Operator) -> None:
     machine = operator.machine
     operator.follow("keys-of-before")
-    assert operator.follow("install").endswith('{"status":"ok"}')
+    operator.follow("install")
+    operator.follow("install")  # once more changes nothing
+    assert operator.follow("certificate").endswith('{"status":"ok"}')
     assert operator.secret("secret_key") == (machine.folders["/srv/kept:ro"] / "secret_key").read_text().strip()
     assert "x-release" not in operator.looked(f"https://{SITE}/", "-I")
     assert f"location: https://{SITE}/contacts" in operator.looked(f"http://{SITE}/contacts", "-I").lower()
@@ -157,6 +159,8 @@ def test_prometheus_watches_it(operator: Operator) -> None:
         return [one["value"][1] for one in json.loads(told)["data"]["result"]] if told.startswith("{") else []
 
     machine.until("it asked both", lambda: up() == ["1", "1"])
+    assert "127.0.0.1:9090" in operator.machine.run("ss", "-ltn")
+    assert not re.search(r"(\*|0\.0\.0\.0|\[::\]):9090", operator.machine.run("ss", "-ltn"))
     rules = json.loads(operator.looked("http://127.0.0.1:9090/api/v1/rules"))["data"]["groups"]
     assert {group["file"] for group in rules} == {"/etc/prometheus/alerts.yml"}
 

@@ -71,5 +71,5 @@ def memory_of_web() -> int:
     return max(
         process.memory_info().rss
         for process in psutil.Process().children(recursive=True)
-        if "uvicorn" in " ".join(process.cmdline())
+        if "dashboard.process" in " ".join(process.cmdline())
     )

@@ -283,8 +283,11 @@ def test_an_instance_that_is_not_ready_is_taken_out_of_nginx_and_let_in_again(de
     """After nginx is there."""
     instances = debian.folder / "etc/nginx/appointment360/instances.conf"
     assert debian.run("systemctl", "is-active", "appointment360-instances") == "active"
+    workers = "ps -o pid= --ppid $(cat /run/nginx.pid)"
+    before = debian.run("sh", "-c", workers)
     debian.run("systemctl", "stop", SECOND_WEB)
     debian.until("it is taken out", lambda: "8362 max_fails=2 fail_timeout=10s down; # not" in instances.read_text())
+    debian.until("nginx knows of it", lambda: not set(debian.run("sh", "-c", workers).split()) & set(before.split()))
     debian.run("systemctl", "start", SECOND_WEB)
     debian.until("it is let in", lambda: "down;" not in instances.read_text())
 

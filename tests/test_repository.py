@@ -1,5 +1,6 @@
 """What the repository says of itself is true."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -50,6 +51,13 @@ def test_the_lock_and_the_constraints_are_the_same() -> None:
 
 def test_the_lock_holds_no_address() -> None:
     assert "://" not in (ROOT / "requirements.lock").read_text()
+
+
+def test_each_package_of_the_lock_has_its_hashes() -> None:
+    packages = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+    hashed = re.compile(r"[\w.-]+==\S+( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+")
+    assert len(packages) > 100
+    assert [one for one in packages if not hashed.fullmatch(one)] == []
 
 
 def test_migrations_make_the_declared_tables(db: str) -> None:

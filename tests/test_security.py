@@ -157,3 +157,13 @@ def test_what_is_logged_is_written_down() -> None:
     said = section("Logs")
     for log in ("audit log", "the program's", "nginx's", "Prefect's", "Postgres's"):
         assert f"| {log} |" in said
+
+
+def test_our_scripts_take_no_key_from_elsewhere() -> None:
+    """Nothing is put under a computed key, and no object's own keys are walked through to write another one."""
+    scripts = sorted((ROOT / "dashboard").rglob("*.js"))
+    assert {"pay.js", "upload.js", "chart_picture.js", "docs.js"} <= {one.name for one in scripts}
+    written = re.compile(
+        r"\w\[[^\]]*\]\s*(\?\?|\|\||&&)?=[^=]|__proto__|prototype|defineProperty|Reflect\.|for \([^)]* in "
+    )
+    assert [(one.name, found[0]) for one in scripts for found in written.finditer(one.read_text())] == []

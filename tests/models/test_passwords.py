@@ -1,3 +1,7 @@
+import base64
+import hashlib
+import subprocess
+import sys
 import unicodedata
 
 import bcrypt
@@ -119,6 +123,15 @@ def test_nothing_that_can_be_typed_or_sent_breaks_the_hash(password: str) -> Non
     assert passwords.matches(password, stored)
     assert not passwords.matches(password + " ", stored)
     assert not passwords.matches(password, None)
+
+
+def test_a_password_is_kept_as_bcrypt_of_cost_12() -> None:
+    """In a process of its own, since tests lower the cost. bcrypt is given the SHA-256, so that all of it counts."""
+    asked = "from models import passwords; print(passwords.digest('correct horse battery'))"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.strip()
+    assert found.startswith("$2b$12$")
+    reduced = base64.b64encode(hashlib.sha256(b"correct horse battery").digest())
+    assert bcrypt.checkpw(reduced, found.encode())
 
 
 def test_an_unknown_account_costs_as_much_as_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,8 @@
 import json
 import re
 import subprocess
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.dashboard.conftest import ROOT, Site, served
-from tests.waiting import free_port
+from tests.waiting import free_port, until
 
 pytestmark = pytest.mark.deploy
 FOLDER = ROOT / "deploy" / "monitoring"
@@ -98,22 +98,17 @@ def test_prometheus_reads_an_instance_by_this_configuration(web: str, tmp_path: 
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
         try:
-            value = asked(f"http://127.0.0.1:{port}", 'appointment360_ready{job="appointment360"}')
-            assert value == "1", (tmp_path / "log").read_text()
+            ready = partial(asked, f"http://127.0.0.1:{port}", 'appointment360_ready{job="appointment360"}')
+            assert until("it was read", ready, (tmp_path / "log").read_text) == "1"
         finally:
             process.terminate()
             process.wait(30)
 
 
 def asked(prometheus: str, query: str) -> str:
-    """The value of its one series, once it is there."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            found = httpx.get(f"{prometheus}/api/v1/query", params={"query": query}).json()["data"]["result"]
-        except (httpx.TransportError, KeyError, ValueError):
-            found = []
-        if found:
-            return str(found[0]["value"][1])
-        time.sleep(0.3)
-    return "nothing"
+    """The value of its one series, and nothing as long as there is none."""
+    try:
+        found = httpx.get(f"{prometheus}/api/v1/query", params={"query": query}).json()["data"]["result"]
+    except (httpx.TransportError, KeyError, ValueError):
+        return ""
+    return str(found[0]["value"][1]) if found else ""

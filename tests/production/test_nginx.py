@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import ssl
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,45 @@ def test_what_is_for_the_machines_stays_inside(proxy: Proxy, path: str) -> None:
     done = curl(proxy, path, "--path-as-is", "-w", "%{http_code} %{content_type}")
     assert b"Nothing here" in done.stdout
     assert done.stdout.endswith(b"404 text/html; charset=utf-8")
+
+
+def test_requests_go_to_the_instances_and_the_store_alone(proxy: Proxy, tmp_path: Path) -> None:
+    """By what nginx itself says it was told; and whoever names another host in the request itself is led nowhere."""
+
+    def told(etc: Path) -> tuple[set[str], set[str]]:
+        done = subprocess.run(
+            ["nginx", "-T", "-q", "-c", etc / "nginx.conf"], capture_output=True, text=True, check=True
+        )
+        servers = set(re.findall(r"^server (\S+) ", done.stdout, re.MULTILINE))
+        return set(re.findall(r"_pass (\S+);", done.stdout)), servers
+
+    assert told(proxy.folder / "etc") == ({"http://instances"}, set(proxy.instances))
+    places = [f"--{name}={tmp_path / name}".split("=") for name in ("etc", "run", "log", "cache", "webroot")]
+    words = ["--name", NAME, "--instance", "127.0.0.1:8361", "--store", "127.0.0.1:7070/files", *chain(*places)]
+    proxy.run(str(INSTALL), *words)
+    assert told(tmp_path / "etc") == ({"http://instances", "http://127.0.0.1:7070"}, {"127.0.0.1:8361"})
+    for address, expected in ((f"{proxy.url}/healthz", "200"), ("https://other.test/healthz", "421")):
+        asked = curl(proxy, "/", "--http1.1", "--request-target", address, "-w", "%{http_code}")
+        assert asked.stdout.decode().endswith(expected), address
+
+
+def test_no_folder_is_listed(proxy: Proxy, client: httpx.Client) -> None:
+    """Those that nginx answers from; the application has none."""
+    (proxy.folder / "webroot" / ".well-known" / "acme-challenge" / "listed").write_text("x")
+    challenges = f"http://127.0.0.1:{proxy.http}/.well-known/acme-challenge/"
+    assert httpx.get(f"{challenges}listed", headers={"Host": NAME}).text == "x"
+    folder = httpx.get(challenges, headers={"Host": NAME})
+    assert (folder.status_code, "listed" in folder.text) == (403, False)
+    assert client.get("/_pages/").status_code == 404
+    for path in ("/static/", "/static/js/", "/app/static/", "/media/"):
+        assert "Index of" not in client.get(path).text, path
+
+
+def test_trace_is_refused_before_an_instance_hears_of_it(proxy: Proxy, client: httpx.Client) -> None:
+    for path in ("/", "/api/v1/contacts", "/auth/session", SCRIPT_PATH):
+        answer = client.request("TRACE", path, headers={"Cookie": "seen=secret"})
+        assert (answer.status_code, "secret" in answer.text) == (405, False), path
+        assert proxy.line_of(answer)["instance"] == "", path
 
 
 def test_whether_it_lives_is_answered(behind: tuple[Proxy, list[Instance]], client: httpx.Client) -> None:

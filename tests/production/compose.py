@@ -23,7 +23,7 @@ TRIAL = DOCKER / "docker-compose.yml"
 POSTGRES_START = """#!/bin/sh
 set -eu
 export PGDATA=/var/lib/postgresql/18/docker POSTGRES_PASSWORD="${POSTGRES_PASSWORD:-}"
-if [ ! -s "$PGDATA/PG_VERSION" ]; then
+if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
     mkdir -p -m 700 "$PGDATA"
     [ -z "${POSTGRES_PASSWORD_FILE:-}" ] || POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
     echo "$POSTGRES_PASSWORD" > /tmp/password

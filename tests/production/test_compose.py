@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -315,36 +316,121 @@ def test_the_health_of_a_web_is_that_of_its_database(house: Project) -> None:
     until("it is ready again", lambda: house.healthy("web-1"), lambda: house.log("web-1"))
 
 
-def test_the_database_comes_back_to_a_moment(house: Project, secrets: Path) -> None:
-    """From a base and the archived log, as README.md says; then the next base takes the place of the first."""
+def asked(house: Project, statement: str) -> str:
+    return house.run("database", "psql", "-U", "postgres", "-qAt", "-c", statement, "appointment360").strip()
 
-    def asked(statement: str) -> str:
-        return house.run("database", "psql", "-U", "postgres", "-qAt", "-c", statement, "appointment360").strip()
 
-    def pieces() -> set[str]:
-        return {one.name for one in wal.iterdir() if re.fullmatch("[0-9A-F]{24}", one.name)}
+# Ten pieces of the log.
+MUCH = """DO $$ BEGIN
+    FOR number IN 1..10 LOOP
+        PERFORM pg_logical_emit_message(true, 'of the test', 'x'), pg_switch_wal();
+    END LOOP;
+END $$"""
+LAY_OUT = ("run", "--rm", "--no-deps", "-T", "database", "to_moment.sh")
 
+
+def test_the_database_comes_back_to_a_moment_and_from_there_to_others(house: Project, secrets: Path) -> None:
+    """From bases and the archived log, as README.md says: each moment as it was seen then, whichever log it is in."""
     wal = secrets.with_name("wal")
-    asked("CREATE TABLE of_the_test AS SELECT 1 AS number")
-    house.run("database", "keep_base.sh", "1")
-    [first] = (wal / "bases").iterdir()
-    asked("INSERT INTO of_the_test VALUES (2)")
-    moment = asked("SELECT clock_timestamp()")
-    asked("DROP TABLE of_the_test")
-    lay_out = ["run", "--rm", "--no-deps", "-T", "database", "to_moment.sh"]
-    assert house.compose(*lay_out, moment, check=False).returncode != 0  # beside the server
-    podman("stop", "-t", "60", house.container("database"))
-    assert "no base from before" in house.compose(*lay_out, "2020-01-01", check=False).stdout
-    assert f"brings {first.name} to" in house.compose(*lay_out, moment).stdout
-    house.up("database")
-    until("it is applied", lambda: asked("SELECT pg_is_in_recovery()") == "f", lambda: house.log("database"))
-    assert asked("SELECT array_agg(number ORDER BY number) FROM of_the_test") == "{1,2}"
 
-    asked("SELECT pg_switch_wal()")
-    before = pieces()
+    def added(number: int) -> str:
+        """The moment at which it is there."""
+        asked(house, f"INSERT INTO of_the_test VALUES ({number})")
+        return asked(house, "SELECT clock_timestamp()")
+
+    def back_to(moment: str) -> tuple[str, str]:
+        """What to_moment.sh says, and what is there then."""
+        returns = len(list(wal.glob("*.history")))
+        said = house.compose(*LAY_OUT, moment).stdout
+        house.up("database")
+        until("it is applied", lambda: asked(house, "SELECT pg_is_in_recovery()") == "f", lambda: house.log("database"))
+        until("its history is archived", lambda: len(list(wal.glob("*.history"))) == returns + 1)
+        return said, asked(house, "SELECT array_agg(number ORDER BY number) FROM of_the_test")
+
+    def stop() -> None:
+        podman("stop", "-t", "60", house.container("database"))
+
+    asked(house, "CREATE TABLE of_the_test AS SELECT 1 AS number")
     house.run("database", "keep_base.sh", "1")
-    [second] = (wal / "bases").iterdir()
-    assert second.name > first.name
-    started = re.search(r"\(file (\w+)\)", (second / "backup_label").read_text())
-    assert started
-    assert min(pieces()) == started[1] > min(before)
+    [first] = sorted(one.name for one in (wal / "bases").iterdir())
+    with_two = added(2)
+    asked(house, "INSERT INTO of_the_test VALUES (3)")
+    asked(house, MUCH)
+    house.run("database", "keep_base.sh", "2")
+    [_, second] = sorted(one.name for one in (wal / "bases").iterdir())
+    with_three = asked(house, "SELECT clock_timestamp()")
+    asked(house, "DROP TABLE of_the_test")
+    refused = house.compose(*LAY_OUT, with_two, check=False)  # beside the server
+    assert (refused.returncode != 0, "The next start" in refused.stdout) == (True, False)
+    stop()
+    assert "no base from before" in house.compose(*LAY_OUT, "2020-01-01", check=False).stdout
+    assert "Say which moment" in house.compose(*LAY_OUT, "", check=False).stdout
+    said, found = back_to(with_two)
+    assert (f"brings {first} to" in said, found) == (True, "{1,2}"), said
+    with_four = added(4)
+    added(5)
+    stop()
+    said, found = back_to(with_three)  # of the log that was left
+    assert (f"brings {second} to" in said, found) == (True, "{1,2,3}"), said
+    stop()
+    said, found = back_to(with_four)  # the second base has what was left before
+    assert (f"brings {first} to" in said, found) == (True, "{1,2,4}"), said
+    added(6)
+    stop()
+    volume = Path(inspected("volume", f"{house.name}_database")["Mountpoint"])
+    shutil.rmtree(volume / "18")
+    said, found = back_to("latest")
+    assert (f"brings {first} to the end" in said, found) == (True, "{1,2,4,6}"), said
+
+
+def test_bases_are_kept_by_their_number_and_a_gap_in_the_log_is_told(house: Project, secrets: Path) -> None:
+    wal = secrets.with_name("wal")
+
+    def pieces() -> list[str]:
+        found = [one.name for one in wal.iterdir() if re.fullmatch("[0-9A-F]{24}", one.name)]
+        return sorted(found, key=placed)
+
+    def placed(piece: str) -> str:
+        """In the log, whatever its timeline."""
+        return piece[8:]
+
+    def keep(*number: str) -> "subprocess.CompletedProcess[str]":
+        return podman("exec", house.container("database"), "keep_base.sh", *number, check=False)
+
+    def bases() -> list[str]:
+        return sorted(one.name for one in (wal / "bases").iterdir())
+
+    before = bases()
+    refused = [keep(number) for number in ("0", "00", "x", "-1")]
+    assert [(one.returncode, "1 or more" in one.stderr) for one in refused] == [(2, True)] * 4
+    assert bases() == before
+    under_way = "exec 9< /var/lib/wal/bases; flock 9; keep_base.sh 1"
+    again = podman("exec", house.container("database"), "sh", "-c", under_way, check=False)
+    assert (again.returncode, again.stderr) == (1, "Another base is being made.\n")
+
+    def started(base: str) -> str:
+        found = re.search(r"\(file (\w+)\)", (wal / "bases" / base / "backup_label").read_text())
+        assert found
+        return found[1]
+
+    oldest = pieces()[0]
+    assert keep("2").returncode == 0
+    [second, third] = bases()
+    assert placed(started(second)) > placed(started(third)), "that is of the log that was left"
+    assert placed(pieces()[0]) == placed(started(third)) > placed(oldest)
+    assert keep("1").returncode == 0
+    [third] = bases()
+    for number in (7, 8):
+        asked(house, f"INSERT INTO of_the_test VALUES ({number})")
+        asked(house, "SELECT pg_switch_wal()")
+    assert keep("2").returncode == 0
+    lost = next(one for one in pieces() if one[:8] == started(third)[:8] and one > started(third))
+    (wal / lost).rename(wal / f"{lost}.lost")
+    told = keep("3")
+    [_, _, fourth] = bases()
+    assert told.returncode == 1, told.stdout
+    assert lost in told.stderr.splitlines()
+    assert f"any moment since {bases()[1]} can be restored" in told.stdout
+    (wal / f"{lost}.lost").rename(wal / lost)
+    whole = keep("3")
+    assert (whole.returncode, f"any moment since {fourth}" in whole.stdout) == (0, False), whole.stderr

@@ -23,6 +23,7 @@ from tests.production.containers import DOCKER, ROOT, inspected, podman, until
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1500)]  # a first build has much to fetch
 BIN = Path(sys.executable).parent
 NAME, EMAIL, NGINX = "contacts.lab.test", "boss@lab.test", "172.28.1.10"
+CONTACT = "security@lab.test"
 SAMPLE = ROOT / "tests" / "samples" / "legislators.csv"
 PROMETHEUS = "19090"
 WEBS, WORKERS = ("web-1", "web-2"), ("worker-1", "worker-2")
@@ -83,8 +84,10 @@ def told(secrets: Path) -> dict[str, str]:
     os.chown(wal, 999, 999)
     ports = {"HTTP_PORT": "18080", "HTTPS_PORT": "18443", "PROMETHEUS_PORT": PROMETHEUS}
     own = {"APPOINTMENT360_SECRETS": str(secrets), "STORE_SECRET_KEY": str(secrets / "s3_secret_key")}
+    site = secrets.with_name("site.env")
+    site.write_text(f"APPOINTMENT360_SECURITY_CONTACT={CONTACT}\nAPPOINTMENT360_PREFECT_URL=http://elsewhere:4200\n")
     archived = {name: value for name, value in dotenv_values(DOCKER / "wal.env").items() if value}
-    return {"SITE_NAME": NAME, "ADMIN_EMAIL": EMAIL, "WAL": str(wal), **archived, **own, **ports}
+    return {"SITE_NAME": NAME, "ADMIN_EMAIL": EMAIL, "WAL": str(wal), "SITE_ENV": str(site), **archived, **own, **ports}
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +199,12 @@ def test_who_says_where_a_request_comes_from_is_nginx_alone(house: Project, sign
     assert [one["address"] for one in mine] == [asked_from]
 
 
+def test_what_stands_in_site_env_counts_but_for_what_the_file_sets(house: Project, browser: httpx.Client) -> None:
+    told = get(browser, f"https://{NGINX}/.well-known/security.txt").text
+    assert f"Contact: mailto:{CONTACT}\n" in told
+    assert house.run("web-1", "printenv", "APPOINTMENT360_PREFECT_URL") == "http://prefect:4200\n"
+
+
 def test_prometheus_reads_both_instances_and_has_the_rules(house: Project) -> None:
     """With the token, which it finds among the secrets."""
 
@@ -293,10 +302,29 @@ def test_without_the_profiles_settings_files_stay_in_the_volume(house: Project, 
 
 
 def test_without_one_instance_the_other_goes_on_for_the_same_session(house: Project, signed_in: httpx.Client) -> None:
+    """nginx's container takes the first one out and lets it in again by itself; the second one is taken out by hand."""
+
+    def instances() -> str:
+        return house.run("nginx", "cat", "/etc/site/appointment360/instances.conf")
+
+    def answering() -> set[str]:
+        """Which instances answered twelve requests; nginx writes no lines of its own."""
+        answers = [get(signed_in, "/contacts?size=1") for _ in range(12)]
+        assert [one.status_code for one in answers] == [200] * 12
+        numbers = {one.headers["x-request-id"] for one in answers}
+        lines = [json.loads(one) for one in house.log("nginx").splitlines() if one.startswith("{")]
+        return {one["instance"] for one in lines if one["request_id"] in numbers}
+
+    out = re.compile(r"172\.28\.1\.11:8360 .*down; # not ready")
     podman("kill", "--signal", "KILL", house.container("web-1"))
-    answers = [get(signed_in, "/contacts?size=1").status_code for _ in range(12)]
-    assert answers == [200] * 12
+    answering()
+    until("it is taken out", lambda: out.search(instances()), lambda: house.log("nginx")[-2000:])
+    assert answering() == {"172.28.1.12:8360"}
     house.up("web-1")
+    until("it is let in again", lambda: "down" not in instances(), lambda: house.log("nginx")[-2000:])
+    house.run("nginx", "/opt/deploy/nginx/instance.sh", "down", "172.28.1.12:8360")
+    until("nothing new goes there", lambda: answering() == {"172.28.1.11:8360"})
+    house.run("nginx", "/opt/deploy/nginx/instance.sh", "up", "172.28.1.12:8360")
 
 
 @pytest.mark.parametrize("service", ["web-2", "worker-2", "prefect", "nginx", "database"])

@@ -26,6 +26,19 @@ if ! grep -qv " down;" "$instances.new"; then
     rm "$instances.new"
     exit 1
 fi
+# The processes of before go on with what they know until they have heard: an instance that is stopped then would have
+# their requests. They end when what they serve is over, and take nothing new once their title says so.
+pid=$(sed -n 's/^pid  *\(.*\);/\1/p' "$conf")
+master=$(cat "$pid" 2> /dev/null || true)
+workers=$(cat "/proc/$master/task/$master/children" 2> /dev/null || true)
+serving() { # whether one of them takes requests
+    for worker in $workers; do
+        title=$({ tr '\0' ' ' < "/proc/$worker/cmdline"; } 2> /dev/null || true)
+        case "$title" in *"shutting down"*) ;; *"worker process"*) return 0 ;; esac
+    done
+    return 1
+}
+
 cp "$instances" "$instances.before"
 mv "$instances.new" "$instances"
 # The file says what nginx does: where it does not take it, or cannot be told, that is what was before.
@@ -34,3 +47,8 @@ if ! nginx -t -q -c "$conf" || ! nginx -c "$conf" -s reload; then
     exit 3
 fi
 rm "$instances.before"
+patience=300 # tenths of a second
+while serving && [ $patience -gt 0 ]; do
+    sleep 0.1
+    patience=$((patience - 1))
+done

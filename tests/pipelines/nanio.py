@@ -4,12 +4,11 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.waiting import free_port
+from tests.waiting import free_port, until
 
 
 @contextmanager
@@ -24,14 +23,15 @@ def serving(folder: Path, port: int | None = None, *, host: str = "127.0.0.1") -
     data.mkdir(exist_ok=True)
     server = subprocess.Popen([*command, "--data-dir", str(data)], env=environment, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+        until("nanio listens", lambda: _listens(server, port), lambda: (folder / "log").read_text())
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait()
         log.close()
+
+
+def _listens(server: "subprocess.Popen[bytes]", port: int) -> bool:
+    assert server.poll() is None, "nanio has ended"
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

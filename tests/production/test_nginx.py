@@ -429,6 +429,26 @@ def test_an_instance_is_taken_out_and_let_in_again(proxy: Proxy, client: httpx.C
     after_reload({first, second})
 
 
+def test_an_instance_is_out_once_no_process_of_nginx_sends_it_anything(proxy: Proxy) -> None:
+    """Not when they were told: one that is late would send requests to what is stopped by then."""
+    script, (first, _) = str(DEPLOYED / "instance.sh"), proxy.instances
+    master = psutil.Process(int((proxy.folder / "run" / "nginx.pid").read_text()))
+    late = next(one for one in master.children() if "worker process" in " ".join(one.cmdline()))
+    late.suspend()
+    taking_out = subprocess.Popen([script, "down", first], env=proxy.environment)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            taking_out.wait(3)
+        late.resume()
+        assert taking_out.wait(30) == 0
+        assert _is_ending(late)
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            late.resume()
+        taking_out.wait()
+        proxy.run(script, "up", first)
+
+
 def test_what_was_taken_out_stays_out_when_it_is_installed_again(proxy: Proxy, client: httpx.Client) -> None:
     first, second = proxy.instances
     script = str(DEPLOYED / "instance.sh")

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import psycopg
 import pytest
@@ -32,12 +33,14 @@ LONGEST = (
     "test_in_a_browser", "test_contact_in_a_browser",
 )  # fmt: skip
 MEMORY_DISK = Path("/dev/shm")
-MEMORY_DISK_ROOM = 8 * 2**30  # free bytes: three processes have a server each, and a test of a million rows takes 2 GB
+MEMORY_DISK_ROOM = 8 * 2**30  # free bytes: four processes have a server each, and a test of a million rows takes 2 GB
 KILLED_AFTER = 600.0  # seconds, in which a server that begins has taken its lock
 _numbers = count(1)
 
 gc.disable()  # until all is collected: what is loaded until then stays, and nobody need look through it
 atexit.register(garbage.leave_be)
+for _wait in ("connect", "read", "write", "pool"):  # httpx gives up after 5 s, and the machine may be busy
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _wait, 60.0)
 
 
 def pytest_configure() -> None:

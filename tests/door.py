@@ -27,6 +27,7 @@ class Door:
 
     def shut(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)  # else whoever waits in accept would let one more in
+        self._threads[0].join()  # who lets in: whoever came last is within by then
         for one in list(self._within):
             _hang_up(one)
         for thread in self._threads:

@@ -49,7 +49,7 @@ def instance(site: Site, folder: Path, **environment: str) -> Iterator[tuple[str
 
 
 def test_it_serves_on_while_its_balancer_is_told(site: Site, tmp_path: Path) -> None:
-    with instance(site, tmp_path, APPOINTMENT360_WEB_DRAIN_SECONDS="5") as (address, process):
+    with instance(site, tmp_path, APPOINTMENT360_WEB_DRAIN_SECONDS="15") as (address, process):
         process.send_signal(signal.SIGTERM)
         until_status(address, 503)
         assert httpx.get(f"{address}/readyz").json() == ENDS

@@ -25,7 +25,7 @@ from tests.dashboard.test_in_a_browser import new_page as new_page
 from tests.dashboard.test_uploads import Web, started
 
 pytestmark = pytest.mark.browser
-SLOW = 4_000_000  # bytes a second
+SLOW = 2_000_000  # bytes a second
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_two_tabs_with_the_same_file_make_one_import(page: Page, web: str, small
     for tab in (page, other):
         tab.goto(f"{web}/imports?new=1")
         expect(tab.get_by_role("button", name="Choose a file")).to_be_visible()
-    slow_down(page, 100_000)
+    slow_down(page, 50_000)
     choose(page, small)
     reaches(page, 10)
     choose(other, small)

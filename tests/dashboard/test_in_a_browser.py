@@ -158,6 +158,7 @@ def test_the_keys_of_the_contacts_screen(new_page: Callable[[], Page], web: str)
     expect(page.get_by_role("dialog").get_by_text("Add a filter")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
+    settled(page)
     page.wait_for_timeout(500)  # a dialog that closes gives the focus back a moment later
     page.keyboard.press("/")
     page.keyboard.type("oscar")

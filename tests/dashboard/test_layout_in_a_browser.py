@@ -13,6 +13,7 @@ from tests.dashboard.conftest import Site
 from tests.dashboard.test_access import settled
 from tests.dashboard.test_in_a_browser import browser as browser
 from tests.dashboard.test_in_a_browser import new_page as new_page
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 TABLET = (820, 1180)
@@ -83,8 +84,7 @@ def test_on_a_tablet_what_can_be_done_with_an_export_is_in_sight(page: Page, web
     opened(page, f"{web}/exports", *TABLET)
     table = box(page.get_by_test_id("stDataFrame"))
     page.mouse.click(table["x"] + 95, table["y"] + 33 + 18)
-    settled(page)
-    assert exports.get(export_id, by=by).state == State.CANCELLED
+    until("it is cancelled", lambda: exports.get(export_id, by=by).state == State.CANCELLED)
 
 
 def test_tables_have_no_toolbar_that_knows_only_their_page(page: Page, web: str) -> None:

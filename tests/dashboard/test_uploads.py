@@ -43,7 +43,7 @@ from models.imports import Import, ImportReject, Keep, MatchRule, State
 from models.permissions import OPERATOR, Role
 from tests.dashboard.conftest import Site, _wait_for, server_command, server_environment
 from tests.pipelines import nanio, s3
-from tests.waiting import free_port
+from tests.waiting import free_port, until
 
 FILE = bytes(range(256)) * 400
 MODIFIED = 1_700_000_000_000
@@ -274,7 +274,8 @@ def broken_off(sender: Sender, web: Web, import_id: int, sent: int) -> Iterator[
         head = f"PUT /imports/{import_id}/upload?offset=0 HTTP/1.1\r\nhost: localhost:{web.port}\r\n"
         head += f"origin: {web.address}\r\ncookie: session={cookie}\r\ncontent-length: {len(FILE)}\r\n\r\n"
         wire.sendall(head.encode() + FILE[:sent])
-        time.sleep(0.5)
+        until("it is being written", lambda: stored_files.are_shared() or upload_files.part_path(import_id).exists())
+        time.sleep(0.5)  # until it is locked, too
         yield
     deadline = time.monotonic() + 20
     # The last bytes are there a moment before whoever wrote them lets go.

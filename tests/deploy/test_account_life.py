@@ -185,4 +185,4 @@ def seen(look: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
         found = look()
         return [found] if wanted(found) else []
 
-    return until("it is as wanted", as_wanted, lambda: str(look()), within=PATIENCE, every=0.2)[0]
+    return until("it is as wanted", as_wanted, lambda: str(look()), within=PATIENCE, every=0.6)[0]

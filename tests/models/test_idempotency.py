@@ -162,7 +162,7 @@ def test_a_lost_connection_is_made_anew(ann: Actor, db: str) -> None:
     begun(ann)
     before = idempotency._this._number
     with psycopg.connect(libpq_url(db), autocommit=True) as other:
-        held = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s"
+        held = "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s"
         other.execute(held, [INSTANCES_LOCK])
     begun(ann)  # whose instance is gone, with nothing written
     assert idempotency._this._number != before

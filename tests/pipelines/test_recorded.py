@@ -24,6 +24,7 @@ from models.permissions import OPERATOR, Role
 from pipelines.heart import RunsAlready
 from pipelines.recorded import PREFECT_RUN, NotDue, carry_out, recorded
 from tests.people import person
+from tests.waiting import until
 
 FLOW = "back-up"
 ROOT = Path(__file__).parents[2]
@@ -243,7 +244,7 @@ def test_a_run_whose_process_is_gone_has_crashed(admins: None, working: Any) -> 
     _quiet_for(20)
     assert flow_runs.end_gone() == [], "the server may have lost it only for a moment"
     _quiet_for(60)
-    [gone] = flow_runs.end_gone()
+    [gone] = until("the server noticed", flow_runs.end_gone)
     assert (gone.run_id, gone.state, gone.crashes) == (newest().id, RunState.CRASHED, 1)
     assert newest().state == RunState.CRASHED
     assert mails() == [], "it is done again"
@@ -273,7 +274,7 @@ def test_what_is_ended_with_its_machine_is_left_for_the_next_one(db: str, workin
     child.wait()
     assert newest().state == RunState.RUNNING
     _quiet_for(60)
-    assert [gone.state for gone in flow_runs.end_gone()] == [RunState.CRASHED]
+    assert [gone.state for gone in until("the server noticed", flow_runs.end_gone)] == [RunState.CRASHED]
 
 
 def test_who_stops_it_at_the_terminal_has_cancelled_it(db: str) -> None:

@@ -7,8 +7,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy import kernel_locks
 from tests.production.booted import FIRST, Booted
-from tests.production.containers import CERTIFICATES, base, inspected, podman, stand_in
+from tests.production.containers import CERTIFICATES, STORAGE, base, inspected, podman, stand_in
 
 # The image that the containers' tests have, without what stands there for the program's Python. systemd 257 runs on the
 # older kind of control groups only where it is told to.
@@ -29,7 +30,9 @@ class EmptyMachine(Booted):
     names: tuple[str, ...] = ()
 
     def boot(self) -> None:
-        image = stand_in("localhost/appointment360-machine:trixie", MACHINE.format(base=base()), {})
+        with kernel_locks.held(STORAGE.with_suffix(".lock")):
+            made = base()
+        image = stand_in("localhost/appointment360-machine:trixie", MACHINE.format(base=made), {})
         mounts = [f"--volume={place}:{there}" for there, place in self.folders.items()]
         mounts += [f"--add-host={name}:127.0.0.1" for name in self.names]
         command = ["run", "-d", f"--name={self.name}", "--hostname=contacts", "--network=slirp4netns"]

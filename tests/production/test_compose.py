@@ -123,8 +123,8 @@ def browser(house: Project) -> Iterator[httpx.Client]:
         yield client
 
 
-def get(client: httpx.Client, path: str) -> httpx.Response:
-    return client.get(path, extensions={"sni_hostname": NAME})
+def get(client: httpx.Client, path: str, **more: Any) -> httpx.Response:
+    return client.get(path, extensions={"sni_hostname": NAME}, **more)
 
 
 def send(client: httpx.Client, method: str, path: str, **more: Any) -> httpx.Response:
@@ -308,17 +308,21 @@ def test_without_one_instance_the_other_goes_on_for_the_same_session(house: Proj
         return house.run("nginx", "cat", "/etc/site/appointment360/instances.conf")
 
     def answering() -> set[str]:
-        """Which instances answered twelve requests; nginx writes no lines of its own."""
-        answers = [get(signed_in, "/contacts?size=1") for _ in range(12)]
+        """Which instances answered twelve requests, each over a connection of its own: a process of nginx that ends
+        closes those it has. nginx writes no lines of its own."""
+        answers = [get(signed_in, "/contacts?size=1", headers={"Connection": "close"}) for _ in range(12)]
         assert [one.status_code for one in answers] == [200] * 12
         numbers = {one.headers["x-request-id"] for one in answers}
         lines = [json.loads(one) for one in house.log("nginx").splitlines() if one.startswith("{")]
         return {one["instance"] for one in lines if one["request_id"] in numbers}
 
     out = re.compile(r"172\.28\.1\.11:8360 .*down; # not ready")
-    podman("kill", "--signal", "KILL", house.container("web-1"))
-    answering()
+    first = house.container("web-1")
+    podman("kill", "--signal", "KILL", first)
+    # podman takes its network down meanwhile, and with it loses what others send at that moment.
+    until("its network is gone", lambda: inspected("container", first)["State"]["Status"] == "exited")
     try:
+        answering()
         until("it is taken out", lambda: out.search(instances()), lambda: house.log("nginx")[-2000:])
         until("nginx has heard it", lambda: answering() == {"172.28.1.12:8360"})  # the file is there before
     finally:
@@ -339,10 +343,12 @@ def test_a_signal_ends_each_part_by_its_own_will(house: Project, service: str) -
 
 def test_the_health_of_a_web_is_that_of_its_database(house: Project) -> None:
     """The test before stopped the database."""
-    assert not house.healthy("web-1")
-    assert "503" in podman("exec", house.container("web-1"), "python", "-m", "deploy.healthy",
-                           "http://127.0.0.1:8360/readyz", check=False).stdout  # fmt: skip
-    house.up("database")
+    ask = ["exec", house.container("web-1"), "python", "-m", "deploy.healthy", "http://127.0.0.1:8360/readyz"]
+    try:
+        assert not house.healthy("web-1")
+        until("it says so", lambda: "503" in podman(*ask, check=False).stdout)
+    finally:
+        house.up("database")
     until("it is ready again", lambda: house.healthy("web-1"), lambda: house.log("web-1"))
 
 

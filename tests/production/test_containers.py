@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy import kernel_locks
 from models import migrations
 from tests.production import containers
 from tests.production.containers import DOCKER, DOCKERFILE, ROOT, built, from_this_machine, inspected, podman
@@ -87,7 +88,8 @@ def test_the_lock_counts_by_its_hashes(image: str, tmp_path: Path) -> None:
     assert other != lock
     (tmp_path / "requirements.lock").write_text(other)
     command = ["build", "--target", "dependencies", *from_this_machine(), "-f", DOCKERFILE, tmp_path]
-    refused = podman(*command, check=False)
+    with kernel_locks.held(containers.STORAGE.with_suffix(".lock")):
+        refused = podman(*command, check=False)
     assert refused.returncode != 0
     assert "Hash mismatch for `h11" in refused.stderr
 
@@ -169,14 +171,15 @@ def test_what_old_builds_left_goes_and_nothing_that_is_used(image: str, tmp_path
         return podman("build", "-q", "--no-cache", *options, tmp_path).stdout.strip()
 
     old = ("--timestamp", "0")
-    left, used, named, young = made("left", *old), made("used", *old), made("named", *old), made("young")
-    podman("tag", named, "localhost/appointment360-old:test")
-    container = podman("create", used, "/none").stdout.strip()
-    try:
-        containers.prune()
-        there = [podman("image", "exists", one, check=False).returncode == 0 for one in (left, used, named, young)]
-        assert there == [False, True, True, True]
-        assert podman("image", "exists", image, check=False).returncode == 0
-    finally:
-        podman("rm", container)
-        podman("rmi", used, named, young)
+    with kernel_locks.held(containers.STORAGE.with_suffix(".lock")):  # else another process prunes them meanwhile
+        left, used, named, young = made("left", *old), made("used", *old), made("named", *old), made("young")
+        podman("tag", named, "localhost/appointment360-old:test")
+        container = podman("create", used, "/none").stdout.strip()
+        try:
+            containers.prune()
+            there = [podman("image", "exists", one, check=False).returncode == 0 for one in (left, used, named, young)]
+            assert there == [False, True, True, True]
+            assert podman("image", "exists", image, check=False).returncode == 0
+        finally:
+            podman("rm", container)
+            podman("rmi", used, named, young)

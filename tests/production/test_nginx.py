@@ -29,6 +29,7 @@ from dashboard.widgets.upload import PIECE
 from models import sign_ins, users
 from models.database import reading
 from models.permissions import Role
+from tests import waiting
 from tests.dashboard import chromium
 from tests.dashboard.conftest import PASSWORD, Site
 from tests.dashboard.contacts_data import ROWS
@@ -224,11 +225,19 @@ def test_a_broken_upload_keeps_what_arrived(proxy: Proxy, site: Site) -> None:
             trusted.wrap_socket(plain, server_hostname=NAME) as broken,
         ):
             broken.sendall(head.encode() + b"x" * (PIECE // 2))
-        arrived = until(lambda: client.get(f"/imports/{import_id}/upload").json()["offset"])
-        rest = client.put(f"/imports/{import_id}/upload?offset={arrived}", content=b"x" * (PIECE - arrived))
-        if rest.status_code in (409, 423):  # more arrived since
-            arrived = client.get(f"/imports/{import_id}/upload").json()["offset"]
-            rest = client.put(f"/imports/{import_id}/upload?offset={arrived}", content=b"x" * (PIECE - arrived))
+
+        def place() -> int:
+            return int(client.get(f"/imports/{import_id}/upload").json()["offset"])
+
+        def went_on() -> httpx.Response | None:
+            """None while more arrives, or what arrived is still being written."""
+            at = place()
+            sent = client.put(f"/imports/{import_id}/upload?offset={at}", content=b"x" * (PIECE - at))
+            return None if sent.status_code in (409, 423) else sent
+
+        until(place)
+        rest = waiting.until("it goes on", went_on, within=PATIENCE, every=0.5)  # 20 a second are let through
+        assert rest is not None
         assert rest.json() == {"offset": PIECE}
 
 
@@ -237,9 +246,13 @@ def test_a_broken_upload_keeps_what_arrived(proxy: Proxy, site: Site) -> None:
     [("POST", "/auth/session", 100), ("GET", "/api/v1/contacts", 300), ("GET", "/app/static/mark.svg", 500)],
 )
 def test_a_flood_is_turned_away_and_nobody_else(proxy: Proxy, method: str, path: str, times: int) -> None:
-    answers = asyncio.run(_flood(proxy, next(UNUSED), method, path, times))
-    refused = [one for one in answers if one.status_code == 429 and one.headers["retry-after"] == "5"]
-    assert 0 < len(refused) < times
+    address, answers, refused = next(UNUSED), [], []
+    for _ in range(5):  # a busy machine asks more slowly; what is full stays nearly so
+        answers += asyncio.run(_flood(proxy, address, method, path, times))
+        refused = [one for one in answers if one.status_code == 429 and one.headers["retry-after"] == "5"]
+        if refused:
+            break
+    assert 0 < len(refused) < len(answers)
     assert {proxy.line_of(one)["instance"] for one in refused[:20]} == {""}
     with proxy.client(from_address=next(UNUSED)) as other:
         assert other.request(method, path).status_code != 429
@@ -282,7 +295,7 @@ def test_files_whose_names_hold_their_hash_are_kept_for_good(proxy: Proxy, clien
 
 def test_a_browser_stays_with_its_instance(proxy: Proxy, client: httpx.Client) -> None:
     seen: Counter[str] = Counter()
-    for _ in range(12):
+    for _ in range(24):
         with proxy.client(from_address=next(UNUSED)) as browser:
             first = browser.get("/contacts")
             assert "Secure; HttpOnly; SameSite=Lax" in first.headers["set-cookie"]
@@ -382,10 +395,15 @@ def test_an_open_tab_outlives_a_reload(proxy: Proxy) -> None:
 
 def _is_ending(worker: psutil.Process) -> bool:
     """It says so in its title while it has connections left, and is gone afterwards."""
+    return "shutting down" in (_title(worker) or "shutting down")
+
+
+def _title(worker: psutil.Process) -> str:
+    """Nothing once it is gone."""
     try:
-        return "shutting down" in " ".join(worker.cmdline())
+        return " ".join(worker.cmdline())
     except psutil.NoSuchProcess:
-        return True
+        return ""
 
 
 def test_while_the_file_is_there_everybody_gets_the_page(proxy: Proxy, client: httpx.Client) -> None:
@@ -434,7 +452,7 @@ def test_an_instance_is_out_once_no_process_of_nginx_sends_it_anything(proxy: Pr
     """Not when they were told: one that is late would send requests to what is stopped by then."""
     script, (first, _) = str(DEPLOYED / "instance.sh"), proxy.instances
     master = psutil.Process(int((proxy.folder / "run" / "nginx.pid").read_text()))
-    late = next(one for one in master.children() if "worker process" in " ".join(one.cmdline()))
+    late = next(one for one in master.children() if "worker process" in _title(one) and not _is_ending(one))
     late.suspend()
     taking_out = subprocess.Popen([script, "down", first], env=proxy.environment)
     try:
@@ -476,9 +494,11 @@ def test_an_instance_that_hangs_gets_nothing_until_it_answers_again(
     assert second.process is not None
     with watched(proxy):
         second.process.send_signal(signal.SIGSTOP)
-        until(lambda: states(proxy) == {first.address: "up", second.address: "unready"})
-        until(lambda: {_answered_soon(proxy) for _ in range(5)} == {True})  # as soon as nginx read it
-        second.process.send_signal(signal.SIGCONT)
+        try:
+            until(lambda: states(proxy) == {first.address: "up", second.address: "unready"})
+            until(lambda: {_answered_soon(proxy) for _ in range(5)} == {True})  # as soon as nginx read it
+        finally:
+            second.process.send_signal(signal.SIGCONT)
         until(lambda: states(proxy) == {first.address: "up", second.address: "up"})
 
 

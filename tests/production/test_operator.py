@@ -27,7 +27,7 @@ from tests.production.containers import ROOT
 from tests.production.empty_machine import EmptyMachine, downloads
 from tests.production.people_at_work import CLIENTS, Load, next_version
 
-pytestmark = pytest.mark.deploy
+pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1500)]  # a first build has much to fetch
 RUNBOOK = (ROOT / "deploy" / "RUNBOOK.md").read_text()
 BLOCKS = dict(re.findall(r"^```sh\n# run: ([a-z-]+)[^\n]*\n(.*?)^```$", RUNBOOK, re.M | re.S))
 SITE, ADMIN = "contacts.example.org", "admin@contacts.example.org"

@@ -18,7 +18,7 @@ from tests.production.booted import CURRENT, SAMPLE, at_rest, uploaded
 from tests.production.containers import environment
 from tests.production.debian import Debian
 
-pytestmark = pytest.mark.deploy
+pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1500)]  # a first build has much to fetch
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = DEPLOY / "systemd" / "units"
 SERVICES = sorted(UNITS.glob("*.service"))
@@ -216,7 +216,8 @@ def test_a_start_that_cannot_be_is_seen(debian: Debian) -> None:
 def test_a_worker_counts_as_started_when_it_takes_runs(debian: Debian) -> None:
     debian.run("systemctl", "restart", SECOND_WORKER)
     life = debian.state(SECOND_WORKER, "InvocationID")["InvocationID"]
-    assert "started!" in debian.run("journalctl", "--no-pager", "-o", "cat", f"_SYSTEMD_INVOCATION_ID={life}")
+    said = ("journalctl", "--no-pager", "-o", "cat", f"_SYSTEMD_INVOCATION_ID={life}")
+    debian.until("it says so", lambda: "started!" in debian.run(*said))
 
 
 def test_a_worker_that_is_stopped_finishes_its_import_and_another_one_goes_on(debian: Debian, token: str) -> None:

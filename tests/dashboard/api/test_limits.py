@@ -40,7 +40,7 @@ def within_an_hour(db: str) -> None:
     left = "SELECT 3600 - extract(epoch FROM clock_timestamp())::bigint % 3600"
     while True:
         with engine().connect() as connection:
-            if connection.scalar(text(left)) > 30:
+            if connection.scalar(text(left)) > 180:
                 return
         time.sleep(1)
 

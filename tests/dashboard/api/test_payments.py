@@ -27,7 +27,7 @@ def told(address: str, one: Signed) -> httpx.Response:
 
 def soon(look: Any, wanted: object) -> None:
     """What is told is applied after the answer."""
-    for _ in range(200):
+    for _ in range(3000):
         if look() == wanted:
             return
         time.sleep(0.02)

@@ -1,6 +1,5 @@
 """Payments over HTTP, as programs and as Razorpay meet them."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from models.permissions import Role
 from tests import razorpay as standin
 from tests.dashboard.api.conftest import Client
 from tests.razorpay import KEY_SECRET, Razorpay, Signed, sign
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -27,11 +27,7 @@ def told(address: str, one: Signed) -> httpx.Response:
 
 def soon(look: Any, wanted: object) -> None:
     """What is told is applied after the answer."""
-    for _ in range(3000):
-        if look() == wanted:
-            return
-        time.sleep(0.02)
-    assert look() == wanted
+    until("it is applied", lambda: look() == wanted, lambda: str(look()))
 
 
 def test_a_pack_is_bought_and_its_credits_come_by_webhook(razorpay: Razorpay, client: Client, address: str) -> None:

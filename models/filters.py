@@ -152,21 +152,21 @@ class Filter:
         if self.field.name in SYSTEM and self.field.kind is Kind.WHOLE:
             column = cast(column, BigInteger)  # any number may be asked for, also one that no id can be
         if self.field.name in SYSTEM and self.field.kind is Kind.DATE:
-            return _on_days(column, self.operator, self.values)
+            return on_days(column, self.operator, self.values)
         if self.field.kind not in REFERENCES or self.operator == "empty":
             return OPERATORS[self.operator].condition(column, self.values)
         if self.operator == "not":
-            return or_(column.is_(None), column.not_in(_referred(self.field, "is", self.values)))
-        return column.in_(_referred(self.field, self.operator, self.values))
+            return or_(column.is_(None), column.not_in(referred(self.field, "is", self.values)))
+        return column.in_(referred(self.field, self.operator, self.values))
 
 
-def _on_days(column: ColumnElement[Any], operator: str, values: Values) -> ColumnElement[bool]:
+def on_days(column: ColumnElement[Any], operator: str, values: Values) -> ColumnElement[bool]:
     """The condition on days, asked of moments: none of them has to be made a day for it."""
     match operator:
         case "is":
             return or_(*(and_(column >= _start(day), column < _end(day)) for day in values))
         case "not":
-            return not_(_on_days(column, "is", values))
+            return not_(on_days(column, "is", values))
         case "gte":
             return column >= _start(values[0])
         case "lte":
@@ -185,7 +185,7 @@ def _end(day: date) -> ColumnElement[Any] | datetime:
     return literal_column("'infinity'::timestamptz") if day == date.max else _start(day + timedelta(days=1))
 
 
-def _referred(field: Field, operator: str, values: Values) -> Select[Any]:
+def referred(field: Field, operator: str, values: Values) -> Select[Any]:
     """The ids of the industries or users that the condition is true of: people filter by names, not by ids."""
     if field.kind is Kind.INDUSTRY:
         return select(Industry.id).where(OPERATORS[operator].condition(Industry.__table__.c.name, values))
@@ -218,6 +218,13 @@ class Filters:
     def __bool__(self) -> bool:
         return bool(self.filters or self.q)
 
+    def require_seen(self, *, by: Actor) -> None:
+        """Raises NotAllowed for a hidden field, and for a rule that looks into one."""
+        known = filterable(by)
+        if hidden := [one.field.name for one in self.filters if one.field.name not in known]:
+            raise hidden_field(hidden[0])
+        _require_seen_checks(self.filters, by)
+
     def condition(self, *, by: Actor) -> ColumnElement[bool]:
         """The WHERE clause; free text looks only into what `by` may see. Raises NotAllowed for a hidden field, and
         InvalidInput where it is asked of the past: only what search.py reads can be."""
@@ -225,10 +232,7 @@ class Filters:
             raise InvalidInput(
                 "Contacts as they were can be looked at, not changed: go back to now first.", field=AS_OF
             )
-        known = filterable(by)
-        if hidden := [one.field.name for one in self.filters if one.field.name not in known]:
-            raise hidden_field(hidden[0])
-        _require_seen_checks(self.filters, by)
+        self.require_seen(by=by)
         words = [search_text(by).ilike(f"%{_like(word)}%") for word in self.q.split()]
         either = [and_(*(one.condition() for one in group)) for group in self.alternatives.values()]
         return and_(true(), *(one.condition() for one in self.required), *([or_(*either)] if either else []), *words)

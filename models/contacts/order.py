@@ -11,8 +11,13 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     ColumnElement,
+    Date,
+    DateTime,
     FromClause,
+    Integer,
+    Numeric,
     Select,
     Subquery,
     and_,
@@ -26,6 +31,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.util import ClauseAdapter
 
@@ -79,11 +85,17 @@ class Order:
     `is_whole`: contacts are no table of which a sample could be taken, so that all that match are always read.
     """
 
+    name: str  # of the field or column
     key: ColumnElement[Any] | None
     falling: bool
     source: FromClause
     is_indexed: bool
     is_whole: bool = False
+
+    @property
+    def is_of_text(self) -> bool:
+        """Whether it depends on how the database compares texts."""
+        return self.key is not None and not isinstance(self.key.type, (Numeric, Integer, Date, DateTime, Boolean))
 
     def page(
         self, session: Session, where: ColumnElement[bool], *, first: int, size: int, total: int | None = None
@@ -113,7 +125,7 @@ class Order:
             row = session.execute(select(numbered).where(numbered.c.id == contact_id)).one_or_none()
             if row is not None:
                 return Neighbours(row.previous, row.next, row.place, row.total)
-        values = self._values(session, contact_id)
+        values = self.values(session, contact_id)
         before, after, total = self._counted_around(session, where, values)
         previous = self._next(session, where, values, back=True) if before else None
         following = self._next(session, where, values, back=False) if after else None
@@ -263,11 +275,19 @@ class Order:
         rows = select(_contacts.c.id).select_from(self.source).where(where, part.rows)
         return rows.order_by(*part.directed(self.falling != back))
 
-    def _values(self, session: Session, contact_id: int) -> list[Any]:
+    def values(self, session: Session, contact_id: int) -> list[Any]:
         """Of the keys of the part that the contact stands in. Raises NoResultFound."""
+        found = self.keys_of(session, [contact_id])
+        if not found:
+            raise NoResultFound
+        return found[contact_id]
+
+    def keys_of(self, session: Session, ids: Sequence[int]) -> dict[int, list[Any]]:
+        """By the id, which is the last of them; for those that there are."""
         keys = [] if self.key is None else [self.key]
-        read = select(*keys, _contacts.c.id).select_from(self.source).where(_contacts.c.id == contact_id)
-        return [value for value in session.execute(read).one() if value is not None]
+        among = _contacts.c.id == any_(literal(list(ids), ARRAY(BigInteger)))
+        rows = session.execute(select(*keys, _contacts.c.id).select_from(self.source).where(among))
+        return {row[-1]: [value for value in row if value is not None] for row in rows}
 
     def require_keys(self, values: Sequence[Any]) -> None:
         """They come from a program, which may have made them up: the database would refuse another type. Raises
@@ -304,14 +324,14 @@ def _count(session: Session, source: FromClause, where: ColumnElement[bool]) -> 
 def by(name: str, *, falling: bool) -> Order:
     """The order by a field or a column; industries and owners by what people read."""
     if name == "id":
-        return Order(None, falling, _contacts, is_indexed=True)
+        return Order(name, None, falling, _contacts, is_indexed=True)
     column = _contacts.c[FIELDS[name].column if name in FIELDS else name]
     # Under names of their own, since filters look into the same tables.
     match FIELDS[name].kind if name in FIELDS else None:
         case Kind.INDUSTRY:
             industry = Industry.__table__.alias("sorted_industry")
-            return Order(industry.c.name, falling, _contacts.outerjoin(industry, industry.c.id == column), False)
+            return Order(name, industry.c.name, falling, _contacts.outerjoin(industry, industry.c.id == column), False)
         case Kind.OWNER:
             owner = User.__table__.alias("sorted_owner")
-            return Order(owner.c.email, falling, _contacts.outerjoin(owner, owner.c.id == column), False)
-    return Order(column, falling, _contacts, is_indexed=name in INDEXED)
+            return Order(name, owner.c.email, falling, _contacts.outerjoin(owner, owner.c.id == column), False)
+    return Order(name, column, falling, _contacts, is_indexed=name in INDEXED)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg.rows import dict_row
 from sqlalchemy import (
@@ -33,7 +33,7 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from models import awaited, kept, replica
-from models.contacts import as_of, facets, order, statistics
+from models.contacts import as_of, facets, mirror, mirrored, order, statistics
 from models.contacts.facets import Range
 from models.contacts.history import newest_version
 from models.contacts.order import NEAR, Neighbours, Order
@@ -41,7 +41,7 @@ from models.contacts.statistics import Statistics
 from models.contacts.table import BROWSED, FIELDS, FULL_NAME, SEARCHED, Contact
 from models.database import asked, compiled, reading
 from models.errors import InvalidInput, NotFound, about
-from models.fields import Kind
+from models.fields import REFERENCES, Kind
 from models.filters import OPERATORS, Filter, Filters, hidden_field, visible_fields
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -52,6 +52,7 @@ NEWEST_FIRST = "-id"
 SORTABLE_SYSTEM = ("id", "created_at", "updated_at")
 # What columns of the list and filters are called -> what the list is sorted by.
 SORTED_BY = {FULL_NAME: "last_name", "added": "created_at", "changed": "updated_at", "contact": "id"}
+NAMED = ("email", "contact_id", "person_linkedin_url", "contact")  # what one contact or a few have
 WITHIN = ("is", "starts", "contains")  # operators that are only true where the text is found
 COMMON = 0.08  # of all contacts
 MOST_TOTALS = 2000
@@ -112,17 +113,14 @@ def page(
     if not 1 <= size <= MAX_PAGE_SIZE or number < 1:
         raise InvalidInput(f"Pages start at 1 and hold 1 to {MAX_PAGE_SIZE:,} contacts.", field="page")
     shown = chosen_columns(columns, by=by)
-    where, asked = _condition(filters, by), _question(filters, by)
-    listed = _order(sort, by, is_whole=filters.as_of is not None)
-    with looking(filters, by) as session:
-        at = kept.moment_of(session)
-        if not filters.as_of and (common := _common(session, filters)):
-            where = _condition(filters, by, common)
+    asked, listed = _question(filters, by), _order(sort, by, is_whole=filters.as_of is not None)
+    with _engine(filters, by, listed) as engine:
+        at = kept.moment_of(engine.session)
         known = _totals.get(asked, at)
-        total, ids = listed.page(session, where, first=(number - 1) * size, size=size, total=known)
+        total, ids = engine.page(listed, first=(number - 1) * size, size=size, total=known)
         # The ids first, the rows after: sorting 49 wide columns costs ten times as much as sorting ids.
         rows = select(Contact.id, *labelled(shown)).where(Contact.id.in_(ids))
-        found = {row.id: dict(row._mapping) for row in session.execute(rows)}
+        found = {row.id: dict(row._mapping) for row in engine.session.execute(rows)}
     if known is None:
         _totals.put(asked, total, at)
     return Page([found[contact_id] for contact_id in ids], total, number, size)
@@ -151,11 +149,11 @@ def following(
         near = asked(*question, dict_row)
         if len(near) > size:
             return Following(near[:size], [near[size - 1]["id"]], count(filters, by=by) if counted else None)
-    where, rows = _condition(filters, by), _rows(names, versioned)
-    with looking(filters, by) as session:
-        keys = listed.following(session, where, after, size + 1)
+    rows = _rows(names, versioned)
+    with _engine(filters, by, listed) as engine:
+        keys = engine.following(listed, after, size + 1)
         ids = [one[-1] for one in keys[:size]]
-        found = {row.id: dict(row._mapping) for row in session.execute(rows.where(Contact.id.in_(ids)))}
+        found = {row.id: dict(row._mapping) for row in engine.session.execute(rows.where(Contact.id.in_(ids)))}
     total = count(filters, by=by) if counted else None
     return Following([found[one] for one in ids], keys[size - 1] if len(keys) > size else None, total)
 
@@ -237,10 +235,10 @@ def neighbours(filters: Filters, *, sort: str = NEWEST_FIRST, contact_id: int, b
     It need not match, or no longer: then it is where it would stand. Raises NotAllowed, InvalidInput, NotFound.
     """
     require(by, Permission.CONTACTS_READ)
-    where, listed = _condition(filters, by), _order(sort, by, is_whole=filters.as_of is not None)
-    with looking(filters, by) as session:
+    listed = _order(sort, by, is_whole=filters.as_of is not None)
+    with _engine(filters, by, listed) as engine:
         try:
-            return listed.around(session, where, contact_id)
+            return engine.around(listed, contact_id)
         except NoResultFound as error:
             raise NotFound(f"There is no contact {contact_id}: it was deleted.") from error
 
@@ -257,9 +255,8 @@ def those_of(filters: Filters, ids: Collection[int], *, by: Actor) -> frozenset[
 def count(filters: Filters, *, by: Actor) -> int:
     """Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
-    where = _condition(filters, by)
-    with looking(filters, by) as session:
-        return _count(session, where)
+    with _engine(filters, by) as engine:
+        return engine.count()
 
 
 @replica.browses
@@ -305,15 +302,9 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
     """
     require(by, Permission.CONTACTS_READ)
     _require_countable([name], "field", by)
-    column = Contact.__table__.c[FIELDS[name].column]
-    value = func.unnest(column) if FIELDS[name].kind is Kind.LIST else column
-    matching = select(value.label("value")).where(_condition(filters, by)).subquery()
-    number = func.count().label("count")
-    counted = select(matching.c.value, number).group_by(matching.c.value)
-    counted = counted.order_by(number.desc(), matching.c.value.asc().nulls_last()).limit(limit)
-    with _BESIDE, looking(filters, by) as session:
-        found = [(row[0], row[1]) for row in session.execute(counted)]
-        names = _names(session, FIELDS[name].kind) if FIELDS[name].kind in (Kind.INDUSTRY, Kind.OWNER) else None
+    with _BESIDE, _engine(filters, by) as engine:
+        found = engine.count_by(name, limit)
+        names = _names(engine.session, FIELDS[name].kind) if FIELDS[name].kind in REFERENCES else None
     return [(names.get(value) if names else value, number) for value, number in found]
 
 
@@ -335,11 +326,11 @@ def count_by_each(
     _require_countable(list(ranges or {}), "range", by)
     if wrong := [name for name in ranges or {} if FIELDS[name].kind not in (Kind.WHOLE, Kind.MONEY)]:
         raise InvalidInput(f"{FIELDS[wrong[0]].title} holds no numbers: there are no ranges of it.", field="range")
-    with _BESIDE, looking(filters, by) as session:
-        found = facets.read(session, _condition(filters, by), names, ranges or {}, limit)
+    with _BESIDE, _engine(filters, by) as engine:
+        found = engine.count_by_each(names, ranges or {}, limit)
         for name in names:
-            if FIELDS[name].kind in (Kind.INDUSTRY, Kind.OWNER):
-                referred = _names(session, FIELDS[name].kind)
+            if FIELDS[name].kind in REFERENCES:
+                referred = _names(engine.session, FIELDS[name].kind)
                 found[name] = [(referred.get(value), number) for value, number in found[name]]
     return found
 
@@ -360,10 +351,8 @@ def statistics_of(filters: Filters, *, by: Actor) -> Statistics:
     Raises NotAllowed.
     """
     require(by, Permission.CONTACTS_READ)
-    where = _condition(filters, by)
-    with _BESIDE, looking(filters, by) as session:
-        at = as_of.resolve(session, filters.as_of) if filters.as_of else None
-        return statistics.read(session, where, visible_fields(by), at=at)
+    with _BESIDE, _engine(filters, by) as engine:
+        return engine.statistics(visible_fields(by))
 
 
 def matching(filters: Filters, columns: list[str], *, by: Actor) -> Select[Any]:
@@ -468,6 +457,84 @@ def _words(required: list[Filter]) -> ColumnElement[bool]:
     """What stands in one of the fields that make the words stands in the words."""
     within = [one for one in required if one.field.name in SEARCHED and one.operator in WITHIN]
     return and_(true(), *(_CONTAINS(_WORDS, one.values) for one in within))
+
+
+class Engine(Protocol):
+    """What answers a question about the contacts that match: the database, or this process's mirror of it. Both give
+    the same of one snapshot, which `session` has."""
+
+    session: Session
+
+    def count(self) -> int: ...
+
+    def page(self, listed: Order, *, first: int, size: int, total: int | None) -> tuple[int, list[int]]: ...
+
+    def following(self, listed: Order, values: Sequence[Any] | None, size: int) -> list[list[Any]]: ...
+
+    def around(self, listed: Order, contact_id: int) -> Neighbours: ...
+
+    def count_by(self, name: str, limit: int | None) -> list[tuple[Any, int]]: ...
+
+    def count_by_each(
+        self, names: Sequence[str], ranges: Mapping[str, Sequence[Range]], limit: int
+    ) -> dict[str, facets.Counts]: ...
+
+    def statistics(self, seen: list[str]) -> Statistics: ...
+
+
+class _Stored:
+    """The database as an engine."""
+
+    def __init__(self, session: Session, filters: Filters, by: Actor, where: ColumnElement[bool]) -> None:
+        self.session, self.filters, self.by, self.where = session, filters, by, where
+
+    def count(self) -> int:
+        return _count(self.session, self.where)
+
+    def page(self, listed: Order, *, first: int, size: int, total: int | None) -> tuple[int, list[int]]:
+        where = self.where
+        if not self.filters.as_of and (common := _common(self.session, self.filters)):
+            where = _condition(self.filters, self.by, common)
+        return listed.page(self.session, where, first=first, size=size, total=total)
+
+    def following(self, listed: Order, values: Sequence[Any] | None, size: int) -> list[list[Any]]:
+        return listed.following(self.session, self.where, values, size)
+
+    def around(self, listed: Order, contact_id: int) -> Neighbours:
+        return listed.around(self.session, self.where, contact_id)
+
+    def count_by(self, name: str, limit: int | None) -> list[tuple[Any, int]]:
+        column = Contact.__table__.c[FIELDS[name].column]
+        value = func.unnest(column) if FIELDS[name].kind is Kind.LIST else column
+        matching = select(value.label("value")).where(self.where).subquery()
+        number = func.count().label("count")
+        counted = select(matching.c.value, number).group_by(matching.c.value)
+        counted = counted.order_by(number.desc(), matching.c.value.asc().nulls_last()).limit(limit)
+        return [(row[0], row[1]) for row in self.session.execute(counted)]
+
+    def count_by_each(
+        self, names: Sequence[str], ranges: Mapping[str, Sequence[Range]], limit: int
+    ) -> dict[str, facets.Counts]:
+        return facets.read(self.session, self.where, names, ranges, limit)
+
+    def statistics(self, seen: list[str]) -> Statistics:
+        at = as_of.resolve(self.session, self.filters.as_of) if self.filters.as_of else None
+        return statistics.read(self.session, self.where, seen, at=at)
+
+
+@contextmanager
+def _engine(filters: Filters, by: Actor, listed: Order | None = None) -> Iterator[Engine]:
+    """The mirror, where it can answer and is not slower: one contact that is named is found by an index."""
+    where = _condition(filters, by)
+    if mirrored.can_answer(filters) and not any(
+        one.field.name in NAMED and one.operator == "is" for one in filters.required
+    ):
+        with mirror.looking() as view:
+            if view is not None and (listed is None or not listed.is_of_text or mirrored.is_bytewise(view)):
+                yield mirrored.Mirrored(view, filters, by)
+                return
+    with looking(filters, by) as session:
+        yield _Stored(session, filters, by, where)
 
 
 @contextmanager

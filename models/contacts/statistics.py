@@ -5,6 +5,7 @@ table and a distinct count beside other aggregates each keep Postgres from worki
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -15,12 +16,14 @@ from sqlalchemy.orm import Session
 
 from models.contacts import facets
 from models.contacts.table import FIELDS, Contact
+from models.filters import Filter
 from models.industries import Industry
 
 INDUSTRY = "industry"
 COUNTED = ("country", "seniority", INDUSTRY, "email_status")
 MOST = 1000  # values of one field, the commonest: a wrongly mapped column may have a million
 VERIFIED = "Verified"
+IS_VERIFIED = Filter(FIELDS["email_status"], "is", (VERIFIED,))
 NEW_DAYS = 7
 
 
@@ -57,7 +60,7 @@ def read(session: Session, where: ColumnElement[bool], seen: list[str], *, at: d
         total=totals["total"],
         filled={name: totals[f"filled {name}"] for name in seen},
         values=_values(session, where, [name for name in COUNTED if name in seen]),
-        months=_months(session, where, at.date()),
+        months=months(_days(session, where), at.date()),
         new=totals["new"],
         new_since=since,
         companies=(session.scalar(_companies(where)) or 0) if "company" in seen else 0,
@@ -84,28 +87,33 @@ def _values(session: Session, where: ColumnElement[bool], names: list[str]) -> d
     counted = facets.read(session, where, names, {}, MOST) if names else {}
     if INDUSTRY in counted:
         called = dict(session.execute(select(Industry.id, Industry.name)).all())
-        counted[INDUSTRY] = sorted(((called[key], number) for key, number in counted[INDUSTRY]), key=_commonest_first)
+        counted[INDUSTRY] = sorted(((called[key], number) for key, number in counted[INDUSTRY]), key=commonest_first)
     return {name: dict(counts) for name, counts in counted.items()}
 
 
-def _commonest_first(item: tuple[str, int]) -> tuple[int, str]:
+def commonest_first(item: tuple[str, int]) -> tuple[int, str]:
     return -item[1], item[0]
 
 
-def _months(session: Session, where: ColumnElement[bool], today: date) -> dict[date, int]:
+def _days(session: Session, where: ColumnElement[bool]) -> list[tuple[date, int]]:
     """Counted by days, as filters know them: the planner has statistics of these, and months cost twice as much."""
     day = cast(func.timezone("UTC", Contact.created_at), Date).label("day")
+    return [(row[0], row[1]) for row in session.execute(select(day, func.count()).where(where).group_by(day))]
+
+
+def months(days: Iterable[tuple[date, int]], today: date) -> dict[date, int]:
+    """The days' contacts by the first day of their month, from the first month to that of today, without a gap."""
     counted: Counter[date] = Counter()
-    for added, contacts in session.execute(select(day, func.count()).where(where).group_by(day)):
+    for added, contacts in days:
         counted[added.replace(day=1)] += contacts
     if not counted:
         return {}
     now, last = min(counted), max(*counted, today.replace(day=1))
-    months = {}
+    found = {}
     while now <= last:
-        months[now] = counted[now]
+        found[now] = counted[now]
         now = (now + timedelta(days=31)).replace(day=1)
-    return months
+    return found
 
 
 def _companies(where: ColumnElement[bool]) -> Select[Any]:

@@ -1,0 +1,332 @@
+"""Contacts by columns, in a DuckDB file of one process's own: what it holds, and how rows come in.
+
+A text that few values are written in again and again is a number here, and its values stand in a dictionary beside it:
+`country` holds 17, and `values_country` says that 17 is Germany. What is asked of a text is asked of the dictionary
+once, and of ten million contacts only whether their number is among those found. Lists are numbers too, of whole lists.
+What is nearly different for every contact, as e-mail addresses are, stands as it is.
+
+Patterns ignore capitals as the database's server does. So it is the server that writes small what is not ASCII, here
+as there, and Unicode has one meaning.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.contacts.feed import Place, Server, Written
+from models.contacts.table import FIELDS
+from models.fields import Kind
+
+log = logging.getLogger(__name__)
+
+FORMAT = "1"  # of the file: another one is not read
+SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
+FOLDED = "~"  # behind the name of a column: how its text is written in small letters, where that is another text
+SYSTEM = {"created_at": Kind.DATE, "updated_at": Kind.DATE, "import_id": Kind.WHOLE}
+MOMENTS = ("created_at", "updated_at")
+_TYPES = {
+    Kind.WHOLE: "BIGINT", Kind.MONEY: "DECIMAL(15, 2)", Kind.DATE: "DATE", Kind.FLAG: "BOOLEAN",
+    Kind.INDUSTRY: "INTEGER", Kind.OWNER: "INTEGER", Kind.LIST: "VARCHAR[]",
+}  # fmt: skip
+
+_READ = {
+    Kind.WHOLE: pa.int64(), Kind.DATE: pa.date32(), Kind.FLAG: pa.bool_(), Kind.INDUSTRY: pa.int32(),
+    Kind.OWNER: pa.int32(), Kind.LIST: pa.list_(pa.string()),
+}  # fmt: skip
+
+
+class Form(StrEnum):
+    """How a column is kept."""
+
+    CODED = "coded"  # a number of its dictionary
+    TEXT = "text"  # as it is, with its small letters beside it
+    VALUE = "value"  # a number, a day, a moment, yes or no, a list
+
+
+@dataclass(frozen=True)
+class Column:
+    """`name` is that of the column of contacts."""
+
+    name: str
+    kind: Kind
+    form: Form
+
+    @property
+    def is_moment(self) -> bool:
+        return self.name in MOMENTS
+
+    @property
+    def selected(self) -> list[str]:
+        """What is read of the database for it."""
+        if self.is_moment:
+            return [f"(extract(epoch FROM {self.name}) * 1000000)::bigint AS {self.name}"]
+        if self.kind is Kind.MONEY:
+            return [f"{self.name}::text AS {self.name}"]
+        if self.form is Form.TEXT:
+            return [self.name, f'nullif(lower({self.name}), {self.name}) AS "{self.name}{FOLDED}"']
+        return [self.name]
+
+    @property
+    def read(self) -> list[pa.Field]:
+        """What `selected` is in Arrow."""
+        if self.form is Form.TEXT:
+            return [pa.field(self.name, pa.string()), pa.field(f"{self.name}{FOLDED}", pa.string())]
+        return [pa.field(self.name, pa.int64() if self.is_moment else _READ.get(self.kind, pa.string()))]
+
+    @property
+    def declared(self) -> list[str]:
+        """Of the table here."""
+        if self.form is Form.CODED:
+            return [f"{self.name} UINTEGER"]
+        if self.form is Form.TEXT:
+            return [f"{self.name} VARCHAR", f'"{self.name}{FOLDED}" VARCHAR']
+        return [f"{self.name} {'TIMESTAMPTZ' if self.is_moment else _TYPES[self.kind]}"]
+
+    @property
+    def taken(self) -> list[str]:
+        """What becomes of `selected` here."""
+        if self.is_moment:
+            return [f"make_timestamptz({self.name})"]
+        return [self.name, f'"{self.name}{FOLDED}"'] if self.form is Form.TEXT else [self.name]
+
+
+def columns(coded: frozenset[str]) -> tuple[Column, ...]:
+    """All of them, in the declared order; `coded` are the names of those with a dictionary."""
+    kinds = {one.column: one.kind for one in FIELDS.values()} | SYSTEM
+    return tuple(Column(name, kind, _form(name, kind, coded)) for name, kind in kinds.items())
+
+
+def _form(name: str, kind: Kind, coded: frozenset[str]) -> Form:
+    if name in coded:
+        return Form.CODED
+    return Form.VALUE if kind in _TYPES else Form.TEXT
+
+
+def may_be_coded(kind: Kind) -> bool:
+    return kind is Kind.LIST or kind not in _TYPES
+
+
+@dataclass(frozen=True)
+class State:
+    """Of which snapshot the file is: `moves` are those of models/kept.py when `began` was its server's start."""
+
+    server: Server
+    place: Place
+    moves: int
+    began: str
+
+
+class Folds(Protocol):
+    """Writes texts in small letters, as the database's server does."""
+
+    def __call__(self, texts: Sequence[str], /) -> list[str]: ...
+
+
+class Columnar:
+    """The open file. One at a time writes; any number read, each on a cursor of its own."""
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, all_columns: tuple[Column, ...]) -> None:
+        self.path, self.columns = path, all_columns
+        self.by_name = {one.name: one for one in all_columns}
+        self._connection = connection
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        return self._connection.cursor()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def selected(self) -> str:
+        """The columns that `put` takes, as the database's SELECT has them."""
+        return ", ".join(["id", *(part for one in self.columns for part in one.selected)])
+
+    def schema(self) -> pa.Schema:
+        """Of the rows that `put` takes."""
+        return pa.schema([pa.field("id", pa.int64()), *(part for one in self.columns for part in one.read)])
+
+    def start_over(self) -> None:
+        """Empty it, with its dictionaries: a load begins."""
+        declared = ", ".join(["id BIGINT NOT NULL", *(part for one in self.columns for part in one.declared)])
+        self._connection.execute(f"CREATE OR REPLACE TABLE contacts ({declared})")
+        for one in self.columns:
+            if one.form is Form.CODED:
+                value = "VARCHAR[]" if one.kind is Kind.LIST else "VARCHAR"
+                self._connection.execute(
+                    f"CREATE OR REPLACE TABLE values_{one.name} "
+                    f"(code UINTEGER NOT NULL, hashed UBIGINT NOT NULL, written VARCHAR, value {value}, folded VARCHAR)"
+                )
+
+    def load(self, batches: Iterator[pa.Table], state: State, fold: Folds) -> Iterator[int]:
+        """Put all contacts into the empty file; gives the number of those that are in after each batch."""
+        done = 0
+        for rows in batches:
+            self._connection.execute("BEGIN")
+            try:
+                self._insert(rows, fold)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+            done += rows.num_rows
+            yield done
+        self._note(state)
+        self._connection.execute("CHECKPOINT")
+
+    def put(self, written: Written, rows: pa.Table, state: State, fold: Folds) -> None:
+        """Replace what `written` names by `rows`, which is all that is left of them, in one transaction."""
+        self._connection.execute("BEGIN")
+        try:
+            self._delete(written)
+            if rows.num_rows:
+                self._insert(rows, fold)
+            self._note(state)
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _delete(self, written: Written) -> None:
+        ranges = written.ranges
+        if len(ranges) == 1:
+            self._connection.execute("DELETE FROM contacts WHERE id >= ? AND id < ?", list(ranges[0]))
+        elif ranges:
+            gone = pa.table({"first": [one for one, _ in ranges], "after": [one for _, one in ranges]})
+            self._connection.register("gone", gone)
+            self._connection.execute("DELETE FROM contacts WHERE id IN (SELECT unnest(range(first, after)) FROM gone)")
+            self._connection.unregister("gone")
+
+    def _insert(self, rows: pa.Table, fold: Folds) -> None:
+        for one in self.columns:
+            if one.form is Form.CODED:
+                place = rows.schema.get_field_index(one.name)
+                rows = rows.set_column(place, one.name, self._coded(one, rows.column(place), fold))
+        taken = ", ".join(["id", *(part for one in self.columns for part in one.taken)])
+        self._connection.register("incoming", rows)
+        self._connection.execute(f"INSERT INTO contacts SELECT {taken} FROM incoming")
+        self._connection.unregister("incoming")
+
+    def _coded(self, column: Column, values: pa.ChunkedArray, fold: Folds) -> pa.Array:
+        """Their numbers in the dictionary, to which those are added that are not in it."""
+        whole = values.combine_chunks()
+        if isinstance(whole, pa.ChunkedArray):  # of no rows
+            whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
+        written = pc.binary_join(whole, SEPARATOR) if column.kind is Kind.LIST else whole
+        encoded = written.dictionary_encode()
+        codes = self._codes(column, encoded.dictionary, fold)
+        return pc.take(codes, encoded.indices)
+
+    def _codes(self, column: Column, written: pa.Array, fold: Folds) -> pa.Array:
+        if not len(written):
+            return pa.array([], pa.uint32())
+        table = f"values_{column.name}"
+        self._connection.register("asked", pa.table({"place": pa.array(range(len(written))), "written": written}))
+        known = self._connection.sql(
+            f"SELECT place, code FROM asked LEFT JOIN {table} d ON d.hashed = hash(asked.written) "
+            "AND d.written = asked.written ORDER BY place"
+        ).to_arrow_table()
+        self._connection.unregister("asked")
+        codes = known.column("code").combine_chunks().cast(pa.uint32())
+        missing = pc.is_null(codes)
+        if not pc.any(missing).as_py():
+            return codes
+        added = pc.filter(written, missing)
+        [(first,)] = self._connection.execute(f"SELECT coalesce(max(code), 0) + 1 FROM {table}").fetchall()
+        numbers = pa.array(range(first, first + len(added)), pa.uint32())
+        self._add(column, numbers, added, fold)
+        return pc.replace_with_mask(codes, missing, numbers)
+
+    def _add(self, column: Column, numbers: pa.Array, written: pa.Array, fold: Folds) -> None:
+        value = f"string_split(written, '{SEPARATOR}')" if column.kind is Kind.LIST else "written"
+        folded = _folded(written, fold) if column.kind is not Kind.LIST else pa.nulls(len(written), pa.string())
+        self._connection.register("added", pa.table({"code": numbers, "written": written, "folded": folded}))
+        self._connection.execute(
+            f"INSERT INTO values_{column.name} SELECT code, hash(written), written, {value}, folded FROM added"
+        )
+        self._connection.unregister("added")
+
+    def _note(self, state: State) -> None:
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS state (format VARCHAR, cluster VARCHAR, timeline BIGINT, "
+            "of_database BIGINT, of_schema VARCHAR, snapshot VARCHAR, log VARCHAR, moves BIGINT, began VARCHAR, "
+            "coded VARCHAR[])"
+        )
+        self._connection.execute("DELETE FROM state")
+        server, place = asdict(state.server), asdict(state.place)
+        coded = [one.name for one in self.columns if one.form is Form.CODED]
+        self._connection.execute(
+            "INSERT INTO state VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [FORMAT, *server.values(), *place.values(), state.moves, state.began, coded],
+        )
+
+
+def state(cursor: duckdb.DuckDBPyConnection) -> State:
+    """That of the cursor's transaction."""
+    row = cursor.execute(
+        "SELECT cluster, timeline, of_database, of_schema, snapshot, log, moves, began FROM state"
+    ).fetchone()
+    assert row is not None
+    return State(Server(*row[:4]), Place(*row[4:6]), row[6], row[7])
+
+
+def _folded(written: pa.Array, fold: Folds) -> pa.Array:
+    """Whoever wrote it in ASCII has one way to write it small; of the rest the server is asked."""
+    is_ascii = pc.string_is_ascii(written)
+    folded = pc.ascii_lower(written)
+    if pc.all(is_ascii).as_py():
+        return folded
+    others = pc.invert(is_ascii)
+    asked = pa.array(fold(pc.filter(written, others).to_pylist()), folded.type)
+    return pc.replace_with_mask(folded, others, asked)
+
+
+def opened(path: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnection:
+    """Raises duckdb.Error where it is another process's, or not one of DuckDB's."""
+    how: dict[str, Any] = {
+        "threads": threads, "memory_limit": memory, "temp_directory": str(path.with_suffix(".spilled")),
+        "autoinstall_known_extensions": False, "autoload_known_extensions": False,
+        "preserve_insertion_order": False,
+    }  # fmt: skip
+    connection = duckdb.connect(str(path), config=how)
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def reopened(path: Path, *, threads: int, memory: str) -> Columnar | None:
+    """None where it is another process's, was not filled to its end, is broken, or of another version."""
+    try:
+        connection = opened(path, threads=threads, memory=memory)
+    except duckdb.Error as error:
+        log.info("%s is not opened: %s", path.name, type(error).__name__)
+        return None
+    try:
+        row = connection.execute("SELECT format, coded FROM state").fetchone()
+        if row is not None and row[0] == FORMAT:
+            return Columnar(path, connection, columns(frozenset(row[1])))
+    except duckdb.Error as error:
+        log.info("%s is not used: %s", path.name, type(error).__name__)
+    connection.close()
+    return None
+
+
+def is_in_use(path: Path) -> bool:
+    """By another process. One that is broken is not."""
+    try:
+        duckdb.connect(str(path)).close()
+    except duckdb.IOException as error:
+        return "lock" in str(error)
+    except duckdb.Error:
+        return False
+    return False
+
+
+def remove(path: Path) -> None:
+    for one in (path, path.with_name(f"{path.name}.wal")):
+        one.unlink(missing_ok=True)

@@ -1,0 +1,148 @@
+"""The change feed of contacts: what was written since a snapshot, whoever wrote it and in whatever order it committed.
+
+Triggers note the ids that a transaction inserts, updates or deletes in `contact_feed`, with the transaction's number. An
+entry can be seen when, and only when, the change can be. So between two snapshots changed exactly what is noted in
+entries that the later one sees and the earlier one does not: those of transactions that had not ended when the earlier
+was taken (PostgreSQL, "Snapshot Information Functions": pg_snapshot, pg_visible_in_snapshot). No clock and no number
+that is handed out in order is asked, which a transaction that lasts would overtake.
+
+Whoever follows reads what these contacts are now, and those that are not found are gone: the same entry may be read
+twice, and a thousand changes of one contact are one. The snapshots are those of one server, and of its database alone:
+see `Server`.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, Index, Integer, func, text
+from sqlalchemy.dialects.postgresql import INT8MULTIRANGE
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database import Base, writing
+from models.permissions import OPERATOR
+
+RANGE = re.compile(r"\[(-?[0-9]+),(-?[0-9]+)\)")
+KEPT = timedelta(days=2)  # entries, after which who did not follow reads all contacts again
+
+
+class FeedEntry(Base):
+    """Some of the contacts that a transaction wrote; all of them where `ids` is None."""
+
+    __tablename__ = "contact_feed"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    written_in: Mapped[int] = mapped_column(BigInteger, server_default=text("(pg_current_xact_id()::text::bigint)"))
+    written_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    ids: Mapped[object | None] = mapped_column(INT8MULTIRANGE)
+
+    __table_args__ = (Index("contact_feed_written", "written_in"),)
+
+
+class FeedBegin(Base):
+    """One row, once any entries were removed: those written before that transaction may be gone."""
+
+    __tablename__ = "contact_feed_begin"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False, server_default="1")
+    written_in: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (CheckConstraint("id = 1", name="contact_feed_begin_once"),)
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where numbers of transactions are comparable: the cluster, its timeline (another one since it was brought back to
+    a moment), and the database in it, whose schema says which columns there are."""
+
+    cluster: str
+    timeline: int
+    database: int
+    schema: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A snapshot, as text (`xmin:xmax:in progress`), and the place of the log behind everything that it sees."""
+
+    snapshot: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """The contacts that may have changed: their ids as a multirange's text, and how many at most."""
+
+    ids: str
+    number: int
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """Each from the first id to before the other: a multirange is written `{[1,4),[7,8)}`."""
+        return [(int(first), int(after)) for first, after in RANGE.findall(self.ids)]
+
+
+_SERVER = text(
+    """SELECT system.system_identifier::text AS cluster, checkpoint.timeline_id AS timeline,
+        (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database,
+        (SELECT version_num FROM alembic_version) AS schema
+    FROM pg_control_system() AS system, pg_control_checkpoint() AS checkpoint"""
+)
+_PLACE = text("SELECT pg_current_snapshot()::text AS snapshot, pg_current_wal_insert_lsn()::text AS log")
+# A server whose data somebody put back as they were yesterday numbers anew what this place has seen already.
+_IS_BEHIND = text(
+    """SELECT pg_current_wal_insert_lsn() < CAST(:log AS pg_lsn)
+        OR pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+            < pg_snapshot_xmax(CAST(:snapshot AS pg_snapshot))::text::bigint"""
+)
+# What another server wrote, whose backup was restored here, has numbers of that server's: beyond any of this one's.
+_WRITTEN = text(
+    """WITH since AS (
+        SELECT CAST(:snapshot AS pg_snapshot) AS snapshot,
+            pg_snapshot_xmin(CAST(:snapshot AS pg_snapshot))::text::bigint AS first,
+            pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS beyond
+    ), found AS (
+        SELECT ids FROM contact_feed, since
+        WHERE written_in >= since.first AND written_in < since.beyond
+            AND NOT pg_visible_in_snapshot(written_in::text::xid8, since.snapshot)
+    )
+    SELECT coalesce((SELECT begin.written_in > since.first FROM contact_feed_begin AS begin, since), false) AS is_lost,
+        coalesce((SELECT bool_or(ids IS NULL) FROM found), false) AS is_all,
+        coalesce(whole.ids::text, '{}') AS ids,
+        (SELECT coalesce(sum(upper(one) - lower(one)), 0)::bigint FROM unnest(whole.ids) AS one) AS number
+    FROM (SELECT range_agg(ids) AS ids FROM found) AS whole"""
+)
+_REMOVE = text(
+    """WITH gone AS (
+        DELETE FROM contact_feed WHERE written_at < now() - CAST(:kept AS interval)
+            AND written_in < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+        RETURNING written_in)
+    INSERT INTO contact_feed_begin (id, written_in) SELECT 1, max(written_in) + 1 FROM gone HAVING count(*) > 0
+    ON CONFLICT (id) DO UPDATE SET written_in = greatest(contact_feed_begin.written_in, excluded.written_in)"""
+)
+
+
+def server(session: Session) -> Server:
+    return Server(**session.execute(_SERVER).one()._mapping)
+
+
+def place(session: Session) -> Place:
+    """That of the session's snapshot, which lasts: the session is a `reading()` one."""
+    return Place(**session.execute(_PLACE).one()._mapping)
+
+
+def is_behind(session: Session, seen: Place) -> bool:
+    """Whether the server has not come so far: it is not the one that it was."""
+    return bool(session.scalar(_IS_BEHIND, {"snapshot": seen.snapshot, "log": seen.log}))
+
+
+def written_since(session: Session, seen: Place) -> Written | None:
+    """What the session's snapshot may show otherwise than that of `seen`; None where only all contacts can be read."""
+    row = session.execute(_WRITTEN, {"snapshot": seen.snapshot}).one()
+    return None if row.is_lost or row.is_all else Written(row.ids, row.number)
+
+
+def expire() -> None:
+    """Remove entries older than KEPT, with the note that they were there."""
+    with writing(OPERATOR) as session:
+        session.execute(_REMOVE, {"kept": KEPT})

@@ -1,0 +1,304 @@
+"""This process's columnar mirror of contacts: kept in a file of its own, and exact at every answer.
+
+It is filled once, from one snapshot, while the database answers; then it follows the change feed (feed.py). Whoever asks
+takes a snapshot of the database first. Where the mirror is of that very one, or is brought to it, which after an edit
+takes some milliseconds, it may answer; what the answer needs beside, as the rows of a page, is read of the same snapshot.
+Where much changed, the database answers until the mirror has come after it by itself.
+
+The file is of one process, which holds it open, and of one server's database: another one's, one that is broken, or of
+another version of this program is made anew. What a killed process left is whole: DuckDB writes a log before it.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import duckdb
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models import kept
+from models.contacts import columnar, feed, mirror_source
+from models.contacts.columnar import Columnar, State
+from models.database import reading
+from models.kept import Moment
+
+TRIES = 5  # snapshots that may have been overtaken by others' questions before the database answers
+AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in beside
+REBUILT = 2_000_000  # changed contacts from which on all are read again
+EVERY = 1.0  # seconds after which it looks though nobody told it
+AGAIN = 10.0  # seconds after which it begins anew what failed
+_SUM = "SELECT count(*), coalesce(sum(id), 0) FROM contacts"
+
+log = logging.getLogger(__name__)
+
+
+class Phase(StrEnum):
+    """What a mirror is about."""
+
+    OFF = "off"
+    WAITING = "waiting"  # for the database
+    LOADING = "loading"
+    FOLLOWING = "following"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`total` is an estimate."""
+
+    phase: Phase
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """The mirror as of the session's snapshot."""
+
+    session: Session
+    file: Columnar
+    cursor: duckdb.DuckDBPyConnection
+
+    def close(self) -> None:
+        self.cursor.close()
+
+
+class Overtaken(Exception):
+    """The mirror is of a later snapshot than the session."""
+
+
+class Mirror:
+    def __init__(self, folder: Path, *, threads: int, memory: str) -> None:
+        self.folder, self.threads, self.memory = folder, threads, memory
+        self.progress = Progress(Phase.WAITING)
+        self._file: Columnar | None = None
+        self._is_proven = False  # whether the file was found to have all contacts, since it was opened
+        self._lock = threading.Lock()  # of who writes
+        self._told, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="mirror of contacts", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._told.set()
+        self._thread.join(60)
+        with self._lock:
+            self._let_go()
+
+    def tell(self) -> None:
+        """Something changed: it may come after it now, before anybody asks."""
+        self._told.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Until it follows; whether it does."""
+        end = time.monotonic() + seconds
+        while self.progress.phase is not Phase.FOLLOWING and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.progress.phase is Phase.FOLLOWING
+
+    def view(self, session: Session) -> View | None:
+        """None where the database is to answer; else who takes it closes it. Raises Overtaken."""
+        file = self._file
+        if file is None or self.progress.phase is not Phase.FOLLOWING:
+            return None
+        try:
+            cursor = self._at(file, session, kept.moment_of(session))
+        except duckdb.Error:
+            log.exception("the mirror of contacts cannot be read, and is made anew")
+            self._let_go_of(file)
+            return None
+        return None if cursor is None else View(session, file, cursor)
+
+    def _at(self, file: Columnar, session: Session, wanted: Moment) -> duckdb.DuckDBPyConnection | None:
+        """A cursor whose transaction sees contacts as the session does."""
+        cursor = file.cursor()
+        cursor.execute("BEGIN")
+        shown = columnar.state(cursor)
+        if _is_of(shown, wanted):
+            return cursor
+        cursor.close()
+        with self._lock:
+            if file is not self._file or not self._follow(file, session, wanted, AT_ONCE):
+                self._told.set()
+                return None
+            cursor = file.cursor()
+            cursor.execute("BEGIN")
+            columnar.state(cursor)  # from here on it is of now
+            return cursor
+
+    def _follow(self, file: Columnar, session: Session, wanted: Moment, most: int) -> bool:
+        """Bring the file to the session's snapshot, where that takes no more than `most` contacts; whether it is there.
+        Under the lock. Raises Overtaken."""
+        with file.cursor() as cursor:
+            shown = columnar.state(cursor)
+        if _is_of(shown, wanted):
+            return True
+        if shown.began == _began(wanted) and shown.moves > wanted.moves:
+            raise Overtaken
+        written = feed.written_since(session, shown.place)
+        if written is None or written.number > most:
+            return False
+        state = State(shown.server, feed.place(session), wanted.moves, _began(wanted))
+        file.put(written, mirror_source.those(session, written, file), state, mirror_source.folds(session))
+        return True
+
+    def _work(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._round()
+            except Exception:  # the thread must outlive whatever one round meets
+                log.exception("the mirror of contacts does not follow: the database answers")
+                self._stopped.wait(AGAIN)
+            self._told.wait(EVERY)
+            self._told.clear()
+
+    def _round(self) -> None:
+        with reading() as session:
+            moment = kept.moment_of(session)
+            file = self._file or self._reopened(session)
+            if file is None:
+                self._load(session, moment)
+                return
+            with self._lock:
+                try:
+                    is_there = file is not self._file or self._follow(file, session, moment, REBUILT)
+                except Overtaken:
+                    is_there = True
+                if is_there and not self._is_proven:
+                    is_there = self._is_proven = self._is_whole(file, session)
+            if is_there:
+                self.progress = Progress(Phase.FOLLOWING)
+            else:
+                log.info("all contacts are mirrored anew")
+                self._let_go_of(file)
+                self._load(session, moment)
+
+    def _reopened(self, session: Session) -> Columnar | None:
+        """What was left by a process before, where it is of this database and the server was not put back since."""
+        for path in sorted(self.folder.glob("*.duckdb")):
+            file = columnar.reopened(path, threads=self.threads, memory=self.memory)
+            if file is None:
+                continue
+            with file.cursor() as cursor:
+                shown = columnar.state(cursor)
+            if shown.server == feed.server(session) and not feed.is_behind(session, shown.place):
+                self._file, self._is_proven = file, False
+                return file
+            file.close()
+        return None
+
+    def _is_whole(self, file: Columnar, session: Session) -> bool:
+        """Whether it has the contacts that the session's snapshot has, which it is of."""
+        with file.cursor() as cursor:
+            mine = cursor.execute(_SUM).fetchall()
+        return [tuple(map(int, row)) for row in mine] == [tuple(map(int, row)) for row in session.execute(text(_SUM))]
+
+    def _load(self, session: Session, moment: Moment) -> None:
+        total = int(
+            session.scalars(text("SELECT greatest(reltuples, 0) FROM pg_class WHERE relname = 'contacts'")).one()
+        )
+        self.progress = Progress(Phase.LOADING, 0, total)
+        began = time.monotonic()
+        state = State(feed.server(session), feed.place(session), moment.moves, _began(moment))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{uuid.uuid4().hex}.duckdb"
+        connection = columnar.opened(path, threads=self.threads, memory=self.memory)
+        file = Columnar(path, connection, columnar.columns(mirror_source.coded(session)))
+        try:
+            file.start_over()
+            for done in file.load(mirror_source.all_contacts(session, file), state, mirror_source.folds(session)):
+                self.progress = Progress(Phase.LOADING, done, max(done, total))
+                if self._stopped.is_set():
+                    raise InterruptedError
+        except BaseException:
+            file.close()
+            columnar.remove(path)
+            raise
+        self._file, self._is_proven = file, True
+        log.info("all contacts are mirrored, in %.1f s", time.monotonic() - began)
+        self.progress = Progress(Phase.FOLLOWING)
+        self._clear_others(path)
+
+    def _clear_others(self, mine: Path) -> None:
+        """Those that no process has open."""
+        for path in self.folder.glob("*.duckdb"):
+            if path != mine and not columnar.is_in_use(path):
+                columnar.remove(path)
+
+    def _let_go_of(self, file: Columnar) -> None:
+        """It is not to be opened again, either."""
+        with self._lock:
+            if self._file is file:
+                self._let_go()
+                columnar.remove(file.path)
+        self._told.set()
+
+    def _let_go(self) -> None:
+        self.progress = Progress(Phase.WAITING)
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+_current: Mirror | None = None
+
+
+@contextmanager
+def mirroring(folder: Path, *, threads: int, memory: str) -> Iterator[Mirror]:
+    """While this lasts, the process has a mirror."""
+    global _current
+    made = Mirror(folder, threads=threads, memory=memory)
+    made.start()
+    _current = made
+    try:
+        yield made
+    finally:
+        _current = None
+        made.stop()
+
+
+def tell() -> None:
+    if _current is not None:
+        _current.tell()
+
+
+def progress() -> Progress:
+    return Progress(Phase.OFF) if _current is None else _current.progress
+
+
+@contextmanager
+def looking() -> Iterator[View | None]:
+    """The mirror, with a session whose snapshot it shows; None where the database is to answer."""
+    mirror = _current
+    if mirror is None or mirror.progress.phase is not Phase.FOLLOWING:
+        yield None
+        return
+    for _ in range(TRIES):
+        with reading() as session:
+            try:
+                view = mirror.view(session)
+            except Overtaken:
+                continue
+            try:
+                yield view
+            finally:
+                if view is not None:
+                    view.close()
+            return
+    yield None
+
+
+def _is_of(state: State, moment: Moment) -> bool:
+    return (state.moves, state.began) == (moment.moves, _began(moment))
+
+
+def _began(moment: Moment) -> str:
+    return str(moment.where[2])

@@ -1,0 +1,93 @@
+"""What a mirror reads of the database: all contacts, or some of them, as one snapshot has them."""
+
+from collections.abc import Iterator, Sequence
+
+import adbc_driver_postgresql
+import pyarrow as pa
+from adbc_driver_manager import AdbcConnection, AdbcStatement
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.contacts.columnar import Columnar, Folds, columns, may_be_coded
+from models.contacts.feed import Written
+from models.database import Database, asked_in, libpq_url
+
+PIECE = 250_000  # contacts that come in at once
+FEW = 2000  # contacts that are read over the session's own connection; for more it is worth making another one
+SAMPLE = 200_000  # contacts by which it is decided what gets a dictionary
+MOST_CODED = 3_000_000  # values of one dictionary, by an estimate
+REPEATED = 4  # how often a value stands at least, on average
+_BLOCKS = text("SELECT greatest(1, pg_relation_size('contacts') / current_setting('block_size')::int)")
+_ROWS = text("SELECT reltuples FROM pg_class WHERE oid = 'contacts'::regclass")
+
+
+def coded(session: Session) -> frozenset[str]:
+    """The columns that are worth a dictionary, by a sample; how many values there are in all is estimated from those
+    that it has once and twice (Chao, "Nonparametric estimation of the number of classes in a population", 1984)."""
+    found = set()
+    total = max(1.0, session.scalars(_ROWS).one())
+    percent = min(100.0, 100.0 * SAMPLE / total)
+    source = "contacts" if percent == 100 else f"contacts TABLESAMPLE SYSTEM ({percent}) REPEATABLE (1)"
+    for one in columns(frozenset()):
+        if not may_be_coded(one.kind):
+            continue
+        row = session.execute(
+            text(
+                f"""SELECT count(*) AS values, coalesce(sum(times), 0) AS filled,
+                    count(*) FILTER (WHERE times = 1) AS once, count(*) FILTER (WHERE times = 2) AS twice
+                FROM (SELECT count(*) AS times FROM {source} WHERE {one.name} IS NOT NULL GROUP BY {one.name}) AS each"""
+            )
+        ).one()
+        values = row.values + row.once**2 / (2 * max(1, row.twice)) * (percent < 100)
+        filled = float(row.filled) * 100 / percent
+        if values <= MOST_CODED and values * REPEATED <= max(filled, 4000 * REPEATED):
+            found.add(one.name)
+    return frozenset(found)
+
+
+def all_contacts(session: Session, file: Columnar) -> Iterator[pa.Table]:
+    """In pieces, as the session's snapshot has them. Raises adbc_driver_manager.Error."""
+    return _beside(session, f"SELECT {file.selected()} FROM contacts", file.schema())
+
+
+def those(session: Session, written: Written, file: Columnar) -> pa.Table:
+    """What there still is of them, as the session's snapshot has it. Raises adbc_driver_manager.Error."""
+    among = f"""SELECT {file.selected()} FROM unnest('{written.ids}'::int8multirange) AS wanted (ids)
+        JOIN contacts ON id >= lower(wanted.ids) AND id < upper(wanted.ids)"""
+    if written.number > FEW:
+        return pa.concat_tables([file.schema().empty_table(), *_beside(session, among, file.schema())])
+    return pa.Table.from_pylist(asked_in(session, among, {}), file.schema())
+
+
+def folds(session: Session) -> Folds:
+    def fold(texts: Sequence[str]) -> list[str]:
+        in_order = text(
+            "SELECT lower(one) FROM unnest(CAST(:texts AS text[])) WITH ORDINALITY AS t (one, n) ORDER BY n"
+        )
+        return list(session.scalars(in_order, {"texts": list(texts)}))
+
+    return fold
+
+
+def _beside(session: Session, query: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Over a connection of its own, on the session's snapshot, some hundred thousand rows at once."""
+    snapshot = session.scalars(text("SELECT pg_export_snapshot()")).one()
+    assert Database.url is not None
+    with (
+        adbc_driver_postgresql.connect(libpq_url(Database.url)) as database,
+        AdbcConnection(database) as connection,
+        AdbcStatement(connection) as statement,
+    ):
+        for one in ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", f"SET TRANSACTION SNAPSHOT '{snapshot}'"):
+            statement.set_sql_query(one)
+            statement.execute_update()
+        statement.set_sql_query(query)
+        found, _ = statement.execute_query()
+        some: list[pa.RecordBatch] = []
+        for batch in pa.RecordBatchReader.from_stream(found):
+            some.append(batch)
+            if sum(one.num_rows for one in some) >= PIECE:
+                yield pa.Table.from_batches(some).cast(schema)
+                some = []
+        if some:
+            yield pa.Table.from_batches(some).cast(schema)

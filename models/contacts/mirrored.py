@@ -1,0 +1,379 @@
+"""What the mirror answers: the same questions as the database's, of the same filters, with the same rows in one order.
+
+A filter is asked of a dictionary where the field has one, with the operators of models/filters.py, and of contacts by
+the numbers found. Names of industries and people are read of the session, whose snapshot the mirror shows.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    FromClause,
+    Integer,
+    MetaData,
+    Numeric,
+    Select,
+    Table,
+    Text,
+    and_,
+    cast,
+    false,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import ARRAY
+
+from models.contacts import statistics
+from models.contacts.columnar import FOLDED, Form
+from models.contacts.facets import Counts, Range
+from models.contacts.mirror import View
+from models.contacts.order import Neighbours, Order
+from models.contacts.statistics import Statistics
+from models.contacts.table import FIELDS, SEARCHED
+from models.fields import REFERENCES, Kind
+from models.filters import OPERATORS, Filter, Filters, on_days, referred, visible_fields
+from models.filters import SYSTEM as SYSTEM_FIELDS
+from models.industries import Industry
+from models.permissions import Actor
+from models.users import User
+
+FEW_CODES = 200  # numbers that stand in the question itself
+_DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+_TYPES: dict[Kind, Any] = {
+    Kind.WHOLE: BigInteger(), Kind.MONEY: Numeric(15, 2), Kind.DATE: Date(), Kind.FLAG: Boolean(),
+    Kind.INDUSTRY: Integer(), Kind.OWNER: Integer(), Kind.LIST: ARRAY(Text()),
+}  # fmt: skip
+# Where text is compared byte by byte the order of a list is the same here.
+_BYTEWISE = text(
+    """SELECT CASE WHEN datlocprovider = 'b' THEN true
+            WHEN datlocprovider = 'c' THEN datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') ELSE false END
+        AND pg_encoding_to_char(encoding) = 'UTF8'
+        AND lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ') = 'abcdefghijklmnopqrstuvwxyz'
+    FROM pg_database WHERE datname = current_database()"""
+)
+
+
+def can_answer(filters: Filters) -> bool:
+    """Rules of data quality are asked of the database, and so are contacts as they were."""
+    return filters.as_of is None and all(one.field.kind is not Kind.CHECK for one in filters.filters)
+
+
+class Mirrored:
+    """The contacts that match, as one view has them."""
+
+    def __init__(self, view: View, filters: Filters, by: Actor) -> None:
+        self.session, self.view, self.by = view.session, view, by
+        filters.require_seen(by=by)
+        self.contacts = _table(view)
+        self.where = self._condition(filters)
+
+    def count(self) -> int:
+        return int(self._one(select(func.count()).select_from(self.contacts).where(self.where))[0])
+
+    def page(self, listed: Order, *, first: int, size: int, total: int | None) -> tuple[int, list[int]]:
+        """As Order.page."""
+        if total is None:
+            total = self.count()
+        if first >= total:
+            return total, []
+        source, key = self._order(listed)
+        wanted = select(self.contacts.c.id).select_from(source).where(self.where)
+        rows = self._all(wanted.order_by(*self._terms(listed, key)).limit(size).offset(first))
+        return total, [row[0] for row in rows]
+
+    def following(self, listed: Order, values: Sequence[Any] | None, size: int) -> list[list[Any]]:
+        """As Order.following."""
+        if values:
+            listed.require_keys(values)
+        source, key = self._order(listed)
+        wanted = select(self.contacts.c.id).select_from(source).where(self.where)
+        if values:
+            wanted = wanted.where(self._beyond(listed, key, values, listed.falling))
+        rows = self._all(wanted.order_by(*self._terms(listed, key)).limit(size))
+        ids = [row[0] for row in rows]
+        keys = listed.keys_of(self.session, ids)
+        return [keys[one] for one in ids]
+
+    def around(self, listed: Order, contact_id: int) -> Neighbours:
+        """As Order.around. Raises NoResultFound where it is gone."""
+        values = listed.values(self.session, contact_id)
+        source, key = self._order(listed)
+        before = self._beyond(listed, key, values, not listed.falling, back=True)
+        after = self._beyond(listed, key, values, listed.falling)
+        counted = select(func.count().filter(before), func.count().filter(after), func.count())
+        earlier, later, total = self._one(counted.select_from(source).where(self.where))
+        ids = select(self.contacts.c.id).select_from(source).where(self.where)
+        terms = self._terms(listed, key)
+        previous = self._all(ids.where(before).order_by(*self._reversed(listed, key)).limit(1)) if earlier else []
+        following = self._all(ids.where(after).order_by(*terms).limit(1)) if later else []
+        first = [rows[0][0] if rows else None for rows in (previous, following)]
+        return Neighbours(first[0], first[1], earlier + 1, total)
+
+    def count_by(self, name: str, limit: int | None) -> list[tuple[Any, int]]:
+        """The field's values with their numbers, commonest first; references by id."""
+        values, number = self._counted(name, self.where)
+        counted = select(values, number).order_by(number.desc(), values.asc().nulls_last()).limit(limit)
+        return [(row[0], row[1]) for row in self._all(counted)]
+
+    def count_by_each(
+        self, names: Sequence[str], ranges: Mapping[str, Sequence[Range]], limit: int
+    ) -> dict[str, Counts]:
+        """As facets.read."""
+        found: dict[str, Counts] = {}
+        for name in names:
+            values, number = self._counted(name, and_(self.where, self.contacts.c[FIELDS[name].column].is_not(None)))
+            counted = select(values, number).order_by(number.desc(), cast(values, Text)).limit(limit)
+            found[name] = [(row[0], row[1]) for row in self._all(counted.where(values.is_not(None)))]
+        for name, wanted in ranges.items():
+            column = self.contacts.c[FIELDS[name].column]
+            counts = [
+                func.count().filter(column >= low if high is None else column.between(low, high))
+                for low, high in wanted
+            ]
+            numbers = self._one(select(*counts).select_from(self.contacts).where(self.where))
+            found[name] = [(one, int(number)) for one, number in zip(wanted, numbers, strict=True)]
+        return found
+
+    def statistics(self, seen: list[str]) -> Statistics:
+        """As statistics.read."""
+        at = self.session.scalars(select(func.now())).one().astimezone(UTC)
+        since = at.date() - timedelta(days=statistics.NEW_DAYS - 1)
+        columns = {name: self.contacts.c[FIELDS[name].column] for name in seen}
+        sums = [name for name in ("employees", "annual_revenue") if name in seen]
+        verified = [statistics.IS_VERIFIED] if "email_status" in seen else []
+        wanted = [
+            func.count(),
+            func.count().filter(self.contacts.c.created_at >= datetime.combine(since, time(), UTC)),
+            *map(func.count, columns.values()),
+            *(func.sum(columns[name]) for name in sums),
+            *(func.count().filter(self._of(one)) for one in verified),
+        ]
+        total, new, *rest = self._one(select(*wanted).select_from(self.contacts).where(self.where))
+        filled = dict(zip(seen, rest, strict=False))
+        summed = dict(zip(sums, rest[len(seen) :], strict=False))
+        averages = {name: Decimal(summed[name]) / filled[name] if filled[name] else None for name in sums}
+        values = self.count_by_each([name for name in statistics.COUNTED if name in seen], {}, statistics.MOST)
+        if statistics.INDUSTRY in values:
+            called = dict(self.session.execute(select(Industry.id, Industry.name)).tuples())
+            named = [(called[key], number) for key, number in values[statistics.INDUSTRY]]
+            values[statistics.INDUSTRY] = sorted(named, key=statistics.commonest_first)
+        by_value = {name: dict(counts) for name, counts in values.items()}
+        return Statistics(
+            at=at,
+            total=total,
+            filled=filled,
+            values=by_value,
+            months=statistics.months(self._days(), at.date()),
+            new=new,
+            new_since=since,
+            companies=self._companies() if "company" in seen else 0,
+            verified=rest[-1] if verified else 0,
+            average_employees=averages.get("employees"),
+            average_revenue=averages.get("annual_revenue"),
+        )
+
+    def _days(self) -> list[tuple[date, int]]:
+        """The days on which contacts were added, by UTC, with their numbers."""
+        day = cast(self.contacts.c.created_at, Date).label("day")
+        counted = select(day, func.count()).select_from(self.contacts).where(self.where).group_by(day)
+        return [(row[0], row[1]) for row in self._all(counted)]
+
+    def _companies(self) -> int:
+        """Without regard to capitals."""
+        column = self.contacts.c.company
+        if not self._is_coded("company"):
+            folded = func.coalesce(self.contacts.c[f"company{FOLDED}"], column)
+            counted = select(func.count(folded.distinct())).select_from(self.contacts).where(self.where)
+            return int(self._one(counted)[0])
+        values = self._values("company")
+        there = values.c.code.in_(select(column).where(self.where))
+        return int(self._one(select(func.count(values.c.folded.distinct())).where(there))[0])
+
+    def _counted(self, name: str, where: ColumnElement[bool]) -> tuple[ColumnElement[Any], ColumnElement[int]]:
+        """Columns of values and their numbers."""
+        column = self.contacts.c[FIELDS[name].column]
+        by_code = (
+            select(column.label("code"), func.count().label("contacts")).where(where).group_by(column).cte("by_code")
+        )
+        if not self._is_coded(FIELDS[name].column):
+            if FIELDS[name].kind is not Kind.LIST:
+                return by_code.c.code, by_code.c.contacts
+            each = select(func.unnest(by_code.c.code).label("value"), by_code.c.contacts).cte("each")
+        else:
+            values = self._values(FIELDS[name].column)
+            joined = by_code.outerjoin(values, values.c.code == by_code.c.code)
+            value = func.unnest(values.c.value) if FIELDS[name].kind is Kind.LIST else values.c.value
+            each = select(value.label("value"), by_code.c.contacts).select_from(joined).cte("each")
+            if FIELDS[name].kind is not Kind.LIST:
+                return each.c.value, each.c.contacts
+        summed = select(each.c.value, func.sum(each.c.contacts).cast(BigInteger).label("contacts"))
+        whole = summed.group_by(each.c.value).cte("whole")
+        return whole.c.value, whole.c.contacts
+
+    def _values(self, column: str) -> Table:
+        return _values(column, self.view.file.by_name[column].kind)
+
+    def _is_coded(self, column: str) -> bool:
+        return self.view.file.by_name[column].form is Form.CODED
+
+    def _order(self, listed: Order) -> tuple[FromClause, ColumnElement[Any] | None]:
+        """What the list is read from, and its key."""
+        name = listed.name
+        if name == "id":
+            return self.contacts, None
+        column_name = FIELDS[name].column if name in FIELDS else name
+        column = self.contacts.c[column_name]
+        kind = FIELDS[name].kind if name in FIELDS else None
+        if kind in REFERENCES:
+            called = self._called(kind)
+            return self.contacts.outerjoin(called, called.c.id == column), called.c.name
+        if self._is_coded(column_name):
+            values = self._values(column_name).alias("sorted_values")
+            return self.contacts.outerjoin(values, values.c.code == column), values.c.value
+        return self.contacts, column
+
+    def _called(self, kind: Kind) -> Table:
+        """The names that references are sorted by, beside the contacts."""
+        table, label = (Industry, Industry.name) if kind is Kind.INDUSTRY else (User, User.email)
+        named = self.session.execute(select(table.id, label)).all()
+        name = f"called_{kind.name.lower()}"
+        rows = {"id": pa.array([row[0] for row in named], pa.int32()), "name": [row[1] for row in named]}
+        self.view.cursor.register(name, pa.table(rows))
+        return Table(name, MetaData(), Column("id", Integer), Column("name", Text))
+
+    def _terms(self, listed: Order, key: ColumnElement[Any] | None) -> list[ColumnElement[Any]]:
+        keys = [self.contacts.c.id] if key is None else [key, self.contacts.c.id]
+        directed = [one.desc() if listed.falling else one.asc() for one in keys]
+        return directed if key is None else [key.is_(None), *directed]
+
+    def _reversed(self, listed: Order, key: ColumnElement[Any] | None) -> list[ColumnElement[Any]]:
+        keys = [self.contacts.c.id] if key is None else [key, self.contacts.c.id]
+        directed = [one.asc() if listed.falling else one.desc() for one in keys]
+        return directed if key is None else [key.is_not(None), *directed]
+
+    def _beyond(
+        self, listed: Order, key: ColumnElement[Any] | None, values: Sequence[Any], falling: bool, *, back: bool = False
+    ) -> ColumnElement[bool]:
+        """The contacts after the one with these keys, or, `back`, before it; empty ones come last."""
+        number = self.contacts.c.id
+        here = number < values[-1] if falling else number > values[-1]
+        if key is None:
+            return here
+        if len(values) == 1:
+            return or_(key.is_not(None), and_(key.is_(None), here)) if back else and_(key.is_(None), here)
+        there = tuple_(key, number) < tuple_(*values) if falling else tuple_(key, number) > tuple_(*values)
+        within = and_(key.is_not(None), there)
+        return within if back else or_(within, key.is_(None))
+
+    def _condition(self, filters: Filters) -> ColumnElement[bool]:
+        either = [and_(*map(self._of, group)) for group in filters.alternatives.values()]
+        words = [self._word(word) for word in filters.q.split()]
+        return and_(true(), *map(self._of, filters.required), *([or_(*either)] if either else []), *words)
+
+    def _word(self, word: str) -> ColumnElement[bool]:
+        seen = visible_fields(self.by)
+        return or_(
+            false(), *(self._pattern(FIELDS[name].column, "contains", (word,)) for name in SEARCHED if name in seen)
+        )
+
+    def _of(self, one: Filter) -> ColumnElement[bool]:
+        """The condition of one filter, as Filter.condition has it for the database."""
+        name, kind = one.field.column, one.field.kind
+        column = self.contacts.c[name]
+        if one.field.name in SYSTEM_FIELDS:
+            if kind is Kind.DATE:
+                return on_days(column, one.operator, one.values)
+            return OPERATORS[one.operator].condition(cast(column, BigInteger), one.values)
+        if one.operator == "empty":
+            return OPERATORS["empty"].condition(column, one.values)
+        if kind in REFERENCES:
+            operator = "is" if one.operator == "not" else one.operator
+            ids = list(self.session.scalars(referred(one.field, operator, one.values)))
+            return or_(column.is_(None), column.not_in(ids)) if one.operator == "not" else column.in_(ids)
+        if one.operator in ("starts", "contains"):
+            return self._pattern(name, one.operator, one.values)
+        if not self._is_coded(name):
+            if kind is Kind.LIST:
+                return or_(*(func.list_contains(column, value) for value in one.values))
+            return OPERATORS[one.operator].condition(column, one.values)
+        values = self._values(name)
+        if kind is Kind.LIST:
+            return self._among(name, or_(*(func.list_contains(values.c.value, value) for value in one.values)))
+        among = self._among(name, values.c.written.in_(one.values))
+        return or_(column.is_(None), not_(among)) if one.operator == "not" else among
+
+    def _pattern(self, name: str, operator: str, values: Sequence[str]) -> ColumnElement[bool]:
+        compare: Callable[..., Any] = func.starts_with if operator == "starts" else func.contains
+        patterns = [self._folded(value) for value in values]
+        if self._is_coded(name):
+            folded = self._values(name).c.folded
+            return self._among(name, or_(*(compare(folded, one) for one in patterns)))
+        written = func.coalesce(self.contacts.c[f"{name}{FOLDED}"], self.contacts.c[name])
+        return or_(*(compare(written, one) for one in patterns))
+
+    def _folded(self, value: str) -> str:
+        if value.isascii():
+            return value.lower()
+        # As the database compares: with what stands around it, on which the form of a letter may depend.
+        return str(self.session.scalars(select(func.lower(literal(f"%{value}%")))).one())[1:-1]
+
+    def _among(self, name: str, wanted: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Whether the contact's value is one for which that is true."""
+        column, values = self.contacts.c[name], self._values(name)
+        codes = [row[0] for row in self._all(select(values.c.code).where(wanted).limit(FEW_CODES + 1))]
+        if not codes:
+            return false()
+        if len(codes) <= FEW_CODES:
+            return column.in_([literal_column(str(one)) for one in codes])
+        return column.in_(select(values.c.code).where(wanted))
+
+    def _one(self, wanted: Select[Any]) -> Any:
+        [row] = self._all(wanted)
+        return row
+
+    def _all(self, wanted: Select[Any]) -> list[Any]:
+        made = wanted.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+        given = [made.params[name] for name in made.positiontup or ()]
+        return self.view.cursor.execute(str(made), given).fetchall()
+
+
+def is_bytewise(view: View) -> bool:
+    return bool(view.session.scalars(_BYTEWISE).one())
+
+
+def _table(view: View) -> Table:
+    columns: list[Column[Any]] = [Column("id", BigInteger)]
+    for one in view.file.columns:
+        if one.form is Form.CODED:
+            columns.append(Column(one.name, Integer))
+        elif one.form is Form.TEXT:
+            columns += [Column(one.name, Text), Column(f"{one.name}{FOLDED}", Text)]
+        else:
+            columns.append(Column(one.name, DateTime(timezone=True) if one.is_moment else _TYPES[one.kind]))
+    return Table("contacts", MetaData(), *columns)
+
+
+@cache
+def _values(name: str, kind: Kind) -> Table:
+    """The dictionary of a column."""
+    value: Any = ARRAY(Text()) if kind is Kind.LIST else Text()
+    parts = [Column("code", Integer), Column("hashed", BigInteger), Column("written", Text)]
+    return Table(f"values_{name}", MetaData(), *parts, Column("value", value), Column("folded", Text))

@@ -1,0 +1,237 @@
+"""The mirror against the database: the same answers, whatever is asked, whoever writes meanwhile."""
+
+import random
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, insert, select, text, update
+
+from models.contacts import mirror, mirrored, search
+from models.contacts.mirror import Mirror
+from models.contacts.table import EMAIL_STATUSES, FIELDS, SENIORITIES, Contact
+from models.database import writing
+from models.fields import Kind
+from models.filters import OPERATORS, SYSTEM, Filter, Filters, visible_fields
+from models.industries import Industry
+from models.permissions import OPERATOR
+from models.users import User
+from tests import people
+
+ROWS = 400
+TEXTS = ["Ann", "ann", "ANN", "Änne", "ÄNNE", "İstanbul", "ıstanbul", "Straße", "STRASSE", "Σίσυφος", "ΣΊΣΥΦΟΣ", "李雷",
+         "O'Neil", "50%", "under_score", "back\\slash", "a b", "Ångström", "Å", "z", "Zoë", "🙂 smile", "~", "ß", "\t"]  # fmt: skip
+WORDS = [
+    "an",
+    "ä",
+    "ss",
+    "ß",
+    "σ",
+    "Σ",
+    "i",
+    "İ",
+    "ı",
+    "%",
+    "_",
+    "\\",
+    "雷",
+    "🙂",
+    "zo",
+    "com",
+    "@",
+    "one",
+    " ",
+    "~",
+    "'",
+]
+LISTS = [["AWS"], ["AWS", "SAP"], ["SAP", "AWS"], ["Ünïcode", "a,b", 'q"uote'], ["aws"], [""], ["{}", "NULL"]]
+NUMBERS = [0, 1, -5, 50, 51, 200, 2**31, 10**15]
+AMOUNTS = [Decimal(one) for one in ("0", "0.01", "-7.5", "1000000", "999999999999.99")]
+DAYS = [date(1900, 1, 1), date(2020, 2, 29), date(2026, 11, 27), date(1, 1, 1), date(9999, 12, 31)]
+chance = random.Random(360)
+
+
+def row(chance: random.Random, industries: list[int], owners: list[int]) -> dict[str, Any]:
+    def some(values: list[Any]) -> Any:
+        return None if chance.random() < 0.25 else chance.choice(values)
+
+    values: dict[str, Any] = {}
+    for one in FIELDS.values():
+        values[one.column] = some(
+            {
+                Kind.LIST: LISTS, Kind.WHOLE: NUMBERS, Kind.MONEY: AMOUNTS, Kind.DATE: DAYS, Kind.FLAG: [True, False],
+                Kind.INDUSTRY: industries, Kind.OWNER: owners,
+            }.get(one.kind, TEXTS)
+        )  # fmt: skip
+    # Nearly different for everybody, so that no dictionary is worth it.
+    values["email"] = some([f"{chance.choice(TEXTS).lower()}{chance.randrange(10**9)}@One.example"])
+    values["notes"] = some([f"{chance.choice(TEXTS)} {chance.randrange(10**9)}"])
+    values["seniority"], values["email_status"] = some(list(SENIORITIES)), some(list(EMAIL_STATUSES))
+    values["created_at"] = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=chance.randrange(3000))
+    values["updated_at"] = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(microseconds=chance.randrange(10**12))
+    return values
+
+
+@pytest.fixture
+def filled(db: str) -> tuple[list[int], list[int]]:
+    by = people.person(email="owner@example.com", name="Owner", role="analyst", by=OPERATOR)  # type: ignore[arg-type]
+    assert by
+    with writing(OPERATOR) as session:
+        names = [{"name": name} for name in ("Software", "software services", "Änderung", "Zoo")]
+        industries = list(session.scalars(insert(Industry).returning(Industry.id), names))
+        owners = list(session.scalars(select(User.id)))
+        session.execute(insert(Contact), [row(chance, industries, owners) for _ in range(ROWS)])
+    return industries, owners
+
+
+@pytest.fixture
+def following(filled: object, tmp_path: Path) -> Iterator[Mirror]:
+    with mirror.mirroring(tmp_path, threads=2, memory="500MB") as made:
+        assert made.wait(60)
+        yield made
+
+
+FILTERABLE = {name: FIELDS[name] for name in visible_fields(OPERATOR)} | {
+    name: one for name, one in SYSTEM.items() if one.kind is not Kind.CHECK
+}
+
+
+@st.composite
+def filter_(draw: st.DrawFn) -> Filter:
+    one = FILTERABLE[draw(st.sampled_from(sorted(FILTERABLE)))]
+    operator = draw(st.sampled_from([name for name, found in OPERATORS.items() if one.kind in found.kinds]))
+    if operator == "empty":
+        return Filter(one, operator, (draw(st.booleans()),), draw(st.sampled_from([0, 0, 0, 1, 2])))
+    pool: list[Any] = {
+        Kind.LIST: ["AWS", "SAP", "aws", "a,b", 'q"uote', "NULL", "Nobody's"], Kind.WHOLE: NUMBERS, Kind.MONEY: AMOUNTS,
+        Kind.DATE: [*DAYS, date(2026, 1, 15), date(2026, 11, 5)], Kind.FLAG: [True, False],
+        Kind.INDUSTRY: ["Software", "Zoo", "none"], Kind.OWNER: ["owner@example.com", "nobody@example.com"],
+    }.get(one.kind, TEXTS)  # fmt: skip
+    if operator in ("starts", "contains"):
+        pool = WORDS + TEXTS
+    number = 2 if operator == "between" else draw(st.integers(1, 3)) if OPERATORS[operator].arity == 0 else 1
+    values = tuple(draw(st.sampled_from(pool)) for _ in range(number))
+    return Filter(
+        one, operator, tuple(sorted(values)) if number == 2 else values, draw(st.sampled_from([0, 0, 0, 1, 2]))
+    )
+
+
+FILTERS = st.builds(
+    lambda filters, words: Filters(tuple(filters), " ".join(words).strip()),
+    st.lists(filter_(), max_size=3),
+    st.lists(st.sampled_from([word for word in WORDS if word.strip()]), max_size=1) | st.just([]),
+)
+SORTS = st.builds(
+    lambda name, falling: ("-" if falling else "") + name,
+    st.sampled_from([*FIELDS, "id", "created_at", "updated_at"]),
+    st.booleans(),
+)
+
+
+def both(view: mirror.View, filters: Filters) -> tuple[Any, Any]:
+    where = search._condition(filters, OPERATOR)
+    return mirrored.Mirrored(view, filters, OPERATOR), search._Stored(view.session, filters, OPERATOR, where)
+
+
+def check(filters: Filters, sort: str, number: int, size: int, names: list[str]) -> None:
+    with mirror.looking() as view:
+        assert view is not None
+        columnar, stored = both(view, filters)
+        listed = search._order(sort, OPERATOR, is_whole=False)
+        first = (number - 1) * size
+        page = stored.page(listed, first=first, size=size, total=None)
+        assert columnar.page(listed, first=first, size=size, total=None) == page
+        assert columnar.count() == stored.count() == page[0]
+        if page[1]:
+            assert columnar.around(listed, page[1][-1]) == stored.around(listed, page[1][-1])
+            after = listed.values(view.session, page[1][-1])
+            assert columnar.following(listed, after, size) == stored.following(listed, after, size)
+        assert columnar.following(listed, None, size) == stored.following(listed, None, size)
+        for name in names[:1]:
+            assert columnar.count_by(name, 100) == stored.count_by(name, 100), name
+        ranges = {"employees": [(1, 10), (11, 200), (201, None)]}
+        assert columnar.count_by_each(names, ranges, 100) == stored.count_by_each(names, ranges, 100)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    filters=FILTERS, sort=SORTS, number=st.integers(1, 4), size=st.sampled_from([1, 7, 50]),
+    names=st.lists(st.sampled_from(["country", "seniority", "industry", "owner", "tags", "email", "technologies"]),
+                   max_size=3, unique=True),
+)  # fmt: skip
+def test_both_engines_give_the_same(
+    following: Mirror, filters: Filters, sort: str, number: int, size: int, names: list[str]
+) -> None:
+    check(filters, sort, number, size, names)
+
+
+def test_an_edit_is_in_the_next_count(following: Mirror) -> None:
+    filters = Filters((Filter(FIELDS["city"], "is", ("Atlantis",)),))
+    assert search.count(filters, by=OPERATOR) == 0
+    for number in range(1, 6):
+        with writing(OPERATOR) as session:
+            one = session.scalars(select(Contact.id).order_by(Contact.id).offset(number).limit(1)).one()
+            session.execute(update(Contact).where(Contact.id == one).values(city="Atlantis"))
+        assert search.count(filters, by=OPERATOR) == number
+        check(filters, "-id", 1, 50, ["country"])
+    with writing(OPERATOR) as session:
+        session.execute(delete(Contact).where(Contact.city == "Atlantis"))
+    assert search.count(filters, by=OPERATOR) == 0
+    check(Filters(), "city", 1, 50, ["country"])
+
+
+def test_nothing_is_missed_while_many_write(following: Mirror, filled: tuple[list[int], list[int]]) -> None:
+    """Transactions that overlap, commit in another order than they began, or are rolled back in part or whole."""
+    over = threading.Event()
+    failures: list[BaseException] = []
+
+    def write(seed: int) -> None:
+        chance = random.Random(seed)
+        while not over.is_set():
+            try:
+                with writing(OPERATOR) as session:
+                    for _ in range(chance.randint(1, 4)):
+                        saved = session.begin_nested()
+                        ids = list(
+                            session.scalars(
+                                text("SELECT id FROM contacts ORDER BY random() LIMIT 3 FOR UPDATE SKIP LOCKED")
+                            )
+                        )
+                        match chance.choice(["insert", "update", "delete"]):
+                            case "insert":
+                                session.execute(
+                                    insert(Contact), [row(chance, *filled) for _ in range(chance.randint(1, 4))]
+                                )
+                            case "update":
+                                session.execute(
+                                    update(Contact).where(Contact.id.in_(ids)).values(city=chance.choice(TEXTS))
+                                )
+                            case _:
+                                session.execute(delete(Contact).where(Contact.id.in_(ids)))
+                        if chance.random() < 0.3:
+                            saved.rollback()
+                        over.wait(chance.random() * 0.02)
+                    if chance.random() < 0.2:
+                        session.rollback()
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+    writers = [threading.Thread(target=write, args=[seed]) for seed in range(3)]
+    for one in writers:
+        one.start()
+    try:
+        for number in range(100):
+            sort = chance.choice(["city", "-id", "-employees", "last_name"])
+            check(Filters(), sort, 1 + number % 3, 50, ["city"])
+    finally:
+        over.set()
+        for one in writers:
+            one.join()
+    assert failures == []

@@ -30,6 +30,7 @@ FORMAT = "1"  # of the file: another one is not read
 SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
 FOLDED = "~"  # behind the name of a column: how its text is written in small letters, where that is another text
 SYSTEM = {"created_at": Kind.DATE, "updated_at": Kind.DATE, "import_id": Kind.WHOLE}
+SMALL = 20_000  # values of a dictionary that stays in memory
 MOMENTS = ("created_at", "updated_at")
 _TYPES = {
     Kind.WHOLE: "BIGINT", Kind.MONEY: "DECIMAL(15, 2)", Kind.DATE: "DATE", Kind.FLAG: "BOOLEAN",
@@ -136,6 +137,8 @@ class Columnar:
         self.path, self.columns = path, all_columns
         self.by_name = {one.name: one for one in all_columns}
         self._connection = connection
+        self._lengths: dict[str, int] = {}  # of the dictionaries
+        self._small_ones: dict[str, dict[str, int]] = {}
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         return self._connection.cursor()
@@ -171,7 +174,7 @@ class Columnar:
             try:
                 self._insert(rows, fold)
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._roll_back()
                 raise
             self._connection.execute("COMMIT")
             done += rows.num_rows
@@ -188,7 +191,7 @@ class Columnar:
                 self._insert(rows, fold)
             self._note(state)
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
         self._connection.execute("COMMIT")
 
@@ -225,22 +228,43 @@ class Columnar:
     def _codes(self, column: Column, written: pa.Array, fold: Folds) -> pa.Array:
         if not len(written):
             return pa.array([], pa.uint32())
-        table = f"values_{column.name}"
-        self._connection.register("asked", pa.table({"place": pa.array(range(len(written))), "written": written}))
-        known = self._connection.sql(
-            f"SELECT place, code FROM asked LEFT JOIN {table} d ON d.hashed = hash(asked.written) "
-            "AND d.written = asked.written ORDER BY place"
-        ).to_arrow_table()
-        self._connection.unregister("asked")
-        codes = known.column("code").combine_chunks().cast(pa.uint32())
+        small = self._small(column)
+        if small is None:
+            codes = self._looked_up(column, written)
+        else:
+            codes = pa.array([small.get(one) for one in written.to_pylist()], pa.uint32())
         missing = pc.is_null(codes)
         if not pc.any(missing).as_py():
             return codes
         added = pc.filter(written, missing)
-        [(first,)] = self._connection.execute(f"SELECT coalesce(max(code), 0) + 1 FROM {table}").fetchall()
+        first = self._lengths[column.name] + 1
         numbers = pa.array(range(first, first + len(added)), pa.uint32())
         self._add(column, numbers, added, fold)
         return pc.replace_with_mask(codes, missing, numbers)
+
+    def _small(self, column: Column) -> dict[str, int] | None:
+        """The dictionary by its texts, where it is so small that it stays in memory."""
+        name = column.name
+        if name not in self._lengths:
+            [(length,)] = self._connection.execute(f"SELECT count(*) FROM values_{name}").fetchall()
+            self._lengths[name] = length
+        if self._lengths[name] > SMALL:
+            self._small_ones.pop(name, None)
+            return None
+        if name not in self._small_ones:
+            rows = self._connection.execute(f"SELECT written, code FROM values_{name}").fetchall()
+            self._small_ones[name] = dict(rows)
+        return self._small_ones[name]
+
+    def _looked_up(self, column: Column, written: pa.Array) -> pa.Array:
+        self._connection.register("asked", pa.table({"place": pa.array(range(len(written))), "written": written}))
+        self._connection.execute(
+            f"SELECT code FROM asked LEFT JOIN values_{column.name} d ON d.hashed = hash(asked.written) "
+            "AND d.written = asked.written ORDER BY place"
+        )
+        found = self._connection.fetchnumpy()["code"]
+        self._connection.unregister("asked")
+        return pa.array(found, pa.uint32())
 
     def _add(self, column: Column, numbers: pa.Array, written: pa.Array, fold: Folds) -> None:
         value = f"string_split(written, '{SEPARATOR}')" if column.kind is Kind.LIST else "written"
@@ -250,6 +274,14 @@ class Columnar:
             f"INSERT INTO values_{column.name} SELECT code, hash(written), written, {value}, folded FROM added"
         )
         self._connection.unregister("added")
+        self._lengths[column.name] += len(written)
+        if column.name in self._small_ones:
+            self._small_ones[column.name].update(zip(written.to_pylist(), numbers.to_pylist(), strict=True))
+
+    def _roll_back(self) -> None:
+        self._connection.execute("ROLLBACK")
+        self._lengths.clear()
+        self._small_ones.clear()
 
     def _note(self, state: State) -> None:
         self._connection.execute(

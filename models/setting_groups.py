@@ -112,6 +112,12 @@ class Web(Group):
     """seconds for which an instance that is told to end still serves, while /readyz says 503 to balancers"""
     web_grace_seconds: PositiveInt = 30
     """seconds in which an instance that is told to end answers what it was asked"""
+    mirror: Literal["on", "off"] = "on"
+    """whether an instance keeps contacts by columns on its own disk, in the home, for counts and charts at once"""
+    mirror_memory: ByteSize = ByteSize(1_000_000_000)
+    """what it may hold of them in memory"""
+    mirror_threads: PositiveInt = 2
+    """how many processors one question takes there"""
     search_seconds: int = 10
     """after so many seconds the web stops what it asked the database"""
     metrics_token: SecretStr | None = Field(default=None, examples=[CHANGE_ME])

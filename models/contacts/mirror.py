@@ -28,6 +28,7 @@ from models.contacts import columnar, feed, mirror_source
 from models.contacts.columnar import Columnar, State
 from models.database import reading
 from models.kept import Moment
+from models.settings import home, settings
 
 TRIES = 5  # snapshots that may have been overtaken by others' questions before the database answers
 AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in beside
@@ -162,6 +163,7 @@ class Mirror:
 
     def _round(self) -> None:
         with reading() as session:
+            session.execute(text("SET LOCAL statement_timeout = 0"))
             moment = kept.moment_of(session)
             file = self._file or self._reopened(session)
             if file is None:
@@ -252,8 +254,19 @@ _current: Mirror | None = None
 
 
 @contextmanager
-def mirroring(folder: Path, *, threads: int, memory: str) -> Iterator[Mirror]:
-    """While this lasts, the process has a mirror."""
+def mirroring() -> Iterator[None]:
+    """While this lasts, the process has a mirror, where the settings say so."""
+    wanted = settings()
+    if wanted.mirror == "off":
+        yield
+        return
+    with held(home() / "mirror", threads=wanted.mirror_threads, memory=f"{wanted.mirror_memory}B"):
+        yield
+
+
+@contextmanager
+def held(folder: Path, *, threads: int, memory: str) -> Iterator[Mirror]:
+    """While this lasts, the process has a mirror in the folder."""
     global _current
     made = Mirror(folder, threads=threads, memory=memory)
     made.start()

@@ -7,7 +7,7 @@ the numbers found. Names of industries and people are read of the session, whose
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -42,7 +42,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import ARRAY
 
 from models.contacts import statistics
-from models.contacts.columnar import FOLDED, Form
+from models.contacts.columnar import FOLDED, Columnar, Form
 from models.contacts.facets import Counts, Range
 from models.contacts.mirror import View
 from models.contacts.order import Neighbours, Order
@@ -82,7 +82,7 @@ class Mirrored:
     def __init__(self, view: View, filters: Filters, by: Actor) -> None:
         self.session, self.view, self.by = view.session, view, by
         filters.require_seen(by=by)
-        self.contacts = _table(view)
+        self.contacts = _table(view.file)
         self.where = self._condition(filters)
 
     def count(self) -> int:
@@ -359,9 +359,10 @@ def is_bytewise(view: View) -> bool:
     return bool(view.session.scalars(_BYTEWISE).one())
 
 
-def _table(view: View) -> Table:
+@lru_cache(maxsize=4)
+def _table(file: Columnar) -> Table:
     columns: list[Column[Any]] = [Column("id", BigInteger)]
-    for one in view.file.columns:
+    for one in file.columns:
         if one.form is Form.CODED:
             columns.append(Column(one.name, Integer))
         elif one.form is Form.TEXT:

@@ -92,7 +92,7 @@ def filled(db: str) -> tuple[list[int], list[int]]:
 
 @pytest.fixture
 def following(filled: object, tmp_path: Path) -> Iterator[Mirror]:
-    with mirror.mirroring(tmp_path, threads=2, memory="500MB") as made:
+    with mirror.held(tmp_path, threads=2, memory="500MB") as made:
         assert made.wait(60)
         yield made
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Boolean,
     Column,
@@ -26,12 +27,14 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    case,
     cast,
     false,
     func,
     literal,
     literal_column,
     not_,
+    null,
     or_,
     select,
     text,
@@ -55,6 +58,8 @@ from models.industries import Industry
 from models.permissions import Actor
 from models.users import User
 
+RANGED = " range"  # behind the name of a field, its ranges
+_GROUPED = Table("grouped", MetaData(), Column("absent", Integer), Column("contacts", BigInteger))
 FEW_CODES = 200  # numbers that stand in the question itself
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _TYPES: dict[Kind, Any] = {
@@ -136,21 +141,46 @@ class Mirrored:
     def count_by_each(
         self, names: Sequence[str], ranges: Mapping[str, Sequence[Range]], limit: int
     ) -> dict[str, Counts]:
-        """As facets.read."""
+        """As facets.read: one look at the contacts counts every field by its numbers, and each range as one of them."""
+        keys = {name: self.contacts.c[FIELDS[name].column] for name in names}
+        keys |= {f"{name}{RANGED}": self._ranged(name, wanted) for name, wanted in ranges.items()}
+        if not keys:
+            return {}
+        labels = [literal_column(f'"{one}"') for one in keys]
+        among = (
+            select(*(key.label(one) for one, key in keys.items())).select_from(self.contacts).where(self.where).cte()
+        )
+        sets = func.grouping_sets(*(tuple_(one) for one in labels))
+        counted = select(func.grouping(*labels).label("absent"), *labels, func.count().label("contacts"))
+        self._keep("grouped", counted.select_from(among).group_by(sets))
+        every = 2 ** len(labels) - 1
         found: dict[str, Counts] = {}
-        for name in names:
-            values, number = self._counted(name, and_(self.where, self.contacts.c[FIELDS[name].column].is_not(None)))
-            counted = select(values, number).order_by(number.desc(), cast(values, Text)).limit(limit)
-            found[name] = [(row[0], row[1]) for row in self._all(counted.where(values.is_not(None)))]
-        for name, wanted in ranges.items():
-            column = self.contacts.c[FIELDS[name].column]
-            counts = [
-                func.count().filter(column >= low if high is None else column.between(low, high))
-                for low, high in wanted
-            ]
-            numbers = self._one(select(*counts).select_from(self.contacts).where(self.where))
-            found[name] = [(one, int(number)) for one, number in zip(wanted, numbers, strict=True)]
+        for place, one in enumerate(keys):
+            mine = _GROUPED.c.absent == every - 2 ** (len(labels) - 1 - place)
+            code: ColumnElement[Any] = literal_column(f'"{one}"')
+            if one.endswith(RANGED):
+                name = one.removesuffix(RANGED)
+                numbers = dict(self._all(select(code, _GROUPED.c.contacts).select_from(_GROUPED).where(mine)))
+                found[name] = [(wanted, numbers.get(at, 0)) for at, wanted in enumerate(ranges[name])]
+            else:
+                filled = select(code.label("code"), _GROUPED.c.contacts).select_from(_GROUPED)
+                values, number = self._named(one, filled.where(mine, code.is_not(None)).cte("by_code"))
+                counted = select(values, number).where(values.is_not(None))
+                rows = self._all(counted.order_by(number.desc(), cast(values, Text)).limit(limit))
+                found[one] = [(row[0], row[1]) for row in rows]
         return found
+
+    def _ranged(self, name: str, wanted: Sequence[Range]) -> ColumnElement[Any]:
+        """The place of the range that the number is in."""
+        column = self.contacts.c[FIELDS[name].column]
+        within = [(column >= low if high is None else column.between(low, high), place)
+                  for place, (low, high) in enumerate(wanted)]  # fmt: skip
+        return case(*within) if within else null()
+
+    def _keep(self, name: str, wanted: Select[Any]) -> None:
+        """As a table of this view alone."""
+        statement, given = _compiled(wanted)
+        self.view.cursor.execute(f"CREATE OR REPLACE TEMPORARY TABLE {name} AS {statement}", given)
 
     def statistics(self, seen: list[str]) -> Statistics:
         """As statistics.read."""
@@ -172,7 +202,7 @@ class Mirrored:
         averages = {name: Decimal(summed[name]) / filled[name] if filled[name] else None for name in sums}
         values = self.count_by_each([name for name in statistics.COUNTED if name in seen], {}, statistics.MOST)
         if statistics.INDUSTRY in values:
-            called = dict(self.session.execute(select(Industry.id, Industry.name)).tuples())
+            called = dict(self.session.execute(select(Industry.id, Industry.name)).all())
             named = [(called[key], number) for key, number in values[statistics.INDUSTRY]]
             values[statistics.INDUSTRY] = sorted(named, key=statistics.commonest_first)
         by_value = {name: dict(counts) for name, counts in values.items()}
@@ -210,20 +240,19 @@ class Mirrored:
     def _counted(self, name: str, where: ColumnElement[bool]) -> tuple[ColumnElement[Any], ColumnElement[int]]:
         """Columns of values and their numbers."""
         column = self.contacts.c[FIELDS[name].column]
-        by_code = (
-            select(column.label("code"), func.count().label("contacts")).where(where).group_by(column).cte("by_code")
-        )
-        if not self._is_coded(FIELDS[name].column):
-            if FIELDS[name].kind is not Kind.LIST:
-                return by_code.c.code, by_code.c.contacts
-            each = select(func.unnest(by_code.c.code).label("value"), by_code.c.contacts).cte("each")
-        else:
+        by_code = select(column.label("code"), func.count().label("contacts")).where(where).group_by(column)
+        return self._named(name, by_code.cte("by_code"))
+
+    def _named(self, name: str, by_code: CTE) -> tuple[ColumnElement[Any], ColumnElement[int]]:
+        """The same of the values that stand behind the numbers; of lists, of each member."""
+        code, contacts, is_list = by_code.c.code, by_code.c.contacts, FIELDS[name].kind is Kind.LIST
+        if self._is_coded(FIELDS[name].column):
             values = self._values(FIELDS[name].column)
-            joined = by_code.outerjoin(values, values.c.code == by_code.c.code)
-            value = func.unnest(values.c.value) if FIELDS[name].kind is Kind.LIST else values.c.value
-            each = select(value.label("value"), by_code.c.contacts).select_from(joined).cte("each")
-            if FIELDS[name].kind is not Kind.LIST:
-                return each.c.value, each.c.contacts
+            named = select(values.c.value.label("code"), contacts)
+            by_code = named.select_from(by_code.outerjoin(values, values.c.code == code)).cte("named")
+        if not is_list:
+            return by_code.c.code, by_code.c.contacts
+        each = select(func.unnest(by_code.c.code).label("value"), by_code.c.contacts).cte("each")
         summed = select(each.c.value, func.sum(each.c.contacts).cast(BigInteger).label("contacts"))
         whole = summed.group_by(each.c.value).cte("whole")
         return whole.c.value, whole.c.contacts
@@ -345,14 +374,29 @@ class Mirrored:
             return column.in_([literal_column(str(one)) for one in codes])
         return column.in_(select(values.c.code).where(wanted))
 
+    def all_of(self, numbers: Sequence[ColumnElement[Any]]) -> tuple[Any, ...]:
+        """Of all contacts, in one look."""
+        return tuple(self._one(select(*numbers).select_from(self.contacts)))
+
     def _one(self, wanted: Select[Any]) -> Any:
         [row] = self._all(wanted)
         return row
 
     def _all(self, wanted: Select[Any]) -> list[Any]:
-        made = wanted.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-        given = [made.params[name] for name in made.positiontup or ()]
-        return self.view.cursor.execute(str(made), given).fetchall()
+        return self.view.cursor.execute(*_compiled(wanted)).fetchall()
+
+
+def _compiled(wanted: Select[Any]) -> tuple[str, list[Any]]:
+    made = wanted.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return str(made), [made.params[name] for name in made.positiontup or ()]
+
+
+def counts(view: View, asked: Sequence[Filters], *, by: Actor) -> list[int]:
+    """How many contacts match each of them, in one look."""
+    if not asked:
+        return []
+    each = [Mirrored(view, one, by) for one in asked]
+    return list(each[0].all_of([func.count().filter(one.where) for one in each]))
 
 
 def is_bytewise(view: View) -> bool:

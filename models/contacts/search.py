@@ -6,7 +6,7 @@ Filters with `as_of` are asked of contacts as they were then: see as_of.py.
 import asyncio
 import os
 import threading
-from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -272,15 +272,27 @@ def counts(asked: Sequence[Filters], *, by: Actor) -> list[int]:
 
 def _counts_of_now(asked: Sequence[Filters], by: Actor) -> list[int]:
     questions = [_question(one, by) for one in asked]
-    with _BESIDE, looking(Filters(), by) as session:
+    with _BESIDE, _beside(asked, by) as (session, count_all):
         at = kept.moment_of(session)
         numbers = _totals.get_all(questions, at)
         missing = [place for place, number in enumerate(numbers) if number is None]
-        for place, number in zip(missing, _counted(session, [asked[place] for place in missing], by), strict=True):
+        for place, number in zip(missing, count_all([asked[place] for place in missing]), strict=True):
             numbers[place] = number
     for place in missing:
         _totals.put(questions[place], numbers[place] or 0, at)
     return [number or 0 for number in numbers]
+
+
+@contextmanager
+def _beside(asked: Sequence[Filters], by: Actor) -> Iterator[tuple[Session, Callable[[Sequence[Filters]], list[int]]]]:
+    """A snapshot, and what counts all that is asked of it."""
+    if all(map(mirrored.can_answer, asked)):
+        with mirror.looking() as view:
+            if view is not None:
+                yield view.session, partial(mirrored.counts, view, by=by)
+                return
+    with looking(Filters(), by) as session:
+        yield session, lambda some: _counted(session, some, by)
 
 
 @replica.browses

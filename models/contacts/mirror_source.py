@@ -12,7 +12,7 @@ from models.contacts.columnar import Columnar, Folds, columns, may_be_coded
 from models.contacts.feed import Written
 from models.database import Database, asked_in, libpq_url
 
-PIECE = 250_000  # contacts that come in at once
+PIECE = 100_000  # contacts that come in at once
 FEW = 2000  # contacts that are read over the session's own connection; for more it is worth making another one
 SAMPLE = 200_000  # contacts by which it is decided what gets a dictionary
 MOST_CODED = 3_000_000  # values of one dictionary, by an estimate

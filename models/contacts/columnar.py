@@ -27,9 +27,12 @@ from models.fields import Kind
 
 log = logging.getLogger(__name__)
 
-FORMAT = "2"  # of the file: another one is not read
+FORMAT = "3"  # of the file: another one is not read
 SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
 FOLDED = "~"  # behind the name of a column: how its text is written in small letters, where that is another text
+FILLED = " is filled"  # behind the name of a column, among the totals
+GONE = "SELECT id FROM gone"
+COUNTED = (Kind.INDUSTRY, Kind.OWNER, Kind.FLAG)
 SIGNED = "#"  # behind the name of a column: the signature of each of its texts
 SYSTEM = {"created_at": Kind.DATE, "updated_at": Kind.DATE, "import_id": Kind.WHOLE}
 SMALL = 20_000  # values of a dictionary that stays in memory
@@ -64,6 +67,11 @@ class Column:
     @property
     def is_moment(self) -> bool:
         return self.name in MOMENTS
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it has few values, so that it is kept how many contacts have each."""
+        return self.form is Form.CODED or self.kind in COUNTED or self.name == "employees"
 
     @property
     def is_signed(self) -> bool:
@@ -146,8 +154,15 @@ class Folds(Protocol):
 class Columnar:
     """The open file. One at a time writes; any number read, each on a cursor of its own."""
 
-    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, all_columns: tuple[Column, ...]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: duckdb.DuckDBPyConnection,
+        all_columns: tuple[Column, ...],
+        large: frozenset[str] = frozenset(),
+    ) -> None:
         self.path, self.columns = path, all_columns
+        self.large = large  # columns of so many values that no number of each is kept
         self.by_name = {one.name: one for one in all_columns}
         self._connection = connection
         self._lengths: dict[str, int] = {}  # of the dictionaries
@@ -167,10 +182,23 @@ class Columnar:
         """Of the rows that `put` takes."""
         return pa.schema([pa.field("id", pa.int64()), *(part for one in self.columns for part in one.read)])
 
+    @property
+    def totalled(self) -> str:
+        """For each column what is counted of all contacts: a number, or only whether there is a value."""
+        whole = [one for one in self.columns if one.is_counted and one.name not in self.large]
+        filled = [one for one in self.columns if one not in whole]
+        names = [*(one.name for one in whole), *(f"{one.name}{FILLED}" for one in filled)]
+        codes = [f"{one.name}::BIGINT" for one in whole]
+        codes += [f"CASE WHEN {one.name} IS NOT NULL THEN 1::BIGINT END" for one in filled]
+        return f"unnest({names}) AS field, unnest([{', '.join(codes)}]) AS code"
+
     def start_over(self) -> None:
         """Empty it, with its dictionaries: a load begins."""
         declared = ", ".join(["id BIGINT NOT NULL", *(part for one in self.columns for part in one.declared)])
         self._connection.execute(f"CREATE OR REPLACE TABLE contacts ({declared})")
+        self._connection.execute(
+            "CREATE OR REPLACE TABLE totals (field VARCHAR NOT NULL, code BIGINT, contacts BIGINT NOT NULL)"
+        )
         for one in self.columns:
             if one.form is Form.CODED:
                 value = "VARCHAR[]" if one.kind is Kind.LIST else "VARCHAR"
@@ -192,6 +220,10 @@ class Columnar:
             self._connection.execute("COMMIT")
             done += rows.num_rows
             yield done
+        self.large = frozenset(
+            one.name for one in self.columns if one.form is Form.CODED and self._length(one.name) > SMALL
+        )
+        self._total("contacts", "+")
         self._note(state)
         self._connection.execute("CHECKPOINT")
 
@@ -202,6 +234,7 @@ class Columnar:
             self._delete(written)
             if rows.num_rows:
                 self._insert(rows, fold)
+                self._total(f"contacts WHERE id IN ({GONE})", "+")
             self._note(state)
         except BaseException:
             self._roll_back()
@@ -209,14 +242,26 @@ class Columnar:
         self._connection.execute("COMMIT")
 
     def _delete(self, written: Written) -> None:
-        ranges = written.ranges
-        if len(ranges) == 1:
-            self._connection.execute("DELETE FROM contacts WHERE id >= ? AND id < ?", list(ranges[0]))
-        elif ranges:
-            gone = pa.table({"first": [one for one, _ in ranges], "after": [one for _, one in ranges]})
-            self._connection.register("gone", gone)
-            self._connection.execute("DELETE FROM contacts WHERE id IN (SELECT unnest(range(first, after)) FROM gone)")
-            self._connection.unregister("gone")
+        gone = [one for first, after in written.ranges for one in range(first, after)]
+        self._connection.execute("CREATE OR REPLACE TEMPORARY TABLE gone (id BIGINT)")
+        self._connection.register("named", pa.table({"id": pa.array(gone, pa.int64())}))
+        self._connection.execute("INSERT INTO gone SELECT id FROM named")
+        self._connection.unregister("named")
+        self._total(f"contacts WHERE id IN ({GONE})", "-")
+        self._connection.execute(f"DELETE FROM contacts WHERE id IN ({GONE})")
+
+    def _total(self, source: str, sign: str) -> None:
+        """Add what these contacts make of the totals, or take it away."""
+        self._connection.execute(
+            f"INSERT INTO totals SELECT field, code, {sign}count(*) FROM (SELECT {self.totalled} FROM {source}) GROUP BY ALL"
+        )
+
+    def _length(self, name: str) -> int:
+        """Of a column's dictionary."""
+        if name not in self._lengths:
+            [(length,)] = self._connection.execute(f"SELECT count(*) FROM values_{name}").fetchall()
+            self._lengths[name] = length
+        return self._lengths[name]
 
     def _insert(self, rows: pa.Table, fold: Folds) -> None:
         for one in self.columns:
@@ -261,10 +306,7 @@ class Columnar:
     def _small(self, column: Column) -> dict[str, int] | None:
         """The dictionary by its texts, where it is so small that it stays in memory."""
         name = column.name
-        if name not in self._lengths:
-            [(length,)] = self._connection.execute(f"SELECT count(*) FROM values_{name}").fetchall()
-            self._lengths[name] = length
-        if self._lengths[name] > SMALL:
+        if self._length(name) > SMALL:
             self._small_ones.pop(name, None)
             return None
         if name not in self._small_ones:
@@ -303,14 +345,14 @@ class Columnar:
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS state (format VARCHAR, cluster VARCHAR, timeline BIGINT, "
             "of_database BIGINT, of_schema VARCHAR, snapshot VARCHAR, log VARCHAR, moves BIGINT, began VARCHAR, "
-            "coded VARCHAR[])"
+            "coded VARCHAR[], large VARCHAR[])"
         )
         self._connection.execute("DELETE FROM state")
         server, place = asdict(state.server), asdict(state.place)
         coded = [one.name for one in self.columns if one.form is Form.CODED]
         self._connection.execute(
-            "INSERT INTO state VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [FORMAT, *server.values(), *place.values(), state.moves, state.began, coded],
+            "INSERT INTO state VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [FORMAT, *server.values(), *place.values(), state.moves, state.began, coded, sorted(self.large)],
         )
 
 
@@ -355,9 +397,9 @@ def reopened(path: Path, *, threads: int, memory: str) -> Columnar | None:
         log.info("%s is not opened: %s", path.name, type(error).__name__)
         return None
     try:
-        row = connection.execute("SELECT format, coded FROM state").fetchone()
+        row = connection.execute("SELECT format, coded, large FROM state").fetchone()
         if row is not None and row[0] == FORMAT:
-            return Columnar(path, connection, columns(frozenset(row[1])))
+            return Columnar(path, connection, columns(frozenset(row[1])), frozenset(row[2]))
     except duckdb.Error as error:
         log.info("%s is not used: %s", path.name, type(error).__name__)
     connection.close()

@@ -34,12 +34,12 @@ from sqlalchemy import (
     literal,
     literal_column,
     not_,
-    null,
     or_,
     select,
     text,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import ARRAY
@@ -58,9 +58,12 @@ from models.industries import Industry
 from models.permissions import Actor
 from models.users import User
 
-RANGED = " range"  # behind the name of a field, its ranges
 _MATCHING = Table("matching", MetaData(), Column("id", BigInteger))
-_GROUPED = Table("grouped", MetaData(), Column("absent", Integer), Column("contacts", BigInteger))
+_TALLY, _TOTALS = (
+    Table(name, MetaData(), Column("field", Text), Column("code", BigInteger), Column("contacts", BigInteger))
+    for name in ("tally", "totals")
+)
+MOST = 0.6  # of all contacts
 FEW_CODES = 200  # numbers that stand in the question itself
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _TYPES: dict[Kind, Any] = {
@@ -88,6 +91,7 @@ class Mirrored:
     def __init__(self, view: View, filters: Filters, by: Actor) -> None:
         self.session, self.view, self.by = view.session, view, by
         filters.require_seen(by=by)
+        self.is_everything = not filters
         self.contacts = _table(view.file)
         self._bits, self._is_costly = 0, False
         self.where = self._condition(filters)
@@ -171,48 +175,77 @@ class Mirrored:
 
     def count_by(self, name: str, limit: int | None) -> list[tuple[Any, int]]:
         """The field's values with their numbers, commonest first; references by id."""
-        values, number = self._counted(name, self.where)
+        column = FIELDS[name].column
+        if self._is_tallied(column):
+            self._tally([column])
+            values, number = self._named(name, self._of_tally(column))
+        else:
+            values, number = self._counted(name, self.where)
         counted = select(values, number).order_by(number.desc(), values.asc().nulls_last()).limit(limit)
-        return [(row[0], row[1]) for row in self._all(counted)]
+        return [(row[0], int(row[1])) for row in self._all(counted)]
 
     def count_by_each(
         self, names: Sequence[str], ranges: Mapping[str, Sequence[Range]], limit: int
     ) -> dict[str, Counts]:
-        """As facets.read: one look at the contacts counts every field by its numbers, and each range as one of them."""
-        keys = {name: self.contacts.c[FIELDS[name].column] for name in names}
-        keys |= {f"{name}{RANGED}": self._ranged(name, wanted) for name, wanted in ranges.items()}
-        if not keys:
-            return {}
-        labels = [literal_column(f'"{one}"') for one in keys]
-        among = (
-            select(*(key.label(one) for one, key in keys.items())).select_from(self.contacts).where(self.where).cte()
-        )
-        sets = func.grouping_sets(*(tuple_(one) for one in labels))
-        counted = select(func.grouping(*labels).label("absent"), *labels, func.count().label("contacts"))
-        self._keep("grouped", counted.select_from(among).group_by(sets))
-        every = 2 ** len(labels) - 1
+        """As facets.read: all fields of few values in one look at the contacts, every other one in its own."""
+        columns = dict.fromkeys(FIELDS[name].column for name in (*names, *ranges))
+        self._tally([one for one in columns if self._is_tallied(one)])
         found: dict[str, Counts] = {}
-        for place, one in enumerate(keys):
-            mine = _GROUPED.c.absent == every - 2 ** (len(labels) - 1 - place)
-            code: ColumnElement[Any] = literal_column(f'"{one}"')
-            if one.endswith(RANGED):
-                name = one.removesuffix(RANGED)
-                numbers = dict(self._all(select(code, _GROUPED.c.contacts).select_from(_GROUPED).where(mine)))
-                found[name] = [(wanted, numbers.get(at, 0)) for at, wanted in enumerate(ranges[name])]
+        for name in names:
+            column = FIELDS[name].column
+            if self._is_tallied(column):
+                values, number = self._named(name, self._of_tally(column))
             else:
-                filled = select(code.label("code"), _GROUPED.c.contacts).select_from(_GROUPED)
-                values, number = self._named(one, filled.where(mine, code.is_not(None)).cte("by_code"))
-                counted = select(values, number).where(values.is_not(None))
-                rows = self._all(counted.order_by(number.desc(), cast(values, Text)).limit(limit))
-                found[one] = [(row[0], row[1]) for row in rows]
+                values, number = self._counted(name, and_(self.where, self.contacts.c[column].is_not(None)))
+            counted = select(values, number).where(values.is_not(None))
+            rows = self._all(counted.order_by(number.desc(), cast(values, Text)).limit(limit))
+            found[name] = [(row[0], int(row[1])) for row in rows]
+        for name, wanted in ranges.items():
+            found[name] = self._in_ranges(FIELDS[name].column, wanted) if wanted else []
         return found
 
-    def _ranged(self, name: str, wanted: Sequence[Range]) -> ColumnElement[Any]:
-        """The place of the range that the number is in."""
-        column = self.contacts.c[FIELDS[name].column]
-        within = [(column >= low if high is None else column.between(low, high), place)
-                  for place, (low, high) in enumerate(wanted)]  # fmt: skip
-        return case(*within) if within else null()
+    def _in_ranges(self, column: str, wanted: Sequence[Range]) -> Counts:
+        if self._is_tallied(column):
+            tally = self._of_tally(column)
+            sums = [func.coalesce(func.sum(tally.c.contacts).filter(_between(tally.c.code, *one)), 0) for one in wanted]
+            numbers = self._one(select(*sums).select_from(tally))
+        else:
+            counts = [func.count().filter(_between(self.contacts.c[column], *one)) for one in wanted]
+            numbers = self._one(select(*counts).select_from(self.contacts).where(self.where))
+        return [(one, int(number)) for one, number in zip(wanted, numbers, strict=True)]
+
+    def _is_tallied(self, column: str) -> bool:
+        return self.view.file.by_name[column].is_counted and column not in self.view.file.large
+
+    def _tally(self, columns: list[str]) -> None:
+        """How many of those that match have each number, into a table. Where most do, those are counted that do not, and
+        taken away from the totals of all."""
+        if not columns:
+            return
+        totals = select(_TOTALS.c.field, _TOTALS.c.code, func.sum(_TOTALS.c.contacts).label("contacts"))
+        totals = totals.where(_TOTALS.c.field.in_(columns)).group_by(_TOTALS.c.field, _TOTALS.c.code)
+        if self.is_everything:
+            self._keep("tally", totals)
+            return
+        everybody = self._one(select(func.count()).select_from(self.contacts))[0]
+        is_rest = not self._is_costly and self.count() > MOST * everybody
+        where = func.coalesce(self.where, false()).is_(False) if is_rest else self.where
+        labels = [literal_column(f'"{one}"') for one in columns]
+        among = select(*(self.contacts.c[one] for one in columns)).select_from(self.contacts).where(where).cte("among")
+        field = case(*((func.grouping(label) == 0, name) for name, label in zip(columns, labels, strict=True)))
+        code = func.coalesce(*(cast(one, BigInteger) for one in labels))
+        counted = select(field.label("field"), code.label("code"), func.count().label("contacts"))
+        counted = counted.select_from(among).group_by(func.grouping_sets(*(tuple_(one) for one in labels)))
+        if is_rest:
+            rest = counted.cte("rest")
+            less = union_all(totals, select(rest.c.field, rest.c.code, -rest.c.contacts)).subquery()
+            counted = select(less.c.field, less.c.code, func.sum(less.c.contacts).label("contacts"))
+            counted = counted.group_by(less.c.field, less.c.code)
+        self._keep("tally", counted)
+
+    def _of_tally(self, column: str) -> CTE:
+        contacts = cast(_TALLY.c.contacts, BigInteger).label("contacts")
+        return select(_TALLY.c.code, contacts).where(_TALLY.c.field == column, _TALLY.c.contacts > 0).cte("by_code")
 
     def _keep(self, name: str, wanted: Select[Any]) -> None:
         """As a table of this view alone."""
@@ -287,6 +320,8 @@ class Mirrored:
             values = self._values(FIELDS[name].column)
             named = select(values.c.value.label("code"), contacts)
             by_code = named.select_from(by_code.outerjoin(values, values.c.code == code)).cte("named")
+        elif FIELDS[name].kind is Kind.FLAG:
+            by_code = select(cast(code, Boolean).label("code"), contacts).cte("named")
         if not is_list:
             return by_code.c.code, by_code.c.contacts
         each = select(func.unnest(by_code.c.code).label("value"), by_code.c.contacts).cte("each")
@@ -448,6 +483,10 @@ def counts(view: View, asked: Sequence[Filters], *, by: Actor) -> list[int]:
         return []
     each = [Mirrored(view, one, by) for one in asked]
     return list(each[0].all_of([func.count().filter(one.where) for one in each]))
+
+
+def _between(column: ColumnElement[Any], low: int, high: int | None) -> ColumnElement[bool]:
+    return column >= low if high is None else column.between(low, high)
 
 
 def is_bytewise(view: View) -> bool:

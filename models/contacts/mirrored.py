@@ -64,7 +64,7 @@ _TALLY, _TOTALS = (
     for name in ("tally", "totals")
 )
 MOST = 0.6  # of all contacts
-FEW_CODES = 200  # numbers that stand in the question itself
+FEW_CODES = 8  # numbers that stand in the question itself
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _TYPES: dict[Kind, Any] = {
     Kind.WHOLE: BigInteger(), Kind.MONEY: Numeric(15, 2), Kind.DATE: Date(), Kind.FLAG: Boolean(),
@@ -101,7 +101,9 @@ class Mirrored:
 
     def page(self, listed: Order, *, first: int, size: int, total: int | None) -> tuple[int, list[int]]:
         """As Order.page."""
-        if self._is_costly and total is None:
+        if total is None and listed.key is None:
+            return self._from_an_end(listed, first, size)
+        if total is None and self._is_costly:
             return self._looked_once(listed, first, size)
         if total is None:
             total = self.count()
@@ -116,15 +118,17 @@ class Mirrored:
         rows = self._all(wanted.order_by(*self._terms(listed, key)).limit(size).offset(first))
         return [row[0] for row in rows]
 
+    def _from_an_end(self, listed: Order, first: int, size: int) -> tuple[int, list[int]]:
+        """Of many that match the first are found at once; to find that there are few is to count them."""
+        ids = self._ids(listed, self.where, first, size)
+        is_last = len(ids) < size and (ids or first == 0)
+        return first + len(ids) if is_last else self.count(), ids
+
     def _looked_once(self, listed: Order, first: int, size: int) -> tuple[int, list[int]]:
         """Both from the numbers of those that match: to look through texts twice takes longer than to note these."""
         self._keep("matching", select(self.contacts.c.id).where(self.where))
         total = self._one(select(func.count()).select_from(_MATCHING))[0]
-        if listed.key is not None:
-            return total, self._ids(listed, self.contacts.c.id.in_(select(_MATCHING.c.id)), first, size)
-        ordered = _MATCHING.c.id.desc() if listed.falling else _MATCHING.c.id.asc()
-        rows = self._all(select(_MATCHING.c.id).order_by(ordered).limit(size).offset(first))
-        return total, [row[0] for row in rows]
+        return total, self._ids(listed, self.contacts.c.id.in_(select(_MATCHING.c.id)), first, size)
 
     def _at_the_first_values(self, listed: Order, first: int, size: int, total: int) -> list[int] | None:
         """The page, where it is among the contacts that have the first values of a dictionary, in its order: most need
@@ -447,18 +451,20 @@ class Mirrored:
     def _among(self, name: str, wanted: ColumnElement[bool]) -> ColumnElement[bool]:
         """Whether the contact's value is one for which that is true."""
         column, values = self.contacts.c[name], self._values(name)
-        codes = [row[0] for row in self._all(select(values.c.code).where(wanted).limit(FEW_CODES + 1))]
-        if not codes:
-            return false()
-        if len(codes) <= FEW_CODES:
-            return column.in_([literal_column(str(one)) for one in codes])
-        # A bit for each number: several of them side by side cost no more than their columns.
         self._bits += 1
+        hits = Table(f"hits_{self._bits}", MetaData(), Column("code", Integer))
+        self._keep(hits.name, select(values.c.code).where(wanted))
+        number = self._one(select(func.count()).select_from(hits))[0]
+        if not number:
+            return false()
+        if number <= FEW_CODES:
+            return column.in_([literal_column(str(row[0])) for row in self._all(select(hits.c.code))])
+        # A bit for each number: several of them side by side cost no more than their columns.
         last = self._one(select(func.max(values.c.code)))[0]
-        chosen = func.bitstring_agg(cast(values.c.code, Integer), literal_column("0"), literal_column(str(last)))
-        statement, given = _compiled(select(chosen).where(wanted))
-        self.view.cursor.execute(f"SET VARIABLE bits_{self._bits} = ({statement})", given)
-        return func.get_bit(literal_column(f"getvariable('bits_{self._bits}')"), cast(column, Integer)) == 1
+        chosen = func.bitstring_agg(cast(hits.c.code, Integer), literal_column("0"), literal_column(str(last)))
+        self.view.cursor.execute(f"SET VARIABLE bits_{self._bits} = ({_compiled(select(chosen))[0]})")
+        bits = literal_column(f"getvariable('bits_{self._bits}')")
+        return func.get_bit(bits, cast(column, Integer)) == 1
 
     def all_of(self, numbers: Sequence[ColumnElement[Any]]) -> tuple[Any, ...]:
         """Of all contacts, in one look."""

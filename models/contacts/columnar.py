@@ -252,9 +252,8 @@ class Columnar:
 
     def _total(self, source: str, sign: str) -> None:
         """Add what these contacts make of the totals, or take it away."""
-        self._connection.execute(
-            f"INSERT INTO totals SELECT field, code, {sign}count(*) FROM (SELECT {self.totalled} FROM {source}) GROUP BY ALL"
-        )
+        each = f"SELECT {self.totalled} FROM {source}"
+        self._connection.execute(f"INSERT INTO totals SELECT field, code, {sign}count(*) FROM ({each}) GROUP BY ALL")
 
     def _length(self, name: str) -> int:
         """Of a column's dictionary."""

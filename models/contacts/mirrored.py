@@ -45,7 +45,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import ARRAY
 
 from models.contacts import signatures, statistics
-from models.contacts.columnar import FOLDED, SIGNED, Columnar, Form
+from models.contacts.columnar import FILLED, FOLDED, SIGNED, Columnar, Form
 from models.contacts.facets import Counts, Range
 from models.contacts.mirror import View
 from models.contacts.order import Neighbours, Order
@@ -260,19 +260,20 @@ class Mirrored:
         """As statistics.read."""
         at = self.session.scalars(select(func.now())).one().astimezone(UTC)
         since = at.date() - timedelta(days=statistics.NEW_DAYS - 1)
-        columns = {name: self.contacts.c[FIELDS[name].column] for name in seen}
         sums = [name for name in ("employees", "annual_revenue") if name in seen]
         verified = [statistics.IS_VERIFIED] if "email_status" in seen else []
+        uncounted = [] if self.is_everything else seen
         wanted = [
             func.count(),
             func.count().filter(self.contacts.c.created_at >= datetime.combine(since, time(), UTC)),
-            *map(func.count, columns.values()),
-            *(func.sum(columns[name]) for name in sums),
+            *(func.sum(self.contacts.c[FIELDS[name].column]) for name in sums),
             *(func.count().filter(self._of(one)) for one in verified),
+            *(func.count(self.contacts.c[FIELDS[name].column]) for name in uncounted),
         ]
         total, new, *rest = self._one(select(*wanted).select_from(self.contacts).where(self.where))
-        filled = dict(zip(seen, rest, strict=False))
-        summed = dict(zip(sums, rest[len(seen) :], strict=False))
+        summed, rest = dict(zip(sums, rest, strict=False)), rest[len(sums) :]
+        number_verified, rest = sum(rest[: len(verified)]), rest[len(verified) :]
+        filled = self._filled(seen) if self.is_everything else dict(zip(uncounted, rest, strict=True))
         averages = {name: Decimal(summed[name]) / filled[name] if filled[name] else None for name in sums}
         values = self.count_by_each([name for name in statistics.COUNTED if name in seen], {}, statistics.MOST)
         if statistics.INDUSTRY in values:
@@ -289,10 +290,19 @@ class Mirrored:
             new=new,
             new_since=since,
             companies=self._companies() if "company" in seen else 0,
-            verified=rest[-1] if verified else 0,
+            verified=number_verified,
             average_employees=averages.get("employees"),
             average_revenue=averages.get("annual_revenue"),
         )
+
+    def _filled(self, seen: list[str]) -> dict[str, int]:
+        """How many of all contacts have a value in each field."""
+        filled = func.sum(_TOTALS.c.contacts).filter(_TOTALS.c.code.is_not(None))
+        by_field = dict(self._all(select(_TOTALS.c.field, filled).group_by(_TOTALS.c.field)))
+        numbers = (
+            by_field.get(column, by_field.get(f"{column}{FILLED}")) for column in (FIELDS[one].column for one in seen)
+        )
+        return {name: int(number or 0) for name, number in zip(seen, numbers, strict=True)}
 
     def _days(self) -> list[tuple[date, int]]:
         """The days on which contacts were added, by UTC, with their numbers."""

@@ -235,3 +235,20 @@ def test_nothing_is_missed_while_many_write(following: Mirror, filled: tuple[lis
         for one in writers:
             one.join()
     assert failures == []
+
+
+STATISTICS = ("total", "filled", "values", "months", "new", "new_since", "companies", "verified")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(filters=FILTERS | st.just(Filters()))
+def test_the_overview_is_the_same(following: Mirror, filters: Filters) -> None:
+    with mirror.looking() as view:
+        assert view is not None
+        ours, theirs = (one.statistics(visible_fields(OPERATOR)) for one in both(view, filters))
+    assert [getattr(ours, one) for one in STATISTICS] == [getattr(theirs, one) for one in STATISTICS]
+    assert list(ours.values["industry"].items()) == list(theirs.values["industry"].items())
+    for one in ("average_employees", "average_revenue"):
+        mine, other = getattr(ours, one), getattr(theirs, one)
+        assert (mine is None) == (other is None)
+        assert mine is None or abs(mine - other) < Decimal("0.001")

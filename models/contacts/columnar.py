@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 FORMAT = "3"  # of the file: another one is not read
 SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
 FOLDED = "~"  # behind the name of a column: how its text is written in small letters, where that is another text
+MOST_TOTALS = 100_000  # rows that are added to the totals before they are added up
 FILLED = " is filled"  # behind the name of a column, among the totals
 GONE = "SELECT id FROM gone"
 COUNTED = (Kind.INDUSTRY, Kind.OWNER, Kind.FLAG)
@@ -165,8 +166,10 @@ class Columnar:
         self.large = large  # columns of so many values that no number of each is kept
         self.by_name = {one.name: one for one in all_columns}
         self._connection = connection
+        self.decoded: dict[str, dict[Any, Any]] = {}  # for who reads: column -> number -> what it stands for
         self._lengths: dict[str, int] = {}  # of the dictionaries
         self._small_ones: dict[str, dict[str, int]] = {}
+        self._compacted = 0  # rows of the totals when they were added up
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         return self._connection.cursor()
@@ -235,6 +238,7 @@ class Columnar:
             if rows.num_rows:
                 self._insert(rows, fold)
                 self._total(f"contacts WHERE id IN ({GONE})", "+")
+            self._compact()
             self._note(state)
         except BaseException:
             self._roll_back()
@@ -249,6 +253,18 @@ class Columnar:
         self._connection.unregister("named")
         self._total(f"contacts WHERE id IN ({GONE})", "-")
         self._connection.execute(f"DELETE FROM contacts WHERE id IN ({GONE})")
+
+    def _compact(self) -> None:
+        """Each change adds to the totals what it makes of them: add that up before it is much."""
+        [(rows,)] = self._connection.execute("SELECT count(*) FROM totals").fetchall()
+        if rows > self._compacted + MOST_TOTALS:
+            self._connection.execute(
+                "CREATE OR REPLACE TEMPORARY TABLE summed AS SELECT field, code, sum(contacts)::BIGINT AS contacts "
+                "FROM totals GROUP BY ALL HAVING sum(contacts) <> 0"
+            )
+            self._connection.execute("DELETE FROM totals")
+            self._connection.execute("INSERT INTO totals FROM summed")
+            [(self._compacted,)] = self._connection.execute("SELECT count(*) FROM summed").fetchall()
 
     def _total(self, source: str, sign: str) -> None:
         """Add what these contacts make of the totals, or take it away."""

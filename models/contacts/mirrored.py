@@ -4,6 +4,7 @@ A filter is asked of a dictionary where the field has one, with the operators of
 the numbers found. Names of industries and people are read of the session, whose snapshot the mirror shows.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -39,7 +40,6 @@ from sqlalchemy import (
     text,
     true,
     tuple_,
-    union_all,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import ARRAY
@@ -59,10 +59,8 @@ from models.permissions import Actor
 from models.users import User
 
 _MATCHING = Table("matching", MetaData(), Column("id", BigInteger))
-_TALLY, _TOTALS = (
-    Table(name, MetaData(), Column("field", Text), Column("code", BigInteger), Column("contacts", BigInteger))
-    for name in ("tally", "totals")
-)
+_TOTALS = Table("totals", MetaData(), Column("field", Text), Column("code", BigInteger), Column("contacts", BigInteger))
+Tally = dict[Any, int]  # number of a dictionary, or value -> contacts
 MOST = 0.6  # of all contacts
 FEW_CODES = 8  # numbers that stand in the question itself
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
@@ -181,10 +179,8 @@ class Mirrored:
         """The field's values with their numbers, commonest first; references by id."""
         column = FIELDS[name].column
         if self._is_tallied(column):
-            self._tally([column])
-            values, number = self._named(name, self._of_tally(column))
-        else:
-            values, number = self._counted(name, self.where)
+            return self._commonest(name, self._tally([column])[column], limit)
+        values, number = self._counted(name, self.where)
         counted = select(values, number).order_by(number.desc(), values.asc().nulls_last()).limit(limit)
         return [(row[0], int(row[1])) for row in self._all(counted)]
 
@@ -193,44 +189,80 @@ class Mirrored:
     ) -> dict[str, Counts]:
         """As facets.read: all fields of few values in one look at the contacts, every other one in its own."""
         columns = dict.fromkeys(FIELDS[name].column for name in (*names, *ranges))
-        self._tally([one for one in columns if self._is_tallied(one)])
+        tallies = self._tally([one for one in columns if self._is_tallied(one)])
         found: dict[str, Counts] = {}
         for name in names:
             column = FIELDS[name].column
-            if self._is_tallied(column):
-                values, number = self._named(name, self._of_tally(column))
+            if column in tallies:
+                tally = {code: number for code, number in tallies[column].items() if code is not None}
+                counted = self._commonest(name, tally, limit, key=str)
             else:
                 values, number = self._counted(name, and_(self.where, self.contacts.c[column].is_not(None)))
-            counted = select(values, number).where(values.is_not(None))
-            rows = self._all(counted.order_by(number.desc(), cast(values, Text)).limit(limit))
-            found[name] = [(row[0], int(row[1])) for row in rows]
+                among = select(values, number).where(values.is_not(None))
+                counted = self._all(among.order_by(number.desc(), cast(values, Text)).limit(limit))
+            written = [(value if FIELDS[name].kind in REFERENCES else _written(value), int(n)) for value, n in counted]
+            found[name] = sorted(written, key=lambda one: (-one[1], one[0]))
         for name, wanted in ranges.items():
-            found[name] = self._in_ranges(FIELDS[name].column, wanted) if wanted else []
+            found[name] = self._in_ranges(FIELDS[name].column, wanted, tallies) if wanted else []
         return found
 
-    def _in_ranges(self, column: str, wanted: Sequence[Range]) -> Counts:
-        if self._is_tallied(column):
-            tally = self._of_tally(column)
-            sums = [func.coalesce(func.sum(tally.c.contacts).filter(_between(tally.c.code, *one)), 0) for one in wanted]
-            numbers = self._one(select(*sums).select_from(tally))
-        else:
-            counts = [func.count().filter(_between(self.contacts.c[column], *one)) for one in wanted]
-            numbers = self._one(select(*counts).select_from(self.contacts).where(self.where))
+    def _in_ranges(self, column: str, wanted: Sequence[Range], tallies: dict[str, Tally]) -> Counts:
+        if column in tallies:
+            there = [(value, number) for value, number in tallies[column].items() if value is not None]
+            return [
+                (
+                    (low, high),
+                    sum(number for value, number in there if low <= value and (high is None or value <= high)),
+                )
+                for low, high in wanted
+            ]
+        counts = [func.count().filter(_between(self.contacts.c[column], *one)) for one in wanted]
+        numbers = self._one(select(*counts).select_from(self.contacts).where(self.where))
         return [(one, int(number)) for one, number in zip(wanted, numbers, strict=True)]
+
+    def _commonest(
+        self, name: str, tally: Tally, limit: int | None, *, key: Callable[[Any], Any] = lambda value: value
+    ) -> list[tuple[Any, int]]:
+        """The values behind the numbers; of lists each member is counted. Equal ones by `key`, which none has last."""
+        field = FIELDS[name]
+        if self._is_coded(field.column):
+            named = self._decoded(field.column, tally)
+        else:
+            named = {
+                bool(code) if field.kind is Kind.FLAG and code is not None else code: tally[code] for code in tally
+            }
+        if field.kind is Kind.LIST:
+            members: Counter[Any] = Counter()
+            for value, number in named.items():
+                for one in value or ():
+                    members[one] += number
+            named = dict(members)
+        ordered = sorted(
+            named.items(), key=lambda one: (-one[1], one[0] is None, one[0] if one[0] is None else key(one[0]))
+        )
+        return ordered[:limit]
+
+    def _decoded(self, column: str, tally: Tally) -> Tally:
+        """By value; a list's is a tuple. Numbers never change what they stand for."""
+        known = self.view.file.decoded.setdefault(column, {None: None})
+        if not tally.keys() <= known.keys():
+            values = self._values(column)
+            for code, value in self._all(select(values.c.code, values.c.value)):
+                known[code] = tuple(value) if isinstance(value, list) else value
+        return {known[code]: number for code, number in tally.items()}
 
     def _is_tallied(self, column: str) -> bool:
         return self.view.file.by_name[column].is_counted and column not in self.view.file.large
 
-    def _tally(self, columns: list[str]) -> None:
-        """How many of those that match have each number, into a table. Where most do, those are counted that do not, and
-        taken away from the totals of all."""
+    def _tally(self, columns: list[str]) -> dict[str, Tally]:
+        """How many of those that match have each number of each column. Where most do, those are counted that do not,
+        and taken away from the totals of all."""
         if not columns:
-            return
+            return {}
         totals = select(_TOTALS.c.field, _TOTALS.c.code, func.sum(_TOTALS.c.contacts).label("contacts"))
         totals = totals.where(_TOTALS.c.field.in_(columns)).group_by(_TOTALS.c.field, _TOTALS.c.code)
         if self.is_everything:
-            self._keep("tally", totals)
-            return
+            return self._tallied(columns, totals)
         everybody = self._one(select(func.count()).select_from(self.contacts))[0]
         is_rest = not self._is_costly and self.count() > MOST * everybody
         where = func.coalesce(self.where, false()).is_(False) if is_rest else self.where
@@ -240,16 +272,21 @@ class Mirrored:
         code = func.coalesce(*(cast(one, BigInteger) for one in labels))
         counted = select(field.label("field"), code.label("code"), func.count().label("contacts"))
         counted = counted.select_from(among).group_by(func.grouping_sets(*(tuple_(one) for one in labels)))
-        if is_rest:
-            rest = counted.cte("rest")
-            less = union_all(totals, select(rest.c.field, rest.c.code, -rest.c.contacts)).subquery()
-            counted = select(less.c.field, less.c.code, func.sum(less.c.contacts).label("contacts"))
-            counted = counted.group_by(less.c.field, less.c.code)
-        self._keep("tally", counted)
+        found = self._tallied(columns, counted)
+        if not is_rest:
+            return found
+        whole = self._tallied(columns, totals)
+        return {
+            column: {code: left for code, number in tally.items() if (left := number - found[column].get(code, 0))}
+            for column, tally in whole.items()
+        }
 
-    def _of_tally(self, column: str) -> CTE:
-        contacts = cast(_TALLY.c.contacts, BigInteger).label("contacts")
-        return select(_TALLY.c.code, contacts).where(_TALLY.c.field == column, _TALLY.c.contacts > 0).cte("by_code")
+    def _tallied(self, columns: list[str], counted: Select[Any]) -> dict[str, Tally]:
+        found: dict[str, Tally] = {column: {} for column in columns}
+        for column, code, number in self._all(counted):
+            if number:
+                found[column][code] = int(number)
+        return found
 
     def _keep(self, name: str, wanted: Select[Any]) -> None:
         """As a table of this view alone."""
@@ -334,8 +371,6 @@ class Mirrored:
             values = self._values(FIELDS[name].column)
             named = select(values.c.value.label("code"), contacts)
             by_code = named.select_from(by_code.outerjoin(values, values.c.code == code)).cte("named")
-        elif FIELDS[name].kind is Kind.FLAG:
-            by_code = select(cast(code, Boolean).label("code"), contacts).cte("named")
         if not is_list:
             return by_code.c.code, by_code.c.contacts
         each = select(func.unnest(by_code.c.code).label("value"), by_code.c.contacts).cte("each")
@@ -499,6 +534,11 @@ def counts(view: View, asked: Sequence[Filters], *, by: Actor) -> list[int]:
         return []
     each = [Mirrored(view, one, by) for one in asked]
     return list(each[0].all_of([func.count().filter(one.where) for one in each]))
+
+
+def _written(value: Any) -> str:
+    """As the database writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _between(column: ColumnElement[Any], low: int, high: int | None) -> ColumnElement[bool]:

@@ -91,7 +91,7 @@ class Column:
         return [self.name]
 
     @property
-    def read(self) -> list[pa.Field]:
+    def read(self) -> "list[pa.Field[Any]]":
         """What `selected` is in Arrow."""
         if self.form is Form.TEXT:
             return [pa.field(self.name, pa.string()), pa.field(f"{self.name}{FOLDED}", pa.string())]
@@ -291,17 +291,17 @@ class Columnar:
         self._connection.execute(f"INSERT INTO contacts SELECT {taken} FROM incoming")
         self._connection.unregister("incoming")
 
-    def _coded(self, column: Column, values: pa.ChunkedArray, fold: Folds) -> pa.Array:
+    def _coded(self, column: Column, values: "pa.ChunkedArray[Any]", fold: Folds) -> "pa.Array[Any]":
         """Their numbers in the dictionary, to which those are added that are not in it."""
-        whole = values.combine_chunks()
+        whole: Any = values.combine_chunks()
         if isinstance(whole, pa.ChunkedArray):  # of no rows
             whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
-        written = pc.binary_join(whole, SEPARATOR) if column.kind is Kind.LIST else whole
+        written: Any = pc.binary_join(whole, SEPARATOR) if column.kind is Kind.LIST else whole
         encoded = written.dictionary_encode()
         codes = self._codes(column, encoded.dictionary, fold)
         return pc.take(codes, encoded.indices)
 
-    def _codes(self, column: Column, written: pa.Array, fold: Folds) -> pa.Array:
+    def _codes(self, column: Column, written: Any, fold: Folds) -> "pa.Array[Any]":
         if not len(written):
             return pa.array([], pa.uint32())
         small = self._small(column)
@@ -316,7 +316,8 @@ class Columnar:
         first = self._lengths[column.name] + 1
         numbers = pa.array(range(first, first + len(added)), pa.uint32())
         self._add(column, numbers, added, fold)
-        return pc.replace_with_mask(codes, missing, numbers)
+        whole: pa.Array[Any] = pc.replace_with_mask(codes, missing, numbers)
+        return whole
 
     def _small(self, column: Column) -> dict[str, int] | None:
         """The dictionary by its texts, where it is so small that it stays in memory."""
@@ -329,7 +330,7 @@ class Columnar:
             self._small_ones[name] = dict(rows)
         return self._small_ones[name]
 
-    def _looked_up(self, column: Column, written: pa.Array) -> pa.Array:
+    def _looked_up(self, column: Column, written: "pa.Array[Any]") -> "pa.Array[Any]":
         self._connection.register("asked", pa.table({"place": pa.array(range(len(written))), "written": written}))
         self._connection.execute(
             f"SELECT code FROM asked LEFT JOIN values_{column.name} d ON d.hashed = hash(asked.written) "
@@ -339,7 +340,7 @@ class Columnar:
         self._connection.unregister("asked")
         return pa.array(found, pa.uint32())
 
-    def _add(self, column: Column, numbers: pa.Array, written: pa.Array, fold: Folds) -> None:
+    def _add(self, column: Column, numbers: Any, written: Any, fold: Folds) -> None:
         value = f"string_split(written, '{SEPARATOR}')" if column.kind is Kind.LIST else "written"
         folded = _folded(written, fold) if column.kind is not Kind.LIST else pa.nulls(len(written), pa.string())
         self._connection.register("added", pa.table({"code": numbers, "written": written, "folded": folded}))
@@ -380,7 +381,7 @@ def state(cursor: duckdb.DuckDBPyConnection) -> State:
     return State(Server(*row[:4]), Place(*row[4:6]), row[6], row[7])
 
 
-def _folded(written: pa.Array, fold: Folds) -> pa.Array:
+def _folded(written: Any, fold: Folds) -> Any:
     """Whoever wrote it in ASCII has one way to write it small; of the rest the server is asked."""
     is_ascii = pc.string_is_ascii(written)
     folded = pc.ascii_lower(written)

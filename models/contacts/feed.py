@@ -1,7 +1,7 @@
-"""The change feed of contacts: what was written since a snapshot, whoever wrote it and in whatever order it committed.
+"""The change feed of contacts: what was written since a snapshot, whoever wrote it, in whatever order it committed.
 
-Triggers note the ids that a transaction inserts, updates or deletes in `contact_feed`, with the transaction's number. An
-entry can be seen when, and only when, the change can be. So between two snapshots changed exactly what is noted in
+Triggers note the ids that a transaction inserts, updates or deletes in `contact_feed`, with the transaction's number.
+An entry can be seen when, and only when, the change can be. So between two snapshots changed exactly what is noted in
 entries that the later one sees and the earlier one does not: those of transactions that had not ended when the earlier
 was taken (PostgreSQL, "Snapshot Information Functions": pg_snapshot, pg_visible_in_snapshot). No clock and no number
 that is handed out in order is asked, which a transaction that lasts would overtake.

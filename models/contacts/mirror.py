@@ -1,9 +1,9 @@
 """This process's columnar mirror of contacts: kept in a file of its own, and exact at every answer.
 
-It is filled once, from one snapshot, while the database answers; then it follows the change feed (feed.py). Whoever asks
-takes a snapshot of the database first. Where the mirror is of that very one, or is brought to it, which after an edit
-takes some milliseconds, it may answer; what the answer needs beside, as the rows of a page, is read of the same snapshot.
-Where much changed, the database answers until the mirror has come after it by itself.
+It is filled once, from one snapshot, while the database answers; then it follows the change feed (feed.py). Whoever
+asks takes a snapshot of the database first. Where the mirror is of that very one, or is brought to it, which after an
+edit takes some milliseconds, it answers; what the answer needs beside, as the rows of a page, is read of the same
+snapshot. Where much changed, the database answers until the mirror has come after it by itself.
 
 The file is of one process, which holds it open, and of one server's database: another one's, one that is broken, or of
 another version of this program is made anew. What a killed process left is whole: DuckDB writes a log before it.

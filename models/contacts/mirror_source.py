@@ -35,7 +35,9 @@ def coded(session: Session) -> frozenset[str]:
             text(
                 f"""SELECT count(*) AS values, coalesce(sum(times), 0) AS filled,
                     count(*) FILTER (WHERE times = 1) AS once, count(*) FILTER (WHERE times = 2) AS twice
-                FROM (SELECT count(*) AS times FROM {source} WHERE {one.name} IS NOT NULL GROUP BY {one.name}) AS each"""
+                FROM (
+                    SELECT count(*) AS times FROM {source} WHERE {one.name} IS NOT NULL GROUP BY {one.name}
+                ) AS each"""
             )
         ).one()
         values = row.values + row.once**2 / (2 * max(1, row.twice)) * (percent < 100)

@@ -266,7 +266,7 @@ class Mirrored:
         everybody = self._one(select(func.count()).select_from(self.contacts))[0]
         is_rest = not self._is_costly and self.count() > MOST * everybody
         where = func.coalesce(self.where, false()).is_(False) if is_rest else self.where
-        labels = [literal_column(f'"{one}"') for one in columns]
+        labels: list[ColumnElement[Any]] = [literal_column(f'"{one}"') for one in columns]
         among = select(*(self.contacts.c[one] for one in columns)).select_from(self.contacts).where(where).cte("among")
         field = case(*((func.grouping(label) == 0, name) for name, label in zip(columns, labels, strict=True)))
         code = func.coalesce(*(cast(one, BigInteger) for one in labels))
@@ -411,12 +411,12 @@ class Mirrored:
 
     def _terms(self, listed: Order, key: ColumnElement[Any] | None) -> list[ColumnElement[Any]]:
         keys = [self.contacts.c.id] if key is None else [key, self.contacts.c.id]
-        directed = [one.desc() if listed.falling else one.asc() for one in keys]
+        directed: list[ColumnElement[Any]] = [one.desc() if listed.falling else one.asc() for one in keys]
         return directed if key is None else [key.is_(None), *directed]
 
     def _reversed(self, listed: Order, key: ColumnElement[Any] | None) -> list[ColumnElement[Any]]:
         keys = [self.contacts.c.id] if key is None else [key, self.contacts.c.id]
-        directed = [one.asc() if listed.falling else one.desc() for one in keys]
+        directed: list[ColumnElement[Any]] = [one.asc() if listed.falling else one.desc() for one in keys]
         return directed if key is None else [key.is_not(None), *directed]
 
     def _beyond(
@@ -424,7 +424,7 @@ class Mirrored:
     ) -> ColumnElement[bool]:
         """The contacts after the one with these keys, or, `back`, before it; empty ones come last."""
         number = self.contacts.c.id
-        here = number < values[-1] if falling else number > values[-1]
+        here: ColumnElement[bool] = number < values[-1] if falling else number > values[-1]
         if key is None:
             return here
         if len(values) == 1:
@@ -484,7 +484,7 @@ class Mirrored:
         """By its signature, which is looked at in a tenth of the time."""
         if not self.view.file.by_name[name].is_signed:
             return true()
-        signature = literal_column(f"{signatures.one(pattern)}::UBIGINT")
+        signature: ColumnElement[Any] = literal_column(f"{signatures.one(pattern)}::UBIGINT")
         return self.contacts.c[f"{name}{SIGNED}"].op("&")(signature) == signature
 
     def _folded(self, value: str) -> str:
@@ -508,22 +508,22 @@ class Mirrored:
         last = self._one(select(func.max(values.c.code)))[0]
         chosen = func.bitstring_agg(cast(hits.c.code, Integer), literal_column("0"), literal_column(str(last)))
         self.view.cursor.execute(f"SET VARIABLE bits_{self._bits} = ({_compiled(select(chosen))[0]})")
-        bits = literal_column(f"getvariable('bits_{self._bits}')")
+        bits: ColumnElement[Any] = literal_column(f"getvariable('bits_{self._bits}')")
         return func.get_bit(bits, cast(column, Integer)) == 1
 
     def all_of(self, numbers: Sequence[ColumnElement[Any]]) -> tuple[Any, ...]:
         """Of all contacts, in one look."""
         return tuple(self._one(select(*numbers).select_from(self.contacts)))
 
-    def _one(self, wanted: Select[Any]) -> Any:
+    def _one(self, wanted: Any) -> Any:
         [row] = self._all(wanted)
         return row
 
-    def _all(self, wanted: Select[Any]) -> list[Any]:
+    def _all(self, wanted: Any) -> list[Any]:
         return self.view.cursor.execute(*_compiled(wanted)).fetchall()
 
 
-def _compiled(wanted: Select[Any]) -> tuple[str, list[Any]]:
+def _compiled(wanted: Any) -> tuple[str, list[Any]]:
     made = wanted.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     return str(made), [made.params[name] for name in made.positiontup or ()]
 
@@ -567,5 +567,5 @@ def _table(file: Columnar) -> Table:
 def _values(name: str, kind: Kind) -> Table:
     """The dictionary of a column."""
     value: Any = ARRAY(Text()) if kind is Kind.LIST else Text()
-    parts = [Column("code", Integer), Column("hashed", BigInteger), Column("written", Text)]
+    parts: list[Column[Any]] = [Column("code", Integer), Column("hashed", BigInteger), Column("written", Text)]
     return Table(f"values_{name}", MetaData(), *parts, Column("value", value), Column("folded", Text))

@@ -5,16 +5,18 @@ candidate, and is looked through. Ten million signatures are looked at in a hund
 Christodoulakis, "Signature files", 1984).
 """
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
 FACTOR, MIX = 31, 2_654_435_761  # Knuth, TAOCP 6.4: the golden ratio of 32 bits
 
 
-def of(texts: pa.ChunkedArray) -> pa.Array:
+def of(texts: "pa.ChunkedArray[Any]") -> "pa.Array[Any]":
     """Of each text, as numbers of 64 bits; 0 for one that is empty or null."""
-    whole = pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], pa.string())
-    filled = whole.fill_null("").cast(pa.string())
+    whole: Any = pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], pa.string())
+    filled: Any = whole.fill_null("").cast(pa.string())
     begins = np.frombuffer(filled.buffers()[1], np.int32)[filled.offset : filled.offset + len(filled) + 1]
     written = np.frombuffer(filled.buffers()[2] or b"", np.uint8)[begins[0] : begins[-1]].astype(np.uint32)
     begins = begins - begins[0]
@@ -33,8 +35,9 @@ def of(texts: pa.ChunkedArray) -> pa.Array:
 def one(text: str) -> int:
     """That of one text."""
     [found] = of(pa.chunked_array([pa.array([text])])).to_pylist()
-    return int(found)
+    return int(found or 0)
 
 
-def _place(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return ((first * np.uint32(FACTOR) + second) * np.uint32(MIX)) >> np.uint32(26)
+def _place(first: "np.ndarray[Any, Any]", second: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    found: np.ndarray[Any, Any] = ((first * np.uint32(FACTOR) + second) * np.uint32(MIX)) >> np.uint32(26)
+    return found

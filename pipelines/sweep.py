@@ -48,7 +48,7 @@ from models import (
     watched_files,
     watched_looks,
 )
-from models.contacts import browsing
+from models.contacts import browsing, feed
 from models.duplicates import runs
 from models.errors import Conflict
 from models.payments import events, reconciliations, refunds
@@ -86,6 +86,7 @@ OVER = {
     "past takings": credit_takings.clear_past,
     "unused mappings": mapping_contents.clear_unused,
     "deleted views": view_changes.clear_deleted,
+    "followed changes": feed.expire,
 }
 
 log = logging.getLogger(__name__)

@@ -42,7 +42,7 @@ from models import (
     watched_files,
     watched_folders,
 )
-from models.contacts import history, history_retention, table
+from models.contacts import feed, history, history_retention, table
 from models.database import Base
 from models.duplicates import tables as duplicates
 from models.house import reports as house
@@ -53,7 +53,7 @@ __all__ = [
     "TABLES",
     "accounts", "audit", "backup_alerts", "backup_places", "backups", "check_results", "check_switches", "credits",
     "disk_alerts", "duplicates", "exports",
-    "flow_runs", "flow_schedules", "history", "history_retention", "house",
+    "feed", "flow_runs", "flow_schedules", "history", "history_retention", "house",
     "idempotency", "import_acceptances", "import_changes", "import_findings",
     "import_parts", "import_places", "import_profiles", "import_undos", "imports", "industries", "kept",
     "link_tokens", "mails",

@@ -214,6 +214,8 @@ UNTOLD = {
     "audit_log": "the log itself",
     "audit_repeats": "the log itself",
     "contact_moves": "counts the transactions that change contacts, and changes nothing",
+    "contact_feed": "names the contacts that a transaction wrote, whose versions tell it",
+    "contact_feed_begin": "how long that is kept",
     "preferences": "a person's own way of looking at a screen",
     "sign_in_tickets": "half of a sign-in, gone after 30 seconds; the session that comes of it has its line",
     "sign_in_failures": "counted before the password is looked at; the line follows with the answer",
@@ -261,6 +263,7 @@ WITHOUT = {
         ("begin", "begin_asked", "end", "end_gone", "end_never_begun", "note_unheard", "note_round", "refuse"), RUNS
     ),
     "models/batches.py": {"_delete_some": OVER},
+    "models/contacts/feed.py": {"expire": OVER},
     "models/flow_schedules.py": {
         "write": "what the code and the settings say is written down",
         "take_asked": "progress; the run that is started stands in flow_runs",

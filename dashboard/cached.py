@@ -23,6 +23,7 @@ UNTIL_TRIED_AGAIN = 60  # seconds after which a count that took too long may tak
 FACET_VALUES = 200  # of each field, the commonest
 # What stands beside the table is counted in one look at the contacts: one by one it would take several times as long.
 FACETS = ("email_status", "seniority", "country", "industry", "tags")
+SIZED = "employees"
 SIZES: tuple[Range, ...] = ((1, 10), (11, 50), (51, 200), (201, 1000), (1001, 5000), (5001, None))  # as Apollo's
 
 _facet = Kept[dict[Any, int]]("values of a field", 1000)
@@ -33,24 +34,25 @@ _statistics = Kept[Statistics]("overview", 200)
 _changed_values = Kept[list[Changed]]("what an import changes", 50)
 
 
-def facet(filters: Filters, name: str, *, by: Actor) -> dict[Any, int]:
+def facet(filters: Filters, name: str, *, is_alone: bool = False, by: Actor) -> dict[Any, int]:
     """The field's values with their counts among the contacts that match, commonest first, empty ones left out.
 
+    `is_alone`: nothing else is asked of these filters, which are those of the screen without the field's own.
     Raises NotAllowed for a field that `by` may not see.
     """
     search.chosen_columns([name], by=by)
     if name in FACETS:
-        return dict(_counted(filters, by)[name])
+        return dict(_counted(filters, (name,) if is_alone else (*FACETS, SIZED), by)[name])
     return dict(_facet.answer((filters.query(), name), lambda: _values(filters, name, by), by=by))
 
 
-def sizes(filters: Filters, *, by: Actor) -> dict[Range, int]:
-    """How many of the contacts that match have so many employees, for each of SIZES.
+def sizes(filters: Filters, *, is_alone: bool = False, by: Actor) -> dict[Range, int]:
+    """How many of the contacts that match have so many employees, for each of SIZES; `is_alone` as for `facet`.
 
     Raises NotAllowed where `by` may not see it.
     """
-    search.chosen_columns(["employees"], by=by)
-    return dict(_counted(filters, by)["employees"])
+    search.chosen_columns([SIZED], by=by)
+    return dict(_counted(filters, (SIZED,) if is_alone else (*FACETS, SIZED), by)[SIZED])
 
 
 def values(name: str, *, by: Actor) -> list[Any]:
@@ -92,17 +94,17 @@ def changed_values(found: Import, *, by: Actor) -> list[Changed]:
     return list(_changed_values.answer(question, lambda: imports.changed_values(found.id, by=by), by=by))
 
 
-def _counted(filters: Filters, by: Actor) -> dict[str, dict[Any, int]]:
+def _counted(filters: Filters, wanted: tuple[str, ...], by: Actor) -> dict[str, dict[Any, int]]:
     """What stands beside the table, as far as `by` may see it."""
 
     def read() -> dict[str, dict[Any, int]]:
-        seen = visible_fields(by)
-        ranges = {"employees": SIZES} if "employees" in seen else {}
-        names = [name for name in FACETS if name in seen]
+        seen = [name for name in wanted if name in visible_fields(by)]
+        ranges = {SIZED: SIZES} if SIZED in seen else {}
+        names = [name for name in seen if name != SIZED]
         counted = search.count_by_each(filters, names, ranges=ranges, by=by, limit=FACET_VALUES)
         return {name: dict(counts) for name, counts in counted.items()}
 
-    return _facets.answer(filters.query(), read, by=by)
+    return _facets.answer((filters.query(), wanted), read, by=by)
 
 
 def _values(filters: Filters, name: str, by: Actor) -> dict[Any, int]:

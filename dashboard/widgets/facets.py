@@ -55,7 +55,7 @@ def _sizes(view: View, by: Actor) -> None:
     others = view.filters.without("employees.between").without("employees.gte")
     labels = {
         _between(*size): f"{_size_label(*size)} :gray[{formats.number(count)}]"
-        for size, count in cached.sizes(others, by=by).items()
+        for size, count in cached.sizes(others, is_alone=others != view.filters, by=by).items()
     }
     widget = _synced(view, "employees", next((pair for pair in labels if pair in view.filters.pairs()), None))
 
@@ -111,7 +111,8 @@ def _key(name: str) -> str:
 
 def _counts(view: View, name: str, by: Actor) -> dict[Any, int]:
     """Counted without the facet's own filter, so that one sees what another choice would add; the chosen ones stay."""
-    counts = cached.facet(view.filters.without(_key(name)), name, by=by)
+    others = view.filters.without(_key(name))
+    counts = cached.facet(others, name, is_alone=others != view.filters, by=by)
     if FIELDS[name].kind is Kind.INDUSTRY and (gone := industries.out_of_use(by=by) & set(counts)):
         counts = {value: number for value, number in counts.items() if value not in gone}
     return counts | {value: 0 for value in _chosen(view, _key(name)) if value not in counts}

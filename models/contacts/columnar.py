@@ -166,6 +166,7 @@ class Columnar:
         self.large = large  # columns of so many values that no number of each is kept
         self.by_name = {one.name: one for one in all_columns}
         self._connection = connection
+        self.is_bytewise = False  # whether the database compares texts as is done here
         self.decoded: dict[str, dict[Any, Any]] = {}  # for who reads: column -> number -> what it stands for
         self._lengths: dict[str, int] = {}  # of the dictionaries
         self._small_ones: dict[str, dict[str, int]] = {}

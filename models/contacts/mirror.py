@@ -164,6 +164,10 @@ class Mirror:
     def _round(self) -> None:
         with reading() as session:
             session.execute(text("SET LOCAL statement_timeout = 0"))
+            if not mirror_source.has_usual_capitals(session):
+                log.warning("contacts are not mirrored: the database writes capitals small in a way of its own")
+                self._stopped.set()
+                return
             moment = kept.moment_of(session)
             file = self._file or self._reopened(session)
             if file is None:
@@ -192,10 +196,14 @@ class Mirror:
             with file.cursor() as cursor:
                 shown = columnar.state(cursor)
             if shown.server == feed.server(session) and not feed.is_behind(session, shown.place):
-                self._file, self._is_proven = file, False
+                self._take(file, session, is_proven=False)
                 return file
             file.close()
         return None
+
+    def _take(self, file: Columnar, session: Session, *, is_proven: bool) -> None:
+        file.is_bytewise = mirror_source.is_bytewise(session)
+        self._file, self._is_proven = file, is_proven
 
     def _is_whole(self, file: Columnar, session: Session) -> bool:
         """Whether it has the contacts that the session's snapshot has, which it is of."""
@@ -224,7 +232,7 @@ class Mirror:
             file.close()
             columnar.remove(path)
             raise
-        self._file, self._is_proven = file, True
+        self._take(file, session, is_proven=True)
         log.info("all contacts are mirrored, in %.1f s", time.monotonic() - began)
         self.progress = Progress(Phase.FOLLOWING)
         self._clear_others(path)

@@ -19,6 +19,22 @@ MOST_CODED = 3_000_000  # values of one dictionary, by an estimate
 REPEATED = 4  # how often a value stands at least, on average
 _BLOCKS = text("SELECT greatest(1, pg_relation_size('contacts') / current_setting('block_size')::int)")
 _ROWS = text("SELECT reltuples FROM pg_class WHERE oid = 'contacts'::regclass")
+# Where text is compared byte by byte, the order of a list is the same here.
+_BYTEWISE = text(
+    """SELECT pg_encoding_to_char(encoding) = 'UTF8' AND (datlocprovider = 'b'
+        OR datlocprovider = 'c' AND datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8'))
+    FROM pg_database WHERE datname = current_database()"""
+)
+_SMALL = text("SELECT lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ') = 'abcdefghijklmnopqrstuvwxyz'")
+
+
+def is_bytewise(session: Session) -> bool:
+    return bool(session.scalars(_BYTEWISE).one())
+
+
+def has_usual_capitals(session: Session) -> bool:
+    """Whether ASCII is written small as everywhere: Turkish has another i."""
+    return bool(session.scalars(_SMALL).one())
 
 
 def coded(session: Session) -> frozenset[str]:

@@ -37,7 +37,6 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    text,
     true,
     tuple_,
 )
@@ -68,14 +67,6 @@ _TYPES: dict[Kind, Any] = {
     Kind.WHOLE: BigInteger(), Kind.MONEY: Numeric(15, 2), Kind.DATE: Date(), Kind.FLAG: Boolean(),
     Kind.INDUSTRY: Integer(), Kind.OWNER: Integer(), Kind.LIST: ARRAY(Text()),
 }  # fmt: skip
-# Where text is compared byte by byte the order of a list is the same here.
-_BYTEWISE = text(
-    """SELECT CASE WHEN datlocprovider = 'b' THEN true
-            WHEN datlocprovider = 'c' THEN datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') ELSE false END
-        AND pg_encoding_to_char(encoding) = 'UTF8'
-        AND lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ') = 'abcdefghijklmnopqrstuvwxyz'
-    FROM pg_database WHERE datname = current_database()"""
-)
 
 
 def can_answer(filters: Filters) -> bool:
@@ -543,10 +534,6 @@ def _written(value: Any) -> str:
 
 def _between(column: ColumnElement[Any], low: int, high: int | None) -> ColumnElement[bool]:
     return column >= low if high is None else column.between(low, high)
-
-
-def is_bytewise(view: View) -> bool:
-    return bool(view.session.scalars(_BYTEWISE).one())
 
 
 @lru_cache(maxsize=4)

@@ -542,7 +542,7 @@ def _engine(filters: Filters, by: Actor, listed: Order | None = None) -> Iterato
         one.field.name in NAMED and one.operator == "is" for one in filters.required
     ):
         with mirror.looking() as view:
-            if view is not None and (listed is None or not listed.is_of_text or mirrored.is_bytewise(view)):
+            if view is not None and (listed is None or not listed.is_of_text or view.file.is_bytewise):
                 yield mirrored.Mirrored(view, filters, by)
                 return
     with looking(filters, by) as session:

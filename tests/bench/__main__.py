@@ -25,7 +25,7 @@ from rich.table import Table
 from deploy.embedded_postgres import Server, start_or_join
 from models import account_links, database
 from models.contacts import browsing
-from tests.bench import api, backups, browse, clicks, data, duplicates, kills, limits, numbers, people, plans
+from tests.bench import api, backups, browse, clicks, data, duplicates, engines, kills, limits, numbers, people, plans
 from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
 
@@ -48,7 +48,7 @@ class Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000], help="several for --engines")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room for it")
     parser.add_argument("--browse", action="store_true", help="browsing instead of imports and exports")
     parser.add_argument("--numbers", action="store_true", help="what is kept of what browsing counts instead")
@@ -56,15 +56,19 @@ def main() -> None:
     parser.add_argument("--kills", action="store_true", help="imports whose processes are killed instead")
     parser.add_argument("--api", action="store_true", help="requests of programs instead")
     parser.add_argument("--backup", action="store_true", help="backups and their drills instead")
+    parser.add_argument("--engines", action="store_true", help="the mirror beside Postgres alone instead")
     options = parser.parse_args()
+    if options.engines:
+        sys.exit(0 if engines_of(options.folder, options.rows) else 1)
+    [rows] = options.rows
     with _home(options.folder) as home, _server(home) as server:
-        show_machine(options.rows)
+        show_machine(rows)
         chosen = {
             browsing_of: options.browse, duplicates_of: options.duplicates, kills_of: options.kills,
             api_of: options.api, backup_of: options.backup, numbers_of: options.numbers, moving: True,
         }  # fmt: skip
         part = next(part for part, wanted in chosen.items() if wanted)
-        kept = part(home, server, options.rows)
+        kept = part(home, server, rows)
     sys.exit(0 if kept else 1)
 
 
@@ -104,6 +108,22 @@ def browsing_of(home: Path, server: Server, rows: int) -> bool:
         limits.show(at_once, people.measured(people.measure(server.url(), home))),
     ]
     return all(kept)
+
+
+def engines_of(folder: Path, sizes: list[int]) -> bool:
+    """Each size in a home of its own; whether what is asked of the largest is kept."""
+    sides = []
+    for rows in sizes:
+        with _home(folder) as home, _server(home) as server:
+            show_machine(rows)
+            data.write(home / "first.csv", rows)
+            made = command(home, "import", str(home / "first.csv"), *COMMIT)
+            (home / "first.csv").unlink()
+            print(f"imported in {made.seconds:,.0f} s, {made.peak // MB:,} MB; indexes in {_index(server):,.0f} s")
+            sides.append(engines.measure(home / "mirror", rows))
+            database.engine().dispose()
+    engines.show(sides)
+    return limits.show(f"{sizes[-1]:,} rows", engines.measured(sides))
 
 
 def numbers_of(home: Path, server: Server, rows: int) -> bool:

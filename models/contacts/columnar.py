@@ -375,10 +375,9 @@ class Columnar:
 
 def state(cursor: duckdb.DuckDBPyConnection) -> State:
     """That of the cursor's transaction."""
-    row = cursor.execute(
+    [row] = cursor.execute(
         "SELECT cluster, timeline, of_database, of_schema, snapshot, log, moves, began FROM state"
-    ).fetchone()
-    assert row is not None
+    ).fetchall()
     return State(Server(*row[:4]), Place(*row[4:6]), row[6], row[7])
 
 

@@ -2,24 +2,28 @@
 
 First come those that stand most often, which the planner's statistics know of every field. Where these are few, fields
 with an index of their own are looked through value by value, those of the free text by its index, and of all others a
-sample, which is everything where there are no more than some ten thousand contacts.
+sample, which is everything where there are no more than some ten thousand contacts. Where this process has a mirror of
+them (mirror.py), it is asked first, and knows all values.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
+from models.contacts import mirror
+from models.contacts.mirrored import Mirrored
 from models.contacts.search import chosen_columns
 from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.database import reading
 from models.errors import InvalidInput, about
-from models.fields import Field, Kind
-from models.filters import OPERATORS
+from models.fields import REFERENCES, Field, Kind
+from models.filters import OPERATORS, Filters
 from models.industries import Industry
-from models.permissions import Actor, Permission, require
+from models.permissions import OPERATOR, Actor, Permission, require
 from models.users import User
 
 MOST = 100  # values
@@ -73,12 +77,22 @@ def values(name: str, typed: str = "", *, most: int = 20, by: Actor) -> list[str
         raise InvalidInput(f"What is typed has {len(wanted):,} characters; {LONGEST} are the most.", field="typed")
     found: dict[str, str] = {}  # by its small letters, as it is spelled most often
     with reading() as session:
-        for value in _sources(session, field, wanted, most):
+        for value in chain(_mirrored(field, wanted, most), _sources(session, field, wanted, most)):
             if value.casefold().startswith(wanted.casefold()):
                 found.setdefault(value.casefold(), value)
             if len(found) == most:
                 break
     return list(found.values())
+
+
+def _mirrored(field: Field, typed: str, most: int) -> Iterator[str]:
+    """All of them, where this process has a mirror: twice as many as are wanted, since some differ in capitals only."""
+    if field.kind in REFERENCES:
+        return
+    with mirror.looking() as view:
+        if view is not None:
+            everybody = Mirrored(view, Filters(), OPERATOR)
+            yield from everybody.beginning(field.name, typed, 2 * most) or []
 
 
 def _sources(session: Session, field: Field, typed: str, most: int) -> Iterator[str]:

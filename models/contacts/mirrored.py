@@ -197,6 +197,35 @@ class Mirrored:
             found[name] = self._in_ranges(FIELDS[name].column, wanted, tallies) if wanted else []
         return found
 
+    def beginning(self, name: str, typed: str, most: int) -> list[str] | None:
+        """The field's values of all contacts that begin with it, capitals aside, commonest first. None where it would
+        take long: every other value is another one."""
+        column, number = FIELDS[name].column, func.count().label("contacts")
+        if self._is_tallied(column):
+            return self._tallied_beginning(name, typed, most)
+        if FIELDS[name].kind is Kind.LIST or not typed:
+            return None
+        value = self.contacts.c[column]
+        wanted = self._pattern(column, "starts", (typed,))
+        named = select(value, number).select_from(self.contacts)
+        if self._is_coded(column):
+            values = self._values(column)
+            value = values.c.value
+            wanted = func.starts_with(values.c.folded, self._folded(typed))
+            named = select(value, number).select_from(
+                self.contacts.join(values, values.c.code == self.contacts.c[column])
+            )
+        rows = self._all(named.where(wanted).group_by(value).order_by(number.desc(), value).limit(most))
+        return [row[0] for row in rows]
+
+    def _tallied_beginning(self, name: str, typed: str, most: int) -> list[str]:
+        """Of members of lists the capitals are those of this machine: the values are few, and are looked at here."""
+        column = FIELDS[name].column
+        tally = {code: number for code, number in self._tally([column])[column].items() if code is not None}
+        begins = self._folded(typed).casefold()
+        counted = self._commonest(name, tally, None)
+        return [value for value, _ in counted if value is not None and value.casefold().startswith(begins)][:most]
+
     def _in_ranges(self, column: str, wanted: Sequence[Range], tallies: dict[str, Tally]) -> Counts:
         if column in tallies:
             there = [(value, number) for value, number in tallies[column].items() if value is not None]

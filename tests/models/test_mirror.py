@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text, update
 
-from models.contacts import columnar, mirror, mirrored, search
+from models.contacts import autocomplete, columnar, mirror, mirrored, search
 from models.contacts.mirror import Mirror
 from models.contacts.table import EMAIL_STATUSES, FIELDS, SENIORITIES, Contact
-from models.database import writing
+from models.database import reading, writing
 from models.fields import Kind
 from models.filters import OPERATORS, SYSTEM, Filter, Filters, visible_fields
 from models.industries import Industry
@@ -274,3 +274,23 @@ def test_the_overview_is_the_same(following: Mirror, filters: Filters) -> None:
         mine, other = getattr(ours, one), getattr(theirs, one)
         assert (mine is None) == (other is None)
         assert mine is None or abs(mine - other) < Decimal("0.001")
+
+
+@pytest.mark.parametrize("name", ["city", "tags", "email", "seniority", "notes", "technologies"])
+def test_what_is_typed_is_completed_from_all_values_commonest_first(following: Mirror, name: str) -> None:
+    value = f"unnest({name})" if FIELDS[name].kind is Kind.LIST else name
+    every = text(
+        f"SELECT value, count(*) FROM (SELECT {value} AS value FROM contacts) AS v WHERE value <> '' GROUP BY 1"
+    )
+    with reading() as session:
+        numbers: dict[str, int] = dict(session.execute(every).all())  # type: ignore[arg-type]
+    for typed in ("", "a", "Ä", "s", "σ", "ann", "st", "nobody"):
+        beginning = {one: number for one, number in numbers.items() if one.casefold().startswith(typed.casefold())}
+        with mirror.looking() as view:
+            assert view is not None
+            found = mirrored.Mirrored(view, Filters(), OPERATOR).beginning(name, typed, 1000)
+        if found is None:
+            assert (name in ("email", "notes"), typed) == (True, "")
+            continue
+        assert [numbers[one] for one in found if one] == sorted(beginning.values(), reverse=True), typed
+        assert set(autocomplete.values(name, typed, most=3, by=OPERATOR)) <= numbers.keys()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deploy import kernel_locks, postgres_programs, postgres_settings
 from deploy.postgres_programs import EmbeddedPostgresError
-from models import disk_space
+from models import disk_space, machine
 from models.postgres_wheel import PACKAGE
 from models.settings import settings
 
@@ -119,7 +119,7 @@ class Cluster:
             self._initialise(lock)
         self._check_version()
         own = {"port": str(port), "unix_socket_directories": ""}
-        tuned = {**postgres_settings.tuned(postgres_settings.machine_memory()), **self._archiving(), **tuning, **own}
+        tuned = {**postgres_settings.tuned(machine.machine_memory()), **self._archiving(), **tuning, **own}
         self.settings.write_text(postgres_settings.settings_file(tuned))
         self.settings.chmod(0o644)
         self._disarm_pid_file()

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 MB = 1024 * 1024
 ROOMY_SHARED_MEMORY = 1024 * MB
-
-
-def machine_memory() -> int:
-    """Bytes of RAM this process may use: what is installed, or what its container allows."""
-    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        allowed = int(Path("/sys/fs/cgroup/memory.max").read_text())
-    except (OSError, ValueError):  # no cgroup v2 here, or the word "max": nothing is limited
-        return installed
-    return min(installed, allowed)
 
 
 def tuned(memory: int) -> dict[str, str]:

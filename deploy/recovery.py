@@ -25,6 +25,7 @@ from psycopg import conninfo, sql
 from deploy import postgres_programs, postgres_settings
 from deploy.postgres_cluster import KEEPER, SUPERUSER
 from deploy.postgres_programs import SystemUser
+from models import machine
 from models.errors import AppError, Conflict, Unavailable
 from models.file_store import place
 from models.postgres_wheel import environment
@@ -151,7 +152,7 @@ class _Server:
     @contextmanager
     def running(self, target: dict[str, str], *, recovering: bool = False) -> Iterator[psycopg.Connection[Any]]:
         """Start it, and stop it at the end; recovering it applies the log up to the target. Raises Unavailable."""
-        settings = postgres_settings.tuned(postgres_settings.machine_memory()) | {
+        settings = postgres_settings.tuned(machine.machine_memory()) | {
             "listen_addresses": "",
             "port": str(PORT),
             "unix_socket_directories": str(self.sockets),

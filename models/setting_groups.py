@@ -114,8 +114,8 @@ class Web(Group):
     """seconds in which an instance that is told to end answers what it was asked"""
     mirror: Literal["on", "off"] = "on"
     """whether an instance keeps contacts by columns on its own disk, in the home, for counts and charts at once"""
-    mirror_memory: ByteSize = ByteSize(1_000_000_000)
-    """what it may hold of them in memory"""
+    mirror_memory: ByteSize | None = Field(default=None, examples=["1GB"])
+    """what it may hold of them in memory; without it a quarter of the machine's, and 1 GB at most"""
     mirror_threads: PositiveInt = 2
     """how many processors one question takes there"""
     search_seconds: int = 10

@@ -15,6 +15,7 @@ from psycopg import conninfo
 
 from deploy import postgres_programs, postgres_settings
 from deploy.embedded_postgres import Server, start_or_join
+from models import machine
 from models.database import libpq_url
 from tests.conftest import cheap_disk
 from tests.waiting import free_port, until
@@ -46,7 +47,7 @@ class Replica:
         address = conninfo.make_conninfo("", **(parts | {"dbname": None}))
         copying = ["-d", address, "-D", str(self.pgdata), "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
         assert self._run("pg_basebackup", *copying) == 0, self.words()
-        settings = postgres_settings.tuned(postgres_settings.machine_memory()) | FOLLOWED
+        settings = postgres_settings.tuned(machine.machine_memory()) | FOLLOWED
         settings |= {"port": str(self.port), "unix_socket_directories": ""}
         (self.folder / "settings.conf").write_text(postgres_settings.settings_file(settings))
 

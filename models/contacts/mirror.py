@@ -28,8 +28,10 @@ from models.contacts import columnar, feed, mirror_source
 from models.contacts.columnar import Columnar, State
 from models.database import reading
 from models.kept import Moment
+from models.machine import machine_memory
 from models.settings import home, settings
 
+MOST_MEMORY = 1_000_000_000  # bytes, where nothing is set
 TRIES = 5  # snapshots that may have been overtaken by others' questions before the database answers
 AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in beside
 REBUILT = 2_000_000  # changed contacts from which on all are read again
@@ -268,7 +270,8 @@ def mirroring() -> Iterator[None]:
     if wanted.mirror == "off":
         yield
         return
-    with held(home() / "mirror", threads=wanted.mirror_threads, memory=f"{wanted.mirror_memory}B"):
+    memory = wanted.mirror_memory or min(MOST_MEMORY, machine_memory() // 4)
+    with held(home() / "mirror", threads=wanted.mirror_threads, memory=f"{memory}B"):
         yield
 
 

@@ -65,6 +65,17 @@ def contact_table(view: View, read: list[Page]) -> None:
 
 
 def _nothing(view: View, by: Actor) -> None:
+    if view.filters.q and (meant := search.meant(view.filters, by=by)):
+        told = f"One letter may be wrong: contacts have “{meant.q}”."
+        with page.empty("search_off", f"No contact has “{view.filters.q}”", told, height=HEIGHT):
+            st.button(
+                f"Search for “{meant.q}”",
+                type="primary",
+                on_click=address.filter_anew,
+                args=(view, meant.pairs()),
+                kwargs={"by": by},
+            )
+        return
     if view.filters or view.filters.as_of:
         with page.empty(
             "search_off", "No contact matches all of these", "Remove a filter above, or start again.", height=HEIGHT

@@ -39,6 +39,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import ARRAY
@@ -225,6 +226,26 @@ class Mirrored:
         begins = self._folded(typed).casefold()
         counted = self._commonest(name, tally, None)
         return [value for value, _ in counted if value is not None and value.casefold().startswith(begins)][:most]
+
+    def meant(self, word: str) -> str | None:
+        """What stands in the contacts, and is the word but for one letter that is missing, too many, another one, or
+        changed places with its neighbour (Damerau, 1964): of several what most values have."""
+        seen = [FIELDS[name].column for name in SEARCHED if name in visible_fields(self.by)]
+        folded, length = self._folded(word), len(word)
+        found: Counter[str] = Counter()
+        for column in filter(self._is_coded, seen):
+            part = func.unnest(func.string_split_regex(self._values(column).c.folded, "[^\\pL\\pN]+")).label("part")
+            parts = select(part).cte("parts")
+            # The beginnings of longer words, too: who types has not come to their ends.
+            begun = [func.left(parts.c.part, length + more).label("begun") for more in (0, 1, -1)]
+            each = union_all(*(select(one).select_from(parts) for one in begun)).cte("each")
+            near = func.damerau_levenshtein(each.c.begun, folded) == 1
+            number = func.count().label("number")
+            rows = self._all(
+                select(each.c.begun, number).where(near).group_by(each.c.begun).order_by(number.desc()).limit(5)
+            )
+            found.update(dict(rows))
+        return max(found, key=lambda one: (found[one], -abs(len(one) - length), one)) if found else None
 
     def _in_ranges(self, column: str, wanted: Sequence[Range], tallies: dict[str, Tally]) -> Counts:
         if column in tallies:

@@ -36,6 +36,7 @@ from models import awaited, kept, replica
 from models.contacts import as_of, facets, mirror, mirrored, order, statistics
 from models.contacts.facets import Range
 from models.contacts.history import newest_version
+from models.contacts.mirror import View
 from models.contacts.order import NEAR, Neighbours, Order
 from models.contacts.statistics import Statistics
 from models.contacts.table import BROWSED, FIELDS, FULL_NAME, SEARCHED, Contact
@@ -53,6 +54,7 @@ SORTABLE_SYSTEM = ("id", "created_at", "updated_at")
 # What columns of the list and filters are called -> what the list is sorted by.
 SORTED_BY = {FULL_NAME: "last_name", "added": "created_at", "changed": "updated_at", "contact": "id"}
 NAMED = ("email", "contact_id", "person_linkedin_url", "contact")  # what one contact or a few have
+SHORTEST_MEANT = 4  # letters of a word that is taken for another one
 WITHIN = ("is", "starts", "contains")  # operators that are only true where the text is found
 COMMON = 0.08  # of all contacts
 MOST_TOTALS = 2000
@@ -257,6 +259,28 @@ def count(filters: Filters, *, by: Actor) -> int:
     require(by, Permission.CONTACTS_READ)
     with _engine(filters, by) as engine:
         return engine.count()
+
+
+def meant(filters: Filters, *, by: Actor) -> Filters | None:
+    """For a search that finds nothing: the same with what was meant in place of each word that no contact has, where
+    one letter of it is wrong. None where that is not so, and where this process has no mirror.
+
+    Raises NotAllowed.
+    """
+    require(by, Permission.CONTACTS_READ)
+    words = filters.q.split()
+    with mirror.looking() as view:
+        if view is None or not words or not mirrored.can_answer(filters):
+            return None
+        found = [_meant(view, word, by) for word in words]
+    return None if None in found or found == words else replace(filters, q=" ".join(filter(None, found)))
+
+
+def _meant(view: View, word: str, by: Actor) -> str | None:
+    asked = mirrored.Mirrored(view, Filters(q=word), by)
+    if asked.count():
+        return word
+    return asked.meant(word) if len(word) >= SHORTEST_MEANT else None
 
 
 @replica.browses

@@ -294,3 +294,18 @@ def test_what_is_typed_is_completed_from_all_values_commonest_first(following: M
             continue
         assert [numbers[one] for one in found if one] == sorted(beginning.values(), reverse=True), typed
         assert set(autocomplete.values(name, typed, most=3, by=OPERATOR)) <= numbers.keys()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("mayfeld", "mayfield"), ("mayfieldd", "mayfield"), ("acme", None), ("amyfield", "mayfield"),
+        ("Mayfueld acme", "mayfield acme"), ("mayfe", "mayfi"), ("may", None), ("mayfield", None), ("mxxfield", None),
+        ("mayfeld nobody", None),
+    ],
+)  # fmt: skip
+def test_one_wrong_letter_is_understood(following: Mirror, typed: str, meant: str | None) -> None:
+    with writing(OPERATOR) as session:
+        session.execute(insert(Contact), [{"last_name": "Mayfield", "company": "Acme"}])
+    found = search.meant(Filters(q=typed), by=OPERATOR)
+    assert (found.q if found else None) == meant

@@ -17,7 +17,7 @@ from psycopg.rows import namedtuple_row
 
 from models import kept
 from models.bounded_connection import noticing
-from models.contacts import mirror
+from models.contacts import own_mirror
 from models.database import Database, libpq_url
 
 CHANNEL = "contact_moves"
@@ -68,7 +68,7 @@ def _hear(connection: psycopg.Connection[Any], stopped: threading.Event) -> None
         if told or time.monotonic() >= due:
             [row] = connection.execute(kept.MOMENT).fetchall()
             kept.drop(kept.moment_told(row))
-            mirror.tell()
+            own_mirror.tell()
             if row.rows > kept.MOST_ROWS:  # where many write and nobody asks
                 with connection.transaction():
                     kept.add_up(connection)

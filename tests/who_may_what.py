@@ -34,6 +34,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "models.contacts.search.page", "models.contacts.search.following",
         "models.contacts.search.following_soon", "models.contacts.search.neighbours", "models.contacts.search.those_of",
         "models.contacts.search.count", "models.contacts.search.counts", "models.contacts.search.known_counts",
+        "models.contacts.search.meant",
         "models.contacts.search.count_by", "models.contacts.search.count_by_each",
         "models.contacts.search.statistics_of", "models.contacts.search.matching", "models.contacts.search.moment",
         "models.contacts.difference.numbers", "models.contacts.difference.page", "models.contacts.records.get",
@@ -225,6 +226,8 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.difference_file.parse": READS_NOTHING,
     "models.contacts.records.whole": READS_NOTHING,
     "models.contacts.search.looking": "opens the transaction of a question that was allowed",
+    "models.contacts.mirrored.Mirrored": "answers a question that was allowed, as a database does",
+    "models.contacts.mirrored.counts": "answers a question that was allowed, as a database does",
     "models.contacts.history.missing": IN_A_SESSION,
     **dict.fromkeys(
         (
@@ -293,6 +296,7 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.search.chosen_columns": READS_NOTHING,
     "models.contacts.search.ordered": READS_NOTHING,
     "models.exports.checked_columns": READS_NOTHING,
+    "models.filters.Filters.require_seen": READS_NOTHING,
     "models.filters.Filters.condition": READS_NOTHING,
     "models.filters.search_text": READS_NOTHING,
     "models.filters.parse": READS_NOTHING,

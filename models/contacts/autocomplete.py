@@ -14,8 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
-from models.contacts import mirror
-from models.contacts.mirrored import Mirrored
+from models.contacts import own_mirror
 from models.contacts.search import chosen_columns
 from models.contacts.table import FIELDS, SEARCHED, Contact
 from models.database import reading
@@ -89,8 +88,10 @@ def _mirrored(field: Field, typed: str, most: int) -> Iterator[str]:
     """All of them, where this process has a mirror: twice as many as are wanted, since some differ in capitals only."""
     if field.kind in REFERENCES:
         return
-    with mirror.looking() as view:
+    with own_mirror.looking() as view:
         if view is not None:
+            from models.contacts.mirrored import Mirrored
+
             everybody = Mirrored(view, Filters(), OPERATOR)
             yield from everybody.beginning(field.name, typed, 2 * most) or []
 

@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import duckdb
@@ -24,15 +23,15 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models import kept
-from models.contacts import columnar, feed, mirror_source
+from models.contacts import columnar, feed, mirror_source, own_mirror
 from models.contacts.columnar import Columnar, State
+from models.contacts.own_mirror import Overtaken, Phase, Progress
 from models.database import reading
 from models.kept import Moment
 from models.machine import machine_memory
 from models.settings import home, settings
 
 MOST_MEMORY = 1_000_000_000  # bytes, where nothing is set
-TRIES = 5  # snapshots that may have been overtaken by others' questions before the database answers
 AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in beside
 REBUILT = 2_000_000  # changed contacts from which on all are read again
 EVERY = 1.0  # seconds after which it looks though nobody told it
@@ -40,24 +39,6 @@ AGAIN = 10.0  # seconds after which it begins anew what failed
 _SUM = "SELECT count(*), coalesce(sum(id), 0) FROM contacts"
 
 log = logging.getLogger(__name__)
-
-
-class Phase(StrEnum):
-    """What a mirror is about."""
-
-    OFF = "off"
-    WAITING = "waiting"  # for the database
-    LOADING = "loading"
-    FOLLOWING = "following"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """`total` is an estimate."""
-
-    phase: Phase
-    done: int = 0
-    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,10 +51,6 @@ class View:
 
     def close(self) -> None:
         self.cursor.close()
-
-
-class Overtaken(Exception):
-    """The mirror is of a later snapshot than the session."""
 
 
 class Mirror:
@@ -260,9 +237,6 @@ class Mirror:
             self._file = None
 
 
-_current: Mirror | None = None
-
-
 @contextmanager
 def mirroring() -> Iterator[None]:
     """While this lasts, the process has a mirror, where the settings say so."""
@@ -278,46 +252,13 @@ def mirroring() -> Iterator[None]:
 @contextmanager
 def held(folder: Path, *, threads: int, memory: str) -> Iterator[Mirror]:
     """While this lasts, the process has a mirror in the folder."""
-    global _current
     made = Mirror(folder, threads=threads, memory=memory)
     made.start()
-    _current = made
     try:
-        yield made
+        with own_mirror.having(made):
+            yield made
     finally:
-        _current = None
         made.stop()
-
-
-def tell() -> None:
-    if _current is not None:
-        _current.tell()
-
-
-def progress() -> Progress:
-    return Progress(Phase.OFF) if _current is None else _current.progress
-
-
-@contextmanager
-def looking() -> Iterator[View | None]:
-    """The mirror, with a session whose snapshot it shows; None where the database is to answer."""
-    mirror = _current
-    if mirror is None or mirror.progress.phase is not Phase.FOLLOWING:
-        yield None
-        return
-    for _ in range(TRIES):
-        with reading() as session:
-            try:
-                view = mirror.view(session)
-            except Overtaken:
-                continue
-            try:
-                yield view
-            finally:
-                if view is not None:
-                    view.close()
-            return
-    yield None
 
 
 def _is_of(state: State, moment: Moment) -> bool:

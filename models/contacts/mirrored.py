@@ -70,11 +70,6 @@ _TYPES: dict[Kind, Any] = {
 }  # fmt: skip
 
 
-def can_answer(filters: Filters) -> bool:
-    """Rules of data quality are asked of the database, and so are contacts as they were."""
-    return filters.as_of is None and all(one.field.kind is not Kind.CHECK for one in filters.filters)
-
-
 class Mirrored:
     """The contacts that match, as one view has them."""
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from psycopg.rows import dict_row
 from sqlalchemy import (
@@ -33,10 +33,9 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from models import awaited, kept, replica
-from models.contacts import as_of, facets, mirror, mirrored, order, statistics
+from models.contacts import as_of, facets, order, own_mirror, statistics
 from models.contacts.facets import Range
 from models.contacts.history import newest_version
-from models.contacts.mirror import View
 from models.contacts.order import NEAR, Neighbours, Order
 from models.contacts.statistics import Statistics
 from models.contacts.table import BROWSED, FIELDS, FULL_NAME, SEARCHED, Contact
@@ -47,6 +46,9 @@ from models.filters import OPERATORS, Filter, Filters, hidden_field, visible_fie
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.users import User
+
+if TYPE_CHECKING:
+    from models.contacts.mirror import View
 
 MAX_PAGE_SIZE = 1000
 NEWEST_FIRST = "-id"
@@ -269,15 +271,17 @@ def meant(filters: Filters, *, by: Actor) -> Filters | None:
     """
     require(by, Permission.CONTACTS_READ)
     words = filters.q.split()
-    with mirror.looking() as view:
-        if view is None or not words or not mirrored.can_answer(filters):
+    with own_mirror.looking() as view:
+        if view is None or not words or not own_mirror.can_answer(filters):
             return None
         found = [_meant(view, word, by) for word in words]
     return None if None in found or found == words else replace(filters, q=" ".join(filter(None, found)))
 
 
-def _meant(view: View, word: str, by: Actor) -> str | None:
-    asked = mirrored.Mirrored(view, Filters(q=word), by)
+def _meant(view: "View", word: str, by: Actor) -> str | None:
+    from models.contacts.mirrored import Mirrored
+
+    asked = Mirrored(view, Filters(q=word), by)
     if asked.count():
         return word
     return asked.meant(word) if len(word) >= SHORTEST_MEANT else None
@@ -310,9 +314,11 @@ def _counts_of_now(asked: Sequence[Filters], by: Actor) -> list[int]:
 @contextmanager
 def _beside(asked: Sequence[Filters], by: Actor) -> Iterator[tuple[Session, Callable[[Sequence[Filters]], list[int]]]]:
     """A snapshot, and what counts all that is asked of it."""
-    if all(map(mirrored.can_answer, asked)):
-        with mirror.looking() as view:
+    if all(map(own_mirror.can_answer, asked)):
+        with own_mirror.looking() as view:
             if view is not None:
+                from models.contacts import mirrored
+
                 yield view.session, partial(mirrored.counts, view, by=by)
                 return
     with looking(Filters(), by) as session:
@@ -562,12 +568,14 @@ class _Stored:
 def _engine(filters: Filters, by: Actor, listed: Order | None = None) -> Iterator[Engine]:
     """The mirror, where it can answer and is not slower: one contact that is named is found by an index."""
     where = _condition(filters, by)
-    if mirrored.can_answer(filters) and not any(
+    if own_mirror.can_answer(filters) and not any(
         one.field.name in NAMED and one.operator == "is" for one in filters.required
     ):
-        with mirror.looking() as view:
+        with own_mirror.looking() as view:
             if view is not None and (listed is None or not listed.is_of_text or view.file.is_bytewise):
-                yield mirrored.Mirrored(view, filters, by)
+                from models.contacts.mirrored import Mirrored  # which loads DuckDB
+
+                yield Mirrored(view, filters, by)
                 return
     with looking(filters, by) as session:
         yield _Stored(session, filters, by, where)

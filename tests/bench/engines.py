@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from sqlalchemy import text
 
 from models import filters
-from models.contacts import mirror, search
+from models.contacts import mirror, own_mirror, search
 from models.contacts.mirror import Mirror
 from models.contacts.table import FIELDS
 from models.database import writing
@@ -147,7 +147,7 @@ def _catch_up(made: Mirror) -> float:
 
 
 def _answers() -> bool:
-    with mirror.looking() as view:
+    with own_mirror.looking() as view:
         return view is not None
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text, update
 
-from models.contacts import autocomplete, columnar, mirror, mirrored, search
+from models.contacts import autocomplete, columnar, mirror, mirrored, own_mirror, search
 from models.contacts.mirror import Mirror
 from models.contacts.table import EMAIL_STATUSES, FIELDS, SENIORITIES, Contact
 from models.database import reading, writing
@@ -155,7 +155,7 @@ def both(view: mirror.View, filters: Filters) -> tuple[Any, Any]:
 
 
 def check(filters: Filters, sort: str, number: int, size: int, names: list[str]) -> None:
-    with mirror.looking() as view:
+    with own_mirror.looking() as view:
         assert view is not None
         columnar, stored = both(view, filters)
         listed = search._order(sort, OPERATOR, is_whole=False)
@@ -265,7 +265,7 @@ STATISTICS = ("total", "filled", "values", "months", "new", "new_since", "compan
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(filters=FILTERS | st.just(Filters()))
 def test_the_overview_is_the_same(following: Mirror, filters: Filters) -> None:
-    with mirror.looking() as view:
+    with own_mirror.looking() as view:
         assert view is not None
         ours, theirs = (one.statistics(visible_fields(OPERATOR)) for one in both(view, filters))
     assert [getattr(ours, one) for one in STATISTICS] == [getattr(theirs, one) for one in STATISTICS]
@@ -286,7 +286,7 @@ def test_what_is_typed_is_completed_from_all_values_commonest_first(following: M
         numbers: dict[str, int] = dict(session.execute(every).all())  # type: ignore[arg-type]
     for typed in ("", "a", "Ä", "s", "σ", "ann", "st", "nobody"):
         beginning = {one: number for one, number in numbers.items() if one.casefold().startswith(typed.casefold())}
-        with mirror.looking() as view:
+        with own_mirror.looking() as view:
             assert view is not None
             found = mirrored.Mirrored(view, Filters(), OPERATOR).beginning(name, typed, 1000)
         if found is None:

@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from models import database, filters
-from models.contacts import feed, mirror, search
-from models.contacts.mirror import Mirror, Phase
+from models.contacts import feed, mirror, own_mirror, search
+from models.contacts.mirror import Mirror
+from models.contacts.own_mirror import Phase
 from models.contacts.table import Contact
 from models.database import libpq_url, reading, writing
 from models.permissions import OPERATOR
@@ -40,7 +41,7 @@ def running(folder: Path) -> Iterator[Mirror]:
 
 def answers() -> bool:
     """Whether the mirror does, not the database."""
-    with mirror.looking() as view:
+    with own_mirror.looking() as view:
         return view is not None
 
 

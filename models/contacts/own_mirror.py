@@ -1,0 +1,92 @@
+"""The columnar mirror of contacts that this process has, for whoever asks; what one is, mirror.py says.
+
+A process without one, as most commands are, loads nothing of its engine for it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from models.database import reading
+from models.fields import Kind
+from models.filters import Filters
+
+if TYPE_CHECKING:
+    from models.contacts.mirror import Mirror, View
+
+TRIES = 5  # snapshots that may have been overtaken by others' questions before the database answers
+
+
+class Phase(StrEnum):
+    """What a mirror is about."""
+
+    OFF = "off"
+    WAITING = "waiting"  # for the database
+    LOADING = "loading"
+    FOLLOWING = "following"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`total` is an estimate."""
+
+    phase: Phase
+    done: int = 0
+    total: int = 0
+
+
+class Overtaken(Exception):
+    """The mirror is of a later snapshot than the session."""
+
+
+_current: "Mirror | None" = None
+
+
+@contextmanager
+def having(mirror: "Mirror") -> Iterator[None]:
+    """While this lasts, it is this process's."""
+    global _current
+    _current = mirror
+    try:
+        yield
+    finally:
+        _current = None
+
+
+def tell() -> None:
+    """Something changed."""
+    if _current is not None:
+        _current.tell()
+
+
+def progress() -> Progress:
+    return Progress(Phase.OFF) if _current is None else _current.progress
+
+
+@contextmanager
+def looking() -> "Iterator[View | None]":
+    """The mirror, with a session whose snapshot it shows; None where the database is to answer."""
+    mirror = _current
+    if mirror is None or mirror.progress.phase is not Phase.FOLLOWING:
+        yield None
+        return
+    for _ in range(TRIES):
+        with reading() as session:
+            try:
+                view = mirror.view(session)
+            except Overtaken:
+                continue
+            try:
+                yield view
+            finally:
+                if view is not None:
+                    view.close()
+            return
+    yield None
+
+
+def can_answer(filters: Filters) -> bool:
+    """Rules of data quality are asked of the database, and so are contacts as they were."""
+    return filters.as_of is None and all(one.field.kind is not Kind.CHECK for one in filters.filters)

@@ -29,6 +29,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from dashboard import readiness, request_metrics
 from dashboard.flow_runs import signed_in
+from dashboard.mirror_metrics import Mirror
 from dashboard.replica_metrics import Replica
 from models import backup_alerts, disks, server_numbers, timings
 from models.errors import AppError
@@ -181,6 +182,7 @@ def _prefect() -> float | None:
 
 INSTANCE, HOUSE = CollectorRegistry(auto_describe=False), CollectorRegistry(auto_describe=False)
 INSTANCE.register(Instance())
+INSTANCE.register(Mirror())
 ProcessCollector(registry=INSTANCE)
 HOUSE.register(Replica())
 HOUSE.register(House())

@@ -25,6 +25,7 @@ from dashboard import (
     failures,
     mail_delivery,
     metrics,
+    mirror_metrics,
     pay,
     places,
     prefect_pages,
@@ -143,6 +144,7 @@ async def readyz(request: Request) -> Response:
             "database": "away" if await readiness.database_fault() else "ok",
             "disk": "full" if readiness.is_full() else readiness.disk(),
             "draining": readiness.draining(),
+            "mirror": mirror_metrics.part(),
             "prefect": {None: "not set up", True: "ok", False: "away"}[prefect],
         }
     return JSONResponse(told, 503 if fault else 200, {"retry-after": str(outages.AGAIN)} if fault else None)

@@ -15,6 +15,7 @@ from dashboard.widgets.export_progress import last_export
 from dashboard.widgets.facets import facets
 from dashboard.widgets.filter_bar import filter_bar
 from dashboard.widgets.keys import keys
+from dashboard.widgets.mirror_notice import mirror_notice
 from dashboard.widgets.view_controls import order, table_settings
 from dashboard.widgets.view_dialogs import last_deleted
 from dashboard.widgets.view_menu import view_menu
@@ -57,6 +58,7 @@ def _screen(view: View, moment: datetime | None, found: Page, by: Actor) -> None
     last_batch()
     last_deleted()
     last_export()
+    mirror_notice()
     _table_and_facets(view, found, by)
     if (
         not moment
@@ -76,6 +78,7 @@ def _too_slow(view: View, error: TooSlow, by: Actor) -> None:
     with page.header("Contacts", f"**{formats.MISSING}** contacts"):
         pass
     filter_bar(view, by=by)
+    mirror_notice()
     failures.show(error, height=HEIGHT)
 
 

@@ -16,6 +16,7 @@ from dashboard.widgets.as_of_choice import banner
 from dashboard.widgets.chart_cards import Shown, cards
 from dashboard.widgets.chips import chips
 from dashboard.widgets.metrics import NO_CONDITION, Condition, metrics
+from dashboard.widgets.mirror_notice import mirror_notice
 from models import filters
 from models.contacts import search
 from models.contacts.statistics import Statistics
@@ -46,6 +47,7 @@ def show() -> None:
         if moment:
             banner(view, moment, by=by)
         _chips(view, span)
+        mirror_notice()
         if not numbers.total:
             _nothing(view, by)
             st.empty()  # takes the place of the last grey block, which nothing else would

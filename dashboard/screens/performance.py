@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import formats, session
 from dashboard.widgets import job_follow, page
+from dashboard.widgets.mirror_notice import mirror_card
 from dashboard.widgets.performance_charts import growth, statements_chart, waited
 from dashboard.widgets.performance_findings import findings
 from dashboard.widgets.performance_tables import tables
@@ -27,8 +28,10 @@ def show() -> None:
         if made is None:
             with page.empty("speed", "No report yet", "One is made every day, and now where somebody asks for it."):
                 pass
+            mirror_card()
             return
         _numbers(made)
+        mirror_card()
         findings(made.report)
         _charts(made, before)
         tables(made.report)

@@ -10,7 +10,9 @@ as there, and Unicode has one meaning.
 """
 
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -433,6 +435,16 @@ def is_in_use(path: Path) -> bool:
     return False
 
 
+def size(path: Path) -> int:
+    """Bytes on the disk, with its log."""
+    total = 0
+    for one in (path, path.with_name(f"{path.name}.wal")):
+        with suppress(FileNotFoundError):
+            total += one.stat().st_size
+    return total
+
+
 def remove(path: Path) -> None:
     for one in (path, path.with_name(f"{path.name}.wal")):
         one.unlink(missing_ok=True)
+    shutil.rmtree(path.with_suffix(".spilled"), ignore_errors=True)

@@ -25,8 +25,9 @@ from sqlalchemy.orm import Session
 from models import kept
 from models.contacts import columnar, feed, mirror_source, own_mirror
 from models.contacts.columnar import Columnar, State
-from models.contacts.own_mirror import Overtaken, Phase, Progress
+from models.contacts.own_mirror import Overtaken, Phase, Progress, Standing
 from models.database import reading
+from models.errors import AppError
 from models.kept import Moment
 from models.machine import machine_memory
 from models.settings import home, settings
@@ -36,6 +37,8 @@ AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in be
 REBUILT = 2_000_000  # changed contacts from which on all are read again
 EVERY = 1.0  # seconds after which it looks though nobody told it
 AGAIN = 10.0  # seconds after which it begins anew what failed
+FILES = "*.duckdb"
+OTHER_CAPITALS = "The database writes capitals small in a way of its own: it answers everything itself."
 _SUM = "SELECT count(*), coalesce(sum(id), 0) FROM contacts"
 
 log = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ class Mirror:
         self.folder, self.threads, self.memory = folder, threads, memory
         self.progress = Progress(Phase.WAITING)
         self._file: Columnar | None = None
+        self._seen: float | None = None  # when it was last found to have every change, by the monotonic clock
         self._is_proven = False  # whether the file was found to have all contacts, since it was opened
         self._lock = threading.Lock()  # of who writes
         self._told, self._stopped = threading.Event(), threading.Event()
@@ -83,6 +87,17 @@ class Mirror:
         while self.progress.phase is not Phase.FOLLOWING and time.monotonic() < end:
             time.sleep(0.01)
         return self.progress.phase is Phase.FOLLOWING
+
+    def standing(self) -> Standing:
+        file, seen, progress = self._file, self._seen, self.progress
+        if file is None or seen is None or progress.phase is not Phase.FOLLOWING:
+            return Standing(progress, bytes=sum(map(columnar.size, self.folder.glob(FILES))))
+        try:
+            with file.cursor() as cursor:
+                [(contacts,)] = cursor.execute("SELECT count(*) FROM contacts").fetchall()
+        except duckdb.Error:  # it is let go of in this moment
+            contacts = None
+        return Standing(progress, contacts, columnar.size(file.path), time.monotonic() - seen)
 
     def view(self, session: Session) -> View | None:
         """None where the database is to answer; else who takes it closes it. Raises Overtaken."""
@@ -134,17 +149,25 @@ class Mirror:
         while not self._stopped.is_set():
             try:
                 self._round()
-            except Exception:  # the thread must outlive whatever one round meets
+            except Exception as error:  # the thread must outlive whatever one round meets
                 log.exception("the mirror of contacts does not follow: the database answers")
+                self._fail(error)
                 self._stopped.wait(AGAIN)
             self._told.wait(EVERY)
             self._told.clear()
 
+    def _fail(self, error: Exception) -> None:
+        phase = Phase.WAITING if self._file is None else self.progress.phase
+        told = error.sentence if isinstance(error, AppError) else f"{type(error).__name__}, of which the log tells."
+        self.progress = Progress(phase, fault=told)
+
     def _round(self) -> None:
+        began = time.monotonic()
         with reading() as session:
             session.execute(text("SET LOCAL statement_timeout = 0"))
             if not mirror_source.has_usual_capitals(session):
-                log.warning("contacts are not mirrored: the database writes capitals small in a way of its own")
+                log.warning("contacts are not mirrored: %s", OTHER_CAPITALS)
+                self.progress = Progress(Phase.OFF, fault=OTHER_CAPITALS)
                 self._stopped.set()
                 return
             moment = kept.moment_of(session)
@@ -160,7 +183,7 @@ class Mirror:
                 if is_there and not self._is_proven:
                     is_there = self._is_proven = self._is_whole(file, session)
             if is_there:
-                self.progress = Progress(Phase.FOLLOWING)
+                self._seen, self.progress = began, Progress(Phase.FOLLOWING)
             else:
                 log.info("all contacts are mirrored anew")
                 self._let_go_of(file)
@@ -168,7 +191,7 @@ class Mirror:
 
     def _reopened(self, session: Session) -> Columnar | None:
         """What was left by a process before, where it is of this database and the server was not put back since."""
-        for path in sorted(self.folder.glob("*.duckdb")):
+        for path in sorted(self.folder.glob(FILES)):
             file = columnar.reopened(path, threads=self.threads, memory=self.memory)
             if file is None:
                 continue
@@ -213,12 +236,12 @@ class Mirror:
             raise
         self._take(file, session, is_proven=True)
         log.info("all contacts are mirrored, in %.1f s", time.monotonic() - began)
-        self.progress = Progress(Phase.FOLLOWING)
+        self._seen, self.progress = began, Progress(Phase.FOLLOWING)
         self._clear_others(path)
 
     def _clear_others(self, mine: Path) -> None:
         """Those that no process has open."""
-        for path in self.folder.glob("*.duckdb"):
+        for path in self.folder.glob(FILES):
             if path != mine and not columnar.is_in_use(path):
                 columnar.remove(path)
 

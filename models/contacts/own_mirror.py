@@ -30,11 +30,23 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Progress:
-    """`total` is an estimate."""
+    """`total` is an estimate; `fault` is why it does not come further, in a sentence for who runs the server."""
 
     phase: Phase
     done: int = 0
     total: int = 0
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """`contacts` are those in it, once it follows; `bytes` those of its file; `behind` the seconds since it was last
+    seen to have every change."""
+
+    progress: Progress
+    contacts: int | None = None
+    bytes: int = 0
+    behind: float | None = None
 
 
 class Overtaken(Exception):
@@ -63,6 +75,11 @@ def tell() -> None:
 
 def progress() -> Progress:
     return Progress(Phase.OFF) if _current is None else _current.progress
+
+
+def standing() -> Standing | None:
+    """None where this process has none, by the settings."""
+    return None if _current is None else _current.standing()
 
 
 @contextmanager

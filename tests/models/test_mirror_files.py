@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, text
 from models import database, filters
 from models.contacts import feed, mirror, own_mirror, search
 from models.contacts.mirror import Mirror
-from models.contacts.own_mirror import Phase
+from models.contacts.own_mirror import Phase, Progress
 from models.contacts.table import Contact
 from models.database import libpq_url, reading, writing
 from models.permissions import OPERATOR
@@ -228,3 +228,14 @@ def test_a_database_that_is_away_is_waited_for(db: str, tmp_path: Path, monkeypa
         assert not made.wait(0.5)
         database.bind(db)
         assert made.wait(60)
+
+
+def test_what_hinders_it_is_told(db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "AGAIN", 0.1)
+    (tmp_path / "mirror").write_text("no folder")
+    with mirror.held(tmp_path / "mirror", threads=1, memory="200MB") as held:
+        until("it fails", lambda: bool(held.progress.fault))
+        assert (held.progress.phase, held.progress.fault) == (Phase.WAITING, "FileExistsError, of which the log tells.")
+        (tmp_path / "mirror").unlink()
+        assert held.wait(60)
+        assert held.progress == Progress(Phase.FOLLOWING)

@@ -23,6 +23,8 @@ def read(
 
     Of the numbers in `ranges` the count of each range, in the order given. Only fields of few values are worth it.
     """
+    if not names and not any(ranges.values()):
+        return {name: [] for name in ranges}
     columns = [_column(name).label(name) for name in names]
     # Counted beside each combination, not as a part of it: of so many values the planner would expect no few of them.
     within = {

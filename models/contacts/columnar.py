@@ -11,6 +11,8 @@ as there, and Unicode has one meaning.
 
 import logging
 import shutil
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -29,12 +31,14 @@ from models.fields import Kind
 
 log = logging.getLogger(__name__)
 
-FORMAT = "3"  # of the file: another one is not read
+FORMAT = "4"  # of the file: another one is not read
 SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
 FOLDED = "~"  # behind the name of a column: how its text is written in small letters, where that is another text
 MOST_TOTALS = 100_000  # rows that are added to the totals before they are added up
 FILLED = " is filled"  # behind the name of a column, among the totals
 GONE = "SELECT id FROM gone"
+_SUMMED = """SELECT field, code, sum(contacts)::BIGINT AS contacts FROM totals
+    GROUP BY ALL HAVING sum(contacts) <> 0"""
 COUNTED = (Kind.INDUSTRY, Kind.OWNER, Kind.FLAG)
 SIGNED = "#"  # behind the name of a column: the signature of each of its texts
 SYSTEM = {"created_at": Kind.DATE, "updated_at": Kind.DATE, "import_id": Kind.WHOLE}
@@ -173,12 +177,38 @@ class Columnar:
         self._lengths: dict[str, int] = {}  # of the dictionaries
         self._small_ones: dict[str, dict[str, int]] = {}
         self._compacted = 0  # rows of the totals when they were added up
+        self.stale_since: float | None = None  # when something in it was first replaced or deleted, in Unix time
+        self._copying: duckdb.DuckDBPyConnection | None = None
+        self._readers, self._is_retired, self._counting = 0, False, threading.Lock()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         return self._connection.cursor()
 
     def close(self) -> None:
         self._connection.close()
+
+    def lent(self) -> duckdb.DuckDBPyConnection:
+        """A cursor that lasts until it is `given_back`, whatever becomes of the file. Raises duckdb.Error."""
+        with self._counting:
+            cursor = self._connection.cursor()
+            self._readers += 1
+        return cursor
+
+    def given_back(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        cursor.close()
+        with self._counting:
+            self._readers -= 1
+            self._close_unread()
+
+    def retire(self) -> None:
+        """Close it once nobody reads it any more: closing it takes the cursors with it."""
+        with self._counting:
+            self._is_retired = True
+            self._close_unread()
+
+    def _close_unread(self) -> None:
+        if self._is_retired and not self._readers:
+            self._connection.close()
 
     def selected(self) -> str:
         """The columns that `put` takes, as the database's SELECT has them."""
@@ -200,18 +230,50 @@ class Columnar:
 
     def start_over(self) -> None:
         """Empty it, with its dictionaries: a load begins."""
+        self._declare(self._connection)
+
+    def _declare(self, connection: duckdb.DuckDBPyConnection, of: str = "") -> None:
+        """`of` is the name of an attached file, with a point."""
         declared = ", ".join(["id BIGINT NOT NULL", *(part for one in self.columns for part in one.declared)])
-        self._connection.execute(f"CREATE OR REPLACE TABLE contacts ({declared})")
-        self._connection.execute(
-            "CREATE OR REPLACE TABLE totals (field VARCHAR NOT NULL, code BIGINT, contacts BIGINT NOT NULL)"
+        connection.execute(f"CREATE OR REPLACE TABLE {of}contacts ({declared})")
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {of}totals (field VARCHAR NOT NULL, code BIGINT, contacts BIGINT NOT NULL)"
         )
+        connection.execute(f"CREATE OR REPLACE TABLE {of}stale (since DOUBLE NOT NULL)")
         for one in self.columns:
             if one.form is Form.CODED:
                 value = "VARCHAR[]" if one.kind is Kind.LIST else "VARCHAR"
-                self._connection.execute(
-                    f"CREATE OR REPLACE TABLE values_{one.name} "
+                connection.execute(
+                    f"CREATE OR REPLACE TABLE {of}values_{one.name} "
                     f"(code UINTEGER NOT NULL, hashed UBIGINT NOT NULL, written VARCHAR, value {value}, folded VARCHAR)"
                 )
+
+    def copy_to(self, path: Path) -> None:
+        """Write a file of what is in this one now. What was replaced or deleted stays in a file: in blocks that are
+        free, and in the dictionaries. Others read and write meanwhile."""
+        with self.cursor() as cursor:
+            cursor.execute(f"ATTACH '{path}' AS fresh")
+            self._copying = cursor
+            try:
+                cursor.execute("BEGIN")
+                self._declare(cursor, "fresh.")
+                cursor.execute("INSERT INTO fresh.contacts FROM contacts")
+                for one in self.columns:
+                    if one.form is Form.CODED:
+                        cursor.execute(
+                            f"INSERT INTO fresh.values_{one.name} FROM values_{one.name} "
+                            f"WHERE code IN (SELECT {one.name} FROM contacts)"
+                        )
+                cursor.execute(f"INSERT INTO fresh.totals {_SUMMED}")
+                cursor.execute("CREATE TABLE fresh.state AS FROM state")
+                cursor.execute("COMMIT")
+            finally:
+                self._copying = None
+                cursor.execute("DETACH fresh")
+
+    def stop_copying(self) -> None:
+        if (copying := self._copying) is not None:
+            copying.interrupt()
 
     def load(self, batches: Iterator[pa.Table], state: State, fold: Folds) -> Iterator[int]:
         """Put all contacts into the empty file; gives the number of those that are in after each batch."""
@@ -237,7 +299,7 @@ class Columnar:
         """Replace what `written` names by `rows`, which is all that is left of them, in one transaction."""
         self._connection.execute("BEGIN")
         try:
-            self._delete(written)
+            is_stale = self._delete(written)
             if rows.num_rows:
                 self._insert(rows, fold)
                 self._total(f"contacts WHERE id IN ({GONE})", "+")
@@ -247,24 +309,27 @@ class Columnar:
             self._roll_back()
             raise
         self._connection.execute("COMMIT")
+        if is_stale and self.stale_since is None:
+            self.stale_since = time.time()
 
-    def _delete(self, written: Written) -> None:
+    def _delete(self, written: Written) -> bool:
+        """Whether there was any of them."""
         gone = [one for first, after in written.ranges for one in range(first, after)]
         self._connection.execute("CREATE OR REPLACE TEMPORARY TABLE gone (id BIGINT)")
         self._connection.register("named", pa.table({"id": pa.array(gone, pa.int64())}))
         self._connection.execute("INSERT INTO gone SELECT id FROM named")
         self._connection.unregister("named")
         self._total(f"contacts WHERE id IN ({GONE})", "-")
-        self._connection.execute(f"DELETE FROM contacts WHERE id IN ({GONE})")
+        [(deleted,)] = self._connection.execute(f"DELETE FROM contacts WHERE id IN ({GONE})").fetchall()
+        if deleted and self.stale_since is None:
+            self._connection.execute("INSERT INTO stale VALUES (?)", [time.time()])
+        return bool(deleted)
 
     def _compact(self) -> None:
         """Each change adds to the totals what it makes of them: add that up before it is much."""
         [(rows,)] = self._connection.execute("SELECT count(*) FROM totals").fetchall()
         if rows > self._compacted + MOST_TOTALS:
-            self._connection.execute(
-                "CREATE OR REPLACE TEMPORARY TABLE summed AS SELECT field, code, sum(contacts)::BIGINT AS contacts "
-                "FROM totals GROUP BY ALL HAVING sum(contacts) <> 0"
-            )
+            self._connection.execute(f"CREATE OR REPLACE TEMPORARY TABLE summed AS {_SUMMED}")
             self._connection.execute("DELETE FROM totals")
             self._connection.execute("INSERT INTO totals FROM summed")
             [(self._compacted,)] = self._connection.execute("SELECT count(*) FROM summed").fetchall()
@@ -275,9 +340,9 @@ class Columnar:
         self._connection.execute(f"INSERT INTO totals SELECT field, code, {sign}count(*) FROM ({each}) GROUP BY ALL")
 
     def _length(self, name: str) -> int:
-        """Of a column's dictionary."""
+        """Of a column's dictionary, and its last number: those in between that nothing has any more may be gone."""
         if name not in self._lengths:
-            [(length,)] = self._connection.execute(f"SELECT count(*) FROM values_{name}").fetchall()
+            [(length,)] = self._connection.execute(f"SELECT coalesce(max(code), 0) FROM values_{name}").fetchall()
             self._lengths[name] = length
         return self._lengths[name]
 
@@ -402,6 +467,8 @@ def opened(path: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnectio
         "preserve_insertion_order": False,
     }  # fmt: skip
     connection = duckdb.connect(str(path), config=how)
+    path.chmod(0o600)
+    shutil.rmtree(path.with_suffix(".spilled"), ignore_errors=True)  # what a killed process left there
     connection.execute("SET enable_progress_bar = false")
     connection.execute("SET TimeZone = 'UTC'")
     return connection
@@ -417,7 +484,9 @@ def reopened(path: Path, *, threads: int, memory: str) -> Columnar | None:
     try:
         row = connection.execute("SELECT format, coded, large FROM state").fetchone()
         if row is not None and row[0] == FORMAT:
-            return Columnar(path, connection, columns(frozenset(row[1])), frozenset(row[2]))
+            file = Columnar(path, connection, columns(frozenset(row[1])), frozenset(row[2]))
+            [(file.stale_since,)] = connection.execute("SELECT min(since) FROM stale").fetchall()
+            return file
     except duckdb.Error as error:
         log.info("%s is not used: %s", path.name, type(error).__name__)
     connection.close()
@@ -442,6 +511,15 @@ def size(path: Path) -> int:
         with suppress(FileNotFoundError):
             total += one.stat().st_size
     return total
+
+
+def age(path: Path) -> float:
+    """Seconds since it or its log was written; none where it is gone."""
+    moments = [0.0]
+    for one in (path, path.with_name(f"{path.name}.wal")):
+        with suppress(FileNotFoundError):
+            moments.append(one.stat().st_mtime)
+    return time.time() - max(moments) if any(moments) else 0.0
 
 
 def remove(path: Path) -> None:

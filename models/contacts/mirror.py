@@ -22,11 +22,12 @@ import duckdb
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import kept
+from models import disk_space, kept
 from models.contacts import columnar, feed, mirror_source, own_mirror
 from models.contacts.columnar import Columnar, State
 from models.contacts.own_mirror import Overtaken, Phase, Progress, Standing
 from models.database import reading
+from models.disk_space import NoRoom
 from models.errors import AppError
 from models.kept import Moment
 from models.machine import machine_memory
@@ -36,6 +37,9 @@ MOST_MEMORY = 1_000_000_000  # bytes, where nothing is set
 AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in beside
 REBUILT = 2_000_000  # changed contacts from which on all are read again
 EVERY = 1.0  # seconds after which it looks though nobody told it
+STALE = 86_400.0  # seconds after which the file has nothing of what was deleted or replaced
+ABANDONED = feed.KEPT.total_seconds()
+EACH = 300  # bytes of a contact in the file, where much is filled in
 AGAIN = 10.0  # seconds after which it begins anew what failed
 FILES = "*.duckdb"
 OTHER_CAPITALS = "The database writes capitals small in a way of its own: it answers everything itself."
@@ -53,7 +57,7 @@ class View:
     cursor: duckdb.DuckDBPyConnection
 
     def close(self) -> None:
-        self.cursor.close()
+        self.file.given_back(self.cursor)
 
 
 class Mirror:
@@ -73,6 +77,8 @@ class Mirror:
     def stop(self) -> None:
         self._stopped.set()
         self._told.set()
+        if (file := self._file) is not None:
+            file.stop_copying()
         self._thread.join(60)
         with self._lock:
             self._let_go()
@@ -107,27 +113,23 @@ class Mirror:
         try:
             cursor = self._at(file, session, kept.moment_of(session))
         except duckdb.Error:
-            log.exception("the mirror of contacts cannot be read, and is made anew")
-            self._let_go_of(file)
+            if file is self._file:
+                log.exception("the mirror of contacts cannot be read, and is made anew")
+                self._let_go_of(file)
             return None
         return None if cursor is None else View(session, file, cursor)
 
     def _at(self, file: Columnar, session: Session, wanted: Moment) -> duckdb.DuckDBPyConnection | None:
         """A cursor whose transaction sees contacts as the session does."""
-        cursor = file.cursor()
-        cursor.execute("BEGIN")
-        shown = columnar.state(cursor)
+        cursor, shown = _begun(file)
         if _is_of(shown, wanted):
             return cursor
-        cursor.close()
+        file.given_back(cursor)
         with self._lock:
             if file is not self._file or not self._follow(file, session, wanted, AT_ONCE):
                 self._told.set()
                 return None
-            cursor = file.cursor()
-            cursor.execute("BEGIN")
-            columnar.state(cursor)  # from here on it is of now
-            return cursor
+            return _begun(file)[0]  # of now
 
     def _follow(self, file: Columnar, session: Session, wanted: Moment, most: int) -> bool:
         """Bring the file to the session's snapshot, where that takes no more than `most` contacts; whether it is there.
@@ -149,17 +151,19 @@ class Mirror:
         while not self._stopped.is_set():
             try:
                 self._round()
+                self._renew()
+            except AppError as error:
+                log.warning("the mirror of contacts does not follow: %s", error)
+                self._fail(error.sentence)
             except Exception as error:  # the thread must outlive whatever one round meets
                 log.exception("the mirror of contacts does not follow: the database answers")
-                self._fail(error)
-                self._stopped.wait(AGAIN)
+                self._fail(f"{type(error).__name__}, of which the log tells.")
             self._told.wait(EVERY)
             self._told.clear()
 
-    def _fail(self, error: Exception) -> None:
-        phase = Phase.WAITING if self._file is None else self.progress.phase
-        told = error.sentence if isinstance(error, AppError) else f"{type(error).__name__}, of which the log tells."
-        self.progress = Progress(phase, fault=told)
+    def _fail(self, fault: str) -> None:
+        self.progress = Progress(Phase.WAITING if self._file is None else self.progress.phase, fault=fault)
+        self._stopped.wait(AGAIN)
 
     def _round(self) -> None:
         began = time.monotonic()
@@ -170,6 +174,8 @@ class Mirror:
                 self.progress = Progress(Phase.OFF, fault=OTHER_CAPITALS)
                 self._stopped.set()
                 return
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)  # it holds contacts in clear
             moment = kept.moment_of(session)
             file = self._file or self._reopened(session)
             if file is None:
@@ -188,6 +194,42 @@ class Mirror:
                 log.info("all contacts are mirrored anew")
                 self._let_go_of(file)
                 self._load(session, moment)
+
+    def _renew(self) -> None:
+        """Leave nothing in the file for longer than STALE that the database no longer has."""
+        file = self._file
+        self._clear_abandoned()
+        if file is None or file.stale_since is None or time.time() - file.stale_since < STALE:
+            return
+        path = self.folder / f"{uuid.uuid4().hex}.duckdb"
+        try:
+            disk_space.require(self.folder, columnar.size(file.path), "a new file of the mirror of contacts")
+            file.copy_to(path)
+            fresh = columnar.reopened(path, threads=self.threads, memory=self.memory)
+        except (OSError, NoRoom, duckdb.Error) as error:
+            if self._stopped.is_set():
+                columnar.remove(path)
+                return
+            log.warning("the mirror of contacts cannot be copied, and is read anew: %s", error)
+            fresh = None
+        with self._lock:
+            if fresh is not None and file is self._file:
+                fresh.is_bytewise = file.is_bytewise
+                self._file = fresh
+                file.retire()
+                columnar.remove(file.path)
+                return
+        if fresh is not None:
+            fresh.close()
+        columnar.remove(path)
+        self._let_go_of(file)
+
+    def _clear_abandoned(self) -> None:
+        """Those whose process ended so long ago that nobody can go on with them."""
+        for path in self.folder.glob(FILES):
+            mine = self._file is not None and path == self._file.path
+            if not mine and columnar.age(path) > ABANDONED and not columnar.is_in_use(path):
+                columnar.remove(path)
 
     def _reopened(self, session: Session) -> Columnar | None:
         """What was left by a process before, where it is of this database and the server was not put back since."""
@@ -220,7 +262,7 @@ class Mirror:
         self.progress = Progress(Phase.LOADING, 0, total)
         began = time.monotonic()
         state = State(feed.server(session), feed.place(session), moment.moves, _began(moment))
-        self.folder.mkdir(parents=True, exist_ok=True)
+        disk_space.require(self.folder, total * EACH, "the mirror of contacts", then="it is made by itself")
         path = self.folder / f"{uuid.uuid4().hex}.duckdb"
         connection = columnar.opened(path, threads=self.threads, memory=self.memory)
         file = Columnar(path, connection, columnar.columns(mirror_source.coded(session)))
@@ -256,7 +298,7 @@ class Mirror:
     def _let_go(self) -> None:
         self.progress = Progress(Phase.WAITING)
         if self._file is not None:
-            self._file.close()
+            self._file.retire()
             self._file = None
 
 
@@ -282,6 +324,17 @@ def held(folder: Path, *, threads: int, memory: str) -> Iterator[Mirror]:
             yield made
     finally:
         made.stop()
+
+
+def _begun(file: Columnar) -> tuple[duckdb.DuckDBPyConnection, State]:
+    """A cursor whose transaction has begun, and of which snapshot it is."""
+    cursor = file.lent()
+    try:
+        cursor.execute("BEGIN")
+        return cursor, columnar.state(cursor)
+    except BaseException:
+        file.given_back(cursor)
+        raise
 
 
 def _is_of(state: State, moment: Moment) -> bool:

@@ -1,7 +1,10 @@
 """The mirror's file, while processes and the database come and go: it goes on, or is made anew, and is never wrong."""
 
+import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +14,14 @@ import psycopg
 import pytest
 from sqlalchemy import insert, select, text
 
-from models import database, filters
+from models import database, disk_space, filters
 from models.contacts import feed, mirror, own_mirror, search
 from models.contacts.mirror import Mirror
 from models.contacts.own_mirror import Phase, Progress
 from models.contacts.table import Contact
 from models.database import libpq_url, reading, writing
 from models.permissions import OPERATOR
+from models.settings import settings
 from tests.waiting import until
 
 FILE = "*.duckdb"
@@ -239,3 +243,124 @@ def test_what_hinders_it_is_told(db: str, tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / "mirror").unlink()
         assert held.wait(60)
         assert held.progress == Progress(Phase.FOLLOWING)
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file())
+
+
+WORDS = (b"Zyxburg", b"erased@nobody.example", b"Gone-For-Good", b"Quuxware")
+
+
+def test_what_was_deleted_or_replaced_leaves_the_file(
+    db: str, tmp_path: Path, loads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file keeps in its free blocks and its dictionaries what nobody has any more: it is written anew in time."""
+    add(*["Berlin"] * 30)
+    with writing(OPERATOR) as session:
+        erased = {"last_name": "Gone-For-Good", "city": "Zyxburg", "email": "erased@nobody.example"}
+        stays = {"last_name": "Stays", "city": "Paris", "technologies": ["Quuxware"]}
+        session.execute(insert(Contact), [erased])
+        session.execute(insert(Contact), [stays])
+    with running(tmp_path) as made:
+        assert count("city=Zyxburg") == 1
+        with writing(OPERATOR) as session:
+            session.execute(text("DELETE FROM contacts WHERE city = 'Zyxburg'"))
+            session.execute(text("UPDATE contacts SET technologies = '{Other}' WHERE last_name = 'Stays'"))
+        assert (count("city=Zyxburg"), answers()) == (0, True)
+        first = made.standing()
+    assert [word for word in WORDS if word in bytes_of(tmp_path)] == list(WORDS), "so it has to be written anew"
+    [old] = tmp_path.glob(FILE)
+
+    with running(tmp_path) as made:
+        assert (made._file is not None, list(tmp_path.glob(FILE))) == (True, [old]), "it has a day for that"
+        with mirror.own_mirror.looking() as view:
+            assert view is not None
+            monkeypatch.setattr(mirror, "STALE", 0.0)
+            until("it is written anew", lambda: not old.exists())
+            assert view.cursor.execute("SELECT count(*) FROM contacts").fetchone() == (31,), "who reads reads on"
+        monkeypatch.setattr(mirror, "STALE", 3600.0)
+        until("it answers", answers)
+        assert (count("city=Berlin"), count("technologies=Other"), count()) == (30, 1, 31)
+        assert made.standing().contacts == first.contacts == 31
+        add("Neustadt", "Altdorf", "Berlin")  # numbers after those that are gone
+        told = {city: count(f"city={city}") for city in ("Berlin", "Paris", "Neustadt", "Altdorf", "Zyxburg")}
+        assert (told, answers()) == (
+            {"Berlin": 31, "Paris": 1, "Neustadt": 1, "Altdorf": 1, "Zyxburg": 0},
+            True,
+        )
+        assert dict(search.count_by(filters.parse_query("", by=OPERATOR), "city", by=OPERATOR)) == {
+            "Berlin": 31, "Paris": 1, "Neustadt": 1, "Altdorf": 1,
+        }  # fmt: skip
+    assert [word for word in WORDS if word in bytes_of(tmp_path)] == []
+    assert len(loads) == 1, "it was copied, and not read again"
+    with running(tmp_path):
+        assert (count("city=Neustadt"), count(), answers()) == (1, 34, True)
+
+
+def test_what_cannot_be_copied_is_read_anew(
+    db: str, tmp_path: Path, loads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("Berlin", "Paris")
+    with running(tmp_path) as made:
+        with writing(OPERATOR) as session:
+            session.execute(text("DELETE FROM contacts WHERE city = 'Paris'"))
+        assert count() == 1
+        size = made.standing().bytes
+        monkeypatch.setattr(disk_space, "free", lambda folder: int(settings().disk_reserve) + size - 1)
+        monkeypatch.setattr(mirror, "STALE", 0.0)
+        until("it is read anew", lambda: len(loads) == 2 and answers())
+        assert count() == 1
+    assert b"Paris" not in bytes_of(tmp_path)
+
+
+def test_a_disk_without_room_is_left_alone(db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "AGAIN", 0.1)
+    add(*["Berlin"] * 100)
+    with psycopg.connect(libpq_url(db), autocommit=True) as other:
+        other.execute("ANALYZE contacts")
+    with monkeypatch.context() as full:
+        full.setattr(disk_space, "free", lambda folder: int(settings().disk_reserve) + 100 * mirror.EACH - 1)
+        with mirror.held(tmp_path, threads=1, memory="200MB") as made:
+            until("it says so", lambda: bool(made.progress.fault))
+            assert made.progress.phase is Phase.WAITING
+            assert made.progress.fault.startswith(f"The disk of {tmp_path} has ")
+            assert list(tmp_path.glob(FILE)) == []
+            assert count("city=Berlin") == 100
+            full.undo()
+            assert made.wait(60)
+
+
+def test_nobody_else_reads_it(db: str, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        add("Berlin")
+        with running(tmp_path / "mirror"):
+            assert answers()
+            add("Paris")
+            assert count() == 2
+            kinds = {one.suffix: one.stat().st_mode & 0o777 for one in (tmp_path / "mirror").iterdir()}
+            assert (tmp_path / "mirror").stat().st_mode & 0o777 == 0o700
+            assert kinds[".duckdb"] == 0o600
+        (tmp_path / "mirror").chmod(0o755)
+        with running(tmp_path / "mirror"):
+            assert (tmp_path / "mirror").stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_what_no_process_goes_on_with_is_removed(db: str, tmp_path: Path) -> None:
+    add("Berlin")
+    with running(tmp_path):
+        assert answers()
+    [mine] = tmp_path.glob(FILE)
+    abandoned, recent = tmp_path / "zz.duckdb", tmp_path / "zzz.duckdb"
+    for one in (abandoned, recent):
+        shutil.copy(mine, one)
+    (tmp_path / "zz.spilled").mkdir()
+    (tmp_path / "zz.spilled" / "duckdb_temp_block-1.block").write_bytes(b"of somebody")
+    old = time.time() - mirror.ABANDONED - 60
+    os.utime(abandoned, (old, old))
+    with running(tmp_path):
+        until("it is gone", lambda: not abandoned.exists())
+        assert (mine.exists(), recent.exists(), (tmp_path / "zz.spilled").exists()) == (True, True, False)

@@ -42,6 +42,9 @@ def all_here() -> list[Disk]:
     for folder, what in places:
         if folder is not None and (device := _device(folder)) is not None:
             found.setdefault(device, []).append((folder, what))
+    # Beside a home on the network they are given a disk of their own.
+    if (device := _device(mirrors())) is not None and device not in found:
+        found[device] = [(mirrors(), "the web's copies of the contacts")]
     return [_disk(on_it) for on_it in found.values()]
 
 
@@ -67,6 +70,11 @@ def database_folder() -> Path | None:
         return Path(named) if Path(named).is_dir() else None
     except OSError:  # a folder above it is closed to us
         return None
+
+
+def mirrors() -> Path:
+    """Where instances of the web keep theirs: see models/contacts/mirror.py."""
+    return home() / "mirror"
 
 
 def _backups() -> Path | None:

@@ -22,7 +22,7 @@ import duckdb
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import disk_space, kept
+from models import disk_space, disks, kept
 from models.contacts import columnar, feed, mirror_source, own_mirror
 from models.contacts.columnar import Columnar, State
 from models.contacts.own_mirror import Overtaken, Phase, Progress, Standing
@@ -31,7 +31,7 @@ from models.disk_space import NoRoom
 from models.errors import AppError
 from models.kept import Moment
 from models.machine import machine_memory
-from models.settings import home, settings
+from models.settings import settings
 
 MOST_MEMORY = 1_000_000_000  # bytes, where nothing is set
 AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in beside
@@ -310,7 +310,7 @@ def mirroring() -> Iterator[None]:
         yield
         return
     memory = wanted.mirror_memory or min(MOST_MEMORY, machine_memory() // 4)
-    with held(home() / "mirror", threads=wanted.mirror_threads, memory=f"{memory}B"):
+    with held(disks.mirrors(), threads=wanted.mirror_threads, memory=f"{memory}B"):
         yield
 
 

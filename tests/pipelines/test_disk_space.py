@@ -60,6 +60,15 @@ def test_the_database_lies_on_this_machine(base: str, home: Path) -> None:
     assert 0 < disk.free < disk.total
 
 
+def test_the_webs_copies_may_have_a_disk_of_their_own(base: str, home: Path) -> None:
+    (home / "mirror").mkdir()
+    before = [one.holds for one in disks.all_here()]
+    assert not any("copies" in one for one in before), "they lie on the home's"
+    (home / "mirror").rmdir()
+    (home / "mirror").symlink_to("/proc")  # is on no disk of another's
+    assert [one.holds for one in disks.all_here()] == [*before, "the web's copies of the contacts"]
+
+
 @pytest.mark.parametrize("state", [State.OPENED, State.PLANNED])
 def test_a_step_without_room_for_the_database_waits_for_it(
     base: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: State

@@ -31,11 +31,12 @@ from models.fields import Kind
 
 log = logging.getLogger(__name__)
 
-FORMAT = "4"  # of the file: another one is not read
+FORMAT = "5"  # of the file: another one is not read
 SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
-FOLDED = "~"  # behind the name of a column: how its text is written in small letters, where that is another text
+WRITTEN = "~"  # behind the name of a column: its text as it is written, where that is not in small letters
 MOST_TOTALS = 100_000  # rows that are added to the totals before they are added up
 FILLED = " is filled"  # behind the name of a column, among the totals
+ADDED_ON = "day of created_at"  # among the totals: by days since 1970, by UTC
 GONE = "SELECT id FROM gone"
 _SUMMED = """SELECT field, code, sum(contacts)::BIGINT AS contacts FROM totals
     GROUP BY ALL HAVING sum(contacts) <> 0"""
@@ -59,7 +60,7 @@ class Form(StrEnum):
     """How a column is kept."""
 
     CODED = "coded"  # a number of its dictionary
-    TEXT = "text"  # as it is, with its small letters beside it
+    TEXT = "text"  # in small letters, with what is written beside it where that is another text
     VALUE = "value"  # a number, a day, a moment, yes or no, a list
 
 
@@ -93,14 +94,15 @@ class Column:
         if self.kind is Kind.MONEY:
             return [f"{self.name}::text AS {self.name}"]
         if self.form is Form.TEXT:
-            return [self.name, f'nullif(lower({self.name}), {self.name}) AS "{self.name}{FOLDED}"']
+            written = f'nullif({self.name}, lower({self.name})) AS "{self.name}{WRITTEN}"'
+            return [f"lower({self.name}) AS {self.name}", written]
         return [self.name]
 
     @property
     def read(self) -> "list[pa.Field[Any]]":
         """What `selected` is in Arrow."""
         if self.form is Form.TEXT:
-            return [pa.field(self.name, pa.string()), pa.field(f"{self.name}{FOLDED}", pa.string())]
+            return [pa.field(self.name, pa.string()), pa.field(f"{self.name}{WRITTEN}", pa.string())]
         return [pa.field(self.name, pa.int64() if self.is_moment else _READ.get(self.kind, pa.string()))]
 
     @property
@@ -111,9 +113,9 @@ class Column:
         if self.is_signed:
             # Looked through in a third of the time that it takes to read what is compressed.
             plain = f"{self.name} VARCHAR USING COMPRESSION uncompressed"
-            return [plain, f'"{self.name}{FOLDED}" VARCHAR', f'"{self.name}{SIGNED}" UBIGINT']
+            return [plain, f'"{self.name}{WRITTEN}" VARCHAR', f'"{self.name}{SIGNED}" UBIGINT']
         if self.form is Form.TEXT:
-            return [f"{self.name} VARCHAR", f'"{self.name}{FOLDED}" VARCHAR']
+            return [f"{self.name} VARCHAR", f'"{self.name}{WRITTEN}" VARCHAR']
         return [f"{self.name} {'TIMESTAMPTZ' if self.is_moment else _TYPES[self.kind]}"]
 
     @property
@@ -122,8 +124,8 @@ class Column:
         if self.is_moment:
             return [f"make_timestamptz({self.name})"]
         if self.is_signed:
-            return [self.name, f'"{self.name}{FOLDED}"', f'"{self.name}{SIGNED}"']
-        return [self.name, f'"{self.name}{FOLDED}"'] if self.form is Form.TEXT else [self.name]
+            return [self.name, f'"{self.name}{WRITTEN}"', f'"{self.name}{SIGNED}"']
+        return [self.name, f'"{self.name}{WRITTEN}"'] if self.form is Form.TEXT else [self.name]
 
 
 def columns(coded: frozenset[str]) -> tuple[Column, ...]:
@@ -223,8 +225,9 @@ class Columnar:
         """For each column what is counted of all contacts: a number, or only whether there is a value."""
         whole = [one for one in self.columns if one.is_counted and one.name not in self.large]
         filled = [one for one in self.columns if one not in whole]
-        names = [*(one.name for one in whole), *(f"{one.name}{FILLED}" for one in filled)]
+        names = [*(one.name for one in whole), ADDED_ON, *(f"{one.name}{FILLED}" for one in filled)]
         codes = [f"{one.name}::BIGINT" for one in whole]
+        codes += ["make_timestamp(epoch_us(created_at))::DATE - DATE '1970-01-01'"]
         codes += [f"CASE WHEN {one.name} IS NOT NULL THEN 1::BIGINT END" for one in filled]
         return f"unnest({names}) AS field, unnest([{', '.join(codes)}]) AS code"
 
@@ -245,7 +248,8 @@ class Columnar:
                 value = "VARCHAR[]" if one.kind is Kind.LIST else "VARCHAR"
                 connection.execute(
                     f"CREATE OR REPLACE TABLE {of}values_{one.name} "
-                    f"(code UINTEGER NOT NULL, hashed UBIGINT NOT NULL, written VARCHAR, value {value}, folded VARCHAR)"
+                    "(code UINTEGER NOT NULL, hashed UBIGINT NOT NULL, written VARCHAR, "
+                    f"value {value}, folded VARCHAR, signature UBIGINT)"
                 )
 
     def copy_to(self, path: Path) -> None:
@@ -352,8 +356,7 @@ class Columnar:
                 place = rows.schema.get_field_index(one.name)
                 rows = rows.set_column(place, one.name, self._coded(one, rows.column(place), fold))
             elif one.is_signed:
-                written = pc.coalesce(rows.column(f"{one.name}{FOLDED}"), rows.column(one.name))
-                rows = rows.append_column(f"{one.name}{SIGNED}", signatures.of(written))
+                rows = rows.append_column(f"{one.name}{SIGNED}", signatures.of(rows.column(one.name)))
         taken = ", ".join(["id", *(part for one in self.columns for part in one.taken)])
         self._connection.register("incoming", rows)
         self._connection.execute(f"INSERT INTO contacts SELECT {taken} FROM incoming")
@@ -411,9 +414,12 @@ class Columnar:
     def _add(self, column: Column, numbers: Any, written: Any, fold: Folds) -> None:
         value = f"string_split(written, '{SEPARATOR}')" if column.kind is Kind.LIST else "written"
         folded = _folded(written, fold) if column.kind is not Kind.LIST else pa.nulls(len(written), pa.string())
-        self._connection.register("added", pa.table({"code": numbers, "written": written, "folded": folded}))
+        signed = signatures.of(pa.chunked_array([folded]))
+        parts = {"code": numbers, "written": written, "folded": folded, "signature": signed}
+        self._connection.register("added", pa.table(parts))
         self._connection.execute(
-            f"INSERT INTO values_{column.name} SELECT code, hash(written), written, {value}, folded FROM added"
+            f"INSERT INTO values_{column.name} "
+            f"SELECT code, hash(written), written, {value}, folded, signature FROM added"
         )
         self._connection.unregister("added")
         self._lengths[column.name] += len(written)

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -25,6 +26,7 @@ from sqlalchemy.orm import Session
 from models import disk_space, disks, kept
 from models.contacts import columnar, feed, mirror_source, own_mirror
 from models.contacts.columnar import Columnar, State
+from models.contacts.dictionaries import Dictionaries
 from models.contacts.own_mirror import Overtaken, Phase, Progress, Standing
 from models.database import reading
 from models.disk_space import NoRoom
@@ -55,6 +57,10 @@ class View:
     session: Session
     file: Columnar
     cursor: duckdb.DuckDBPyConnection
+
+    @cached_property
+    def dictionaries(self) -> Dictionaries:
+        return Dictionaries(self.cursor)
 
     def close(self) -> None:
         self.file.given_back(self.cursor)

@@ -25,6 +25,7 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     Select,
+    SelectBase,
     Table,
     Text,
     and_,
@@ -45,7 +46,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import ARRAY
 
 from models.contacts import signatures, statistics
-from models.contacts.columnar import FILLED, FOLDED, SIGNED, Columnar, Form
+from models.contacts.columnar import ADDED_ON, FILLED, SIGNED, WRITTEN, Columnar, Form
+from models.contacts.dictionaries import AnyOf
 from models.contacts.facets import Counts, Range
 from models.contacts.mirror import View
 from models.contacts.order import Neighbours, Order
@@ -62,7 +64,7 @@ _MATCHING = Table("matching", MetaData(), Column("id", BigInteger))
 _TOTALS = Table("totals", MetaData(), Column("field", Text), Column("code", BigInteger), Column("contacts", BigInteger))
 Tally = dict[Any, int]  # number of a dictionary, or value -> contacts
 MOST = 0.6  # of all contacts
-FEW_CODES = 8  # numbers that stand in the question itself
+_FIRST_DAY = date(1970, 1, 1)
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _TYPES: dict[Kind, Any] = {
     Kind.WHOLE: BigInteger(), Kind.MONEY: Numeric(15, 2), Kind.DATE: Date(), Kind.FLAG: Boolean(),
@@ -78,7 +80,7 @@ class Mirrored:
         filters.require_seen(by=by)
         self.is_everything = not filters
         self.contacts = _table(view.file)
-        self._bits, self._is_costly = 0, False
+        self._is_costly = False
         self.where = self._condition(filters)
 
     def count(self) -> int:
@@ -111,7 +113,8 @@ class Mirrored:
 
     def _looked_once(self, listed: Order, first: int, size: int) -> tuple[int, list[int]]:
         """Both from the numbers of those that match: to look through texts twice takes longer than to note these."""
-        self._keep("matching", select(self.contacts.c.id).where(self.where))
+        self.view.dictionaries.look_up()
+        self.view.dictionaries.keep("matching", select(self.contacts.c.id).where(self.where))
         total = self._one(select(func.count()).select_from(_MATCHING))[0]
         return total, self._ids(listed, self.contacts.c.id.in_(select(_MATCHING.c.id)), first, size)
 
@@ -201,7 +204,7 @@ class Mirrored:
             return self._tallied_beginning(name, typed, most)
         if FIELDS[name].kind is Kind.LIST or not typed:
             return None
-        value = self.contacts.c[column]
+        value = self._as_written(column)
         wanted = self._pattern(column, "starts", (typed,))
         named = select(value, number).select_from(self.contacts)
         if self._is_coded(column):
@@ -324,11 +327,6 @@ class Mirrored:
                 found[column][code] = int(number)
         return found
 
-    def _keep(self, name: str, wanted: Select[Any]) -> None:
-        """As a table of this view alone."""
-        statement, given = _compiled(wanted)
-        self.view.cursor.execute(f"CREATE OR REPLACE TEMPORARY TABLE {name} AS {statement}", given)
-
     def statistics(self, seen: list[str]) -> Statistics:
         """As statistics.read."""
         at = self.session.scalars(select(func.now())).one().astimezone(UTC)
@@ -379,7 +377,11 @@ class Mirrored:
 
     def _days(self) -> list[tuple[date, int]]:
         """The days on which contacts were added, by UTC, with their numbers."""
-        day = cast(self.contacts.c.created_at, Date).label("day")
+        if self.is_everything:
+            tally = self._tally([ADDED_ON])[ADDED_ON]
+            return [(_FIRST_DAY + timedelta(days=int(number)), contacts) for number, contacts in tally.items()]
+        # A moment of no time zone becomes a day in a twentieth of the time.
+        day = cast(func.make_timestamp(func.epoch_us(self.contacts.c.created_at)), Date).label("day")
         counted = select(day, func.count()).select_from(self.contacts).where(self.where).group_by(day)
         return [(row[0], row[1]) for row in self._all(counted)]
 
@@ -387,16 +389,15 @@ class Mirrored:
         """Without regard to capitals."""
         column = self.contacts.c.company
         if not self._is_coded("company"):
-            folded = func.coalesce(self.contacts.c[f"company{FOLDED}"], column)
-            counted = select(func.count(folded.distinct())).select_from(self.contacts).where(self.where)
+            counted = select(func.count(column.distinct())).select_from(self.contacts).where(self.where)
             return int(self._one(counted)[0])
         values = self._values("company")
-        there = values.c.code.in_(select(column).where(self.where))
+        there = self.view.dictionaries.numbers(column, values, self.where)
         return int(self._one(select(func.count(values.c.folded.distinct())).where(there))[0])
 
     def _counted(self, name: str, where: ColumnElement[bool]) -> tuple[ColumnElement[Any], ColumnElement[int]]:
         """Columns of values and their numbers."""
-        column = self.contacts.c[FIELDS[name].column]
+        column = self._as_written(FIELDS[name].column)
         by_code = select(column.label("code"), func.count().label("contacts")).where(where).group_by(column)
         return self._named(name, by_code.cte("by_code"))
 
@@ -434,7 +435,7 @@ class Mirrored:
         if self._is_coded(column_name):
             values = self._values(column_name).alias("sorted_values")
             return self.contacts.outerjoin(values, values.c.code == column), values.c.value
-        return self.contacts, column
+        return self.contacts, self._as_written(column_name)
 
     def _called(self, kind: Kind) -> Table:
         """The names that references are sorted by, beside the contacts."""
@@ -476,9 +477,7 @@ class Mirrored:
 
     def _word(self, word: str) -> ColumnElement[bool]:
         seen = visible_fields(self.by)
-        return or_(
-            false(), *(self._pattern(FIELDS[name].column, "contains", (word,)) for name in SEARCHED if name in seen)
-        )
+        return AnyOf([self._pattern(FIELDS[name].column, "contains", (word,)) for name in SEARCHED if name in seen])
 
     def _of(self, one: Filter) -> ColumnElement[bool]:
         """The condition of one filter, as Filter.condition has it for the database."""
@@ -499,7 +498,10 @@ class Mirrored:
         if not self._is_coded(name):
             if kind is Kind.LIST:
                 return or_(*(func.list_contains(column, value) for value in one.values))
-            return OPERATORS[one.operator].condition(column, one.values)
+            wanted = OPERATORS[one.operator].condition(self._as_written(name), one.values)
+            if one.operator == "is" and kind not in _TYPES:
+                return and_(column.in_([self._folded(value) for value in one.values]), wanted)
+            return wanted
         values = self._values(name)
         if kind is Kind.LIST:
             return self._among(name, or_(*(func.list_contains(values.c.value, value) for value in one.values)))
@@ -509,19 +511,18 @@ class Mirrored:
     def _pattern(self, name: str, operator: str, values: Sequence[str]) -> ColumnElement[bool]:
         compare: Callable[..., Any] = func.starts_with if operator == "starts" else func.contains
         patterns = [self._folded(value) for value in values]
-        if self._is_coded(name):
-            folded = self._values(name).c.folded
-            return self._among(name, or_(*(compare(folded, one) for one in patterns)))
-        self._is_costly = True
-        written = func.coalesce(self.contacts.c[f"{name}{FOLDED}"], self.contacts.c[name])
-        return or_(*(and_(self._may_hold(name, one), compare(written, one)) for one in patterns))
+        is_coded = self._is_coded(name)
+        of = self._values(name) if is_coded else self.contacts
+        written, signed = of.c["folded" if is_coded else name], of.c.get("signature" if is_coded else f"{name}{SIGNED}")
+        may = [true() if signed is None else _may_hold(signed, one) for one in patterns]
+        wanted = or_(*(and_(one, compare(written, pattern)) for one, pattern in zip(may, patterns, strict=True)))
+        self._is_costly |= not is_coded
+        return self._among(name, wanted) if is_coded else wanted
 
-    def _may_hold(self, name: str, pattern: str) -> ColumnElement[bool]:
-        """By its signature, which is looked at in a tenth of the time."""
-        if not self.view.file.by_name[name].is_signed:
-            return true()
-        signature: ColumnElement[Any] = literal_column(f"{signatures.one(pattern)}::UBIGINT")
-        return self.contacts.c[f"{name}{SIGNED}"].op("&")(signature) == signature
+    def _as_written(self, name: str) -> ColumnElement[Any]:
+        column = self.contacts.c[name]
+        is_text = self.view.file.by_name[name].form is Form.TEXT
+        return func.coalesce(self.contacts.c[f"{name}{WRITTEN}"], column) if is_text else column
 
     def _folded(self, value: str) -> str:
         if value.isascii():
@@ -531,21 +532,7 @@ class Mirrored:
 
     def _among(self, name: str, wanted: ColumnElement[bool]) -> ColumnElement[bool]:
         """Whether the contact's value is one for which that is true."""
-        column, values = self.contacts.c[name], self._values(name)
-        self._bits += 1
-        hits = Table(f"hits_{self._bits}", MetaData(), Column("code", Integer))
-        self._keep(hits.name, select(values.c.code).where(wanted))
-        number = self._one(select(func.count()).select_from(hits))[0]
-        if not number:
-            return false()
-        if number <= FEW_CODES:
-            return column.in_([literal_column(str(row[0])) for row in self._all(select(hits.c.code))])
-        # A bit for each number: several of them side by side cost no more than their columns.
-        last = self._one(select(func.max(values.c.code)))[0]
-        chosen = func.bitstring_agg(cast(hits.c.code, Integer), literal_column("0"), literal_column(str(last)))
-        self.view.cursor.execute(f"SET VARIABLE bits_{self._bits} = ({_compiled(select(chosen))[0]})")
-        bits: ColumnElement[Any] = literal_column(f"getvariable('bits_{self._bits}')")
-        return func.get_bit(bits, cast(column, Integer)) == 1
+        return self.view.dictionaries.among(self.contacts.c[name], self._values(name), wanted)
 
     def all_of(self, numbers: Sequence[ColumnElement[Any]]) -> tuple[Any, ...]:
         """Of all contacts, in one look."""
@@ -555,13 +542,9 @@ class Mirrored:
         [row] = self._all(wanted)
         return row
 
-    def _all(self, wanted: Any) -> list[Any]:
-        return self.view.cursor.execute(*_compiled(wanted)).fetchall()
-
-
-def _compiled(wanted: Any) -> tuple[str, list[Any]]:
-    made = wanted.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    return str(made), [made.params[name] for name in made.positiontup or ()]
+    def _all(self, wanted: SelectBase) -> list[Any]:
+        self.view.dictionaries.look_up()
+        return self.view.dictionaries.run(wanted)
 
 
 def counts(view: View, asked: Sequence[Filters], *, by: Actor) -> list[int]:
@@ -570,6 +553,12 @@ def counts(view: View, asked: Sequence[Filters], *, by: Actor) -> list[int]:
         return []
     each = [Mirrored(view, one, by) for one in asked]
     return list(each[0].all_of([func.count().filter(one.where) for one in each]))
+
+
+def _may_hold(signed: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
+    """By the signature of a text, which is looked at in a tenth of the time."""
+    signature: ColumnElement[Any] = literal_column(f"{signatures.one(pattern)}::UBIGINT")
+    return signed.op("&")(signature) == signature
 
 
 def _written(value: Any) -> str:
@@ -588,7 +577,7 @@ def _table(file: Columnar) -> Table:
         if one.form is Form.CODED:
             columns.append(Column(one.name, Integer))
         elif one.form is Form.TEXT:
-            columns += [Column(one.name, Text), Column(f"{one.name}{FOLDED}", Text)]
+            columns += [Column(one.name, Text), Column(f"{one.name}{WRITTEN}", Text)]
             columns += [Column(f"{one.name}{SIGNED}", BigInteger)] if one.is_signed else []
         else:
             columns.append(Column(one.name, DateTime(timezone=True) if one.is_moment else _TYPES[one.kind]))
@@ -600,4 +589,5 @@ def _values(name: str, kind: Kind) -> Table:
     """The dictionary of a column."""
     value: Any = ARRAY(Text()) if kind is Kind.LIST else Text()
     parts: list[Column[Any]] = [Column("code", Integer), Column("hashed", BigInteger), Column("written", Text)]
-    return Table(f"values_{name}", MetaData(), *parts, Column("value", value), Column("folded", Text))
+    parts += [Column("value", value), Column("folded", Text), Column("signature", BigInteger)]
+    return Table(f"values_{name}", MetaData(), *parts)

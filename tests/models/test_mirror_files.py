@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from sqlalchemy import insert, select, text
 
 from models import database, disk_space, filters
 from models.contacts import feed, mirror, own_mirror, search
+from models.contacts.columnar import Columnar
 from models.contacts.mirror import Mirror
 from models.contacts.own_mirror import Phase, Progress
 from models.contacts.table import Contact
@@ -296,6 +298,30 @@ def test_what_was_deleted_or_replaced_leaves_the_file(
     assert len(loads) == 1, "it was copied, and not read again"
     with running(tmp_path):
         assert (count("city=Neustadt"), count(), answers()) == (1, 34, True)
+
+
+def test_an_end_does_not_wait_for_the_copy(
+    db: str, tmp_path: Path, loads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("Berlin", "Paris")
+    begun = threading.Event()
+
+    def lasting(file: Columnar, connection: duckdb.DuckDBPyConnection, of: str = "") -> None:
+        begun.set()
+        connection.execute("SELECT count(*) FROM range(1_000_000) AS a, range(1_000_000) AS b WHERE a.range = -b.range")
+
+    with running(tmp_path):
+        with writing(OPERATOR) as session:
+            session.execute(text("DELETE FROM contacts WHERE city = 'Paris'"))
+        assert count() == 1
+        [old] = tmp_path.glob(FILE)
+        monkeypatch.setattr(Columnar, "_declare", lasting)
+        monkeypatch.setattr(mirror, "STALE", 0.0)
+        assert begun.wait(60)
+    monkeypatch.undo()
+    assert list(tmp_path.glob(FILE)) == [old]
+    with running(tmp_path):
+        assert (count("city=Berlin"), answers()) == (1, True)
 
 
 def test_what_cannot_be_copied_is_read_anew(

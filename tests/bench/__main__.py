@@ -121,9 +121,16 @@ def engines_of(folder: Path, sizes: list[int]) -> bool:
             (home / "first.csv").unlink()
             print(f"imported in {made.seconds:,.0f} s, {made.peak // MB:,} MB; indexes in {_index(server):,.0f} s")
             sides.append(engines.measure(home / "mirror", rows))
+            if rows == sizes[-1]:
+                seen, waited = clicks.measure(server.url(), home), people.measure(server.url(), home)
             database.engine().dispose()
     engines.show(sides)
-    return limits.show(f"{sizes[-1]:,} rows", engines.measured(sides))
+    kept = [
+        limits.show(f"{sizes[-1]:,} rows", engines.measured(sides)),
+        limits.show("in Chromium", clicks.measured(seen)),
+        limits.show(f"{people.PEOPLE} people click at once, {people.ROUNDS} times", people.measured(waited)),
+    ]
+    return all(kept)
 
 
 def numbers_of(home: Path, server: Server, rows: int) -> bool:

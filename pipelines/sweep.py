@@ -1,7 +1,7 @@
 """What no flow does: ends exports that died, makes those, imports and searches for duplicates whose flow never came,
 exports of views, looks at watched folders and other flows that are due; applies what Razorpay told, and asks again for
 refunds; ends runs of flows whose process is gone; deletes what nobody comes back for and what is left of accounts'
-doings; tells of disks that are getting full; and builds the indexes that a first load left out. What is kept for days
+doings; tells of disks that are getting full; and drops the indexes that an older version builds. What is kept for days
 by a setting pipelines/keep_house.py removes, but for files and plans.
 
 Reads and writes exports, imports, their files below the home, payments, runs of flows, the audit log, and the tables of
@@ -128,8 +128,8 @@ def sweep() -> None:
         backup_alerts.look()
     with _logged("looking at the disks"):
         disk_alerts.look()
-    with _logged("building the indexes of browsing"):
-        browsing.ensure_indexes()
+    with _logged("dropping the indexes of an older version"):
+        browsing.drop_former()
 
 
 def carry_out_orders() -> None:

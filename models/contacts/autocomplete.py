@@ -1,26 +1,25 @@
 """Values of one field that begin with what somebody types, at once whatever the number of contacts.
 
 First come those that stand most often, which the planner's statistics know of every field. Where these are few, fields
-with an index of their own are looked through value by value, those of the free text by its index, and of all others a
-sample, which is everything where there are no more than some ten thousand contacts. Where this process has a mirror of
-them (mirror.py), it is asked first, and knows all values.
+with an index of their own are looked through value by value, and of all others a sample, which is everything where
+there are no more than some ten thousand contacts. Where this process has a mirror of them (mirror.py), it is asked
+first, and knows all values.
 """
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from models.contacts import own_mirror
 from models.contacts.search import chosen_columns
-from models.contacts.table import FIELDS, SEARCHED, Contact
+from models.contacts.table import FIELDS
 from models.database import reading
 from models.errors import InvalidInput, about
 from models.fields import REFERENCES, Field, Kind
-from models.filters import OPERATORS, Filters
+from models.filters import Filters
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.users import User
@@ -28,12 +27,8 @@ from models.users import User
 MOST = 100  # values
 LONGEST = 200  # characters that were typed
 WALKED = ("last_name", "company", "email", "contact_id")  # each the first column of a btree index
-SHORTEST = 3  # characters that the index of the free text takes
-LOOKED_AT = 5_000  # contacts that have the words
 BLOCKS = 2_000  # of the table, in a sample: some twenty thousand contacts
 OFFERED = frozenset({Kind.TEXT, Kind.CHOICE, Kind.LIST, Kind.EMAIL, Kind.INDUSTRY, Kind.OWNER, Kind.URL, Kind.PHONE})
-_contacts = Contact.__table__
-_WORDS = func.contact_search_text(*(_contacts.c[name] for name in SEARCHED))  # as its index has them
 
 _COMMON = sql(
     """SELECT coalesce(most_common_elems, most_common_vals)::text::text[] AS common FROM pg_stats
@@ -111,20 +106,8 @@ def _sources(session: Session, field: Field, typed: str, most: int) -> Iterator[
         for spelled in _spellings(typed):
             walk = sql(_WALK.format(column=field.column)).bindparams(typed=spelled, most=most)
             yield from session.scalars(walk)
-    elif field.column in SEARCHED and len(typed) >= SHORTEST:
-        yield from _by_words(session, field, typed)
     else:
         yield from _sampled(session, field, typed, most)
-
-
-def _by_words(session: Session, field: Field, typed: str) -> Iterator[str]:
-    """Of the contacts whose words hold it, which may be many: the first ones are looked at. Only what stands in the
-    field itself decides, so that hidden words tell nothing."""
-    column: Any = _contacts.c[field.column]
-    begins = OPERATORS["starts"].condition(column, (typed,))
-    words = OPERATORS["contains"].condition(_WORDS, (typed,))
-    some = select(column.label("value")).where(words, begins).limit(LOOKED_AT).subquery()
-    yield from session.scalars(select(some.c.value).distinct().order_by(some.c.value))
 
 
 def _sampled(session: Session, field: Field, typed: str, most: int) -> Iterator[str]:

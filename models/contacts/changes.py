@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.contacts import browsing, staging
+from models.contacts import staging
 from models.contacts.policies import ABOUT_ADDRESS, EXTRA, Policies
 from models.contacts.table import FIELDS
 from models.fields import Kind
@@ -140,8 +140,7 @@ def _add_industries(session: Session, import_id: int, mapped: tuple[str, ...], *
 
 
 def prepare_for_load(session: Session) -> list[str]:
-    """Drop every index and key of the empty contacts; returns the DDL that brings them back, but for the indexes that
-    serve browsing alone: browsing.ensure_indexes builds those while people work.
+    """Drop every index and key of the empty contacts; returns the DDL that brings them back.
 
     The references to other tables go, too: checking a million rows at once takes a second, one by one ten. Not the one
     to users: without it nobody could be recognised until the end, for who drops a reference locks both tables, and few
@@ -177,7 +176,7 @@ def prepare_for_load(session: Session) -> list[str]:
         # Which tells whoever follows the feed that all are others: nobody need keep each of the new rows for it.
         session.execute(text("ALTER TABLE contacts DISABLE TRIGGER contacts_fed_inserted"))
     return [
-        *(definition.replace(":", r"\:") for name, definition in indexes if name not in browsing.INDEXES),
+        *(definition.replace(":", r"\:") for _, definition in indexes),
         *(f"ALTER TABLE contacts ADD CONSTRAINT {name} {definition}" for name, definition in keys),
         *([] if referred else ["ALTER TABLE contacts ENABLE TRIGGER contacts_fed_inserted"]),
     ]

@@ -309,14 +309,6 @@ def are_few(session: Session, where: ColumnElement[bool]) -> bool:
     return _count(session, sample, here) * 100 / SAMPLE <= FEW
 
 
-def share(session: Session, where: ColumnElement[bool]) -> float:
-    """The part of all contacts that match, from 0 to 1, by a sample; 0 where the sample is empty."""
-    sample = tablesample(_contacts, func.system(SAMPLE))
-    here = ClauseAdapter(sample).traverse(where)
-    found, looked_at = session.execute(select(func.count().filter(here), func.count()).select_from(sample)).one()
-    return float(found / looked_at) if looked_at else 0.0
-
-
 def _count(session: Session, source: FromClause, where: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).select_from(source).where(where)) or 0
 

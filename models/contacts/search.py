@@ -6,7 +6,7 @@ Filters with `as_of` are asked of contacts as they were then: see as_of.py.
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Collection, Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,9 +25,7 @@ from sqlalchemy import (
     bindparam,
     func,
     literal,
-    or_,
     select,
-    true,
 )
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
@@ -38,11 +36,11 @@ from models.contacts.facets import Range
 from models.contacts.history import newest_version
 from models.contacts.order import NEAR, Neighbours, Order
 from models.contacts.statistics import Statistics
-from models.contacts.table import BROWSED, FIELDS, FULL_NAME, SEARCHED, Contact
+from models.contacts.table import FIELDS, FULL_NAME, Contact
 from models.database import asked, compiled, reading
 from models.errors import InvalidInput, NotFound, about
 from models.fields import REFERENCES, Kind
-from models.filters import OPERATORS, Filter, Filters, hidden_field, visible_fields
+from models.filters import Filters, hidden_field, visible_fields
 from models.industries import Industry
 from models.permissions import OPERATOR, Actor, Permission, require
 from models.users import User
@@ -55,10 +53,8 @@ NEWEST_FIRST = "-id"
 SORTABLE_SYSTEM = ("id", "created_at", "updated_at")
 # What columns of the list and filters are called -> what the list is sorted by.
 SORTED_BY = {FULL_NAME: "last_name", "added": "created_at", "changed": "updated_at", "contact": "id"}
-NAMED = ("email", "contact_id", "person_linkedin_url", "contact")  # what one contact or a few have
+NAMED = ("email", "contact_id", "contact")  # one contact or a few have it, and an index finds it as it is written
 SHORTEST_MEANT = 4  # letters of a word that is taken for another one
-WITHIN = ("is", "starts", "contains")  # operators that are only true where the text is found
-COMMON = 0.08  # of all contacts
 MOST_TOTALS = 2000
 # What is browsed is in memory. Several processes that read one index wait for each other at each of its pages.
 COSTS = {
@@ -71,8 +67,6 @@ COSTS = {
 # of twenty who count at once nobody is told that it took too long.
 _BESIDE = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
 _totals = kept.Kept[int]("how many match", MOST_TOTALS)
-_WORDS = func.contact_search_text(*(Contact.__table__.c[name] for name in SEARCHED))
-_CONTAINS = OPERATORS["contains"].condition
 
 
 @dataclass(frozen=True)
@@ -223,7 +217,7 @@ def _next(
     goes_on: bool,
 ) -> tuple[str, dict[str, Any]]:
     """Compiled once for each question: a program that reads all pages asks the same again and again."""
-    where = _condition(filters, replace(OPERATOR, columns=seen))
+    where = filters.condition(by=replace(OPERATOR, columns=seen))
     number = Contact.__table__.c.id
     ends = func.max(number) + 1 if falling else func.min(number) - 1
     end: Any = bindparam("after", 0, BigInteger) if goes_on else select(ends).scalar_subquery()
@@ -252,7 +246,7 @@ def those_of(filters: Filters, ids: Collection[int], *, by: Actor) -> frozenset[
     require(by, Permission.CONTACTS_READ)
     among = Contact.id == any_(literal(list(ids), ARRAY(BigInteger)))
     with looking(filters, by) as session:
-        return frozenset(session.scalars(select(Contact.id).where(among, _condition(filters, by))))
+        return frozenset(session.scalars(select(Contact.id).where(among, filters.of_now.condition(by=by))))
 
 
 @replica.browses
@@ -290,7 +284,7 @@ def _meant(view: "View", word: str, by: Actor) -> str | None:
 @replica.browses
 def counts(asked: Sequence[Filters], *, by: Actor) -> list[int]:
     """`count` for each of them, read from one snapshot. What is kept is not counted again, and the rest takes one look
-    at the contacts, or two, however many they are: only a search for words goes by its index. Raises NotAllowed."""
+    at the contacts, however many they are. Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
     for one in asked:
         one.of_now.condition(by=by)  # what is kept may be of who sees more
@@ -404,7 +398,7 @@ def matching(filters: Filters, columns: list[str], *, by: Actor) -> Select[Any]:
     """
     require(by, Permission.CONTACTS_READ)
     chosen_columns(columns, by=by)
-    rows = select(Contact.id, *labelled(columns)).where(_condition(filters, by)).order_by(Contact.id)
+    rows = select(Contact.id, *labelled(columns)).where(filters.of_now.condition(by=by)).order_by(Contact.id)
     if not filters.as_of:
         return rows
     with reading() as session:
@@ -470,35 +464,8 @@ def _question(filters: Filters, by: Actor) -> Hashable:
     return filters.query(), tuple(visible_fields(by)) if filters.q else (), deleted
 
 
-def _condition(filters: Filters, by: Actor, common: Container[Filter] = ()) -> ColumnElement[bool]:
-    """The filters' condition, with what follows from it for the words of a contact, which have an index.
-
-    Of what is `common` nothing is said for the index: where it finds every tenth contact, to look at all is quicker.
-    Contacts as they were have none.
-    """
-    if filters.as_of:
-        return filters.of_now.condition(by=by)
-    required = [one for one in filters.required if one not in common]
-    either = [_words(group) for group in filters.alternatives.values()]
-    # Where some of the words are hidden, the index has more than the free text looks into.
-    hidden = not set(SEARCHED) <= set(visible_fields(by))
-    typed = [_CONTAINS(_WORDS, (word,)) for word in filters.q.split() if hidden]
-    return and_(filters.condition(by=by), _words(required), *([or_(*either)] if either else []), *typed)
-
-
-def _common(session: Session, filters: Filters) -> list[Filter]:
-    """The conditions on whole values that are true of so many contacts, by a sample, that no index helps to find them.
-
-    The planner does not know that to check the words costs a hundred times as much as to compare two values.
-    """
-    whole = [one for one in filters.required if one.field.name in SEARCHED and one.operator == "is"]
-    return [one for one in whole if order.share(session, one.condition()) > COMMON] if whole else []
-
-
-def _words(required: list[Filter]) -> ColumnElement[bool]:
-    """What stands in one of the fields that make the words stands in the words."""
-    within = [one for one in required if one.field.name in SEARCHED and one.operator in WITHIN]
-    return and_(true(), *(_CONTAINS(_WORDS, one.values) for one in within))
+def _is_named(filters: Filters) -> bool:
+    return any(one.field.name in NAMED and one.operator == "is" for one in filters.required)
 
 
 class Engine(Protocol):
@@ -527,17 +494,14 @@ class Engine(Protocol):
 class _Stored:
     """The database as an engine."""
 
-    def __init__(self, session: Session, filters: Filters, by: Actor, where: ColumnElement[bool]) -> None:
-        self.session, self.filters, self.by, self.where = session, filters, by, where
+    def __init__(self, session: Session, filters: Filters, where: ColumnElement[bool]) -> None:
+        self.session, self.filters, self.where = session, filters, where
 
     def count(self) -> int:
         return _count(self.session, self.where)
 
     def page(self, listed: Order, *, first: int, size: int, total: int | None) -> tuple[int, list[int]]:
-        where = self.where
-        if not self.filters.as_of and (common := _common(self.session, self.filters)):
-            where = _condition(self.filters, self.by, common)
-        return listed.page(self.session, where, first=first, size=size, total=total)
+        return listed.page(self.session, self.where, first=first, size=size, total=total)
 
     def following(self, listed: Order, values: Sequence[Any] | None, size: int) -> list[list[Any]]:
         return listed.following(self.session, self.where, values, size)
@@ -567,10 +531,8 @@ class _Stored:
 @contextmanager
 def _engine(filters: Filters, by: Actor, listed: Order | None = None) -> Iterator[Engine]:
     """The mirror, where it can answer and is not slower: one contact that is named is found by an index."""
-    where = _condition(filters, by)
-    if own_mirror.can_answer(filters) and not any(
-        one.field.name in NAMED and one.operator == "is" for one in filters.required
-    ):
+    where = filters.of_now.condition(by=by)
+    if own_mirror.can_answer(filters) and not _is_named(filters):
         with own_mirror.looking() as view:
             if view is not None and (listed is None or not listed.is_of_text or view.file.is_bytewise):
                 from models.contacts.mirrored import Mirrored  # which loads DuckDB
@@ -578,7 +540,7 @@ def _engine(filters: Filters, by: Actor, listed: Order | None = None) -> Iterato
                 yield Mirrored(view, filters, by)
                 return
     with looking(filters, by) as session:
-        yield _Stored(session, filters, by, where)
+        yield _Stored(session, filters, where)
 
 
 @contextmanager
@@ -603,17 +565,12 @@ def _count(session: Session, where: ColumnElement[bool]) -> int:
 
 
 def _counted(session: Session, asked: Sequence[Filters], by: Actor) -> list[int]:
-    """In one look those that the narrow index can answer, in another those that need whole rows."""
-    found: dict[int, int] = {}
-    looks: dict[bool, list[int]] = {True: [], False: []}
-    for place, one in enumerate(asked):
-        if one.q or any(part.field.name in SEARCHED and part.operator in WITHIN for part in one.filters):
-            found[place] = _count(session, _condition(one, by))
-        else:
-            looks[all(part.field.column in (*BROWSED, "id") for part in one.filters)].append(place)
-    for places in filter(None, looks.values()):
-        numbers = (func.count().filter(asked[place].condition(by=by)) for place in places)
-        found |= zip(places, session.execute(select(*numbers).select_from(Contact)).one(), strict=True)
+    """In one look at the contacts, but for those that name one contact or a few, which an index finds."""
+    found = {place: _count(session, one.condition(by=by)) for place, one in enumerate(asked) if _is_named(one)}
+    others = [place for place in range(len(asked)) if place not in found]
+    if others:
+        numbers = (func.count().filter(asked[place].condition(by=by)) for place in others)
+        found |= zip(others, session.execute(select(*numbers).select_from(Contact)).one(), strict=True)
     return [found[place] for place in range(len(asked))]
 
 

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, Label, func, literal_column, text
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,25 +17,12 @@ EMAIL_STATUSES = ("Verified", "Unverified", "Invalid", "Unavailable", "Extrapola
 SENIORITIES = (
     "Owner", "Founder", "C suite", "Partner", "VP", "Head", "Director", "Manager", "Senior", "Entry", "Intern",
 )  # fmt: skip
-# An index holds 2,704 bytes of a row: two columns of so many characters of four bytes each, beside a short one.
+# An index holds 2,704 bytes of a row: so many characters of four bytes each, of two columns beside a short one.
 LONGEST = 300
 SHORT = 30
 STATUSES = ("active", "do not contact", "archived")
 # Everybody has a name, and most of a language's names are few: where other words stand there, columns were swapped.
 NAMES = {"empty": 0.1, "new": None, "swapped": 0.3}
-# What one narrow index holds, so that most counts and orders need not read whole rows. Bounded values: see LONGEST.
-BROWSED = (
-    "created_at", "updated_at", "import_id", "industry_id", "owner_id", "employees", "is_active", "last_raised_at",
-    "annual_revenue", "total_funding", "latest_funding_amount", "country", "seniority", "email_status",
-)  # fmt: skip
-_WORDS: Label[str] = literal_column(f"contact_search_text({', '.join(SEARCHED)})").label("words")
-BROWSING = {"browsing": True}  # marks an index
-
-
-def _gin(name: str, *parts: Any, pending: str, **more: Any) -> Index:
-    """`pending` is in kB."""
-    limit = {"gin_pending_list_limit": pending}
-    return Index(name, *parts, postgresql_using="gin", postgresql_with=limit, info=BROWSING, **more)
 
 
 class Contact(Base):
@@ -291,16 +278,12 @@ class Contact(Base):
             text("lower(person_linkedin_url)"),
             postgresql_where=text("person_linkedin_url IS NOT NULL"),
         ),
-        # Browsing: the two orders people page through most, and the facets they filter by first.
+        # Somebody who types a name and a company is told who may be meant, and programs page in these two orders.
         Index("contacts_last_name", "last_name", "id"),
         Index("contacts_company", "company", "id"),
-        Index("contacts_country_seniority", "country", "seniority"),
+        # Merging an industry, and the rules that ask which of them are in use.
         Index("contacts_industry", "industry_id"),
-        # For browsing alone: a first load does without them, browsing.ensure_indexes builds them after it. What imports
-        # add to a GIN index waits in its pending list, which is merged later.
-        Index("contacts_browsed", "id", postgresql_include=BROWSED, info=BROWSING),
-        _gin("contacts_lists", "technologies", "keywords", "tags", "departments", pending="65536"),
-        _gin("contacts_words", _WORDS, postgresql_ops={"words": "gin_trgm_ops"}, pending="262144"),
+        # What only people who browse would need is in the mirror: an index costs every import.
     )
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -24,8 +25,21 @@ from rich.table import Table
 
 from deploy.embedded_postgres import Server, start_or_join
 from models import account_links, database
-from models.contacts import browsing
-from tests.bench import api, backups, browse, clicks, data, duplicates, engines, kills, limits, numbers, people, plans
+from tests.bench import (
+    api,
+    backups,
+    browse,
+    clicks,
+    data,
+    duplicates,
+    engines,
+    indexes,
+    kills,
+    limits,
+    numbers,
+    people,
+    plans,
+)
 from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
 
@@ -57,10 +71,15 @@ def main() -> None:
     parser.add_argument("--api", action="store_true", help="requests of programs instead")
     parser.add_argument("--backup", action="store_true", help="backups and their drills instead")
     parser.add_argument("--engines", action="store_true", help="the mirror beside Postgres alone instead")
+    parser.add_argument(
+        "--indexes", action="store_true", help="imports with and without the indexes for browsing instead"
+    )
     options = parser.parse_args()
     if options.engines:
         sys.exit(0 if engines_of(options.folder, options.rows) else 1)
     [rows] = options.rows
+    if options.indexes:
+        sys.exit(0 if indexes_of(options.folder, rows) else 1)
     with _home(options.folder) as home, _server(home) as server:
         show_machine(rows)
         chosen = {
@@ -98,7 +117,7 @@ def browsing_of(home: Path, server: Server, rows: int) -> bool:
     """The contacts screen; whether every limit was kept."""
     data.write(home / "first.csv", rows)
     command(home, "import", str(home / "first.csv"), *COMMIT)
-    _index(server)
+    _settle(server)
     timed = browse.measure()
     browse.show(timed)
     at_once = f"{people.PEOPLE} people click at once, {people.ROUNDS} times"
@@ -119,7 +138,8 @@ def engines_of(folder: Path, sizes: list[int]) -> bool:
             data.write(home / "first.csv", rows)
             made = command(home, "import", str(home / "first.csv"), *COMMIT)
             (home / "first.csv").unlink()
-            print(f"imported in {made.seconds:,.0f} s, {made.peak // MB:,} MB; indexes in {_index(server):,.0f} s")
+            print(f"imported in {made.seconds:,.0f} s, {made.peak // MB:,} MB")
+            _settle(server)
             sides.append(engines.measure(home / "mirror", rows))
             if rows == sizes[-1]:
                 seen, waited = clicks.measure(server.url(), home), people.measure(server.url(), home)
@@ -133,11 +153,46 @@ def engines_of(folder: Path, sizes: list[int]) -> bool:
     return all(kept)
 
 
+def indexes_of(folder: Path, rows: int) -> bool:
+    """The same files with the indexes that served browsing and without them; whether imports gain enough."""
+    show_machine(rows)
+    with _home(folder) as made:
+        first, changed, small, moved = files = [made / f"{name}.csv" for name in ("first", "changed", "small", "moved")]
+        data.write(first, rows)
+        _write_changed(first, changed, rows)
+        data.write(small, 500, seed=2)
+        _write_moved(first, moved)
+        sides = []
+        for former in (True, False):
+            with _home(folder) as home, _server(home) as server:
+                command(home, "count")  # the schema
+                database.bind(server.url())
+                bring = partial(_bring, home)
+                back = partial(_take_back, home)
+                sides.append(indexes.measure(server.url(driver=""), files, bring, back, former=former))
+                database.engine().dispose()
+    words = {
+        "first": f"import {rows:,} rows, empty base", "changed": f"{rows // 10:,} rows into it, half updates",
+        "small": "500 rows", "moved": f"{rows:,} rows, all updates",
+    }  # fmt: skip
+    before, now = sides
+    indexes.show(before, now, words)
+    return limits.show("without the indexes that served browsing", indexes.measured(before, now))
+
+
+def _bring(home: Path, file: Path) -> Run:
+    return command(home, "import", str(file), *COMMIT)
+
+
+def _take_back(home: Path, made: Run) -> Run:
+    return command(home, "imports", "undo", str(made.answer["import_id"]))
+
+
 def numbers_of(home: Path, server: Server, rows: int) -> bool:
     """What is counted beside a page, and kept; whether it is given again soon enough."""
     data.write(home / "first.csv", rows)
     command(home, "import", str(home / "first.csv"), *COMMIT)
-    _index(server)
+    _settle(server)
     found = numbers.timed(server.url(driver=""))
     numbers.show(found)
     return limits.show(f"{rows:,} rows, counted once", numbers.measured(found, server.url(driver="")))
@@ -158,7 +213,7 @@ def api_of(home: Path, server: Server, rows: int) -> bool:
     """Requests of programs; whether every limit was kept."""
     data.write(home / "first.csv", rows)
     command(home, "import", str(home / "first.csv"), *COMMIT)
-    _index(server)
+    _settle(server)
     return limits.show("requests to the API", list(api.measured(server.url(), home)))
 
 
@@ -167,7 +222,7 @@ def backup_of(home: Path, server: Server, rows: int) -> bool:
     data.write(home / "first.csv", rows)
     command(home, "import", str(home / "first.csv"), *COMMIT)
     (home / "first.csv").unlink()
-    _index(server)
+    _settle(server)
     database.engine().dispose()
     return limits.show(f"{rows:,} rows, backed up", backups.measured(home, server))
 
@@ -179,12 +234,11 @@ def kills_of(home: Path, _: Server, __: int) -> bool:
     return limits.show("imports under kill -9", kills.measure(folder))
 
 
-def _index(server: Server) -> float:
-    """Seconds that the indexes of browsing take, which `up` builds after a first load."""
+def _settle(server: Server) -> None:
+    """Bind the database, as autovacuum leaves it soon after an import."""
     database.bind(server.url())
-    started = time.perf_counter()
-    browsing.ensure_indexes()
-    return time.perf_counter() - started
+    with psycopg.connect(server.url(driver=""), autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE contacts")
 
 
 def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row]:
@@ -203,7 +257,7 @@ def _imports(home: Path, server: Server, first: Path, rows: int) -> Iterator[Row
         speed >= 20_000 and ours.seconds <= 1.5 * plain and ours.peak < 1024 * MB,
     )
     yield from _undone_creation(home, ours)
-    yield Row("the indexes of browsing, after it", _index(server), None, None, "", True)
+    _settle(server)
     again = command(home, "import", str(first), *COMMIT)
     if again.answer["created"] or again.answer["updated"]:
         raise RuntimeError(f"The second import of the same file changed something: {again.answer}")

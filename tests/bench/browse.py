@@ -1,18 +1,16 @@
-"""What the contacts screen reads, for 30 different views, against plain SQL without the indexes of browsing."""
+"""What the contacts screen reads, for 30 different views, against plain SQL."""
 
 import random
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 
 from models import database, filters
-from models.contacts import browsing, order, search
+from models.contacts import order, search
 from models.contacts.table import Contact
 from models.permissions import OPERATOR
 from tests.bench.limits import Measured, milliseconds
@@ -80,7 +78,7 @@ def measure() -> list[Timed]:
             started = time.perf_counter()
             one.total = read(one.view).total
             one.ours.append(time.perf_counter() - started)
-    with _without_indexes() as connection:
+    with database.engine().connect() as connection:
         for one in timed:
             one.plain = _plain(connection, one.view)
     return timed
@@ -90,15 +88,6 @@ def read(view: tuple[str, str, int]) -> search.Page:
     query, sort, number = view
     wanted = filters.parse_query(query, by=OPERATOR)
     return search.page(wanted, columns=COLUMNS, sort=sort, number=number, size=SIZE, by=OPERATOR)
-
-
-@contextmanager
-def _without_indexes() -> Iterator[Connection]:
-    with database.engine().connect() as connection:
-        for name in browsing.INDEXES:
-            connection.execute(text(f"DROP INDEX IF EXISTS {name}"))
-        yield connection
-        connection.rollback()
 
 
 def _plain(connection: Connection, view: tuple[str, str, int]) -> float:

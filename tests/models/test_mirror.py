@@ -150,8 +150,8 @@ COUNTED = (
 
 
 def both(view: mirror.View, filters: Filters) -> tuple[Any, Any]:
-    where = search._condition(filters, OPERATOR)
-    return mirrored.Mirrored(view, filters, OPERATOR), search._Stored(view.session, filters, OPERATOR, where)
+    where = filters.condition(by=OPERATOR)
+    return mirrored.Mirrored(view, filters, OPERATOR), search._Stored(view.session, filters, where)
 
 
 OTHERS = Filters((Filter(FIELDS["city"], "is", ("Ann", "ann", "Zoë", "z")),))

@@ -29,8 +29,7 @@ def ben(base: str) -> Actor:
 
 @pytest.fixture
 def million(base: str) -> None:
-    """There are contacts as the first import of a file leaves them; `up` has not built the indexes of browsing yet."""
-    sql("DROP INDEX contacts_browsed, contacts_lists, contacts_words")
+    """There are contacts as the first import of a file leaves them."""
     sql(
         f"""INSERT INTO contacts (contact_id, first_name, last_name, email, title, city, status, is_active)
         SELECT 'c' || n, 'P' || n, 'L' || n % 9999, 'p' || n || '@example.com', 'VP', 'Ulm', 'active', true

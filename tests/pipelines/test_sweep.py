@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from models import audit, audit_log, credit_ledger, exports, flow_runs, import_orders, imports, jobs, mails, settings
 from models.audit import AuditRepeat, Event
@@ -101,6 +101,14 @@ def test_what_fails_is_logged_and_the_rest_is_made(home: Path, caplog: pytest.Lo
     sweep.sweep()
     assert (_state(broken), _state(sound)) == (State.FAILED, State.DONE)
     assert f"sweep: export {broken} failed" in caplog.text
+
+
+def test_an_index_that_an_older_version_builds_beside_this_one_goes(home: Path) -> None:
+    with writing(OPERATOR) as session:
+        session.execute(text("CREATE INDEX contacts_words ON contacts (first_name)"))
+    sweep.sweep()
+    with reading() as session:
+        assert session.scalar(select(func.to_regclass("contacts_words"))) is None
 
 
 def test_what_goes_on_failing_is_seen_and_mailed_once_and_takes_no_row_for_each_round(

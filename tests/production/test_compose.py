@@ -147,12 +147,17 @@ def test_both_instances_are_ready_and_what_they_may_is_as_the_file_says(house: P
         found = inspected("container", house.container(name))
         assert found["Config"]["User"] == "10001:10001"
         assert found["HostConfig"]["ReadonlyRootfs"]
-        assert found["HostConfig"]["Memory"] == 2**30
+        assert found["HostConfig"]["Memory"] == 2 * 2**30
         assert not found["EffectiveCaps"]
         assert "no-new-privileges" in found["HostConfig"]["SecurityOpt"]
         told = " ".join(found["Config"]["Env"])
         assert "DATABASE_URL_FILE=/run/secrets/database_url" in told
         assert "postgresql://" not in told
+
+
+def test_each_instance_has_a_copy_of_the_contacts_that_nobody_else_reads(house: Project) -> None:
+    ask = ["sh", "-c", "cd /var/lib/appointment360/mirror && stat -c %a . *.duckdb"]
+    until("both have read them", lambda: house.run("web-1", *ask).split() == ["700", "600", "600"])
 
 
 def test_the_front_reaches_no_database(house: Project) -> None:

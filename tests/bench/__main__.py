@@ -39,6 +39,7 @@ from tests.bench import (
     numbers,
     people,
     plans,
+    screen,
 )
 from tests.bench.processes import Run, command
 from tests.bench.warm_checker import warm_checker
@@ -74,12 +75,15 @@ def main() -> None:
     parser.add_argument(
         "--indexes", action="store_true", help="imports with and without the indexes for browsing instead"
     )
+    parser.add_argument("--screen", action="store_true", help="a file's way in and out through the screens instead")
     options = parser.parse_args()
     if options.engines:
         sys.exit(0 if engines_of(options.folder, options.rows) else 1)
     [rows] = options.rows
     if options.indexes:
         sys.exit(0 if indexes_of(options.folder, rows) else 1)
+    if options.screen:
+        sys.exit(0 if screen_of(options.folder, rows) else 1)
     with _home(options.folder) as home, _server(home) as server:
         show_machine(rows)
         chosen = {
@@ -186,6 +190,15 @@ def _bring(home: Path, file: Path) -> Run:
 
 def _take_back(home: Path, made: Run) -> Run:
     return command(home, "imports", "undo", str(made.answer["import_id"]))
+
+
+def screen_of(folder: Path, rows: int) -> bool:
+    """Through the screens of a whole `up`, which has a server of its own; whether every limit was kept."""
+    with _home(folder) as home:
+        show_machine(rows)
+        seen = screen.measure(home, rows)
+    screen.show(seen)
+    return limits.show(f"{rows:,} rows through the screen", screen.measured(seen))
 
 
 def numbers_of(home: Path, server: Server, rows: int) -> bool:

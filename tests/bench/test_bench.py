@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import limits, people
+from tests.bench import limits, people, screen
 from tests.bench.limits import Measured
 from tests.bench.people import Waited
+from tests.bench.screen import Phase, Seen
 from tests.dashboard.conftest import ROOT, Site
 from tests.dashboard.conftest import site as site
 
@@ -62,3 +63,13 @@ def test_people_click_at_once(site: Site, tmp_path: Path) -> None:
 def test_what_people_waited_is_judged_by_their_rows() -> None:
     told = people.measured(Waited(rows=[1.0] * 19 + [3.0], everything=[9.0] * 20, web_memory=700 * 2**20))
     assert [(one.what, one.value) for one in told if not one.kept] == [("memory of the web meanwhile", 700)]
+
+
+def test_what_the_way_through_the_screens_held_is_judged() -> None:
+    names = ("upload", "opening", "staging, checks and plan", "commit", "export")
+    phases = {name: Phase(name, web=600 * 2**20, flows=500 * 2**20) for name in names}
+    seen = Seen(phases, file=1, contacts=1, exported=1, before=299 * 2**20, after=1, mirror=1, kept={"imports": 1})
+    assert [(one.what, one.value) for one in screen.measured(seen) if not one.kept] == [
+        ("what it grew by during the upload", 301),
+        ("the flow of the export at most", 500),
+    ]

@@ -72,7 +72,7 @@ def values(name: str, typed: str = "", *, most: int = 20, by: Actor) -> list[str
     found: dict[str, str] = {}  # by its small letters, as it is spelled most often
     with reading() as session:
         for value in chain(_mirrored(field, wanted, most), _sources(session, field, wanted, most)):
-            if value.casefold().startswith(wanted.casefold()):
+            if value and value.casefold().startswith(wanted.casefold()):
                 found.setdefault(value.casefold(), value)
             if len(found) == most:
                 break

@@ -31,8 +31,10 @@ from models.fields import Kind
 
 log = logging.getLogger(__name__)
 
-FORMAT = "5"  # of the file: another one is not read
+FORMAT = "6"  # of the file: another one is not read
 SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
+# How such a text begins, by the list: it has members, none, or some that are NULL, before which the others have a mark.
+MEMBERS, EMPTY, HOLEY, NULL = "=", "0", "?", "-"
 WRITTEN = "~"  # behind the name of a column: its text as it is written, where that is not in small letters
 MOST_TOTALS = 100_000  # rows that are added to the totals before they are added up
 FILLED = " is filled"  # behind the name of a column, among the totals
@@ -367,7 +369,7 @@ class Columnar:
         whole: Any = values.combine_chunks()
         if isinstance(whole, pa.ChunkedArray):  # of no rows
             whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
-        written: Any = pc.binary_join(whole, SEPARATOR) if column.kind is Kind.LIST else whole
+        written: Any = _joined(whole) if column.kind is Kind.LIST else whole
         encoded = written.dictionary_encode()
         codes = self._codes(column, encoded.dictionary, fold)
         return pc.take(codes, encoded.indices)
@@ -412,7 +414,7 @@ class Columnar:
         return pa.array(found, pa.uint32())
 
     def _add(self, column: Column, numbers: Any, written: Any, fold: Folds) -> None:
-        value = f"string_split(written, '{SEPARATOR}')" if column.kind is Kind.LIST else "written"
+        value = _PARTED if column.kind is Kind.LIST else "written"
         folded = _folded(written, fold) if column.kind is not Kind.LIST else pa.nulls(len(written), pa.string())
         signed = signatures.of(pa.chunked_array([folded]))
         parts = {"code": numbers, "written": written, "folded": folded, "signature": signed}
@@ -454,6 +456,29 @@ def state(cursor: duckdb.DuckDBPyConnection) -> State:
     return State(Server(*row[:4]), Place(*row[4:6]), row[6], row[7])
 
 
+_MEMBERS = f"string_split(substr(written, 2), '{SEPARATOR}')"
+_PARTED = f"""CASE left(written, 1) WHEN '{MEMBERS}' THEN {_MEMBERS} WHEN '{EMPTY}' THEN []::VARCHAR[]
+    ELSE list_transform({_MEMBERS}, lambda one: CASE WHEN one <> '{NULL}' THEN substr(one, 2) END) END"""
+
+
+def _joined(lists: Any) -> Any:
+    """Each as one text of its own, which `_PARTED` makes a list again."""
+    plain: Any = pc.binary_join(lists, SEPARATOR)  # NULL where a member is
+    joined = pc.binary_join_element_wise(MEMBERS, plain, "")
+    lengths: Any = pc.list_value_length(lists)
+    is_empty = pc.equal(lengths, pa.scalar(0, lengths.type)).fill_null(False)
+    joined = pc.if_else(is_empty, EMPTY, joined)
+    is_holey = pc.and_(pc.is_valid(lists), pc.is_null(plain))
+    if not pc.any(is_holey).as_py():
+        return joined
+    holey = (
+        [NULL if one is None else f"{MEMBERS}{one}" for one in members]
+        for members in pc.filter(lists, is_holey).to_pylist()
+    )
+    written = pa.array([HOLEY + SEPARATOR.join(members) for members in holey], joined.type)
+    return pc.replace_with_mask(joined, is_holey, written)
+
+
 def _folded(written: Any, fold: Folds) -> Any:
     """Whoever wrote it in ASCII has one way to write it small; of the rest the server is asked."""
     is_ascii = pc.string_is_ascii(written)
@@ -476,7 +501,7 @@ def opened(path: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnectio
     path.chmod(0o600)
     shutil.rmtree(path.with_suffix(".spilled"), ignore_errors=True)  # what a killed process left there
     connection.execute("SET enable_progress_bar = false")
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of every cursor, too
     return connection
 
 

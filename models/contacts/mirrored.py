@@ -7,7 +7,7 @@ the numbers found. Names of industries and people are read of the session, whose
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import cache, lru_cache
 from typing import Any
 
@@ -46,6 +46,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import ARRAY
 
 from models.contacts import signatures, statistics
+from models.contacts.amounts import CENT
 from models.contacts.columnar import ADDED_ON, FILLED, SIGNED, WRITTEN, Columnar, Form
 from models.contacts.dictionaries import AnyOf
 from models.contacts.facets import Counts, Range
@@ -225,9 +226,9 @@ class Mirrored:
         counted = self._commonest(name, tally, None)
         return [value for value, _ in counted if value is not None and value.casefold().startswith(begins)][:most]
 
-    def meant(self, word: str) -> str | None:
-        """What stands in the contacts, and is the word but for one letter that is missing, too many, another one, or
-        changed places with its neighbour (Damerau, 1964): of several what most values have."""
+    def meant(self, word: str) -> list[str]:
+        """What stands in the contacts, or stood in them once, and is the word but for one letter that is missing, too
+        many, another one, or changed places with its neighbour (Damerau, 1964): first what most values have."""
         seen = [FIELDS[name].column for name in SEARCHED if name in visible_fields(self.by)]
         folded, length = self._folded(word), len(word)
         found: Counter[str] = Counter()
@@ -243,7 +244,7 @@ class Mirrored:
                 select(each.c.begun, number).where(near).group_by(each.c.begun).order_by(number.desc()).limit(5)
             )
             found.update(dict(rows))
-        return max(found, key=lambda one: (found[one], -abs(len(one) - length), one)) if found else None
+        return sorted(found, key=lambda one: (found[one], -abs(len(one) - length), one), reverse=True)
 
     def _in_ranges(self, column: str, wanted: Sequence[Range], tallies: dict[str, Tally]) -> Counts:
         if column in tallies:
@@ -495,6 +496,8 @@ class Mirrored:
             return or_(column.is_(None), column.not_in(ids)) if one.operator == "not" else column.in_(ids)
         if one.operator in ("starts", "contains"):
             return self._pattern(name, one.operator, one.values)
+        if kind is Kind.MONEY:
+            return _of_amounts(column, one.operator, one.values)
         if not self._is_coded(name):
             if kind is Kind.LIST:
                 return or_(*(func.list_contains(column, value) for value in one.values))
@@ -559,6 +562,21 @@ def _may_hold(signed: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
     """By the signature of a text, which is looked at in a tenth of the time."""
     signature: ColumnElement[Any] = literal_column(f"{signatures.one(pattern)}::UBIGINT")
     return signed.op("&")(signature) == signature
+
+
+def _of_amounts(column: ColumnElement[Any], operator: str, values: Sequence[Any]) -> ColumnElement[bool]:
+    """A column of amounts has cents: of what lies between two of them the one beside it decides."""
+    amounts = [Decimal(one) for one in values]
+    if operator in ("gte", "lte", "between"):
+        cents = [
+            amount.quantize(CENT, ROUND_FLOOR if operator == "lte" or place else ROUND_CEILING)
+            for place, amount in enumerate(amounts)
+        ]
+        return OPERATORS[operator].condition(column, tuple(cents))
+    cents = [amount for amount in amounts if amount == amount.quantize(CENT, ROUND_FLOOR)]
+    if not cents:
+        return false() if operator == "is" else true()
+    return OPERATORS[operator].condition(column, tuple(cents))
 
 
 def _written(value: Any) -> str:

@@ -278,7 +278,8 @@ def _meant(view: "View", word: str, by: Actor) -> str | None:
     asked = Mirrored(view, Filters(q=word), by)
     if asked.count():
         return word
-    return asked.meant(word) if len(word) >= SHORTEST_MEANT else None
+    near = asked.meant(word) if len(word) >= SHORTEST_MEANT else []
+    return next((one for one in near if Mirrored(view, Filters(q=one), by).count()), None)
 
 
 @replica.browses

@@ -52,7 +52,10 @@ WORDS = [
     "~",
     "'",
 ]
-LISTS = [["AWS"], ["AWS", "SAP"], ["SAP", "AWS"], ["Ünïcode", "a,b", 'q"uote'], ["aws"], [""], ["{}", "NULL"]]
+LISTS = [
+    ["AWS"], ["AWS", "SAP"], ["SAP", "AWS"], ["Ünïcode", "a,b", 'q"uote'], ["aws"], [""], ["{}", "NULL"], [],
+    ["", ""], ["AWS", "AWS"],
+]  # fmt: skip
 NUMBERS = [0, 1, -5, 50, 51, 200, 2**31, 10**15]
 AMOUNTS = [Decimal(one) for one in ("0", "0.01", "-7.5", "1000000", "999999999999.99")]
 DAYS = [date(1900, 1, 1), date(2020, 2, 29), date(2026, 11, 27), date(1, 1, 1), date(9999, 12, 31)]
@@ -277,6 +280,46 @@ def test_nothing_is_missed_while_many_write(
     assert failures == []
 
 
+def named(name: str, operator: str, *values: Any) -> Filters:
+    return Filters((Filter(FIELDS[name], operator, values),))
+
+
+@pytest.mark.parametrize("longest", [0, 63])
+def test_several_that_are_counted_at_once_are_each_counted(
+    following: Mirror, longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dictionaries, "LONGEST_MASK", longest)
+    asked = [named("city", "contains", one) for one in ("a", "s", "nobody", "o")] + [named("tags", "has", "AWS")]
+    with own_mirror.looking() as view:
+        assert view is not None
+        stored = [both(view, one)[1].count() for one in asked]
+        assert mirrored.counts(view, asked, by=OPERATOR) == stored
+    assert len(set(stored)) > 2
+
+
+def test_a_list_may_have_a_member_that_is_nothing(following: Mirror) -> None:
+    """No road of ours writes one, but whoever has the database may."""
+    with writing(OPERATOR) as session:
+        session.execute(text("UPDATE contacts SET tags = '{AWS,NULL,n}', keywords = '{NULL}' WHERE id % 3 = 0"))
+    for filters in (named("tags", "has", "AWS"), named("tags", "has", "n"), named("keywords", "empty", True)):
+        check(filters, "id", 1, 50, [])
+    with own_mirror.looking() as view:
+        assert view is not None
+        ours, theirs = both(view, Filters())
+        assert dict(ours.count_by("tags", None)) == dict(theirs.count_by("tags", None))
+
+
+def test_amounts_are_compared_to_the_last_digit(following: Mirror) -> None:
+    amounts = ("0.005", "-7.505", "1E-35", "999999999999.9900000000000000000000001", "1E+12", "-1E-400", "0.01")
+    with own_mirror.looking() as view:
+        assert view is not None
+        for value in map(Decimal, amounts):
+            for operator in ("is", "not", "gte", "lte", "between"):
+                values = (Decimal("-7.5"), value) if operator == "between" else (value,)
+                ours, theirs = both(view, named("annual_revenue", operator, *sorted(values)))
+                assert ours.count() == theirs.count(), (operator, value)
+
+
 STATISTICS = ("total", "filled", "values", "months", "new", "new_since", "companies", "verified")
 
 
@@ -321,3 +364,6 @@ def test_one_wrong_letter_is_understood(following: Mirror, typed: str, meant: st
         session.execute(insert(Contact), [{"last_name": "Mayfield", "company": "Acme"}])
     found = search.meant(Filters(q=typed), by=OPERATOR)
     assert (found.q if found else None) == meant
+    with writing(OPERATOR) as session:
+        session.execute(delete(Contact).where(Contact.last_name == "Mayfield"))
+    assert search.meant(Filters(q=typed), by=OPERATOR) is None, "nobody has it any more"

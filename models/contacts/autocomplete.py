@@ -53,6 +53,7 @@ _PERCENT = sql(
 )
 
 
+@own_mirror.asks
 def values(name: str, typed: str = "", *, most: int = 20, by: Actor) -> list[str]:
     """At most `most` values of the field that begin with `typed`, capitals aside; of industries and owners the names
     and e-mail addresses of those in use. The commonest first; beyond those that are common not every rare one is found.

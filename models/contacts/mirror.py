@@ -13,10 +13,10 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import duckdb
@@ -27,10 +27,10 @@ from models import disk_space, disks, kept
 from models.contacts import columnar, feed, mirror_source, own_mirror
 from models.contacts.columnar import Columnar, State
 from models.contacts.dictionaries import Dictionaries
-from models.contacts.own_mirror import Overtaken, Phase, Progress, Standing
-from models.database import reading
+from models.contacts.own_mirror import Failed, Overtaken, Phase, Progress, Standing
+from models.database import Database, reading
 from models.disk_space import NoRoom
-from models.errors import AppError
+from models.errors import AppError, TooSlow
 from models.kept import Moment
 from models.machine import machine_memory
 from models.settings import settings
@@ -43,9 +43,12 @@ STALE = 86_400.0  # seconds after which the file has nothing of what was deleted
 ABANDONED = feed.KEPT.total_seconds()
 EACH = 300  # bytes of a contact in the file, where much is filled in
 AGAIN = 10.0  # seconds after which it begins anew what failed
+PATIENT = 0.5  # seconds for who is bringing changes in, after which the database answers
 FILES = "*.duckdb"
 OTHER_CAPITALS = "The database writes capitals small in a way of its own: it answers everything itself."
 _SUM = "SELECT count(*), coalesce(sum(id), 0) FROM contacts"
+
+BROKEN = (duckdb.FatalException, duckdb.InternalException, duckdb.IOException)  # says DuckDB of a file
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,28 @@ class View:
     session: Session
     file: Columnar
     cursor: duckdb.DuckDBPyConnection
+    let_go: Callable[[], None]  # of the file, which is broken
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """While this lasts, it is. What takes longer than people wait is stopped. Raises TooSlow, Failed."""
+        patience = Database.patience
+        timer = None if patience is None else threading.Timer(patience, self.cursor.interrupt)
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            yield
+        except duckdb.InterruptException as error:
+            raise TooSlow(seconds=patience or 0) from error
+        except duckdb.Error as error:
+            log.exception("the mirror of contacts fails at a question: the database answers")
+            if isinstance(error, BROKEN):
+                self.let_go()
+            raise Failed from error
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     @cached_property
     def dictionaries(self) -> Dictionaries:
@@ -116,14 +141,20 @@ class Mirror:
         file = self._file
         if file is None or self.progress.phase is not Phase.FOLLOWING:
             return None
+        wanted = kept.moment_of(session)
         try:
-            cursor = self._at(file, session, kept.moment_of(session))
+            cursor = self._at(file, session, wanted)
+        except Overtaken:
+            raise
         except duckdb.Error:
             if file is self._file:
                 log.exception("the mirror of contacts cannot be read, and is made anew")
                 self._let_go_of(file)
             return None
-        return None if cursor is None else View(session, file, cursor)
+        except Exception:  # what changed could not be read, or not be taken: that is no fault of the question
+            log.exception("the mirror of contacts does not come after a change: the database answers")
+            return None
+        return None if cursor is None else View(session, file, cursor, partial(self._let_go_of, file))
 
     def _at(self, file: Columnar, session: Session, wanted: Moment) -> duckdb.DuckDBPyConnection | None:
         """A cursor whose transaction sees contacts as the session does."""
@@ -131,11 +162,15 @@ class Mirror:
         if _is_of(shown, wanted):
             return cursor
         file.given_back(cursor)
-        with self._lock:
+        if not self._lock.acquire(timeout=PATIENT):
+            return None
+        try:
             if file is not self._file or not self._follow(file, session, wanted, AT_ONCE):
                 self._told.set()
                 return None
             return _begun(file)[0]  # of now
+        finally:
+            self._lock.release()
 
     def _follow(self, file: Columnar, session: Session, wanted: Moment, most: int) -> bool:
         """Bring the file to the session's snapshot, where that takes no more than `most` contacts; whether it is there.
@@ -146,6 +181,8 @@ class Mirror:
             return True
         if shown.began == _began(wanted) and shown.moves > wanted.moves:
             raise Overtaken
+        if shown.began != _began(wanted) and not _goes_on(session, shown):
+            return False
         written = feed.written_since(session, shown.place)
         if written is None or written.number > most:
             return False
@@ -187,13 +224,11 @@ class Mirror:
             if file is None:
                 self._load(session, moment)
                 return
-            with self._lock:
-                try:
-                    is_there = file is not self._file or self._follow(file, session, moment, REBUILT)
-                except Overtaken:
-                    is_there = True
-                if is_there and not self._is_proven:
-                    is_there = self._is_proven = self._is_whole(file, session)
+            try:
+                is_there = self._is_brought_to(file, session, moment)
+            except duckdb.Error:
+                self._let_go_of(file)
+                raise
             if is_there:
                 self._seen, self.progress = began, Progress(Phase.FOLLOWING)
             else:
@@ -237,6 +272,16 @@ class Mirror:
             if not mine and columnar.age(path) > ABANDONED and not columnar.is_in_use(path):
                 columnar.remove(path)
 
+    def _is_brought_to(self, file: Columnar, session: Session, moment: Moment) -> bool:
+        with self._lock:
+            try:
+                is_there = file is not self._file or self._follow(file, session, moment, REBUILT)
+            except Overtaken:
+                is_there = True
+            if is_there and not self._is_proven:
+                is_there = self._is_proven = self._is_whole(file, session)
+        return is_there
+
     def _reopened(self, session: Session) -> Columnar | None:
         """What was left by a process before, where it is of this database and the server was not put back since."""
         for path in sorted(self.folder.glob(FILES)):
@@ -245,7 +290,7 @@ class Mirror:
                 continue
             with file.cursor() as cursor:
                 shown = columnar.state(cursor)
-            if shown.server == feed.server(session) and not feed.is_behind(session, shown.place):
+            if _goes_on(session, shown):
                 self._take(file, session, is_proven=False)
                 return file
             file.close()
@@ -263,7 +308,7 @@ class Mirror:
 
     def _load(self, session: Session, moment: Moment) -> None:
         total = int(
-            session.scalars(text("SELECT greatest(reltuples, 0) FROM pg_class WHERE relname = 'contacts'")).one()
+            session.scalars(text("SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'contacts'::regclass")).one()
         )
         self.progress = Progress(Phase.LOADING, 0, total)
         began = time.monotonic()
@@ -341,6 +386,12 @@ def _begun(file: Columnar) -> tuple[duckdb.DuckDBPyConnection, State]:
     except BaseException:
         file.given_back(cursor)
         raise
+
+
+def _goes_on(session: Session, shown: State) -> bool:
+    """Whether the session's server is the one that was mirrored, and has not lost anything since: not the one that took
+    its place, nor itself as it was an hour before."""
+    return shown.server == feed.server(session) and not feed.is_behind(session, shown.place)
 
 
 def _is_of(state: State, moment: Moment) -> bool:

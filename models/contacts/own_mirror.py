@@ -3,11 +3,13 @@
 A process without one, as most commands are, loads nothing of its engine for it.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from models.database import reading
 from models.fields import Kind
@@ -16,6 +18,8 @@ from models.filters import Filters
 if TYPE_CHECKING:
     from models.contacts.mirror import Mirror, View
 
+P = ParamSpec("P")
+R = TypeVar("R")
 TRIES = 5  # snapshots that may have been overtaken by others' questions before the database answers
 
 
@@ -53,7 +57,30 @@ class Overtaken(Exception):
     """The mirror is of a later snapshot than the session."""
 
 
+class Failed(Exception):
+    """The mirror could not answer: whoever `asks` asks the database then."""
+
+
 _current: "Mirror | None" = None
+_MAY_ASK: ContextVar[bool] = ContextVar("may ask the mirror", default=True)
+
+
+def asks(read: Callable[P, R]) -> Callable[P, R]:
+    """A function that only reads contacts, by `looking()`, and may be called again: what the mirror fails at, as where
+    its memory or its disk is too small, the database answers."""
+
+    @functools.wraps(read)
+    def reads(*given: P.args, **named: P.kwargs) -> R:
+        try:
+            return read(*given, **named)
+        except Failed:
+            before = _MAY_ASK.set(False)
+            try:
+                return read(*given, **named)
+            finally:
+                _MAY_ASK.reset(before)
+
+    return reads
 
 
 @contextmanager
@@ -84,9 +111,12 @@ def standing() -> Standing | None:
 
 @contextmanager
 def looking() -> "Iterator[View | None]":
-    """The mirror, with a session whose snapshot it shows; None where the database is to answer."""
+    """The mirror, with a session whose snapshot it shows; None where the database is to answer.
+
+    Raises TooSlow, and Failed, for whoever `asks`.
+    """
     mirror = _current
-    if mirror is None or mirror.progress.phase is not Phase.FOLLOWING:
+    if mirror is None or mirror.progress.phase is not Phase.FOLLOWING or not _MAY_ASK.get():
         yield None
         return
     for _ in range(TRIES):
@@ -95,11 +125,13 @@ def looking() -> "Iterator[View | None]":
                 view = mirror.view(session)
             except Overtaken:
                 continue
+            if view is None:
+                break
             try:
-                yield view
+                with view.asked():
+                    yield view
             finally:
-                if view is not None:
-                    view.close()
+                view.close()
             return
     yield None
 

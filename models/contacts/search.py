@@ -94,6 +94,7 @@ class Page:
 
 
 @replica.browses
+@own_mirror.asks
 def page(
     filters: Filters,
     *,
@@ -125,6 +126,7 @@ def page(
 
 
 @replica.browses
+@own_mirror.asks
 def following(
     filters: Filters,
     *,
@@ -227,6 +229,7 @@ def _next(
 
 
 @replica.browses
+@own_mirror.asks
 def neighbours(filters: Filters, *, sort: str = NEWEST_FIRST, contact_id: int, by: Actor) -> Neighbours:
     """Where the contact stands among those that match, read from one snapshot.
 
@@ -250,6 +253,7 @@ def those_of(filters: Filters, ids: Collection[int], *, by: Actor) -> frozenset[
 
 
 @replica.browses
+@own_mirror.asks
 def count(filters: Filters, *, by: Actor) -> int:
     """Raises NotAllowed."""
     require(by, Permission.CONTACTS_READ)
@@ -257,6 +261,7 @@ def count(filters: Filters, *, by: Actor) -> int:
         return engine.count()
 
 
+@own_mirror.asks
 def meant(filters: Filters, *, by: Actor) -> Filters | None:
     """For a search that finds nothing: the same with what was meant in place of each word that no contact has, where
     one letter of it is wrong. None where that is not so, and where this process has no mirror.
@@ -283,6 +288,7 @@ def _meant(view: "View", word: str, by: Actor) -> str | None:
 
 
 @replica.browses
+@own_mirror.asks
 def counts(asked: Sequence[Filters], *, by: Actor) -> list[int]:
     """`count` for each of them, read from one snapshot. What is kept is not counted again, and the rest takes one look
     at the contacts, however many they are. Raises NotAllowed."""
@@ -332,6 +338,7 @@ def known_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:
 
 
 @replica.browses
+@own_mirror.asks
 def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None) -> list[tuple[Any, int]]:
     """The field's values with their exact counts, commonest first; list fields count each element.
 
@@ -346,6 +353,7 @@ def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None
 
 
 @replica.browses
+@own_mirror.asks
 def count_by_each(
     filters: Filters,
     names: Sequence[str],
@@ -382,6 +390,7 @@ def _require_countable(names: Sequence[str], field: str, by: Actor) -> None:
 
 
 @replica.browses
+@own_mirror.asks
 def statistics_of(filters: Filters, *, by: Actor) -> Statistics:
     """The numbers of all contacts that match, read from one snapshot; nothing of what `by` may not see.
 

@@ -16,12 +16,14 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from models import database, disk_space, filters
-from models.contacts import feed, mirror, own_mirror, search
+from models.contacts import feed, mirror, mirror_source, own_mirror, search
 from models.contacts.columnar import Columnar
 from models.contacts.mirror import Mirror
+from models.contacts.mirrored import Mirrored
 from models.contacts.own_mirror import Phase, Progress
 from models.contacts.table import Contact
 from models.database import libpq_url, reading, writing
+from models.errors import TooSlow
 from models.permissions import OPERATOR
 from models.settings import settings
 from tests.waiting import until
@@ -151,6 +153,17 @@ def test_another_database_has_a_mirror_of_its_own(db: str, tmp_path: Path, loads
     assert len(loads) == 2
 
 
+def test_days_are_those_of_utc_wherever_it_runs(tmp_path: Path) -> None:
+    code = """import sys
+from pathlib import Path
+from models.contacts import columnar
+file = columnar.opened(Path(sys.argv[1]), threads=1, memory="200MB")
+print(file.cursor().execute("SELECT make_timestamptz(1767279600000000)::DATE").fetchone()[0])"""
+    command = [sys.executable, "-c", code, str(tmp_path / "a.duckdb")]
+    environment = {**os.environ, "TZ": "Asia/Tokyo", "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.check_output(command, env=environment, text=True) == "2026-01-01\n"
+
+
 def test_two_processes_have_a_file_each(db: str, tmp_path: Path, loads: list[int]) -> None:
     add("Berlin")
     with running(tmp_path):
@@ -219,6 +232,80 @@ def test_what_lasts_and_commits_late_is_not_overtaken(db: str, tmp_path: Path) -
         assert count("city=Berlin") == 3
         slow.commit()
         assert (count("city=Late"), answers()) == (1, True)
+
+
+def test_the_server_that_takes_another_ones_place_is_read_anew(db: str, tmp_path: Path, loads: list[int]) -> None:
+    """Its own standby, or itself as it was before: what the mirror has seen may not be there."""
+    add("Berlin")
+    with running(tmp_path) as made:
+        assert made._file is not None
+        with made._lock, made._file.cursor() as cursor:
+            cursor.execute("UPDATE state SET began = '2001-01-01', timeline = timeline + 1")
+        assert count() == 1
+        until("it follows", lambda: len(loads) == 2 and answers())
+
+
+def test_nobody_waits_for_who_brings_in_much(db: str, tmp_path: Path) -> None:
+    add("Berlin")
+    with running(tmp_path) as made:
+        with made._lock:
+            add("Berlin")
+            assert (count("city=Berlin"), answers()) == (2, False)
+        until("it follows", answers)
+
+
+def failing(error: type[Exception] | None) -> Callable[[Mirrored], int]:
+    def count(self: Mirrored) -> int:
+        if error is not None:
+            raise error("the disk is gone")
+        return int(self.view.cursor.execute("SELECT no_such_column FROM contacts").fetchall()[0][0])
+
+    return count
+
+
+@pytest.mark.parametrize(("error", "read"), [(None, 1), (duckdb.OutOfMemoryException, 1), (duckdb.IOException, 2)])
+def test_what_the_mirror_fails_at_the_database_answers(
+    db: str, tmp_path: Path, loads: list[int], monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None, read: int
+) -> None:
+    """One whose file is broken is made anew."""
+    add("Berlin")
+    with running(tmp_path):
+        monkeypatch.setattr(Mirrored, "count", failing(error))
+        assert count("city=Berlin") == 1
+        until("it follows", answers)
+    assert len(loads) == read
+
+
+def test_what_cannot_be_taken_in_is_answered_by_the_database(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*given: object) -> None:
+        raise ConnectionError("too many connections")
+
+    add("Berlin")
+    with running(tmp_path):
+        monkeypatch.setattr(mirror_source, "those", refusing)
+        add("Berlin")
+        assert (count("city=Berlin"), answers()) == (2, False)
+        monkeypatch.undo()
+        until("it follows", answers)
+
+
+def test_what_takes_longer_than_people_wait_is_stopped(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(self: Mirrored) -> int:
+        rows = self.view.cursor.execute("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b")
+        return int(rows.fetchall()[0][0])
+
+    add("Berlin")
+    database.bind(db, patience=1)
+    with running(tmp_path):
+        monkeypatch.setattr(Mirrored, "count", endless)
+        with pytest.raises(TooSlow):
+            count("city=Berlin")
+        monkeypatch.undo()
+        assert (count("city=Berlin"), answers()) == (1, True)
 
 
 def test_a_contact_keeps_its_id(db: str) -> None:

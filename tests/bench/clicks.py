@@ -12,10 +12,9 @@ from playwright.sync_api import Locator, Page, sync_playwright
 
 from tests.bench.limits import Measured
 from tests.bench.people import token
-from tests.bench.processes import memory_of_web
+from tests.bench.processes import METRICS, memory_of_web, until_mirrored
 from tests.dashboard import chromium
 from tests.dashboard.conftest import served
-from tests.waiting import until
 
 # Milliseconds from a click until the canvas of the table shows other rows, and, where the click filters, the pills
 # beside it other numbers: looked at before each frame.
@@ -78,7 +77,7 @@ def measure(url: str, home: Path) -> Seen:
     """20 clicks on pages of the list and on seniorities, each after the one before is done with."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        served(url, Path(folder), APPOINTMENT360_HOME=str(home)) as web,
+        served(url, Path(folder), APPOINTMENT360_HOME=str(home), **METRICS) as web,
         _page() as page,
     ):
         started = time.perf_counter()
@@ -88,14 +87,9 @@ def measure(url: str, home: Path) -> Seen:
         first_paint = page.evaluate(FIRST_PAINT) / 1000
         page.context.add_cookies([{"name": "session", "value": token(), "url": web}])
         page.goto(f"{web}/contacts")
-        _until_followed(page, web)
+        until_mirrored(web)
         clicks, facets = [*_pages(page)], [*_facets(page)]
         return Seen(first_paint, form, [*clicks, *_pages(page)], facets, memory_of_web())
-
-
-def _until_followed(page: Page, web: str) -> None:
-    """While the web's mirror is filled, the database answers."""
-    until("the mirror follows", lambda: "following" in page.request.get(f"{web}/readyz").text(), within=600)
 
 
 def _pages(page: Page) -> Iterator[float]:

@@ -17,7 +17,7 @@ from models import sign_ins
 from models.permissions import OPERATOR, Role
 from tests import people
 from tests.bench.limits import Measured, milliseconds
-from tests.bench.processes import memory_of_web
+from tests.bench.processes import METRICS, memory_of_web, until_mirrored
 from tests.dashboard.conftest import served
 
 PEOPLE = 20
@@ -50,7 +50,11 @@ def token() -> str:
 def measure(url: str, home: Path, *, people: int = PEOPLE, rounds: int = ROUNDS) -> Waited:
     """Everybody has the screen open, clicks at the same moment, and again when all have everything."""
     tokens = [token() for _ in range(people)]
-    with tempfile.TemporaryDirectory() as folder, served(url, Path(folder), APPOINTMENT360_HOME=str(home)) as web:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served(url, Path(folder), APPOINTMENT360_HOME=str(home), **METRICS) as web,
+    ):
+        until_mirrored(web)
         return asyncio.run(_together(web, tokens, rounds))
 
 

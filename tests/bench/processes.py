@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
+from tests.waiting import until
+
+METRICS = {"APPOINTMENT360_METRICS_TOKEN": "measured"}
 INTERVAL = 0.05  # seconds between two looks at the memory
 
 
@@ -73,3 +77,10 @@ def memory_of_web() -> int:
         for process in psutil.Process().children(recursive=True)
         if "dashboard.process" in " ".join(process.cmdline())
     )
+
+
+def until_mirrored(web: str) -> None:
+    """Until the web, started with METRICS, has its mirror: before that the database answers."""
+    bearer = {"Authorization": f"Bearer {METRICS['APPOINTMENT360_METRICS_TOKEN']}"}
+    follows = "appointment360_mirror_following 1.0"
+    until("the mirror follows", lambda: follows in httpx.get(f"{web}/metrics", headers=bearer).text, within=1800)

@@ -61,8 +61,8 @@ def test_people_click_at_once(site: Site, tmp_path: Path) -> None:
 
 
 def test_what_people_waited_is_judged_by_their_rows() -> None:
-    told = people.measured(Waited(rows=[1.0] * 19 + [3.0], everything=[9.0] * 20, web_memory=700 * 2**20))
-    assert [(one.what, one.value) for one in told if not one.kept] == [("memory of the web meanwhile", 700)]
+    told = people.measured(Waited(rows=[1.0] * 19 + [3.0], everything=[9.0] * 20, web_memory=2100 * 2**20))
+    assert [(one.what, one.value) for one in told if not one.kept] == [("memory of the web meanwhile", 2100)]
 
 
 def test_what_the_way_through_the_screens_held_is_judged() -> None:

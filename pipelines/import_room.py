@@ -13,14 +13,15 @@ from pipelines.import_steps import store_path
 
 # What the step that begins in this state writes at most: a multiple of the cells beside the upload; into the database
 # a multiple of them, and bytes for each row. Measured with 40,000 narrow, wide and rejected rows, as a first import and
-# as a second one that changes all of them; of a commit it is so where every row is new or changed.
+# as a second one that changes all of them.
 NEEDS = {
     State.NEW: (1.0, 0.0, 0),
     State.OPENED: (0.5, 1.5, 60),
     State.STAGED: (0.5, 0.7, 200),
     State.CHECKED: (0.5, 0.7, 200),
-    State.PLANNED: (0.0, 4.5, 700),
 }
+# The same for each row that a commit creates, or changes: the version before is kept, so that is written twice.
+CREATED, UPDATED = (1.5, 700), (4.5, 700)
 WORDS = {
     State.NEW: "opening", State.OPENED: "staging", State.STAGED: "checking and planning", State.CHECKED: "planning",
     State.PLANNED: "committing",
@@ -41,7 +42,7 @@ def require(found: Import) -> None:
 
 def is_there(found: Import) -> bool:
     """Whether its next step has room, or needs none."""
-    if found.state not in NEEDS:
+    if found.state not in WORDS:
         return True
     try:
         require(found)
@@ -52,10 +53,12 @@ def is_there(found: Import) -> bool:
 
 def needed(found: Import) -> tuple[int, int]:
     """What the next step may write beside the upload, and into the database, in bytes."""
-    state = State(found.state)
-    beside, into, each = NEEDS[state]
     cells, rows = _cells(found), max(found.rows, int((found.opened or {}).get("rows") or 0))
-    return int(cells * beside), int((cells * into + rows * each) * _written(found))
+    if found.state == State.PLANNED:
+        written = ((found.created, CREATED), (found.updated, UPDATED))
+        return 0, int(sum(number * (cells / max(rows, 1) * times + each) for number, (times, each) in written))
+    beside, into, each = NEEDS[State(found.state)]
+    return int(cells * beside), int(cells * into + rows * each)
 
 
 def require_copy(path: Path) -> None:
@@ -64,13 +67,6 @@ def require_copy(path: Path) -> None:
     if stored_files.are_shared():
         return
     disk_space.require(imports.folder(0).parent, path.stat().st_size, path.name, then="import it again")
-
-
-def _written(found: Import) -> float:
-    """The share of the rows that the next step writes."""
-    if found.state != State.PLANNED or not found.rows:
-        return 1.0
-    return (found.created + found.updated) / found.rows
 
 
 def _cells(found: Import) -> int:

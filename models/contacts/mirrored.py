@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import cache, lru_cache
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -93,6 +94,8 @@ class Mirrored:
             return self._from_an_end(listed, first, size)
         if total is None and self._is_costly:
             return self._looked_once(listed, first, size)
+        if (name := self._few_valued(listed)) is not None:
+            return self._among_few(listed, name, first, size)
         if total is None:
             total = self.count()
         if first >= total:
@@ -118,6 +121,38 @@ class Mirrored:
         self.view.dictionaries.keep("matching", select(self.contacts.c.id).where(self.where))
         total = self._one(select(func.count()).select_from(_MATCHING))[0]
         return total, self._ids(listed, self.contacts.c.id.in_(select(_MATCHING.c.id)), first, size)
+
+    def _few_valued(self, listed: Order) -> str | None:
+        """The column that the list is sorted by, where its values are few, and numbers of a dictionary or of rows."""
+        if listed.name not in FIELDS:
+            return None
+        name, kind = FIELDS[listed.name].column, FIELDS[listed.name].kind
+        is_named = kind in REFERENCES or (kind is not Kind.LIST and self._is_coded(name))
+        return name if is_named and self._is_tallied(name) else None
+
+    def _among_few(self, listed: Order, name: str, first: int, size: int) -> tuple[int, list[int]]:
+        """How many have each value tells how many match, and among which values the page is: only these are sorted."""
+        tally, kind = self._tally([name])[name], FIELDS[listed.name].kind
+        total, passed, reached = sum(tally.values()), 0, 0
+        called = self._names(kind) if kind in REFERENCES else self._known(name, tally)
+        named = sorted((code for code in tally if code is not None), key=called.__getitem__, reverse=listed.falling)
+        chosen: list[Any] = []
+        for _, same in groupby([*named, *([None] if None in tally else [])], key=lambda code: code and called[code]):
+            codes = list(same)
+            number = sum(tally[code] for code in codes)
+            if reached + number <= first:
+                passed = reached + number
+            else:
+                chosen += codes
+            reached += number
+            if reached >= first + size:
+                break
+        if not chosen:
+            return total, []
+        column: ColumnElement[Any] = self.contacts.c[name]
+        there: list[ColumnElement[Any]] = [literal_column(str(code)) for code in chosen if code is not None]
+        among = or_(false(), column.in_(there), *([column.is_(None)] if None in chosen else []))
+        return total, self._ids(listed, and_(self.where, among), first - passed, size)
 
     def _at_the_first_values(self, listed: Order, first: int, size: int, total: int) -> list[int] | None:
         """The page, where it is among the contacts that have the first values of a dictionary, in its order: most need
@@ -283,13 +318,18 @@ class Mirrored:
         return ordered[:limit]
 
     def _decoded(self, column: str, tally: Tally) -> Tally:
-        """By value; a list's is a tuple. Numbers never change what they stand for."""
+        """By value; a list's is a tuple."""
+        known = self._known(column, tally)
+        return {known[code]: number for code, number in tally.items()}
+
+    def _known(self, column: str, tally: Tally) -> dict[Any, Any]:
+        """What the numbers stand for, which never changes."""
         known = self.view.file.decoded.setdefault(column, {None: None})
         if not tally.keys() <= known.keys():
             values = self._values(column)
             for code, value in self._all(select(values.c.code, values.c.value)):
                 known[code] = tuple(value) if isinstance(value, list) else value
-        return {known[code]: number for code, number in tally.items()}
+        return known
 
     def _is_tallied(self, column: str) -> bool:
         return self.view.file.by_name[column].is_counted and column not in self.view.file.large
@@ -349,7 +389,7 @@ class Mirrored:
         averages = {name: Decimal(summed[name]) / filled[name] if filled[name] else None for name in sums}
         values = self.count_by_each([name for name in statistics.COUNTED if name in seen], {}, statistics.MOST)
         if statistics.INDUSTRY in values:
-            called = dict(self.session.execute(select(Industry.id, Industry.name)).all())
+            called = self._names(Kind.INDUSTRY)
             named = [(called[key], number) for key, number in values[statistics.INDUSTRY]]
             values[statistics.INDUSTRY] = sorted(named, key=statistics.commonest_first)
         by_value = {name: dict(counts) for name, counts in values.items()}
@@ -440,12 +480,15 @@ class Mirrored:
 
     def _called(self, kind: Kind) -> Table:
         """The names that references are sorted by, beside the contacts."""
-        table, label = (Industry, Industry.name) if kind is Kind.INDUSTRY else (User, User.email)
-        named = self.session.execute(select(table.id, label)).all()
+        named = self._names(kind)
         name = f"called_{kind.name.lower()}"
-        rows = {"id": pa.array([row[0] for row in named], pa.int32()), "name": [row[1] for row in named]}
+        rows = {"id": pa.array(named, pa.int32()), "name": pa.array(named.values(), pa.string())}
         self.view.cursor.register(name, pa.table(rows))
         return Table(name, MetaData(), Column("id", Integer), Column("name", Text))
+
+    def _names(self, kind: Kind) -> dict[int, str]:
+        table, label = (Industry, Industry.name) if kind is Kind.INDUSTRY else (User, User.email)
+        return dict(self.session.execute(select(table.id, label)).all())
 
     def _terms(self, listed: Order, key: ColumnElement[Any] | None) -> list[ColumnElement[Any]]:
         keys = [self.contacts.c.id] if key is None else [key, self.contacts.c.id]

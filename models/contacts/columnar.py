@@ -31,7 +31,7 @@ from models.fields import Kind
 
 log = logging.getLogger(__name__)
 
-FORMAT = "6"  # of the file: another one is not read
+FORMAT = "7"  # of the file, with the columns that there are: another one is not read
 SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
 # How such a text begins, by the list: it has members, none, or some that are NULL, before which the others have a mark.
 MEMBERS, EMPTY, HOLEY, NULL = "=", "0", "?", "-"
@@ -444,8 +444,12 @@ class Columnar:
         coded = [one.name for one in self.columns if one.form is Form.CODED]
         self._connection.execute(
             "INSERT INTO state VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [FORMAT, *server.values(), *place.values(), state.moves, state.began, coded, sorted(self.large)],
+            [_format(), *server.values(), *place.values(), state.moves, state.began, coded, sorted(self.large)],
         )
+
+
+def _format() -> str:
+    return " ".join([FORMAT, *(f"{one.name}:{one.kind}" for one in columns(frozenset()))])
 
 
 def state(cursor: duckdb.DuckDBPyConnection) -> State:
@@ -514,7 +518,7 @@ def reopened(path: Path, *, threads: int, memory: str) -> Columnar | None:
         return None
     try:
         row = connection.execute("SELECT format, coded, large FROM state").fetchone()
-        if row is not None and row[0] == FORMAT:
+        if row is not None and row[0] == _format():
             file = Columnar(path, connection, columns(frozenset(row[1])), frozenset(row[2]))
             [(file.stale_since,)] = connection.execute("SELECT min(since) FROM stale").fetchall()
             return file

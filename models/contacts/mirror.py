@@ -42,7 +42,8 @@ EVERY = 1.0  # seconds after which it looks though nobody told it
 STALE = 86_400.0  # seconds after which the file has nothing of what was deleted or replaced
 ABANDONED = feed.KEPT.total_seconds()
 EACH = 300  # bytes of a contact in the file, where much is filled in
-AGAIN = 10.0  # seconds after which it begins anew what failed
+AGAIN = 10.0  # seconds after which it begins anew what failed; twice as long each further time, up to LONGEST
+LONGEST = 600.0
 PATIENT = 0.5  # seconds for who is bringing changes in, after which the database answers
 FILES = "*.duckdb"
 OTHER_CAPITALS = "The database writes capitals small in a way of its own: it answers everything itself."
@@ -99,6 +100,7 @@ class Mirror:
         self._seen: float | None = None  # when it was last found to have every change, by the monotonic clock
         self._is_proven = False  # whether the file was found to have all contacts, since it was opened
         self._lock = threading.Lock()  # of who writes
+        self._failed = 0  # rounds since one came to its end
         self._told, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="mirror of contacts", daemon=True)
 
@@ -195,6 +197,7 @@ class Mirror:
             try:
                 self._round()
                 self._renew()
+                self._failed = 0
             except AppError as error:
                 log.warning("the mirror of contacts does not follow: %s", error)
                 self._fail(error.sentence)
@@ -206,12 +209,14 @@ class Mirror:
 
     def _fail(self, fault: str) -> None:
         self.progress = Progress(Phase.WAITING if self._file is None else self.progress.phase, fault=fault)
-        self._stopped.wait(AGAIN)
+        self._stopped.wait(min(LONGEST, AGAIN * 2**self._failed))
+        self._failed += 1
 
     def _round(self) -> None:
         began = time.monotonic()
         with reading() as session:
             session.execute(text("SET LOCAL statement_timeout = 0"))
+            session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))  # while another connection reads
             if not mirror_source.has_usual_capitals(session):
                 log.warning("contacts are not mirrored: %s", OTHER_CAPITALS)
                 self.progress = Progress(Phase.OFF, fault=OTHER_CAPITALS)

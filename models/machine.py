@@ -1,6 +1,8 @@
 """What the machine has, or what its container allows."""
 
+import ctypes
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -12,3 +14,10 @@ def machine_memory() -> int:
     except (OSError, ValueError):  # no cgroup v2 here, or the word "max": nothing is limited
         return installed
     return min(installed, allowed)
+
+
+def give_back_memory() -> None:
+    """What this process has freed and its allocator keeps: glibc's keeps it between what is still in use. Others, which
+    have no such function, do nothing."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -24,6 +24,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models import machine
 from models.contacts import signatures
 from models.contacts.feed import Place, Server, Written
 from models.contacts.table import FIELDS, SEARCHED
@@ -45,6 +46,7 @@ _SUMMED = """SELECT field, code, sum(contacts)::BIGINT AS contacts FROM totals
 COUNTED = (Kind.INDUSTRY, Kind.OWNER, Kind.FLAG)
 SIGNED = "#"  # behind the name of a column: the signature of each of its texts
 SYSTEM = {"created_at": Kind.DATE, "updated_at": Kind.DATE, "import_id": Kind.WHOLE}
+MANY = 50_000  # contacts that come in in one transaction, after which the memory that it took is given back
 SMALL = 20_000  # values of a dictionary that stays in memory
 MOMENTS = ("created_at", "updated_at")
 _TYPES = {
@@ -300,14 +302,19 @@ class Columnar:
         self._total("contacts", "+")
         self._note(state)
         self._connection.execute("CHECKPOINT")
+        machine.give_back_memory()
 
-    def put(self, written: Written, rows: pa.Table, state: State, fold: Folds) -> None:
-        """Replace what `written` names by `rows`, which is all that is left of them, in one transaction."""
+    def put(self, written: Written, pieces: Iterator[pa.Table], state: State, fold: Folds) -> None:
+        """Replace what `written` names by `pieces`, which are all that is left of them, in one transaction."""
         self._connection.execute("BEGIN")
         try:
             is_stale = self._delete(written)
-            if rows.num_rows:
-                self._insert(rows, fold)
+            left = 0
+            for rows in pieces:  # one after the other: a million contacts are more than a gigabyte
+                if rows.num_rows:
+                    self._insert(rows, fold)
+                    left += rows.num_rows
+            if left:
                 self._total(f"contacts WHERE id IN ({GONE})", "+")
             self._compact()
             self._note(state)
@@ -317,13 +324,16 @@ class Columnar:
         self._connection.execute("COMMIT")
         if is_stale and self.stale_since is None:
             self.stale_since = time.time()
+        if left >= MANY:
+            machine.give_back_memory()
 
     def _delete(self, written: Written) -> bool:
         """Whether there was any of them."""
-        gone = [one for first, after in written.ranges for one in range(first, after)]
+        firsts, afters = zip(*written.ranges, strict=True) if written.ranges else ((), ())
+        named = {"first": pa.array(firsts, pa.int64()), "after": pa.array(afters, pa.int64())}
         self._connection.execute("CREATE OR REPLACE TEMPORARY TABLE gone (id BIGINT)")
-        self._connection.register("named", pa.table({"id": pa.array(gone, pa.int64())}))
-        self._connection.execute("INSERT INTO gone SELECT id FROM named")
+        self._connection.register("named", pa.table(named))
+        self._connection.execute('INSERT INTO gone SELECT unnest(range("first", "after")) FROM named')
         self._connection.unregister("named")
         self._total(f"contacts WHERE id IN ({GONE})", "-")
         [(deleted,)] = self._connection.execute(f"DELETE FROM contacts WHERE id IN ({GONE})").fetchall()

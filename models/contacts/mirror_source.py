@@ -68,13 +68,13 @@ def all_contacts(session: Session, file: Columnar) -> Iterator[pa.Table]:
     return _beside(session, f"SELECT {file.selected()} FROM contacts", file.schema())
 
 
-def those(session: Session, written: Written, file: Columnar) -> pa.Table:
-    """What there still is of them, as the session's snapshot has it. Raises adbc_driver_manager.Error."""
+def those(session: Session, written: Written, file: Columnar) -> Iterator[pa.Table]:
+    """What there still is of them, in pieces, as the session's snapshot has it. Raises adbc_driver_manager.Error."""
     among = f"""SELECT {file.selected()} FROM unnest('{written.ids}'::int8multirange) AS wanted (ids)
         JOIN contacts ON id >= lower(wanted.ids) AND id < upper(wanted.ids)"""
     if written.number > FEW:
-        return pa.concat_tables([file.schema().empty_table(), *_beside(session, among, file.schema())])
-    return pa.Table.from_pylist(asked_in(session, among, {}), file.schema())
+        return _beside(session, among, file.schema())
+    return iter([pa.Table.from_pylist(asked_in(session, among, {}), file.schema())])
 
 
 def folds(session: Session) -> Folds:

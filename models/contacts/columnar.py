@@ -32,7 +32,7 @@ from models.fields import Kind
 
 log = logging.getLogger(__name__)
 
-FORMAT = "7"  # of the file, with the columns that there are: another one is not read
+FORMAT = "8"  # of the file, with the columns that there are: another one is not read
 SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
 # How such a text begins, by the list: it has members, none, or some that are NULL, before which the others have a mark.
 MEMBERS, EMPTY, HOLEY, NULL = "=", "0", "?", "-"
@@ -253,7 +253,7 @@ class Columnar:
                 connection.execute(
                     f"CREATE OR REPLACE TABLE {of}values_{one.name} "
                     "(code UINTEGER NOT NULL, hashed UBIGINT NOT NULL, written VARCHAR, "
-                    f"value {value}, folded VARCHAR, signature UBIGINT)"
+                    f"value {value}, folded VARCHAR USING COMPRESSION uncompressed, signature UBIGINT)"
                 )
 
     def copy_to(self, path: Path) -> None:

@@ -66,6 +66,8 @@ _MATCHING = Table("matching", MetaData(), Column("id", BigInteger))
 _TOTALS = Table("totals", MetaData(), Column("field", Text), Column("code", BigInteger), Column("contacts", BigInteger))
 Tally = dict[Any, int]  # number of a dictionary, or value -> contacts
 MOST = 0.6  # of all contacts
+NEAR = 2000  # contacts from the begin of a list within which a page is looked for without a look at the others
+RANGE = 16  # bits of numbers that are counted together
 _FIRST_DAY = date(1970, 1, 1)
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _TYPES: dict[Kind, Any] = {
@@ -83,25 +85,31 @@ class Mirrored:
         self.is_everything = not filters
         self.contacts = _table(view.file)
         self._is_costly = False
+        self._total: int | None = None
         self.where = self._condition(filters)
 
     def count(self) -> int:
-        return int(self._one(select(func.count()).select_from(self.contacts).where(self.where))[0])
+        if self._total is None:
+            self._total = int(self._one(select(func.count()).select_from(self.contacts).where(self.where))[0])
+        return self._total
+
+    def know(self, total: int | None) -> None:
+        """How many match, where somebody counted them in this snapshot before."""
+        self._total = total
 
     def page(self, listed: Order, *, first: int, size: int, total: int | None) -> tuple[int, list[int]]:
         """As Order.page."""
-        if total is None and listed.key is None:
-            return self._from_an_end(listed, first, size)
+        self.know(total)
+        if listed.key is None:
+            return self._by_number(listed, first, size)
         if total is None and self._is_costly:
             return self._looked_once(listed, first, size)
         if (name := self._few_valued(listed)) is not None:
             return self._among_few(listed, name, first, size)
-        if total is None:
-            total = self.count()
-        if first >= total:
-            return total, []
-        found = self._at_the_first_values(listed, first, size, total)
-        return total, self._ids(listed, self.where, first, size) if found is None else found
+        if first >= self.count():
+            return self.count(), []
+        found = self._at_the_first_values(listed, first, size, self.count())
+        return self.count(), self._ids(listed, self.where, first, size) if found is None else found
 
     def _ids(self, listed: Order, where: ColumnElement[bool], first: int, size: int) -> list[int]:
         source, key = self._order(listed)
@@ -109,11 +117,26 @@ class Mirrored:
         rows = self._all(wanted.order_by(*self._terms(listed, key)).limit(size).offset(first))
         return [row[0] for row in rows]
 
-    def _from_an_end(self, listed: Order, first: int, size: int) -> tuple[int, list[int]]:
-        """Of many that match the first are found at once; to find that there are few is to count them."""
-        ids = self._ids(listed, self.where, first, size)
-        is_last = len(ids) < size and (ids or first == 0)
-        return first + len(ids) if is_last else self.count(), ids
+    def _by_number(self, listed: Order, first: int, size: int) -> tuple[int, list[int]]:
+        """Of many that match the first are found at once; to find that there are few is to count them. Further on, how
+        many there are of each range of numbers tells how many match, and which of these the page is in."""
+        if first < NEAR:
+            ids = self._ids(listed, self.where, first, size)
+            is_last = len(ids) < size and (ids or first == 0)
+            return first + len(ids) if is_last else self.count(), ids
+        number = self.contacts.c.id.op(">>", return_type=BigInteger())(RANGE)
+        ranges = self._all(select(number, func.count()).select_from(self.contacts).where(self.where).group_by(number))
+        self._total, passed, low, high = 0, 0, None, None
+        for place, contacts in sorted(map(tuple, ranges), reverse=listed.falling):
+            if self._total + contacts <= first:
+                passed = self._total + contacts
+            elif self._total < first + size:
+                low, high = min(low or place, place), max(high or place, place)
+            self._total += contacts
+        if low is None or high is None:
+            return self._total, []
+        within = self.contacts.c.id.between(low << RANGE, (high + 1 << RANGE) - 1)
+        return self._total, self._ids(listed, and_(self.where, within), first - passed, size)
 
     def _looked_once(self, listed: Order, first: int, size: int) -> tuple[int, list[int]]:
         """Both from the numbers of those that match: to look through texts twice takes longer than to note these."""
@@ -132,7 +155,7 @@ class Mirrored:
 
     def _among_few(self, listed: Order, name: str, first: int, size: int) -> tuple[int, list[int]]:
         """How many have each value tells how many match, and among which values the page is: only these are sorted."""
-        tally, kind = self._tally([name])[name], FIELDS[listed.name].kind
+        tally, kind = self._valued(name), FIELDS[listed.name].kind
         total, passed, reached = sum(tally.values()), 0, 0
         called = self._names(kind) if kind in REFERENCES else self._known(name, tally)
         named = sorted((code for code in tally if code is not None), key=called.__getitem__, reverse=listed.falling)
@@ -154,6 +177,13 @@ class Mirrored:
         among = or_(false(), column.in_(there), *([column.is_(None)] if None in chosen else []))
         return total, self._ids(listed, and_(self.where, among), first - passed, size)
 
+    def _valued(self, name: str) -> Tally:
+        if self.is_everything:
+            return self._tally([name])[name]
+        column = self.contacts.c[name]
+        counted = select(column, func.count()).select_from(self.contacts).where(self.where).group_by(column)
+        return {code: int(number) for code, number in self._all(counted)}
+
     def _at_the_first_values(self, listed: Order, first: int, size: int, total: int) -> list[int] | None:
         """The page, where it is among the contacts that have the first values of a dictionary, in its order: most need
         not be compared then. None for another order, and for a page further on."""
@@ -167,9 +197,9 @@ class Mirrored:
             ordered = values.c.value.desc() if listed.falling else values.c.value.asc()
             border = self._all(select(values.c.value).order_by(ordered).limit(1).offset(most))[0][0]
             near = self._among(name, values.c.value > border if listed.falling else values.c.value < border)
-            where = and_(self.where, near)
-            if self._one(select(func.count()).select_from(self.contacts).where(where))[0] >= first + size:
-                return self._ids(listed, where, first, size)
+            ids = self._ids(listed, and_(self.where, near), first, size)
+            if len(ids) == size:
+                return ids
             most *= 8
         return None
 

@@ -547,7 +547,9 @@ def _engine(filters: Filters, by: Actor, listed: Order | None = None) -> Iterato
             if view is not None and (listed is None or not listed.is_of_text or view.file.is_bytewise):
                 from models.contacts.mirrored import Mirrored  # which loads DuckDB
 
-                yield Mirrored(view, filters, by)
+                engine = Mirrored(view, filters, by)
+                engine.know(_totals.get(_question(filters, by), kept.moment_of(view.session)))
+                yield engine
                 return
     with looking(filters, by) as session:
         yield _Stored(session, filters, where)

@@ -92,9 +92,9 @@ class Dictionaries:
         asked, self._asked = self._asked, []
         if not asked:
             return
-        [lengths] = self.run(select(*(select(func.max(one.values.c.code)).scalar_subquery() for one in asked)))
+        lengths = self._lengths({one.values for one in asked})
         kept = next(self._names)
-        self.keep(kept, union_all(*map(_found, range(len(asked)), asked, lengths)))
+        self.keep(kept, union_all(*(_found(place, one, lengths[one.values.name]) for place, one in enumerate(asked))))
         found = Table(kept, MetaData(), *(Column(one, BigInteger) for one in ("place", "number", "first", "mask")))
         for place, number, first, mask in self.run(select(found)):
             one = asked[place]
@@ -108,10 +108,15 @@ class Dictionaries:
                 self._cursor.execute(f"SET VARIABLE {bits} = (SELECT bits FROM {kept} WHERE place = {place})")
                 one.found = literal_column(f"get_bit(getvariable('{bits}'), {one.column}::INTEGER) = 1", Boolean())
 
+    def _lengths(self, asked: set[Table]) -> dict[str, int]:
+        """The last number of each."""
+        each = (select(literal_column(f"'{one.name}'"), func.coalesce(func.max(one.c.code), 0)) for one in asked)
+        return {row[0]: row[1] for row in self.run(union_all(*each))}
+
     def numbers(self, column: Column[Any], values: Table, where: ColumnElement[bool]) -> ColumnElement[bool]:
         """Whether a value of the dictionary is one of those that the contacts have for which that is true."""
         self.look_up()
-        [(length,)] = self.run(select(func.max(values.c.code)))
+        length = self._lengths({values})[values.name]
         if not length:
             return false()
         bits = next(self._names)
@@ -128,11 +133,11 @@ class Dictionaries:
         return self._cursor.execute(*_compiled(wanted)).fetchall()
 
 
-def _found(place: int, one: Among, length: int | None) -> Select[Any]:
+def _found(place: int, one: Among, length: int) -> Select[Any]:
     """How many numbers there are, the first of them, and all as bits."""
     code = one.values.c.code
     mask: ColumnElement[Any] = null()
-    if (length or 0) <= LONGEST_MASK:
+    if length <= LONGEST_MASK:
         mask = func.bit_or(literal_column("1::UBIGINT").op("<<")(code))
         bits: ColumnElement[Any] = cast(null(), postgresql.BIT())
     else:
@@ -142,7 +147,7 @@ def _found(place: int, one: Among, length: int | None) -> Select[Any]:
     return chosen.select_from(one.values).where(one.wanted)
 
 
-def _bits(code: Column[Any], length: int | None) -> ColumnElement[Any]:
+def _bits(code: Column[Any], length: int) -> ColumnElement[Any]:
     return func.bitstring_agg(cast(code, Integer), literal_column("0"), literal_column(str(length)))
 
 

@@ -181,6 +181,7 @@ class Columnar:
         self.is_bytewise = False  # whether the database compares texts as is done here
         self.decoded: dict[str, dict[Any, Any]] = {}  # for who reads: column -> number -> what it stands for
         self._lengths: dict[str, int] = {}  # of the dictionaries
+        self._last: dict[str, int] = {}  # numbers of them, which no transaction's are above
         self._small_ones: dict[str, dict[str, int]] = {}
         self._compacted = 0  # rows of the totals when they were added up
         self.stale_since: float | None = None  # when something in it was first replaced or deleted, in Unix time
@@ -215,6 +216,15 @@ class Columnar:
     def _close_unread(self) -> None:
         if self._is_retired and not self._readers:
             self._connection.close()
+
+    def last(self, name: str) -> int:
+        """The last number of a column's dictionary, whichever transaction looks at it."""
+        with self._counting:
+            if name not in self._last:
+                with self._connection.cursor() as cursor:
+                    [(last,)] = cursor.execute(f"SELECT coalesce(max(code), 0) FROM values_{name}").fetchall()
+                self._last[name] = last
+            return self._last[name]
 
     def selected(self) -> str:
         """The columns that `put` takes, as the database's SELECT has them."""
@@ -435,6 +445,8 @@ class Columnar:
         )
         self._connection.unregister("added")
         self._lengths[column.name] += len(written)
+        with self._counting:
+            self._last[column.name] = max(self._last.get(column.name, 0), self._lengths[column.name])
         if column.name in self._small_ones:
             self._small_ones[column.name].update(zip(written.to_pylist(), numbers.to_pylist(), strict=True))
 

@@ -86,7 +86,7 @@ class View:
 
     @cached_property
     def dictionaries(self) -> Dictionaries:
-        return Dictionaries(self.cursor)
+        return Dictionaries(self.cursor, self.file.last)
 
     def close(self) -> None:
         self.file.given_back(self.cursor)

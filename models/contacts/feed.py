@@ -95,7 +95,8 @@ _IS_BEHIND = text(
         OR pg_snapshot_xmax(pg_current_snapshot())::text::bigint
             < pg_snapshot_xmax(CAST(:snapshot AS pg_snapshot))::text::bigint"""
 )
-# What another server wrote, whose backup was restored here, has numbers of that server's: beyond any of this one's.
+# What another server wrote, whose dump was restored here, has numbers of that server's, as a rule beyond all of this
+# one's: it says nothing of what happened here.
 _WRITTEN = text(
     """WITH since AS (
         SELECT CAST(:snapshot AS pg_snapshot) AS snapshot,
@@ -106,19 +107,30 @@ _WRITTEN = text(
         WHERE written_in >= since.first AND written_in < since.beyond
             AND NOT pg_visible_in_snapshot(written_in::text::xid8, since.snapshot)
     )
-    SELECT coalesce((SELECT begin.written_in > since.first FROM contact_feed_begin AS begin, since), false) AS is_lost,
+    SELECT coalesce((
+            SELECT begin.written_in > since.first AND begin.written_in <= since.beyond
+            FROM contact_feed_begin AS begin, since
+        ), false) AS is_lost,
         coalesce((SELECT bool_or(ids IS NULL) FROM found), false) AS is_all,
         coalesce(whole.ids::text, '{}') AS ids,
         (SELECT coalesce(sum(upper(one) - lower(one)), 0)::bigint FROM unnest(whole.ids) AS one) AS number
     FROM (SELECT range_agg(ids) AS ids FROM found) AS whole"""
 )
 _REMOVE = text(
-    """WITH gone AS (
-        DELETE FROM contact_feed WHERE written_at < now() - CAST(:kept AS interval)
-            AND written_in < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-        RETURNING written_in)
-    INSERT INTO contact_feed_begin (id, written_in) SELECT 1, max(written_in) + 1 FROM gone HAVING count(*) > 0
-    ON CONFLICT (id) DO UPDATE SET written_in = greatest(contact_feed_begin.written_in, excluded.written_in)"""
+    """WITH here AS (
+        SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS ended_before,
+            pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS beyond
+    ), gone AS (
+        DELETE FROM contact_feed USING here
+        WHERE written_at < now() - CAST(:kept AS interval)
+            AND (written_in < here.ended_before OR written_in >= here.beyond)
+        RETURNING written_in
+    )
+    INSERT INTO contact_feed_begin AS begin (id, written_in)
+    SELECT 1, max(written_in) + 1 FROM gone, here WHERE written_in < here.ended_before HAVING count(*) > 0
+    ON CONFLICT (id) DO UPDATE SET written_in =
+        CASE WHEN begin.written_in > (SELECT beyond FROM here) THEN excluded.written_in
+            ELSE greatest(begin.written_in, excluded.written_in) END"""
 )
 
 

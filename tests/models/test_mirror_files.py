@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -220,6 +221,37 @@ def test_who_was_away_longer_than_the_feed_is_kept_reads_all_again(
     with running(tmp_path):
         until("it follows", lambda: len(loads) == 2 and answers())
         assert count("city=Berlin") == 2
+
+
+def test_what_another_server_noted_is_not_taken_for_what_is_lost(
+    db: str, tmp_path: Path, loads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup has the feed of its server, whose transactions have other numbers than those of where it is restored."""
+    of_another_server = 10**12
+    add("Berlin")
+    with writing(OPERATOR) as session:
+        session.execute(insert(feed.FeedBegin).values(written_in=of_another_server))
+        session.execute(insert(feed.FeedEntry).values(written_in=of_another_server, ids=None))
+    with running(tmp_path):
+        add("Berlin")
+        assert (count("city=Berlin"), answers()) == (2, True)
+    with running(tmp_path):
+        add("Berlin")
+        assert (count("city=Berlin"), answers()) == (3, True)
+    assert len(loads) == 1
+
+    monkeypatch.setattr(feed, "KEPT", timedelta(0))
+    feed.expire()
+    with reading() as session:
+        left = session.scalars(select(feed.FeedEntry.written_in)).all()
+        assert (left, session.scalars(select(feed.FeedBegin.written_in)).one() < of_another_server) == ([], True)
+    with running(tmp_path):
+        assert count("city=Berlin") == 3
+    add("Berlin")
+    feed.expire()
+    with running(tmp_path):
+        until("all are read again: what it missed is not noted any more", lambda: len(loads) == 2 and answers())
+        assert count("city=Berlin") == 4
 
 
 def test_what_lasts_and_commits_late_is_not_overtaken(db: str, tmp_path: Path) -> None:

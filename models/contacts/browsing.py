@@ -1,7 +1,7 @@
 """The indexes that served browsing before the mirror did, and cost every import. A program that is older than schema
 0026 builds them again while it runs beside this one; a later version does without this."""
 
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
@@ -23,7 +23,7 @@ def drop_former() -> list[str]:
         try:
             connection.execute(text(f"DROP INDEX IF EXISTS {', '.join(found)}"))
         except OperationalError as error:
-            if not isinstance(error.orig, LockNotAvailable):
+            if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
                 raise
             connection.rollback()
             return []

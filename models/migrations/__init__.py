@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
@@ -91,7 +91,8 @@ def serves_from() -> str:
 
 
 def _upgraded(engine: Engine) -> bool:
-    """False where a table was in use for LOCK_PATIENCE."""
+    """False where a table was in use for LOCK_PATIENCE, or by what waited for this in turn: the server ends one of the
+    two then, after its `deadlock_timeout`."""
     from alembic import command  # half a second, which a command on a current database need not pay
 
     try:
@@ -106,7 +107,7 @@ def _upgraded(engine: Engine) -> bool:
             settings.attributes["connection"] = connection
             command.upgrade(settings, "head")
             connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{SERVES}{serves_from()}'"))
-    except LockNotAvailable:  # versions use the driver itself
+    except (LockNotAvailable, DeadlockDetected):  # versions use the driver itself
         return False
     return True
 

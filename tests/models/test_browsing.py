@@ -1,12 +1,14 @@
 """The indexes that served browsing: none is there, and what an older program builds of them beside this one goes."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
 from models.contacts import browsing
 from models.database import BROWSING_LOCK, libpq_url
+from tests.table_locks import until_waited_for
 
 LEFT = [
     "contacts_company", "contacts_contact_id", "contacts_email", "contacts_industry", "contacts_last_name",
@@ -60,3 +62,15 @@ def test_it_keeps_nobody_waiting_while_they_are_built_or_contacts_are_in_use(
         assert not read.is_alive(), "nothing waits for the table any more"
     assert browsing.drop_former() == ["contacts_lists"]
     assert there(db) == LEFT
+
+
+def test_where_it_and_another_wait_for_each_other_it_gives_way(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsing, "PATIENCE", "60s")
+    run(db, BUILT)
+    with ThreadPoolExecutor() as beside, psycopg.connect(libpq_url(db)) as other:
+        other.execute("SELECT FROM contacts")
+        dropping = beside.submit(browsing.drop_former)
+        until_waited_for(db, "contacts")
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [BROWSING_LOCK])
+        assert dropping.result() == []
+    assert browsing.drop_former() == ["contacts_lists"]

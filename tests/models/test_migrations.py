@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -14,9 +15,10 @@ import pytest
 from sqlalchemy import text
 
 from models import database, migrations
-from models.database import libpq_url, writing
+from models.database import MIGRATIONS_LOCK, libpq_url, writing
 from models.errors import Conflict, Unavailable
 from models.permissions import OPERATOR
+from tests.table_locks import until_waited_for
 
 VERSIONS = migrations.FOLDER / "versions"
 # What makes statements of the version before fail. The names are those of https://squawkhq.com/docs/rules.
@@ -150,4 +152,19 @@ def test_a_table_in_use_keeps_nobody_waiting_for_long(db: str, tomorrow: str, mo
             time.sleep(0.05)
         reading.commit()
         upgrading.join()
+    assert migrations.stored(database.engine()) == "9999"
+
+
+def test_an_upgrade_and_who_wait_for_each_other_do_not_make_it_fail(
+    db: str, tomorrow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "LOCK_PATIENCE", "60s")
+    monkeypatch.setattr(migrations, "PAUSE", 0.2)
+    with ThreadPoolExecutor() as beside, psycopg.connect(libpq_url(db)) as other:
+        other.execute("SELECT FROM imports")
+        upgrading = beside.submit(migrations.upgrade, db)
+        until_waited_for(db, "imports")
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATIONS_LOCK])  # which the upgrade gives up
+        other.commit()
+        upgrading.result()
     assert migrations.stored(database.engine()) == "9999"

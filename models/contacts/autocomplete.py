@@ -6,8 +6,7 @@ there are no more than some ten thousand contacts. Where this process has a mirr
 first, and knows all values.
 """
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import select
 from sqlalchemy import text as sql
@@ -71,25 +70,31 @@ def values(name: str, typed: str = "", *, most: int = 20, by: Actor) -> list[str
     if len(wanted) > LONGEST:
         raise InvalidInput(f"What is typed has {len(wanted):,} characters; {LONGEST} are the most.", field="typed")
     found: dict[str, str] = {}  # by its small letters, as it is spelled most often
-    with reading() as session:
-        for value in chain(_mirrored(field, wanted, most), _sources(session, field, wanted, most)):
-            if value and value.casefold().startswith(wanted.casefold()):
-                found.setdefault(value.casefold(), value)
-            if len(found) == most:
-                break
+    _take(_mirrored(field, wanted, most), wanted, most, found)
+    if len(found) < most:  # else no second connection is needed, nor asked for while the first one is held
+        with reading() as session:
+            _take(_sources(session, field, wanted, most), wanted, most, found)
     return list(found.values())
 
 
-def _mirrored(field: Field, typed: str, most: int) -> Iterator[str]:
+def _take(values: Iterable[str], typed: str, most: int, found: dict[str, str]) -> None:
+    for value in values:
+        if value and value.casefold().startswith(typed.casefold()):
+            found.setdefault(value.casefold(), value)
+        if len(found) == most:
+            break
+
+
+def _mirrored(field: Field, typed: str, most: int) -> list[str]:
     """All of them, where this process has a mirror: twice as many as are wanted, since some differ in capitals only."""
     if field.kind in REFERENCES:
-        return
+        return []
     with own_mirror.looking() as view:
-        if view is not None:
-            from models.contacts.mirrored import Mirrored
+        if view is None:
+            return []
+        from models.contacts.mirrored import Mirrored
 
-            everybody = Mirrored(view, Filters(), OPERATOR)
-            yield from everybody.beginning(field.name, typed, 2 * most) or []
+        return Mirrored(view, Filters(), OPERATOR).beginning(field.name, typed, 2 * most) or []
 
 
 def _sources(session: Session, field: Field, typed: str, most: int) -> Iterator[str]:

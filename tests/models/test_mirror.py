@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.orm import Session
 
 from models.contacts import autocomplete, columnar, dictionaries, mirror, mirrored, own_mirror, search
 from models.contacts.mirror import Mirror
@@ -358,7 +360,30 @@ def test_what_is_typed_is_completed_from_all_values_commonest_first(following: M
             assert (name in ("email", "notes"), typed) == (True, "")
             continue
         assert [numbers[one] for one in found if one] == sorted(beginning.values(), reverse=True), typed
-        assert set(autocomplete.values(name, typed, most=3, by=OPERATOR)) <= numbers.keys()
+        completed = autocomplete.values(name, typed, most=3, by=OPERATOR)
+        assert set(completed) <= numbers.keys()
+        assert len(completed) == min(3, len({one.casefold() for one in beginning})), typed
+
+
+def test_what_is_completed_takes_one_connection_at_a_time(following: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    most = 0
+
+    @contextmanager
+    def counted() -> Iterator[Session]:
+        nonlocal most
+        held.append(1)
+        most = max(most, len(held))
+        try:
+            with reading() as session:
+                yield session
+        finally:
+            held.pop()
+
+    for module in (autocomplete, own_mirror):
+        monkeypatch.setattr(module, "reading", counted)
+    assert len(autocomplete.values("email", "a", most=100, by=OPERATOR)) < 100, "both are asked"
+    assert most == 1
 
 
 @pytest.mark.parametrize(

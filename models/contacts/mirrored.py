@@ -6,6 +6,7 @@ the numbers found. Names of industries and people are read of the session, whose
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import cache, lru_cache
@@ -67,6 +68,7 @@ _TOTALS = Table("totals", MetaData(), Column("field", Text), Column("code", BigI
 Tally = dict[Any, int]  # number of a dictionary, or value -> contacts
 MOST = 0.6  # of all contacts
 NEAR = 2000  # contacts from the begin of a list within which a page is looked for without a look at the others
+FEW = 2_000_000  # contacts that are put apart for the overview
 RANGE = 16  # bits of numbers that are counted together
 _FIRST_DAY = date(1970, 1, 1)
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
@@ -86,6 +88,7 @@ class Mirrored:
         self.contacts = _table(view.file)
         self._is_costly = False
         self._total: int | None = None
+        self._is_apart = False
         self.where = self._condition(filters)
 
     def count(self) -> int:
@@ -374,7 +377,7 @@ class Mirrored:
         if self.is_everything:
             return self._tallied(columns, totals)
         everybody = self._one(select(func.count()).select_from(self.contacts))[0]
-        is_rest = not self._is_costly and self.count() > MOST * everybody
+        is_rest = not self._is_costly and not self._is_apart and self.count() > MOST * everybody
         where = func.coalesce(self.where, false()).is_(False) if is_rest else self.where
         labels: list[ColumnElement[Any]] = [literal_column(f'"{one}"') for one in columns]
         among = select(*(self.contacts.c[one] for one in columns)).select_from(self.contacts).where(where).cte("among")
@@ -417,7 +420,9 @@ class Mirrored:
         number_verified, rest = sum(rest[: len(verified)]), rest[len(verified) :]
         filled = self._filled(seen) if self.is_everything else dict(zip(uncounted, rest, strict=True))
         averages = {name: Decimal(summed[name]) / filled[name] if filled[name] else None for name in sums}
-        values = self.count_by_each([name for name in statistics.COUNTED if name in seen], {}, statistics.MOST)
+        counted = [name for name in (*statistics.COUNTED, "company") if name in seen]
+        among = self if self.is_everything or total > FEW else self._apart(counted)
+        values = among.count_by_each([name for name in statistics.COUNTED if name in seen], {}, statistics.MOST)
         if statistics.INDUSTRY in values:
             called = self._names(Kind.INDUSTRY)
             named = [(called[key], number) for key, number in values[statistics.INDUSTRY]]
@@ -428,14 +433,24 @@ class Mirrored:
             total=total,
             filled=filled,
             values=by_value,
-            months=statistics.months(self._days(), at.date()),
+            months=statistics.months(among._days(), at.date()),
             new=new,
             new_since=since,
-            companies=self._companies() if "company" in seen else 0,
+            companies=among._companies() if "company" in seen else 0,
             verified=number_verified,
             average_employees=averages.get("employees"),
             average_revenue=averages.get("annual_revenue"),
         )
+
+    def _apart(self, names: list[str]) -> "Mirrored":
+        """The same contacts, with these fields only, so that the rest is not asked of all contacts again and again."""
+        columns = [self.contacts.c[one] for one in ("created_at", *(FIELDS[name].column for name in names))]
+        self.view.dictionaries.look_up()
+        self.view.dictionaries.keep("apart", select(*columns).where(self.where))
+        apart = copy(self)
+        apart.contacts = Table("apart", MetaData(), *(Column(one.name, one.type) for one in columns))
+        apart.where, apart._is_apart = true(), True
+        return apart
 
     def _filled(self, seen: list[str]) -> dict[str, int]:
         """How many of all contacts have a value in each field."""

@@ -183,6 +183,7 @@ class Columnar:
         self._lengths: dict[str, int] = {}  # of the dictionaries
         self._last: dict[str, int] = {}  # numbers of them, which no transaction's are above
         self._small_ones: dict[str, dict[str, int]] = {}
+        self._is_grown = True  # whether a dictionary may have, since that was asked
         self._compacted = 0  # rows of the totals when they were added up
         self.stale_since: float | None = None  # when something in it was first replaced or deleted, in Unix time
         self._copying: duckdb.DuckDBPyConnection | None = None
@@ -372,6 +373,23 @@ class Columnar:
             self._lengths[name] = length
         return self._lengths[name]
 
+    def number(self) -> int:
+        """Of contacts, as who writes sees them."""
+        [(contacts,)] = self._connection.execute("SELECT count(*) FROM contacts").fetchall()
+        return int(contacts)
+
+    def grown(self) -> dict[str, int]:
+        """The dictionaries that do not stay in memory, with the numbers of their values: once after any of them grew.
+        For who writes."""
+        if not self._is_grown:
+            return {}
+        long = [one.name for one in self.columns if one.form is Form.CODED and self._length(one.name) > SMALL]
+        found = {
+            name: self._connection.execute(f"SELECT count(*) FROM values_{name}").fetchall()[0][0] for name in long
+        }
+        self._is_grown = False
+        return found
+
     def _insert(self, rows: pa.Table, fold: Folds) -> None:
         for one in self.columns:
             if one.form is Form.CODED:
@@ -447,6 +465,7 @@ class Columnar:
         self._lengths[column.name] += len(written)
         with self._counting:
             self._last[column.name] = max(self._last.get(column.name, 0), self._lengths[column.name])
+        self._is_grown = True
         if column.name in self._small_ones:
             self._small_ones[column.name].update(zip(written.to_pylist(), numbers.to_pylist(), strict=True))
 
@@ -471,7 +490,8 @@ class Columnar:
 
 
 def _format() -> str:
-    return " ".join([FORMAT, *(f"{one.name}:{one.kind}" for one in columns(frozenset()))])
+    """Of the file. Another DuckDB may have another hash(), by which texts are found in the dictionaries."""
+    return " ".join([FORMAT, duckdb.__version__, *(f"{one.name}:{one.kind}" for one in columns(frozenset()))])
 
 
 def state(cursor: duckdb.DuckDBPyConnection) -> State:

@@ -37,11 +37,11 @@ from models.settings import settings
 
 MOST_MEMORY = 1_000_000_000  # bytes, where nothing is set
 AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in beside
-REBUILT = 2_000_000  # changed contacts from which on all are read again
+REBUILT = 2_000_000  # changed contacts from which on all are read again, which takes no longer then
 EVERY = 1.0  # seconds after which it looks though nobody told it
 STALE = 86_400.0  # seconds after which the file has nothing of what was deleted or replaced
-ABANDONED = feed.KEPT.total_seconds()
-EACH = 300  # bytes of a contact in the file, where much is filled in
+ABANDONED = feed.KEPT.total_seconds()  # seconds without a change, after which the feed does not reach back to it
+EACH = 300  # bytes of a contact in the file: ten million of the bench's, of which much is filled in, take 2.9 GB
 AGAIN = 10.0  # seconds after which it begins anew what failed; twice as long each further time, up to LONGEST
 LONGEST = 600.0
 PATIENT = 0.5  # seconds for who is bringing changes in, after which the database answers
@@ -100,6 +100,7 @@ class Mirror:
         self._seen: float | None = None  # when it was last found to have every change, by the monotonic clock
         self._is_proven = False  # whether the file was found to have all contacts, since it was opened
         self._lock = threading.Lock()  # of who writes
+        self._not_coded: dict[str, int] = {}  # columns that outgrew a dictionary, and how many contacts there were then
         self._failed = 0  # rounds since one came to its end
         self._told, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="mirror of contacts", daemon=True)
@@ -186,7 +187,7 @@ class Mirror:
         if shown.began != _began(wanted) and not _goes_on(session, shown):
             return False
         written = feed.written_since(session, shown.place)
-        if written is None or written.number > most:
+        if written is None or written.number > most or written.number > max(AT_ONCE, file.number()):
             return False
         state = State(shown.server, feed.place(session), wanted.moves, _began(wanted))
         file.put(written, mirror_source.those(session, written, file), state, mirror_source.folds(session))
@@ -285,6 +286,9 @@ class Mirror:
                 is_there = True
             if is_there and not self._is_proven:
                 is_there = self._is_proven = self._is_whole(file, session)
+            if is_there and file is self._file and (outgrown := mirror_source.outgrown(file)):
+                self._not_coded |= {name: file.number() for name, is_worth_it in outgrown.items() if not is_worth_it}
+                is_there = False
         return is_there
 
     def _reopened(self, session: Session) -> Columnar | None:
@@ -312,16 +316,15 @@ class Mirror:
         return [tuple(map(int, row)) for row in mine] == [tuple(map(int, row)) for row in session.execute(text(_SUM))]
 
     def _load(self, session: Session, moment: Moment) -> None:
-        total = int(
-            session.scalars(text("SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'contacts'::regclass")).one()
-        )
+        total = mirror_source.number(session)
+        but = [name for name, contacts in self._not_coded.items() if total < mirror_source.GROWN * contacts]
         self.progress = Progress(Phase.LOADING, 0, total)
         began = time.monotonic()
         state = State(feed.server(session), feed.place(session), moment.moves, _began(moment))
         disk_space.require(self.folder, total * EACH, "the mirror of contacts", then="it is made by itself")
         path = self.folder / f"{uuid.uuid4().hex}.duckdb"
         connection = columnar.opened(path, threads=self.threads, memory=self.memory)
-        file = Columnar(path, connection, columnar.columns(mirror_source.coded(session)))
+        file = Columnar(path, connection, columnar.columns(mirror_source.coded(session, total, but)))
         try:
             file.start_over()
             for done in file.load(mirror_source.all_contacts(session, file), state, mirror_source.folds(session)):

@@ -1,6 +1,6 @@
 """What a mirror reads of the database: all contacts, or some of them, as one snapshot has them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import adbc_driver_postgresql
 import pyarrow as pa
@@ -8,17 +8,20 @@ from adbc_driver_manager import AdbcConnection, AdbcStatement
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.contacts import columnar
 from models.contacts.columnar import Columnar, Folds, columns, may_be_coded
 from models.contacts.feed import Written
 from models.database import Database, asked_in, libpq_url
 
 PIECE = 100_000  # contacts that come in at once
 FEW = 2000  # contacts that are read over the session's own connection; for more it is worth making another one
+BLOCKS = 1000  # of the table, by which it is estimated how many contacts there are: 8 MB
 SAMPLE = 200_000  # contacts by which it is decided what gets a dictionary
 MOST_CODED = 3_000_000  # values of one dictionary, by an estimate
 REPEATED = 4  # how often a value stands at least, on average
+SHORT = 4000  # values, for which a dictionary is worth it however seldom they stand
+GROWN = 2  # times of what was chosen by, after which it is chosen again: not at each contact beside the border
 _BLOCKS = text("SELECT greatest(1, pg_relation_size('contacts') / current_setting('block_size')::int)")
-_ROWS = text("SELECT reltuples FROM pg_class WHERE oid = 'contacts'::regclass")
 # Where text is compared byte by byte, the order of a list is the same here.
 _BYTEWISE = text(
     """SELECT pg_encoding_to_char(encoding) = 'UTF8' AND (datlocprovider = 'b'
@@ -37,15 +40,28 @@ def has_usual_capitals(session: Session) -> bool:
     return bool(session.scalars(_SMALL).one())
 
 
-def coded(session: Session) -> frozenset[str]:
-    """The columns that are worth a dictionary, by a sample; how many values there are in all is estimated from those
-    that it has once and twice (Chao, "Nonparametric estimation of the number of classes in a population", 1984)."""
+def number(session: Session) -> int:
+    """How many contacts there are: counted where their blocks are few, and else estimated by some of these. What the
+    planner believes is old after a restore, or nothing at all."""
+    percent = min(100.0, 100.0 * BLOCKS / session.scalars(_BLOCKS).one())
+    counted = session.scalars(text(f"SELECT count(*) FROM {_sample(percent)}")).one()
+    return int(counted * 100 / percent)
+
+
+def _sample(percent: float) -> str:
+    """Of whole blocks, always the same ones."""
+    return "contacts" if percent == 100 else f"contacts TABLESAMPLE SYSTEM ({percent}) REPEATABLE (1)"
+
+
+def coded(session: Session, total: int, but: Collection[str] = ()) -> frozenset[str]:
+    """The columns that are worth a dictionary, of `total` contacts, by a sample; how many values there are in all is
+    estimated from those that it has once and twice (Chao, "Nonparametric estimation of the number of classes in a
+    population", 1984)."""
     found = set()
-    total = max(1.0, session.scalars(_ROWS).one())
-    percent = min(100.0, 100.0 * SAMPLE / total)
-    source = "contacts" if percent == 100 else f"contacts TABLESAMPLE SYSTEM ({percent}) REPEATABLE (1)"
+    percent = min(100.0, 100.0 * SAMPLE / max(1, total))
+    source = _sample(percent)
     for one in columns(frozenset()):
-        if not may_be_coded(one.kind):
+        if not may_be_coded(one.kind) or one.name in but:
             continue
         row = session.execute(
             text(
@@ -58,9 +74,20 @@ def coded(session: Session) -> frozenset[str]:
         ).one()
         values = row.values + row.once**2 / (2 * max(1, row.twice)) * (percent < 100)
         filled = float(row.filled) * 100 / percent
-        if values <= MOST_CODED and values * REPEATED <= max(filled, 4000 * REPEATED):
+        if values <= MOST_CODED and values * REPEATED <= max(filled, SHORT * REPEATED):
             found.add(one.name)
     return frozenset(found)
+
+
+def outgrown(file: Columnar) -> dict[str, bool]:
+    """The columns whose dictionaries are far longer than what was chosen for them when all contacts were read, and
+    whether one is worth it all the same. For who writes."""
+    found = {}
+    for name, values in file.grown().items():
+        is_worth_it = values <= GROWN * MOST_CODED and values * REPEATED <= GROWN * file.number()
+        if values > GROWN * columnar.SMALL and not (is_worth_it and name in file.large):
+            found[name] = is_worth_it
+    return found
 
 
 def all_contacts(session: Session, file: Columnar) -> Iterator[pa.Table]:

@@ -44,12 +44,11 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import ARRAY
 
-from models.contacts import signatures, statistics
+from models.contacts import columnar, signatures, statistics
 from models.contacts.amounts import CENT
-from models.contacts.columnar import ADDED_ON, FILLED, SIGNED, WRITTEN, Columnar, Form
+from models.contacts.columnar import ADDED_ON, FILLED, SIGNED, WRITTEN, Form
 from models.contacts.dictionaries import AnyOf
 from models.contacts.facets import Counts, Range
 from models.contacts.mirror import View
@@ -71,7 +70,6 @@ NEAR = 2000  # contacts from the begin of a list within which a page is looked f
 FEW = 2_000_000  # contacts that are put apart for the overview
 RANGE = 16  # bits of numbers that are counted together
 _FIRST_DAY = date(1970, 1, 1)
-_DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _TYPES: dict[Kind, Any] = {
     Kind.WHOLE: BigInteger(), Kind.MONEY: Numeric(15, 2), Kind.DATE: Date(), Kind.FLAG: Boolean(),
     Kind.INDUSTRY: Integer(), Kind.OWNER: Integer(), Kind.LIST: ARRAY(Text()),
@@ -85,7 +83,7 @@ class Mirrored:
         self.session, self.view, self.by = view.session, view, by
         filters.require_seen(by=by)
         self.is_everything = not filters
-        self.contacts = _table(view.file)
+        self.contacts = _table(view.file.columns)
         self._is_costly = False
         self._total: int | None = None
         self._is_apart = False
@@ -353,7 +351,10 @@ class Mirrored:
     def _decoded(self, column: str, tally: Tally) -> Tally:
         """By value; a list's is a tuple."""
         known = self._known(column, tally)
-        return {known[code]: number for code, number in tally.items()}
+        found: Counter[Any] = Counter()
+        for code, number in tally.items():
+            found[known[code]] += number
+        return found
 
     def _known(self, column: str, tally: Tally) -> dict[Any, Any]:
         """What the numbers stand for, which never changes."""
@@ -677,9 +678,9 @@ def _between(column: ColumnElement[Any], low: int, high: int | None) -> ColumnEl
 
 
 @lru_cache(maxsize=4)
-def _table(file: Columnar) -> Table:
+def _table(kept: tuple[columnar.Column, ...]) -> Table:
     columns: list[Column[Any]] = [Column("id", BigInteger)]
-    for one in file.columns:
+    for one in kept:
         if one.form is Form.CODED:
             columns.append(Column(one.name, Integer))
         elif one.form is Form.TEXT:

@@ -127,16 +127,17 @@ class Mirrored:
             return first + len(ids) if is_last else self.count(), ids
         number = self.contacts.c.id.op(">>", return_type=BigInteger())(RANGE)
         ranges = self._all(select(number, func.count()).select_from(self.contacts).where(self.where).group_by(number))
-        self._total, passed, low, high = 0, 0, None, None
+        self._total, passed = 0, 0
+        near: list[int] = []
         for place, contacts in sorted(map(tuple, ranges), reverse=listed.falling):
             if self._total + contacts <= first:
                 passed = self._total + contacts
             elif self._total < first + size:
-                low, high = min(low or place, place), max(high or place, place)
+                near.append(place)
             self._total += contacts
-        if low is None or high is None:
+        if not near:
             return self._total, []
-        within = self.contacts.c.id.between(low << RANGE, (high + 1 << RANGE) - 1)
+        within = self.contacts.c.id.between(min(near) << RANGE, (max(near) + 1 << RANGE) - 1)
         return self._total, self._ids(listed, and_(self.where, within), first - passed, size)
 
     def _looked_once(self, listed: Order, first: int, size: int) -> tuple[int, list[int]]:

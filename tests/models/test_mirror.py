@@ -221,6 +221,13 @@ def test_both_engines_give_the_same(
     check(filters, sort, number, size, names)
 
 
+def test_a_page_may_lie_in_two_ranges_of_numbers(following: Mirror) -> None:
+    mirrored.NEAR, mirrored.RANGE = 0, 4
+    for number in range(1, 8):
+        check(Filters(), "id", number, 7, [])
+        check(Filters(), "-id", number, 7, [])
+
+
 def test_an_edit_is_in_the_next_count(following: Mirror) -> None:
     filters = Filters((Filter(FIELDS["city"], "is", ("Atlantis",)),))
     assert search.count(filters, by=OPERATOR) == 0

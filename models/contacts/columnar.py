@@ -301,10 +301,10 @@ class Columnar:
             self._connection.execute("BEGIN")
             try:
                 self._insert(rows, fold)
+                self._connection.execute("COMMIT")
             except BaseException:
                 self._roll_back()
                 raise
-            self._connection.execute("COMMIT")
             done += rows.num_rows
             yield done
         self.large = frozenset(
@@ -329,10 +329,10 @@ class Columnar:
                 self._total(f"contacts WHERE id IN ({GONE})", "+")
             self._compact()
             self._note(state)
+            self._connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
-        self._connection.execute("COMMIT")
         if is_stale and self.stale_since is None:
             self.stale_since = time.time()
         if left >= MANY:
@@ -470,7 +470,8 @@ class Columnar:
             self._small_ones[column.name].update(zip(written.to_pylist(), numbers.to_pylist(), strict=True))
 
     def _roll_back(self) -> None:
-        self._connection.execute("ROLLBACK")
+        with suppress(duckdb.TransactionException):  # the transaction is over, where it was the COMMIT that failed
+            self._connection.execute("ROLLBACK")
         self._lengths.clear()
         self._small_ones.clear()
 

@@ -9,7 +9,9 @@ The file is of one process, which holds it open, and of one server's database: a
 another version of this program is made anew. What a killed process left is whole: DuckDB writes a log before it.
 """
 
+import errno
 import logging
+import os
 import threading
 import time
 import uuid
@@ -50,6 +52,8 @@ OTHER_CAPITALS = "The database writes capitals small in a way of its own: it ans
 _SUM = "SELECT count(*), coalesce(sum(id), 0) FROM contacts"
 
 BROKEN = (duckdb.FatalException, duckdb.InternalException, duckdb.IOException)  # says DuckDB of a file
+# It says IOException also where the file is whole and something else is at its limit: there is no class for that.
+LIMITS = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)))
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +65,7 @@ class View:
     session: Session
     file: Columnar
     cursor: duckdb.DuckDBPyConnection
-    let_go: Callable[[], None]  # of the file, which is broken
+    failed: Callable[[duckdb.Error], None]  # told of it, the mirror lets go of a file that is broken
 
     @contextmanager
     def asked(self) -> Iterator[None]:
@@ -77,8 +81,7 @@ class View:
             raise TooSlow(seconds=patience or 0) from error
         except duckdb.Error as error:
             log.exception("the mirror of contacts fails at a question: the database answers")
-            if isinstance(error, BROKEN):
-                self.let_go()
+            self.failed(error)
             raise Failed from error
         finally:
             if timer is not None:
@@ -149,15 +152,22 @@ class Mirror:
             cursor = self._at(file, session, wanted)
         except Overtaken:
             raise
-        except duckdb.Error:
+        except duckdb.Error as error:
             if file is self._file:
                 log.exception("the mirror of contacts cannot be read, and is made anew")
-                self._let_go_of(file)
+                self._let_go_of(file, is_kept=_is_at_limit(error))
             return None
         except Exception:  # what changed could not be read, or not be taken: that is no fault of the question
             log.exception("the mirror of contacts does not come after a change: the database answers")
             return None
-        return None if cursor is None else View(session, file, cursor, partial(self._let_go_of, file))
+        return None if cursor is None else View(session, file, cursor, partial(self._failed_at, file))
+
+    def _failed_at(self, file: Columnar, error: duckdb.Error) -> None:
+        """A question was. One that is too much for the memory or the disk says nothing of the file."""
+        if _is_broken(error):
+            self._let_go_of(file)
+        elif isinstance(error, duckdb.FatalException):  # until it is opened again, it answers nothing
+            self._let_go_of(file, is_kept=True)
 
     def _at(self, file: Columnar, session: Session, wanted: Moment) -> duckdb.DuckDBPyConnection | None:
         """A cursor whose transaction sees contacts as the session does."""
@@ -232,8 +242,8 @@ class Mirror:
                 return
             try:
                 is_there = self._is_brought_to(file, session, moment)
-            except duckdb.Error:
-                self._let_go_of(file)
+            except duckdb.Error as error:
+                self._let_go_of(file, is_kept=_is_at_limit(error))
                 raise
             if is_there:
                 self._seen, self.progress = began, Progress(Phase.FOLLOWING)
@@ -346,12 +356,13 @@ class Mirror:
             if path != mine and not columnar.is_in_use(path):
                 columnar.remove(path)
 
-    def _let_go_of(self, file: Columnar) -> None:
-        """It is not to be opened again, either."""
+    def _let_go_of(self, file: Columnar, *, is_kept: bool = False) -> None:
+        """Unless it `is_kept`, it is not to be opened again, either."""
         with self._lock:
             if self._file is file:
                 self._let_go()
-                columnar.remove(file.path)
+                if not is_kept:
+                    columnar.remove(file.path)
         self._told.set()
 
     def _let_go(self) -> None:
@@ -394,6 +405,15 @@ def _begun(file: Columnar) -> tuple[duckdb.DuckDBPyConnection, State]:
     except BaseException:
         file.given_back(cursor)
         raise
+
+
+def _is_broken(error: duckdb.Error) -> bool:
+    """Whether it says that of the file. That what is read is not what was written has no class of its own."""
+    return (type(error) is duckdb.Error or isinstance(error, BROKEN)) and not _is_at_limit(error)
+
+
+def _is_at_limit(error: duckdb.Error) -> bool:
+    return any(limit in str(error) for limit in LIMITS)
 
 
 def _goes_on(session: Session, shown: State) -> bool:

@@ -1,6 +1,7 @@
 """The mirror's file, while processes and the database come and go: it goes on, or is made anew, and is never wrong."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -312,6 +313,56 @@ def test_what_the_mirror_fails_at_the_database_answers(
         assert count("city=Berlin") == 1
         until("it follows", answers)
     assert len(loads) == read
+
+
+def test_a_file_that_is_damaged_where_few_look_is_made_anew(db: str, tmp_path: Path, loads: list[int]) -> None:
+    """It opens, and most of it can be read: only who asks for the rest finds out."""
+    with psycopg.connect(libpq_url(db), autocommit=True) as other:
+        many = "SELECT format('somebody-%s@nobody.example', n) FROM generate_series(1, 20000) AS n"
+        other.execute(f"INSERT INTO contacts (email) {many}".encode())
+    with running(tmp_path):
+        assert count("email.contains=body-7@") == 1
+    [file] = tmp_path.glob(FILE)
+    stored = bytearray(file.read_bytes())
+    blocks = range(3 * 4096, len(stored), 262_144)  # behind three headers
+    fullest = max(blocks, key=lambda block: stored.count(b"@nobody.example", block, block + 262_144))
+    stored[fullest + 100_000] ^= 1
+    file.write_bytes(stored)
+    with running(tmp_path):
+        assert (len(loads), count(), answers()) == (1, 20000, True)
+        assert count("email.contains=body-7@") == 1
+        assert len(search.count_by(filters.parse_query("", by=OPERATOR), "email", by=OPERATOR)) > 1
+        until("it is read anew", lambda: len(loads) == 2 and answers())
+        assert (count("email.contains=body-7@"), answers()) == (1, True)
+
+
+@contextmanager
+def disk_full() -> Iterator[None]:
+    """What this process writes behind the first million bytes of a file is refused."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_no_fault_of_the_file(
+    db: str, tmp_path: Path, loads: list[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def large(self: Mirrored) -> int:
+        numbers = "SELECT DISTINCT 'more than fits into the memory, number ' || hash(range) AS n FROM range(3_000_000)"
+        return int(self.view.cursor.execute(f"SELECT count(*) FROM ({numbers})").fetchall()[0][0])
+
+    add("Berlin")
+    with mirror.held(tmp_path, threads=1, memory="50MB") as made:
+        assert made.wait(60)
+        with disk_full(), monkeypatch.context() as asked:
+            asked.setattr(Mirrored, "count", large)
+            assert count("city=Berlin") == 1
+        assert "File too large" in caplog.text
+        until("it follows", answers)
+    assert len(loads) == 1
 
 
 def test_what_cannot_be_taken_in_is_answered_by_the_database(

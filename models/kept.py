@@ -30,11 +30,12 @@ MOST_ROWS = 500  # of contact_moves, from which on they are added up
 # snapshot keeps the server from clearing away.
 _FIRST = """coalesce((SELECT max(ended_before) FROM contact_moves
     WHERE ended_before IS NOT NULL AND server_began = pg_postmaster_start_time()), 0)"""
-# Another server, or another database under the same name, has moves of its own. What is new in a week, or lies in the
-# future, changes by itself at the midnight of UTC.
+# Another server, another database under the same name, and a dump that was restored have moves of their own. What is
+# new in a week, or lies in the future, changes by itself at the midnight of UTC.
 MOMENT = f"""SELECT coalesce(sum(moves), 0)::bigint AS moves, count(*) AS rows,
     (now() AT TIME ZONE 'UTC')::date AS today, pg_postmaster_start_time() AS server_began,
-    (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database
+    (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database,
+    'contact_moves'::regclass::oid::bigint AS counted_in
     FROM contact_moves WHERE written_in >= {_FIRST}"""
 _OF_SESSION = text(MOMENT)
 # A statement before the other, whose snapshot then has the sum of whoever added up last.
@@ -69,7 +70,7 @@ class Moment:
     """What decides an answer besides the question, as one snapshot has it."""
 
     moves: int
-    where: tuple[str | None, int, datetime]  # the database and its server
+    where: tuple[str | None, int, datetime, int]  # the database, its server, and the table of the moves
     today: date  # by UTC
 
     def is_at(self, other: "Moment | None") -> bool:
@@ -105,7 +106,7 @@ def moment_of(session: Session) -> Moment:
 
 def moment_told(row: Any) -> Moment:
     """`row` is one of MOMENT, asked of the bound database."""
-    return Moment(row.moves, (Database.url, row.database, row.server_began), row.today)
+    return Moment(row.moves, (Database.url, row.database, row.server_began, row.counted_in), row.today)
 
 
 def sight(by: Actor) -> Hashable:

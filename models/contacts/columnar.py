@@ -32,7 +32,7 @@ from models.fields import Kind
 
 log = logging.getLogger(__name__)
 
-FORMAT = "8"  # of the file, with the columns that there are: another one is not read
+FORMAT = "9"  # of the file, with the columns that there are: another one is not read
 SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
 # How such a text begins, by the list: it has members, none, or some that are NULL, before which the others have a mark.
 MEMBERS, EMPTY, HOLEY, NULL = "=", "0", "?", "-"
@@ -338,6 +338,16 @@ class Columnar:
         if left >= MANY:
             machine.give_back_memory()
 
+    def note(self, state: State) -> None:
+        """The same contacts are those of this state."""
+        self._connection.execute("BEGIN")
+        try:
+            self._note(state)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
     def _delete(self, written: Written) -> bool:
         """Whether there was any of them."""
         firsts, afters = zip(*written.ranges, strict=True) if written.ranges else ((), ())
@@ -478,7 +488,7 @@ class Columnar:
     def _note(self, state: State) -> None:
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS state (format VARCHAR, cluster VARCHAR, timeline BIGINT, "
-            "of_database BIGINT, of_schema VARCHAR, snapshot VARCHAR, log VARCHAR, moves BIGINT, began VARCHAR, "
+            "of_database BIGINT, of_tables VARCHAR, snapshot VARCHAR, log VARCHAR, moves BIGINT, began VARCHAR, "
             "coded VARCHAR[], large VARCHAR[])"
         )
         self._connection.execute("DELETE FROM state")
@@ -498,7 +508,7 @@ def _format() -> str:
 def state(cursor: duckdb.DuckDBPyConnection) -> State:
     """That of the cursor's transaction."""
     [row] = cursor.execute(
-        "SELECT cluster, timeline, of_database, of_schema, snapshot, log, moves, began FROM state"
+        "SELECT cluster, timeline, of_database, of_tables, snapshot, log, moves, began FROM state"
     ).fetchall()
     return State(Server(*row[:4]), Place(*row[4:6]), row[6], row[7])
 

@@ -53,12 +53,13 @@ class FeedBegin(Base):
 @dataclass(frozen=True)
 class Server:
     """Where numbers of transactions are comparable: the cluster, its timeline (another one since it was brought back to
-    a moment), and the database in it, whose schema says which columns there are."""
+    a moment), the database in it, and `tables`, by which those are told that a dump was restored into, or whose columns
+    or values a statement changed that no trigger sees."""
 
     cluster: str
     timeline: int
     database: int
-    schema: str
+    tables: str
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,17 @@ class Written:
         return [(int(first), int(after)) for first, after in RANGE.findall(self.ids)]
 
 
+# The control file has the timeline before only, until the first checkpoint after a promotion. A table that is restored
+# has another oid, and one that is written anew another file.
 _SERVER = text(
-    """SELECT system.system_identifier::text AS cluster, checkpoint.timeline_id AS timeline,
+    """SELECT system.system_identifier::text AS cluster,
+        ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int AS timeline,
         (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database,
-        (SELECT version_num FROM alembic_version) AS schema
-    FROM pg_control_system() AS system, pg_control_checkpoint() AS checkpoint"""
+        concat_ws(' ', 'contact_feed'::regclass::oid, pg_relation_filenode('contacts'), columns.sum) AS tables
+    FROM pg_control_system() AS system, (
+        SELECT md5(string_agg(concat_ws(' ', attnum, attname, atttypid, atttypmod), ',' ORDER BY attnum)) AS sum
+        FROM pg_attribute WHERE attrelid = 'contacts'::regclass AND attnum > 0
+    ) AS columns"""
 )
 _PLACE = text("SELECT pg_current_snapshot()::text AS snapshot, pg_current_wal_insert_lsn()::text AS log")
 # A server whose data somebody put back as they were yesterday numbers anew what this place has seen already.

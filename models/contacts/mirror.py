@@ -46,6 +46,7 @@ ABANDONED = feed.KEPT.total_seconds()  # seconds without a change, after which t
 EACH = 300  # bytes of a contact in the file: ten million of the bench's, of which much is filled in, take 2.9 GB
 AGAIN = 10.0  # seconds after which it begins anew what failed; twice as long each further time, up to LONGEST
 LONGEST = 600.0
+NOTED = 3600.0  # seconds after which it notes again where it is, though nothing moved: the feed is not kept for ever
 PATIENT = 0.5  # seconds for who is bringing changes in, after which the database answers
 FILES = "*.duckdb"
 OTHER_CAPITALS = "The database writes capitals small in a way of its own: it answers everything itself."
@@ -104,6 +105,7 @@ class Mirror:
         self._is_proven = False  # whether the file was found to have all contacts, since it was opened
         self._lock = threading.Lock()  # of who writes
         self._not_coded: dict[str, int] = {}  # columns that outgrew a dictionary, and how many contacts there were then
+        self._noted = 0.0  # when it noted where it is, by the monotonic clock
         self._failed = 0  # rounds since one came to its end
         self._told, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="mirror of contacts", daemon=True)
@@ -191,6 +193,9 @@ class Mirror:
         with file.cursor() as cursor:
             shown = columnar.state(cursor)
         if _is_of(shown, wanted):
+            if time.monotonic() - self._noted > NOTED:
+                file.note(State(shown.server, feed.place(session), shown.moves, shown.began))
+                self._noted = time.monotonic()
             return True
         if shown.began == _began(wanted) and shown.moves > wanted.moves:
             raise Overtaken
@@ -201,6 +206,7 @@ class Mirror:
             return False
         state = State(shown.server, feed.place(session), wanted.moves, _began(wanted))
         file.put(written, mirror_source.those(session, written, file), state, mirror_source.folds(session))
+        self._noted = time.monotonic()
         return True
 
     def _work(self) -> None:
@@ -220,7 +226,7 @@ class Mirror:
 
     def _fail(self, fault: str) -> None:
         self.progress = Progress(Phase.WAITING if self._file is None else self.progress.phase, fault=fault)
-        self._stopped.wait(min(LONGEST, AGAIN * 2**self._failed))
+        self._stopped.wait(min(LONGEST, AGAIN * 2 ** min(self._failed, 6)))
         self._failed += 1
 
     def _round(self) -> None:
@@ -293,7 +299,8 @@ class Mirror:
             try:
                 is_there = file is not self._file or self._follow(file, session, moment, REBUILT)
             except Overtaken:
-                is_there = True
+                with file.cursor() as cursor:
+                    is_there = _goes_on(session, columnar.state(cursor))
             if is_there and not self._is_proven:
                 is_there = self._is_proven = self._is_whole(file, session)
             if is_there and file is self._file and (outgrown := mirror_source.outgrown(file)):
@@ -427,4 +434,5 @@ def _is_of(state: State, moment: Moment) -> bool:
 
 
 def _began(moment: Moment) -> str:
-    return str(moment.where[2])
+    """The server's start, and in what its moves are counted."""
+    return f"{moment.where[2]} {moment.where[3]}"

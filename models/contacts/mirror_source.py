@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterator, Sequence
 import adbc_driver_postgresql
 import pyarrow as pa
 from adbc_driver_manager import AdbcConnection, AdbcStatement
+from psycopg import conninfo
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.bounded_connection import noticing
 from models.contacts import columnar
 from models.contacts.columnar import Columnar, Folds, columns, may_be_coded
 from models.contacts.feed import Written
@@ -28,6 +30,7 @@ _BYTEWISE = text(
         OR datlocprovider = 'c' AND datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8'))
     FROM pg_database WHERE datname = current_database()"""
 )
+_BESIDE = text("SELECT pg_export_snapshot(), current_setting('statement_timeout')")
 _SMALL = text("SELECT lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ') = 'abcdefghijklmnopqrstuvwxyz'")
 
 
@@ -115,15 +118,21 @@ def folds(session: Session) -> Folds:
 
 
 def _beside(session: Session, query: str, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Over a connection of its own, on the session's snapshot, some hundred thousand rows at once."""
-    snapshot = session.scalars(text("SELECT pg_export_snapshot()")).one()
+    """Over a connection of its own, on the session's snapshot and with its patience, some hundred thousand rows at
+    once."""
+    snapshot, patience = session.execute(_BESIDE).one()
     assert Database.url is not None
+    url = libpq_url(Database.url)
     with (
-        adbc_driver_postgresql.connect(libpq_url(Database.url)) as database,
+        adbc_driver_postgresql.connect(conninfo.make_conninfo(url, **noticing(url))) as database,
         AdbcConnection(database) as connection,
         AdbcStatement(connection) as statement,
     ):
-        for one in ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", f"SET TRANSACTION SNAPSHOT '{snapshot}'"):
+        for one in (
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            f"SET TRANSACTION SNAPSHOT '{snapshot}'",
+            f"SET LOCAL statement_timeout = '{patience}'",
+        ):
             statement.set_sql_query(one)
             statement.execute_update()
         statement.set_sql_query(query)

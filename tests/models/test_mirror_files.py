@@ -3,31 +3,37 @@
 import os
 import resource
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import psycopg
+import pyarrow as pa
 import pytest
+from adbc_driver_manager import Error as AdbcError
 from sqlalchemy import insert, select, text
 
-from models import database, disk_space, filters
-from models.contacts import feed, mirror, mirror_source, own_mirror, search
+from models import bounded_connection, database, disk_space, filters, migrations, postgres_tools
+from models.contacts import columnar, feed, mirror, mirror_source, own_mirror, search
 from models.contacts.columnar import Columnar
 from models.contacts.mirror import Mirror
 from models.contacts.mirrored import Mirrored
 from models.contacts.own_mirror import Phase, Progress
 from models.contacts.table import Contact
-from models.database import libpq_url, reading, writing
+from models.database import Database, libpq_url, reading, writing
 from models.errors import TooSlow
 from models.permissions import OPERATOR
 from models.settings import settings
+from tests.replicas import followed_server
 from tests.waiting import until
 
 FILE = "*.duckdb"
@@ -152,7 +158,7 @@ def test_another_database_has_a_mirror_of_its_own(db: str, tmp_path: Path, loads
         assert answers()
     with reading() as session:
         here = feed.server(session)
-        assert here != feed.Server(here.cluster, here.timeline, here.database + 1, here.schema)
+        assert here != feed.Server(here.cluster, here.timeline, here.database + 1, here.tables)
     [file] = tmp_path.glob(FILE)
     with duckdb.connect(str(file)) as connection:
         connection.execute("UPDATE state SET of_database = of_database + 1")
@@ -284,6 +290,112 @@ def test_the_server_that_takes_another_ones_place_is_read_anew(db: str, tmp_path
         until("it follows", lambda: len(loads) == 2 and answers())
 
 
+def test_a_standby_is_another_server_from_its_promotion_on() -> None:
+    """Its control file says so only after the next checkpoint, which may last for minutes."""
+    with followed_server() as (server, follower):
+        server.ensure_database("migrated")
+        migrations.upgrade(server.url("migrated"))
+        database.bind(server.url("migrated"))
+        with reading() as session:
+            before = feed.server(session)
+        follower.caught_up()
+        checkpointer = follower.asked("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+        os.kill(checkpointer, signal.SIGSTOP)
+        try:
+            assert follower.asked("SELECT pg_promote()")
+            database.bind(follower.url(server.url("migrated")))
+            with reading() as session:
+                assert feed.server(session) == replace(before, timeline=before.timeline + 1)
+        finally:
+            os.kill(checkpointer, signal.SIGCONT)
+            database.unbind()
+
+
+def test_a_dump_that_is_restored_over_the_same_database_is_noticed(
+    db: str, tmp_path: Path, loads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What moved is counted from an earlier number on, and comes to the later one again."""
+    monkeypatch.setattr(mirror, "EVERY", 3600)
+    dump = tmp_path / "dump"
+    address, environment = postgres_tools.connection(db)
+    with psycopg.connect(libpq_url(db)) as connection:
+        version = connection.info.server_version // 10_000
+
+    def run(program: str, *given: str) -> None:
+        path = postgres_tools.program(program, url=db, server=version)
+        subprocess.run([path, "-d", address, *given], env=environment, check=True, capture_output=True)
+
+    add("Berlin")
+    run("pg_dump", "-Fc", "-f", str(dump))
+    add("Rome")
+    with running(tmp_path / "mirror"):
+        assert (count("city=Rome"), answers()) == (1, True)
+        run("pg_restore", "--clean", "--if-exists", str(dump))
+        add("Paris")
+        assert [count(f"city={city}") for city in ("Berlin", "Rome", "Paris")] == [1, 0, 1]
+        until("it follows", lambda: len(loads) == 2 and answers())
+        assert [count(f"city={city}") for city in ("Berlin", "Rome", "Paris")] == [1, 0, 1]
+
+
+def test_a_later_version_of_the_schema_costs_no_load_where_contacts_stay_the_same(
+    db: str, tmp_path: Path, loads: list[int]
+) -> None:
+    def after(statement: str) -> int:
+        with psycopg.connect(libpq_url(db), autocommit=True) as other:
+            other.execute(statement.encode())
+        with running(tmp_path):
+            until("it follows", answers)
+            assert count() == 1
+        return len(loads)
+
+    add("Berlin")
+    assert after("SELECT 1") == 1
+    assert after("UPDATE alembic_version SET version_num = '9999'") == 1
+    assert after("CREATE INDEX ON contacts (city, created_at)") == 1
+    assert after("ALTER TABLE contacts ADD COLUMN mood text DEFAULT 'good'") == 2
+    assert after("ALTER TABLE contacts ALTER COLUMN mood TYPE text USING 'bad'") == 3
+
+
+def test_quiet_days_lose_nothing(db: str, tmp_path: Path, loads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is lies before what another transaction wrote that had not ended; the feed is kept for two days."""
+    add("Berlin")
+    with running(tmp_path) as made:
+
+        def place() -> feed.Place:
+            assert made._file is not None
+            with made._file.cursor() as cursor:
+                return columnar.state(cursor).place
+
+        with psycopg.connect(libpq_url(db)) as slow:
+            slow.execute("SELECT pg_current_xact_id()")
+            add("Berlin")
+            assert (count(), answers()) == (2, True)
+        before = place()
+        monkeypatch.setattr(mirror, "NOTED", 0.0)
+        until("it has noted where it is", lambda: place() != before)
+        with writing(OPERATOR) as session:
+            session.execute(text("UPDATE contact_feed SET written_at = now() - interval '3 days'"))
+        feed.expire()
+        add("Berlin")
+        until("it follows", answers)
+        assert count() == 3
+    assert len(loads) == 1
+
+
+def test_what_is_read_beside_ends_with_the_patience_of_who_asks(db: str) -> None:
+    database.bind(db, patience=1)
+    with reading() as session, pytest.raises(OSError, match="statement timeout"):
+        list(mirror_source._beside(session, "SELECT pg_sleep(3600)::text", pa.schema([pa.field("a", pa.string())])))
+
+
+def test_who_does_not_answer_is_not_waited_for(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bounded_connection.NOTICED, "connect_timeout", 2)
+    with reading() as session, socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(Database, "url", f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nowhere")
+        with pytest.raises(AdbcError, match="timeout expired"):
+            list(mirror_source._beside(session, "SELECT 1", pa.schema([])))
+
+
 def test_nobody_waits_for_who_brings_in_much(db: str, tmp_path: Path) -> None:
     add("Berlin")
     with running(tmp_path) as made:
@@ -410,6 +522,22 @@ def test_a_database_that_is_away_is_waited_for(db: str, tmp_path: Path, monkeypa
         assert not made.wait(0.5)
         database.bind(db)
         assert made.wait(60)
+
+
+def test_a_database_that_was_away_for_days_is_waited_for(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "LONGEST", 0.1)
+    database.bind("postgresql://nobody@127.0.0.1:1/nowhere")
+    made = Mirror(tmp_path, threads=1, memory="200MB")
+    made._failed = 1500
+    made.start()
+    try:
+        until("it fails", lambda: bool(made.progress.fault))
+        database.bind(db)
+        assert made.wait(60)
+    finally:
+        made.stop()
 
 
 def test_what_hinders_it_is_told(db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

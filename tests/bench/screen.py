@@ -41,7 +41,7 @@ STOPPED = re.compile(
 
 @dataclass
 class Phase:
-    """`seconds` of it; the most bytes that the web, and the runner's flows together, held; the least that was free on
+    """`seconds` of it; the most bytes that the web, and one of the runner's flows with its children, held; the least that was free on
     the disk, and what was free when it ended."""
 
     name: str
@@ -118,8 +118,9 @@ class Watched(Machine):
             with suppress(psutil.NoSuchProcess):
                 phase.web = max(phase.web, sum(_resident(psutil.Process(parts["web"]))))
             with suppress(psutil.NoSuchProcess):
-                flows = psutil.Process(parts["runner"]).children(recursive=True)
-                phase.flows = max(phase.flows, sum(sum(_resident(flow)) for flow in flows))
+                for flow in psutil.Process(parts["runner"]).children():
+                    family = (flow, *flow.children(recursive=True))
+                    phase.flows = max(phase.flows, sum(sum(_resident(one)) for one in family))
             phase.least = min(phase.least, shutil.disk_usage(self.home).free)
             if over.wait(EVERY):
                 return
@@ -275,9 +276,7 @@ def measured(seen: Seen) -> list[Measured]:
         Measured("what it grew by during the upload", growth / MB, "MB", 300),
         Measured("the web at most", max(one.web for one in phases) / MB, "MB", 2048),
         Measured("the web at the end", seen.after / MB, "MB"),
-        Measured(
-            "the flows of the import at most", max(seen.phases[name].flows for name in IMPORTING) / MB, "MB", 1024
-        ),
+        Measured("the flow of the import at most", max(seen.phases[name].flows for name in IMPORTING) / MB, "MB", 1024),
         Measured("the flow of the export at most", seen.phases["export"].flows / MB, "MB", 400),
         Measured("the mirror's file", seen.mirror / MB, "MB"),
         *(Measured(f"left in {name} of the home", number / MB, "MB") for name, number in seen.kept.items()),
@@ -288,7 +287,7 @@ IMPORTING = ("opening", "staging, checks and plan", "commit")
 
 
 def show(seen: Seen) -> None:
-    numbers = [Column(name, justify="right") for name in ("seconds", "web MB", "flows MB", "disk: least", "after it")]
+    numbers = [Column(name, justify="right") for name in ("seconds", "web MB", "a flow MB", "disk: least", "after it")]
     table = Table("phase", *numbers)
     for one in seen.phases.values():
         free = (f"{number / GB:,.1f} GB" for number in (one.least, one.free))

@@ -1,4 +1,4 @@
-"""The contacts screen's address: filters in their one syntax, plus `sort`, `columns`, `page` and `view`.
+"""The contacts screen's address: filters in their one syntax, plus `sort`, `columns`, `page`, `view` and `exact`.
 
 The address is the only place where a view is kept: widgets show it and change it, so that a link, a reload and the
 browser's back button always mean the same rows.
@@ -16,7 +16,7 @@ from models.errors import InvalidInput, NotAllowed
 from models.filters import OPERATORS, Filters
 from models.permissions import Actor
 
-OWN = ("sort", "columns", "page", "view")
+OWN = ("sort", "columns", "page", "view", "exact")
 LONGEST_NUMBER = 9  # digits of a saved view’s
 
 
@@ -29,6 +29,7 @@ class View:
     columns: tuple[str, ...] | None = None
     page: int = 1
     saved: int | None = None  # the saved view that it was opened from, which it may differ from by now
+    exact: bool = False  # the free text is meant as it is typed, though no contact has it
 
     def pairs(self) -> list[tuple[str, str]]:
         pairs = self.filters.pairs()
@@ -40,6 +41,8 @@ class View:
             pairs.append(("page", str(self.page)))
         if self.saved is not None:
             pairs.append(("view", str(self.saved)))
+        if self.exact:
+            pairs.append(("exact", "yes"))
         return pairs
 
 
@@ -52,7 +55,8 @@ def read(*, besides: Collection[str] = (), by: Actor) -> View:
     pairs = [(key, value) for key in params if key not in (*OWN, *besides) for value in params.get_all(key)]
     sort = search.ordered(params.get("sort", search.NEWEST_FIRST), by=by)
     columns = tuple(params["columns"].split(",")) if params.get("columns") else None
-    return View(filters.parse_pairs(pairs, by=by), sort, columns, page(), saved())
+    asked = filters.parse_pairs(pairs, by=by)
+    return View(asked, sort, columns, page(), saved(), bool(asked.q) and params.get("exact") == "yes")
 
 
 def saved() -> int | None:
@@ -111,11 +115,12 @@ def add_filter(view: View, key: str, values: Iterable[str], *, by: Actor) -> Non
 
 def filter_anew(view: View, pairs: Iterable[tuple[str, str]], *, by: Actor) -> None:
     """These conditions in place of all others, from page 1. Raises InvalidInput."""
-    write(replace(view, filters=filters.parse_pairs(pairs, by=by), page=1))
+    asked = filters.parse_pairs(pairs, by=by)
+    write(replace(view, filters=asked, page=1, exact=view.exact and asked.q == view.filters.q))
 
 
 def clear_filters(view: View) -> None:
-    write(replace(view, filters=Filters(as_of=view.filters.as_of), page=1))
+    write(replace(view, filters=Filters(as_of=view.filters.as_of), page=1, exact=False))
 
 
 def forget() -> None:

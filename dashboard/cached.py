@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models import imports, views
-from models.contacts import search
+from models.contacts import own_mirror, search
 from models.contacts.moments import When
 from models.contacts.search import Range
 from models.contacts.statistics import Statistics
@@ -29,6 +29,7 @@ SIZES: tuple[Range, ...] = ((1, 10), (11, 50), (51, 200), (201, 1000), (1001, 50
 _facet = Kept[dict[Any, int]]("values of a field", 1000)
 _facets = Kept[dict[str, dict[Any, int]]]("facets", 200)
 _everything = Kept[int]("all contacts", 100)
+_meant = Kept[Filters | None]("what is meant", 500)
 _view_counts = Kept[tuple[float, list[int | None]]]("views", 200)
 _statistics = Kept[Statistics]("overview", 200)
 _changed_values = Kept[list[Changed]]("what an import changes", 50)
@@ -64,6 +65,13 @@ def everything(as_of: When | None = None, *, by: Actor) -> int:
     """How many contacts there are, or were."""
     asked = Filters(as_of=as_of)
     return _everything.answer(asked.query(), lambda: search.count(asked, by=by), by=by)
+
+
+def meant(filters: Filters, *, by: Actor) -> Filters | None:
+    """For a search that finds nothing: what is meant, and finds contacts. None where nothing is, and while this process
+    has no mirror."""
+    question = filters.query(), own_mirror.progress().phase
+    return _meant.answer(question, lambda: search.meant(filters, by=by), by=by)
 
 
 def view_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:

@@ -168,3 +168,9 @@ class ContactPage(BaseModel):
     contacts: list[Contact]
     next: str | None = Field(examples=["eyJzIjoiLWlkIn0"])
     total: int | None = Field(None, description="All that match; with `count=true`.", examples=[1250])
+    meant: str | None = Field(
+        None,
+        description="Where nothing is found with `q`: the one that finds contacts under the same filters, if one "
+        "letter or the accents of a word are wrong; null where there is none, or it takes too long to find.",
+        examples=["greta"],
+    )

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
+from dashboard import cached
 from dashboard.api import contact_shapes as shapes
 from dashboard.api import cursors, etags, filtering
 from dashboard.api.access import Needs
@@ -48,7 +49,8 @@ async def listed(
     count: Annotated[bool, Query(description="Also how many match in all.")] = False,
 ) -> Response:
     """A keyset page of the contacts that match. Every other parameter is a filter, as on the screen: `country=Germany`,
-    `employees.gte=50`, `q=words`, `as_of=2026-11-01`, `or1.title.contains=CEO`."""
+    `employees.gte=50`, `q=words`, `as_of=2026-11-01`, `or1.title.contains=CEO`. Where `q` finds nothing the answer
+    has `meant`."""
     asked = filtering.of(request, *OWN, by=by)
     belongs = f"{asked.query()}\n{sort}"
     keys = cursors.read(after, belongs) if after else None
@@ -70,6 +72,9 @@ async def listed(
     }
     if count:
         told["total"] = page.total
+    if asked.q and not page.rows and not after:
+        meant = await run_in_threadpool(cached.meant, asked, by=by)
+        told["meant"] = meant.q if meant else None
     return Response(to_json(told), media_type=JSON)
 
 

@@ -15,6 +15,7 @@ from dashboard.widgets.export_progress import last_export
 from dashboard.widgets.facets import facets
 from dashboard.widgets.filter_bar import filter_bar
 from dashboard.widgets.keys import keys
+from dashboard.widgets.meant import meant, meant_notice
 from dashboard.widgets.mirror_notice import mirror_notice
 from dashboard.widgets.view_controls import order, table_settings
 from dashboard.widgets.view_dialogs import last_deleted
@@ -40,21 +41,27 @@ def show() -> None:
     try:
         with page.skeleton("contacts", "Contacts", 40, 598) as place:
             found = read_page(view, number=view.page, by=by)
+            shown = view if found.total else meant(view, by=by)
+            if shown != view:
+                found = read_page(shown, number=shown.page, by=by)
     except TooSlow as error:
         with place.container():
             _too_slow(view, error, by)
         return
     with place.container():
-        _screen(view, moment, found, by)
+        _screen(view, shown, moment, found, by)
 
 
-def _screen(view: View, moment: datetime | None, found: Page, by: Actor) -> None:
-    """`moment` is that of which they are; None is now."""
+def _screen(asked: View, view: View, moment: datetime | None, found: Page, by: Actor) -> None:
+    """What is `asked` for and what is shown differ where nobody has a word as it is typed. `moment` is that of which
+    they are; None is now."""
     with page.header("Contacts", _note(found.total, view, by)):
         _actions(view, found.total, by)
     if moment:
         banner(view, moment, by=by)
-    filter_bar(view, by=by)
+    filter_bar(asked, by=by)
+    if view != asked:
+        meant_notice(asked, view)
     last_batch()
     last_deleted()
     last_export()

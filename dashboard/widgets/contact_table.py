@@ -12,6 +12,7 @@ from dashboard.widgets import columns, page
 from dashboard.widgets.bulk_actions import bulk_actions
 from dashboard.widgets.clipboard import copy_now
 from dashboard.widgets.contact_link import open_contact
+from dashboard.widgets.meant import nobody, offer
 from dashboard.widgets.row_buttons import clicked
 from dashboard.widgets.view_controls import Style, style
 from models.contacts import search
@@ -65,16 +66,11 @@ def contact_table(view: View, read: list[Page]) -> None:
 
 
 def _nothing(view: View, by: Actor) -> None:
-    if view.filters.q and (meant := search.meant(view.filters, by=by)):
-        told = f"One letter may be wrong: contacts have “{meant.q}”."
-        with page.empty("search_off", f"No contact has “{view.filters.q}”", told, height=HEIGHT):
-            st.button(
-                f"Search for “{meant.q}”",
-                type="primary",
-                on_click=address.filter_anew,
-                args=(view, meant.pairs()),
-                kwargs={"by": by},
-            )
+    if meant := offer(view, by=by):
+        told = f"One letter may be wrong: contacts have “{meant}”."
+        with page.empty("search_off", nobody(view), told, height=HEIGHT):
+            inexact = (replace(view, exact=False, page=1),)
+            st.button(f"Show “{page.plain(meant)}”", type="primary", on_click=address.write, args=inexact)
         return
     if view.filters or view.filters.as_of:
         with page.empty(

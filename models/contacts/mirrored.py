@@ -42,11 +42,10 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
-    union_all,
 )
 from sqlalchemy.types import ARRAY
 
-from models.contacts import columnar, signatures, statistics
+from models.contacts import columnar, misspelt, signatures, statistics
 from models.contacts.amounts import CENT
 from models.contacts.columnar import ADDED_ON, FILLED, SIGNED, WRITTEN, Form
 from models.contacts.dictionaries import AnyOf
@@ -294,24 +293,32 @@ class Mirrored:
         return [value for value, _ in counted if value is not None and value.casefold().startswith(begins)][:most]
 
     def meant(self, word: str) -> list[str]:
-        """What stands in the contacts, or stood in them once, and is the word but for one letter that is missing, too
-        many, another one, or changed places with its neighbour (Damerau, 1964): first what most values have."""
-        seen = [FIELDS[name].column for name in SEARCHED if name in visible_fields(self.by)]
-        folded, length = self._folded(word), len(word)
-        found: Counter[str] = Counter()
-        for column in filter(self._is_coded, seen):
-            part = func.unnest(func.string_split_regex(self._values(column).c.folded, "[^\\pL\\pN]+")).label("part")
-            parts = select(part).cte("parts")
-            # The beginnings of longer words, too: who types has not come to their ends.
-            begun = [func.left(parts.c.part, length + more).label("begun") for more in (0, 1, -1)]
-            each = union_all(*(select(one).select_from(parts) for one in begun)).cte("each")
-            near = func.damerau_levenshtein(each.c.begun, folded) == 1
-            number = func.count().label("number")
-            rows = self._all(
-                select(each.c.begun, number).where(near).group_by(each.c.begun).order_by(number.desc()).limit(5)
-            )
-            found.update(dict(rows))
-        return sorted(found, key=lambda one: (found[one], -abs(len(one) - length), one), reverse=True)
+        """What these contacts have, or had once, and `word` is but for one letter or accents: first what differs in
+        these alone, then whole words, then what most texts have. See misspelt.py."""
+        bare = misspelt.plain(self._folded(word))
+        if not misspelt.SHORTEST <= len(bare) <= misspelt.LONGEST:
+            return []
+        found: Counter[tuple[bool, bool, str]] = Counter()
+        for name in SEARCHED:
+            if name in visible_fields(self.by):
+                for meant, is_same, is_whole, number in self._all(self._near(FIELDS[name].column, bare)):
+                    found[is_same, is_whole, meant] += number
+        ordered = sorted(found, key=lambda one: (*one[:2], found[one], -abs(len(one[2]) - len(word)), one[2]))
+        return list(dict.fromkeys(meant for *_, meant in reversed(ordered)))[: misspelt.MOST]
+
+    def _near(self, column: str, bare: str) -> Select[Any]:
+        """Of a dictionary the values that these contacts have, where they are not all."""
+        is_coded = self._is_coded(column)
+        of: Table = self._values(column) if is_coded else self.contacts
+        text, signed = of.c["folded" if is_coded else column], of.c["signature" if is_coded else f"{column}{SIGNED}"]
+        may: ColumnElement[bool] = or_(
+            *(and_(_may_hold(signed, one), func.contains(text, one)) for one in misspelt.pieces(bare))
+        )
+        there = self.where
+        if is_coded:
+            numbered = self.view.dictionaries.numbers
+            there = true() if self.is_everything else numbered(self.contacts.c[column], of, self.where)
+        return misspelt.near(text, there, may, bare)
 
     def _in_ranges(self, column: str, wanted: Sequence[Range], tallies: dict[str, Tally]) -> Counts:
         if column in tallies:

@@ -38,7 +38,7 @@ from models.contacts.order import NEAR, Neighbours, Order
 from models.contacts.statistics import Statistics
 from models.contacts.table import FIELDS, FULL_NAME, Contact
 from models.database import asked, compiled, reading
-from models.errors import InvalidInput, NotFound, about
+from models.errors import InvalidInput, NotFound, TooSlow, about
 from models.fields import REFERENCES, Kind
 from models.filters import Filters, hidden_field, visible_fields
 from models.industries import Industry
@@ -54,7 +54,6 @@ SORTABLE_SYSTEM = ("id", "created_at", "updated_at")
 # What columns of the list and filters are called -> what the list is sorted by.
 SORTED_BY = {FULL_NAME: "last_name", "added": "created_at", "changed": "updated_at", "contact": "id"}
 NAMED = ("email", "contact_id", "contact")  # one contact or a few have it, and an index finds it as it is written
-SHORTEST_MEANT = 4  # letters of a word that is taken for another one
 MOST_TOTALS = 2000
 # What is browsed is in memory. Several processes that read one index wait for each other at each of its pages.
 COSTS = {
@@ -263,28 +262,39 @@ def count(filters: Filters, *, by: Actor) -> int:
 
 @own_mirror.asks
 def meant(filters: Filters, *, by: Actor) -> Filters | None:
-    """For a search that finds nothing: the same with what was meant in place of each word that no contact has, where
-    one letter of it is wrong. None where that is not so, and where this process has no mirror.
+    """For a search that finds nothing: the same with what was meant in place of each word that no contact of the other
+    filters has, where one letter of it is wrong, or its accents are; it finds contacts. None where that is not so,
+    where to find it takes too long, and where this process has no mirror.
 
     Raises NotAllowed.
     """
     require(by, Permission.CONTACTS_READ)
-    words = filters.q.split()
-    with own_mirror.looking() as view:
-        if view is None or not words or not own_mirror.can_answer(filters):
-            return None
-        found = [_meant(view, word, by) for word in words]
-    return None if None in found or found == words else replace(filters, q=" ".join(filter(None, found)))
+    if not filters.q or not own_mirror.can_answer(filters):
+        return None
+    try:
+        with own_mirror.looking() as view:
+            return None if view is None else _meant(view, filters, by)
+    except TooSlow:  # the answer that nothing matches is there all the same
+        return None
 
 
-def _meant(view: "View", word: str, by: Actor) -> str | None:
-    from models.contacts.mirrored import Mirrored
+def _meant(view: "View", filters: Filters, by: Actor) -> Filters | None:
+    from models.contacts.mirrored import Mirrored, counts
 
-    asked = Mirrored(view, Filters(q=word), by)
-    if asked.count():
-        return word
-    near = asked.meant(word) if len(word) >= SHORTEST_MEANT else []
-    return next((one for one in near if Mirrored(view, Filters(q=one), by).count()), None)
+    def having(*words: str) -> Filters:
+        return replace(filters, q=" ".join(words))
+
+    words = list(dict.fromkeys(filters.q.split()))
+    numbers = counts(view, [having(word) for word in words], by=by)
+    known = [word for word, number in zip(words, numbers, strict=True) if number]
+    for word in (chosen := {word: "" for word in words if word not in known}):
+        near = Mirrored(view, having(*known), by).meant(word)
+        numbers = counts(view, [having(*known, one) for one in near], by=by)
+        chosen[word] = next((one for one, number in zip(near, numbers, strict=True) if number), "")
+        known.append(chosen[word])
+    if not chosen or not all(chosen.values()):
+        return None
+    return having(*(chosen.get(word, word) for word in filters.q.split()))
 
 
 @replica.browses

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, insert
@@ -9,7 +10,7 @@ from streamlit.testing.v1.element_tree import Button, TextInput
 from dashboard.widgets import row_buttons
 from dashboard.widgets.page import plain
 from models import filters, preferences, sign_ins
-from models.contacts import search
+from models.contacts import mirror, search
 from models.contacts.bulk import Batch
 from models.contacts.table import FIELDS, Contact
 from models.database import writing
@@ -566,3 +567,33 @@ def test_what_was_not_confirmed_is_not_deleted(screen: Screen) -> None:
         "Look at the contacts again, then repeat it."
     ]
     assert search.count(filters.Filters(), by=OPERATOR) == ROWS
+
+
+def test_one_wrong_letter_shows_what_is_meant_with_its_numbers_and_the_way_back(
+    screen: Screen, site: Site, tmp_path: Path
+) -> None:
+    with mirror.held(tmp_path, threads=1, memory="200MB") as made:
+        assert made.wait(60)
+        number = search.count(filters.parse(["q=fischer", "country=Germany"], by=OPERATOR), by=OPERATOR)
+        test = screen(Role.MANAGER, q="fishcer", country="Germany")
+        told = "No contact that matches the filters has “fishcer”: these have **“fischer”**."
+        assert [one.value for one in test.info] == [told]
+        assert f"**{number}** of {ROWS} contacts" in notes(test)
+        assert len(test.dataframe[0].value) == number
+        assert test.text_input(key="q").value == "fishcer"
+        facet = next(one for one in test.multiselect if one.label == "Industry")
+        assert {int(option.rpartition("· ")[2]) for option in facet.options} != {0}
+        button(test, "Search as typed").click().run()
+        assert (test.query_params["q"], test.query_params["exact"]) == ("fishcer", "yes")
+        assert (list(test.info), f"**0** of {ROWS} contacts" in notes(test)) == ([], True)
+        button(test, "Show “fischer”").click().run()
+        assert "exact" not in test.query_params
+        assert f"**{number}** of {ROWS} contacts" in notes(test)
+        elsewhere = screen(Role.MANAGER, q="fishcer", country="Nowhere")
+        assert (list(elsewhere.info), f"**0** of {ROWS} contacts" in notes(elsewhere)) == ([], True)
+
+
+def test_another_search_is_not_meant_exactly(screen: Screen) -> None:
+    test = screen(Role.MANAGER, q="fishcer", exact="yes")
+    test.text_input(key="q").set_value("fishcr").run()
+    assert (test.query_params["q"], "exact" in test.query_params) == ("fishcr", False)

@@ -2,8 +2,9 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,12 +16,21 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from models.contacts import autocomplete, columnar, dictionaries, mirror, mirrored, own_mirror, search
+from models.contacts import (
+    autocomplete,
+    columnar,
+    dictionaries,
+    mirror,
+    mirror_source,
+    mirrored,
+    own_mirror,
+    search,
+)
 from models.contacts.mirror import Mirror
 from models.contacts.table import EMAIL_STATUSES, FIELDS, SENIORITIES, Contact
-from models.database import reading, writing
+from models.database import Database, reading, writing
 from models.fields import Kind
-from models.filters import OPERATORS, SYSTEM, Filter, Filters, visible_fields
+from models.filters import OPERATORS, SYSTEM, Filter, Filters, parse, visible_fields
 from models.industries import Industry
 from models.permissions import OPERATOR
 from models.users import User
@@ -393,19 +403,62 @@ def test_what_is_completed_takes_one_connection_at_a_time(following: Mirror, mon
     assert most == 1
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("mayfeld", "mayfield"), ("mayfieldd", "mayfield"), ("acme", None), ("amyfield", "mayfield"),
-        ("Mayfueld acme", "mayfield acme"), ("mayfe", "mayfi"), ("may", None), ("mayfield", None), ("mxxfield", None),
-        ("mayfeld nobody", None),
-    ],
-)  # fmt: skip
-def test_one_wrong_letter_is_understood(following: Mirror, typed: str, meant: str | None) -> None:
+PERSON = {
+    "last_name": "Mayfield", "company": "Acme", "title": "Müller & Caçadõres", "country": "Peru",
+    "email": "greta.o+hara@mayfield.example",
+}  # fmt: skip
+MEANT = {
+    "mayfeld": "mayfield", "mayfieldd": "mayfield", "amyfield": "mayfield", "mayifeld": "mayfield",
+    "myafield": "mayfield", "nayfield": "mayfield", "may(field": "mayfield", "mayfe": "mayfi",
+    "acme": None, "may": None, "mayfield": None, "ayfield": None, "mxxfield": None, "x" * 70: None,
+    "Mayfueld acme": "mayfield acme", "mayfeld nobody": None, "mayfield nobody": None,
+    "mayfeld grtea": "mayfield greta", "great": "greta", "gretha": "greta",
+    "grreta.o+hara@mayfield.example": "greta.o+hara@mayfield.example",
+    "greta.o+hara@mayfeild.example": "greta.o+hara@mayfield.example",
+    "greta.ohara@mayfield.example": "greta.o+hara@mayfield.example",
+    "muller": "müller", "mülller": "müller", "cacadores": "caçadõres", "cacadõres": "caçadõres",
+    "caacdores": "caçadõres", "mayfeld cacadores": "mayfield caçadõres",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("most_coded", [mirror_source.MOST_CODED, 0])  # with dictionaries, and of too many values
+def test_one_wrong_letter_is_understood(
+    filled: object, most_coded: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def understood(typed: Iterable[str], *country: str) -> dict[str, str | None]:
+        asked = {one: replace(parse(country, by=OPERATOR), q=one) for one in typed}
+        found = {one: search.meant(chosen, by=OPERATOR) for one, chosen in asked.items()}
+        assert all(search.count(chosen, by=OPERATOR) for chosen in found.values() if chosen)
+        return {one: chosen.q if chosen else None for one, chosen in found.items()}
+
+    monkeypatch.setattr(mirror_source, "MOST_CODED", most_coded)
     with writing(OPERATOR) as session:
-        session.execute(insert(Contact), [{"last_name": "Mayfield", "company": "Acme"}])
-    found = search.meant(Filters(q=typed), by=OPERATOR)
-    assert (found.q if found else None) == meant
+        session.execute(insert(Contact), [PERSON])
+    some = {typed: MEANT[typed] for typed in ("mayfeld", "gretha", "mayfeld cacadores")}
+    with mirror.held(tmp_path / "copy", threads=2, memory="500MB") as made:
+        assert made.wait(60)
+        assert understood(MEANT) == MEANT
+        assert understood(some, "country=Peru") == some
+        assert understood(some, "country=Chad") == dict.fromkeys(some), "nobody of Chad"
+        with writing(OPERATOR) as session:
+            session.execute(delete(Contact).where(Contact.last_name == "Mayfield"))
+        assert understood(some) == dict.fromkeys(some), "nobody has it any more"
+
+
+def test_what_is_meant_is_not_told_of_columns_that_are_hidden(following: Mirror) -> None:
     with writing(OPERATOR) as session:
-        session.execute(delete(Contact).where(Contact.last_name == "Mayfield"))
-    assert search.meant(Filters(q=typed), by=OPERATOR) is None, "nobody has it any more"
+        session.execute(insert(Contact), [PERSON])
+    seen = replace(OPERATOR, columns=frozenset({"email", "country"}))
+    assert search.meant(Filters(q="mayfiedl.example"), by=seen), "the e-mail has it"
+    assert search.meant(Filters(q="muller"), by=OPERATOR)
+    assert search.meant(Filters(q="muller"), by=seen) is None
+
+
+def test_what_is_meant_takes_no_longer_than_people_wait(following: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(self: mirrored.Mirrored, word: str) -> list[str]:
+        self.view.cursor.execute("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b").fetchall()
+        return [word]
+
+    monkeypatch.setattr(Database, "patience", 0.5)
+    monkeypatch.setattr(mirrored.Mirrored, "meant", endless)
+    assert search.meant(Filters(q="mayfeld"), by=OPERATOR) is None

@@ -1,11 +1,12 @@
 """Contacts over HTTP: read, written, found again, and what a program is told when it errs."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from dashboard.api import cursors
-from models.contacts import records, search
+from models.contacts import mirror, records, search
 from models.filters import Filters
 from models.permissions import OPERATOR, Actor, Role
 from tests.dashboard.api.conftest import Client
@@ -204,3 +205,16 @@ def test_a_page_that_one_person_asked_for_shows_another_no_more_than_they_see(db
         assert (row["last_name"], "email" in row) == ("Cook", seen)
         page = search.following(Filters(q="CEO"), size=1, by=by).rows  # of a title that is hidden nothing is found
         assert len(page) == seen
+
+
+def test_an_empty_page_says_what_was_meant(client: Client, tmp_path: Path) -> None:
+    manager = client(Role.MANAGER)
+    made(manager, last_name="Mayfield")
+    with mirror.held(tmp_path, threads=1, memory="200MB") as held:
+        assert held.wait(60)
+        asked = {"q": "mayfeld", "fields": "last_name"}
+        assert manager.get("/contacts", params=asked).json() == {"contacts": [], "next": None, "meant": "mayfield"}
+        found = manager.get("/contacts", params={**asked, "q": "mayfield"}).json()
+        assert (len(found["contacts"]), "meant" in found) == (1, False)
+        for other in ({"employees.gte": 13}, {"q": "nobody"}):
+            assert manager.get("/contacts", params={**asked, **other}).json()["meant"] is None

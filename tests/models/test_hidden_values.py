@@ -79,7 +79,7 @@ def answering(
         yield answering
         return
     if answering == "texts":
-        monkeypatch.setattr(mirror_source, "coded", lambda session: frozenset())
+        monkeypatch.setattr(mirror_source, "coded", lambda *_: frozenset())
     with mirror.held(tmp_path / "mirror", threads=1, memory="200MB") as made:
         assert made.wait(60)
         yield answering

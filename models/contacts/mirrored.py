@@ -453,7 +453,9 @@ class Mirrored:
 
     def _apart(self, names: list[str]) -> "Mirrored":
         """The same contacts, with these fields only, so that the rest is not asked of all contacts again and again."""
-        columns = [self.contacts.c[one] for one in ("created_at", *(FIELDS[name].column for name in names))]
+        fields = [FIELDS[name].column for name in names]
+        written = [f"{one}{WRITTEN}" for one in fields if self.view.file.by_name[one].form is Form.TEXT]
+        columns = [self.contacts.c[one] for one in ("created_at", *fields, *written)]
         self.view.dictionaries.look_up()
         self.view.dictionaries.keep("apart", select(*columns).where(self.where))
         apart = copy(self)

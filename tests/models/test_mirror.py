@@ -360,6 +360,18 @@ def test_the_overview_is_the_same(following: Mirror, filters: Filters) -> None:
         check_overview(*both(view, filters))
 
 
+def test_the_overview_is_the_same_where_no_text_has_a_dictionary(
+    filled: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror_source, "MOST_CODED", 0)
+    with mirror.held(tmp_path / "copy", threads=2, memory="500MB") as made:
+        assert made.wait(60)
+        with own_mirror.looking() as view:
+            assert view is not None
+            for filters in (Filters(), parse(["city.contains=a"], by=OPERATOR)):
+                check_overview(*both(view, filters))
+
+
 @pytest.mark.parametrize("name", ["city", "tags", "email", "seniority", "notes", "technologies"])
 def test_what_is_typed_is_completed_from_all_values_commonest_first(following: Mirror, name: str) -> None:
     value = f"unnest({name})" if FIELDS[name].kind is Kind.LIST else name

@@ -37,6 +37,7 @@ def show(title: str, measured: Sequence[Measured]) -> bool:
     table = Table(title, *numbers, "")
     for one in measured:
         limit, judged = ("", "") if one.limit is None else (f"{one.limit:,.0f} {one.unit}", verdict(one.kept))
-        table.add_row(one.what, f"{one.value:,.0f} {one.unit}", limit, judged)
+        digits = 0 if one.unit else 1
+        table.add_row(one.what, f"{one.value:,.{digits}f} {one.unit}", limit, judged)
     Console(width=110).print(table)
     return all(one.kept for one in measured)

@@ -41,8 +41,8 @@ STOPPED = re.compile(
 
 @dataclass
 class Phase:
-    """`seconds` of it; the most bytes that the web, and one of the runner's flows with its children, held; the least that was free on
-    the disk, and what was free when it ended."""
+    """`seconds` of it; the most bytes that the web held, and that one of the runner's flows held with its children; the
+    least that was free on the disk, and what was free when it ended."""
 
     name: str
     seconds: float = 0.0

@@ -14,7 +14,7 @@ from models.contacts import own_mirror, search
 from models.contacts.moments import When
 from models.contacts.search import Range
 from models.contacts.statistics import Statistics
-from models.filters import Filters, visible_fields
+from models.filters import Filters, parse_pairs, visible_fields
 from models.imports import Changed, Import
 from models.kept import Kept
 from models.permissions import Actor
@@ -28,6 +28,8 @@ SIZES: tuple[Range, ...] = ((1, 10), (11, 50), (51, 200), (201, 1000), (1001, 50
 
 _facet = Kept[dict[Any, int]]("values of a field", 1000)
 _facets = Kept[dict[str, dict[Any, int]]]("facets", 200)
+_beginning = Kept[dict[Any, int]]("values that begin so", 1000)
+_number = Kept[int]("how many with a value", 500)
 _everything = Kept[int]("all contacts", 100)
 _meant = Kept[Filters | None]("what is meant", 500)
 _view_counts = Kept[tuple[float, list[int | None]]]("views", 200)
@@ -45,6 +47,18 @@ def facet(filters: Filters, name: str, *, is_alone: bool = False, by: Actor) -> 
     if name in FACETS:
         return dict(_counted(filters, (name,) if is_alone else (*FACETS, SIZED), by)[name])
     return dict(_facet.answer((filters.query(), name), lambda: _values(filters, name, by), by=by))
+
+
+def beginning(filters: Filters, name: str, typed: str, *, by: Actor) -> dict[Any, int]:
+    """As `facet`, of all values of a text those that begin with what is typed, capitals aside. Raises NotAllowed."""
+    search.chosen_columns([name], by=by)
+    question = filters.query(), name, typed
+
+    def read() -> dict[Any, int]:
+        counted = search.count_by(filters, name, begins=typed, limit=FACET_VALUES, by=by)
+        return {value: count for value, count in counted if value}
+
+    return dict(_beginning.answer(question, read, by=by))
 
 
 def sizes(filters: Filters, *, is_alone: bool = False, by: Actor) -> dict[Range, int]:
@@ -72,6 +86,12 @@ def meant(filters: Filters, *, by: Actor) -> Filters | None:
     has no mirror."""
     question = filters.query(), own_mirror.progress().phase
     return _meant.answer(question, lambda: search.meant(filters, by=by), by=by)
+
+
+def number_with(others: Filters, key: str, value: Any, *, by: Actor) -> int:
+    """How many contacts match the filters and this condition."""
+    asked = parse_pairs([*others.pairs(), (key, str(value))], by=by)
+    return _number.answer(asked.query(), lambda: search.count(asked, by=by), by=by)
 
 
 def view_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:

@@ -91,10 +91,22 @@ def count(request: Request, by: Reader) -> ContactCount:
 
 @router.get("/count-by/{field}", summary="Count contacts by a field", openapi_extra=FILTERED)
 def count_by(
-    request: Request, by: Reader, field: FieldName, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    request: Request,
+    by: Reader,
+    field: FieldName,
+    begins: Annotated[
+        str,
+        Query(
+            max_length=autocomplete.LONGEST,
+            description="Of a text only the values that begin so, capitals aside.",
+            examples=["acm"],
+        ),
+    ] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> FieldCounts:
-    """The field's values with their exact counts. Every other parameter is a filter."""
-    found = search.count_by(filtering.of(request, "limit", by=by), field, limit=limit, by=by)
+    """The field's values with their exact counts, commonest first. Every other parameter is a filter."""
+    asked = filtering.of(request, "begins", "limit", by=by)
+    found = search.count_by(asked, field, begins=begins, limit=limit, by=by)
     return _counts(field, found)
 
 

@@ -79,12 +79,15 @@ def _list(view: View, name: str, by: Actor) -> None:
     if not counts and not cached.values(name, by=by):
         return
     widget = _synced(view, name, _chosen(view, _key(name)))
+    # Of more values than are listed any other can be typed: those of industries are all listed, and no other is one.
+    takes_others = len(counts) >= cached.FACET_VALUES and FIELDS[name].kind is not Kind.INDUSTRY
     st.multiselect(
         columns.label(name),
         list(counts),
         key=widget,
-        placeholder="Any",
-        format_func=lambda value: f"{value} · {formats.number(counts[value])}",
+        placeholder="Any, or type one" if takes_others else "Any",
+        accept_new_options=takes_others,
+        format_func=lambda value: f"{value} · {formats.number(counts[value])}" if value in counts else value,
         on_change=_changed,
         args=(view, _key(name), widget, by),
     )
@@ -115,7 +118,10 @@ def _counts(view: View, name: str, by: Actor) -> dict[Any, int]:
     counts = cached.facet(others, name, is_alone=others != view.filters, by=by)
     if FIELDS[name].kind is Kind.INDUSTRY and (gone := industries.out_of_use(by=by) & set(counts)):
         counts = {value: number for value, number in counts.items() if value not in gone}
-    return counts | {value: 0 for value in _chosen(view, _key(name)) if value not in counts}
+    missing = [value for value in _chosen(view, _key(name)) if value not in counts]
+    if len(counts) < cached.FACET_VALUES:
+        return counts | dict.fromkeys(missing, 0)
+    return counts | {value: cached.number_with(others, _key(name), value, by=by) for value in missing}
 
 
 def _chosen(view: View, key: str) -> list[Any]:

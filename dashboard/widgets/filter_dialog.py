@@ -1,6 +1,8 @@
 """Adds a filter: any field that the person may see, the comparisons that fit it, and its values."""
 
+from contextlib import suppress
 from datetime import date
+from typing import Any
 
 import streamlit as st
 
@@ -10,8 +12,9 @@ from dashboard.parts import dialog
 from dashboard.widgets import columns, page
 from dashboard.widgets.confirm import confirmed
 from dashboard.widgets.page import plain
+from models.contacts import own_mirror, search
 from models.contacts.table import FIELDS
-from models.errors import InvalidInput
+from models.errors import InvalidInput, TooSlow
 from models.fields import Field, Kind
 from models.filters import OPERATORS, Filter, Filters, filterable, visible_checks
 from models.permissions import Actor
@@ -24,6 +27,8 @@ NUMBERS = (Kind.WHOLE, Kind.MONEY)
 REFUSED = "filter refused"
 FREQUENT = (Kind.CHOICE, Kind.LIST, Kind.INDUSTRY, Kind.OWNER)  # kinds whose stored values are worth offering
 OFFERED_TEXT = ("country", "city", "state", "company_country", "stage", "latest_funding")
+EXACT = ("is", "has", "not")  # comparisons with a whole value
+LONGEST_BEGIN = 200  # characters of what values are looked for by
 MOST_ALTERNATIVES = 5
 LONGEST = 40  # characters of a filter's sentence
 
@@ -75,21 +80,32 @@ def _values(field: Field, operator: str, view: View, by: Actor) -> list[str]:
     if field.kind in (*NUMBERS, Kind.DATE):
         one = _one(field, "Value", key)
         return [one] if one else []
-    counts = _stored(field, operator, view, by)
-    if not counts:
+    return _chosen(field, operator, key, view, by)
+
+
+def _chosen(field: Field, operator: str, key: str, view: View, by: Actor) -> list[str]:
+    """Of a field's values some, or what is typed. Where they are more than are offered, what is typed narrows them."""
+    counts, typed, listed = _stored(field, operator, view, by), "", f"{key} listed"
+    before = st.session_state.get(listed, [])  # they stay chosen whatever is typed
+    if not 0 < len(counts) < cached.FACET_VALUES:
         joint = "neither value may hold" if operator == "not" else "either value will do"
         typed = _typed("Value", key, hint=f"With the same comparison added again, {joint}.")
+        if typed and operator in EXACT:
+            counts = _beginning(field, operator, typed, view, by)
+    st.session_state[listed] = before
+    if not (counts or before):
         return [typed] if typed else []
-    return st.multiselect(
-        "Values",
-        list(counts),
+    chosen = st.multiselect(
+        "That begin so" if typed else "Values",
+        list(dict.fromkeys([*before, *counts])),
         accept_new_options=True,
-        key=key,
+        key=listed,
         placeholder="Choose or type",
         filter_mode="contains",
         select_all=False,  # it would be what Enter takes, before the value that was typed
         format_func=lambda value: f"{value} · {formats.number(counts[value])}" if value in counts else value,
     )
+    return chosen or ([typed] if typed else [])
 
 
 def _one(field: Field, label: str, key: str) -> str:
@@ -123,10 +139,32 @@ def _refused() -> str:
 
 
 def _stored(field: Field, operator: str, view: View, by: Actor) -> dict[str, int]:
-    """The field's values among the contacts of the other filters, commonest first, where they are few enough."""
-    if operator not in ("is", "has", "not") or not (field.kind in FREQUENT or field.name in OFFERED_TEXT):
+    """The field's commonest values under all other filters; none where nearly every contact has another one, and where
+    to count them takes too long."""
+    others = _others(field, operator, view)
+    is_soon = field.kind is Kind.TEXT and own_mirror.can_answer(others) and own_mirror.has_dictionary(field.column)
+    if operator not in EXACT or not (field.kind in FREQUENT or field.name in OFFERED_TEXT or is_soon):
         return {}
-    return {str(value): count for value, count in cached.facet(view.filters, field.name, by=by).items()}
+    with suppress(TooSlow):
+        return _written(cached.facet(others, field.name, by=by))
+    return {}
+
+
+def _beginning(field: Field, operator: str, typed: str, view: View, by: Actor) -> dict[str, int]:
+    """None where it takes too long: what is typed can be taken all the same."""
+    if field.name not in FIELDS or field.kind not in search.BEGUN or len(typed) > LONGEST_BEGIN:
+        return {}
+    with suppress(TooSlow):
+        return _written(cached.beginning(_others(field, operator, view), field.name, typed, by=by))
+    return {}
+
+
+def _others(field: Field, operator: str, view: View) -> Filters:
+    return view.filters.without(field.name if operator == "is" else f"{field.name}.{operator}")
+
+
+def _written(counts: dict[Any, int]) -> dict[str, int]:
+    return {str(value): count for value, count in counts.items()}
 
 
 def _group(filters: Filters) -> int:

@@ -94,7 +94,7 @@ def _mirrored(field: Field, typed: str, most: int) -> list[str]:
             return []
         from models.contacts.mirrored import Mirrored
 
-        return Mirrored(view, Filters(), OPERATOR).beginning(field.name, typed, 2 * most) or []
+        return Mirrored(view, Filters(), OPERATOR).completed(field.name, typed, 2 * most) or []
 
 
 def _sources(session: Session, field: Field, typed: str, most: int) -> Iterator[str]:

@@ -133,6 +133,11 @@ class Mirror:
             time.sleep(0.01)
         return self.progress.phase is Phase.FOLLOWING
 
+    def has_dictionary(self, column: str) -> bool:
+        file = self._file
+        is_there = file is not None and self.progress.phase is Phase.FOLLOWING
+        return file is not None and is_there and file.by_name[column].form is columnar.Form.CODED
+
     def standing(self) -> Standing:
         file, seen, progress = self._file, self._seen, self.progress
         if file is None or seen is None or progress.phase is not Phase.FOLLOWING:

@@ -263,14 +263,22 @@ class Mirrored:
             found[name] = self._in_ranges(FIELDS[name].column, wanted, tallies) if wanted else []
         return found
 
-    def beginning(self, name: str, typed: str, most: int) -> list[str] | None:
-        """The field's values of all contacts that begin with it, capitals aside, commonest first. None where it would
-        take long: every other value is another one."""
+    def completed(self, name: str, typed: str, most: int) -> list[str] | None:
+        """The field's values that begin with it, capitals aside, commonest first. None where it would take long: every
+        other value is another one."""
+        if not self._is_tallied(FIELDS[name].column) and (FIELDS[name].kind is Kind.LIST or not typed):
+            return None
+        return [value for value, _ in self.beginning(name, typed, most)]
+
+    def beginning(self, name: str, typed: str, limit: int | None) -> list[tuple[str, int]]:
+        """The same with their numbers, whatever it takes."""
         column, number = FIELDS[name].column, func.count().label("contacts")
         if self._is_tallied(column):
-            return self._tallied_beginning(name, typed, most)
-        if FIELDS[name].kind is Kind.LIST or not typed:
-            return None
+            return self._tallied_beginning(name, typed, limit)
+        if FIELDS[name].kind is Kind.LIST:
+            each, contacts = self._counted(name, and_(self.where, self.contacts.c[column].is_not(None)))
+            begun = select(each, contacts).where(func.starts_with(func.lower(each), self._folded(typed)))
+            return [(row[0], int(row[1])) for row in self._all(begun.order_by(contacts.desc(), each).limit(limit))]
         value = self._as_written(column)
         wanted = self._pattern(column, "starts", (typed,))
         named = select(value, number).select_from(self.contacts)
@@ -281,16 +289,16 @@ class Mirrored:
             named = select(value, number).select_from(
                 self.contacts.join(values, values.c.code == self.contacts.c[column])
             )
-        rows = self._all(named.where(wanted).group_by(value).order_by(number.desc(), value).limit(most))
-        return [row[0] for row in rows]
+        begun = named.where(self.where, wanted).group_by(value).order_by(number.desc(), value).limit(limit)
+        return [(row[0], int(row[1])) for row in self._all(begun)]
 
-    def _tallied_beginning(self, name: str, typed: str, most: int) -> list[str]:
+    def _tallied_beginning(self, name: str, typed: str, limit: int | None) -> list[tuple[str, int]]:
         """Of members of lists the capitals are those of this machine: the values are few, and are looked at here."""
         column = FIELDS[name].column
         tally = {code: number for code, number in self._tally([column])[column].items() if code is not None}
         begins = self._folded(typed).casefold()
         counted = self._commonest(name, tally, None)
-        return [value for value, _ in counted if value is not None and value.casefold().startswith(begins)][:most]
+        return [one for one in counted if one[0] is not None and one[0].casefold().startswith(begins)][:limit]
 
     def meant(self, word: str) -> list[str]:
         """What these contacts have, or had once, and `word` is but for one letter or accents: first what differs in

@@ -104,6 +104,12 @@ def progress() -> Progress:
     return Progress(Phase.OFF) if _current is None else _current.progress
 
 
+def has_dictionary(column: str) -> bool:
+    """Whether this process has a mirror that follows, and in it a dictionary of the column of contacts: how many have
+    each of its values is counted in one look then, however many values there are."""
+    return _current is not None and _current.has_dictionary(column)
+
+
 def standing() -> Standing | None:
     """None where this process has none, by the settings."""
     return None if _current is None else _current.standing()

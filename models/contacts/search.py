@@ -55,6 +55,7 @@ SORTABLE_SYSTEM = ("id", "created_at", "updated_at")
 SORTED_BY = {FULL_NAME: "last_name", "added": "created_at", "changed": "updated_at", "contact": "id"}
 NAMED = ("email", "contact_id", "contact")  # one contact or a few have it, and an index finds it as it is written
 MOST_TOTALS = 2000
+BEGUN = frozenset({Kind.TEXT, Kind.CHOICE, Kind.LIST, Kind.EMAIL, Kind.URL, Kind.PHONE, *REFERENCES})  # are texts
 # What is browsed is in memory. Several processes that read one index wait for each other at each of its pages.
 COSTS = {
     "seq_page_cost": "0.1",
@@ -349,17 +350,26 @@ def known_counts(asked: Sequence[Filters], *, by: Actor) -> list[int | None]:
 
 @replica.browses
 @own_mirror.asks
-def count_by(filters: Filters, name: str, *, by: Actor, limit: int | None = None) -> list[tuple[Any, int]]:
-    """The field's values with their exact counts, commonest first; list fields count each element.
+def count_by(
+    filters: Filters, name: str, *, begins: str = "", by: Actor, limit: int | None = None
+) -> list[tuple[Any, int]]:
+    """The field's values with their exact counts, commonest first; list fields count each element. With `begins` those
+    of a text that begin so, capitals aside.
 
     Raises NotAllowed, InvalidInput (no such field).
     """
     require(by, Permission.CONTACTS_READ)
     _require_countable([name], "field", by)
+    kind, begins = FIELDS[name].kind, begins.replace("\x00", "")
+    if begins and kind not in BEGUN:
+        raise InvalidInput(f"{FIELDS[name].title} is a {kind.value}: nothing begins it.", field="begins")
     with _BESIDE, _engine(filters, by) as engine:
-        found = engine.count_by(name, limit)
-        names = _names(engine.session, FIELDS[name].kind) if FIELDS[name].kind in REFERENCES else None
-    return [(names.get(value) if names else value, number) for value, number in found]
+        if kind not in REFERENCES:
+            return engine.beginning(name, begins, limit) if begins else engine.count_by(name, limit)
+        found = engine.count_by(name, None)
+        names = _names(engine.session, kind)
+    named = [(names.get(value), number) for value, number in found]
+    return [(one, number) for one, number in named if (one or "").casefold().startswith(begins.casefold())][:limit]
 
 
 @replica.browses
@@ -504,6 +514,8 @@ class Engine(Protocol):
 
     def count_by(self, name: str, limit: int | None) -> list[tuple[Any, int]]: ...
 
+    def beginning(self, name: str, typed: str, limit: int | None) -> list[tuple[Any, int]]: ...
+
     def count_by_each(
         self, names: Sequence[str], ranges: Mapping[str, Sequence[Range]], limit: int
     ) -> dict[str, facets.Counts]: ...
@@ -530,11 +542,19 @@ class _Stored:
         return listed.around(self.session, self.where, contact_id)
 
     def count_by(self, name: str, limit: int | None) -> list[tuple[Any, int]]:
+        return self._counted(name, "", limit)
+
+    def beginning(self, name: str, typed: str, limit: int | None) -> list[tuple[Any, int]]:
+        return self._counted(name, typed, limit)
+
+    def _counted(self, name: str, typed: str, limit: int | None) -> list[tuple[Any, int]]:
         column = Contact.__table__.c[FIELDS[name].column]
         value = func.unnest(column) if FIELDS[name].kind is Kind.LIST else column
         matching = select(value.label("value")).where(self.where).subquery()
         number = func.count().label("count")
         counted = select(matching.c.value, number).group_by(matching.c.value)
+        if typed:
+            counted = counted.where(func.starts_with(func.lower(matching.c.value), func.lower(typed)))
         counted = counted.order_by(number.desc(), matching.c.value.asc().nulls_last()).limit(limit)
         return [(row[0], row[1]) for row in self.session.execute(counted)]
 

@@ -7,9 +7,10 @@ from sqlalchemy import delete, insert
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button, TextInput
 
+from dashboard import cached
 from dashboard.widgets import row_buttons
 from dashboard.widgets.page import plain
-from models import filters, preferences, sign_ins
+from models import filters, kept, preferences, sign_ins
 from models.contacts import mirror, search
 from models.contacts.bulk import Batch
 from models.contacts.table import FIELDS, Contact
@@ -312,6 +313,70 @@ def test_the_dialog_adds_any_filter_and_alternatives(screen: Screen, site: Site)
     choose(test, "Field", "email_status")
     offered = next(one for one in test.multiselect if one.label == "Values").options
     assert any(option.startswith("Verified · ") for option in offered)
+
+
+def test_the_dialog_counts_values_under_all_other_filters_and_what_is_typed_finds_any(
+    screen: Screen, site: Site
+) -> None:
+    def counted(*conditions: str) -> str:
+        return str(search.count(filters.parse(conditions, by=OPERATOR), by=OPERATOR))
+
+    def values(test: AppTest, label: str) -> dict[str, str]:
+        offered = next(one for one in test.multiselect if one.label == label).options
+        return dict(one.split(" · ") for one in offered)
+
+    screen(Role.ADMIN)  # signs in
+    test = AppTest.from_function(open_dialog, default_timeout=60)
+    test.query_params["country"] = "Germany"
+    test.query_params["city"] = "Berlin"
+    test.run()
+    choose(test, "Field", "city")
+    assert values(test, "Values")["Paris"] == counted("country=Germany", "city=Paris"), "beside Berlin, not within"
+    choose(test, "Field", "email")
+    assert [one.label for one in test.multiselect] == [], "each contact has its own"
+    write(test, "Value", "PERSON1")
+    found = values(test, "That begin so")
+    assert len(found) == int(counted("country=Germany", "city=Berlin", "email.starts=person1")) > 0
+    assert set(found.values()) == {"1"}
+    first, other = next(iter(found)), "person200@brightstone.example"
+    next(one for one in test.multiselect if one.label == "That begin so").set_value([first]).run()
+    write(test, "Value", other)
+    assert next(one for one in test.multiselect if one.label == "That begin so").value == [first], "it stays chosen"
+    button(test, "Add the filter").click().run()
+    assert test.query_params["email"] == first
+    choose(test, "Field", "last_name")
+    write(test, "Value", "Nobody")
+    button(test, "Add the filter").click().run()
+    assert test.query_params["last_name"] == "Nobody", "nothing is lost for want of an Enter"
+
+
+def test_the_dialog_offers_values_of_whatever_the_mirror_has_a_dictionary_of(
+    screen: Screen, site: Site, tmp_path: Path
+) -> None:
+    screen(Role.ADMIN)  # signs in
+    test = AppTest.from_function(open_dialog, default_timeout=60)
+    test.query_params["country"] = "Germany"
+    with mirror.held(tmp_path, threads=1, memory="200MB") as made:
+        assert made.wait(60)
+        choose(test.run(), "Field", "title")
+        offered = next(one for one in test.multiselect if one.label == "Values").options
+    counts = search.count_by(filters.parse(["country=Germany"], by=OPERATOR), "title", by=OPERATOR)
+    assert offered == [f"{value} · {number}" for value, number in counts]
+
+
+def test_a_facet_of_more_values_than_are_listed_takes_any_and_counts_it(
+    screen: Screen, site: Site, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(cached, "FACET_VALUES", 2)
+    request.addfinalizer(kept.drop)
+    kept.drop()
+    number = search.count(filters.parse(["country=United States"], by=OPERATOR), by=OPERATOR)
+    test = screen(Role.ADMIN, country="United States")
+    country = next(one for one in test.multiselect if one.label == "Country")
+    assert len(country.options) == 3
+    assert f"United States · {number}" in country.options, "also where two others are commoner"
+    country.set_value(["United States", "France"]).run()
+    assert test.query_params == {"country": ["United States", "France"]}
 
 
 def write(test: AppTest, label: str, text: str) -> None:

@@ -384,7 +384,7 @@ def test_what_is_typed_is_completed_from_all_values_commonest_first(following: M
         beginning = {one: number for one, number in numbers.items() if one.casefold().startswith(typed.casefold())}
         with own_mirror.looking() as view:
             assert view is not None
-            found = mirrored.Mirrored(view, Filters(), OPERATOR).beginning(name, typed, 1000)
+            found = mirrored.Mirrored(view, Filters(), OPERATOR).completed(name, typed, 1000)
         if found is None:
             assert (name in ("email", "notes"), typed) == (True, "")
             continue
@@ -392,6 +392,25 @@ def test_what_is_typed_is_completed_from_all_values_commonest_first(following: M
         completed = autocomplete.values(name, typed, most=3, by=OPERATOR)
         assert set(completed) <= numbers.keys()
         assert len(completed) == min(3, len({one.casefold() for one in beginning})), typed
+
+
+@pytest.mark.parametrize("name", ["city", "tags", "email", "seniority", "notes", "technologies", "industry", "owner"])
+def test_what_begins_so_is_counted_the_same_under_other_filters(following: Mirror, name: str) -> None:
+    def counted(typed: str, chosen: Filters) -> list[tuple[Any, int]]:
+        found = search.count_by(chosen, name, begins=typed, by=OPERATOR)
+        assert [number for _, number in found] == sorted((number for _, number in found), reverse=True)
+        assert found[:2] == search.count_by(chosen, name, begins=typed, by=OPERATOR, limit=2)
+        return sorted(found)
+
+    some = [parse(one, by=OPERATOR) for one in ([], ["seniority=VP", "seniority=Manager"], ["city.contains=a"])]
+    asked = [(typed, chosen) for typed in ("a", "Ä", "so", "ann", "İ", "own", "nobody") for chosen in some]
+    ours = [counted(*one) for one in asked]
+    token = own_mirror._MAY_ASK.set(False)
+    try:
+        assert ours == [counted(*one) for one in asked]
+    finally:
+        own_mirror._MAY_ASK.reset(token)
+    assert any(ours)
 
 
 def test_what_is_completed_takes_one_connection_at_a_time(following: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,11 @@ def test_counts_are_of_what_the_filter_asks(analyst: httpx.Client) -> None:
     assert counted(analyst.get("/contacts/count-by/tags?country=Germany").json()) == {"VIP": 2, "News": 1}
     assert counted(analyst.get("/contacts/count-by/is_active").json()) == {True: 3, False: 1}
     assert counted(analyst.get("/contacts/count-by/industry").json()) == {"Software": 1, None: 3}
+    assert counted(analyst.get("/contacts/count-by/country?begins=ge%00R").json()) == {"Germany": 2}
+    assert counted(analyst.get("/contacts/count-by/tags?begins=v&country=Germany").json()) == {"VIP": 2}
+    assert counted(analyst.get("/contacts/count-by/industry?begins=SOFT").json()) == {"Software": 1}
+    refused = analyst.get("/contacts/count-by/is_active?begins=y")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "begins")
     refused = analyst.get("/contacts/count-by/contry")
     assert (refused.status_code, "There is no field “contry” to count by" in refused.json()["detail"]) == (422, True)
     assert analyst.get("/contacts/count?contry=Germany").status_code == 422

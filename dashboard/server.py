@@ -37,7 +37,7 @@ from dashboard.api import api, limits
 from dashboard.front_page import front_page
 from dashboard.session import cookie_name
 from models import awaited, database, garbage, kept_listener, outages, sign_ins, timings
-from models.contacts import mirror
+from models.contacts import own_mirror
 from models.database import LARGEST_ID
 from models.errors import InvalidInput, Unavailable
 from models.settings import settings
@@ -70,7 +70,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
         raise Unavailable("The web needs a database: set DATABASE_URL, or start everything with `appointment360 up`.")
     database.bind(url.get_secret_value(), patience=settings().search_seconds, replica=settings().replica)
     garbage.not_sought_in_what_is_loaded()
-    with timings.keeping(), mail_delivery.delivering(), kept_listener.listening(), mirror.mirroring():
+    with timings.keeping(), mail_delivery.delivering(), kept_listener.listening(), own_mirror.mirroring():
         async with awaited.opened(), prefect_pages.opened():
             with readiness.drained_before_its_end():
                 yield {}

@@ -9,12 +9,14 @@ Patterns ignore capitals as the database's server does. So it is the server that
 as there, and Unicode has one meaning.
 """
 
+import errno
 import logging
+import os
 import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,10 +29,15 @@ import pyarrow.compute as pc
 from models import machine
 from models.contacts import signatures
 from models.contacts.feed import Place, Server, Written
+from models.contacts.mirror_files import SPILLED
 from models.contacts.table import FIELDS, SEARCHED
 from models.fields import Kind
 
 log = logging.getLogger(__name__)
+
+BROKEN = (duckdb.FatalException, duckdb.InternalException, duckdb.IOException)  # says DuckDB of a file
+# It says IOException also where the file is whole and something else is at its limit: there is no class for that.
+LIMITS = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)))
 
 FORMAT = "9"  # of the file, with the columns that there are: another one is not read
 SEPARATOR = "\x00"  # between the members of a list that is written as one text: no text of PostgreSQL has it
@@ -48,6 +55,7 @@ SIGNED = "#"  # behind the name of a column: the signature of each of its texts
 SYSTEM = {"created_at": Kind.DATE, "updated_at": Kind.DATE, "import_id": Kind.WHOLE}
 MANY = 50_000  # contacts that come in in one transaction, after which the memory that it took is given back
 SMALL = 20_000  # values of a dictionary that stays in memory
+INFINITE = 2**63 - 1  # microseconds, as which a moment stands that never is
 MOMENTS = ("created_at", "updated_at")
 _TYPES = {
     Kind.WHOLE: "BIGINT", Kind.MONEY: "DECIMAL(15, 2)", Kind.DATE: "DATE", Kind.FLAG: "BOOLEAN",
@@ -94,7 +102,9 @@ class Column:
     def selected(self) -> list[str]:
         """What is read of the database for it."""
         if self.is_moment:
-            return [f"(extract(epoch FROM {self.name}) * 1000000)::bigint AS {self.name}"]
+            microseconds = f"(extract(epoch FROM {self.name}) * 1000000)::bigint"
+            ends = f"WHEN 'infinity' THEN {INFINITE} WHEN '-infinity' THEN -{INFINITE}"
+            return [f"CASE {self.name} {ends} ELSE {microseconds} END AS {self.name}"]
         if self.kind is Kind.MONEY:
             return [f"{self.name}::text AS {self.name}"]
         if self.form is Form.TEXT:
@@ -126,7 +136,8 @@ class Column:
     def taken(self) -> list[str]:
         """What becomes of `selected` here."""
         if self.is_moment:
-            return [f"make_timestamptz({self.name})"]
+            ends = f"WHEN {INFINITE} THEN 'infinity'::TIMESTAMPTZ WHEN -{INFINITE} THEN '-infinity'::TIMESTAMPTZ"
+            return [f"CASE {self.name} {ends} ELSE make_timestamptz({self.name}) END"]
         if self.is_signed:
             return [self.name, f'"{self.name}{WRITTEN}"', f'"{self.name}{SIGNED}"']
         return [self.name, f'"{self.name}{WRITTEN}"'] if self.form is Form.TEXT else [self.name]
@@ -267,11 +278,13 @@ class Columnar:
                     f"value {value}, folded VARCHAR USING COMPRESSION uncompressed, signature UBIGINT)"
                 )
 
-    def copy_to(self, path: Path) -> None:
-        """Write a file of what is in this one now. What was replaced or deleted stays in a file: in blocks that are
-        free, and in the dictionaries. Others read and write meanwhile."""
+    @contextmanager
+    def copied(self, path: Path) -> Iterator[None]:
+        """While this lasts, there is a file of what was in this one, and is not unlocked yet. What was replaced or
+        deleted stays in a file: in blocks that are free, and in the dictionaries. Others read and write meanwhile."""
         with self.cursor() as cursor:
-            cursor.execute(f"ATTACH '{path}' AS fresh")
+            quoted = str(path).replace("'", "''")
+            cursor.execute(f"ATTACH '{quoted}' AS fresh")
             self._copying = cursor
             try:
                 cursor.execute("BEGIN")
@@ -286,13 +299,17 @@ class Columnar:
                 cursor.execute(f"INSERT INTO fresh.totals {_SUMMED}")
                 cursor.execute("CREATE TABLE fresh.state AS FROM state")
                 cursor.execute("COMMIT")
+                yield
             finally:
                 self._copying = None
                 cursor.execute("DETACH fresh")
 
-    def stop_copying(self) -> None:
-        if (copying := self._copying) is not None:
-            copying.interrupt()
+    def interrupt(self) -> None:
+        """End what is being written, or copied; not what others read. Between two statements it does nothing."""
+        for one in (self._connection, self._copying):
+            if one is not None:
+                with suppress(duckdb.Error):  # it is closed in this moment
+                    one.interrupt()
 
     def load(self, batches: Iterator[pa.Table], state: State, fold: Folds) -> Iterator[int]:
         """Put all contacts into the empty file; gives the number of those that are in after each batch."""
@@ -550,23 +567,26 @@ def _folded(written: Any, fold: Folds) -> Any:
 def opened(path: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnection:
     """Raises duckdb.Error where it is another process's, or not one of DuckDB's."""
     how: dict[str, Any] = {
-        "threads": threads, "memory_limit": memory, "temp_directory": str(path.with_suffix(".spilled")),
+        "threads": threads, "memory_limit": memory, "temp_directory": str(path.with_suffix(SPILLED)),
         "autoinstall_known_extensions": False, "autoload_known_extensions": False,
         "preserve_insertion_order": False,
     }  # fmt: skip
     connection = duckdb.connect(str(path), config=how)
     path.chmod(0o600)
-    shutil.rmtree(path.with_suffix(".spilled"), ignore_errors=True)  # what a killed process left there
+    shutil.rmtree(path.with_suffix(SPILLED), ignore_errors=True)  # what a killed process left there
     connection.execute("SET enable_progress_bar = false")
     connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of every cursor, too
     return connection
 
 
 def reopened(path: Path, *, threads: int, memory: str) -> Columnar | None:
-    """None where it is another process's, was not filled to its end, is broken, or of another version."""
+    """None where it was not filled to its end, is broken, or of another version. Raises duckdb.Error where nothing is
+    wrong with it."""
     try:
         connection = opened(path, threads=threads, memory=memory)
     except duckdb.Error as error:
+        if is_at_limit(error):
+            raise
         log.info("%s is not opened: %s", path.name, type(error).__name__)
         return None
     try:
@@ -576,41 +596,18 @@ def reopened(path: Path, *, threads: int, memory: str) -> Columnar | None:
             [(file.stale_since,)] = connection.execute("SELECT min(since) FROM stale").fetchall()
             return file
     except duckdb.Error as error:
+        if is_at_limit(error):
+            connection.close()
+            raise
         log.info("%s is not used: %s", path.name, type(error).__name__)
     connection.close()
     return None
 
 
-def is_in_use(path: Path) -> bool:
-    """By another process. One that is broken is not."""
-    try:
-        duckdb.connect(str(path)).close()
-    except duckdb.IOException as error:
-        return "lock" in str(error)
-    except duckdb.Error:
-        return False
-    return False
+def is_broken(error: duckdb.Error) -> bool:
+    """Whether it says that of the file. That what is read is not what was written has no class of its own."""
+    return (type(error) is duckdb.Error or isinstance(error, BROKEN)) and not is_at_limit(error)
 
 
-def size(path: Path) -> int:
-    """Bytes on the disk, with its log."""
-    total = 0
-    for one in (path, path.with_name(f"{path.name}.wal")):
-        with suppress(FileNotFoundError):
-            total += one.stat().st_size
-    return total
-
-
-def age(path: Path) -> float:
-    """Seconds since it or its log was written; none where it is gone."""
-    moments = [0.0]
-    for one in (path, path.with_name(f"{path.name}.wal")):
-        with suppress(FileNotFoundError):
-            moments.append(one.stat().st_mtime)
-    return time.time() - max(moments) if any(moments) else 0.0
-
-
-def remove(path: Path) -> None:
-    for one in (path, path.with_name(f"{path.name}.wal")):
-        one.unlink(missing_ok=True)
-    shutil.rmtree(path.with_suffix(".spilled"), ignore_errors=True)
+def is_at_limit(error: duckdb.Error) -> bool:
+    return any(limit in str(error) for limit in LIMITS)

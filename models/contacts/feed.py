@@ -23,6 +23,7 @@ from models.database import Base, writing
 from models.permissions import OPERATOR
 
 RANGE = re.compile(r"\[(-?[0-9]+),(-?[0-9]+)\)")
+AT_ONCE = 20_000  # entries, the oldest, among which it looks each minute for those to remove
 KEPT = timedelta(days=2)  # entries, after which who did not follow reads all contacts again
 
 
@@ -129,7 +130,8 @@ _REMOVE = text(
             pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS beyond
     ), gone AS (
         DELETE FROM contact_feed USING here
-        WHERE written_at < now() - CAST(:kept AS interval)
+        WHERE id IN (SELECT id FROM contact_feed ORDER BY id LIMIT :most)
+            AND written_at < now() - CAST(:kept AS interval)
             AND (written_in < here.ended_before OR written_in >= here.beyond)
         RETURNING written_in
     )
@@ -164,4 +166,4 @@ def written_since(session: Session, seen: Place) -> Written | None:
 def expire() -> None:
     """Remove entries older than KEPT, with the note that they were there."""
     with writing(OPERATOR) as session:
-        session.execute(_REMOVE, {"kept": KEPT})
+        session.execute(_REMOVE, {"kept": KEPT, "most": AT_ONCE})

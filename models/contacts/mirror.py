@@ -9,24 +9,25 @@ The file is of one process, which holds it open, and of one server's database: a
 another version of this program is made anew. What a killed process left is whole: DuckDB writes a log before it.
 """
 
-import errno
 import logging
-import os
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import psycopg
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import disk_space, disks, kept
-from models.contacts import columnar, feed, mirror_source, own_mirror
+from models import disk_space, kept
+from models.contacts import columnar, feed, mirror_files, mirror_source, own_mirror
 from models.contacts.columnar import Columnar, State
 from models.contacts.dictionaries import Dictionaries
 from models.contacts.own_mirror import Failed, Overtaken, Phase, Progress, Standing
@@ -34,10 +35,7 @@ from models.database import Database, reading
 from models.disk_space import NoRoom
 from models.errors import AppError, TooSlow
 from models.kept import Moment
-from models.machine import machine_memory
-from models.settings import settings
 
-MOST_MEMORY = 1_000_000_000  # bytes, where nothing is set
 AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in beside
 REBUILT = 2_000_000  # changed contacts from which on all are read again, which takes no longer then
 EVERY = 1.0  # seconds after which it looks though nobody told it
@@ -47,14 +45,11 @@ EACH = 300  # bytes of a contact in the file: ten million of the bench's, of whi
 AGAIN = 10.0  # seconds after which it begins anew what failed; twice as long each further time, up to LONGEST
 LONGEST = 600.0
 NOTED = 3600.0  # seconds after which it notes again where it is, though nothing moved: the feed is not kept for ever
+ENDS_WITHIN = 10.0  # seconds; the supervisors kill after 40
+REPEATED = 0.1  # seconds after which it is interrupted again: in between two statements nobody hears it
 PATIENT = 0.5  # seconds for who is bringing changes in, after which the database answers
-FILES = "*.duckdb"
 OTHER_CAPITALS = "The database writes capitals small in a way of its own: it answers everything itself."
 _SUM = "SELECT count(*), coalesce(sum(id), 0) FROM contacts"
-
-BROKEN = (duckdb.FatalException, duckdb.InternalException, duckdb.IOException)  # says DuckDB of a file
-# It says IOException also where the file is whole and something else is at its limit: there is no class for that.
-LIMITS = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)))
 
 log = logging.getLogger(__name__)
 
@@ -72,21 +67,15 @@ class View:
     def asked(self) -> Iterator[None]:
         """While this lasts, it is. What takes longer than people wait is stopped. Raises TooSlow, Failed."""
         patience = Database.patience
-        timer = None if patience is None else threading.Timer(patience, self.cursor.interrupt)
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
         try:
-            yield
+            with _interrupted_after(patience, self.cursor):
+                yield
         except duckdb.InterruptException as error:
             raise TooSlow(seconds=patience or 0) from error
         except duckdb.Error as error:
-            log.exception("the mirror of contacts fails at a question: the database answers")
+            log.error("the mirror of contacts fails at a question, the database answers: %s", _told(error))
             self.failed(error)
             raise Failed from error
-        finally:
-            if timer is not None:
-                timer.cancel()
 
     @cached_property
     def dictionaries(self) -> Dictionaries:
@@ -101,6 +90,8 @@ class Mirror:
         self.folder, self.threads, self.memory = folder, threads, memory
         self.progress = Progress(Phase.WAITING)
         self._file: Columnar | None = None
+        self._loading: Columnar | None = None  # one that is not whole yet
+        self._asking: psycopg.Connection[Any] | None = None  # by which its round reads
         self._seen: float | None = None  # when it was last found to have every change, by the monotonic clock
         self._is_proven = False  # whether the file was found to have all contacts, since it was opened
         self._lock = threading.Lock()  # of who writes
@@ -116,11 +107,18 @@ class Mirror:
     def stop(self) -> None:
         self._stopped.set()
         self._told.set()
-        if (file := self._file) is not None:
-            file.stop_copying()
-        self._thread.join(60)
-        with self._lock:
+        end = time.monotonic() + ENDS_WITHIN
+        while self._thread.is_alive() and time.monotonic() < end:
+            for file in (self._file, self._loading):
+                if file is not None:
+                    file.interrupt()
+            if (asking := self._asking) is not None:
+                with suppress(psycopg.Error):  # it is closed in this moment
+                    asking.cancel_safe(timeout=1)
+            self._thread.join(REPEATED)
+        if self._lock.acquire(timeout=PATIENT):  # else it is as after a kill, which costs nothing but the log's replay
             self._let_go()
+            self._lock.release()
 
     def tell(self) -> None:
         """Something changed: it may come after it now, before anybody asks."""
@@ -139,15 +137,17 @@ class Mirror:
         return file is not None and is_there and file.by_name[column].form is columnar.Form.CODED
 
     def standing(self) -> Standing:
-        file, seen, progress = self._file, self._seen, self.progress
+        file, seen, progress, loading = self._file, self._seen, self.progress, self._loading
         if file is None or seen is None or progress.phase is not Phase.FOLLOWING:
-            return Standing(progress, bytes=sum(map(columnar.size, self.folder.glob(FILES))))
-        try:
-            with file.cursor() as cursor:
+            return Standing(progress, bytes=0 if loading is None else mirror_files.size(loading.path))
+        contacts = None
+        with suppress(duckdb.Error):  # it is let go of in this moment
+            cursor = file.lent()
+            try:
                 [(contacts,)] = cursor.execute("SELECT count(*) FROM contacts").fetchall()
-        except duckdb.Error:  # it is let go of in this moment
-            contacts = None
-        return Standing(progress, contacts, columnar.size(file.path), time.monotonic() - seen)
+            finally:
+                file.given_back(cursor)
+        return Standing(progress, contacts, mirror_files.size(file.path), time.monotonic() - seen)
 
     def view(self, session: Session) -> View | None:
         """None where the database is to answer; else who takes it closes it. Raises Overtaken."""
@@ -161,17 +161,17 @@ class Mirror:
             raise
         except duckdb.Error as error:
             if file is self._file:
-                log.exception("the mirror of contacts cannot be read, and is made anew")
-                self._let_go_of(file, is_kept=_is_at_limit(error))
+                log.error("the mirror of contacts cannot be read: %s", _told(error))
+                self._let_go_of(file, is_kept=_is_kept_at(error))
             return None
-        except Exception:  # what changed could not be read, or not be taken: that is no fault of the question
-            log.exception("the mirror of contacts does not come after a change: the database answers")
+        except Exception as error:  # noqa: BLE001  # what changed could not be read, or not be taken in
+            log.error("the mirror of contacts does not come after a change, the database answers: %s", _told(error))
             return None
         return None if cursor is None else View(session, file, cursor, partial(self._failed_at, file))
 
     def _failed_at(self, file: Columnar, error: duckdb.Error) -> None:
         """A question was. One that is too much for the memory or the disk says nothing of the file."""
-        if _is_broken(error):
+        if columnar.is_broken(error):
             self._let_go_of(file)
         elif isinstance(error, duckdb.FatalException):  # until it is opened again, it answers nothing
             self._let_go_of(file, is_kept=True)
@@ -220,29 +220,43 @@ class Mirror:
                 self._round()
                 self._renew()
                 self._failed = 0
-            except AppError as error:
-                log.warning("the mirror of contacts does not follow: %s", error)
-                self._fail(error.sentence)
-            except Exception as error:  # the thread must outlive whatever one round meets
-                log.exception("the mirror of contacts does not follow: the database answers")
-                self._fail(f"{type(error).__name__}, of which the log tells.")
+            except Exception as error:  # noqa: BLE001  # the thread must outlive whatever one round meets
+                if self._stopped.is_set():  # it was interrupted
+                    return
+                self._fail(error)
             self._told.wait(EVERY)
             self._told.clear()
 
-    def _fail(self, fault: str) -> None:
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, AppError):
+            log.warning("the mirror of contacts does not follow: %s", error)
+            fault = error.sentence
+        else:
+            log.error("the mirror of contacts does not follow, the database answers: %s", _told(error))
+            fault = f"{type(error).__name__}, of which the log tells."
         self.progress = Progress(Phase.WAITING if self._file is None else self.progress.phase, fault=fault)
         self._stopped.wait(min(LONGEST, AGAIN * 2 ** min(self._failed, 6)))
         self._failed += 1
 
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with reading() as session:
+            self._asking = session.connection().connection.driver_connection
+            try:
+                yield session
+            finally:
+                self._asking = None
+
     def _round(self) -> None:
         began = time.monotonic()
-        with reading() as session:
+        with self._reading() as session:
             session.execute(text("SET LOCAL statement_timeout = 0"))
             session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))  # while another connection reads
             if not mirror_source.has_usual_capitals(session):
                 log.warning("contacts are not mirrored: %s", OTHER_CAPITALS)
                 self.progress = Progress(Phase.OFF, fault=OTHER_CAPITALS)
                 self._stopped.set()
+                mirror_files.clear(self.folder)
                 return
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)  # it holds contacts in clear
@@ -254,7 +268,7 @@ class Mirror:
             try:
                 is_there = self._is_brought_to(file, session, moment)
             except duckdb.Error as error:
-                self._let_go_of(file, is_kept=_is_at_limit(error))
+                self._let_go_of(file, is_kept=_is_kept_at(error))
                 raise
             if is_there:
                 self._seen, self.progress = began, Progress(Phase.FOLLOWING)
@@ -271,33 +285,36 @@ class Mirror:
             return
         path = self.folder / f"{uuid.uuid4().hex}.duckdb"
         try:
-            disk_space.require(self.folder, columnar.size(file.path), "a new file of the mirror of contacts")
-            file.copy_to(path)
-            fresh = columnar.reopened(path, threads=self.threads, memory=self.memory)
+            disk_space.require(self.folder, mirror_files.size(file.path), "a new file of the mirror of contacts")
+            with ExitStack() as choosing:
+                with file.copied(path):
+                    choosing.enter_context(mirror_files.alone(self.folder))
+                fresh = columnar.reopened(path, threads=self.threads, memory=self.memory)
         except (OSError, NoRoom, duckdb.Error) as error:
             if self._stopped.is_set():
-                columnar.remove(path)
+                mirror_files.remove(path)
                 return
-            log.warning("the mirror of contacts cannot be copied, and is read anew: %s", error)
+            log.warning("the mirror of contacts cannot be copied, and is read anew: %s", _told(error))
             fresh = None
         with self._lock:
             if fresh is not None and file is self._file:
                 fresh.is_bytewise = file.is_bytewise
                 self._file = fresh
                 file.retire()
-                columnar.remove(file.path)
+                mirror_files.remove(file.path)
                 return
         if fresh is not None:
             fresh.close()
-        columnar.remove(path)
+        mirror_files.remove(path)
         self._let_go_of(file)
 
     def _clear_abandoned(self) -> None:
         """Those whose process ended so long ago that nobody can go on with them."""
-        for path in self.folder.glob(FILES):
-            mine = self._file is not None and path == self._file.path
-            if not mine and columnar.age(path) > ABANDONED and not columnar.is_in_use(path):
-                columnar.remove(path)
+        with mirror_files.alone(self.folder):
+            for path in self.folder.glob(mirror_files.FILES):
+                mine = self._file is not None and path == self._file.path
+                if not mine and mirror_files.age(path) > ABANDONED and not mirror_files.is_in_use(path):
+                    mirror_files.remove(path)
 
     def _is_brought_to(self, file: Columnar, session: Session, moment: Moment) -> bool:
         with self._lock:
@@ -314,17 +331,21 @@ class Mirror:
         return is_there
 
     def _reopened(self, session: Session) -> Columnar | None:
-        """What was left by a process before, where it is of this database and the server was not put back since."""
-        for path in sorted(self.folder.glob(FILES)):
-            file = columnar.reopened(path, threads=self.threads, memory=self.memory)
-            if file is None:
-                continue
-            with file.cursor() as cursor:
-                shown = columnar.state(cursor)
-            if _goes_on(session, shown):
-                self._take(file, session, is_proven=False)
-                return file
-            file.close()
+        """What was left by a process before, where it is of this database and the server was not put back since. What
+        is of no use is removed."""
+        with mirror_files.alone(self.folder):
+            for path in sorted(self.folder.glob(mirror_files.FILES)):
+                if mirror_files.is_in_use(path):
+                    continue
+                file = columnar.reopened(path, threads=self.threads, memory=self.memory)
+                if file is not None:
+                    with file.cursor() as cursor:
+                        shown = columnar.state(cursor)
+                    if _goes_on(session, shown):
+                        self._take(file, session, is_proven=False)
+                        return file
+                    file.close()
+                mirror_files.remove(path)
         return None
 
     def _take(self, file: Columnar, session: Session, *, is_proven: bool) -> None:
@@ -346,7 +367,7 @@ class Mirror:
         disk_space.require(self.folder, total * EACH, "the mirror of contacts", then="it is made by itself")
         path = self.folder / f"{uuid.uuid4().hex}.duckdb"
         connection = columnar.opened(path, threads=self.threads, memory=self.memory)
-        file = Columnar(path, connection, columnar.columns(mirror_source.coded(session, total, but)))
+        file = self._loading = Columnar(path, connection, columnar.columns(mirror_source.coded(session, total, but)))
         try:
             file.start_over()
             for done in file.load(mirror_source.all_contacts(session, file), state, mirror_source.folds(session)):
@@ -355,18 +376,14 @@ class Mirror:
                     raise InterruptedError
         except BaseException:
             file.close()
-            columnar.remove(path)
+            mirror_files.remove(path)
             raise
+        finally:
+            self._loading = None
         self._take(file, session, is_proven=True)
+        self._noted = time.monotonic()
         log.info("all contacts are mirrored, in %.1f s", time.monotonic() - began)
         self._seen, self.progress = began, Progress(Phase.FOLLOWING)
-        self._clear_others(path)
-
-    def _clear_others(self, mine: Path) -> None:
-        """Those that no process has open."""
-        for path in self.folder.glob(FILES):
-            if path != mine and not columnar.is_in_use(path):
-                columnar.remove(path)
 
     def _let_go_of(self, file: Columnar, *, is_kept: bool = False) -> None:
         """Unless it `is_kept`, it is not to be opened again, either."""
@@ -374,7 +391,7 @@ class Mirror:
             if self._file is file:
                 self._let_go()
                 if not is_kept:
-                    columnar.remove(file.path)
+                    mirror_files.remove(file.path)
         self._told.set()
 
     def _let_go(self) -> None:
@@ -382,18 +399,6 @@ class Mirror:
         if self._file is not None:
             self._file.retire()
             self._file = None
-
-
-@contextmanager
-def mirroring() -> Iterator[None]:
-    """While this lasts, the process has a mirror, where the settings say so."""
-    wanted = settings()
-    if wanted.mirror == "off":
-        yield
-        return
-    memory = wanted.mirror_memory or min(MOST_MEMORY, machine_memory() // 4)
-    with held(disks.mirrors(), threads=wanted.mirror_threads, memory=f"{memory}B"):
-        yield
 
 
 @contextmanager
@@ -419,13 +424,35 @@ def _begun(file: Columnar) -> tuple[duckdb.DuckDBPyConnection, State]:
         raise
 
 
-def _is_broken(error: duckdb.Error) -> bool:
-    """Whether it says that of the file. That what is read is not what was written has no class of its own."""
-    return (type(error) is duckdb.Error or isinstance(error, BROKEN)) and not _is_at_limit(error)
+@contextmanager
+def _interrupted_after(patience: float | None, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Again and again until this is over: in between two statements nobody hears it."""
+    ended = threading.Event()
+
+    def interrupt() -> None:
+        is_over = ended.wait(patience)
+        while not is_over:
+            with suppress(duckdb.Error):  # it is closed in this moment
+                cursor.interrupt()
+            is_over = ended.wait(REPEATED)
+
+    if patience is not None:
+        threading.Thread(target=interrupt, name="patience with the mirror of contacts", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
-def _is_at_limit(error: duckdb.Error) -> bool:
-    return any(limit in str(error) for limit in LIMITS)
+def _told(error: Exception) -> str:
+    """Of which kind it is, and where it was met: what it says may hold somebody's data."""
+    [*_, last] = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
+
+
+def _is_kept_at(error: duckdb.Error) -> bool:
+    """Whether the file is as good as before what failed with it."""
+    return isinstance(error, duckdb.InterruptException) or columnar.is_at_limit(error)
 
 
 def _goes_on(session: Session, shown: State) -> bool:

@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from models import disks
+from models.contacts import mirror_files
 from models.database import reading
 from models.fields import Kind
 from models.filters import Filters
+from models.machine import machine_memory
+from models.settings import settings
 
 if TYPE_CHECKING:
     from models.contacts.mirror import Mirror, View
 
 P = ParamSpec("P")
 R = TypeVar("R")
+MOST_MEMORY = 1_000_000_000  # bytes, where nothing is set
 TRIES = 5  # snapshots that may have been overtaken by others' questions before the database answers
 
 
@@ -81,6 +86,21 @@ def asks(read: Callable[P, R]) -> Callable[P, R]:
                 _MAY_ASK.reset(before)
 
     return reads
+
+
+@contextmanager
+def mirroring() -> Iterator[None]:
+    """While this lasts, the process has one, where the settings say so; else nobody's contacts stay in old files."""
+    wanted = settings()
+    if wanted.mirror == "off":
+        mirror_files.clear(disks.mirrors())
+        yield
+        return
+    from models.contacts.mirror import held
+
+    memory = wanted.mirror_memory or min(MOST_MEMORY, machine_memory() // 4)
+    with held(disks.mirrors(), threads=wanted.mirror_threads, memory=f"{memory}B"):
+        yield
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,7 +12,8 @@ from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 from dashboard import mirror_metrics
-from models.contacts import mirror, mirror_source, own_mirror, records
+from models.contacts import columnar, mirror, mirror_source, own_mirror, records
+from models.contacts.columnar import Columnar
 from models.contacts.mirror import Mirror
 from models.contacts.own_mirror import Phase, Progress
 from models.database import writing
@@ -67,8 +69,11 @@ def card(screen: Screen) -> str:
 
 def test_who_looks_after_the_server_sees_its_state(screen: Screen, site: Site, tmp_path: Path) -> None:
     assert card(screen).startswith(":gray-badge[Off] APPOINTMENT360\\_MIRROR is off")
-    with standing(tmp_path, HALF) as made:
-        (tmp_path / "one.duckdb").write_bytes(bytes(2_100_000))
+    with standing(tmp_path, HALF) as made, duckdb.connect() as engine:
+        mine, of_another_instance = tmp_path / "one.duckdb", tmp_path / "two.duckdb"
+        for one in (mine, of_another_instance):
+            one.write_bytes(bytes(2_100_000))
+        made._loading = Columnar(mine, engine, columnar.columns(frozenset()))
         assert card(screen) == ":blue-badge[Loads] 3,400,000 of 10,000,000 contacts are read · 2.1 MB on disk"
         made.progress = Progress(Phase.WAITING, fault="The disk is full.")
         assert card(screen).startswith(":yellow-badge[Waits] The disk is full")

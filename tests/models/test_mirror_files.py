@@ -21,9 +21,10 @@ import pyarrow as pa
 import pytest
 from adbc_driver_manager import Error as AdbcError
 from sqlalchemy import insert, select, text
+from sqlalchemy.orm import Session
 
 from models import bounded_connection, database, disk_space, filters, migrations, postgres_tools
-from models.contacts import columnar, feed, mirror, mirror_source, own_mirror, search
+from models.contacts import columnar, feed, mirror, mirror_files, mirror_source, own_mirror, search
 from models.contacts.columnar import Columnar
 from models.contacts.mirror import Mirror
 from models.contacts.mirrored import Mirrored
@@ -472,7 +473,7 @@ def test_a_full_disk_is_no_fault_of_the_file(
         with disk_full(), monkeypatch.context() as asked:
             asked.setattr(Mirrored, "count", large)
             assert count("city=Berlin") == 1
-        assert "File too large" in caplog.text
+        assert "IOException" in caplog.text
         until("it follows", answers)
     assert len(loads) == 1
 
@@ -496,6 +497,7 @@ def test_what_takes_longer_than_people_wait_is_stopped(
     db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def endless(self: Mirrored) -> int:
+        time.sleep(1.5)  # it is over when nothing runs that could be stopped
         rows = self.view.cursor.execute("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b")
         return int(rows.fetchall()[0][0])
 
@@ -628,6 +630,50 @@ def test_an_end_does_not_wait_for_the_copy(
         assert (count("city=Berlin"), answers()) == (1, True)
 
 
+def test_an_end_does_not_wait_for_what_is_written(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor is it told as a fault; what was not there to its end is not left."""
+    add("Berlin")
+    begun = threading.Event()
+
+    def lasting(file: Columnar, *given: object) -> None:
+        begun.set()
+        time.sleep(0.5)  # between two statements, when nobody hears that it is to end
+        file._connection.execute("SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b WHERE a.range = -b.range")
+
+    monkeypatch.setattr(Columnar, "_insert", lasting)
+    with mirror.held(tmp_path, threads=1, memory="200MB") as made:
+        assert begun.wait(60)
+    assert (made._thread.is_alive(), list(tmp_path.glob(FILE))) == (False, [])
+    assert [one.message for one in caplog.records if one.levelname in ("WARNING", "ERROR")] == []
+
+
+def test_an_end_does_not_wait_for_what_the_database_is_asked(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def lasting(session: Session, *given: object) -> None:
+        begun.set()
+        session.execute(text("SELECT pg_sleep(3600)"))
+
+    monkeypatch.setattr(mirror_source, "coded", lasting)
+    with mirror.held(tmp_path, threads=1, memory="200MB") as made:
+        assert begun.wait(60)
+    assert not made._thread.is_alive()
+
+
+def test_an_end_does_not_wait_for_who_brings_changes_in(db: str, tmp_path: Path, loads: list[int]) -> None:
+    add("Berlin")
+    with running(tmp_path) as made:
+        made._lock.acquire()
+    made._lock.release()
+    made.stop()
+    with running(tmp_path):
+        assert (count(), len(loads)) == (1, 1)
+
+
 def test_what_cannot_be_copied_is_read_anew(
     db: str, tmp_path: Path, loads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -692,3 +738,137 @@ def test_what_no_process_goes_on_with_is_removed(db: str, tmp_path: Path) -> Non
     with running(tmp_path):
         until("it is gone", lambda: not abandoned.exists())
         assert (mine.exists(), recent.exists(), (tmp_path / "zz.spilled").exists()) == (True, True, False)
+
+
+def test_the_file_of_an_instance_that_restarts_is_left_to_it(db: str, tmp_path: Path, loads: list[int]) -> None:
+    add("Berlin")
+    with running(tmp_path):
+        assert answers()
+    [mine] = tmp_path.glob(FILE)
+    another = tmp_path / "zz.duckdb"
+    shutil.copy(mine, another)
+    with running(tmp_path):
+        with psycopg.connect(libpq_url(db), autocommit=True) as other:
+            other.execute("TRUNCATE contacts CASCADE")
+        until("all are read again", lambda: len(loads) == 2 and answers())
+        assert (mine.exists(), another.exists()) == (False, True)
+
+
+def test_what_is_of_no_use_is_removed_wherever_it_lies(db: str, tmp_path: Path) -> None:
+    folder = tmp_path / "o'clock"
+    folder.mkdir()
+    (folder / "a.duckdb").write_bytes(b"something else " * 1000)
+    add("Berlin")
+    with running(folder):
+        assert (count(), answers()) == (1, True)
+        assert not (folder / "a.duckdb").exists()
+
+
+def test_who_chooses_a_file_does_so_alone(db: str, tmp_path: Path) -> None:
+    """Another instance may be about to take again what it had, or what it has just copied."""
+    add("Berlin")
+    with mirror_files.alone(tmp_path), mirror.held(tmp_path, threads=1, memory="200MB") as made:
+        assert not made.wait(1)
+        assert made.progress.phase is Phase.WAITING
+    with running(tmp_path) as made:
+        copy = tmp_path / "copy.duckdb"
+        assert made._file is not None
+        with made._file.copied(copy):
+            asking = "import sys, pathlib; from models.contacts.mirror_files import is_in_use; "
+            asking += "print(is_in_use(pathlib.Path(sys.argv[1])))"
+            command = [sys.executable, "-c", asking, str(copy)]
+            environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+            assert subprocess.check_output(command, env=environment, text=True) == "True\n"
+
+
+def test_a_copy_lies_in_a_folder_of_any_name(db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "somebody's"
+    add("Berlin", "Paris")
+    with running(folder) as made:
+        with writing(OPERATOR) as session:
+            session.execute(text("DELETE FROM contacts WHERE city = 'Paris'"))
+        assert (count(), answers()) == (1, True)
+        first = made._file
+        monkeypatch.setattr(mirror, "STALE", 0.0)
+        until("it is written anew", lambda: made._file not in (first, None))
+        assert (count(), answers()) == (1, True)
+
+
+def test_without_a_mirror_nothing_is_left_of_one_and_its_engine_is_not_loaded(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path / "mirror"):
+        assert answers()
+    assert len(list((tmp_path / "mirror").glob(FILE))) == 1
+    code = """import sys
+from models.contacts import own_mirror
+with own_mirror.mirroring():
+    print("duckdb" in sys.modules)"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment |= {"APPOINTMENT360_MIRROR": "off", "APPOINTMENT360_HOME": str(tmp_path)}
+    assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True) == "False\n"
+    assert list((tmp_path / "mirror").glob("*")) == []
+
+
+def test_where_capitals_are_others_nothing_is_left_of_it(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path):
+        assert answers()
+    monkeypatch.setattr(mirror_source, "has_usual_capitals", lambda session: False)
+    with mirror.held(tmp_path, threads=1, memory="200MB") as made:
+        until("it gives up", lambda: made.progress.phase is Phase.OFF and not list(tmp_path.glob(FILE)))
+        assert count() == 0
+
+
+def test_moments_that_never_are_are_mirrored(db: str, tmp_path: Path) -> None:
+    with psycopg.connect(libpq_url(db), autocommit=True) as other:
+        other.execute("INSERT INTO contacts (city, created_at) VALUES ('A', 'infinity'), ('B', '-infinity')")
+    add("C")
+    with running(tmp_path), own_mirror.looking() as view:
+        assert view is not None
+        rows = view.cursor.execute("SELECT created_at::VARCHAR FROM contacts ORDER BY created_at").fetchall()
+        assert [rows[0], rows[2]] == [("-infinity",), ("infinity",)]
+
+
+def test_what_the_engine_says_of_somebody_is_not_logged(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(self: Mirrored) -> int:
+        return int(self.view.cursor.execute("SELECT 'somebody@nobody.example'::INTEGER").fetchall()[0][0])
+
+    add("Berlin")
+    with running(tmp_path):
+        monkeypatch.setattr(Mirrored, "count", failing)
+        assert count("city=Berlin") == 1
+    assert "ConversionException in test_mirror_files.py" in caplog.text
+    assert "somebody@" not in caplog.text
+
+
+def test_counting_its_contacts_lets_nobody_close_it_meanwhile(db: str, tmp_path: Path) -> None:
+    class Slow(Columnar):
+        def lent(self) -> duckdb.DuckDBPyConnection:
+            cursor = super().lent()
+            self.retire()
+            return cursor
+
+    add("Berlin")
+    with running(tmp_path) as made:
+        assert made._file is not None
+        with made._lock:
+            made._file.__class__ = Slow
+            assert made.standing().contacts == 1
+        made._file = None
+
+
+def test_the_feed_is_looked_through_from_its_begin(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not all of it, each minute."""
+    monkeypatch.setattr(feed, "AT_ONCE", 2)
+    for city in ("Berlin", "Paris", "Rome"):
+        add(city)
+    with writing(OPERATOR) as session:
+        session.execute(text("UPDATE contact_feed SET written_at = now() - interval '3 days'"))
+    for left in (1, 0):
+        feed.expire()
+        with reading() as session:
+            assert len(session.scalars(select(feed.FeedEntry.id)).all()) == left

@@ -22,6 +22,7 @@ ON_A_PAGE = "opens Razorpay's checkout, where a person pays; programs read the o
 # Operations that programs need no route for, with the reason.
 WITHOUT: dict[str, str] = {
     "models.contacts.search.page": "pages by number; programs go from page to page by keys, with search.following",
+    "models.contacts.search.meant": "what an empty page of the list tells, and dashboard/cached.py keeps",
     "models.contacts.search.known_counts": "a count that is shown only where it costs nothing: programs ask for counts",
     "models.contacts.records.create": "records.created, for who needs the number alone",
     "models.contacts.search.those_of": "the filter contact=17 says it, on every route that takes filters",

@@ -6,6 +6,7 @@ order only.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -33,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.selectable import TableSample
 from sqlalchemy.sql.util import ClauseAdapter
 
 from models.contacts.table import FIELDS, Contact
@@ -181,10 +183,9 @@ class Order:
 
     def _sampled(self, session: Session, part: Part, where: ColumnElement[bool], place: int) -> Sequence[Any] | None:
         """The keys of the contact at this place of a sample of the part; None where it has no so many."""
-        sample = tablesample(_contacts, func.system(SAMPLE))
         rows = select(*part.keys).select_from(self.source).where(where, part.rows)
         listed = rows.order_by(*part.directed(self.falling)).offset(place).limit(1)
-        return session.execute(ClauseAdapter(sample).traverse(listed)).first()
+        return session.execute(ClauseAdapter(_sample(SAMPLE)).traverse(listed)).first()
 
     def _numbered(self, where: ColumnElement[bool]) -> Subquery:
         found = self._found(where)
@@ -304,9 +305,14 @@ class Order:
 def are_few(session: Session, where: ColumnElement[bool]) -> bool:
     """Whether, by a sample, a list is so short that all of it is read for one page. Where the sample errs, it is only
     slower; the planner's own guess errs by far more where one condition follows from another."""
-    sample = tablesample(_contacts, func.system(SAMPLE))
-    here = ClauseAdapter(sample).traverse(where)
-    return _count(session, sample, here) * 100 / SAMPLE <= FEW
+    here = ClauseAdapter(_sample(SAMPLE)).traverse(where)
+    return _count(session, _sample(SAMPLE), here) * 100 / SAMPLE <= FEW
+
+
+@cache
+def _sample(percent: float) -> TableSample:
+    """Made once: to name all columns anew takes some milliseconds of each page."""
+    return tablesample(_contacts, func.system(percent))
 
 
 def _count(session: Session, source: FromClause, where: ColumnElement[bool]) -> int:

@@ -63,7 +63,7 @@ def _commonest(name: str, combined: CTE, most: int) -> Select[Any]:
     each = select(cast(value, Text).label("value"), combined.c.contacts).where(column.is_not(None)).subquery()
     contacts = func.sum(each.c.contacts)
     counted = select(literal(name, Text).label("field"), each.c.value, contacts.label("contacts"))
-    return counted.group_by(each.c.value).order_by(contacts.desc(), each.c.value).limit(most)
+    return counted.group_by(each.c.value).order_by(contacts.desc(), each.c.value.collate("C")).limit(most)
 
 
 def _column(name: str) -> ColumnElement[Any]:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
+    String,
     and_,
     any_,
     bindparam,
@@ -555,7 +556,10 @@ class _Stored:
         counted = select(matching.c.value, number).group_by(matching.c.value)
         if typed:
             counted = counted.where(func.starts_with(func.lower(matching.c.value), func.lower(typed)))
-        counted = counted.order_by(number.desc(), matching.c.value.asc().nulls_last()).limit(limit)
+        is_text = isinstance(column.type, (ARRAY, String))
+        # Texts that stand equally often have one order, whatever the database's: the mirror has it, too.
+        tied = matching.c.value.collate("C") if is_text else matching.c.value
+        counted = counted.order_by(number.desc(), tied.asc().nulls_last()).limit(limit)
         return [(row[0], row[1]) for row in self.session.execute(counted)]
 
     def count_by_each(

@@ -1,4 +1,5 @@
-"""Backups of a PostgreSQL that is older than our programs: Debian's own, which knows less than they tell it."""
+"""A PostgreSQL that is older than our programs: Debian's own, which knows less than they tell it, and puts texts into a
+language's order where that is wanted."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,9 +7,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import insert, text
 
 from deploy import postgres_programs
-from models import secret_files
+from models import database, migrations, secret_files
+from models.contacts import mirror, own_mirror, search
+from models.contacts.mirrored import Mirrored
+from models.contacts.table import Contact
+from models.database import reading, writing
+from models.filters import Filters
+from models.permissions import OPERATOR
 from tests.deploy.command_line import Cli
 from tests.waiting import free_port
 
@@ -74,3 +82,46 @@ def test_what_fails_beside_that_is_told(old: Cli) -> None:
     [listed] = old("backups", "--json").object["backups"]
     assert listed["state"] == "failed"
     assert old.sql("SELECT datname FROM pg_database WHERE datname LIKE '%drill%'") == []
+
+
+@pytest.fixture
+def of_a_language(address: Callable[[str], str]) -> Iterator[None]:
+    """The process's own database, in the order of English."""
+    with psycopg.connect(address("postgres"), autocommit=True) as session:
+        session.execute("CREATE DATABASE english TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'")
+    migrations.upgrade(address("english"))
+    database.bind(address("english"))
+    yield
+    database.engine().dispose()
+
+
+@pytest.mark.usefixtures("of_a_language")
+def test_the_mirror_leaves_a_language_s_order_to_the_database(tmp_path: Path) -> None:
+    cities = ["b", "A", "a", "B", "Zoë", "ä", "z", "É", "e", None]
+    with writing(OPERATOR) as session:
+        rows = [{"city": city, "tags": city and [city, "Of all"], "employees": 7} for city in cities]
+        session.execute(insert(Contact), rows * 2)
+    with mirror.held(tmp_path, threads=1, memory="200MB") as made:
+        assert made.wait(60)
+        with reading() as session:
+            ids = [list(session.scalars(text(f"SELECT id FROM contacts ORDER BY city {one} NULLS LAST, id {one}")))
+                   for one in ("ASC", "DESC")]  # fmt: skip
+        for sort, expected in zip(("city", "-city"), ids, strict=True):
+            found = search.page(Filters(), columns=["city"], sort=sort, size=50, by=OPERATOR)
+            assert [row["id"] for row in found.rows] == expected
+        listed = search.page(Filters(), columns=["city"], sort="city", size=50, by=OPERATOR)
+        assert [row["city"] for row in listed.rows][::2] == ["a", "A", "ä", "b", "B", "e", "É", "z", "Zoë", None]
+        answering = {}
+        for sort in ("city", "tags", "id", "employees"):
+            with search._engine(Filters(), OPERATOR, search._order(sort, OPERATOR, is_whole=False)) as engine:
+                answering[sort] = type(engine)
+        assert answering == {"city": search._Stored, "tags": search._Stored, "id": Mirrored, "employees": Mirrored}
+        for filters in (Filters(), Filters(q="a")):
+            with own_mirror.looking() as view:
+                assert view is not None
+                ours = Mirrored(view, filters, OPERATOR)
+                theirs = search._Stored(view.session, filters, filters.condition(by=OPERATOR))
+                for name in ("city", "tags"):
+                    for most in (3, 5, 100):
+                        assert ours.count_by(name, most) == theirs.count_by(name, most)
+                        assert ours.count_by_each([name], {}, most) == theirs.count_by_each([name], {}, most)

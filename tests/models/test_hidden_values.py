@@ -270,6 +270,7 @@ def questions(drawn: draw.DrawFn) -> list[Question]:
         lambda by: industries.contacts_without(by=by),
         lambda by: industries.out_of_use(by=by),
         lambda by: cached.facet(made(by), name, by=by),
+        *(partial(begun, made, name, word[:length]) for length in (1, 4)),
         lambda by: cached.sizes(made(by), by=by),
         lambda by: cached.values(name, by=by),
         lambda by: cached.statistics(made(by), by=by),
@@ -292,6 +293,10 @@ def questions(drawn: draw.DrawFn) -> list[Question]:
 
 def meant(wrong: str, by: Actor) -> Filters | None:
     return search.meant(Filters(q=wrong), by=by)
+
+
+def begun(made: Callable[[Actor], Filters], name: str, typed: str, by: Actor) -> dict[Any, int]:
+    return cached.beginning(made(by), name, typed, by=by)
 
 
 def completed(name: str, typed: str, by: Actor) -> list[str]:

@@ -116,7 +116,8 @@ class Mirror:
                 with suppress(psycopg.Error):  # it is closed in this moment
                     asking.cancel_safe(timeout=1)
             self._thread.join(REPEATED)
-        if self._lock.acquire(timeout=PATIENT):  # else it is as after a kill, which costs nothing but the log's replay
+        # Else it is as after a kill, which costs nothing but the log's replay: what is busy cannot be closed.
+        if not self._thread.is_alive() and self._lock.acquire(timeout=PATIENT):
             self._let_go()
             self._lock.release()
 

@@ -38,6 +38,7 @@ from tests.replicas import followed_server
 from tests.waiting import until
 
 FILE = "*.duckdb"
+ENDLESS = "SELECT sum(a.range * b.range) FROM range(10000000) AS a, range(10000000) AS b"
 
 
 def add(*cities: str) -> None:
@@ -498,7 +499,7 @@ def test_what_takes_longer_than_people_wait_is_stopped(
 ) -> None:
     def endless(self: Mirrored) -> int:
         time.sleep(1.5)  # it is over when nothing runs that could be stopped
-        rows = self.view.cursor.execute("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b")
+        rows = self.view.cursor.execute(ENDLESS)
         return int(rows.fetchall()[0][0])
 
     add("Berlin")
@@ -614,7 +615,7 @@ def test_an_end_does_not_wait_for_the_copy(
 
     def lasting(file: Columnar, connection: duckdb.DuckDBPyConnection, of: str = "") -> None:
         begun.set()
-        connection.execute("SELECT count(*) FROM range(1_000_000) AS a, range(1_000_000) AS b WHERE a.range = -b.range")
+        connection.execute(ENDLESS)
 
     with running(tmp_path):
         with writing(OPERATOR) as session:
@@ -640,7 +641,7 @@ def test_an_end_does_not_wait_for_what_is_written(
     def lasting(file: Columnar, *given: object) -> None:
         begun.set()
         time.sleep(0.5)  # between two statements, when nobody hears that it is to end
-        file._connection.execute("SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b WHERE a.range = -b.range")
+        file._connection.execute(ENDLESS)
 
     monkeypatch.setattr(Columnar, "_insert", lasting)
     with mirror.held(tmp_path, threads=1, memory="200MB") as made:
@@ -781,7 +782,9 @@ def test_who_chooses_a_file_does_so_alone(db: str, tmp_path: Path) -> None:
             assert subprocess.check_output(command, env=environment, text=True) == "True\n"
 
 
-def test_a_copy_lies_in_a_folder_of_any_name(db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_lies_in_a_folder_of_any_name(
+    db: str, tmp_path: Path, loads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "somebody's"
     add("Berlin", "Paris")
     with running(folder) as made:
@@ -791,7 +794,7 @@ def test_a_copy_lies_in_a_folder_of_any_name(db: str, tmp_path: Path, monkeypatc
         first = made._file
         monkeypatch.setattr(mirror, "STALE", 0.0)
         until("it is written anew", lambda: made._file not in (first, None))
-        assert (count(), answers()) == (1, True)
+        assert (count(), answers(), len(loads)) == (1, True, 1)
 
 
 def test_without_a_mirror_nothing_is_left_of_one_and_its_engine_is_not_loaded(
@@ -846,9 +849,16 @@ def test_what_the_engine_says_of_somebody_is_not_logged(
 
 
 def test_counting_its_contacts_lets_nobody_close_it_meanwhile(db: str, tmp_path: Path) -> None:
-    class Slow(Columnar):
+    class Retired(Columnar):
+        """As soon as somebody has a cursor."""
+
         def lent(self) -> duckdb.DuckDBPyConnection:
             cursor = super().lent()
+            self.retire()
+            return cursor
+
+        def cursor(self) -> duckdb.DuckDBPyConnection:
+            cursor = super().cursor()
             self.retire()
             return cursor
 
@@ -856,7 +866,7 @@ def test_counting_its_contacts_lets_nobody_close_it_meanwhile(db: str, tmp_path:
     with running(tmp_path) as made:
         assert made._file is not None
         with made._lock:
-            made._file.__class__ = Slow
+            made._file.__class__ = Retired
             assert made.standing().contacts == 1
         made._file = None
 

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 
 from models import machine
 from models.contacts import signatures
-from models.contacts.feed import Place, Server, Written
+from models.contacts.feed import Place, Server
 from models.contacts.mirror_files import SPILLED
 from models.contacts.table import FIELDS, SEARCHED
 from models.fields import Kind
@@ -66,6 +66,7 @@ _READ = {
     Kind.WHOLE: pa.int64(), Kind.DATE: pa.date32(), Kind.FLAG: pa.bool_(), Kind.INDUSTRY: pa.int32(),
     Kind.OWNER: pa.int32(), Kind.LIST: pa.list_(pa.string()),
 }  # fmt: skip
+RANGES = pa.schema([("first", pa.int64()), ("after", pa.int64())])  # of ids: from the one to before the other
 
 
 class Form(StrEnum):
@@ -332,11 +333,11 @@ class Columnar:
         self._connection.execute("CHECKPOINT")
         machine.give_back_memory()
 
-    def put(self, written: Written, pieces: Iterator[pa.Table], state: State, fold: Folds) -> None:
-        """Replace what `written` names by `pieces`, which are all that is left of them, in one transaction."""
+    def put(self, ranges: Iterator[pa.Table], pieces: Iterator[pa.Table], state: State, fold: Folds) -> None:
+        """Replace the contacts in these RANGES by `pieces`, which are all that is left of them, in one transaction."""
         self._connection.execute("BEGIN")
         try:
-            is_stale = self._delete(written)
+            is_stale = self._delete(ranges)
             left = 0
             for rows in pieces:  # one after the other: a million contacts are more than a gigabyte
                 if rows.num_rows:
@@ -365,14 +366,13 @@ class Columnar:
             self._roll_back()
             raise
 
-    def _delete(self, written: Written) -> bool:
+    def _delete(self, ranges: Iterator[pa.Table]) -> bool:
         """Whether there was any of them."""
-        firsts, afters = zip(*written.ranges, strict=True) if written.ranges else ((), ())
-        named = {"first": pa.array(firsts, pa.int64()), "after": pa.array(afters, pa.int64())}
         self._connection.execute("CREATE OR REPLACE TEMPORARY TABLE gone (id BIGINT)")
-        self._connection.register("named", pa.table(named))
-        self._connection.execute('INSERT INTO gone SELECT unnest(range("first", "after")) FROM named')
-        self._connection.unregister("named")
+        for some in ranges:
+            self._connection.register("named", some)
+            self._connection.execute('INSERT INTO gone SELECT unnest(range("first", "after")) FROM named')
+            self._connection.unregister("named")
         self._total(f"contacts WHERE id IN ({GONE})", "-")
         [(deleted,)] = self._connection.execute(f"DELETE FROM contacts WHERE id IN ({GONE})").fetchall()
         if deleted and self.stale_since is None:

@@ -11,7 +11,6 @@ twice, and a thousand changes of one contact are one. The snapshots are those of
 see `Server`.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,9 +21,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.database import Base, writing
 from models.permissions import OPERATOR
 
-RANGE = re.compile(r"\[(-?[0-9]+),(-?[0-9]+)\)")
 AT_ONCE = 20_000  # entries, the oldest, among which it looks each minute for those to remove
 KEPT = timedelta(days=2)  # entries, after which who did not follow reads all contacts again
+NAMED = 2000  # ranges of ids that are named in a query; more, of which a million are 20 MB, it finds once more
 
 
 class FeedEntry(Base):
@@ -73,15 +72,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Written:
-    """The contacts that may have changed: their ids as a multirange's text, and how many at most."""
+    """The contacts that may have changed: a query, for the snapshot that shows it, which gives the ranges of their ids,
+    each from `first` to before `after`; and how many contacts these are at most."""
 
-    ids: str
+    ranges: str
     number: int
-
-    @property
-    def ranges(self) -> list[tuple[int, int]]:
-        """Each from the first id to before the other: a multirange is written `{[1,4),[7,8)}`."""
-        return [(int(first), int(after)) for first, after in RANGE.findall(self.ids)]
 
 
 # The control file has the timeline before only, until the first checkpoint after a promotion. A table that is restored
@@ -105,25 +100,29 @@ _IS_BEHIND = text(
 )
 # What another server wrote, whose dump was restored here, has numbers of that server's, as a rule beyond all of this
 # one's: it says nothing of what happened here.
-_WRITTEN = text(
-    """WITH since AS (
-        SELECT CAST(:snapshot AS pg_snapshot) AS snapshot,
-            pg_snapshot_xmin(CAST(:snapshot AS pg_snapshot))::text::bigint AS first,
+_FOUND = """since AS (
+        SELECT CAST({snapshot} AS pg_snapshot) AS snapshot,
+            pg_snapshot_xmin(CAST({snapshot} AS pg_snapshot))::text::bigint AS first,
             pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS beyond
     ), found AS (
         SELECT ids FROM contact_feed, since
         WHERE written_in >= since.first AND written_in < since.beyond
             AND NOT pg_visible_in_snapshot(written_in::text::xid8, since.snapshot)
-    )
+    )"""
+_WRITTEN = text(
+    f"""WITH {_FOUND.format(snapshot=":snapshot")}
     SELECT coalesce((
             SELECT begin.written_in > since.first AND begin.written_in <= since.beyond
             FROM contact_feed_begin AS begin, since
         ), false) AS is_lost,
         coalesce((SELECT bool_or(ids IS NULL) FROM found), false) AS is_all,
-        coalesce(whole.ids::text, '{}') AS ids,
-        (SELECT coalesce(sum(upper(one) - lower(one)), 0)::bigint FROM unnest(whole.ids) AS one) AS number
-    FROM (SELECT range_agg(ids) AS ids FROM found) AS whole"""
+        CASE WHEN each.ranges <= {NAMED} THEN coalesce(whole.ids::text, '{{}}') END AS ids, each.number
+    FROM (SELECT range_agg(ids) AS ids FROM found) AS whole, LATERAL (
+        SELECT count(*) AS ranges, coalesce(sum(upper(one) - lower(one)), 0)::bigint AS number
+        FROM unnest(whole.ids) AS one
+    ) AS each"""
 )
+_EACH = "SELECT lower(one) AS first, upper(one) AS after FROM unnest({ids}) AS one"
 _REMOVE = text(
     """WITH here AS (
         SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS ended_before,
@@ -160,7 +159,12 @@ def is_behind(session: Session, seen: Place) -> bool:
 def written_since(session: Session, seen: Place) -> Written | None:
     """What the session's snapshot may show otherwise than that of `seen`; None where only all contacts can be read."""
     row = session.execute(_WRITTEN, {"snapshot": seen.snapshot}).one()
-    return None if row.is_lost or row.is_all else Written(row.ids, row.number)
+    if row.is_lost or row.is_all:
+        return None
+    if row.ids is None:
+        again = _FOUND.format(snapshot=f"'{seen.snapshot}'")
+        return Written(f"WITH {again} {_EACH.format(ids='(SELECT range_agg(ids) FROM found)')}", row.number)
+    return Written(_EACH.format(ids=f"'{row.ids}'::int8multirange"), row.number)
 
 
 def expire() -> None:

@@ -37,11 +37,11 @@ from models.errors import AppError, TooSlow
 from models.kept import Moment
 
 AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in beside
-REBUILT = 2_000_000  # changed contacts from which on all are read again, which takes no longer then
+REBUILT = 2_000_000  # changed contacts from which on all are read again: to replace so many is one transaction
 EVERY = 1.0  # seconds after which it looks though nobody told it
 STALE = 86_400.0  # seconds after which the file has nothing of what was deleted or replaced
 ABANDONED = feed.KEPT.total_seconds()  # seconds without a change, after which the feed does not reach back to it
-EACH = 300  # bytes of a contact in the file: ten million of the bench's, of which much is filled in, take 2.9 GB
+EACH = 300  # bytes of a contact in the file, where much is filled in: ten million of the bench's take some 3 GB
 AGAIN = 10.0  # seconds after which it begins anew what failed; twice as long each further time, up to LONGEST
 LONGEST = 600.0
 NOTED = 3600.0  # seconds after which it notes again where it is, though nothing moved: the feed is not kept for ever
@@ -211,7 +211,8 @@ class Mirror:
         if written is None or written.number > most or written.number > max(AT_ONCE, file.number()):
             return False
         state = State(shown.server, feed.place(session), wanted.moves, _began(wanted))
-        file.put(written, mirror_source.those(session, written, file), state, mirror_source.folds(session))
+        ranges, left = mirror_source.ranges(session, written), mirror_source.those(session, written, file)
+        file.put(ranges, left, state, mirror_source.folds(session))
         self._noted = time.monotonic()
         return True
 

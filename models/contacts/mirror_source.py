@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.bounded_connection import noticing
 from models.contacts import columnar
-from models.contacts.columnar import Columnar, Folds, columns, may_be_coded
+from models.contacts.columnar import RANGES, Columnar, Folds, columns, may_be_coded
 from models.contacts.feed import Written
 from models.database import Database, asked_in, libpq_url
 
@@ -98,13 +98,22 @@ def all_contacts(session: Session, file: Columnar) -> Iterator[pa.Table]:
     return _beside(session, f"SELECT {file.selected()} FROM contacts", file.schema())
 
 
+def ranges(session: Session, written: Written) -> Iterator[pa.Table]:
+    """Of their ids, in pieces. Raises adbc_driver_manager.Error."""
+    return _some(session, written, written.ranges, RANGES)
+
+
 def those(session: Session, written: Written, file: Columnar) -> Iterator[pa.Table]:
     """What there still is of them, in pieces, as the session's snapshot has it. Raises adbc_driver_manager.Error."""
-    among = f"""SELECT {file.selected()} FROM unnest('{written.ids}'::int8multirange) AS wanted (ids)
-        JOIN contacts ON id >= lower(wanted.ids) AND id < upper(wanted.ids)"""
+    among = f"""SELECT {file.selected()} FROM ({written.ranges}) AS wanted
+        JOIN contacts ON id >= wanted.first AND id < wanted.after"""
+    return _some(session, written, among, file.schema())
+
+
+def _some(session: Session, written: Written, query: str, schema: pa.Schema) -> Iterator[pa.Table]:
     if written.number > FEW:
-        return _beside(session, among, file.schema())
-    return iter([pa.Table.from_pylist(asked_in(session, among, {}), file.schema())])
+        return _beside(session, query, schema)
+    return iter([pa.Table.from_pylist(asked_in(session, query, {}), schema)])
 
 
 def folds(session: Session) -> Folds:

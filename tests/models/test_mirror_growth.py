@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from models import filters
-from models.contacts import columnar, mirror, mirror_source, own_mirror, search
+from models.contacts import columnar, feed, mirror, mirror_source, own_mirror, search
 from models.contacts.columnar import Form
 from models.contacts.mirror import Mirror
 from models.database import libpq_url, reading
@@ -176,3 +176,22 @@ def test_a_value_that_has_two_numbers_is_counted_once(db: str, tmp_path: Path) -
                            "FROM (VALUES (1, -1), (2, 1)) AS moved (code, contacts)")  # fmt: skip
         assert search.count_by(filters.parse_query("", by=OPERATOR), "city", by=OPERATOR) == [("Berlin", 5)]
         assert answers()
+
+
+def test_many_scattered_changes_are_not_named_one_by_one(db: str, tmp_path: Path, loads: list[int]) -> None:
+    add(db, 9000, city="'City ' || n % 3", last_name="'Of ' || n")
+    with running(tmp_path):
+        with reading() as session:
+            before = feed.place(session)
+        with psycopg.connect(libpq_url(db), autocommit=True) as other:
+            other.execute("UPDATE contacts SET city = 'Rome' WHERE id % 3 = 0 AND id % 2 = 0")
+            other.execute("DELETE FROM contacts WHERE id % 3 = 0 AND id % 2 = 1")
+            other.execute("INSERT INTO contacts (city) VALUES ('Rome')")
+        with reading() as session:
+            written = feed.written_since(session, before)
+            assert written is not None
+            assert (written.number, len(written.ranges) < 2000) == (3001, True)
+            named = [tuple(row) for row in session.execute(text(f"SELECT * FROM ({written.ranges}) AS r ORDER BY 1"))]
+        assert (len(named), sum(after - first for first, after in named)) == (len(set(named)), 3001)
+        assert (count("city=Rome"), count(), answers()) == (1501, 7501, True)
+    assert len(loads) == 1

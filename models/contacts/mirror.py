@@ -37,7 +37,7 @@ from models.errors import AppError, TooSlow
 from models.kept import Moment
 
 AT_ONCE = 20_000  # contacts that whoever asks waits for; more are brought in beside
-REBUILT = 2_000_000  # changed contacts from which on all are read again: to replace so many is one transaction
+REBUILT = 1_000_000  # changed contacts from which on all are read again: one transaction takes 1 KB of memory for each
 EVERY = 1.0  # seconds after which it looks though nobody told it
 STALE = 86_400.0  # seconds after which the file has nothing of what was deleted or replaced
 ABANDONED = feed.KEPT.total_seconds()  # seconds without a change, after which the feed does not reach back to it

@@ -226,7 +226,7 @@ RELIES_ON: dict[str, str] = {
     "models.contacts.difference_file.parse": READS_NOTHING,
     "models.contacts.records.whole": READS_NOTHING,
     "models.contacts.search.looking": "opens the transaction of a question that was allowed",
-    "models.contacts.mirrored.Mirrored": "answers a question that was allowed, as a database does",
+    "models.contacts.mirrored.matching.Matching": "answers a question that was allowed, as a database does",
     "models.contacts.mirrored.counts": "answers a question that was allowed, as a database does",
     "models.contacts.history.missing": IN_A_SESSION,
     **dict.fromkeys(

@@ -29,6 +29,7 @@ from models.contacts import (
     search,
 )
 from models.contacts.mirror import Mirror
+from models.contacts.mirrored import pages
 from models.contacts.table import EMAIL_STATUSES, FIELDS, SENIORITIES, Contact
 from models.database import Database, reading, writing
 from models.fields import Kind
@@ -111,9 +112,9 @@ def filled(db: str) -> tuple[list[int], list[int]]:
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    longest, near, few = dictionaries.LONGEST_MASK, mirrored.NEAR, mirrored.RANGE
+    longest, near, few = dictionaries.LONGEST_MASK, pages.NEAR, pages.RANGE
     yield
-    dictionaries.LONGEST_MASK, mirrored.NEAR, mirrored.RANGE = longest, near, few
+    dictionaries.LONGEST_MASK, pages.NEAR, pages.RANGE = longest, near, few
 
 
 @pytest.fixture
@@ -239,12 +240,12 @@ def test_both_engines_give_the_same(following: Mirror, masked: int, **question: 
     with the numbers as bits of one word. While many write another 200 are asked."""
     dictionaries.LONGEST_MASK = masked
     if not masked:
-        mirrored.NEAR, mirrored.RANGE = 0, 4
+        pages.NEAR, pages.RANGE = 0, 4
     check(**question)
 
 
 def test_a_page_may_lie_in_two_ranges_of_numbers(following: Mirror) -> None:
-    mirrored.NEAR, mirrored.RANGE = 0, 4
+    pages.NEAR, pages.RANGE = 0, 4
     for number in range(1, 8):
         check(Filters(), "id", number, 7, [], "nothing")
         check(Filters(), "-id", number, 7, [], "nothing")

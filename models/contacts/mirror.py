@@ -59,6 +59,7 @@ class View:
     """The mirror as of the session's snapshot."""
 
     session: Session
+    moment: Moment  # of that snapshot
     file: Columnar
     cursor: duckdb.DuckDBPyConnection
     failed: Callable[[duckdb.Error], None]  # told of it, the mirror lets go of a file that is broken
@@ -168,7 +169,7 @@ class Mirror:
         except Exception as error:  # noqa: BLE001  # what changed could not be read, or not be taken in
             log.error("the mirror of contacts does not come after a change, the database answers: %s", _told(error))
             return None
-        return None if cursor is None else View(session, file, cursor, partial(self._failed_at, file))
+        return None if cursor is None else View(session, wanted, file, cursor, partial(self._failed_at, file))
 
     def _failed_at(self, file: Columnar, error: duckdb.Error) -> None:
         """A question was. One that is too much for the memory or the disk says nothing of the file."""

@@ -5,6 +5,7 @@ candidate, and is looked through. Ten million signatures are looked at in a hund
 Christodoulakis, "Signature files", 1984).
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def of(texts: "pa.ChunkedArray[Any]") -> "pa.Array[Any]":
     return pa.array(found)
 
 
+@lru_cache(maxsize=1000)
 def one(text: str) -> int:
     """That of one text."""
     [found] = of(pa.chunked_array([pa.array([text])])).to_pylist()

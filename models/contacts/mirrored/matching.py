@@ -58,7 +58,7 @@ class Matching:
     """The contacts that match, as one view has them."""
 
     def __init__(self, view: View, filters: Filters, by: Actor) -> None:
-        self.session, self.view, self.by = view.session, view, by
+        self.session, self.moment, self.view, self.by = view.session, view.moment, view, by
         filters.require_seen(by=by)
         self.is_everything = not filters
         self.contacts = _table(view.file.columns)

@@ -194,8 +194,8 @@ def check(filters: Filters, sort: str, number: int, size: int, names: list[str],
         columnar, stored = both(view, filters)
         listed = search._order(sort, OPERATOR, is_whole=False)
         first = (number - 1) * size
-        page = stored.page(listed, first=first, size=size, total=None)
-        assert columnar.page(listed, first=first, size=size, total=None) == page
+        page = stored.page(listed, first=first, size=size, total=None, then=len)
+        assert columnar.page(listed, first=first, size=size, total=None, then=len) == page
         match beside or "facets":
             case "counts":
                 columnar.know(None)

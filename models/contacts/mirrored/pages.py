@@ -1,6 +1,7 @@
 """Pages of a view of the mirror, in the order that the database has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import groupby
 from typing import Any
 
@@ -30,18 +31,29 @@ from models.fields import REFERENCES, Kind
 
 _MATCHING = Table("matching", MetaData(), Column("id", BigInteger))
 NEAR = 2000  # contacts from the begin of a list within which a page is looked for without a look at the others
+# Counts, while the rows of the page are read of the database.
+_COUNTING = ThreadPoolExecutor(8, thread_name_prefix="counts of the mirror")
 RANGE = 16  # bits of numbers that are counted together
 
 
 class Pages(Tallies):
     """As Order, of models/contacts/order.py, has them of the database."""
 
-    def page(self, listed: Order, *, first: int, size: int, total: int | None) -> tuple[int, list[int]]:
-        """As Order.page."""
+    def page(
+        self, listed: Order, *, first: int, size: int, total: int | None, then: Callable[[list[int]], None]
+    ) -> tuple[int, list[int]]:
+        """As Engine.page of models/contacts/search.py."""
         self.know(total)
+        if listed.key is None and first < NEAR:
+            return self._from_an_end(listed, first, size, then)
+        total, ids = self._page(listed, first, size)
+        then(ids)
+        return total, ids
+
+    def _page(self, listed: Order, first: int, size: int) -> tuple[int, list[int]]:
         if listed.key is None:
             return self._by_number(listed, first, size)
-        if total is None and self._is_costly:
+        if self._total is None and self._is_costly:
             return self._looked_once(listed, first, size)
         if (name := self._few_valued(listed)) is not None:
             return self._among_few(listed, name, first, size)
@@ -56,13 +68,26 @@ class Pages(Tallies):
         rows = self._all(wanted.order_by(*self._terms(listed, key)).limit(size).offset(first))
         return [row[0] for row in rows]
 
+    def _from_an_end(
+        self, listed: Order, first: int, size: int, then: Callable[[list[int]], None]
+    ) -> tuple[int, list[int]]:
+        """Of many that match the first are found at once; to find that there are few is to count them."""
+        ids = self._ids(listed, self.where, first, size)
+        if self._total is None and len(ids) < size and (ids or first == 0):
+            self.know(first + len(ids))
+        if self._total is not None:
+            then(ids)
+            return self._total, ids
+        counted = _COUNTING.submit(self.count)
+        try:
+            then(ids)
+        finally:
+            wait([counted])  # on the cursor of this view
+        return counted.result(), ids
+
     def _by_number(self, listed: Order, first: int, size: int) -> tuple[int, list[int]]:
-        """Of many that match the first are found at once; to find that there are few is to count them. Further on, how
-        many there are of each range of numbers tells how many match, and which of these the page is in."""
-        if first < NEAR:
-            ids = self._ids(listed, self.where, first, size)
-            is_last = len(ids) < size and (ids or first == 0)
-            return first + len(ids) if is_last else self.count(), ids
+        """Far from the begin: how many there are of each range of numbers tells how many match, and which of these the
+        page is in."""
         number = self.contacts.c.id.op(">>", return_type=BigInteger())(RANGE)
         ranges = self._all(select(number, func.count()).select_from(self.contacts).where(self.where).group_by(number))
         self._total, passed = 0, 0

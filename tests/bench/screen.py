@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import psutil
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Column, Table
@@ -140,7 +140,7 @@ def measure(folder: Path, rows: int) -> Seen:
         machine.saw("Prefect is ready")
         with machine.phase("the file is made up"):
             data.write(file, rows)
-        with _page(machine) as page:
+        with chromium.english_page(PATIENCE) as page:
             return _walk(machine, page, file)
     finally:
         machine.stop()
@@ -253,17 +253,6 @@ def _bytes_in(folder: Path) -> int:
         with suppress(OSError):
             total += one.stat().st_blocks * 512 if one.is_file() else 0
     return total
-
-
-@contextmanager
-def _page(machine: Watched) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        path = chromium.executable(playwright.chromium.executable_path)
-        browser = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
-        context.set_default_timeout(PATIENCE)
-        yield context.new_page()
-        browser.close()
 
 
 def measured(seen: Seen) -> list[Measured]:

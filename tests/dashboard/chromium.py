@@ -4,9 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import FloatRect, Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect, sync_playwright
 
 FLAGS = [
     "--no-sandbox",
@@ -70,3 +72,16 @@ def _install() -> str:
 def _run(command: list[str], environment: dict[str, str]) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     return f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-500:]}{done.stderr[-1000:]}\n"
+
+
+@contextmanager
+def english_page(timeout: float) -> Iterator[Page]:
+    """A page of a person in Britain, whose steps take at most so many milliseconds."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable(playwright.chromium.executable_path), args=FLAGS
+        )
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
+        context.set_default_timeout(timeout)
+        yield context.new_page()
+        browser.close()

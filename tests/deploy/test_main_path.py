@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.dashboard import chromium
 from tests.deploy.test_up import Machine
@@ -30,13 +30,8 @@ def machine(open_folder: Path) -> Iterator[Machine]:
 @pytest.fixture
 def page() -> Iterator[Page]:
     expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        path = chromium.executable(playwright.chromium.executable_path)
-        browser = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
-        context.set_default_timeout(PATIENCE)
-        yield context.new_page()
-        browser.close()
+    with chromium.english_page(PATIENCE) as page:
+        yield page
 
 
 def test_the_main_path(machine: Machine, page: Page) -> None:

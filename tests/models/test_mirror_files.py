@@ -34,6 +34,7 @@ from models.database import Database, libpq_url, reading, writing
 from models.errors import TooSlow
 from models.permissions import OPERATOR
 from models.settings import settings
+from tests.mirrors import answers, count, running
 from tests.replicas import followed_server
 from tests.waiting import until
 
@@ -44,23 +45,6 @@ ENDLESS = "SELECT sum(a.range * b.range) FROM range(10000000) AS a, range(100000
 def add(*cities: str) -> None:
     with writing(OPERATOR) as session:
         session.execute(insert(Contact), [{"last_name": f"Of {city}", "city": city} for city in cities])
-
-
-def count(query: str = "") -> int:
-    return search.count(filters.parse_query(query, by=OPERATOR), by=OPERATOR)
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[Mirror]:
-    with mirror.held(folder, threads=1, memory="200MB") as made:
-        assert made.wait(60)
-        yield made
-
-
-def answers() -> bool:
-    """Whether the mirror does, not the database."""
-    with own_mirror.looking() as view:
-        return view is not None
 
 
 @pytest.fixture

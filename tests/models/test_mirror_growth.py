@@ -2,8 +2,6 @@
 
 import gc
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -11,11 +9,12 @@ import pytest
 from sqlalchemy import text
 
 from models import filters
-from models.contacts import columnar, feed, mirror, mirror_source, own_mirror, search
+from models.contacts import columnar, feed, mirror, mirror_source, search
 from models.contacts.columnar import Form
 from models.contacts.mirror import Mirror
 from models.database import libpq_url, reading
 from models.permissions import OPERATOR
+from tests.mirrors import answers, count, running
 from tests.waiting import until
 
 
@@ -25,22 +24,6 @@ def add(url: str, number: int, **columns: str) -> None:
     statement = f"INSERT INTO contacts ({named}) SELECT {values} FROM generate_series(0, {number - 1}) AS n"
     with psycopg.connect(libpq_url(url), autocommit=True) as other:
         other.execute(statement.encode())
-
-
-def count(query: str = "") -> int:
-    return search.count(filters.parse_query(query, by=OPERATOR), by=OPERATOR)
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[Mirror]:
-    with mirror.held(folder, threads=1, memory="200MB") as made:
-        assert made.wait(60)
-        yield made
-
-
-def answers() -> bool:
-    with own_mirror.looking() as view:
-        return view is not None
 
 
 def form(made: Mirror, name: str) -> Form | None:

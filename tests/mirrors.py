@@ -1,13 +1,14 @@
 """A mirror of contacts of a test's own."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from models import filters
 from models.contacts import mirror, own_mirror, search
-from models.contacts.mirror import Mirror
+from models.contacts.mirror import Mirror, View
 from models.permissions import OPERATOR
+from tests.waiting import until
 
 
 @contextmanager
@@ -15,6 +16,21 @@ def running(folder: Path) -> Iterator[Mirror]:
     with mirror.held(folder, threads=1, memory="200MB") as made:
         assert made.wait(60)
         yield made
+
+
+@contextmanager
+def viewed() -> Iterator[View]:
+    """The mirror, once it is there: while others write on a busy machine the database may have to answer first."""
+    with ExitStack() as kept:
+
+        def there() -> View | None:
+            with ExitStack() as trying:
+                found = trying.enter_context(own_mirror.looking())
+                if found is not None:
+                    kept.push(trying.pop_all())
+                return found
+
+        yield until("the mirror answers", there)
 
 
 def answers() -> bool:

@@ -37,7 +37,7 @@ from models.filters import OPERATORS, SYSTEM, Filter, Filters, parse, visible_fi
 from models.industries import Industry
 from models.permissions import OPERATOR
 from models.users import User
-from tests import people
+from tests import mirrors, people
 
 ROWS = 400
 TEXTS = [
@@ -189,8 +189,7 @@ def check_overview(columnar: mirrored.Mirrored, stored: search.Engine) -> None:
 
 def check(filters: Filters, sort: str, number: int, size: int, names: list[str], beside: str = "") -> None:
     """Page and count, and what is asked `beside` them, which else are the facets of these names."""
-    with own_mirror.looking() as view:
-        assert view is not None
+    with mirrors.viewed() as view:
         columnar, stored = both(view, filters)
         listed = search._order(sort, OPERATOR, is_whole=False)
         first = (number - 1) * size

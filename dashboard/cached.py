@@ -11,8 +11,8 @@ from typing import Any
 
 from models import imports, views
 from models.contacts import own_mirror, search
+from models.contacts.facets import Range
 from models.contacts.moments import When
-from models.contacts.search import Range
 from models.contacts.statistics import Statistics
 from models.filters import Filters, parse_pairs, visible_fields
 from models.imports import Changed, Import

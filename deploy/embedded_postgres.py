@@ -24,9 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from deploy import kernel_locks, postgres_programs
+from deploy import postgres_programs
 from deploy.postgres_cluster import HOST, SUPERUSER, Cluster
 from deploy.postgres_programs import EmbeddedPostgresError
+from models import kernel_locks
 
 __all__ = ["EmbeddedPostgresError", "Server", "start_or_join"]
 

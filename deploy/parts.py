@@ -13,8 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from deploy import kernel_locks, local, ports, prefect_server
+from deploy import local, ports, prefect_server
 from deploy.supervisor import PROJECT, Part, Supervisor
+from models import kernel_locks
 from models.errors import Unavailable
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from deploy import kernel_locks, postgres_programs, postgres_settings
+from deploy import postgres_programs, postgres_settings
 from deploy.postgres_programs import EmbeddedPostgresError
-from models import disk_space, machine
+from models import disk_space, kernel_locks, machine
 from models.postgres_wheel import PACKAGE
 from models.settings import settings
 

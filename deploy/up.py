@@ -19,10 +19,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy import kernel_locks, local, output, parts, ports, prefect_server, running
+from deploy import local, output, parts, ports, prefect_server, running
 from deploy.local import Connection
 from deploy.ports import HOST, Reservation
 from deploy.supervisor import PROJECT, Part, Supervisor
+from models import kernel_locks
 from models.errors import AppError, Conflict
 
 SAMPLE = PROJECT / "tests" / "samples" / "legislators.csv"

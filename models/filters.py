@@ -35,6 +35,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.orm import Session
 
 from models.check_rules import Rule
 from models.contacts import moments, quality
@@ -190,6 +191,12 @@ def referred(field: Field, operator: str, values: Values) -> Select[Any]:
     if field.kind is Kind.INDUSTRY:
         return select(Industry.id).where(OPERATORS[operator].condition(Industry.__table__.c.name, values))
     return select(User.id).where(OPERATORS[operator].condition(User.__table__.c.email, values))
+
+
+def reference_names(session: Session, kind: Kind) -> dict[int, str]:
+    """What all industries, or users, are called, by their ids."""
+    table, label = (Industry, Industry.name) if kind is Kind.INDUSTRY else (User, User.email)
+    return dict(session.execute(select(table.id, label)).tuples())
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,8 @@ import psutil
 import psycopg
 import pytest
 
-from deploy import kernel_locks
 from deploy.embedded_postgres import Server, start_or_join
-from models import database, garbage, migrations, passwords
+from models import database, garbage, kernel_locks, migrations, passwords
 from models.permissions import OPERATOR, Actor
 
 SHARED_DATA = Path(os.environ.get("APPOINTMENT360_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))

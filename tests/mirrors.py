@@ -4,11 +4,22 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from sqlalchemy import insert
+
 from models import filters
 from models.contacts import mirror, own_mirror, search
 from models.contacts.mirror import Mirror, View
+from models.contacts.table import Contact
+from models.database import writing
 from models.permissions import OPERATOR
 from tests.waiting import until
+
+FILE = "*.duckdb"
+
+
+def add(*cities: str) -> None:
+    with writing(OPERATOR) as session:
+        session.execute(insert(Contact), [{"last_name": f"Of {city}", "city": city} for city in cities])
 
 
 @contextmanager
@@ -25,7 +36,7 @@ def viewed() -> Iterator[View]:
 
         def there() -> View | None:
             with ExitStack() as trying:
-                found = trying.enter_context(own_mirror.looking())
+                found = trying.enter_context(own_mirror.viewing())
                 if found is not None:
                     kept.push(trying.pop_all())
                 return found
@@ -35,7 +46,7 @@ def viewed() -> Iterator[View]:
 
 def answers() -> bool:
     """Whether the mirror does, not the database."""
-    with own_mirror.looking() as view:
+    with own_mirror.viewing() as view:
         return view is not None
 
 

@@ -89,7 +89,7 @@ def _mirrored(field: Field, typed: str, most: int) -> list[str]:
     """All of them, where this process has a mirror: twice as many as are wanted, since some differ in capitals only."""
     if field.kind in REFERENCES:
         return []
-    with own_mirror.looking() as view:
+    with own_mirror.viewing() as view:
         if view is None:
             return []
         from models.contacts.mirrored import Mirrored

@@ -26,7 +26,7 @@ import psycopg
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import disk_space, kept
+from models import disk_space, kept, kernel_locks
 from models.contacts import columnar, feed, mirror_files, mirror_source, own_mirror
 from models.contacts.columnar import Columnar, State
 from models.contacts.dictionaries import Dictionaries
@@ -291,7 +291,7 @@ class Mirror:
             disk_space.require(self.folder, mirror_files.size(file.path), "a new file of the mirror of contacts")
             with ExitStack() as choosing:
                 with file.copied(path):
-                    choosing.enter_context(mirror_files.alone(self.folder))
+                    choosing.enter_context(kernel_locks.alone_in(self.folder))
                 fresh = columnar.reopened(path, threads=self.threads, memory=self.memory)
         except (OSError, NoRoom, duckdb.Error) as error:
             if self._stopped.is_set():
@@ -313,7 +313,7 @@ class Mirror:
 
     def _clear_abandoned(self) -> None:
         """Those whose process ended so long ago that nobody can go on with them."""
-        with mirror_files.alone(self.folder):
+        with kernel_locks.alone_in(self.folder):
             for path in self.folder.glob(mirror_files.FILES):
                 mine = self._file is not None and path == self._file.path
                 if not mine and mirror_files.age(path) > ABANDONED and not mirror_files.is_in_use(path):
@@ -336,7 +336,7 @@ class Mirror:
     def _reopened(self, session: Session) -> Columnar | None:
         """What was left by a process before, where it is of this database and the server was not put back since. What
         is of no use is removed."""
-        with mirror_files.alone(self.folder):
+        with kernel_locks.alone_in(self.folder):
             for path in sorted(self.folder.glob(mirror_files.FILES)):
                 if mirror_files.is_in_use(path):
                     continue

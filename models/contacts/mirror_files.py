@@ -4,33 +4,19 @@ Instances that share a home share the folder. Who chooses among the files, or re
 that has just let go of its own, or not yet taken it again, must find it there.
 """
 
-import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
+
+from models import kernel_locks
 
 if sys.platform != "win32":
     import fcntl
 
 FILES = "*.duckdb"
 SPILLED = ".spilled"  # instead of the other ending: what did not fit into the memory
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """While this lasts, no other process chooses or removes any. Windows has no such lock: one instance has a home."""
-    if sys.platform == "win32":
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def is_in_use(path: Path) -> bool:
@@ -48,7 +34,7 @@ def is_in_use(path: Path) -> bool:
 def clear(folder: Path) -> None:
     """Remove what no process has open, by one that has none."""
     if folder.is_dir():
-        with alone(folder):
+        with kernel_locks.alone_in(folder):
             for path in folder.glob(FILES):
                 if not is_in_use(path):
                     remove(path)

@@ -71,7 +71,7 @@ _MAY_ASK: ContextVar[bool] = ContextVar("may ask the mirror", default=True)
 
 
 def asks(read: Callable[P, R]) -> Callable[P, R]:
-    """A function that only reads contacts, by `looking()`, and may be called again: what the mirror fails at, as where
+    """A function that only reads contacts, by `viewing()`, and may be called again: what the mirror fails at, as where
     its memory or its disk is too small, the database answers."""
 
     @functools.wraps(read)
@@ -136,7 +136,7 @@ def standing() -> Standing | None:
 
 
 @contextmanager
-def looking() -> "Iterator[View | None]":
+def viewing() -> "Iterator[View | None]":
     """The mirror, with a session whose snapshot it shows; None where the database is to answer.
 
     Raises TooSlow, and Failed, for whoever `asks`.

@@ -41,7 +41,7 @@ from models.contacts.table import FIELDS, FULL_NAME, Contact
 from models.database import asked, compiled, reading
 from models.errors import InvalidInput, NotFound, TooSlow, about
 from models.fields import REFERENCES, Kind
-from models.filters import Filters, hidden_field, visible_fields
+from models.filters import Filters, hidden_field, reference_names, visible_fields
 from models.industries import Industry
 from models.kept import Moment
 from models.permissions import OPERATOR, Actor, Permission, require
@@ -279,7 +279,7 @@ def meant(filters: Filters, *, by: Actor) -> Filters | None:
     if not filters.q or not own_mirror.can_answer(filters):
         return None
     try:
-        with own_mirror.looking() as view:
+        with own_mirror.viewing() as view:
             return None if view is None else _meant(view, filters, by)
     except TooSlow:  # the answer that nothing matches is there all the same
         return None
@@ -333,7 +333,7 @@ def _counts_of_now(asked: Sequence[Filters], by: Actor) -> list[int]:
 def _beside(asked: Sequence[Filters], by: Actor) -> Iterator[tuple[Session, Callable[[Sequence[Filters]], list[int]]]]:
     """A snapshot, and what counts all that is asked of it."""
     if all(map(own_mirror.can_answer, asked)):
-        with own_mirror.looking() as view:
+        with own_mirror.viewing() as view:
             if view is not None:
                 from models.contacts import mirrored
 
@@ -373,7 +373,7 @@ def count_by(
         if kind not in REFERENCES:
             return engine.beginning(name, begins, limit) if begins else engine.count_by(name, limit)
         found = engine.count_by(name, None)
-        names = _names(engine.session, kind)
+        names = reference_names(engine.session, kind)
     named = [(names.get(value), number) for value, number in found]
     return [(one, number) for one, number in named if (one or "").casefold().startswith(begins.casefold())][:limit]
 
@@ -401,7 +401,7 @@ def count_by_each(
         found = engine.count_by_each(names, ranges or {}, limit)
         for name in names:
             if FIELDS[name].kind in REFERENCES:
-                referred = _names(engine.session, FIELDS[name].kind)
+                referred = reference_names(engine.session, FIELDS[name].kind)
                 found[name] = [(referred.get(value), number) for value, number in found[name]]
     return found
 
@@ -596,7 +596,7 @@ def _engine(filters: Filters, by: Actor, listed: Order | None = None) -> Iterato
     """The mirror, where it can answer and is not slower: one contact that is named is found by an index."""
     where = filters.of_now.condition(by=by)
     if own_mirror.can_answer(filters) and not _is_named(filters):
-        with own_mirror.looking() as view:
+        with own_mirror.viewing() as view:
             if view is not None and (listed is None or not listed.is_of_text or view.file.is_bytewise):
                 from models.contacts.mirrored import Mirrored  # which loads DuckDB
 
@@ -637,8 +637,3 @@ def _counted(session: Session, asked: Sequence[Filters], by: Actor) -> list[int]
         numbers = (func.count().filter(asked[place].condition(by=by)) for place in others)
         found |= zip(others, session.execute(select(*numbers).select_from(Contact)).one(), strict=True)
     return [found[place] for place in range(len(asked))]
-
-
-def _names(session: Any, kind: Kind) -> dict[int, str]:
-    table, label = (Industry, Industry.name) if kind is Kind.INDUSTRY else (User, User.email)
-    return {row.id: row[1] for row in session.execute(select(table.id, label))}

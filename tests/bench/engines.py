@@ -147,7 +147,7 @@ def _catch_up(made: Mirror) -> float:
 
 
 def _answers() -> bool:
-    with own_mirror.looking() as view:
+    with own_mirror.viewing() as view:
         return view is not None
 
 

@@ -167,7 +167,7 @@ def fill(hidden: set[str], variant: int, *, analysed: bool = False) -> None:
         session.execute(insert(FeedEntry).values(ids=text("'{[1,2000)}'")))
         if analysed:
             session.execute(text("ANALYZE contacts"))  # what forms suggest comes from there
-    with own_mirror.looking() as view:
+    with own_mirror.viewing() as view:
         assert (view is None) == (own_mirror.progress().phase is Phase.OFF)
 
 

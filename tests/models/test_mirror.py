@@ -328,7 +328,7 @@ def named(name: str, operator: str, *values: Any) -> Filters:
 
 def test_several_that_are_counted_at_once_are_each_counted(following: Mirror) -> None:
     asked = [named("city", "contains", one) for one in ("a", "s", "nobody", "o")] + [named("tags", "has", "AWS")]
-    with own_mirror.looking() as view:
+    with own_mirror.viewing() as view:
         assert view is not None
         stored = [both(view, one)[1].count() for one in asked]
         for dictionaries.LONGEST_MASK in (0, 63):
@@ -342,7 +342,7 @@ def test_a_list_may_have_a_member_that_is_nothing(following: Mirror) -> None:
         session.execute(text("UPDATE contacts SET tags = '{AWS,NULL,n}', keywords = '{NULL}' WHERE id % 3 = 0"))
     for filters in (named("tags", "has", "AWS"), named("tags", "has", "n"), named("keywords", "empty", True)):
         check(filters, "id", 1, 50, ["tags"], "around")
-    with own_mirror.looking() as view:
+    with own_mirror.viewing() as view:
         assert view is not None
         ours, theirs = both(view, Filters())
         assert dict(ours.count_by("tags", None)) == dict(theirs.count_by("tags", None))
@@ -350,7 +350,7 @@ def test_a_list_may_have_a_member_that_is_nothing(following: Mirror) -> None:
 
 def test_amounts_are_compared_to_the_last_digit(following: Mirror) -> None:
     amounts = ("0.005", "-7.505", "1E-35", "999999999999.9900000000000000000000001", "1E+12", "-1E-400", "0.01")
-    with own_mirror.looking() as view:
+    with own_mirror.viewing() as view:
         assert view is not None
         for value in map(Decimal, amounts):
             for operator in ("is", "not", "gte", "lte", "between"):
@@ -365,7 +365,7 @@ def test_the_overview_is_the_same_where_no_text_has_a_dictionary(
     monkeypatch.setattr(mirror_source, "MOST_CODED", 0)
     with mirror.held(tmp_path / "copy", threads=2, memory="500MB") as made:
         assert made.wait(60)
-        with own_mirror.looking() as view:
+        with own_mirror.viewing() as view:
             assert view is not None
             for filters in (Filters(), parse(["city.contains=a"], by=OPERATOR)):
                 check_overview(*both(view, filters))
@@ -387,7 +387,7 @@ def check_completed(name: str) -> None:
     small = str.lower if name in ("email", "notes") else str.casefold
     for typed in ("", "a", "Ä", "s", "σ", "ann", "st", "nobody"):
         beginning = {one: number for one, number in numbers.items() if small(one).startswith(small(typed))}
-        with own_mirror.looking() as view:
+        with own_mirror.viewing() as view:
             assert view is not None
             found = mirrored.Mirrored(view, Filters(), OPERATOR).completed(name, typed, 1000)
         if found is None:

@@ -30,19 +30,6 @@ def form(made: Mirror, name: str) -> Form | None:
     return None if made._file is None else made._file.by_name[name].form
 
 
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    counted: list[int] = []
-    load = Mirror._load
-
-    def loading(*given: object) -> None:
-        counted.append(1)
-        load(*given)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Mirror, "_load", loading)
-    return counted
-
-
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred contacts are many."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy import kernel_locks
+from models import kernel_locks
 from tests import waiting
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy import kernel_locks
+from models import kernel_locks
 from tests.production.booted import FIRST, Booted
 from tests.production.containers import CERTIFICATES, STORAGE, base, inspected, podman, stand_in
 

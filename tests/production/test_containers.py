@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import kernel_locks
-from models import migrations
+from models import kernel_locks, migrations
 from tests.production import containers
 from tests.production.containers import DOCKER, DOCKERFILE, ROOT, built, from_this_machine, inspected, podman
 

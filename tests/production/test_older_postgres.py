@@ -117,7 +117,7 @@ def test_the_mirror_leaves_a_language_s_order_to_the_database(tmp_path: Path) ->
                 answering[sort] = type(engine)
         assert answering == {"city": search._Stored, "tags": search._Stored, "id": Mirrored, "employees": Mirrored}
         for filters in (Filters(), Filters(q="a")):
-            with own_mirror.looking() as view:
+            with own_mirror.viewing() as view:
                 assert view is not None
                 ours = Mirrored(view, filters, OPERATOR)
                 theirs = search._Stored(view.session, filters, filters.condition(by=OPERATOR))

@@ -44,9 +44,7 @@ from models.contacts.table import FIELDS, SEARCHED
 from models.fields import REFERENCES, Kind
 from models.filters import OPERATORS, Filter, Filters, on_days, referred, visible_fields
 from models.filters import SYSTEM as SYSTEM_FIELDS
-from models.industries import Industry
 from models.permissions import Actor
-from models.users import User
 
 TYPES: dict[Kind, Any] = {
     Kind.WHOLE: BigInteger(), Kind.MONEY: Numeric(15, 2), Kind.DATE: Date(), Kind.FLAG: Boolean(),
@@ -108,10 +106,6 @@ class Matching:
     def _among(self, name: str, wanted: ColumnElement[bool]) -> ColumnElement[bool]:
         """Whether the contact's value is one for which that is true."""
         return self.view.dictionaries.among(self.contacts.c[name], self._values(name), wanted)
-
-    def _names(self, kind: Kind) -> dict[int, str]:
-        table, label = (Industry, Industry.name) if kind is Kind.INDUSTRY else (User, User.email)
-        return dict(self.session.execute(select(table.id, label)).all())
 
     def _condition(self, filters: Filters) -> ColumnElement[bool]:
         either = [and_(*map(self._of, group)) for group in filters.alternatives.values()]

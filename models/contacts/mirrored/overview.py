@@ -21,6 +21,7 @@ from models.contacts.mirrored.tallies import TOTALS, Tallies
 from models.contacts.statistics import Statistics
 from models.contacts.table import FIELDS
 from models.fields import Kind
+from models.filters import reference_names
 
 _FIRST_DAY = date(1970, 1, 1)
 FEW = 2_000_000  # contacts that are put apart for the overview
@@ -52,7 +53,7 @@ class Overview(Tallies):
         among = self if self.is_everything or total > FEW else self._apart(counted)
         values = among.count_by_each([name for name in statistics.COUNTED if name in seen], {}, statistics.MOST)
         if statistics.INDUSTRY in values:
-            called = self._names(Kind.INDUSTRY)
+            called = reference_names(self.session, Kind.INDUSTRY)
             named = [(called[key], number) for key, number in values[statistics.INDUSTRY]]
             values[statistics.INDUSTRY] = sorted(named, key=statistics.commonest_first)
         by_value = {name: dict(counts) for name, counts in values.items()}

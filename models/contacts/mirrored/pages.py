@@ -28,6 +28,7 @@ from models.contacts.mirrored.tallies import Tallies, Tally
 from models.contacts.order import Neighbours, Order
 from models.contacts.table import FIELDS
 from models.fields import REFERENCES, Kind
+from models.filters import reference_names
 
 _MATCHING = Table("matching", MetaData(), Column("id", BigInteger))
 NEAR = 2000  # contacts from the begin of a list within which a page is looked for without a look at the others
@@ -122,7 +123,7 @@ class Pages(Tallies):
         """How many have each value tells how many match, and among which values the page is: only these are sorted."""
         tally, kind = self._valued(name), FIELDS[listed.name].kind
         total, passed, reached = sum(tally.values()), 0, 0
-        called = self._names(kind) if kind in REFERENCES else self._known(name, tally)
+        called = reference_names(self.session, kind) if kind in REFERENCES else self._known(name, tally)
         named = sorted((code for code in tally if code is not None), key=called.__getitem__, reverse=listed.falling)
         chosen: list[Any] = []
         for _, same in groupby([*named, *([None] if None in tally else [])], key=lambda code: code and called[code]):
@@ -214,7 +215,7 @@ class Pages(Tallies):
 
     def _called(self, kind: Kind) -> Table:
         """The names that references are sorted by, beside the contacts."""
-        named = self._names(kind)
+        named = reference_names(self.session, kind)
         name = f"called_{kind.name.lower()}"
         rows = {"id": pa.array(named, pa.int32()), "name": pa.array(named.values(), pa.string())}
         self.view.cursor.register(name, pa.table(rows))

@@ -17,6 +17,21 @@ if sys.platform != "win32":
 
 
 @contextmanager
+def alone_in(folder: Path, *, waits: bool = True) -> Iterator[None]:
+    """Hold the exclusive lock on a folder. Raises BlockingIOError where another process holds it and this one does not
+    wait. Windows has no such lock: nothing is held there."""
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def held(path: Path) -> Iterator[None]:
     """Hold the exclusive lock on `path`; waits for it as long as it takes."""
     descriptor = _opened(path)

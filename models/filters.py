@@ -196,7 +196,7 @@ def referred(field: Field, operator: str, values: Values) -> Select[Any]:
 def reference_names(session: Session, kind: Kind) -> dict[int, str]:
     """What all industries, or users, are called, by their ids."""
     table, label = (Industry, Industry.name) if kind is Kind.INDUSTRY else (User, User.email)
-    return dict(session.execute(select(table.id, label)).tuples())
+    return {row[0]: row[1] for row in session.execute(select(table.id, label))}
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ from models.industries import Industry
 from models.kept import ContactMove
 from models.permissions import OPERATOR, Actor, Role
 from pipelines import export_contacts
+from tests.mirrors import viewed
 from tests.people import person
 
 CONTACTS, GONE = 12, 3  # the last ones are deleted
@@ -167,8 +168,9 @@ def fill(hidden: set[str], variant: int, *, analysed: bool = False) -> None:
         session.execute(insert(FeedEntry).values(ids=text("'{[1,2000)}'")))
         if analysed:
             session.execute(text("ANALYZE contacts"))  # what forms suggest comes from there
-    with own_mirror.viewing() as view:
-        assert (view is None) == (own_mirror.progress().phase is Phase.OFF)
+    if own_mirror.progress().phase is not Phase.OFF:
+        with viewed():
+            pass  # it has them, and answers
 
 
 def texts_of(name: str) -> list[str]:

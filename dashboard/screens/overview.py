@@ -20,7 +20,7 @@ from dashboard.widgets.mirror_notice import mirror_notice
 from models import filters
 from models.contacts import search
 from models.contacts.statistics import Statistics
-from models.errors import AppError, InvalidInput
+from models.errors import AppError, InvalidInput, NotAllowed
 from models.filters import Filters
 from models.permissions import Actor, Permission
 
@@ -152,5 +152,8 @@ def _nothing(view: View, by: Actor) -> None:
 def _unreadable(error: AppError) -> None:
     with page.header("Overview"):
         pass
-    with page.empty("link_off", "This address does not say which contacts to count", error.sentence, colour="red"):
+    icon, told = "link_off", "This address does not say which contacts to count"
+    if isinstance(error, NotAllowed):
+        icon, told = "lock", "This address asks for a hidden column"
+    with page.empty(icon, told, error.sentence, colour="red"):
         st.button("Show all contacts", on_click=address.forget)

@@ -40,7 +40,7 @@ def _read(progress: Progress) -> str:
 
 
 def mirror_card() -> None:
-    with page.card("Contacts by columns", "Of the instance that shows this page"):
+    with page.card("Mirror of contacts", "Of the instance that shows this page"):
         found = own_mirror.standing()
         if found is None:
             st.markdown(f"{badge('Off', 'gray')} {plain(OFF)}")

@@ -587,7 +587,11 @@ def reopened(path: Path, *, threads: int, memory: str) -> Columnar | None:
     except duckdb.Error as error:
         if is_at_limit(error):
             raise
-        log.info("%s is not opened: %s", path.name, type(error).__name__)
+        log.warning(
+            "%s cannot be opened, it is removed, and all contacts are mirrored anew: %s",
+            path.name,
+            type(error).__name__,
+        )
         return None
     try:
         row = connection.execute("SELECT format, coded, large FROM state").fetchone()
@@ -599,7 +603,11 @@ def reopened(path: Path, *, threads: int, memory: str) -> Columnar | None:
         if is_at_limit(error):
             connection.close()
             raise
-        log.info("%s is not used: %s", path.name, type(error).__name__)
+        log.warning(
+            "%s is damaged or of another version, it is removed, and all contacts are mirrored anew: %s",
+            path.name,
+            type(error).__name__,
+        )
     connection.close()
     return None
 

@@ -47,7 +47,8 @@ class Among(ColumnElement[bool]):
     def __init__(self, column: Column[Any], values: Table, wanted: ColumnElement[bool]) -> None:
         self.column, self.values, self.wanted = column, values, wanted
         self.found: ColumnElement[bool] = false()
-        self.mask: str | None = None  # whose lowest bit says so
+        self.of_a_word: str | None = None  # whose lowest bit says so; nothing is no number, and none is 0
+        self.of_bits: str | None = None  # 1 or 0
 
 
 class AnyOf(ColumnElement[bool]):
@@ -67,11 +68,12 @@ def _among(one: Among, compiler: SQLCompiler, **how: Any) -> str:
 
 @compiles(AnyOf)
 def _any(one: AnyOf, compiler: SQLCompiler, **how: Any) -> str:
-    masks = [part.mask for part in one.parts if isinstance(part, Among) and part.mask]
-    parts = [part for part in one.parts if not (isinstance(part, Among) and part.mask)]
-    if masks:
-        together = " | ".join(f"coalesce({mask}, 0)" for mask in masks)
-        parts.insert(0, literal_column(f"({together}) & 1 = 1", Boolean()))
+    among = [part for part in one.parts if isinstance(part, Among)]
+    words = [part.of_a_word for part in among if part.of_a_word]
+    bits = [part.of_bits for part in among if part.of_bits]
+    together = [f"({' | '.join(words)}) & 1 = 1"] * bool(words) + [f"({' | '.join(bits)}) = 1"] * bool(bits)
+    others = [part for part in one.parts if not (isinstance(part, Among) and (part.of_a_word or part.of_bits))]
+    parts = [*(literal_column(part, Boolean()) for part in together), *others]
     return f"({compiler.process(or_(false(), *parts), **how)})"
 
 
@@ -102,12 +104,13 @@ class Dictionaries:
             if number == 1:
                 one.found = one.column == literal_column(str(first))
             elif number and mask is not None:
-                one.mask = f"({mask}::UBIGINT >> {one.column})"
-                one.found = literal_column(f"{one.mask} & 1 = 1", Boolean())
+                one.found = literal_column(f"({mask}::UBIGINT >> {one.column}) & 1 = 1", Boolean())
+                one.of_a_word = f"({mask}::UBIGINT >> coalesce({one.column}, 0))"
             elif number:
                 bits = next(self._names)
                 self._cursor.execute(f"SET VARIABLE {bits} = (SELECT bits FROM {kept} WHERE place = {place})")
                 one.found = literal_column(f"get_bit(getvariable('{bits}'), {one.column}::INTEGER) = 1", Boolean())
+                one.of_bits = f"get_bit(getvariable('{bits}'), coalesce({one.column}, 0)::INTEGER)"
 
     def numbers(self, column: Column[Any], values: Table, where: ColumnElement[bool]) -> ColumnElement[bool]:
         """Whether a value of the dictionary is one of those that the contacts have for which that is true."""

@@ -174,6 +174,7 @@ class Mirror:
     def _failed_at(self, file: Columnar, error: duckdb.Error) -> None:
         """A question was. One that is too much for the memory or the disk says nothing of the file."""
         if columnar.is_broken(error):
+            log.error("%s is damaged: it is removed, and all contacts are mirrored anew", file.path.name)
             self._let_go_of(file)
         elif isinstance(error, duckdb.FatalException):  # until it is opened again, it answers nothing
             self._let_go_of(file, is_kept=True)
@@ -264,6 +265,9 @@ class Mirror:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)  # it holds contacts in clear
             moment = kept.moment_of(session)
+            if self._file is not None and not self._file.path.exists():
+                log.warning("the file of the mirror of contacts was removed: all are mirrored anew")
+                self._let_go_of(self._file)
             file = self._file or self._reopened(session)
             if file is None:
                 self._load(session, moment)
@@ -276,7 +280,7 @@ class Mirror:
             if is_there:
                 self._seen, self.progress = began, Progress(Phase.FOLLOWING)
             else:
-                log.info("all contacts are mirrored anew")
+                log.info("so much changed that all contacts are mirrored anew")
                 self._let_go_of(file)
                 self._load(session, moment)
 

@@ -295,13 +295,20 @@ def _meant(view: "View", filters: Filters, by: Actor) -> Filters | None:
     numbers = counts(view, [having(word) for word in words], by=by)
     known = [word for word, number in zip(words, numbers, strict=True) if number]
     for word in (chosen := {word: "" for word in words if word not in known}):
-        near = Mirrored(view, having(*known), by).meant(word)
-        numbers = counts(view, [having(*known, one) for one in near], by=by)
-        chosen[word] = next((one for one, number in zip(near, numbers, strict=True) if number), "")
+        for alike in Mirrored(view, having(*known), by).meant(word):
+            if found := _commonest(alike, counts(view, [having(*known, one) for one in alike], by=by)):
+                chosen[word] = found
+                break
         known.append(chosen[word])
     if not chosen or not all(chosen.values()):
         return None
     return having(*(chosen.get(word, word) for word in filters.q.split()))
+
+
+def _commonest(words: Sequence[str], numbers: Sequence[int]) -> str:
+    """The first of those that most contacts have; "" where none has any."""
+    most = max(numbers)
+    return words[numbers.index(most)] if most else ""
 
 
 @replica.browses

@@ -481,6 +481,17 @@ def test_one_wrong_letter_is_understood(
         assert understood(some) == dict.fromkeys(some), "nobody has it any more"
 
 
+def test_of_two_that_can_be_meant_it_is_what_most_contacts_have(following: Mirror) -> None:
+    """However many texts say so: one name of many people is one text of a dictionary."""
+    with writing(OPERATOR) as session:
+        session.execute(insert(Contact), [{"last_name": "Quarcía"}, *[{"last_name": "Quarcia"}] * 20])
+    found = {typed: search.meant(Filters(q=typed), by=OPERATOR) for typed in ("Quracia", "quarciá")}
+    assert {typed: one.q if one else None for typed, one in found.items()} == {
+        "Quracia": "quarcia",
+        "quarciá": "quarcia",
+    }
+
+
 def test_what_is_meant_is_not_told_of_columns_that_are_hidden(following: Mirror) -> None:
     with writing(OPERATOR) as session:
         session.execute(insert(Contact), [PERSON])
@@ -491,9 +502,9 @@ def test_what_is_meant_is_not_told_of_columns_that_are_hidden(following: Mirror)
 
 
 def test_what_is_meant_takes_no_longer_than_people_wait(following: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    def endless(self: mirrored.Mirrored, word: str) -> list[str]:
+    def endless(self: mirrored.Mirrored, word: str) -> list[list[str]]:
         self.view.cursor.execute("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b").fetchall()
-        return [word]
+        return [[word]]
 
     monkeypatch.setattr(Database, "patience", 0.5)
     monkeypatch.setattr(mirrored.Mirrored, "meant", endless)

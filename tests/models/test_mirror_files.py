@@ -166,6 +166,20 @@ def test_a_file_that_is_damaged_where_few_look_is_made_anew(db: str, tmp_path: P
         assert (count("email.contains=body-7@"), answers()) == (1, True)
 
 
+def test_a_file_that_somebody_removed_is_made_anew(
+    db: str, tmp_path: Path, loads: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who has it open could go on, and would hold room on the disk that nobody finds."""
+    add("Berlin")
+    with running(tmp_path) as made:
+        for file in list(tmp_path.iterdir()):
+            file.unlink()
+        made.tell()
+        until("it is read anew", lambda: len(loads) == 2 and answers())
+        assert (count(), len(list(tmp_path.glob(FILE)))) == (1, 1)
+    assert "the file of the mirror of contacts was removed" in caplog.text
+
+
 def bytes_of(folder: Path) -> bytes:
     return b"".join(one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file())
 

@@ -1,6 +1,7 @@
 """What stands in the contacts of a view of the mirror, and is like what somebody typed."""
 
 from collections import Counter
+from itertools import groupby, islice
 from typing import Any
 
 from sqlalchemy import (
@@ -61,9 +62,9 @@ class Words(Tallies):
         counted = self._commonest(name, tally, None)
         return [one for one in counted if one[0] is not None and one[0].casefold().startswith(begins)][:limit]
 
-    def meant(self, word: str) -> list[str]:
+    def meant(self, word: str) -> list[list[str]]:
         """What these contacts have, or had once, and `word` is but for one letter or accents: first what differs in
-        these alone, then whole words, then what most texts have. See misspelt.py."""
+        these alone, then whole words, then begins of words. See misspelt.py."""
         bare = misspelt.plain(self._folded(word))
         if not misspelt.SHORTEST <= len(bare) <= misspelt.LONGEST:
             return []
@@ -73,7 +74,8 @@ class Words(Tallies):
                 for meant, is_same, is_whole, number in self._all(self._near(FIELDS[name].column, bare)):
                     found[is_same, is_whole, meant] += number
         ordered = sorted(found, key=lambda one: (*one[:2], found[one], -abs(len(one[2]) - len(word)), one[2]))
-        return list(dict.fromkeys(meant for *_, meant in reversed(ordered)))[: misspelt.MOST]
+        alike = groupby(reversed(ordered), key=lambda one: one[:2])
+        return [[meant for *_, meant in islice(ones, misspelt.MOST)] for _, ones in alike]
 
     def _near(self, column: str, bare: str) -> Select[Any]:
         """Of a dictionary the values that these contacts have, where they are not all."""

@@ -369,7 +369,7 @@ CALMLY = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
 @pytest.mark.parametrize("answering", ["database", "dictionaries", "texts"], indirect=True)
-@settings(max_examples=20, **CALMLY)
+@settings(max_examples=12, **CALMLY)
 @given(columns=sight, asked=questions(), is_kept=draw.booleans())
 def test_no_answer_tells_anything_of_hidden_values(
     narrow: Actor, columns: frozenset[str], asked: list[Question], is_kept: bool
@@ -387,7 +387,7 @@ def test_no_answer_tells_anything_of_hidden_values(
 
 
 @pytest.mark.parametrize("answering", ["database", "dictionaries"], indirect=True)
-@settings(max_examples=15, **CALMLY)
+@settings(max_examples=10, **CALMLY)
 @given(columns=sight, done=deeds())
 def test_nothing_that_is_done_tells_anything_of_hidden_values(
     narrow: Actor, columns: frozenset[str], done: list[Question]

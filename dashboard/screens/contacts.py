@@ -3,8 +3,9 @@
 from datetime import datetime
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import address, cached, failures, formats, places, session
+from dashboard import address, cached, failures, formats, places, session, turns
 from dashboard.address import View
 from dashboard.widgets import columns, page
 from dashboard.widgets.as_of_choice import as_of_choice, banner
@@ -55,18 +56,23 @@ def show() -> None:
 def _screen(asked: View, view: View, moment: datetime | None, found: Page, by: Actor) -> None:
     """What is `asked` for and what is shown differ where nobody has a word as it is typed. `moment` is that of which
     they are; None is now."""
-    with page.header("Contacts", _note(found.total, view, by)):
-        _actions(view, found.total, by)
-    if moment:
-        banner(view, moment, by=by)
-    filter_bar(asked, by=by)
-    if view != asked:
-        meant_notice(asked, view)
-    last_batch()
-    last_deleted()
-    last_export()
-    mirror_notice()
-    _table_and_facets(view, found, by)
+    note = _note(found.total, view, by)
+    with turns.turn():
+        with page.header("Contacts", note):
+            _actions(view, found.total, by)
+        if moment:
+            banner(view, moment, by=by)
+        filter_bar(asked, by=by)
+        if view != asked:
+            meant_notice(asked, view)
+        last_batch()
+        last_deleted()
+        last_export()
+        mirror_notice()
+        side = _table(view, found, by)
+    if side:
+        with side, st.container(gap="small"):
+            facets(view, by=by)
     if (
         not moment
         and by.may(Permission.CONTACTS_EDIT)
@@ -123,15 +129,14 @@ def _facet_switch() -> None:
     st.button("", icon=icon, key="facet switch", help="Show or hide the facets", on_click=switch)
 
 
-def _table_and_facets(view: View, found: Page, by: Actor) -> None:
+def _table(view: View, found: Page, by: Actor) -> DeltaGenerator | None:
+    """Draws the table; where the facets stand beside it, which are counted once the rows are there."""
     facets_open = session.remembered().facets_open and bool(view.filters or found.total)
     wall = st.grid(5, min_column_width=180, gap="small")  # the facets fall below the table where it is narrow
     table, side = wall.cell(column_span=4 if facets_open else 5), wall.cell() if facets_open else None
-    with table:  # first: what the facets count must not keep the rows waiting
+    with table:
         contact_table(view, [found])
-    if side:
-        with side, st.container(gap="small"):
-            facets(view, by=by)
+    return side
 
 
 def _unreadable(error: AppError, by: Actor) -> None:

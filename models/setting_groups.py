@@ -113,7 +113,7 @@ class Web(Group):
     web_grace_seconds: PositiveInt = 30
     """seconds in which an instance that is told to end answers what it was asked"""
     mirror: Literal["on", "off"] = "on"
-    """whether an instance keeps a mirror of the contacts on its own disk, in the home, for counts and charts at once"""
+    """whether an instance keeps a mirror of the contacts in its home, for counts and charts at once"""
     mirror_memory: ByteSize | None = Field(default=None, examples=["1GB"])
     """what it may hold of them in memory; without it a quarter of the machine's, and 1 GB at most"""
     mirror_threads: PositiveInt = 2

@@ -26,6 +26,13 @@ class Failure:
     reference: str = ""
 
 
+def of_address(error: AppError, what: str) -> tuple[str, str]:
+    """The icon and the title for an address that cannot be read, of a screen that is to show or to count contacts."""
+    if isinstance(error, NotAllowed):
+        return ICONS[NotAllowed], "This address asks for a hidden column"
+    return "link_off", f"This address does not say which contacts to {what}"
+
+
 def show(error: Exception, *, height: int | None = None) -> bool:
     """Streamlit's hook for whatever a screen, a callback or a fragment raises; True: the error has been shown.
 

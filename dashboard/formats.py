@@ -23,9 +23,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from models.errors import InvalidInput
 
 MISSING = "–"
-KEPT = (
-    20_000  # numbers as they are written: a page of contacts has hundreds, and to write them took a sixth of its time
-)
+# Numbers as they are written: a page of contacts has hundreds, and to write them took a sixth of its time.
+KEPT = 20_000
 FALLBACK = "en_GB"  # 20,000 and 22 Nov 2026
 LDML = re.compile(r"'([^']*)'|(y+|d+|.)", re.DOTALL)  # a quoted text, or a sign of a date's pattern (UTS 35)
 GROUPING = re.compile(r"[\s'’]")  # signs that stand between thousands in some countries, and for nothing else in any

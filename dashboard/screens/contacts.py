@@ -23,7 +23,7 @@ from dashboard.widgets.view_dialogs import last_deleted
 from dashboard.widgets.view_menu import view_menu
 from models.contacts import search
 from models.contacts.search import Page
-from models.errors import AppError, NotAllowed, TooSlow
+from models.errors import AppError, TooSlow
 from models.filters import AS_OF, Filters
 from models.permissions import Actor, Permission
 
@@ -143,9 +143,7 @@ def _unreadable(error: AppError, by: Actor) -> None:
     with page.header("Contacts"):
         pass
     rest = [pair for pair in address.readable(by=by) if pair[0] != AS_OF]
-    icon, told = "link_off", "This address does not say which contacts to show"
-    if isinstance(error, NotAllowed):
-        icon, told = "lock", "This address asks for a hidden column"
+    icon, told = failures.of_address(error, "show")
     with page.empty(icon, told, error.sentence, colour="red"), st.container(horizontal=True, width="content"):
         if rest:
             anew = View(Filters()), rest

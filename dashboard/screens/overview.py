@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import streamlit as st
 
-from dashboard import address, cached, formats, places, session
+from dashboard import address, cached, failures, formats, places, session
 from dashboard.address import View
 from dashboard.widgets import page
 from dashboard.widgets.as_of_choice import banner
@@ -20,7 +20,7 @@ from dashboard.widgets.mirror_notice import mirror_notice
 from models import filters
 from models.contacts import search
 from models.contacts.statistics import Statistics
-from models.errors import AppError, InvalidInput, NotAllowed
+from models.errors import AppError, InvalidInput
 from models.filters import Filters
 from models.permissions import Actor, Permission
 
@@ -152,8 +152,6 @@ def _nothing(view: View, by: Actor) -> None:
 def _unreadable(error: AppError) -> None:
     with page.header("Overview"):
         pass
-    icon, told = "link_off", "This address does not say which contacts to count"
-    if isinstance(error, NotAllowed):
-        icon, told = "lock", "This address asks for a hidden column"
+    icon, told = failures.of_address(error, "count")
     with page.empty(icon, told, error.sentence, colour="red"):
         st.button("Show all contacts", on_click=address.forget)

@@ -74,16 +74,12 @@ def _nothing(view: View, by: Actor) -> None:
         return
     if view.filters or view.filters.as_of:
         is_searched = bool(view.filters.q) and not view.filters.filters and not view.filters.as_of
-        told = nobody(view) if is_searched else "No contact matches all of these"
-        hint = (
-            "Look at how it is written, or search for a part of it."
-            if is_searched
-            else "Remove a filter above, or start again."
-        )
-        with page.empty("search_off", told, hint, height=HEIGHT):
-            st.button(
-                "Clear the search" if is_searched else "Clear all filters", on_click=address.clear_filters, args=(view,)
-            )
+        told = ("No contact matches all of these", "Remove a filter above, or start again.", "Clear all filters")
+        if is_searched:
+            told = (nobody(view), "Look at how it is written, or search for a part of it.", "Clear the search")
+        title, hint, out = told
+        with page.empty("search_off", title, hint, height=HEIGHT):
+            st.button(out, on_click=address.clear_filters, args=(view,))
         return
     may = by.may(Permission.IMPORTS_RUN)
     hint = "Import a file, or create the first contact by hand." if may else "A manager imports the first file."

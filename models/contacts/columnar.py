@@ -55,6 +55,7 @@ SIGNED = "#"  # behind the name of a column: the signature of each of its texts
 SYSTEM = {"created_at": Kind.DATE, "updated_at": Kind.DATE, "import_id": Kind.WHOLE}
 MANY = 50_000  # contacts that come in in one transaction, after which the memory that it took is given back
 SMALL = 20_000  # values of a dictionary that stays in memory
+NO_USE = "%s cannot be used, it is removed, and all contacts are mirrored anew: %s"
 INFINITE = 2**63 - 1  # microseconds, as which a moment stands that never is
 MOMENTS = ("created_at", "updated_at")
 _TYPES = {
@@ -587,12 +588,9 @@ def reopened(path: Path, *, threads: int, memory: str) -> Columnar | None:
     except duckdb.Error as error:
         if is_at_limit(error):
             raise
-        log.warning(
-            "%s cannot be opened, it is removed, and all contacts are mirrored anew: %s",
-            path.name,
-            type(error).__name__,
-        )
+        log.warning(NO_USE, path.name, type(error).__name__)
         return None
+    why = "it was not filled to its end, or is of another version"
     try:
         row = connection.execute("SELECT format, coded, large FROM state").fetchone()
         if row is not None and row[0] == _format():
@@ -603,12 +601,9 @@ def reopened(path: Path, *, threads: int, memory: str) -> Columnar | None:
         if is_at_limit(error):
             connection.close()
             raise
-        log.warning(
-            "%s is damaged or of another version, it is removed, and all contacts are mirrored anew: %s",
-            path.name,
-            type(error).__name__,
-        )
+        why = type(error).__name__
     connection.close()
+    log.warning(NO_USE, path.name, why)
     return None
 
 
